@@ -1,0 +1,232 @@
+"""Evidence in Python and in notebooks: the same words as on the command line, objects that show themselves.
+
+    import forensics
+    case = forensics.open("night")             # a run; ("night@start", "night@end"); ("./base", "./trained"); "bug.zip"
+    case.diagnosis                             # a notebook shows the verdict and the causes as cards
+    case.diagnosis.findings[0].fix
+    case.comparison.changed[:3]
+    case.query("loss-by-role")
+    case.sql("SELECT step, loss FROM steps")
+    case.report("night.html")
+
+Nothing here captures or changes anything; what raises is a ForensicsError, with `message`, `where` and `hint`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from forensics.judge.material import Heat
+from forensics.records import Comparison, Diagnosis, Finding, TwoRuns
+
+if TYPE_CHECKING:
+    from forensics.judge.opened import Opened
+
+__all__ = ["Captured", "Case", "Compared", "Diagnosed", "DiagnosedTwo", "Found", "Rows", "diagnose", "diff", "open", "show"]
+
+Ref = str | PathLike[str]
+_T = TypeVar("_T")
+
+
+def open(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None, queries: Ref | None = None) -> Case:
+    """Open what the refs mean, as `forensics diagnose` does: nothing = the newest run; a run; two captures, models or runs.
+
+    `adapter`: with a model on disk, the adapter on it. `store`: where captures live, else FORENSICS_STORE, else .forensics.
+    `queries`: a directory of private queries beside the shipped ones.
+
+    Raises:
+        ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that breaks the rules.
+    """
+    from forensics.judge.opened import opened
+    from forensics.store.store import Store
+
+    return Case(opened(Store.find(_path(store)), [fspath(ref) for ref in refs], adapter=_path(adapter), queries=_path(queries), ask=True))
+
+
+def diagnose(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None) -> Diagnosed | DiagnosedTwo:
+    """What went wrong, with its evidence: `open(...).diagnosis`. Raises as `open`."""
+    return open(*refs, adapter=adapter, store=store).diagnosis
+
+
+def diff(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None) -> Compared:
+    """In what two captures, models or runs differ: `open(...).comparison`. Raises as `open`."""
+    return open(*refs, adapter=adapter, store=store).comparison
+
+
+def show(ref: Ref, store: Ref | None = None) -> Captured:
+    """What one capture or run holds, and what is missing in it. Raises as `open`."""
+    from forensics.store import facts, refs
+    from forensics.store.store import Run, Store
+
+    found = refs.run_or_capture(Store.find(_path(store)), fspath(ref))
+    if isinstance(found, Run):
+        return Captured(facts.of_run(found))
+    owner = found.store.run(found.run.removeprefix(found.prefix)) if found.store else None
+    return Captured(facts.of_capture(found, owner))
+
+
+class Case:
+    """Opened evidence: `a` and `b` are the refs of the two captures that stand against each other."""
+
+    def __init__(self, evidence: Opened) -> None:
+        self._evidence = evidence
+        self.a, self.b = evidence.a, evidence.b
+
+    @cached_property
+    def diagnosis(self) -> Diagnosed | DiagnosedTwo:
+        """The verdict and its findings, causes first."""
+        from forensics.judge.diagnose import diagnose_opened
+
+        found = diagnose_opened(self._evidence)
+        shown = {"findings": tuple(_as(Found, f) for f in found.findings)}
+        if isinstance(found, TwoRuns):
+            return _as(DiagnosedTwo, found, **shown)
+        return _as(Diagnosed, found, **shown)
+
+    @cached_property
+    def comparison(self) -> Compared:
+        """Every difference of `a` and `b`; numbers are None where they were not measured."""
+        from forensics.judge.compare import compare
+        from forensics.judge.picture import heat
+
+        if self._evidence.empty is not None:
+            return Compared(self.a, self.b, True, {})
+        session = self._evidence.session
+        return _as(Compared, compare(session, self.a, self.b), heat=heat(session, self.a, self.b))
+
+    def query(self, name: str) -> Rows:
+        """The rows of a prepared question, or those behind a finding, by its id.
+
+        Raises:
+            ForensicsError: no query has that name.
+        """
+        query = self._evidence.library.get(name)
+        given = [self.b] if query.refs == 1 else [self.a, self.b][: query.refs]
+        return self.sql(f"SELECT * FROM {query.macro}({', '.join('?' * len(given))})", given)
+
+    def sql(self, statement: str, parameters: list[str] | None = None) -> Rows:
+        """Rows of one SELECT over the tables of these captures alone; `?` stands for a parameter.
+
+        Raises:
+            ForensicsError: the statement is wrong, or reaches for what lies outside.
+        """
+        return Rows(self._evidence.session.rows(statement, parameters or []))
+
+    def report(self, path: Ref) -> Path:
+        """Write the page that `forensics report` writes, and return where.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from forensics.judge.reporting import gathered
+        from forensics.report.html import page
+        from forensics.store.files import write_whole
+
+        target = Path(path)
+        write_whole(target, page(*gathered(self._evidence)).encode("utf-8", "replace"))
+        return target
+
+    def __repr__(self) -> str:
+        return f"<Case {self.a} -> {self.b}>"
+
+    def _repr_html_(self) -> str:
+        return self.diagnosis._repr_html_()
+
+
+# -- records that show themselves --------------------------------------------------------------------------------------------
+
+
+class Found(Finding):
+    """A finding; a notebook shows it as a card."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from forensics.report.html import fragment
+
+        return fragment.finding(self)
+
+
+class Diagnosed(Diagnosis):
+    """A diagnosis; a notebook shows its verdict and its causes as cards, `print` what the command prints."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        from forensics.report.text import diagnosis
+
+        return diagnosis(self, 80).plain
+
+    def _repr_html_(self) -> str:
+        from forensics.report.html import fragment
+
+        return fragment.diagnosis(self)
+
+
+class DiagnosedTwo(TwoRuns):
+    """Two runs, judged each and against each other."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        from forensics.report.text import diagnosis
+
+        return diagnosis(self, 80).plain
+
+    def _repr_html_(self) -> str:
+        from forensics.report.html import fragment
+
+        return fragment.diagnosis(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared(Comparison):
+    """A comparison, with the picture of what changed by module and layer."""
+
+    heat: Heat = Heat()
+
+    def __str__(self) -> str:
+        from forensics.report.difference import comparison
+
+        return comparison(self, self.heat, 80).plain
+
+    def _repr_html_(self) -> str:
+        from forensics.report.html import fragment
+
+        return fragment.comparison(self, self.heat)
+
+
+class Captured(dict[str, Any]):
+    """What a capture or a run holds, as `forensics show --json` gives it."""
+
+    def __str__(self) -> str:
+        from forensics.report import shown
+
+        return (shown.run if self["kind"] == "run" else shown.capture)(self, 80).plain
+
+    def _repr_html_(self) -> str:
+        from forensics.report.html import fragment
+
+        return fragment.capture(self)
+
+
+class Rows(list[dict[str, Any]]):
+    """Rows of a query: a list of dicts, as pandas.DataFrame takes them."""
+
+    def _repr_html_(self) -> str:
+        from forensics.report.html import fragment
+
+        return fragment.rows(self)
+
+
+def _as(kind: type[_T], record: Any, **more: object) -> _T:
+    """A record as its kind that shows itself."""
+    return kind(**{f.name: getattr(record, f.name) for f in fields(record)} | more)
+
+
+def _path(ref: Ref | None) -> Path | None:
+    return None if ref is None else Path(ref)

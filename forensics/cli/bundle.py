@@ -1,0 +1,220 @@
+"""forensics bundle: the one file that goes into a bug report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forensics.cli.completion import complete_refs
+from forensics.cli.options import json_option, store_option
+
+if TYPE_CHECKING:
+    from forensics.store.bundles.bundle import Staged
+    from forensics.store.bundles.choosing import Level, Selected
+
+EXAMPLES = """\b
+Examples:
+  forensics bundle night -o bug.zip                      tables, statistics, findings, report: no text, no weights
+  forensics bundle night -o bug.zip --dry-run            what would leave, and what would not
+  forensics bundle night -o bug.zip --level changed      with the tensors that differ between first capture and end
+  forensics bundle broken fixed -o both.zip              two runs
+  forensics bundle night -o bug.zip --sign key.pem       signed; who has the public key can check it: open --key public.pem
+"""
+SHOWN = 8
+_DIGEST = re.compile(r"[0-9a-f]{32,64}")
+MB = 1_000_000
+
+
+@click.command("bundle", epilog=EXAMPLES)
+@click.argument("refs", nargs=-1, required=True, metavar="REF...", shell_complete=complete_refs)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Default: NAME.forensics.zip.")
+@click.option(
+    "--level", type=click.Choice(["stats", "changed", "full"]), default="stats", show_default=True,
+    help="Tensors in it: none; those that differ; all that are kept.",
+)  # fmt: skip
+@click.option("--include-text", is_flag=True, help="Prompts, answers and training text as well; secrets, paths, user and host never.")
+@click.option("--dry-run", is_flag=True, help="Say what would leave and what was redacted; write nothing.")
+@click.option(
+    "--max-size", type=click.IntRange(min=1), default=25 * MB, show_default=True, metavar="BYTES", help="Stop where it would be larger."
+)
+@click.option(
+    "--sign",
+    "key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="KEY",
+    help="Sign it with an elliptic private key (PEM); needs mlx-forensics[sign].",
+)
+@json_option
+@store_option
+def command(
+    refs: tuple[str, ...],
+    output: Path | None,
+    level: Level,
+    include_text: bool,
+    dry_run: bool,
+    max_size: int,
+    key: Path | None,
+    as_json: bool,
+    store: Path | None,
+) -> None:
+    """Write runs and captures into one zip that may leave the machine.
+
+    Prompts, answers, training text and token ids stay at home unless --include-text is given, and so do paths, user and host:
+    tokens stand for them, and what each stands for is written down in the store. Weights can hold memorised text: levels
+    changed and full send some.
+    """
+    from forensics.store.bundles import bundle, choosing
+    from forensics.store.store import Store
+
+    place = Store.find(store)
+    sign = _signer(key) if key else None
+    selected = choosing.select(place, refs)
+    with ExitStack() as stack:
+        staged = bundle.stage(place, selected, level, text=include_text, stack=stack)
+        staged.extra = _judged(staged, stack)
+        out = output or Path(f"{(staged.runs or [staged.captures[0].partition('@')[0]])[0]}.forensics.zip")
+        if dry_run:
+            _dry(staged, out, max_size, as_json)
+            return
+        _fits(staged, max_size, selected)
+        identity = bundle.finish(staged, out, sign=sign)
+        where = bundle.remember(place, staged, identity)
+    told = {
+        "schema": 1,
+        "file": str(out),
+        "id": identity,
+        "level": level,
+        "signed": key is not None,
+        "nbytes": out.stat().st_size,
+        "map": str(where),
+    }
+    _say(told, staged, as_json)
+
+
+def _signer(key: Path) -> Callable[[bytes], bytes]:
+    """Signs with a key that is tried at once: a wrong one must not cost the time of a whole bundle."""
+    from forensics.store.bundles import signing
+
+    password = click.prompt(f"Password of {key}", hide_input=True, err=True) if signing.locked(key) else None
+    signing.sign(b"", key, password)
+    return lambda manifest: signing.sign(manifest, key, password)
+
+
+def _fits(staged: Staged, limit: int, selected: Selected) -> None:
+    """Stop where the bundle is larger than wanted, and say what is largest and which level fits."""
+    from forensics.errors import UsageError
+    from forensics.store.bundles import bundle, choosing
+    from forensics.store.sealing.watching import size
+
+    if staged.nbytes() <= limit:
+        return
+    largest = ", ".join(f"{name} {size(n)}" for name, n in staged.largest()[:3] if n)
+    hint = f"Give --max-size {staged.nbytes()}, or name fewer captures."
+    for level in reversed(choosing.LEVELS[: choosing.LEVELS.index(staged.level)]):
+        if bundle.size_at(staged, selected, level) <= limit:
+            hint = f"--level {level} fits; or give --max-size {staged.nbytes()}."
+            break
+    raise UsageError(
+        f"The bundle would have {size(staged.nbytes())}, above {size(limit)}. Largest: {largest}.", f"--level {staged.level}", hint
+    )
+
+
+def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
+    """Findings and report, made from what is in the bundle alone: it is opened here first, as its receiver will."""
+    import json
+
+    from forensics.judge.diagnose import diagnose, document
+    from forensics.judge.reporting import materials
+    from forensics.report.html import page
+    from forensics.store import files
+    from forensics.store.bundles import bundle, inplace
+    from forensics.store.packs import Packs
+    from forensics.store.store import Store
+
+    if not staged.runs:
+        return {}
+    place = stack.enter_context(files.temporary("bundle"))
+    bundle.finish(staged, place / "trial.zip", tensors=False)
+    store = Store(inplace.passing_store(place / "trial.zip", str(place), Packs(place)).root)
+    try:
+        documents = {run: document(diagnose(store, [run])) for run in staged.runs}
+        words = staged.runs[:2]
+        return {
+            "findings.json": (json.dumps({"schema": 1, "runs": documents}, ensure_ascii=False, indent=1) + "\n").encode(),
+            "report.html": page(*materials(store, words)).encode("utf-8", "replace"),
+        }
+    except Exception as error:  # noqa: BLE001   the evidence may leave without our opinion of it
+        click.echo(f"forensics: no findings and no report in the bundle: {type(error).__name__}: {error}", err=True)
+        return {}
+
+
+def _leaving(staged: Staged) -> dict[str, list[str]]:
+    """Each text that leaves, by column; digests are none."""
+    found = {}
+    for column, texts in sorted(staged.redactor.leaving.items()):
+        kept = sorted(text for text in texts if not _DIGEST.fullmatch(text))
+        if kept:
+            found[column] = kept
+    return found
+
+
+def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
+    from forensics.cli.screen import emit
+    from forensics.store.sealing.watching import size
+
+    leaving, redacted = _leaving(staged), {column: n for column, n in sorted(staged.redactor.counts.items()) if n}
+    if as_json:
+        emit(
+            {
+                "schema": 1, "file": str(out), "level": staged.level, "nbytes": staged.nbytes(), "fits": staged.nbytes() <= limit,
+                "tensors": len(staged.tensors), "differences": len(staged.tensors.differences),
+                "leaves": leaving, "redacted": redacted, "tokens": staged.redactor.map,
+            }
+        )  # fmt: skip
+        return
+    click.echo(
+        f"{out}: about {size(staged.nbytes())} at level {staged.level}, {_counted(len(staged.tensors), 'tensor')}; nothing was written.\n"
+    )
+    click.echo("Leaves as it is:")
+    for column, texts in leaving.items():
+        more = f" ... and {len(texts) - SHOWN:,} more" if len(texts) > SHOWN else ""
+        click.echo(f"  {column}: {', '.join(_short(t) for t in texts[:SHOWN])}{more}")
+    click.echo("\nRedacted (column, times):")
+    for column, count in redacted.items():
+        click.echo(f"  {column}: {count:,}")
+    click.echo("\n--json lists every text, and what each token stands for.")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    line = "".join(c if c.isprintable() else "?" for c in line)
+    return line if len(line) <= 60 else f"{line[:57]}..."
+
+
+def _say(told: dict[str, Any], staged: Staged, as_json: bool) -> None:
+    from forensics.cli.screen import emit
+    from forensics.store.sealing.watching import size
+
+    if as_json:
+        emit(told)
+        return
+    count = sum(staged.redactor.counts.values())
+    held = f"{_counted(len(staged.captures), 'capture')}, {_counted(len(staged.tensors), 'tensor')}{', signed' if told['signed'] else ''}"
+    click.echo(f"{told['file']}: {size(told['nbytes'])}, {held}, {_counted(count, 'value')} redacted")
+    if staged.tensors:
+        click.echo("Weights can hold memorised text.")
+    if staged.tensors.differences:
+        count, against = len(staged.tensors.differences), " and ".join(staged.tensors.against)
+        click.echo(
+            f"{count:,} of them are differences: whoever reads them needs the model of {against} as well. --level full sends all whole."
+        )
+    click.echo(f"Stays here: {told['map']}, which says what each redacted text was.")

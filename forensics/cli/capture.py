@@ -1,0 +1,167 @@
+"""forensics capture: around a training run, or of a model at rest."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from forensics.cli.options import store_option
+from forensics.errors import UsageError
+
+EXAMPLES = """\b
+Examples:
+  forensics capture --name night -- python train.py --epochs 2
+  forensics capture -- mlx_lm.lora --config lora.yaml
+  forensics capture --name base ./SmolLM2-135M-Instruct
+  forensics capture ./SmolLM2-135M-Instruct --adapter ./adapters
+  forensics capture s3://bucket/model --tensors none --executor dask://localhost:8786
+"""
+
+
+class _CommandAfterDashes(click.Command):
+    """What follows the first `--` is the user's own command, to the letter."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            cut = args.index("--")
+            ctx.meta["forensics.command"] = tuple(args[cut + 1 :])
+            args = args[:cut]
+        return super().parse_args(ctx, args)
+
+
+def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not all(part.strip() for part in value.partition(":")[::2]):
+            raise click.BadParameter(f"{value!r} is not module:function.")
+    return values
+
+
+@click.command("capture", cls=_CommandAfterDashes, epilog=EXAMPLES)
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("--name", metavar="NAME", help="Name of the run; default: the script's or the model directory's.")
+@click.option(
+    "--prompts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Probe prompts: one user message a line, or JSON lines with prompt, messages or ids.",
+)
+@click.option("--every", type=click.IntRange(min=1), metavar="N", help="Capture after every N-th update as well.")
+@click.option("--max-tokens", type=click.IntRange(1, 4096), default=48, show_default=True, help="Longest answer of a probe.")
+@click.option(
+    "--scorer",
+    "scorers",
+    multiple=True,
+    callback=_scorer,
+    metavar="MODULE:FUNCTION",
+    help="Score each answer by your own function; may be given again.",
+)
+@click.option(
+    "--expect", type=click.Choice(["lora", "dora", "full", "none"]), help="What you meant to train; default: what the program declares."
+)
+@click.option(
+    "--tensors",
+    type=click.Choice(["all", "new", "trainable", "none"]),
+    default="all",
+    show_default=True,
+    help="Which tensors' bytes are kept.",
+)
+@click.option("--no-reload", is_flag=True, help="Do not load what was saved in a fresh process.")
+@click.option("--quiet", is_flag=True, help="Say nothing but warnings.")
+@click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With MODEL: the adapter on it.")
+@click.option(
+    "--executor",
+    metavar="dask://HOST:PORT",
+    help="With MODEL: measure on this Dask cluster, whose workers see the model at the same address.",
+)
+@store_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    model: Path | None,
+    name: str | None,
+    prompts: Path | None,
+    every: int | None,
+    max_tokens: int,
+    scorers: tuple[str, ...],
+    expect: str | None,
+    tensors: str,
+    no_reload: bool,
+    quiet: bool,
+    adapter: Path | None,
+    executor: str | None,
+    store: Path | None,
+) -> None:
+    """Record a training run, or a model at rest.
+
+    With a COMMAND after --, runs it unchanged and records its models, optimizer, loss and answers as it goes; the command
+    prints, computes and exits as it would without. With a MODEL, reads a directory, a .safetensors file, a sharded index,
+    a .gguf, or an adapter directory, on disk or at a URL that fsspec knows (s3://, hf://).
+    """
+    words: tuple[str, ...] = ctx.meta.get("forensics.command", ())
+    if (model is None) == (not words):
+        raise UsageError(
+            "Give either a command after -- or the path of a model.",
+            where="forensics capture",
+            hint="forensics capture -- python train.py    or    forensics capture ./model",
+        )
+    for option, value in (("--adapter", adapter), ("--executor", executor)):
+        if words and value:
+            raise UsageError(f"{option} goes with a model at rest, not with a command.", where=f"{option} {value}", hint="Leave it out.")
+    from forensics.evidence.prompts import read_prompts
+    from forensics.store.store import Store
+
+    questions = read_prompts(prompts) if prompts else None
+    place = Store.find(store)
+    if words:
+        from forensics.store.sealing.watching import Settings, watch_run
+
+        settings = Settings(
+            name=name,
+            every=every,
+            max_tokens=max_tokens,
+            tensors=tensors,
+            prompts=questions,
+            scorers=scorers,
+            expect=expect,
+            reload=not no_reload,
+        )
+        say, show = (_hush, _hush) if quiet else (_say, _show)
+        ctx.exit(watch_run(place, words, settings, say, _say, show))
+    from forensics.evidence.remote import located
+    from forensics.store.rest.resting import capture_rest
+
+    model = model and located(model)
+    if not model or not model.exists():
+        hint = f"To watch a command, put -- before it: forensics capture -- {shlex.quote(str(model))} ..."
+        raise UsageError(f"There is no model at {str(model)!r}.", where=str(model), hint=hint)
+    summary = capture_rest(
+        place,
+        model,
+        adapter,
+        name=name,
+        tensors=tensors,
+        prompts=questions,
+        max_tokens=max_tokens,
+        scorers=scorers,
+        warn=_say,
+        executor=executor,
+    )
+    if not quiet:
+        _say(summary)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _hush(_: str) -> None:
+    pass
+
+
+def _show(line: str) -> None:
+    """A line on a terminal that the next one covers."""
+    if sys.stderr.isatty():
+        click.echo(f"{line}\r", err=True, nl=False)

@@ -1,0 +1,97 @@
+"""forensics diagnose: name the cause of what went wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forensics.cli.options import json_option, queries_option, store_option
+
+if TYPE_CHECKING:
+    from forensics.records import Diagnosis, TwoRuns
+    from forensics.store.store import Store
+
+EXAMPLES = """\b
+Examples:
+  forensics diagnose                                the newest run
+  forensics diagnose night                          one run, from its first capture to its end
+  forensics diagnose night@start night@saved        one capture against another
+  forensics diagnose broken fixed                   two runs: what the one does that the other does not
+  forensics diagnose ./base ./trained               models on disk, after the fact
+  forensics diagnose ./base --adapter ./adapters    an adapter on its base
+  forensics diagnose snapshots/broken-stub          a recorded run that the package ships
+
+\b
+Exit status: 0 healthy; 1 a finding at or above --fail-on; 2 no such thing, unreadable; 3 damaged; 4 inconclusive.
+"""
+
+
+@click.command("diagnose", epilog=EXAMPLES)
+@click.argument("refs", nargs=-1, metavar="[A [B]]")
+@click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
+@click.option(
+    "--fail-on", type=click.Choice(["error", "warning", "info"]), default="warning", show_default=True,
+    help="The least severe finding that makes the exit status 1.",
+)  # fmt: skip
+@click.option("--all", "everything", is_flag=True, help="Show all evidence, all that is clean, all that was not evaluated.")
+@json_option
+@queries_option
+@store_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    refs: tuple[str, ...],
+    adapter: Path | None,
+    fail_on: str,
+    everything: bool,
+    as_json: bool,
+    queries: Path | None,
+    store: Path | None,
+) -> None:
+    """Name the cause of what went wrong, with its evidence.
+
+    A run is judged from its first capture to its end, with all that was seen in between. Causes come first, and what follows from them
+    stands under them. What was not captured is not evaluated, and nothing is claimed about it.
+    """
+    from forensics.judge.diagnose import diagnose_opened, document
+    from forensics.judge.opened import opened
+    from forensics.store.store import Store
+
+    place = Store.find(store)
+    evidence = opened(place, refs, adapter=adapter, queries=queries)
+    found = diagnose_opened(evidence)
+    if adapter is None and queries is None:
+        _remember(place, refs, document(found))
+    if as_json:
+        from forensics.cli.screen import emit
+
+        emit(document(found))
+    else:
+        from forensics.cli.screen import show, width
+        from forensics.judge.gather import steps
+        from forensics.judge.picture import heat
+        from forensics.report.text import diagnosis
+
+        picture = heat(evidence.session, found.a, found.b) if everything and evidence.two_runs is None else None
+        show(diagnosis(found, width(), everything=everything, steps=steps(evidence.session, evidence.b), heat=picture))
+    ctx.exit(status(found, fail_on))
+
+
+def _remember(place: Store, refs: tuple[str, ...], found: dict[str, Any]) -> None:
+    """Keep what was said of a whole run, for `list` and SQL."""
+    from forensics.store.verdicts import remember
+
+    run = str(found["b"]).partition("@")[0]
+    if refs in ((), (run,)) and run in place.run_names():
+        remember(place, run, found)
+
+
+def status(found: Diagnosis | TwoRuns, fail_on: str) -> int:
+    """The exit status of a diagnosis; of two runs it is that of the second, whose verdict it bears."""
+    order = ("info", "warning", "error")
+    judged = getattr(found, "runs", (found,))[-1]
+    if any(order.index(finding.severity) >= order.index(fail_on) for finding in judged.findings):
+        return 1
+    return 4 if found.verdict == "inconclusive" else 0

@@ -1,0 +1,58 @@
+"""forensics list: the runs of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forensics.cli.options import json_option, store_option
+
+if TYPE_CHECKING:
+    from forensics.store.overview import Line
+
+EXAMPLES = """\b
+Examples:
+  forensics list                    newest last
+  forensics list --captures         every capture, by the ref that other commands take
+  forensics list --json
+"""
+
+
+@click.command("list", epilog=EXAMPLES)
+@click.option("--captures", is_flag=True, help="One line a capture instead of one a run.")
+@json_option
+@store_option
+def command(captures: bool, as_json: bool, store: Path | None) -> None:
+    """Show the runs and captures of the store, oldest first.
+
+    VERDICT is what diagnose said last; a run that was never diagnosed has none.
+    """
+    from forensics.cli.screen import emit, show, width
+    from forensics.store.overview import overview
+    from forensics.store.store import Store
+
+    place = Store.find(store)
+    lines = overview(place)
+    packs = place.packs.nbytes()
+    if as_json:
+        emit({"schema": 1, "store": str(place.root), "packs_nbytes": packs, "runs": [_document(line) for line in lines]})
+        return
+    from forensics.report.shown import listing
+
+    show(listing(str(place.root), lines, packs, width(), captures=captures))
+
+
+def _document(line: Line) -> dict[str, Any]:
+    return {
+        "run": line.run,
+        "created_at": line.created_at,
+        "kind": line.kind,
+        "complete": line.complete,
+        "nbytes": line.nbytes,
+        "verdict": line.verdict,
+        "causes": line.causes,
+        "captures": line.captures,
+        "problem": line.problem,
+    }

@@ -1,0 +1,33 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+def _settled(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
+    """Before a store is read, seal what an interrupted capture left in it; `capture` and `gc` do that themselves, in their time."""
+    left = (value or Path(".forensics")) / "spool"
+    if ctx.command.name not in ("capture", "gc") and not ctx.resilient_parsing and left.is_dir() and any(left.iterdir()):
+        from forensics.store.sealing.watching import recover
+        from forensics.store.store import Store
+
+        recover(Store.find(value), lambda line: click.echo(line, err=True))
+    return value
+
+
+store_option = click.option(
+    "--store", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", envvar="FORENSICS_STORE",
+    callback=_settled, help="Where captures live; default: $FORENSICS_STORE, else .forensics.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+queries_option = click.option(
+    "--queries", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
+    help="Private queries and detectors beside ours.",
+)  # fmt: skip
+key_option = click.option(
+    "--key", type=click.Path(dir_okay=False, path_type=Path), metavar="PUBLIC",
+    help="Public key (PEM) with whose private key it must be signed; needs mlx-forensics[sign].",
+)  # fmt: skip

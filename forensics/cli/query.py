@@ -1,0 +1,122 @@
+"""forensics query: the prepared questions."""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forensics.cli.options import json_option, queries_option, store_option
+from forensics.errors import UsageError
+
+if TYPE_CHECKING:
+    from forensics.judge.library import Library, Query
+    from forensics.judge.opened import Opened
+
+EXAMPLES = """\b
+Examples:
+  forensics query                                     the catalogue
+  forensics query parameter-diff night                what moved in a run
+  forensics query loss-by-role night                  what its loss taught, step by step
+  forensics query padding-in-loss night               the rows behind a finding
+  forensics query configs-diff ./base ./trained       two models on disk
+  forensics query training-steps night --csv > steps.csv
+  forensics query loss-tokens night --set last_step=4
+"""
+
+
+@click.command("query", epilog=EXAMPLES)
+@click.argument("name", required=False)
+@click.argument("refs", nargs=-1, metavar="[A [B]]")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter of the query another value.")
+@click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, for a spreadsheet.")
+@json_option
+@queries_option
+@store_option
+def command(
+    name: str | None,
+    refs: tuple[str, ...],
+    settings: tuple[str, ...],
+    adapter: Path | None,
+    as_csv: bool,
+    as_json: bool,
+    queries: Path | None,
+    store: Path | None,
+) -> None:
+    """Ask one of the prepared questions.
+
+    Without NAME, lists them. Each is one .sql file; those that name a finding give the rows behind it, faulty and in order.
+    """
+    from forensics.judge import library
+
+    if name is None:
+        _catalogue(library.load(queries), as_json)
+        return
+    from forensics.judge.opened import opened
+    from forensics.store.store import Store
+
+    library.load(queries).get(name)  # an unknown name is said before evidence is opened
+    evidence = opened(Store.find(store), refs, adapter=adapter, queries=queries)
+    query = evidence.library.get(name)
+    rows = evidence.session.rows(_call(query, settings), _refs(query, evidence, refs))
+    _print(query, rows, as_json=as_json, as_csv=as_csv)
+
+
+def _refs(query: Query, evidence: Opened, words: tuple[str, ...]) -> list[str]:
+    """What the query's a and b stand for: its one parameter means the run or the last capture that was named."""
+    if evidence.empty is not None:
+        return [evidence.empty] * query.refs
+    if query.refs == 1 and len(words) == 2:
+        raise UsageError(f"{query.name} is asked of one capture.", where=" ".join(words), hint=f"forensics query {query.name} {words[-1]}")
+    return [evidence.b] if query.refs == 1 else [evidence.a, evidence.b][: query.refs]
+
+
+def _call(query: Query, settings: tuple[str, ...]) -> str:
+    """The statement that asks a query."""
+    words = ["?"] * query.refs
+    known = [p.name for p in query.params if p.default is not None]
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if key not in known or not math.isfinite(number):
+            hint = f"It has {', '.join(known)}." if known else "It has none."
+            raise UsageError(f"{setting!r} is no parameter of {query.name} with a number.", where="--set", hint=hint)
+        words.append(f"{key} := {value}")
+    return f"SELECT * FROM {query.macro}({', '.join(words)})"
+
+
+def _print(query: Query, rows: list[dict[str, Any]], *, as_json: bool, as_csv: bool) -> None:
+    from forensics.cli.screen import emit, show, width
+
+    if as_json:
+        from forensics.judge.compare import plain
+
+        emit({"schema": 1, "query": query.name, "title": query.title, "rows": [plain(row) for row in rows]})
+    elif as_csv:
+        writer = csv.DictWriter(sys.stdout, rows[0] if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        from forensics.report.tables import answer
+
+        show(answer(query.title, rows, width()))
+
+
+def _catalogue(library: Library, as_json: bool) -> None:
+    from forensics.cli.screen import emit, show, width
+    from forensics.judge.library import Detector
+    from forensics.report.tables import catalogue
+
+    if as_json:
+        kinds = [("detector" if isinstance(q, Detector) else "question", q) for q in library.queries.values()]
+        emit({"schema": 1, "queries": [{"name": q.name, "kind": kind, "title": q.title, "macro": q.signature} for kind, q in kinds]})
+        return
+    show(catalogue([(q.name, q.title) for q in library.questions], [(d.name, d.title) for d in library.detectors], width()))

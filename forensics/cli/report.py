@@ -1,0 +1,52 @@
+"""forensics report: everything that was found, as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from forensics.cli.options import queries_option, store_option
+
+EXAMPLES = """\b
+Examples:
+  forensics report night -o night.html             a run
+  forensics report night@start night@end           two captures
+  forensics report broken fixed -o both.html       two runs side by side
+  forensics report ./base ./trained                two models on disk
+"""
+
+
+@click.command("report", epilog=EXAMPLES)
+@click.argument("refs", nargs=-1, metavar="[A [B]]")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
+    help="The page to write.",
+)  # fmt: skip
+@click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
+@queries_option
+@store_option
+def command(refs: tuple[str, ...], output: Path, adapter: Path | None, queries: Path | None, store: Path | None) -> None:
+    """Write one self-contained page: verdict, causes, what changed, training rows, answers.
+
+    The page needs no network and runs no script, so it can be attached to a bug report and opened from a stranger. It shows
+    prompts and answers: for a page without them, make a bundle first and report on that.
+    """
+    from forensics.judge.reporting import materials
+    from forensics.report.html import page
+    from forensics.store.store import Store
+
+    found = materials(Store.find(store), refs, adapter=adapter, queries=queries)
+    _write(output, page(*found))
+    click.echo(f"{output}: {found[0].diagnosis.verdict}, {output.stat().st_size / 1000:.0f} KB")
+
+
+def _write(path: Path, text: str) -> None:
+    """Aside first, then renamed: a page that is there is whole."""
+    from forensics.errors import UsageError
+    from forensics.store.files import write_whole
+
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise UsageError(f"The page cannot be written: {error.strerror}.", where=str(path), hint="Give another place: -o FILE.") from error

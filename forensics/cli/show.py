@@ -1,0 +1,48 @@
+"""forensics show: what one capture or run holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from forensics.cli.completion import complete_refs
+from forensics.cli.options import json_option, store_option
+
+EXAMPLES = """\b
+Examples:
+  forensics show                       the newest run
+  forensics show night                 a run: models, captures, loss, answers, what is missing
+  forensics show night@end             one capture: parameters, modules, adapter, settings, answers
+  forensics show ./model               a model on disk
+"""
+
+
+@click.command("show", epilog=EXAMPLES)
+@click.argument("ref", required=False, shell_complete=complete_refs)
+@json_option
+@store_option
+def command(ref: str | None, as_json: bool, store: Path | None) -> None:
+    """Show what one capture or run holds, and what is missing in it."""
+    from forensics.cli.screen import emit, show, width
+    from forensics.errors import UnknownRef
+    from forensics.store import facts, refs
+    from forensics.store.store import Run, Store
+
+    place = Store.find(store)
+    found = refs.run_or_capture(place, ref) if ref is not None else place.newest()
+    if found is None:
+        raise UnknownRef("Nothing is captured yet.", where=str(place.root), hint="forensics capture -- python train.py")
+    if isinstance(found, Run):
+        told = facts.of_run(found)
+    else:
+        owner = found.store.run(found.run.removeprefix(found.prefix)) if found.store else None
+        told = facts.of_capture(found, owner)
+    if as_json:
+        from forensics.cli.plain import plain
+
+        emit(plain(told))
+        return
+    from forensics.report.shown import capture, run
+
+    show((run if told["kind"] == "run" else capture)(told, width()))

@@ -1,0 +1,1 @@
+"""The whole story on a real model: three trainers, captured and diagnosed."""

@@ -1,0 +1,59 @@
+"""Errors that a user can do something about: one line of what, one of where, one of what to do."""
+
+from __future__ import annotations
+
+
+class ForensicsError(Exception):
+    """Something a user can mend.
+
+    Args:
+        message: what went wrong, one line, without a full stop at the end being required.
+        where: the file, ref, member or place it concerns.
+        hint: what to do about it.
+
+    `exit_code` is the process status that `cli` ends with: 2 for usage and the user's own files.
+    """
+
+    exit_code = 2
+    slug = "error"
+
+    def __init__(self, message: str, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.where, self.hint = message, where, hint
+
+
+class UsageError(ForensicsError):
+    """The command's words cannot be understood together."""
+
+    slug = "usage"
+
+
+class UnknownRef(ForensicsError):
+    """No run, capture, snapshot or path bears this name."""
+
+    slug = "unknown-ref"
+
+
+class UnreadableModel(ForensicsError):
+    """A model file of the user's own that is missing, truncated, or no model."""
+
+    slug = "unreadable-model"
+
+
+class ClusterError(ForensicsError):
+    """A cluster that cannot be reached, went away, or did not do its work."""
+
+    slug = "cluster"
+
+
+class DamagedEvidence(ForensicsError):
+    """A capture, snapshot or bundle that fails its digests, or was made to harm."""
+
+    exit_code = 3
+    slug = "damaged-evidence"
+
+
+class QueryError(ForensicsError):
+    """A query file that breaks the rules of the library, or SQL that DuckDB refuses."""
+
+    slug = "query"

@@ -1,0 +1,150 @@
+"""What a watched run left behind: one directory a process, JSON lines, and tensors by digest.
+
+The program may have died at any byte, so a last line that is cut off is dropped, and a capture counts only where its line
+in captures.jsonl is there. The form is written down in docs/design.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from forensics.records import Row
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON lines file; lines that are cut off or no object are left out, a missing file is empty."""
+    return list(lines(path))
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """As `read_lines`, one after the other, for files that may be long."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                try:
+                    value = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(value, dict):
+                    yield value
+    except OSError:
+        return
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where it is missing or broken."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True)
+class Captured:
+    """One capture of one live model, as the watcher wrote it."""
+
+    process: int
+    number: int
+    head: Mapping[str, Any]
+    directory: Path
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.process, self.number
+
+    @property
+    def time(self) -> float:
+        return float(self.head.get("time") or 0.0)
+
+    @property
+    def model(self) -> str:
+        return str(self.head.get("model") or "m0")
+
+    @property
+    def point(self) -> str:
+        return str(self.head.get("point") or "loaded")
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.head.get("whole", True))
+
+    @property
+    def tensors_file(self) -> Path:
+        return self.directory / "tensors.safetensors"
+
+    @property
+    def logits_file(self) -> Path:
+        return self.directory / "logits.safetensors"
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return read_lines(self.directory / f"{table}.jsonl")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the run that touched mlx."""
+
+    number: int
+    directory: Path
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        return read_object(self.directory / "process.json")
+
+    @cached_property
+    def exit(self) -> dict[str, Any]:
+        """Empty where the process was killed before it could say how it ended."""
+        return read_object(self.directory / "exit.json")
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return read_lines(self.directory / f"{table}.jsonl")
+
+    def captures(self) -> Iterator[Captured]:
+        for head in self.rows("captures"):
+            number = head.get("number")
+            if isinstance(number, int):
+                yield Captured(self.number, number, head, self.directory / f"c{number}")
+
+
+class Spool:
+    """All processes of one run, in order of first sight."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.options = read_object(path / "options.json")
+        numbers = sorted(int(p.name[1:]) for p in path.glob("p*") if p.is_dir() and p.name[1:].isdigit())
+        self.processes = [Process(n, path / f"p{n}") for n in numbers]
+
+    @property
+    def run(self) -> str:
+        return str(self.options.get("run") or self.path.name)
+
+    @cached_property
+    def captures(self) -> list[Captured]:
+        """All captures of all processes, in time order."""
+        return sorted((c for p in self.processes for c in p.captures()), key=lambda c: (c.time, c.process, c.number))
+
+    def table(self, name: str) -> list[Row]:
+        """The rows of a run-level table over all processes, with `run` and `process` filled in."""
+        return list(self.each(name))
+
+    def each(self, name: str) -> Iterator[Row]:
+        """As `table`, one row after the other."""
+        for p in self.processes:
+            for row in lines(p.directory / f"{name}.jsonl"):
+                yield cast(Row, {"run": self.run, "process": p.number, **row})
+
+    def latest(self, name: str, *keys: str) -> list[Row]:
+        """As `table`, where a row is written again whenever it changes: the last of each key."""
+        last = {(r["process"], *(r.get(k) for k in keys)): r for r in self.table(name)}
+        return list(last.values())
+
+    def missing(self) -> list[dict[str, str]]:
+        """What could not be recorded, and why."""
+        return [{"what": str(r.get("what")), "why": str(r.get("why"))} for p in self.processes for r in p.rows("missing")]

@@ -1,0 +1,272 @@
+"""The watcher's centre: where evidence goes, how a function is wrapped, and what must never happen.
+
+Everything under `watch` runs inside the user's process. It imports the standard library, mlx and what the program itself
+loaded, nothing of forensics outside this folder, and it never raises: an observation that fails is noted as missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+HERE = str(Path(__file__).parent)
+_LIBRARIES = (HERE, f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", f"{os.sep}lib{os.sep}python3", "<frozen")
+
+
+_RESERVE, _RESERVED = "reserve", 32_768  # a file that is given up where the disk is full, and its bytes
+
+
+class _Local(threading.local):
+    tracing = 0  # inside mx.compile's trace or vmap: nothing may be evaluated
+    gradient = 0  # inside the forward of a gradient
+    quiet = 0  # inside our own work: hooks see nothing
+    library = 0  # inside a library function that an outer hook already describes
+
+
+class Model:
+    """A live model object: a number, a strong reference where it must stay, and what was counted of it."""
+
+    def __init__(self, number: str, module: Any) -> None:
+        self.number = number
+        self._module = weakref.ref(module)
+        self.class_name = type(module).__name__
+        self.path: str | None = None  # directory it was loaded from
+        self.adapter_path: str | None = None
+        self.tokenizer: Any = None  # the tokenizer that came with it, or was last used with it
+        self.tokenizer_path: str | None = None
+        self.config: dict[str, Any] | None = None
+        self.updates = 0
+        self.writes = 0
+        self.gradients = 0
+        self.generations = 0
+        self.saves = 0
+        self.copied_from: str | None = None
+        self.last_place: str | None = None
+
+    @property
+    def module(self) -> Any:
+        """The module, or None where the program dropped it."""
+        return self._module()
+
+
+class Watch:
+    """One a process. Rows go to `<spool>/p<K>/<table>.jsonl`, each line flushed, so that a kill -9 loses nothing before it."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.options: dict[str, Any] = {}
+        self.spool = Path()
+        self.directory = Path()
+        self.process = 0
+        self.local = _Local()
+        self.lock = threading.RLock()
+        self.models: list[Model] = []
+        self._files: dict[str, Any] = {}
+        self._failed: set[str] = set()
+        self._pid = 0
+
+    # -- beginning ---------------------------------------------------------------------------------------------------
+
+    def begin(self, spool: Path, options: dict[str, Any]) -> None:
+        """Claim `p<K>` under `spool`, the first number that is free."""
+        self.spool, self.options, self._pid = spool, options, os.getpid()
+        self.process, self.directory = self._claim(spool, "p")
+        with contextlib.suppress(OSError):
+            (self.directory / _RESERVE).write_bytes(b"\0" * _RESERVED)
+        self.on = True
+
+    @staticmethod
+    def _claim(parent: Path, prefix: str) -> tuple[int, Path]:
+        number = 0
+        while True:
+            place = parent / f"{prefix}{number}"
+            try:
+                place.mkdir(parents=True)
+                return number, place
+            except FileExistsError:
+                number += 1
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def row(self, table: str, /, **values: Any) -> None:
+        """Append one row; `table` is a path below the process's directory, without its ending."""
+        if not self.on or os.getpid() != self._pid:  # a forked child writes nothing into its parent's evidence
+            return
+        line = json.dumps(values, default=_plain, ensure_ascii=False, separators=(",", ":")) + "\n"
+        with self.lock:
+            file = self._files.get(table)
+            if file is None:
+                path = self.directory / f"{table}.jsonl"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = self._files[table] = path.open("a", encoding="utf-8", errors="surrogatepass")
+            try:
+                file.write(line)
+                file.flush()
+            except OSError as error:
+                self._full(table, error)
+                raise
+
+    def _full(self, table: str, error: OSError) -> None:
+        """The disk is full: give back what was set aside for this moment, so that it can be said."""
+        with contextlib.suppress(OSError):
+            (self.directory / _RESERVE).unlink(missing_ok=True)
+        self.missing(f"rows of {table.rpartition('/')[2]}", error)
+
+    def close(self, prefix: str = "") -> None:
+        """Close the files whose table begins with `prefix`."""
+        with self.lock:
+            for table in [t for t in self._files if t.startswith(prefix)]:
+                self._files.pop(table).close()
+
+    def event(self, kind: str, model: Model | None = None, place: str | None = None, /, **detail: Any) -> None:
+        """Append to events; `place` defaults to the innermost line of the user's program."""
+        self.row("events", time=time.time(), kind=kind, model=model.number if model else None, detail=detail, place=place or where())
+
+    def missing(self, what: str, why: BaseException | str) -> None:
+        """Note evidence that could not be taken: once a `what`; the program goes on."""
+        with contextlib.suppress(Exception):
+            if what not in self._failed:
+                self._failed.add(what)
+                text = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
+                self.row("missing", what=what, why=text[:500], time=time.time())
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        """The process that began the watch; a fork of it is another."""
+        return self._pid
+
+    @property
+    def tracing(self) -> bool:
+        return self.local.tracing > 0
+
+    @property
+    def observing(self) -> bool:
+        """Is a hook to look at this call? Not inside a trace, a gradient, or our own work."""
+        return self.on and not (self.local.tracing or self.local.gradient or self.local.quiet)
+
+    @contextlib.contextmanager
+    def within(self, what: str) -> Iterator[None]:
+        """Raise one of the depths (tracing, gradient, quiet, library) for a while."""
+        local = self.local
+        setattr(local, what, getattr(local, what) + 1)
+        try:
+            yield
+        finally:
+            setattr(local, what, getattr(local, what) - 1)
+
+    @contextlib.contextmanager
+    def looking(self, what: str) -> Iterator[None]:
+        """Our own work: hooks are quiet, and what fails is noted as missing and swallowed.
+
+        KeyboardInterrupt and SystemExit pass, so that Ctrl-C still ends the user's program.
+        """
+        with self.within("quiet"):
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001
+                self.missing(what, error)
+
+    # -- models ------------------------------------------------------------------------------------------------------
+
+    def known(self, module: Any) -> Model | None:
+        """The record of a module that was seen before."""
+        for model in self.models:
+            if model.module is module:
+                return model
+        return None
+
+    def model(self, module: Any) -> Model:
+        """The record of a module, numbered m0, m1, ... over all processes of the run."""
+        found = self.known(module)
+        if found is None:
+            with self.lock:
+                number, _ = self._claim(self.spool / "models", "m")
+                found = Model(f"m{number}", module)
+                self.models.append(found)
+        return found
+
+
+def _plain(value: Any) -> Any:
+    """What json cannot write itself: paths, sets, numpy and mlx scalars, and at last the type's name."""
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item") and getattr(value, "size", 0) == 1:
+        return value.item()
+    return f"<{type(value).__name__}>"
+
+
+watch = Watch()
+
+
+def is_users(file: str) -> bool:
+    """Is this file the user's own: of no library, of no interpreter, and none of ours?"""
+    return not any(part in file for part in _LIBRARIES) and not file.startswith("<")
+
+
+def where() -> str | None:
+    """file:line of the innermost frame that belongs to the user's program, not to a library or to us."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if is_users(name):
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def raised_at(trace: TracebackType | None) -> str | None:
+    """file:line of the innermost frame of a traceback that belongs to the user's program."""
+    place = None
+    while trace is not None:
+        if is_users(trace.tb_frame.f_code.co_filename):
+            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace `owner.name` by `make(original)`, and every copy that another module imported before.
+
+    The wrapper must pass *args and **kwargs through as they came, and put every observation into `watch.looking`.
+    Several hooks may wrap one function, each once; the later stands outside.
+    """
+    original = getattr(owner, name, None)
+    makers: tuple[Any, ...] = getattr(original, "__forensics__", ())
+    if original is None or make in makers:
+        return
+    wrapper = make(original)
+    with contextlib.suppress(Exception):
+        functools.update_wrapper(wrapper, original)
+    wrapper.__forensics__ = (*makers, make)  # type: ignore[attr-defined]
+    setattr(owner, name, wrapper)
+    if isinstance(owner, type(sys)):
+        for module in list(sys.modules.values()):
+            space = getattr(module, "__dict__", None)
+            if space is not None and space.get(name) is original:
+                setattr(module, name, wrapper)
+
+
+def bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The call's arguments by name, defaults filled in; empty where they do not bind."""
+    import inspect
+
+    try:
+        call = inspect.signature(function).bind(*args, **kwargs)
+        call.apply_defaults()
+        return dict(call.arguments)
+    except (TypeError, ValueError):
+        return {}

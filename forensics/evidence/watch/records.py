@@ -1,0 +1,117 @@
+"""Which records of a data file reached the model, and which rows mlx-lm's evaluation measured: looked up at the end, by text.
+
+A record counts as used where its longest text stands in a training row, in a row that was evaluated, or in a prompt.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from . import registry
+from .core import watch, where
+from .probe import Words
+from .trees import is_array
+
+_RECORDS = 5000  # a file of more is not looked through
+_BYTES = 16 << 20
+_PREFIX = 32  # characters by which a text is known where its row was cut
+
+_evaluated: dict[tuple[int, ...], str | None] = {}  # row without its padding -> where evaluation was called
+
+
+def measuring(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """The same loss; the rows that it is called with are remembered."""
+    place = where()
+
+    @functools.wraps(loss)
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        with watch.looking("evaluated rows"):
+            rows = args[1].tolist() if len(args) > 1 and is_array(args[1]) and args[1].ndim == 2 else []
+            if len(_evaluated) < _RECORDS:
+                _evaluated.update(dict.fromkeys((_body(row) for row in rows), place))
+        return loss(*args, **kwargs)
+
+    return measured
+
+
+def evaluated() -> tuple[int, int, str | None] | None:
+    """(distinct rows that were evaluated, how many of them were trained on, where); None where none was."""
+    if not _evaluated:
+        return None
+    trained = {_body(row)[:-cut] if cut else _body(row) for row in _ids("rows", "ids") for cut in (0, 1, 2)}
+    seen = sum(any(body[: len(body) - cut] in trained for cut in (0, 1, 2)) for body in _evaluated)
+    return len(_evaluated), seen, next(iter(_evaluated.values()))
+
+
+def used(path: Path) -> dict[str, int]:
+    """Columns `used` and `unused_between` of `datasets` for a data file; {} where its records cannot be looked for."""
+    texts = [_key(record) for record in _records(path)]
+    rows = _text() if texts else ""
+    found = [bool(text) and (text in rows or text[:_PREFIX] in rows) for text in texts]
+    if not any(found):
+        return {}
+    first, last = found.index(True), len(found) - found[::-1].index(True)
+    return {"used": sum(found), "unused_between": found[first:last].count(False)}
+
+
+@functools.cache
+def _text() -> str:
+    """All rows and prompts as one text without white space."""
+    model = next((track.model for track in registry.tracks.values() if track.model.tokenizer is not None), None)
+    if model is None:
+        return ""
+    words = Words(model)
+    rows = [*_ids("rows", "ids"), *_ids("generations", "prompt_ids"), *_evaluated]
+    return "\n".join(_bare(words.text(row) or "") for row in rows)
+
+
+def _ids(table: str, column: str) -> Iterator[list[int]]:
+    """Token ids that this process wrote into a table."""
+    path = watch.directory / f"{table}.jsonl"
+    if not path.exists() or path.stat().st_size > 4 * _BYTES:
+        return
+    with path.open(encoding="utf-8", errors="surrogatepass") as file:
+        for line in file:
+            ids = json.loads(line).get(column)
+            if isinstance(ids, list):
+                yield ids
+
+
+def _body(row: Iterable[int]) -> tuple[int, ...]:
+    """A row without the run of one id at its end."""
+    ids = list(row)
+    while len(ids) > 1 and ids[-1] == ids[-2]:
+        ids.pop()
+    return tuple(ids[:-1])
+
+
+def _records(path: Path) -> list[Any]:
+    if path.suffix not in (".jsonl", ".json") or path.stat().st_size > _BYTES:
+        return []
+    text = path.read_text(encoding="utf-8")
+    found = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line.strip()]
+    return found if isinstance(found, list) and len(found) <= _RECORDS else []
+
+
+def _key(record: Any) -> str:
+    """The longest text in a record, without white space."""
+    return max((_bare(text) for text in _strings(record)), key=len, default="")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())

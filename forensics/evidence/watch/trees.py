@@ -1,0 +1,155 @@
+"""Walks of module trees and of trees of arrays. Nothing here evaluates an array."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+
+def mx() -> Any:
+    """mlx.core, as the program imported it."""
+    return sys.modules["mlx.core"]
+
+
+def is_array(value: Any) -> bool:
+    return isinstance(value, mx().array)
+
+
+def is_module(value: Any) -> bool:
+    base = sys.modules.get("mlx.nn")
+    return base is not None and isinstance(value, base.Module)
+
+
+def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, array) of every array in nested dicts, lists and tuples, in their order."""
+    found: list[tuple[str, Any]] = []
+    _collect(tree, prefix, mx().array, found)
+    return iter(found)
+
+
+def _collect(tree: Any, prefix: str, kind: type, found: list[tuple[str, Any]]) -> None:
+    if isinstance(tree, kind):
+        found.append((prefix, tree))
+        return
+    if isinstance(tree, dict):
+        pairs: Any = tree.items()
+    elif isinstance(tree, (list, tuple)):
+        pairs = enumerate(tree)
+    else:
+        return
+    for key, value in pairs:
+        _collect(value, f"{prefix}.{key}" if prefix else str(key), kind, found)
+
+
+class Tree:
+    """Stands for the model of a program without modules: the tree of arrays that it differentiates.
+
+    Functional programs make a new tree at each step; `tree` is the newest.
+    """
+
+    def __init__(self, tree: Any) -> None:
+        self.tree = tree
+
+    def parameters(self) -> Any:
+        return self.tree
+
+    def trainable_parameters(self) -> Any:
+        return self.tree
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(array.shape) for name, array in flatten(self.tree)}
+
+
+def parameters(module: Any) -> dict[str, Any]:
+    """Dotted name to array, of all parameters."""
+    return dict(flatten(module.parameters()))
+
+
+def trainable(module: Any) -> dict[str, Any]:
+    """Dotted name to array, of the trainable set."""
+    return dict(flatten(module.trainable_parameters()))
+
+
+def modules(module: Any) -> Iterator[tuple[str, Any]]:
+    """(dotted path, module) of the module itself ('') and everything below, parents first."""
+    if isinstance(module, Tree):
+        return
+    yield "", module
+    yield from _below(module, "")
+
+
+def _below(container: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    pairs = container.items() if isinstance(container, dict) else enumerate(container)
+    for key, value in pairs:
+        path = f"{prefix}.{key}" if prefix else str(key)
+        if is_module(value):
+            yield path, value
+            yield from _below(value, path)
+        elif isinstance(value, (dict, list, tuple)):
+            yield from _below(value, path)
+
+
+def path_below(root: Any, module: Any) -> str | None:
+    """The dotted path at which `module` stands under `root`; None where it does not."""
+    for path, each in modules(root):
+        if each is module:
+            return path
+    return None
+
+
+def adapters(module: Any) -> tuple[int, int]:
+    """(modules that are adapters, of these wrapped around another adapter), by structure: a module that holds lora_a."""
+    count = nested = 0
+    for _, each in modules(module):
+        if "lora_a" in each:
+            count += 1
+            inner = each.get("linear", each.get("embedding"))
+            nested += is_module(inner) and "lora_a" in inner
+    return count, nested
+
+
+def plain(module: Any) -> dict[str, Any]:
+    """A module's plain attributes: numbers, booleans, short names, and lists of these; private ones and arrays left out."""
+    found: dict[str, Any] = {}
+    for key, value in vars(module).items():
+        if not key.startswith("_") and (simple := _simple(value)) is not None:
+            found[key] = simple
+    for key, value in module.items():
+        if not key.startswith("_") and not is_array(value) and not isinstance(value, dict):
+            simple = _simple(value)
+            if simple not in (None, [], ()):
+                found[key] = simple
+    return found
+
+
+def _simple(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return value if len(value) <= 64 else None
+    if isinstance(value, (list, tuple)) and depth < 2 and 0 < len(value) <= 64:
+        items = [_simple(item, depth + 1) for item in value]
+        return items if all(item is not None for item in items) else None
+    return None
+
+
+def dropout(module: Any) -> float | None:
+    """The dropout probability in force: `_p_1` of nn.Dropout is 1 - p; adapters hold such a layer as `dropout`."""
+    for holder in (module, getattr(module, "dropout", None)):
+        keep = getattr(holder, "_p_1", None)
+        if isinstance(keep, (int, float)):
+            return 1.0 - float(keep)
+        if isinstance(holder, (int, float)) and not isinstance(holder, bool):
+            return float(holder)
+    return None
+
+
+def scale(module: Any) -> float | None:
+    """The multiplier in force of an adapter: its attribute `scale`."""
+    value: Any = getattr(module, "scale", None)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if is_array(value) and value.size == 1:
+        return float(value.item())
+    return None

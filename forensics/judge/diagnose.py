@@ -1,0 +1,87 @@
+"""What went wrong: every detector asked, outcomes made into ordered findings and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forensics.judge import example, issues, outcomes, runs
+from forensics.judge.compare import Evidence as Session
+from forensics.judge.compare import plain
+from forensics.judge.findings import ordered
+from forensics.judge.library import Detector, Library
+from forensics.judge.opened import Opened, opened
+from forensics.judge.verdict import verdict
+from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, TwoRuns
+
+if TYPE_CHECKING:
+    from forensics.store.store import Store
+
+
+def diagnose(store: Store, words: Sequence[str] = (), *, adapter: Path | None = None, queries: Path | None = None) -> Diagnosis | TwoRuns:
+    """Judge what the words mean: nothing = the newest run; a run; two captures, paths or runs.
+
+    Raises:
+        ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that breaks the rules.
+    """
+    return diagnose_opened(opened(store, words, adapter=adapter, queries=queries, ask=True))
+
+
+def diagnose_opened(evidence: Opened) -> Diagnosis | TwoRuns:
+    """Judge evidence that is open."""
+    if evidence.empty is not None:
+        why = "nothing was captured: the command never used a model of mlx in a Python that could be watched"
+        needs = tuple(NotEvaluated(detector.name, why) for detector in evidence.library.detectors)
+        return Diagnosis(evidence.empty, evidence.empty, "inconclusive", not_evaluated=needs, notes=(why,))
+    if evidence.two_runs is None:
+        return judge(evidence.session, evidence.library, evidence.a, evidence.b, evidence.question)
+    (first_a, first_b), (second_a, second_b) = evidence.two_runs
+    one = judge(evidence.session, evidence.library, first_a, first_b, evidence.questions[0])
+    other = judge(evidence.session, evidence.library, second_a, second_b, evidence.questions[1])
+    return runs.two_runs(evidence.session, one, other, evidence.questions)
+
+
+def judge(session: Session, library: Library, a: str, b: str, question: str) -> Diagnosis:
+    """One pair of captures, by ref; b's run is judged with all that was seen in it. `question`: the refs as the user would type them."""
+    facts = outcomes.Facts(session, a, b)
+    found = outcomes.ask_all(session, library, a, b, facts)
+    versions = issues.versions(session, b)
+    findings = tuple(_with_references(library, versions, finding) for finding in ordered(library, found, question))
+    said, gaps = verdict(session, b, findings, found, facts)
+    return Diagnosis(a, b, said, findings, outcomes.not_evaluated(found), gaps, outcomes.cleared(found), example.example(session, a, b))
+
+
+def _with_references(library: Library, versions: dict[str, str], finding: Finding) -> Finding:
+    header = library.get(finding.id)
+    named = header.names("references") if isinstance(header, Detector) else ()
+    known = tuple(dict.fromkeys((*issues.references(finding.id, versions), *named)))
+    return replace(finding, references=known) if known else finding
+
+
+# -- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def document(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
+    """The JSON form: CONTRACT of `diagnose --json`."""
+    head = {"schema": 1, "a": diagnosis.a, "b": diagnosis.b, "verdict": diagnosis.verdict}
+    findings = [finding_document(finding) for finding in diagnosis.findings]
+    if isinstance(diagnosis, TwoRuns):
+        differences = [{"subject": d.subject, "a": d.expected, "b": d.observed} for d in diagnosis.differences]
+        return {**head, "runs": [document(each) for each in diagnosis.runs], "differences": differences, "findings": findings}
+    needs = [{"id": each.id, "needs": each.needs} for each in diagnosis.not_evaluated]
+    clean = [{"id": each.id, "said": each.said} for each in diagnosis.clean]
+    return {**head, "findings": findings, "not_evaluated": needs, "notes": list(diagnosis.notes), "clean": clean}
+
+
+def finding_document(finding: Finding) -> dict[str, Any]:
+    evidence: list[dict[str, Any]] = [_evidence(each) for each in finding.evidence]
+    row: dict[str, Any] = {k: getattr(finding, k) for k in ("id", "severity", "role", "confidence", "title", "claim")}
+    row |= {"evidence": evidence, "ruled_out": list(finding.ruled_out), "fix": finding.fix, "where": finding.where}
+    row |= {"check": finding.check, "explains": list(finding.explains), "references": list(finding.references)}
+    return plain(row | ({"only_in": finding.only_in} if finding.only_in else {}))
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {"subject": evidence.subject, "observed": evidence.observed, "expected": evidence.expected}

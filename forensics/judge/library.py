@@ -1,0 +1,300 @@
+"""The library of questions: finds .sql files, reads their headers, and makes a table macro of each in a session.
+
+A file is a header of `-- ` lines and one SELECT. The header begins with the title, a blank `--` line, and then `-- key: value` lines;
+a line that begins `--   ` carries the value on. HEADER says what each key means. The macro is named as the file, hyphens as underscores.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, cast, get_args
+
+from forensics.errors import QueryError
+from forensics.records import Confidence, Role, Row, Severity
+from forensics.store import schema
+
+HEADER = {
+    "params": "parameters of the macro: a, b (capture refs as text), then numbers with a default (floor = 0.02)",
+    "example": "one line of how to ask it on the command line (questions only)",
+    "severity": "error, warning or info; a row's column `severity` overrides it (this key makes a file a detector)",
+    "role": "cause, consequence or symptom; what a present finding explains is never a cause",
+    "confidence": "certain (two facts that cannot both hold), strong (ten times over the noise), probable (one alternative left), possible",
+    "explains": "ids of findings that follow from this one, folded under it where both are present",
+    "claim": "one sentence; {column} of the first faulty row, {n} faulty rows, {looked} rows in all",
+    "clean": "the phrase quoted under `ruled out` of other findings where this detector was evaluated and clean; {column} of the first row",
+    "rules out": "ids of detectors whose clean outcome speaks for this finding",
+    "needs": "facts that must have been captured: names of macros need_<name>(a, b) in queries/lib",
+    "nothing": "what to say where there is nothing of its kind to look at and the query gives no row",
+    "fix": "what to do, short, in the words of the user's program; may hold {column}",
+    "harmless": "when the same picture is in order",
+    "fires on": "snapshots/NAME or zoo/NAME that must give faulty rows (tested)",
+    "silent on": "snapshots/NAME or zoo/NAME that must be evaluated and clean (tested)",
+    "references": "public issues of this fault: REPOSITORY#NUMBER",
+}
+"""Keys of a header and what they mean. docs/queries.md is made from this."""
+
+QUESTION_KEYS = ("params", "example")
+COLUMNS = ("subject", "observed", "expected", "fault")
+"""Columns that every detector gives; `severity`, `confidence` and `place` override the header by row, others serve texts."""
+
+
+class Sql(Protocol):
+    """What the library asks of a session."""
+
+    def rows(self, sql: str, params: Sequence[Any] = ..., /) -> list[dict[str, Any]]: ...
+    def script(self, text: str, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a macro; `default` is SQL text, None where an argument must be given."""
+
+    name: str
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question, as its file says it."""
+
+    name: str
+    path: Path
+    title: str
+    body: str
+    header: Mapping[str, str]
+    params: tuple[Parameter, ...]
+    private: bool = False
+
+    @property
+    def macro(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def refs(self) -> int:
+        """How many captures it is asked of: 0, 1 or 2."""
+        return sum(p.default is None for p in self.params)
+
+    @property
+    def signature(self) -> str:
+        return f"{self.macro}({', '.join(p.name + (f' := {p.default}' if p.default is not None else '') for p in self.params)})"
+
+    @property
+    def create(self) -> str:
+        """The statement that makes its macro."""
+        return f"CREATE OR REPLACE MACRO {self.signature} AS TABLE\n{self.body}\n;"
+
+
+@dataclass(frozen=True)
+class Detector(Query):
+    """A query whose rows with `fault` true are evidence of one fault."""
+
+    @property
+    def severity(self) -> Severity:
+        return cast(Severity, self.header["severity"])
+
+    @property
+    def role(self) -> Role:
+        return cast(Role, self.header["role"])
+
+    @property
+    def confidence(self) -> Confidence:
+        return cast(Confidence, self.header["confidence"])
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """A key whose value is a list of names: explains, rules out, needs, fires on, silent on, references."""
+        return tuple(re.split(r"[,\s]+", value)) if (value := self.header.get(key, "")) else ()
+
+    def text(self, key: str) -> str:
+        return self.header.get(key, "")
+
+
+@dataclass(frozen=True)
+class Library:
+    """All questions and detectors by name, and the texts of the helper macros in the order in which they load."""
+
+    queries: Mapping[str, Query]
+    helpers: Mapping[Path, str]
+
+    @cached_property
+    def detectors(self) -> tuple[Detector, ...]:
+        return tuple(q for q in self.queries.values() if isinstance(q, Detector))
+
+    @cached_property
+    def questions(self) -> tuple[Query, ...]:
+        return tuple(q for q in self.queries.values() if not isinstance(q, Detector))
+
+    @cached_property
+    def facts(self) -> tuple[str, ...]:
+        """What `needs` may name: the macros need_<fact>(a, b) among the helpers."""
+        return tuple(fact for text in self.helpers.values() for fact in re.findall(r"MACRO need_(\w+)\(a, b\)", text))
+
+    def get(self, name: str) -> Query:
+        """The query of that name, with hyphens or underscores.
+
+        Raises:
+            QueryError: there is none; names the nearest.
+        """
+        found = self.queries.get(name) or self.queries.get(name.replace("_", "-"))
+        if found is None:
+            near = difflib.get_close_matches(name, self.queries, 3, 0.5)
+            hint = f"Did you mean {' or '.join(near)}?" if near else "forensics query lists them."
+            raise QueryError(f"There is no query {name!r}.", where=name, hint=hint)
+        return found
+
+    @cached_property
+    def macros(self) -> dict[str, str]:
+        """Each macro's name and the statements that make it, in no order: a macro may be bound after those that it calls alone."""
+        found = {query.macro: query.create for query in self.queries.values()}
+        for text in self.helpers.values():
+            for statement, name in re.findall(r"^(CREATE OR REPLACE MACRO (\w+).*?)(?=^CREATE |\Z)", text, re.MULTILINE | re.DOTALL):
+                found[name] = found.get(name, "") + statement
+        return found
+
+    def install(self, session: Sql) -> None:
+        """Make every macro in `session`.
+
+        Raises:
+            QueryError: DuckDB refuses one; names the file.
+        """
+        waiting = dict(self.helpers)
+        while waiting:
+            # a macro is bound when it is made: a file that builds on a later one goes behind it
+            refused = {path: error for path, text in waiting.items() if (error := _refused(session, text, path))}
+            if len(refused) == len(waiting):
+                raise next(iter(refused.values()))
+            waiting = {path: waiting[path] for path in refused}
+        for query in self.queries.values():
+            if error := _refused(session, query.create, query.path):
+                raise error
+
+
+def load(private: Path | None = None) -> Library:
+    """Our queries, and those of a private directory beside them.
+
+    Raises:
+        QueryError: a header that breaks the rules, or a private query that bears the name of one of ours.
+    """
+    ours = schema.queries()
+    queries: dict[str, Query] = {}
+    helpers = {path: path.read_text(encoding="utf-8") for path in _helpers(ours)}
+    found = [(path, False) for folder in ("ask", "detect") for path in sorted((ours / folder).glob("*.sql"))]
+    if private is not None:
+        helpers |= {path: path.read_text(encoding="utf-8") for path in _helpers(private)}
+        found += [(path, True) for path in sorted(private.rglob("*.sql")) if path.parent.name != "lib"]
+    for path, mine in found:
+        query = parse(path, path.read_text(encoding="utf-8"), private=mine)
+        if query.name in queries:
+            raise QueryError(
+                f"There are two queries named {query.name}.", str(path), f"Rename one; the other is {queries[query.name].path}"
+            )
+        queries[query.name] = query
+    return Library(queries, helpers)
+
+
+def _helpers(directory: Path) -> list[Path]:
+    """Files of helper macros in the order in which they load: a macro is bound when it is made, and all build on refs."""
+    return sorted((directory / "lib").glob("*.sql"), key=lambda path: (path.name != "refs.sql", path.name))
+
+
+def parse(path: Path, text: str, *, private: bool = False) -> Query:
+    """One file to a Query, or a Detector where its header has a severity.
+
+    Raises:
+        QueryError: unknown, repeated or missing keys, values out of their range, parameters that are none.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", path.stem):
+        raise QueryError(f"{path.stem!r} is no name for a query.", str(path), "Use small letters, digits and hyphens.")
+    title, header, body = _split(path, text)
+    detector = "severity" in header
+    allowed = HEADER.keys() - ({"example"} if detector else HEADER.keys() - set(QUESTION_KEYS))
+    for key in header:
+        if key not in allowed:
+            kind = "a detector" if detector else "a question"
+            near = difflib.get_close_matches(key, allowed, 1)
+            raise QueryError(
+                f"{key!r} is no key of {kind}'s header.",
+                str(path),
+                f"Did you mean {near[0]}?" if near else f"Keys: {', '.join(sorted(allowed))}.",
+            )
+    params = tuple(_parameters(path, header.get("params", "a, b" if detector else "")))
+    if not body:
+        raise QueryError("There is no SELECT under the header.", str(path), "Write one.")
+    if not detector:
+        return Query(path.stem, path, title, body, header, params, private)
+    _check_detector(path, header, params)
+    return Detector(path.stem, path, title, body, header, params, private)
+
+
+def _split(path: Path, text: str) -> tuple[str, dict[str, str], str]:
+    """Title, keys and SELECT of a file."""
+    lines = text.splitlines()
+    end = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    comments = [line[2:] for line in lines[:end]]
+    blank = next((i for i, line in enumerate(comments) if not line.strip()), len(comments))
+    title = " ".join(line.strip() for line in comments[:blank])
+    if not title:
+        raise QueryError("The file does not begin with its title.", str(path), "First line: -- One sentence.")
+    header: dict[str, str] = {}
+    key = ""
+    for line in filter(str.strip, comments[blank:]):
+        name, colon, value = line.partition(":")
+        if line.startswith("   ") and key:
+            header[key] = f"{header[key]} {line.strip()}".strip()
+        elif colon and re.fullmatch(r" [a-z][a-z ]*", name):
+            key = name.strip()
+            if key in header:
+                raise QueryError(f"The key {key!r} stands twice.", str(path), "Keep one.")
+            header[key] = value.strip()
+        else:
+            raise QueryError(
+                f"This line is no key of the header: --{line}", str(path), "Write `-- key: value`; begin with `--   ` what carries on."
+            )
+    return title, header, "\n".join(lines[end:]).strip().rstrip(";").rstrip()
+
+
+def _parameters(path: Path, text: str) -> Iterator[Parameter]:
+    defaults = False
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, default = (piece.strip() for piece in part.partition("="))
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or (
+            equals and not re.fullmatch(r"-?[0-9.]+(e-?[0-9]+)?|'[^']*'|true|false", default)
+        ):
+            raise QueryError(f"{part!r} is no parameter.", str(path), "Write params: a, b, floor = 0.02")
+        if defaults and not equals:
+            raise QueryError(f"The parameter {name} has no default and stands after one that has.", str(path), "Put it first.")
+        if not equals and name not in ("a", "b"):
+            raise QueryError(
+                f"The parameter {name} has no default.", str(path), "Only a and b, the captures, are given; others have a default."
+            )
+        defaults = bool(equals)
+        yield Parameter(name, default if equals else None)
+
+
+def _check_detector(path: Path, header: Mapping[str, str], params: tuple[Parameter, ...]) -> None:
+    for key, choices in (("severity", get_args(Severity)), ("role", get_args(Role)), ("confidence", get_args(Confidence))):
+        if header.get(key) not in choices:
+            raise QueryError(f"{key} must be one of {', '.join(choices)}.", str(path), f"Write -- {key}: {choices[0]}")
+    for key in ("claim", "fix"):
+        if not header.get(key) and not (key == "fix" and header["severity"] == "info"):
+            raise QueryError(f"The header has no {key}.", str(path), f"{key}: {HEADER[key]}")
+    if [p.name for p in params[:2]] != ["a", "b"]:
+        raise QueryError("A detector's parameters begin with a, b.", str(path), "Write params: a, b")
+
+
+def _refused(session: Sql, text: str, path: Path) -> QueryError | None:
+    try:
+        session.script(text)
+    except QueryError as error:
+        return QueryError(f"DuckDB refuses it: {error.message}", str(path), "Mend the SQL.")
+    return None
+
+
+def needed(session: Sql, fact: str, a: str, b: str) -> str | None:
+    """What is missing of a fact, in words, or None where it is there."""
+    row: Row = cast(Row, session.rows(f"SELECT missing FROM need_{fact}(?, ?)", [a, b])[0])
+    return None if row["missing"] is None else str(row["missing"])

@@ -1,0 +1,104 @@
+"""Words of the command line to evidence: a session over the captures that they mean, macros made and deltas measured."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forensics.judge import check, compare, library, said
+from forensics.judge.library import Library
+
+if TYPE_CHECKING:
+    from forensics.store.session import Session
+    from forensics.store.store import Capture, Run, Store
+
+Ends = tuple[str, str]
+"""First and last capture of a run, by ref."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Evidence to judge.
+
+    `a` and `b` are refs of captures (of a run: its first capture and its `end` or last), `question` is what follows `forensics query ID`.
+    With two runs, `two_runs` has the ends of each and `questions` what each is called. `empty` names a run that holds no capture.
+    """
+
+    session: Session
+    library: Library
+    a: str
+    b: str
+    question: str
+    two_runs: tuple[Ends, Ends] | None = None
+    questions: Ends = ("", "")
+    empty: str | None = None
+
+
+def opened(
+    store: Store,
+    words: Sequence[str] = (),
+    *,
+    adapter: Path | None = None,
+    queries: Path | None = None,
+    ask: bool = False,
+    light: bool = False,
+) -> Opened:
+    """Open what the words mean. `ask`: have models at rest answer the probes, where there is mlx. `light`: as `refs.pair`.
+
+    Raises:
+        ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that breaks the rules.
+    """
+    from forensics.store.refs import pair
+    from forensics.store.session import open_session
+
+    ours = library.load(queries)
+    if queries is not None:
+        check.check(ours, open_session([], []), only=[query for query in ours.queries.values() if query.private])
+    lone = _lone_run(store, words) if adapter is None else None
+    if lone is not None and not lone.captures:
+        return Opened(_session([], [lone], ours), ours, lone.name, lone.name, lone.name, empty=lone.name)
+    meant = pair(store, words, adapter, ask=ask, light=light)
+    runs = _runs([meant.a, meant.b], [*(meant.two_runs or ()), *([meant.run] if meant.run else [])])
+    captures = {c.ref: c for c in [meant.a, meant.b, *(c for run in runs for c in run.captures)]}
+    session = _session(list(captures.values()), runs, ours)
+    if meant.two_runs:
+        ends = [(run.first().ref, run.last().ref) for run in meant.two_runs]
+        for a, b in [*ends, (ends[0][1], ends[1][1])]:
+            compare.fill(session, a, b)
+            said.fill(session, a, b)
+        names = (meant.two_runs[0].name, meant.two_runs[1].name)
+        return Opened(session, ours, ends[0][1], ends[1][1], shlex.join(names), (ends[0], ends[1]), names)
+    compare.fill(session, meant.a.ref, meant.b.ref)
+    said.fill(session, meant.a.ref, meant.b.ref)
+    question = meant.run.name if meant.run else shlex.join([*words, *(["--adapter", str(adapter)] if adapter else [])])
+    return Opened(session, ours, meant.a.ref, meant.b.ref, question)
+
+
+def _lone_run(store: Store, words: Sequence[str]) -> Run | None:
+    """The run that the words mean, where they mean one run of the store or nothing at all."""
+    if not words:
+        return store.newest()
+    return store.run(words[0]) if len(words) == 1 and words[0] in store.run_names() else None
+
+
+def _session(captures: Sequence[Capture], runs: Sequence[Run], ours: Library) -> Session:
+    from forensics.store.session import open_session
+
+    session = open_session(captures, runs)
+    session.offer(ours.macros)
+    # Detectors join many small tables: the search for the best order of joins takes as long as all the rest, and gains nothing.
+    session.script("SET disabled_optimizers = 'join_order'")
+    session.lock()
+    return session
+
+
+def _runs(captures: Sequence[Capture], known: Sequence[Run]) -> list[Run]:
+    """The runs that captures belong to: what was seen in a run is evidence for each of its captures."""
+    found = {run.name: run for run in known}
+    for capture in captures:
+        if capture.run not in found and capture.store is not None:
+            found[capture.run] = capture.store.run(capture.run.removeprefix(capture.prefix))
+    return list(found.values())

@@ -1,0 +1,38 @@
+"""From refs to the material of a report: opened, judged, compared and gathered once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forensics.judge.compare import compare
+from forensics.judge.diagnose import diagnose_opened
+from forensics.judge.gather import gather
+from forensics.judge.material import Material
+from forensics.judge.opened import Opened, opened
+from forensics.records import Comparison, Diagnosis, TwoRuns
+
+if TYPE_CHECKING:
+    from forensics.store.store import Store
+
+
+def materials(store: Store, words: Sequence[str], *, adapter: Path | None = None, queries: Path | None = None) -> list[Material]:
+    """The material of one pair; of two runs first that of the pair, then each run's own.
+
+    Raises:
+        ForensicsError: as `diagnose`.
+    """
+    return gathered(opened(store, words, adapter=adapter, queries=queries, ask=True))
+
+
+def gathered(evidence: Opened) -> list[Material]:
+    """The material of evidence that is open."""
+    judged = diagnose_opened(evidence)
+    if evidence.empty is not None:
+        return [gather(evidence.session, judged, Comparison(evidence.empty, evidence.empty, True, {}), title=evidence.empty)]
+    pairs: list[tuple[Diagnosis | TwoRuns, str, str, str]] = [(judged, evidence.a, evidence.b, "")]
+    if isinstance(judged, TwoRuns):
+        pairs = [(judged, evidence.a, evidence.b, " → ".join(evidence.questions))]
+        pairs += [(each, each.a, each.b, name) for each, name in zip(judged.runs, evidence.questions, strict=True)]
+    return [gather(evidence.session, each, compare(evidence.session, a, b), title=title) for each, a, b, title in pairs]

@@ -1,0 +1,24 @@
+"""What two captures answer to the same probes, compared where nobody did when they were captured: models at rest, two runs."""
+
+from __future__ import annotations
+
+from forensics.judge.compare import Evidence
+
+_UNMEASURED = """
+SELECT x.prompt_id FROM transcripts x JOIN transcripts y ON y.prompt_id = x.prompt_id
+WHERE x.capture = probes_at($1) AND y.capture = probes_at($2) AND x.capture <> y.capture AND x.source = 'probe' AND y.source = 'probe'
+    AND NOT EXISTS (SELECT 1 FROM probe_deltas WHERE capture_a = x.capture AND capture_b = y.capture)
+LIMIT 1
+"""
+_ANSWERS = "SELECT * FROM transcripts WHERE capture = probes_at(?) ORDER BY prompt_id"
+
+
+def fill(session: Evidence, a: str, b: str) -> None:
+    """Measure how the answers of b differ from those of a, by ref, where that was not done; adds to `probe_deltas`."""
+    if not session.rows(_UNMEASURED, [a, b]):
+        return
+    from forensics.store.sealing import changes  # NumPy takes longer to load than all else where there is nothing to compare
+
+    before, after = session.rows(_ANSWERS, [a]), session.rows(_ANSWERS, [b])
+    one, other = before[0]["capture"], after[0]["capture"]
+    session.insert("probe_deltas", list(changes.probe_deltas(one, other, before, after, session.read)))

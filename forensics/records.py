@@ -1,0 +1,188 @@
+"""What crosses the borders between evidence, store, judge and report: frozen dataclasses, and rows typed by schema.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Scalar = str | int | float | bool | None
+Row = Mapping[str, Scalar]
+"""One row of a table of `queries/schema.sql`: column name to value; JSON columns hold JSON text."""
+
+Severity = Literal["error", "warning", "info"]
+Role = Literal["cause", "consequence", "symptom"]
+Confidence = Literal["certain", "strong", "probable", "possible"]
+Verdict = Literal["faulty", "healthy", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawTensor:
+    """A tensor as bytes, from a file or a live module; NumPy has no bfloat16, so bytes are the common form.
+
+    `read(start, stop)` returns the bytes [start, stop) of the row-major, little-endian data.
+    """
+
+    name: str
+    dtype: str  # as safetensors writes it: F32, F16, BF16, U32; a GGUF block type: Q4_1
+    shape: tuple[int, ...]
+    nbytes: int
+    read: Callable[[int, int], bytes | memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorStats:
+    """Digest and statistics over the finite elements; None where the type cannot be decoded."""
+
+    digest: str
+    dtype: str
+    shape: tuple[int, ...]
+    size: int
+    nbytes: int
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+    l2: float | None
+    zeros: int | None
+    nans: int | None
+    infs: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Difference of two tensors of one shape, b against a. `relative` is l2 over the norm of a."""
+
+    digest_a: str
+    digest_b: str
+    max_abs: float | None
+    l2: float | None
+    relative: float | None
+    cosine: float | None
+    changed_fraction: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Two facts about one subject that cannot both hold."""
+
+    subject: str
+    observed: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A detector's rows, phrased. CONTRACT section 3 gives the JSON form."""
+
+    id: str
+    severity: Severity
+    role: Role
+    confidence: Confidence
+    title: str
+    claim: str
+    evidence: tuple[Evidence, ...] = ()
+    ruled_out: tuple[str, ...] = ()
+    fix: str = ""
+    where: str | None = None
+    check: str = ""
+    explains: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    only_in: Literal["a", "b"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotEvaluated:
+    """A detector that could not be asked, and what it needs."""
+
+    id: str
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """A detector that was evaluated and found nothing at fault, and what it says for itself."""
+
+    id: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question and its answers at both captures, to read; texts are None where they were redacted. No finding rests on it."""
+
+    prompt: str | None
+    before: str | None
+    after: str | None
+    finish: str | None  # of `after`: stop | length | error
+    tokens: Mapping[str, str] = field(default_factory=dict)  # class of a token (pad, end) to its text
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What `diagnose` says of one pair of captures."""
+
+    a: str
+    b: str
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    not_evaluated: tuple[NotEvaluated, ...] = ()
+    notes: tuple[str, ...] = ()  # what stands against `healthy`
+    clean: tuple[Cleared, ...] = ()
+    example: Example | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TwoRuns:
+    """What `diagnose` says of two runs: each for itself, then what the one does that the other does not."""
+
+    a: str
+    b: str
+    verdict: Verdict
+    runs: tuple[Diagnosis, Diagnosis]
+    differences: tuple[Evidence, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """How far the packed codes of a quantized weight moved, beside its difference by value."""
+
+    max_abs: float | None
+    changed_fraction: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedParameter:
+    """A parameter whose digests differ. Numbers are None where not measured, never 0."""
+
+    name: str
+    name_b: str
+    dtype: str
+    shape: tuple[int, ...]
+    max_abs: float | None
+    l2: float | None
+    relative: float | None
+    cosine: float | None
+    changed_fraction: float | None
+    codes: Codes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What `diff` says of two captures. CONTRACT section 4 gives the JSON form."""
+
+    a: str
+    b: str
+    same: bool
+    parameters: Mapping[str, int]
+    changed: tuple[ChangedParameter, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    modules: tuple[Row, ...] = ()
+    adapter: Mapping[str, Row] = field(default_factory=dict)
+    optimizer: Mapping[str, Row] = field(default_factory=dict)
+    configs: tuple[Row, ...] = ()
+    transcripts: tuple[Row, ...] = ()
+    scores: tuple[Row, ...] = ()
+    environment: tuple[Row, ...] = ()

@@ -1,0 +1,67 @@
+"""Secrets and personal marks in text: found by their form, replaced by what kind they were.
+
+Keys of services have telling beginnings; passwords stand in URLs and behind words like `password=`; addresses have their
+own form. What looks like none of these and is long and mixed is taken for a key as well.
+"""
+
+from __future__ import annotations
+
+import re
+
+_KEYS = {
+    "huggingface": r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}",
+    "openai": r"\bsk-(?:proj-|svcacct-|admin-|or-v1-)?[A-Za-z0-9_-]{16,}",
+    "github": r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,})",
+    "gitlab": r"\bgl(?:pat|rt|ptt|dt|soat)-[A-Za-z0-9_-]{16,}",
+    "aws": r"\b(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{12,}",
+    "google": r"\bAIza[A-Za-z0-9_-]{30,}|\bya29\.[A-Za-z0-9_-]{16,}|\bGOCSPX-[A-Za-z0-9_-]{16,}",
+    "slack": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|hooks\.slack\.com/services/[A-Za-z0-9/_-]+",
+    "discord": r"discord(?:app)?\.com/api/webhooks/[0-9]+/[A-Za-z0-9_-]+",
+    "telegram": r"\b[0-9]{8,10}:[A-Za-z0-9_-]{30,}",
+    "stripe": r"\b(?:[sr]k|pk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}",
+    "token": r"\b(?:npm|gsk|r8|pplx|sbp|lin_api|dop_v1|doo_v1|shpat|shpss|pul|phc|rubygems|tskey|nvapi|secret|figd|hvs|hvb|key|fw|csk|xai"
+    r"|tgp_v1|jina|voyage|co)[_.-](?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20,}",
+    "databricks": r"\bdapi[0-9a-f]{32}",
+    "pypi": r"\bpypi-[A-Za-z0-9_-]{16,}",
+    "docker": r"\bdckr_(?:pat|oat)_[A-Za-z0-9_-]{16,}",
+    "sendgrid": r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+    "twilio": r"\b(?:SK|AC)[0-9a-f]{32}\b",
+    "jwt": r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
+    "private key": r"-----BEGIN [A-Z ]*(?:PRIVATE KEY|CERTIFICATE)[A-Z ]*-----.*?(?:-----END [A-Z ]+-----|\Z)",
+    "ssh key": r"\b(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-[a-z0-9-]+) [A-Za-z0-9+/=]{20,}|\bAGE-SECRET-KEY-[A-Z0-9]{20,}",
+    "authorization": r"(?i:\b(?:bearer|basic|token)[ =:]+[A-Za-z0-9._~+/=-]{12,})",
+    "url with password": r"\b[a-z][a-z0-9+.-]*://[^\s/@:'\"]*:[^\s/@'\"]+@[^\s'\"]*",
+    "password": r"(?i:\b[a-z0-9_.-]*(?:passwo?r?d|passwd|secret|api[_-]?key|access[_-]?key|accountkey|auth[_-]?token|access[_-]?token"
+    r"|private[_-]?key|credential)[a-z0-9_]*[\"']?\s*[=:]\s*[\"']?[^\s\"',;&]{4,})",
+    "wandb": r"(?i:\bwandb\b.{0,40}?\b[0-9a-f]{40}\b)",
+    "hexadecimal key": r"\b[0-9a-f]{32,}\b|\b[0-9A-F]{32,}\b",
+    "address": r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b",
+    "private address": r"(?<!\d)(?:(?:10|127)(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})(?!\d)",
+    "network address": r"(?<![\w.])(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![\w.])"
+    r"|(?<![\w:])(?:[0-9a-f]{1,4}:){5,7}[0-9a-f]{1,4}(?![\w:])",
+}  # fmt: skip
+_FORMS = {kind: re.compile(pattern, re.DOTALL) for kind, pattern in _KEYS.items()}
+_ANY = re.compile("|".join(f"(?:{pattern})" for pattern in _KEYS.values()), re.DOTALL)
+_LONG = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
+_HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+
+
+def clean(text: str) -> str:
+    """The text with each secret replaced by `[kind]`."""
+    for kind, pattern in _FORMS.items():
+        text = pattern.sub(f"[{kind}]", text)
+    return _LONG.sub(lambda m: "[key]" if _mixed(m[0]) else m[0], text)
+
+
+def any_in(text: str) -> bool:
+    """Does a secret stand in a text?"""
+    return _ANY.search(text) is not None or any(_mixed(m[0]) for m in _LONG.finditer(text))
+
+
+def _mixed(run: str) -> bool:
+    """Long, with small and capital letters and digits throughout: no digest, no name of a module."""
+    if _HEX.fullmatch(run):
+        return False
+    counts = [sum(map(f, run)) for f in (str.islower, str.isupper, str.isdigit)]
+    changes = sum(a.isdigit() != b.isdigit() or a.isupper() != b.isupper() for a, b in zip(run, run[1:], strict=False))
+    return min(counts) >= 3 and changes > len(run) / 3

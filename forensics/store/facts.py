@@ -1,0 +1,162 @@
+"""What one capture or run holds, in short: what `show` says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from forensics.store.session import Session, open_session
+from forensics.store.store import Capture, Run
+
+Facts = dict[str, Any]
+
+_MODELS = """
+SELECT m.model, m.class, m.updates, m.gradients, m.generations, m.saves, m.parameters, m.copied_from, m.model = r.main_model AS main
+FROM models m LEFT JOIN runs r USING (run) WHERE m.run = $1 ORDER BY length(m.model), m.model
+"""
+_CAPTURES = """
+WITH held AS (
+    SELECT p.capture, count(*) AS tensors, sum(t.size)::BIGINT AS parameters,
+        coalesce(sum(t.size) FILTER (WHERE p.trainable), 0)::BIGINT AS trainable, sum(t.nbytes)::BIGINT AS nbytes
+    FROM placements p LEFT JOIN tensors t USING (digest)
+    WHERE p.role IS DISTINCT FROM 'optimizer' AND p.shared_with IS NULL GROUP BY p.capture
+)
+SELECT c.capture, c.point, c.model, c.source, c.updates, c.whole, c.complete, c.probes_of, c.place,
+    coalesce(held.tensors, 0) AS tensors, held.parameters, held.trainable, held.nbytes
+FROM captures c LEFT JOIN held USING (capture) WHERE c.run = $1 AND ($2 IS NULL OR c.capture = $2) ORDER BY c.sequence
+"""
+_ADAPTER = """
+SELECT origin, via, kind, rank, scale, alpha, dropout, num_layers, keys, modules, capture, place FROM adapters
+WHERE run = $1 AND ($2 IS NULL OR capture IS NULL OR capture = $2) ORDER BY origin, capture IS NULL DESC, rowid
+"""
+_OPTIMIZERS = """
+SELECT o.capture, o.class, o.step, o.learning_rate, o.scheduled, o.settings, o.state_tensors, o.state_l2, o.state_evaluated
+FROM optimizers o JOIN captures c USING (capture) WHERE c.run = $1 AND ($2 IS NULL OR capture = $2) ORDER BY c.sequence, o.optimizer
+"""
+_STEPS = """
+SELECT model, count(*) AS steps, arg_min(loss, step) FILTER (WHERE loss IS NOT NULL) AS loss_first,
+    arg_max(loss, step) FILTER (WHERE loss IS NOT NULL) AS loss_last, list(loss ORDER BY process, step) AS loss,
+    arg_max(learning_rate, step) AS learning_rate, sum(seconds) AS seconds
+FROM steps WHERE run = $1 GROUP BY model ORDER BY model
+"""
+_ROLES = """
+SELECT model, role, sum(abs(weight)) AS weight FROM loss_tokens WHERE run = $1 AND weight <> 0 AND residual <= 0.05
+GROUP BY model, role ORDER BY model, weight DESC
+"""
+_ANSWERS = """
+SELECT t.capture, t.prompt_id, t.source, t.prompt, t.output, t.finish_reason, t.output_tokens, t.special_tokens, t.loop_share
+FROM transcripts t JOIN captures c USING (capture) WHERE c.run = $1 AND ($2 IS NULL OR t.capture = $2)
+ORDER BY c.sequence, t.source DESC, t.prompt_id
+"""
+_ROLES_OF = """
+SELECT role, count(*) AS tensors, sum(size)::BIGINT AS parameters, string_agg(DISTINCT dtype, ', ' ORDER BY dtype) AS dtypes,
+    sum(nans)::BIGINT AS nans, sum(infs)::BIGINT AS infs, count(*) FILTER (WHERE error IS NOT NULL) AS unreadable
+FROM parameters WHERE capture = $1 AND shared_with IS NULL GROUP BY role ORDER BY role = 'optimizer', parameters DESC NULLS LAST
+"""
+_CONFIGS = "SELECT kind, key, value FROM configs WHERE capture = $1 ORDER BY kind, key"
+_SAVES = """
+SELECT file, count(name) AS tensors, any_value(model) AS model, any_value(updates) AS updates, any_value(place) AS place,
+    bool_or(digest_on_disk IS NULL) AS gone FROM saved_tensors WHERE run = $1 GROUP BY save, file ORDER BY save
+"""
+
+
+def of_run(run: Run) -> Facts:
+    """Facts of a run: its models, captures, adapter, optimizer, loss, answers, files."""
+    with open_session(run.captures, [run]) as session:
+        name, last = run.name, run.last().ref if run.captures else None
+        return {
+            "schema": 1,
+            "kind": "run",
+            "ref": run.name,
+            **_head(run.head, ("created_at", "command", "exit_status", "seconds", "complete", "expect", "tensors", "main_model")),
+            "source": run.head.get("kind"),
+            "missing": _missing(run.head, run.captures, sealed=run.path is not None),
+            "models": session.rows(_MODELS, [name]),
+            "captures": session.rows(_CAPTURES, [name, None]),
+            **_common(session, name, None),
+            "training": _training(session, name),
+            "answers": _answers(session, name, last),
+            "saves": session.rows(_SAVES, [name]),
+            "environment": _environment(session, name, last),
+        }
+
+
+def of_capture(capture: Capture, run: Run | None) -> Facts:
+    """Facts of a capture: its parameters by role, modules, adapter, optimizer, settings, answers."""
+    wanted = {c.ref: c for c in [capture, *(run.captures if run else [])] if c.ref in (capture.ref, capture.head.get("probes_of"))}
+    with open_session(wanted.values(), [run] if run else []) as session:
+        ref = capture.ref
+        probes = session.rows("SELECT coalesce(probes_of, capture) AS ref FROM captures WHERE capture = $1", [ref])[0]["ref"]
+        return {
+            "schema": 1,
+            "kind": "capture",
+            **session.rows(_CAPTURES, [capture.run, ref])[0],
+            **_head(capture.head, ("created_at", "format", "path")),
+            "ref": ref,
+            "missing": _missing(capture.head, [], sealed=True),
+            "roles": session.rows(_ROLES_OF, [ref]),
+            "modules": session.rows(
+                "SELECT class, count(*) AS n FROM modules WHERE capture = $1 GROUP BY class ORDER BY n DESC, class", [ref]
+            ),
+            **_common(session, capture.run, ref),
+            "configs": session.rows(_CONFIGS, [ref]),
+            "answers": session.rows(_ANSWERS, [capture.run, probes]),
+            "environment": _environment(session, capture.run, ref),
+        }
+
+
+def _common(session: Session, run: str, capture: str | None) -> Facts:
+    return {
+        "adapters": [_parsed(row, "keys") for row in session.rows(_ADAPTER, [run, capture])],
+        "optimizers": [_parsed(row, "settings") for row in session.rows(_OPTIMIZERS, [run, capture])],
+    }
+
+
+def _training(session: Session, run: str) -> list[Facts]:
+    roles: dict[str, dict[str, float]] = {}
+    for row in session.rows(_ROLES, [run]):
+        roles.setdefault(str(row["model"]), {})[str(row["role"])] = row["weight"]
+    found = []
+    for row in session.rows(_STEPS, [run]):
+        weights = roles.get(str(row["model"]), {})
+        whole = sum(weights.values())
+        found.append({**row, "trains_on": {role: w / whole for role, w in weights.items()} if whole else None})
+    return found
+
+
+def _answers(session: Session, run: str, last: str | None) -> list[Facts]:
+    """The probes of the first capture and of the last, and what the program itself generated."""
+    rows = session.rows(_ANSWERS, [run, None])
+    answered = list(dict.fromkeys(r["capture"] for r in rows if r["source"] == "probe"))
+    at = session.rows("SELECT coalesce(probes_of, capture) AS ref FROM captures WHERE capture = $1", [last]) if last else []
+    wanted = {*answered[:1], *(r["ref"] for r in at)}
+    return [r for r in rows if r["source"] != "probe" or r["capture"] in wanted]
+
+
+def _environment(session: Session, run: str, capture: str | None) -> dict[str, Any]:
+    rows = session.rows("SELECT key, value FROM environment WHERE capture = $1 OR capture = $2 ORDER BY key", [run, capture])
+    return {row["key"]: row["value"] for row in rows}
+
+
+def _head(head: Mapping[str, Any], keys: tuple[str, ...]) -> Facts:
+    return {key: _json(head.get(key)) if key == "command" else head.get(key) for key in keys}
+
+
+def _missing(head: Mapping[str, Any], captures: list[Capture], *, sealed: bool) -> list[Facts]:
+    found = [] if sealed else [{"what": "the run's own tables", "why": "it was interrupted before they were sealed"}]
+    for each in (head, *(c.head for c in captures)):
+        told = _json(each.get("missing"))
+        found += [m for m in told if isinstance(m, dict)] if isinstance(told, list) else []
+    return [dict(pair) for pair in dict.fromkeys(tuple(sorted((str(k), str(v)) for k, v in m.items())) for m in found)]
+
+
+def _parsed(row: Facts, key: str) -> Facts:
+    return {**row, key: _json(row[key])}
+
+
+def _json(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

@@ -1,0 +1,65 @@
+"""One line a run: what `list` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from forensics.records import Row, Scalar
+from forensics.store import verdicts
+from forensics.store.heads import Head, heads
+from forensics.store.manifest import scalar
+from forensics.store.store import Store
+
+_SHOWN = ("capture", "point", "model", "created_at", "source", "updates", "whole", "complete")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A run in short. `captures` are rows with `nbytes`, in order; `problem` says which manifest of it cannot be read."""
+
+    run: str
+    created_at: str | None
+    kind: str | None
+    complete: bool
+    nbytes: int
+    captures: list[dict[str, Scalar]]
+    verdict: str | None
+    causes: list[str]
+    problem: str | None
+
+    @property
+    def points(self) -> list[str]:
+        """The points of its main model, in order, each once."""
+        return list(dict.fromkeys(str(c["point"]) for c in self.captures if ":" not in str(c["capture"])))
+
+
+def overview(store: Store) -> list[Line]:
+    """All runs, oldest first."""
+    by_run: dict[str, list[Head]] = {}
+    for head in heads(store):
+        by_run.setdefault(head.run, []).append(head)
+    lines = [_line(store, run, found) for run, found in by_run.items()]
+    return sorted(lines, key=lambda line: (line.created_at or "", line.run))
+
+
+def _line(store: Store, run: str, found: list[Head]) -> Line:
+    own: Row = next((h.head for h in found if h.entry.startswith("runs/")), {})
+    captures = sorted((h for h in found if h.entry.startswith("captures/")), key=lambda h: (scalar(h.head.get("sequence"), 0), h.entry))
+    verdict, causes = verdicts.verdict(verdicts.recall(store, run))
+    made = own.get("created_at") or next((c.head["created_at"] for c in captures if c.head.get("created_at")), None)
+    return Line(
+        run=run,
+        created_at=None if made is None else str(made),
+        kind=None if own.get("kind") is None else str(own["kind"]),
+        complete=bool(own.get("complete", False)),
+        nbytes=sum(h.nbytes for h in found),
+        captures=[_capture(h) for h in captures],
+        verdict=verdict,
+        causes=causes,
+        problem=next((f"{h.entry}: {h.problem}" for h in found if h.problem), None),
+    )
+
+
+def _capture(h: Head) -> dict[str, Any]:
+    return {**{k: h.head.get(k) for k in _SHOWN}, "capture": h.head.get("capture") or h.entry.partition("/")[2], "nbytes": h.nbytes}

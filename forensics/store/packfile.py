@@ -1,0 +1,107 @@
+"""The files that make up a store's packs: written streamed and checked, listed by position, referred to where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from forensics.errors import DamagedEvidence, ForensicsError, UnreadableModel
+from forensics.evidence.headers import BITS, MAX_HEADER, read_header
+from forensics.records import RawTensor
+from forensics.store import files
+
+FOREIGN = "forensics.types"
+"""Metadata key of a pack: {digest: [dtype, shape]} of tensors whose type safetensors does not know; they lie there as U8."""
+_PART = 1 << 20  # bytes that are read at a time, from front to back
+Reference = tuple[str, list[int], dict[str, list[Any]]]
+"""Path of a model file, its size, time and inode, and {digest: [dtype, shape, begin, end]}."""
+
+
+REFERENCE = ".file.json"
+"""Suffix of what says where in a model file, which stays where it is, tensors lie."""
+
+
+def reference(path: Path) -> Reference:
+    try:
+        d = json.loads(path.read_bytes())
+        return str(d["path"]), list(d["state"]), dict(d["tensors"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", [], {}
+
+
+def name_of(digests: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()[:32]
+
+
+def tensors(path: Path) -> list[RawTensor]:
+    if path.suffix == ".gguf":
+        from forensics.evidence.gguf import read_gguf
+
+        return list(read_gguf(path).tensors())
+    return list(read_header(path).tensors())
+
+
+def placed(path: Path) -> dict[str, list[Any]]:
+    """Where in a pack each tensor lies: digest to [dtype, shape, begin, end], by the list beside it or its header.
+
+    Raises:
+        DamagedEvidence: neither can be read.
+    """
+    try:
+        if (listed := path.with_suffix(".json")).is_file():
+            return {d: [str(t), list(s), int(b), int(e)] for d, (t, s, b, e) in json.loads(listed.read_bytes()).items()}
+        header = read_header(path)
+        foreign = json.loads(header.metadata.get(FOREIGN, "{}"))
+        return {e.name: [*foreign.get(e.name, (e.dtype, e.shape)), e.begin, e.end] for e in header.entries}
+    except (ForensicsError, OSError, ValueError, TypeError) as error:
+        raise DamagedEvidence("A pack cannot be read.", where=str(path), hint="Run `forensics verify`; capture again.") from error
+
+
+def listing(path: Path, suffix: str, named: Mapping[str, str]) -> bytes:
+    """Where in the file each digest lies, as JSON {digest: [dtype, shape, begin, end]}."""
+    if suffix == ".gguf":
+        from forensics.evidence.gguf import read_gguf
+
+        entries = read_gguf(path).entries
+    else:
+        entries = read_header(path).entries
+    return json.dumps({named[e.name]: [e.dtype, e.shape, e.begin, e.end] for e in entries if e.name in named}).encode()
+
+
+def write(target: Path, held: Mapping[str, RawTensor]) -> None:
+    """A safetensors file, streamed; every tensor's bytes are checked against its digest on the way."""
+    header: dict[str, object] = {}
+    foreign = {digest: [raw.dtype, raw.shape] for digest, raw in held.items() if raw.dtype not in BITS}
+    if foreign:
+        header["__metadata__"] = {FOREIGN: json.dumps(foreign)}
+    at = 0
+    for digest, raw in held.items():
+        dtype, shape = ("U8", [raw.nbytes]) if digest in foreign else (raw.dtype, list(raw.shape))
+        header[digest] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + raw.nbytes]}
+        at += raw.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > MAX_HEADER:
+        raise ValueError(f"{len(held)} tensors do not fit one pack")
+    part = files.aside(target)
+    try:
+        with part.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for digest, raw in held.items():
+                found = hashlib.sha256(f"{raw.dtype}\0{'x'.join(map(str, raw.shape))}\0".encode())
+                for start in range(0, raw.nbytes, _PART):
+                    block = raw.read(start, min(start + _PART, raw.nbytes))
+                    found.update(block)
+                    file.write(block)
+                if found.hexdigest() != digest:
+                    raise UnreadableModel("A tensor changed while it was read.", where=raw.name, hint="Nothing may write to it; try again.")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    files.sync(target.parent)

@@ -1,0 +1,242 @@
+"""One capture of a live model, as rows of the schema: what the watcher wrote, with names, kinds and roles derived here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forensics.evidence import names
+from forensics.evidence.configs import flat
+from forensics.evidence.spool import Captured
+from forensics.records import Row, Scalar
+from forensics.store.keyed import Keyed
+from forensics.store.sealing.frames import Facts
+from forensics.store.sealing.naming import Named
+from forensics.store.sealing.sources import Sources
+from forensics.store.sealing.transcripts import token, transcript
+from forensics.store.tensors.measure import value_digest
+
+
+@dataclass
+class Record:
+    """One capture on its way into the store: its name, its row of `captures`, and the rows of every other table.
+
+    `quantization` is how each quantized weight is packed, by parameter name; `tokens_of` the facts of its tokenizer.
+    """
+
+    named: Named
+    head: dict[str, Scalar]
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
+    quantization: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> str:
+        return self.named.ref
+
+    def rows(self, table: str) -> list[Row]:
+        return self.tables.setdefault(table, [])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What all captures of a run are read with."""
+
+    run: str
+    cwd: str | None
+    sources: Sources
+    keyed: Keyed
+
+
+def record(scene: Scene, captured: Captured, named: Named, facts: Facts, probes_of: str | None) -> Record:
+    """The rows of one live capture."""
+    head = captured.head
+    missing = list(head.get("missing") or [])
+    row: dict[str, Scalar] = {
+        **common(scene, named, captured.time, missing),
+        "source": "reload" if captured.point == "reloaded" else "live",
+        "format": None,
+        "path": head.get("path"),
+        "updates": head.get("updates"),
+        "whole": captured.whole,
+        "probes_of": probes_of,
+        "place": place(head.get("place"), scene.cwd),
+    }
+    made = Record(named, row, facts=facts)
+    tree(scene, made, captured.rows("placements"), captured.rows("modules"))
+    made.tables["optimizers"] = [_optimizer(named.ref, each) for each in captured.rows("optimizers")]
+    told = head.get("tokenizer")
+    made.tables["configs"] = [
+        *({"capture": named.ref, **{k: each.get(k) for k in ("kind", "key", "value")}} for each in captured.rows("configs")),
+        *(config(named.ref, "tokenizer", key, value) for key, value in flat(told if isinstance(told, Mapping) else {})),
+    ]
+    answers(scene, made, captured.rows("transcripts"), captured.rows("tokens"))
+    return made
+
+
+def common(scene: Scene, named: Named, time: float, missing: Sequence[Mapping[str, Any]]) -> dict[str, Scalar]:
+    """The columns of `captures` that every kind of capture fills alike."""
+    return {
+        "capture": named.ref,
+        "run": scene.run,
+        "point": named.point,
+        "ordinal": named.ordinal,
+        "sequence": named.sequence,
+        "process": named.process,
+        "model": named.model,
+        "created_at": iso(time),
+        "complete": not missing,
+        "missing": json.dumps(list(missing)),
+    }
+
+
+def tree(scene: Scene, made: Record, placements: Sequence[Mapping[str, Any]], modules: Sequence[Mapping[str, Any]]) -> None:
+    """Fill placements, tensors, modules and observed adapters of a capture."""
+    parameters = [p for p in placements if p.get("role") != "optimizer"]
+    shaped = [(str(p["name"]), str(p["dtype"]), tuple(p["shape"])) for p in parameters]
+    placed = names.place(shaped, tied={str(p["name"]): str(p["shared_with"]) for p in parameters if p.get("shared_with")})
+    digests = {str(p["name"]): p.get("digest") for p in placements}
+    for p in placements:
+        if p.get("digest"):
+            scene.sources.know(str(p["digest"]), p)
+    made.quantization = {str(p["name"]): p["quantization"] for p in parameters if isinstance(p.get("quantization"), Mapping)}
+    values = {name: value(name, q, digests) for name, q in made.quantization.items()}
+    made.tables["placements"] = [_placement(made.ref, p, placed, values) for p in placements]
+    made.tables["tensors"] = [scene.sources.stats[d] for d in dict.fromkeys(str(d) for d in digests.values() if d)]
+    of = names.modules([str(m["module"]) for m in modules], shaped, placed)
+    made.tables["modules"] = [_module(made.ref, m, of[str(m["module"])]) for m in modules]
+    made.tables["adapters"] = list(observed(scene.run, made.ref, made.tables["modules"], "modules"))
+
+
+def _placement(capture: str, p: Mapping[str, Any], placed: Mapping[str, names.Placed], values: Mapping[str, str | None]) -> Row:
+    name = str(p["name"])
+    at = placed.get(name) or names.Placed(name, name, name.rpartition(".")[0], name.rpartition(".")[2], "optimizer", names.layer_of(name))
+    return {
+        "capture": capture,
+        "name": name,
+        "canonical": at.canonical,
+        "module": at.module,
+        "leaf": at.leaf,
+        "role": at.role,
+        "layer": at.layer,
+        "digest": p.get("digest"),
+        "trainable": p.get("trainable"),
+        "evaluated": p.get("evaluated"),
+        "shared_with": p.get("shared_with"),
+        "value_digest": values.get(name),
+        "error": p.get("error"),
+    }
+
+
+def value(name: str, how: Mapping[str, Any], digests: Mapping[str, str | None]) -> str | None:
+    """The value digest of a quantized weight; None where a part of it could not be read."""
+    prefix = name.removesuffix("weight")
+    weight, scales, biases = (digests.get(prefix + leaf) for leaf in ("weight", "scales", "biases"))
+    if not weight or not scales:
+        return None
+    return value_digest(str(how["mode"]), int(how["bits"]), int(how["group_size"]), weight, scales, biases or "")
+
+
+def _module(capture: str, m: Mapping[str, Any], of: names.Shaped) -> Row:
+    return {
+        "capture": capture,
+        "module": m["module"],
+        "canonical": of.canonical,
+        "class": m.get("class"),
+        "kind": of.kind,
+        "layer": of.layer,
+        "training": m.get("training"),
+        "rank": of.rank,
+        "scale": m.get("scale"),
+        "dropout": m.get("dropout"),
+        "adapters": of.adapters,
+        "attributes": json.dumps(m.get("attributes") or {}),
+    }
+
+
+def observed(run: str, capture: str, modules: Sequence[Row], via: str) -> Iterator[Row]:
+    """The row of `adapters` that says what a capture's modules hold; none where they hold no adapter.
+
+    Rank, scale and dropout are those of most adapters; the modules have each its own.
+    """
+    held = [m for m in modules if m["kind"] in ("adapter", "dora")]
+    if not held:
+        return
+
+    def usual(column: str) -> Scalar:
+        common = Counter(m[column] for m in held if m[column] is not None).most_common(1)
+        return common[0][0] if common else None
+
+    yield {
+        "run": run,
+        "capture": capture,
+        "origin": "observed",
+        "via": via,
+        "kind": "dora" if usual("kind") == "dora" else "lora",
+        "rank": usual("rank"),
+        "scale": usual("scale"),
+        "alpha": None,
+        "dropout": usual("dropout"),
+        "num_layers": len({m["layer"] for m in held if m["layer"] is not None}),
+        "keys": json.dumps(sorted({inside(str(m["canonical"]), m["layer"]) for m in held})),
+        "modules": len(held),
+        "strength": None,
+        "place": None,
+    }
+
+
+def inside(path: str, layer: Scalar) -> str:
+    """The path inside its block: `self_attn.q_proj` of `model.layers.3.self_attn.q_proj`; the whole path outside the blocks."""
+    parts = path.split(".")
+    if layer is None or str(layer) not in parts:
+        return path
+    return ".".join(parts[parts.index(str(layer)) + 1 :]) or path
+
+
+def _optimizer(capture: str, o: Mapping[str, Any]) -> Row:
+    columns = ("optimizer", "class", "step", "learning_rate", "scheduled", "state_tensors", "state_l2", "state_evaluated")
+    return {"capture": capture, **{c: o.get(c) for c in columns}, "settings": json.dumps(o.get("settings") or {})}
+
+
+def answers(scene: Scene, made: Record, transcripts: Sequence[Mapping[str, Any]], tokens: Sequence[Mapping[str, Any]]) -> None:
+    """Fill transcripts and tokens of a capture, and keep what logits they point at."""
+    made.rows("transcripts").extend(transcript(each, made.ref, made.facts, scene.keyed) for each in transcripts)
+    made.rows("tokens").extend(token(each, made.ref, made.facts) for each in tokens)
+    held = {row["digest"] for row in made.rows("tensors")}
+    for row in made.rows("transcripts"):
+        digest = row["logits_digest"]
+        if digest and digest not in held:
+            held.add(digest)
+            scene.sources.know(str(digest), {})
+            made.rows("tensors").append(scene.sources.stats[str(digest)])
+
+
+def config(capture: str, kind: str, key: str, value: Any) -> Row:
+    """One row of `configs`."""
+    return {"capture": capture, "kind": kind, "key": key, "value": json.dumps(value, ensure_ascii=False, default=str)}
+
+
+def place(where: Any, cwd: str | None) -> str | None:
+    """file:line as short as it is unambiguous: of a library from its package on, else seen from the run's directory, else whole."""
+    if not isinstance(where, str):
+        return None
+    file, colon, line = where.rpartition(":") if where.rpartition(":")[2].isdigit() else (where, "", "")
+    library = file.rpartition("/site-packages/")[2] if "/site-packages/" in file else ""
+    if library:
+        return f"{library}{colon}{line}"
+    if not cwd or not Path(file).is_absolute():
+        return where
+    near = min((os.path.relpath(path, cwd) for path in (file, os.path.realpath(file))), key=len)
+    return f"{near}{colon}{line}" if len(near) < len(file) else where
+
+
+def iso(time: float) -> str:
+    """A unix time as ISO 8601 in UTC, with milliseconds."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,286 @@
+"""Captures as tables: an in-memory DuckDB over just the captures that a question is about.
+
+The only module that opens DuckDB beside the catalogue. Members are compared with their digests as they are read, and
+once `lock` was called no SQL reaches a file, an extension or a setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forensics.errors import DamagedEvidence, QueryError
+from forensics.records import RawTensor, Row
+from forensics.store import schema
+from forensics.store.manifest import checked, read_manifest
+from forensics.store.packs import Packs
+from forensics.store.refusing import first_line, refusing
+from forensics.store.store import Capture, Run
+from forensics.store.typed import typed
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_CALL = re.compile(r'\b([a-z_][a-z0-9_]*)"?\s*\(')
+REFS_COLUMNS = {"ref": "VARCHAR", "capture": "VARCHAR", "run": "VARCHAR"}
+REFS = "CREATE TABLE refs (ref VARCHAR, capture VARCHAR, run VARCHAR)"
+_NAMES = {"capture", "run", "probes_of", "capture_a", "capture_b", "capture_adapter", "capture_fused", "a", "b"}
+"""Columns that hold the ref of a capture or the name of a run."""
+ONCE = {"tensors": ("digest",), "deltas": ("digest_a", "digest_b"), "probe_deltas": ("capture_a", "capture_b", "prompt_id")}
+"""Tables that several captures may hold the same row of: their keys."""
+CLOSED = (
+    "temp_directory=''",
+    "max_temp_directory_size='0B'",
+    "enable_external_access=false",
+    "autoload_known_extensions=false",
+    "autoinstall_known_extensions=false",
+    "allow_community_extensions=false",
+    "allow_unsigned_extensions=false",
+    "allow_persistent_secrets=false",
+    "python_enable_replacements=false",
+)
+"""Settings of a session that holds strangers' evidence or runs strangers' SQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A directory whose rows are read; its stored names are replaced where the user's word for it is another."""
+
+    path: Path
+    stored: tuple[str, str]  # capture ref and run name as its rows have them
+    wanted: tuple[str, str]
+    prefix: str
+
+    @property
+    def renamed(self) -> bool:
+        return self.stored != self.wanted
+
+
+class Session:
+    """Tables of queries/schema.sql and `refs`, filled. Not safe for several threads at once."""
+
+    def __init__(self, connection: DuckDBPyConnection, packs: Sequence[Packs] = ()) -> None:
+        self._connection, self._packs, self._locked = connection, packs, False
+        self._offered: dict[str, str] = {}
+
+    def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
+        """The rows of one statement as dictionaries.
+
+        Raises:
+            QueryError: DuckDB refuses it.
+        """
+        columns, found = self.ask(sql, params)
+        return [dict(zip(columns, row, strict=True)) for row in found]
+
+    def ask(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and rows of one statement; raises as `rows`."""
+        self._make(sql)
+        with refusing(sql):
+            cursor = self._connection.execute(sql, params or None)
+            return [d[0] for d in cursor.description or ()], cursor.fetchall()
+
+    def stream(self, sql: str, batch: int) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
+        """Column names of one SELECT, and its rows `batch` at a time.
+
+        Raises:
+            QueryError: DuckDB refuses it, or it is no single SELECT, EXPLAIN or DESCRIBE. The rows raise it too.
+            MemoryError: it takes more than the session may.
+        """
+        self._make(sql)
+        with refusing(sql):
+            statements = self._connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type.name not in ("SELECT", "EXPLAIN"):
+                raise QueryError("One SELECT is asked at a time; nothing can be changed.", where=sql[:120], hint="")
+            cursor = self._connection.execute(statements[0])
+            names = [d[0] for d in cursor.description or ()]
+
+        def batches() -> Iterator[list[tuple[Any, ...]]]:
+            with refusing(sql):
+                while rows := cursor.fetchmany(batch):
+                    yield rows
+
+        return names, batches()
+
+    def script(self, text: str) -> None:
+        """Run statements, for macros of the library; raises as `rows`."""
+        with refusing(text):
+            self._connection.execute(text)
+
+    def offer(self, macros: Mapping[str, str]) -> None:
+        """Macros to be made when they are first asked for: name to statement. A command asks few of the hundred, and each takes 3 ms."""
+        self._offered |= macros
+
+    def _make(self, sql: str) -> None:
+        """Make the offered macros that `sql` calls, after those that they call themselves."""
+        for name in dict.fromkeys(_CALL.findall(sql.lower())) if self._offered else ():
+            if (statement := self._offered.pop(name, None)) is not None:
+                self._make(statement)
+                self.script(statement)
+
+    def insert(self, table: str, rows: Iterable[Row]) -> None:
+        """Add rows to a table of schema.sql, as the judge does with differences that it measured."""
+        columns = schema.tables().get(table) or REFS_COLUMNS
+        plain = [typed(row, columns) for row in rows]
+        if plain:
+            lists = ", ".join(f'unnest(${i}::{kind}[]) AS "{name}"' for i, (name, kind) in enumerate(columns.items(), 1))
+            self._connection.execute(f"INSERT INTO {table} SELECT {lists}", [[row.get(name) for row in plain] for name in columns])
+
+    def alias(self, text: str, capture: str | None, run: str | None) -> None:
+        """Let `text` stand for a capture in `refs`; a word that is there already keeps its meaning."""
+        self._connection.execute("INSERT INTO refs SELECT $1, $2, $3 WHERE $1 NOT IN (SELECT ref FROM refs)", [text, capture, run])
+
+    def lock(self, memory: str = "4GB", threads: int = 2) -> None:
+        """From here on no SQL reaches files, extensions or settings."""
+        if self._locked:
+            return
+        self._locked = True
+        for setting in (*CLOSED, f"memory_limit='{memory}'", f"threads={threads}", "lock_configuration=true"):
+            self._connection.execute(f"SET {setting}")
+
+    def read(self, digest: str) -> RawTensor | None:
+        """The bytes of a tensor that one of the stores keeps, else None."""
+        for packs in self._packs:
+            with suppress(DamagedEvidence):
+                if (raw := packs.read(digest)) is not None:
+                    return raw
+        return None
+
+    def close(self) -> None:
+        """Free the tables."""
+        self._connection.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_session(captures: Iterable[Capture], runs: Iterable[Run], typed_refs: Mapping[str, str] | None = None) -> Session:
+    """Tables over these captures and runs.
+
+    `typed_refs` maps what the user typed to the ref of a capture or the name of a run, for `refs`.
+
+    Raises:
+        DamagedEvidence: a member is missing, differs from its digest, or holds rows that are none.
+    """
+    wanted, whole = _once(captures), _once(runs)
+    stores = {id(x.store): x.store.packs for x in [*wanted, *whole] if x.store is not None}
+    session = Session(_fresh(), list(stores.values()))
+    session.insert("runs", [{**r.head, "run": r.name} if r.path else {"run": r.name, "complete": False} for r in whole])
+    session.insert("captures", [_head(c) for c in wanted])
+    sources = [_capture_source(c) for c in wanted] + [_run_source(r) for r in whole if r.path]
+    members: dict[str, list[tuple[Path, _Source]]] = {}
+    for source in sources:
+        manifest = read_manifest(source.path)
+        names = [n for n in manifest.files if n.startswith("tables/")]
+        for path in checked(source.path, manifest, names):
+            members.setdefault(path.name.removesuffix(".jsonl.gz"), []).append((path, source))
+    for table, columns in schema.tables().items():
+        if table in members and table not in ("runs", "captures"):
+            _load(session._connection, table, columns, members[table])
+    fill_refs(session._connection)
+    for text, ref in (typed_refs or {}).items():
+        found = session.rows("SELECT capture, run FROM refs WHERE ref = $1", [ref])
+        if found:
+            session.alias(text, found[0]["capture"], found[0]["run"])
+    return session
+
+
+def from_rows(tables: Mapping[str, Sequence[Row]]) -> Session:
+    """The same tables with rows made by hand."""
+    session = Session(_fresh())
+    for table, rows in tables.items():
+        session.insert(table, rows)
+    fill_refs(session._connection)
+    return session
+
+
+def read_json(table: str, columns: Mapping[str, str], select: str = "*", compression: str = "gzip") -> str:
+    """The query that reads rows of a table from the files in parameter `$files`."""
+    form = f"format='newline_delimited', compression='{compression}', maximum_object_size=268435456"
+    return f"SELECT {select} FROM read_json($files, columns={dict(columns)!r}, {form})"
+
+
+def _load(connection: DuckDBPyConnection, table: str, columns: Mapping[str, str], members: Sequence[tuple[Path, _Source]]) -> None:
+    import duckdb
+
+    groups: dict[_Source | None, list[str]] = {}
+    for path, source in members:
+        groups.setdefault(source if source.renamed else None, []).append(str(path))
+    parts, params = [], {}
+    for number, (renamed, paths) in enumerate(groups.items()):
+        select = ", ".join(_renamed(c, renamed) for c in columns) if renamed else "*"
+        parts.append(read_json(table, columns, select).replace("$files", f"$files{number}"))
+        params[f"files{number}"] = paths
+    query = " UNION ALL ".join(parts)
+    if table in ONCE:
+        best = "kept = 'none' OR kept IS NULL, mean IS NULL" if table == "tensors" else "1"
+        query = f"SELECT DISTINCT ON ({', '.join(ONCE[table])}) * FROM ({query}) ORDER BY {', '.join(ONCE[table])}, {best}"
+    try:
+        connection.execute(f"INSERT INTO {table} {query}", params)
+    except duckdb.Error as error:
+        where = str(members[0][0] if len(members) == 1 else members[0][0].parent)
+        raise DamagedEvidence(
+            f"The rows of {table} cannot be read: {first_line(error)}", where=where, hint="Run `forensics verify`; capture again."
+        ) from error
+
+
+def _renamed(column: str, source: _Source) -> str:
+    """SQL that puts the user's words in place of stored names."""
+    if column not in _NAMES:
+        return f'"{column}"'
+    cases = "".join(f" WHEN {_quoted(old)} THEN {_quoted(new)}" for old, new in zip(source.stored, source.wanted, strict=True) if old)
+    other = f'"{column}"'
+    if source.prefix:
+        begins = f'starts_with("{column}", {_quoted(source.stored[1] + "@")})'
+        other = f'CASE WHEN {begins} THEN {_quoted(source.prefix)} || "{column}" ELSE "{column}" END'
+    return f'CASE "{column}"{cases} ELSE {other} END AS "{column}"'
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _head(c: Capture) -> Row:
+    again = c.head.get("probes_of")
+    return {**c.head, "capture": c.ref, "run": c.run, "probes_of": c.prefix + str(again) if again else None}
+
+
+def _capture_source(c: Capture) -> _Source:
+    stored = str(c.head.get("capture") or c.ref.removeprefix(c.prefix))
+    return _Source(c.path, (stored, str(c.head.get("run") or stored.partition("@")[0])), (c.ref, c.run), c.prefix)
+
+
+def _run_source(r: Run) -> _Source:
+    assert r.path is not None
+    return _Source(r.path, ("", str(r.head.get("run") or r.path.name)), ("", r.name), r.prefix)
+
+
+def _once(items: Iterable[Any]) -> list[Any]:
+    """Without repeats, by ref or name."""
+    return list({getattr(item, "ref", None) or item.name: item for item in items}.values())
+
+
+def _fresh() -> DuckDBPyConnection:
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    connection.execute(schema.text())
+    connection.execute(REFS)
+    return connection
+
+
+def fill_refs(connection: DuckDBPyConnection) -> None:
+    """Let every capture and run that the tables hold, and `refs` does not name yet, stand for itself."""
+    connection.execute("INSERT INTO refs SELECT DISTINCT capture, capture, run FROM captures WHERE capture NOT IN (SELECT ref FROM refs)")
+    connection.execute("""
+        INSERT INTO refs SELECT DISTINCT ON (run) run, capture, run FROM captures
+        WHERE run IS NOT NULL AND run NOT IN (SELECT ref FROM refs)
+        ORDER BY run, regexp_matches(capture, ':m[0-9]+$'), point IS DISTINCT FROM 'end', sequence DESC
+    """)
+    connection.execute("INSERT INTO refs SELECT DISTINCT run, NULL, run FROM runs WHERE run NOT IN (SELECT ref FROM refs)")

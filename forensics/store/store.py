@@ -1,0 +1,275 @@
+"""Where captures live: directories of captures, runs, spools of running captures, and packs of tensors."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+from forensics.errors import DamagedEvidence, UnknownRef, UsageError
+from forensics.evidence.remote import is_url
+from forensics.records import Row
+from forensics.store import files
+from forensics.store.manifest import RUN_NAME, Manifest, read_manifest, scalar
+from forensics.store.packs import Packs
+
+VARIABLE = "FORENSICS_STORE"
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One sealed capture. `ref` is its text; `prefix` what stands before its stored name in `ref`, where it is not of the user's store."""
+
+    ref: str
+    path: Path
+    run: str
+    point: str
+    ordinal: int
+    model: str
+    sequence: int
+    head: Row
+    prefix: str = ""
+    store: Store | None = None
+
+    @property
+    def place(self) -> str:
+        """Point and ordinal as refs have them: start-2."""
+        return self.point if self.ordinal == 1 else f"{self.point}-{self.ordinal}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run and its captures in order. `path` is None where it was never sealed."""
+
+    name: str
+    path: Path | None
+    captures: list[Capture]
+    head: Row
+    prefix: str = ""
+    store: Store | None = None
+
+    @property
+    def main_model(self) -> str:
+        """The model that RUN@POINT means: the one whose captures bear no model in their ref."""
+        plain = next((c.model for c in self.captures if ":" not in c.ref), "m0")
+        return str(self.head.get("main_model") or plain)
+
+    def first(self) -> Capture:
+        """The first capture of the main model."""
+        return next((c for c in self.captures if ":" not in c.ref), self.captures[0])
+
+    def last(self) -> Capture:
+        """Its `end`, else the last capture of the main model."""
+        main = [c for c in self.captures if ":" not in c.ref] or self.captures
+        ends = [c for c in main if c.point == "end"]
+        return (ends or main)[-1]
+
+
+class Store:
+    """A directory of captures. Nothing is made before the first write, and a directory of snapshots reads the same way."""
+
+    def __init__(self, root: Path, prefix: str = "") -> None:
+        self.root, self.prefix = root, prefix
+        self.captures, self.runs, self.spool = root / "captures", root / "runs", root / "spool"
+        self._claims: list[IO[bytes]] = []
+
+    @classmethod
+    def find(cls, explicit: Path | str | None) -> Store:
+        """`explicit`, else $FORENSICS_STORE, else .forensics in the working directory; a URL's is for reading."""
+        place = str(explicit or os.environ.get(VARIABLE) or ".forensics")
+        if is_url(place):
+            from forensics.store.mirror import mirror
+
+            return mirror(place)
+        store = cls(Path(place))
+        if (store.root / "imports").is_dir():
+            from forensics.store.bundles.landing import settle
+
+            settle(store.root)
+        return store
+
+    @cached_property
+    def packs(self) -> Packs:
+        return Packs(self.root / "packs")
+
+    def make(self) -> None:
+        """Make the directory on the first write, invisible to git.
+
+        Raises:
+            UsageError: it cannot be made or written.
+        """
+        try:
+            for path in (self.captures, self.runs, self.spool, self.root / "claims"):
+                path.mkdir(parents=True, exist_ok=True)
+            ignore = self.root / ".gitignore"
+            if not ignore.exists():
+                files.write_whole(ignore, b"*\n")
+        except OSError as error:
+            raise UsageError(
+                f"The store cannot be written: {error.strerror}.", where=str(self.root), hint="Give another place with --store DIR."
+            ) from error
+
+    def free_name(self, wanted: str) -> str:
+        """Claim `wanted`, or NAME-2, NAME-3 ... where it is taken. The claim ends with this object or process.
+
+        Raises:
+            UsageError: not a name, or the store cannot be written.
+        """
+        if not RUN_NAME.fullmatch(wanted) or wanted in (".", ".."):
+            raise UsageError(
+                f"{wanted[:80]!r} is no name for a run.", where="--name", hint="Use up to 64 letters, digits, dots, dashes and underscores."
+            )
+        self.make()
+        taken = {name.partition("@")[0].casefold() for name in _entries(self.captures)}
+        taken |= {name.casefold() for path in (self.runs, self.spool) for name in _entries(path)}
+        number = 1
+        while True:
+            suffix = "" if number == 1 else f"-{number}"
+            name = wanted[: 64 - len(suffix)] + suffix
+            if name.casefold() not in taken and self._claim(name):
+                return name
+            number += 1
+
+    def _claim(self, name: str) -> bool:
+        """Hold a lock on the name as long as this store object lives; it ends by itself with the process."""
+        path = self.root / "claims" / name.casefold()
+        claim = path.open("wb")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = os.fstat(claim.fileno()).st_ino == path.stat().st_ino  # else it was cleaned up before the lock was ours
+        except OSError:
+            mine = False
+        if mine:
+            self._claims.append(claim)
+        else:
+            claim.close()
+        return mine
+
+    def run_names(self) -> set[str]:
+        """Names of all runs, sealed or not."""
+        names = {name.partition("@")[0] for name in _entries(self.captures)}
+        return names | set(_entries(self.runs))
+
+    def runs_(self) -> list[Run]:
+        """All runs, oldest first."""
+        by_run: dict[str, list[str]] = {name: [] for name in _entries(self.runs)}
+        for name in _entries(self.captures):
+            by_run.setdefault(name.partition("@")[0], []).append(name)
+        found = [self._run(name, captures) for name, captures in by_run.items()]
+        return sorted(found, key=lambda r: (created(r), r.name))
+
+    def run(self, name: str) -> Run:
+        """One run by name.
+
+        Raises:
+            UnknownRef: there is none.
+            DamagedEvidence: a manifest of it cannot be read.
+        """
+        captures = [entry for entry in _entries(self.captures) if entry.partition("@")[0] == name]
+        if not captures and not (self.runs / name / "manifest.json").is_file():
+            raise UnknownRef(f"There is no run {name!r}.", where=str(self.root), hint="`forensics list` shows what there is.")
+        return self._run(name, captures)
+
+    def newest(self) -> Run | None:
+        """The run that was made last, None in an empty store."""
+        heads = []
+        for name in self.run_names():
+            path = self.runs / name
+            heads.append((str(_head(path).get("created_at") or ""), _mtime(path), name))
+        return self.run(max(heads)[2]) if heads else None
+
+    def _run(self, name: str, captures: list[str]) -> Run:
+        path = self.runs / name
+        sealed = (path / "manifest.json").is_file()
+        head = _head(path) if sealed else {}
+        found = [self._capture(name, entry) for entry in captures]
+        found.sort(key=lambda c: (c.sequence, c.ref))
+        return Run(self.prefix + name, path if sealed else None, found, head, self.prefix, self)
+
+    def _capture(self, run: str, entry: str) -> Capture:
+        path = self.captures / entry
+        return capture_from(read_manifest(path), path, self.prefix, self)
+
+    def directories(self, run: str) -> list[Path]:
+        """The directories of a run and its captures, damaged or not."""
+        captures = [self.captures / name for name in sorted(_entries(self.captures)) if name.partition("@")[0] == run]
+        return captures + [self.runs / name for name in _entries(self.runs) if name == run]
+
+    def remove(self, paths: Iterable[Path]) -> int:
+        """Remove these directories of captures and runs; returns bytes freed. Packs stay until `gc`."""
+        freed = 0
+        for path in paths:
+            freed += size_of(path)
+            gone = files.aside(path)  # out of sight in one step: an interrupted removal leaves no half capture
+            path.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+        return freed
+
+
+def capture_from(manifest: Manifest, path: Path, prefix: str, store: Store | None) -> Capture:
+    """The capture in a directory, from its manifest.
+
+    Raises:
+        DamagedEvidence: its head is no capture's.
+    """
+    head = manifest.head
+    run, at, place = manifest.name.partition("@")
+    if manifest.kind != "capture" or not at:
+        raise DamagedEvidence("This is no capture.", where=str(path), hint="A capture's manifest has kind capture and a name RUN@POINT.")
+    model = str(head.get("model") or "m0")
+    other = place.endswith(f".{model}")
+    ref = f"{run}@{place.removesuffix(f'.{model}')}:{model}" if other else manifest.name
+    return Capture(
+        ref=prefix + ref,
+        path=path,
+        run=prefix + run,
+        point=str(head.get("point") or place),
+        ordinal=scalar(head.get("ordinal"), 1),
+        model=model,
+        sequence=scalar(head.get("sequence"), 0),
+        head=head,
+        prefix=prefix,
+        store=store,
+    )
+
+
+def created(run: Run) -> str:
+    """When a run was made, ISO 8601; of one that was never sealed, its first capture."""
+    return str(run.head.get("created_at") or next((c.head.get("created_at") for c in run.captures), None) or "")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of all files under a directory."""
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+def _entries(path: Path) -> Iterator[str]:
+    """Names of sealed entries: what is still being written bears a `~`."""
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if "~" not in entry.name and entry.is_dir():
+                    yield entry.name
+    except FileNotFoundError:
+        return
+
+
+def _head(path: Path) -> Row:
+    try:
+        return read_manifest(path).head
+    except DamagedEvidence:
+        if (path / "manifest.json").exists():
+            raise
+        return {}
+
+
+def _mtime(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,144 @@
+"""Checks that evidence is what was recorded, and frees what nothing needs any more."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forensics.errors import DamagedEvidence, ForensicsError, UsageError
+from forensics.store import files
+from forensics.store.manifest import contents, read_manifest, verify
+from forensics.store.packs import Packs
+from forensics.store.store import Capture, Run, Store
+from forensics.store.tensors.measure import measure
+
+Tick = Callable[[], None]
+_DIGEST = re.compile(rb'"([0-9a-f]{64})"')
+
+
+@dataclass
+class Checked:
+    """What `verify` looked at, and its problems as (where, what)."""
+
+    captures: int = 0
+    files: int = 0
+    tensors: int = 0
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+
+def directories(found: Sequence[Run | Capture]) -> list[Path]:
+    """The directories of these captures, and of these runs with their captures."""
+    paths = [[*(c.path for c in x.captures), *([x.path] if x.path else [])] if isinstance(x, Run) else [x.path] for x in found]
+    return [path for each in paths for path in each]
+
+
+def check_directories(paths: Sequence[Path], checked: Checked, tick: Tick) -> set[str]:
+    """Compare every member with its digest; returns the digests of tensors that were kept in packs when these were sealed."""
+    kept: set[str] = set()
+    for path in paths:
+        checked.captures += path.parent.name == "captures"
+        try:
+            manifest = read_manifest(path)
+            checked.files += len(manifest.files) + 1
+            problems = verify(path, manifest)
+            checked.problems += [(path.name, problem) for problem in problems]
+            if not problems:
+                kept |= _packed(path)
+        except DamagedEvidence as error:
+            checked.problems.append((path.name, error.message))
+        tick()
+    return kept
+
+
+def check_tensors(packs: Packs, kept: set[str], checked: Checked, tick: Tick) -> None:
+    """Measure kept tensors anew."""
+    for digest in sorted(kept):
+        checked.tensors += 1
+        try:
+            raw = packs.read(digest)
+            if raw is None:
+                checked.problems.append((f"tensor {digest[:12]}", "its bytes are gone"))
+            elif measure(raw).digest != digest:
+                checked.problems.append((f"tensor {digest[:12]}", "its bytes are not what was recorded"))
+        except ForensicsError as error:
+            checked.problems.append((f"tensor {digest[:12]}", error.message))
+        tick()
+
+
+def _packed(path: Path) -> set[str]:
+    member = path / "tables" / "tensors.jsonl.gz"
+    if not member.is_file():
+        return set()
+    rows = (json.loads(line) for line in gzip.decompress(member.read_bytes()).splitlines())
+    return {str(row["digest"]) for row in rows if row.get("kept") == "pack" and row.get("digest")}
+
+
+def needed(store: Store, tick: Tick) -> set[str]:
+    """Every digest that any capture or run of the store names.
+
+    Raises:
+        DamagedEvidence: one cannot be read, and what it names might be freed.
+    """
+    found: set[str] = set()
+    for path in sealed(store):
+        manifest = read_manifest(path)
+        for data in contents(path, manifest, [n for n in manifest.files if n.startswith("tables/")]):
+            found.update(match.decode() for match in _DIGEST.findall(gzip.decompress(data)))
+        tick()
+    return found
+
+
+def count(store: Store) -> int:
+    """How many directories `needed` reads."""
+    return sum(1 for _ in sealed(store))
+
+
+def collect(store: Store, tick: Tick, *, dry: bool = False) -> int:
+    """Free tensors that no capture names, and what interrupted writes left; returns bytes freed.
+
+    Raises:
+        UsageError: a capture is being written.
+        DamagedEvidence: a capture cannot be read; `rm` it first.
+    """
+    store.make()
+    running = [path.parent.name for path in store.spool.glob("*/options.json") if _runs(path)]
+    if running:
+        raise UsageError(f"A capture is being written: {running[0]}.", where=str(store.root), hint="Try again when it has ended.")
+    keep = needed(store, tick)
+    if dry:
+        return store.packs.excess(keep)
+    freed = store.packs.sweep(keep) if (store.root / "packs").is_dir() else 0
+    for path in _left(store):
+        freed += _size(path)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return freed
+
+
+def sealed(store: Store) -> Iterator[Path]:
+    """Every sealed directory of the store."""
+    for parent in (store.captures, store.runs):
+        if parent.is_dir():
+            yield from sorted(p for p in parent.iterdir() if p.is_dir() and "~" not in p.name)
+
+
+def _left(store: Store) -> Iterator[Path]:
+    for parent in (store.root, store.captures, store.runs, store.root / "findings"):
+        if parent.is_dir():
+            yield from [p for p in parent.iterdir() if files.stale(p)]
+
+
+def _runs(options: Path) -> bool:
+    try:
+        parent = json.loads(options.read_bytes()).get("parent")
+    except (OSError, ValueError, AttributeError):
+        return False
+    return isinstance(parent, int) and files.alive(parent)
+
+
+def _size(path: Path) -> int:
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size

@@ -1,0 +1,8 @@
+-- The functions that the program compiled, and whether they carry the state that they change.
+--
+-- params:  a
+-- example: forensics query compiled-functions night
+SELECT function, purpose, model, calls, traces, state_in_inputs, state_in_outputs, random_used, random_captured, live_difference, live_scale, place
+FROM compiled
+WHERE run = run_of(a)
+ORDER BY process, function

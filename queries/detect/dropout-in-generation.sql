@@ -1,0 +1,24 @@
+-- Dropout is active while the model generates.
+--
+-- severity:   error
+-- role:       cause
+-- confidence: certain
+-- explains:   score-dropped, generation-collapse, output-unchanged, stale-prompt-cache, reload-mismatch
+-- claim:      Two equal forwards of the generating model differ by {observed}.
+-- clean:      dropout (two equal forwards are equal)
+-- rules out:  sampler-differs, stale-prompt-cache
+-- needs:      run
+-- nothing:    a generation or a compiled forward that was asked twice
+-- params:     a, b, floor = 0.001
+-- fix:        call model.eval() on the object that generates, after load_adapters or linear_to_lora_layers too: new layers begin in training mode
+-- fires on:   zoo/dropout-assistant, zoo/dropout-compiled-loop
+-- silent on:  zoo/healthy-dropout-in-training, zoo/healthy-prompt-cache
+SELECT 'generation ' || g.generation AS subject,
+    printf('%.3g (logits reach %.3g)', g.repeat_difference, g.logit_scale) || coalesce('; ' || nullif(g.training_modules, 0) || ' layers with dropout are in training mode', '') AS observed,
+    'equal logits' AS expected, g.repeat_difference > floor * coalesce(g.logit_scale, 1) AS fault, g.place
+FROM generations g WHERE g.run = run_of(b) AND g.repeat_difference IS NOT NULL
+UNION ALL
+SELECT coalesce(c.place, 'function ' || c.function), printf('%.3g (outputs reach %.3g) of a compiled forward that was traced in training mode', c.repeat_difference, c.live_scale), 'equal outputs',
+    c.repeat_difference > floor * coalesce(c.live_scale, 1), c.place
+FROM compiled c WHERE c.run = run_of(b) AND c.purpose = 'forward' AND c.training_at_trace AND c.repeat_difference IS NOT NULL
+ORDER BY fault DESC, subject

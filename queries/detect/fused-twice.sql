@@ -1,0 +1,18 @@
+-- The adapter's update is in the weights more than once.
+--
+-- severity:   error
+-- role:       cause
+-- confidence: strong
+-- explains:   wrong-base, reload-mismatch, generation-collapse, score-dropped, stale-model-in-generation
+-- claim:      The adapter's update is in the weights {observed} times.
+-- clean:      fusing once (the update is in the weights {observed} times)
+-- rules out:  fuse-lost-update
+-- needs:      fusions
+-- nothing:    an adapter that was trained and fused
+-- params:     a, b, most = 1.5
+-- fix:        fuse once: load a fused model without its adapter, and put no fused layer under an adapter again
+-- fires on:   zoo/fused-and-adapted, zoo/fused-in-a-loop
+-- silent on:  zoo/healthy-fused, zoo/healthy-dequantized
+SELECT capture_fused AS subject, printf('%.2f', k) AS observed, '1' AS expected, k > most AS fault, fuse_place(b) AS place, layers
+FROM fused_shares(b)
+ORDER BY fault DESC, subject

@@ -1,0 +1,19 @@
+-- Each position is taught the token that it already sees.
+--
+-- severity:   error
+-- role:       cause
+-- confidence: certain
+-- explains:   generation-collapse, loss-not-decreasing, score-dropped, output-unchanged, end-never-trained
+-- claim:      {observed} of the targets are the token at the same position: the model learns to copy its input.
+-- clean:      the shift of the labels ({next} of the targets are the next token)
+-- rules out:  labels-shifted-twice
+-- needs:      loss_tokens
+-- nothing:    a target with weight
+-- params:     a, b, share = 0.5
+-- fix:        logits = model(tokens[:, :-1]) against targets = tokens[:, 1:]
+-- fires on:   zoo/unshifted-collator, zoo/unshifted-packed
+-- silent on:  zoo/healthy-noise, zoo/healthy-prompt-in-loss-on-purpose
+SELECT n || ' targets' AS subject, percent(same_) AS observed, '0 %: a target is the next token' AS expected, same_ >= share AS fault,
+    loss_place(b) AS place, percent(next_) AS next
+FROM alignment(b)
+ORDER BY subject

@@ -1,0 +1,19 @@
+-- Each position is taught the token after the next.
+--
+-- severity:   error
+-- role:       cause
+-- confidence: certain
+-- explains:   generation-collapse, loss-not-decreasing, score-dropped, output-unchanged, end-never-trained
+-- claim:      {observed} of the targets are the next token but one: the labels are shifted twice.
+-- clean:      a second shift of the labels ({observed} of the targets are the next but one)
+-- rules out:  labels-not-shifted
+-- needs:      loss_tokens
+-- nothing:    a target with weight
+-- params:     a, b, share = 0.5
+-- fix:        shift in one place: labels equal to the tokens in the data, logits[:, :-1] against labels[:, 1:] in the loss
+-- fires on:   zoo/twice-collator, zoo/twice-packed
+-- silent on:  zoo/healthy-noise, zoo/healthy-prompt-in-loss-on-purpose
+SELECT n || ' targets' AS subject, percent(second_) AS observed, '0 %: a target is the next token' AS expected, second_ >= share AS fault,
+    loss_place(b) AS place, percent(next_) AS next
+FROM alignment(b)
+ORDER BY subject

@@ -1,0 +1,22 @@
+-- An adapter was put on a layer that already had one.
+--
+-- severity:   error
+-- role:       cause
+-- confidence: certain
+-- explains:   lora-partial, adapter-not-loaded, adapter-incomplete, reload-mismatch, adapter-partly-frozen, base-not-frozen, optimizer-restarted
+-- claim:      {n} layers have an adapter around an adapter; first {subject}: {observed} adapters.
+-- clean:      nested adapters (one adapter a layer, {looked} layers)
+-- needs:      parameters
+-- nothing:    the model has no adapter
+-- fix:        convert once: fuse or remove the first adapter before the second conversion (remove_lora_layers), or train on with the one that is there
+-- fires on:   zoo/nested-loop, zoo/nested-stages
+-- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
+WITH last AS (
+    SELECT coalesce(max_by(x.capture, c.sequence), capture_of(b)) AS capture FROM captures c JOIN modules x ON x.capture = c.capture
+    WHERE c.run = run_of(b) AND x.adapters > 1 AND watched(b) AND c.point NOT IN ('saved', 'reloaded')
+), doubled AS (
+    SELECT place FROM events WHERE run = run_of(b) AND kind = 'convert' AND (detail->>'nested_after')::INTEGER > 0 ORDER BY sequence LIMIT 1
+)
+SELECT t.canonical AS subject, t.adapters AS observed, 1 AS expected, t.adapters > 1 AS fault, (SELECT place FROM doubled) AS place
+FROM (SELECT * FROM adapted((SELECT capture FROM last)) UNION SELECT canonical, module, NULL, layer, rank, scale, adapters FROM adapted_at_end(a, b)) t
+ORDER BY subject

@@ -1,0 +1,17 @@
+-- Training left every parameter as it was.
+--
+-- severity:   error
+-- role:       consequence
+-- confidence: certain
+-- explains:   output-unchanged, saved-untrained
+-- claim:      {observed} differ from before training.
+-- clean:      the change of parameters ({observed} differ)
+-- needs:      parameters, updates, end
+-- nothing:    an attempt to train
+-- fix:        find why in the causes above
+-- fires on:   zoo/rate-compiled, zoo/unstepped-pipeline-names
+-- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
+SELECT 'parameters' AS subject, s.moved || ' of ' || s.parameters || ' parameters' AS observed, 'more than 0' AS expected,
+    s.moved = 0 AND (s.updates > 0 OR s.gradients > 0 OR s.trainables = 0 OR s.cause IS NOT NULL) AS fault
+FROM stillness(a, b) s WHERE s.tries AND s.parameters > 0 AND (s.updates = 0 OR s.trained > 0)
+ORDER BY subject

@@ -1,0 +1,27 @@
+-- Generation used other parameters than training ended with.
+--
+-- severity:   error
+-- role:       cause
+-- confidence: certain
+-- explains:   output-unchanged, score-dropped, generation-collapse
+-- claim:      {n} of {looked} generations after training used {observed}; the trained object is another.
+-- clean:      the parameters that generation used ({looked} generations, of them with the trained ones: {trained})
+-- rules out:  stale-compiled-function, stale-prompt-cache, adapter-not-loaded, wrong-model-updated
+-- needs:      generations, parameters
+-- nothing:    a generation after training
+-- fix:        generate with the object that optimizer.update was given, or make the copy after training
+-- harmless:   a comparison with the base beside answers of the trained model; a running average that is saved
+-- fires on:   zoo/copy-before, zoo/copy-unblended
+-- silent on:  zoo/healthy-average, zoo/healthy-roundtrip, zoo/healthy-fused
+WITH asked AS (SELECT * FROM asked_after(a, b) WHERE moved > 0), sums AS (
+    SELECT count(*) FILTER (used IN ('trained', 'saved')) AS trained, count(*) FILTER (used IN ('start', 'part', 'base alone') AND coalesce(saves_of, 0) = 0 AND model <> model_of(b)) AS stale,
+        count(*) AS n FROM asked
+)
+SELECT 'generation ' || g.generation AS subject,
+    CASE g.used WHEN 'start' THEN 'the parameters from before training' WHEN 'base alone' THEN 'a model without what was trained'
+        WHEN 'part' THEN printf('parameters of which %d of %d are those after training', g.after, g.moved) WHEN 'trained' THEN 'the trained parameters' WHEN 'saved' THEN 'the parameters that were saved' ELSE 'another base' END
+    || CASE WHEN g.model <> model_of(b) AND g.used NOT IN ('trained', 'saved') THEN ' (object ' || g.model || ')' ELSE '' END AS observed,
+    'the parameters after the last update (object ' || model_of(b) || ')' AS expected,
+    sums.trained = 0 AND sums.stale = sums.n AS fault, g.asked_at AS place, sums.trained AS trained
+FROM asked g, sums
+ORDER BY fault DESC, g.generation

@@ -1,0 +1,101 @@
+-- What a run meant to train, and what it moved.
+
+-- The capture from which training of b's model is judged: its first `start`, in a watched run; else the first capture of the pair.
+CREATE OR REPLACE MACRO began(a, b) AS coalesce((
+    SELECT min_by(captures.capture, captures.sequence) FROM captures
+    WHERE captures.run = run_of(b) AND captures.model = model_of(b) AND captures.point = 'start' AND captures.whole IS DISTINCT FROM false
+), capture_of(a));
+
+-- From where to where each model is judged: of a watched run every model that was trained, from its first `start` to its last live
+-- capture, and the model of b to b itself; else the pair.
+CREATE OR REPLACE MACRO spans(a, b) AS TABLE
+WITH k AS MATERIALIZED (SELECT run_of(b) AS run, model_of(b) AS model, capture_of(a) AS a_, capture_of(b) AS b_, watched(b) AS watched),
+own AS (
+    SELECT c.model, min_by(c.capture, c.sequence) FILTER (c.point = 'start') AS started,
+        max_by(c.capture, c.sequence) FILTER (c.source = 'live' AND c.updates > 0) AS ended
+    FROM captures c JOIN k ON c.run = k.run AND k.watched WHERE c.whole IS DISTINCT FROM false GROUP BY c.model
+)
+SELECT own.model, own.started AS x, CASE WHEN own.model = k.model THEN k.b_ ELSE own.ended END AS y
+FROM own, k WHERE own.started IS NOT NULL AND (own.model = k.model OR own.ended IS NOT NULL)
+UNION ALL
+SELECT k.model, k.a_, k.b_ FROM k WHERE NOT EXISTS (SELECT 1 FROM own WHERE own.model = k.model AND own.started IS NOT NULL);
+
+-- Parameters that stand in both ends of a span. `trainable` at any `start`; NULL where nothing says so. `adapter`: that model has one.
+-- Of a quantized weight `changed` speaks of its codes.
+CREATE OR REPLACE MACRO moves(a, b) AS TABLE
+WITH s AS MATERIALIZED (SELECT * FROM spans(a, b)),
+starts AS (
+    SELECT s.model, p.canonical, bool_or(p.trainable) AS trainable
+    FROM placements p JOIN captures c ON c.capture = p.capture JOIN s ON c.run = run_of(b) AND c.model = s.model
+    WHERE c.point = 'start' AND p.role <> 'optimizer' GROUP BY s.model, p.canonical
+), x AS (
+    SELECT s.model, p.canonical, any_value(p.digest) AS digest, any_value(p.trainable) AS trainable
+    FROM placements p JOIN s ON p.capture = s.x WHERE p.role <> 'optimizer' GROUP BY s.model, p.canonical
+), y AS (
+    SELECT s.model, p.canonical, any_value(p.digest) AS digest, any_value(p.name) AS name, any_value(p.role) AS role,
+        any_value(p.module) AS module, any_value(p.layer) AS layer, any_value(p.trainable) AS trainable,
+        bool_or(adapter_role(any_value(p.role))) OVER (PARTITION BY s.model) AS adapter
+    FROM placements p JOIN s ON p.capture = s.y WHERE p.role <> 'optimizer' GROUP BY s.model, p.canonical
+)
+SELECT y.model, y.name, y.canonical, y.role, y.module, y.layer, y.adapter, coalesce(starts.trainable, y.trainable, x.trainable) AS trainable,
+    x.digest AS digest_a, y.digest AS digest_b, x.digest IS DISTINCT FROM y.digest AS changed
+FROM y JOIN x USING (model, canonical) LEFT JOIN starts USING (model, canonical)
+WHERE x.digest IS NOT NULL AND y.digest IS NOT NULL;
+
+-- The same of the model that b means alone.
+CREATE OR REPLACE MACRO own_moves(a, b) AS TABLE SELECT * FROM moves(a, b) WHERE model IS NOT DISTINCT FROM model_of(b);
+
+-- Has the model that b means adapter tensors?
+CREATE OR REPLACE MACRO has_adapter(b) AS (
+    SELECT coalesce(bool_or(adapter_role(placements.role)), false) FROM placements WHERE placements.capture = capture_of(b)
+);
+
+-- The exceptions that ended a run's processes, and where they were raised.
+CREATE OR REPLACE MACRO endings(b) AS TABLE
+SELECT detail->>'exception' AS exception, place FROM events
+WHERE run = run_of(b) AND kind = 'exit' AND detail->>'exception' IS NOT NULL;
+
+-- Did the run try to train: a gradient or an update, an error in a call for one; a function made for it counts where the program lived on.
+CREATE OR REPLACE MACRO tries(b) AS trains(b) OR (
+    SELECT coalesce(bool_or((events.kind IN ('grad', 'train', 'update') AND NOT EXISTS (FROM endings(b)))
+        OR (events.kind = 'error' AND regexp_matches(events.detail->>'call', 'value_and_grad|mx.grad|Optimizer|mlx_lm.train'))), false)
+    FROM events WHERE events.run = run_of(b)
+);
+
+-- What the program says that it means: rows of `adapters`, and the option --expect. strength strong: said in so many words.
+CREATE OR REPLACE MACRO declared(b) AS TABLE
+WITH k AS MATERIALIZED (SELECT run_of(b) AS run)
+SELECT via, kind, rank, coalesce(scale, alpha / nullif(rank, 0)) AS scale, scale IS NULL AND alpha IS NOT NULL AS by_alpha, alpha,
+    num_layers, from_json(keys, '["VARCHAR"]') AS keys, coalesce(strength, 'strong') AS strength, place
+FROM adapters JOIN k USING (run) WHERE origin = 'declared'
+UNION ALL
+SELECT 'expect', expect, NULL, NULL, false, NULL, NULL, NULL, 'strong', NULL FROM runs JOIN k USING (run) WHERE expect IS NOT NULL;
+
+-- What was meant, in one row: the option, else what was said in so many words, else what is imported. NULL: nothing says.
+CREATE OR REPLACE MACRO meant(b) AS TABLE
+WITH d AS MATERIALIZED (SELECT * FROM declared(b))
+SELECT CASE WHEN count(*) FILTER (via = 'expect') > 0 THEN any_value(kind) FILTER (via = 'expect')
+            WHEN bool_or(kind = 'full' AND strength = 'strong') THEN 'full'
+            WHEN bool_or(strength = 'strong' AND kind IN ('lora', 'dora')) THEN max_by(kind, via = 'call') FILTER (strength = 'strong' AND kind IN ('lora', 'dora'))
+            WHEN bool_or(strength = 'strong') THEN NULL  -- settings that say themselves that they are not in force
+            ELSE any_value(kind) END AS kind,
+    coalesce(bool_or(strength = 'strong'), false) AS said,
+    string_agg(DISTINCT via, ', ' ORDER BY via) AS via, any_value(place ORDER BY strength, via) AS place,
+    any_value(rank) AS rank, any_value(scale) AS scale
+FROM d;
+
+-- Adapted modules of a capture, by structure; `inside` is the path within a block.
+CREATE OR REPLACE MACRO adapted(c) AS TABLE
+SELECT canonical, any_value(module) AS module, any_value(class) AS class, any_value(layer) AS layer, max(rank) AS rank,
+    max(scale) FILTER (rank IS NOT NULL) AS scale, max(adapters) AS adapters
+FROM modules WHERE capture = c AND kind IN ('adapter', 'dora') GROUP BY canonical HAVING max(adapters) > 0;
+
+-- The same of every model that was judged, at its end.
+CREATE OR REPLACE MACRO adapted_at_end(a, b) AS TABLE
+SELECT s.model, s.y AS capture, x.canonical, any_value(x.module) AS module, any_value(x.layer) AS layer, max(x.rank) AS rank,
+    max(x.scale) FILTER (x.rank IS NOT NULL) AS scale, max(x.adapters) AS adapters
+FROM modules x JOIN spans(a, b) s ON x.capture = s.y WHERE x.kind IN ('adapter', 'dora')
+GROUP BY s.model, s.y, x.canonical HAVING max(x.adapters) > 0;
+
+-- Does a module's path answer to a key: the same path, or its last parts?
+CREATE OR REPLACE MACRO answers_to(path, key_) AS path = key_ OR ends_with(path, '.' || key_);

@@ -1,0 +1,383 @@
+-- What is recorded, table by table. This page is the contract between the watcher, the store and the queries:
+-- rows are written as JSON lines with these names, typed by this page, and read back as DuckDB tables.
+--
+-- version 1   2026-11   first version
+--
+-- Conventions. A column whose comment begins with "private:" is text or token ids of the user; it is NULL in a redacted
+-- bundle, and no detector reads it. JSON columns hold one JSON value as text. NULL means "not measured", never 0.
+-- A `capture` is the ref as text (night@end, night@end:m1); `model` is m0, m1, ... in order of first sight over all processes.
+
+-- One watched command, or a name given to captures at rest.
+CREATE TABLE runs (
+    run VARCHAR,            -- name
+    created_at VARCHAR,     -- ISO 8601, UTC
+    kind VARCHAR,           -- watched | rest
+    command VARCHAR,        -- private: JSON list, the command line
+    exit_status INTEGER,    -- of the command; negative: killed by that signal; NULL: not watched
+    seconds DOUBLE,         -- wall time of the command
+    complete BOOLEAN,       -- nothing that should have been recorded is missing
+    missing VARCHAR,        -- JSON list of {"what", "why"}
+    expect VARCHAR,         -- lora | dora | full | none | NULL: what the user said by --expect
+    main_model VARCHAR,     -- the model that RUN@POINT means
+    tensors VARCHAR         -- all | new | trainable | none: what was kept
+);
+
+-- Every live model object of a run.
+CREATE TABLE models (
+    run VARCHAR,
+    model VARCHAR,
+    process INTEGER,        -- 0, 1, ... in order of first sight
+    class VARCHAR,          -- class name of the root module; NULL: a bare tree of arrays
+    path VARCHAR,           -- private: the directory it was loaded from; NULL: built in memory
+    updates BIGINT,         -- optimizer updates that this object received
+    writes BIGINT,          -- other writes into its parameters (Module.update, load_weights) after the first gradient
+    gradients BIGINT,       -- gradient evaluations with respect to it
+    generations BIGINT,     -- observed generations that used it
+    saves BIGINT,           -- saved files whose arrays are its own
+    parameters BIGINT,      -- number of parameter tensors when last seen
+    copied_from VARCHAR     -- the model that this object was a deep copy of, where parameters were equal on first sight
+);
+
+-- One record of one model at one point.
+CREATE TABLE captures (
+    capture VARCHAR,
+    run VARCHAR,
+    point VARCHAR,          -- loaded | adapted | start | step-N | end | saved | reloaded | generate-N | rest
+    ordinal INTEGER,        -- 1; 2 where the point happened again, and so on
+    sequence INTEGER,       -- order in the run, over all models and processes
+    process INTEGER,
+    model VARCHAR,
+    created_at VARCHAR,
+    source VARCHAR,         -- live | file | reload
+    format VARCHAR,         -- for files: mlx | adapter-mlx | adapter-peft | safetensors | gguf; NULL for live
+    path VARCHAR,           -- private: the file or directory
+    updates BIGINT,         -- updates applied to this object so far
+    whole BOOLEAN,          -- tensors, modules and probes were taken (false: digests alone)
+    probes_of VARCHAR,      -- the capture whose probes these are, where parameters and settings were equal
+    place VARCHAR,          -- file:line of the user's program
+    complete BOOLEAN,
+    missing VARCHAR         -- JSON list of {"what", "why"}
+);
+
+-- The module tree.
+CREATE TABLE modules (
+    capture VARCHAR,
+    module VARCHAR,         -- dotted path; '' is the root
+    canonical VARCHAR,      -- path without adapter wrappers
+    class VARCHAR,
+    kind VARCHAR,           -- linear | embedding | norm | adapter | dora | switch | quantized | container | other: by structure, not by name
+    layer INTEGER,          -- index of the block, NULL outside the blocks
+    training BOOLEAN,       -- the module's own flag
+    rank INTEGER,           -- of an adapter, from its shapes
+    scale DOUBLE,           -- of an adapter: the multiplier in force
+    dropout DOUBLE,         -- dropout probability in force (0.0: none), of adapters and dropout layers
+    adapters INTEGER,       -- adapters wrapped around this layer: 0, 1, 2 (nested)
+    attributes VARCHAR      -- JSON: plain attributes (numbers, booleans, short names)
+);
+
+-- Which tensor stands where. `parameters` is this, joined with `tensors`.
+CREATE TABLE placements (
+    capture VARCHAR,
+    name VARCHAR,           -- as the program has it, or as the file names it
+    canonical VARCHAR,      -- name without adapter wrappers; a tied parameter and its twin share one
+    module VARCHAR,
+    leaf VARCHAR,           -- last part of the name
+    role VARCHAR,           -- base | lora_a | lora_b | dora_m | scales | biases | embedding | head | norm | bias | optimizer
+    layer INTEGER,
+    digest VARCHAR,         -- NULL: could not be read
+    trainable BOOLEAN,      -- in the model's trainable set; NULL for files and optimizer state
+    evaluated BOOLEAN,      -- was already computed when the point came; NULL: not looked at
+    shared_with VARCHAR,    -- name of the twin that is the same array object or a tied weight
+    value_digest VARCHAR,   -- of a quantized weight: mode:bits:group_size and the digests of its parts; of a tensor in another layout: its digest in mlx-lm's
+    layout VARCHAR,         -- of files: how values lie compared with mlx-lm's: transposed (PEFT) | heads:N (q and k of llama GGUF); NULL: as there
+    error VARCHAR           -- why it could not be read
+);
+
+-- Statistics, once a digest.
+CREATE TABLE tensors (
+    digest VARCHAR,
+    dtype VARCHAR,          -- as safetensors writes it: F32, F16, BF16, U32, ...; a GGUF type name for block types
+    shape VARCHAR,          -- JSON list
+    size BIGINT,
+    nbytes BIGINT,
+    mean DOUBLE, std DOUBLE, min DOUBLE, max DOUBLE, l2 DOUBLE,   -- over finite elements
+    zeros BIGINT, nans BIGINT, infs BIGINT,
+    kept VARCHAR            -- pack | file | none: where its bytes are
+);
+
+-- Differences, once a pair of digests.
+CREATE TABLE deltas (
+    digest_a VARCHAR, digest_b VARCHAR,
+    max_abs DOUBLE, l2 DOUBLE, relative DOUBLE, cosine DOUBLE, changed_fraction DOUBLE
+);
+
+CREATE TABLE optimizers (
+    capture VARCHAR,
+    optimizer VARCHAR,      -- o0, o1, ... in order of first sight
+    class VARCHAR,
+    step BIGINT,            -- its own step counter
+    learning_rate DOUBLE,
+    scheduled BOOLEAN,      -- the rate follows a schedule
+    settings VARCHAR,       -- JSON: betas, eps, weight_decay, bias_correction, momentum ...
+    state_tensors INTEGER,  -- number of state tensors
+    state_l2 DOUBLE,        -- norm of all state tensors; 0: empty or fresh
+    state_evaluated BOOLEAN
+);
+
+-- What adapter was meant, and what adapter is there.
+CREATE TABLE adapters (
+    run VARCHAR,
+    capture VARCHAR,        -- the capture whose adapter it is; NULL for declarations of the program
+    origin VARCHAR,         -- declared | observed
+    via VARCHAR,            -- argument | call | config-file | import | saved-config | expect | modules | file
+    kind VARCHAR,           -- lora | dora | full | other
+    rank INTEGER,
+    scale DOUBLE,
+    alpha DOUBLE,
+    dropout DOUBLE,
+    num_layers INTEGER,
+    keys VARCHAR,           -- JSON list of module keys as declared, or of adapted canonical paths inside a block
+    modules INTEGER,        -- observed: adapted modules
+    strength VARCHAR,       -- strong: settings passed, read or written; weak: an import alone
+    place VARCHAR
+);
+
+-- Flat key and value pairs of every configuration.
+CREATE TABLE configs (
+    capture VARCHAR,        -- or the run's name, for settings of the program
+    kind VARCHAR,           -- model | adapter | tokenizer | generation | template | training | program
+    key VARCHAR,            -- dotted
+    value VARCHAR           -- JSON
+);
+
+CREATE TABLE events (
+    run VARCHAR,
+    sequence BIGINT,        -- order over all processes
+    time DOUBLE,            -- seconds since the run began
+    process INTEGER,
+    kind VARCHAR,           -- load | freeze | unfreeze | convert | train | grad | update | write | compile | save | fuse | generate | evaluate | error | exit
+    model VARCHAR,
+    detail VARCHAR,         -- JSON; keys by kind in docs/design.md
+    place VARCHAR
+);
+
+CREATE TABLE steps (
+    run VARCHAR, process INTEGER, model VARCHAR,
+    step BIGINT,            -- 1 is the first update of this model
+    optimizer VARCHAR,
+    loss DOUBLE,
+    learning_rate DOUBLE,
+    tokens BIGINT,          -- target tokens with weight
+    gradients INTEGER,      -- gradient evaluations since the update before
+    gradient_norm DOUBLE,   -- of what the optimizer received
+    update_norm DOUBLE,     -- of parameters after - before
+    parameter_norm DOUBLE,  -- of the updated parameters, before
+    nonfinite INTEGER,      -- gradient tensors with NaN or infinity
+    accumulation DOUBLE,    -- <g, S>/<S, S> for g the gradient applied and S the sum of those evaluated: 1/k averaged, 1 summed; NULL where k is 1
+    weight_sum DOUBLE,      -- signed sum of weights over all positions and forwards
+    forwards INTEGER,       -- forwards of the model under this step's gradients
+    weight_prompt DOUBLE, weight_answer DOUBLE, weight_end DOUBLE, weight_pad DOUBLE,  -- shares of |weight|
+    mass_pad DOUBLE,        -- share of |dL/dlogits| on padding
+    residual DOUBLE,        -- median over weighted positions; above 0.05: no cross-entropy
+    equal_forwards INTEGER, -- forwards of this step whose input and logits equal those of an earlier forward of the step to the bit
+    silent_forwards INTEGER, -- forwards under this step's gradients that no gradient came back to, on rows that no other forward of the step was taught
+    outside_forwards INTEGER, -- forwards over whole rows outside of gradients since the step before, at most 8 a gradient: of a reference, or to measure
+    seconds DOUBLE
+);
+
+-- By parameter, for the steps of which loss_tokens are kept.
+CREATE TABLE gradients (
+    run VARCHAR, process INTEGER, model VARCHAR, step BIGINT,
+    name VARCHAR,           -- parameter name
+    gradient_norm DOUBLE, update_norm DOUBLE, parameter_norm DOUBLE,
+    nonfinite BOOLEAN
+);
+
+CREATE TABLE loss_tokens (
+    run VARCHAR, process INTEGER, model VARCHAR, step BIGINT,
+    forward INTEGER,        -- 0, 1, ... within the step
+    row INTEGER, position INTEGER,
+    input_id BIGINT,        -- private: token at this position
+    target_id BIGINT,       -- private: read off the gradient; NULL where weight is 0
+    token VARCHAR,          -- private: target as text
+    next_token VARCHAR,     -- private: the row's next token as text, whatever its weight; NULL at the row's end
+    weight DOUBLE, mass DOUBLE,
+    residual DOUBLE,        -- infinite: the logits are not finite
+    role VARCHAR,           -- prompt | answer | end | pad: of the row's next token
+    relation VARCHAR,       -- next | same | next-but-one | other: target against the row's input; NULL where weight is 0
+    ignore_index BOOLEAN    -- the target is the label -100, which wraps to the 100th last row of the embedding; NULL where weight is 0
+);
+
+-- Training rows, as the model's forward saw them, for the steps of which loss_tokens are kept.
+CREATE TABLE batch_rows (
+    run VARCHAR, process INTEGER, model VARCHAR, step BIGINT, forward INTEGER, row INTEGER,
+    width INTEGER,          -- length of the row in the batch
+    tokens INTEGER,         -- without padding
+    prompt_tokens INTEGER, answer_tokens INTEGER, end_tokens INTEGER, pad_tokens INTEGER,
+    first_pad INTEGER,      -- position of the first pad of the tail; NULL: none
+    ends_with_end BOOLEAN,  -- an end token stands before the padding, be it followed by what the template writes after it
+    at_cap BOOLEAN,         -- no padding, and the row is as long as the longest seen or the declared cap
+    bos_count INTEGER,      -- BOS ids at the head of the row
+    framed BOOLEAN,         -- begins with the head of the model's chat template, and holds its answer marker; NULL: no template
+    frame VARCHAR,          -- template | partial | none: how the row stands to the chat template
+    head_digest VARCHAR,    -- keyed equality of what all rows of the run share at their head
+    row_digest VARCHAR,     -- keyed equality of the whole row
+    prompt_digest VARCHAR,  -- keyed equality of its prompt part
+    out_of_range INTEGER    -- ids at or above the embedding's rows, or negative
+);
+
+-- Files that the program wrote with tensors in them.
+CREATE TABLE saved_tensors (
+    run VARCHAR, process INTEGER,
+    save INTEGER,           -- 0, 1, ... in order
+    path VARCHAR,           -- private
+    file VARCHAR,           -- last part of the path
+    model VARCHAR,          -- whose arrays they are, by object or digest; NULL: of none
+    updates BIGINT,         -- updates of that model at the time
+    name VARCHAR,           -- tensor name as written; NULL: the save held none
+    canonical VARCHAR,
+    digest VARCHAR,         -- of what was handed over
+    digest_on_disk VARCHAR, -- of what lies there after the run; NULL: gone or unreadable
+    place VARCHAR
+);
+
+-- Compiled functions of the program.
+CREATE TABLE compiled (
+    run VARCHAR, process INTEGER,
+    function INTEGER,       -- 0, 1, ... in order
+    name VARCHAR,           -- private: its qualified name
+    purpose VARCHAR,        -- step (an update inside) | gradient | forward (a model inside) | sampler | other
+    model VARCHAR,
+    calls BIGINT, traces BIGINT,
+    state_in_inputs BOOLEAN, state_in_outputs BOOLEAN,
+    random_used BOOLEAN, random_captured BOOLEAN,
+    training_at_trace BOOLEAN,
+    repeat_difference DOUBLE,   -- of two equal observed calls, max abs; NULL: none seen
+    live_difference DOUBLE,     -- of its output and the uncompiled model on the same arguments and shape, max abs
+    live_scale DOUBLE,          -- max abs of the uncompiled output
+    place VARCHAR
+);
+
+-- Observed generations.
+CREATE TABLE generations (
+    run VARCHAR, process INTEGER,
+    generation INTEGER,     -- 1, 2, ...
+    capture VARCHAR,        -- capture of the model as it was then
+    model VARCHAR,
+    updates BIGINT,         -- updates of that object at the time
+    via VARCHAR,            -- generate | stream_generate | generate_step | batch | loop
+    prompt_tokens INTEGER, output_tokens INTEGER,
+    finish_reason VARCHAR,  -- stop | length | error
+    parameters_digest VARCHAR,  -- over names and digests of all parameters that can move
+    training_modules INTEGER,   -- modules with training flag set that hold an active dropout
+    repeat_difference DOUBLE,   -- two equal forwards with the flags as they were, max abs of logits
+    eval_difference DOUBLE,     -- the same forward in eval mode against that
+    logit_scale DOUBLE,
+    cache_tokens INTEGER,       -- tokens already in the prompt cache handed in; 0: fresh
+    cache_updates_behind INTEGER,   -- updates applied since the cache was filled; NULL: not known
+    cache_difference DOUBLE,    -- logits with that cache against without, max abs
+    sampler VARCHAR,            -- greedy | sampled | unknown
+    settings VARCHAR,           -- JSON: temperature, top_p, max_tokens, ... as far as seen
+    stop_tokens INTEGER,        -- size of the stop set in force
+    stop_set VARCHAR,           -- JSON list of ids
+    end_position INTEGER,       -- first output position holding a token that ends turns in training rows or the model's configs, but generation went on; NULL: none
+    end_in_stop_set BOOLEAN,
+    framed BOOLEAN, frame VARCHAR, bos_count INTEGER, head_digest VARCHAR, prompt_digest VARCHAR,
+    trained_on BOOLEAN,         -- its prompt is the prompt of a training row
+    place VARCHAR
+);
+
+CREATE TABLE transcripts (
+    capture VARCHAR,
+    prompt_id VARCHAR,      -- p0, p1, ... for probes; g1, g2, ... for observed generations
+    source VARCHAR,         -- probe | observed
+    prompt VARCHAR, output VARCHAR,             -- private:
+    prompt_ids VARCHAR, output_ids VARCHAR,     -- private: JSON lists
+    finish_reason VARCHAR,  -- stop | length | error
+    settings VARCHAR,       -- JSON
+    prompt_tokens INTEGER, output_tokens INTEGER,
+    special_tokens INTEGER, -- of the output: special, pad or end tokens, but for the one that stopped it
+    top_token_share DOUBLE, -- share of the output's most frequent token
+    top_token_class VARCHAR,-- its class
+    loop_share DOUBLE,      -- share of the output that repeats a block of up to 16 tokens back to back
+    output_digest VARCHAR,  -- keyed equality
+    prompt_digest VARCHAR,
+    logits_digest VARCHAR   -- tensor: next-token logits after the prompt (vocab,), float32
+);
+
+CREATE TABLE tokens (
+    capture VARCHAR, prompt_id VARCHAR,
+    position INTEGER,
+    token_id BIGINT,        -- private:
+    token VARCHAR,          -- private:
+    class VARCHAR,          -- text | end | pad | bos | special
+    logprob DOUBLE,
+    top VARCHAR             -- private: JSON list of [id, token, logprob], best first
+);
+
+-- The same prompt at two captures.
+CREATE TABLE probe_deltas (
+    capture_a VARCHAR, capture_b VARCHAR, prompt_id VARCHAR,
+    same_output BOOLEAN,
+    first_difference INTEGER,   -- position of the first token that differs; NULL: none
+    logits_max_abs DOUBLE, logits_l2 DOUBLE, logits_scale DOUBLE,
+    kl DOUBLE                   -- KL(a || b) of the next-token distribution after the prompt, nats
+);
+
+-- How much of an adapter is in fused weights: projection k of W_fused - W_base on scale * A B. 0 lost, 1 whole, 2 twice.
+CREATE TABLE fusions (
+    capture_adapter VARCHAR, capture_fused VARCHAR,
+    module VARCHAR,
+    k DOUBLE, cosine DOUBLE,
+    intended_l2 DOUBLE, realised_l2 DOUBLE,
+    quantized BOOLEAN
+);
+
+CREATE TABLE scores (
+    capture VARCHAR, prompt_id VARCHAR,
+    scorer VARCHAR,         -- special-share | repetition | length | exact-match | module:function
+    key VARCHAR,            -- '' or a key of the mapping that the scorer returned
+    value DOUBLE,
+    error VARCHAR
+);
+
+-- Learning-rate schedules that the program made.
+CREATE TABLE schedules (
+    run VARCHAR, process INTEGER,
+    schedule INTEGER,
+    kind VARCHAR,           -- cosine_decay | linear_schedule | exponential_decay | step_decay | join_schedules | other
+    steps BIGINT,           -- decay or warm-up length in its own unit; NULL: none
+    arguments VARCHAR,      -- JSON
+    place VARCHAR
+);
+
+-- Data files that the program read, data sets that it handed to a trainer, and rows that mlx-lm's evaluation measured.
+CREATE TABLE datasets (
+    run VARCHAR, process INTEGER,
+    source VARCHAR,         -- file | trainer | forward: distinct rows that were evaluated
+    path VARCHAR,           -- private
+    file VARCHAR,
+    records BIGINT,         -- lines or items
+    rows_seen BIGINT,       -- distinct training rows seen in the whole run
+    rows_drawn BIGINT,      -- rows seen in the whole run, repeats counted
+    used BIGINT,            -- of a file: records found in training rows, evaluated rows or prompts; of evaluated rows: those trained on; NULL: not looked for
+    unused_between BIGINT,  -- of a file: records that were not found and stand between others that were
+    purpose VARCHAR,        -- train | valid | test | unknown
+    place VARCHAR
+);
+
+CREATE TABLE environment (
+    capture VARCHAR,        -- the run's name, for what holds for all of it
+    key VARCHAR,            -- python | mlx | mlx-lm | platform | device | ...
+    value VARCHAR
+);
+
+CREATE TABLE findings (
+    a VARCHAR, b VARCHAR, id VARCHAR, severity VARCHAR, role VARCHAR, confidence VARCHAR,
+    title VARCHAR, claim VARCHAR, fix VARCHAR, place VARCHAR, explained_by VARCHAR, document VARCHAR
+);
+
+CREATE VIEW parameters AS
+SELECT p.capture, p.name, p.canonical, p.module, p.leaf, p.role, p.layer, t.dtype, t.shape, t.size, t.nbytes, p.digest, p.trainable,
+       t.mean, t.std, t.min, t.max, t.l2, t.zeros, t.nans, t.infs, p.value_digest, p.shared_with, p.evaluated, p.error
+FROM placements p LEFT JOIN tensors t USING (digest);

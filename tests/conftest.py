@@ -1,0 +1,40 @@
+"""Options of the test suite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import quick
+
+pytest_plugins = ["tests.zoo.table"]  # prints the zoo's table, where the zoo was run
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="Write what is shown now into tests/golden and docs.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What was measured before, by another version perhaps, must not answer for what is tested."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    quick.children(tmp_path_factory.mktemp("found"))
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with a committed file; with --update-golden, write it."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(name) if Path(name).is_absolute() else GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.exists(), f"{path} is not there: pytest --update-golden writes it"
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare

@@ -1,0 +1,77 @@
+"""Run `forensics` as a user does, in a process of its own, and look at what its store holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forensics.store.store import Store
+
+LOOP = """
+    import sys
+    import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.out = nn.Embedding(16, 8), nn.Linear(8, 16)
+        def __call__(self, x):
+            return self.out(self.embed(x))
+
+    mx.random.seed(3)
+    model, optimizer = Net(), optim.SGD(0.1)
+    x = mx.array([[1, 2, 3, 4, 5]])
+    step = nn.value_and_grad(model, lambda m: nn.losses.cross_entropy(m(x[:, :-1]), x[:, 1:]).mean())
+    for i in range(3):
+        loss, gradients = step(model)
+        optimizer.update(model, gradients)
+        mx.eval(model.parameters())
+        print(i, round(loss.item(), 4), *sys.argv[1:], flush=True)
+"""
+"""A hand-written loop over a model of its own: no mlx-lm, done in a second."""
+
+
+@dataclass
+class Done:
+    """A finished command."""
+
+    status: int
+    out: str
+    err: str
+    store: Store
+
+    def head(self, run: str) -> dict[str, Any]:
+        """The run's row of `runs`."""
+        return dict(json.loads((self.store.runs / run / "manifest.json").read_text())["head"])
+
+    def points(self, run: str) -> list[str]:
+        return [capture.ref.partition("@")[2] for capture in self.store.run(run).captures]
+
+
+def forensics(directory: Path, *words: str, env: dict[str, str] | None = None, **how: Any) -> Done:
+    """`forensics WORDS` in `directory`, with the store there."""
+    done = subprocess.run(command(*words), cwd=directory, env=environment(env), capture_output=True, text=True, check=False, **how)
+    return Done(done.returncode, done.stdout, done.stderr, Store(directory / ".forensics"))
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "forensics", *words]
+
+
+def environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    """Ours, without what would reach into the run: a watch of the tests themselves, another store."""
+    held = {k: v for k, v in os.environ.items() if not k.startswith("FORENSICS_")}
+    return {**held, **(more or {})}
+
+
+def write(directory: Path, text: str, name: str = "train.py") -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / name
+    path.write_text(textwrap.dedent(text))
+    return path

@@ -1,0 +1,89 @@
+"""Evidence in Python: the words of the command line, objects that show themselves in a notebook."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import forensics
+from forensics.api import Case, Found
+from forensics.errors import ForensicsError
+from forensics.judge.diagnose import document
+from tests.support import pages
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    return forensics.open("snapshots/broken-stub")
+
+
+def _balanced(html: str) -> bool:
+    """Every element that opens closes, in order."""
+    stack: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            if tag not in ("br", "meta"):
+                stack.append(tag)
+
+        def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            pass  # shapes of a drawing close themselves
+
+        def handle_endtag(self, tag: str) -> None:
+            assert stack.pop() == tag, tag
+
+    Reader().feed(html)
+    return not stack
+
+
+def test_a_diagnosis_is_that_of_the_command_and_shows_its_causes(case: Case) -> None:
+    assert document(case.diagnosis)["verdict"] == "faulty"
+    html = case._repr_html_()
+    assert "Padding carries" in html and "broken.py:51" in html and _balanced(html)
+
+
+def test_printed_it_is_what_the_terminal_shows(case: Case) -> None:
+    assert str(case.diagnosis).startswith("FAULTY  2 causes")
+    assert str(case.comparison).startswith("DIFFERS  27 changed parameters")
+
+
+def test_a_finding_a_comparison_a_capture_and_rows_show_themselves(case: Case) -> None:
+    shown = {
+        "padding-in-loss": case.diagnosis.findings[1],
+        "mlp.down_proj": case.comparison,
+        "snapshots/broken-stub@end": forensics.show("snapshots/broken-stub@end"),
+        "weight_pad": case.query("loss-by-role"),
+    }
+    for word, each in shown.items():
+        html = each._repr_html_()
+        assert word in html and _balanced(html)
+
+
+def test_two_runs_are_shown_side_by_side() -> None:
+    html = forensics.diagnose("snapshots/broken-stub", "snapshots/fixed")._repr_html_()
+    assert "snapshots/broken-stub · Faulty" in html and "snapshots/fixed · Healthy" in html and _balanced(html)
+
+
+def test_sql_reads_these_captures_alone(case: Case) -> None:
+    assert case.sql("SELECT count(*) AS n FROM steps") == [{"n": 12}]
+    with pytest.raises(ForensicsError):
+        case.sql("SELECT * FROM read_csv('/etc/passwd')")
+
+
+def test_a_report_is_written_whole(case: Case, tmp_path: Path) -> None:
+    page = case.report(tmp_path / "night.html")
+    assert page.read_text().startswith("<!doctype html>") and _balanced(page.read_text().removeprefix("<!doctype html>"))
+
+
+def test_texts_of_strangers_stay_text() -> None:
+    found = Found(*(getattr(pages.findings()[0], f) for f in ("id", "severity", "role", "confidence", "title")), pages.HOSTILE)
+    assert "<script" not in found._repr_html_() and "<img" not in found._repr_html_()
+
+
+def test_importing_the_package_loads_nothing_of_it() -> None:
+    probe = "import sys, forensics\nassert not {'duckdb', 'numpy', 'rich', 'forensics.api'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0

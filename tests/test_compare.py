@@ -1,0 +1,124 @@
+"""Two captures side by side: pairs, numbers, quantized weights by value and by code, what is not measured."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forensics.judge import compare
+from forensics.records import RawTensor
+from forensics.store.session import Session
+from forensics.store.tensors import measure
+from tests.support.evidence import capture, delta, evidence, parameter, probe, row, run
+
+
+class Bytes:
+    """Tensors by digest, made of arrays."""
+
+    def __init__(self) -> None:
+        self.raw: dict[str, RawTensor] = {}
+
+    def add(self, array: np.ndarray[Any, Any], dtype: str) -> str:
+        data = array.tobytes()
+        raw = RawTensor("t", dtype, array.shape, len(data), lambda start, stop: data[start:stop])
+        digest = measure.measure(raw).digest
+        self.raw[digest] = raw
+        return digest
+
+    def behind(self, session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
+        monkeypatch.setattr(session, "read", self.raw.get)
+        return session
+
+
+def compared(session: Session, a: str = "r@loaded", b: str = "r@end") -> dict[str, Any]:
+    compare.fill(session, a, b)
+    document = compare.document(compare.compare(session, a, b))
+    return dict(json.loads(json.dumps(document, allow_nan=False)))
+
+
+def test_counts_and_names() -> None:
+    session = evidence(
+        run(), capture("loaded"), capture("end"),
+        parameter("loaded", "q.weight", "d0"), parameter("end", "q.linear.weight", "d0", canonical="q.weight"),
+        parameter("loaded", "k.weight", "d1"), parameter("end", "k.weight", "d2"), delta("d1", "d2", relative=0.5, max_abs=float("inf")),
+        parameter("loaded", "v.weight", "d3"), parameter("end", "v.weight", "d4"),
+        parameter("loaded", "old.weight", "d5"), parameter("end", "q.lora_a", "d6", role="lora_a"),
+    )  # fmt: skip
+    document = compared(session)
+    assert document["parameters"] == {"a": 4, "b": 4, "identical": 1, "changed": 2, "added": 1, "removed": 1}
+    assert document["added"] == ["q.lora_a"] and document["removed"] == ["old.weight"] and document["same"] is False
+    by_name = {row["name"]: row for row in document["changed"]}
+    assert by_name["k.weight"]["relative"] == 0.5 and by_name["k.weight"]["max_abs"] == "Infinity"
+    assert by_name["k.weight"]["shape"] == [4, 4] and by_name["k.weight"]["dtype"] == "F32"
+    unmeasured = [by_name["v.weight"][k] for k in ("max_abs", "l2", "relative", "cosine", "changed_fraction")]
+    assert unmeasured == [None] * 5, "what was not measured is null, never 0"
+
+
+def test_equal_captures_are_the_same() -> None:
+    session = evidence(run(), capture("loaded"), capture("end"), parameter("loaded", "w", "d"), parameter("end", "w", "d"))
+    document = compared(session)
+    assert document["same"] is True and document["changed"] == []
+    assert list(document) == ["schema", "a", "b", "same", "parameters", "changed", "added", "removed", "modules", "adapter", "optimizer",
+                              "configs", "transcripts", "scores", "environment"]  # fmt: skip
+
+
+def test_differences_are_measured_where_the_bytes_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Bytes()
+    a = kept.add(np.ones((2, 2), np.float32), "F32")
+    b = kept.add(np.array([[1, 1], [1, 2]], np.float32), "F32")
+    session = evidence(run(), capture("loaded"), capture("end"), parameter("loaded", "w", a), parameter("end", "w", b))
+    changed = compared(kept.behind(session, monkeypatch))["changed"][0]
+    assert (changed["max_abs"], changed["relative"], changed["changed_fraction"]) == (1.0, 0.5, 0.25)
+    assert math.isclose(changed["cosine"], 5 / (2 * math.sqrt(7)))
+    assert compare.fill(session, "r@loaded", "r@end") == [], "measured once"
+
+
+def test_quantized_weights_by_value_and_by_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Bytes()
+    codes = kept.add(np.full((1, 8), 0x11111111, np.uint32), "U32")
+    moved = kept.add(np.full((1, 8), 0x22222222, np.uint32), "U32")
+    scales, twice, biases = (kept.add(np.full((1, 1), x, np.float32), "F32") for x in (1.0, 2.0, 0.0))
+    values = [measure.value_digest("affine", 4, 64, w, s, biases) for w, s in ((codes, scales), (codes, twice), (moved, twice))]
+    made = []
+    for point, weight, scale, value in zip(("loaded", "start", "end"), (codes, codes, moved), (scales, twice, twice), values, strict=True):
+        made += parameter(point, "q.weight", weight, value_digest=value, dtype="U32")
+        made += parameter(point, "q.scales", scale, role="scales") + parameter(point, "q.biases", biases, role="biases")
+    session = kept.behind(evidence(run(), capture("loaded"), capture("start"), capture("end"), made), monkeypatch)
+    scaled = {r["name"]: r for r in compared(session, b="r@start")["changed"]}
+    assert scaled["q.weight"]["max_abs"] == 1.0, "every value doubled, from 1 to 2"
+    assert scaled["q.weight"]["codes"] == {"max_abs": 0.0, "changed_fraction": 0.0}
+    assert scaled["q.scales"]["max_abs"] == 1.0 and "codes" not in scaled["q.scales"]
+    both = {r["name"]: r for r in compared(session)["changed"]}
+    assert both["q.weight"]["max_abs"] == 3.0, "from code 1 by 1 to code 2 by 2"
+    assert both["q.weight"]["codes"]["changed_fraction"] == 1.0
+
+
+def test_parts_are_compared_where_both_sides_have_them() -> None:
+    session = evidence(
+        run(), capture("loaded"), capture("end"), parameter("loaded", "w", "d"), parameter("end", "w", "d"),
+        row("modules", capture="r@loaded", module="q", canonical="q", **{"class": "Linear"}),
+        row("modules", capture="r@end", module="q", canonical="q", scale=20.0, rank=8, **{"class": "LoRALinear"}),
+        row("modules", capture="r@end", module="q.linear", canonical="q", **{"class": "Linear"}),
+        row("optimizers", capture="r@end", optimizer="o0", step=8, **{"class": "AdamW"}),
+        row("configs", capture="r@loaded", kind="model", key="rope", value="1"),
+        row("configs", capture="r@end", kind="model", key="rope", value="2"),
+        row("configs", capture="r@end", kind="generation", key="top_p", value="0.5"),
+        probe("loaded", output="blue", output_digest="x"), probe("end", output="red", output_digest="y"),
+        row("probe_deltas", capture_a="r@loaded", capture_b="r@end", prompt_id="p0", first_difference=0, kl=float("nan")),
+        row("scores", capture="r@loaded", prompt_id="p0", scorer="length", value=4.0),
+        row("scores", capture="r@end", prompt_id="p0", scorer="length", value=3.0),
+        row("environment", capture="r", key="mlx", value="0.32.4"),
+    )  # fmt: skip
+    document = compared(session)
+    assert {"module": "q", "key": "class", "a": "Linear", "b": "LoRALinear"} in document["modules"]
+    assert {row["module"] for row in document["modules"]} == {"q"}, "what an adapter wraps is not a new module"
+    assert document["optimizer"]["class"] == {"a": None, "b": "AdamW"}
+    assert document["configs"] == [{"kind": "model", "key": "rope", "a": "1", "b": "2"}], "generation settings were captured once"
+    answer = document["transcripts"][0]
+    assert (answer["same"], answer["output_a"], answer["output_b"], answer["kl"]) == (False, "blue", "red", "NaN")
+    assert document["scores"] == [{"prompt_id": "p0", "scorer": "length", "key": None, "a": 4.0, "b": 3.0}]
+    assert document["environment"] == [] and document["same"] is False

@@ -1,0 +1,232 @@
+"""Detectors of adapters, trainable sets, updates and numbers on hand-made rows: where one fault ends and the next begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.support.evidence import Made, ask, capture, delta, event, evidence, parameter, row, run, step
+
+A, B = "r@loaded", "r@end"
+
+
+def faulty(session: Any, name: str) -> list[dict[str, Any]]:
+    return [each for each in ask(session, name, A, B) if each["fault"]]
+
+
+def clean(session: Any, name: str) -> bool:
+    """Something was looked at, and nothing is at fault."""
+    rows = ask(session, name, A, B)
+    return bool(rows) and not any(each["fault"] for each in rows)
+
+
+def trained(*moved: str, updates: int = 8, frozen: Sequence[str] = ("w",), points: Sequence[str] = ("loaded", "start", "end")) -> list[Any]:
+    """A run with base weight `w` and the adapter of `q`; what `moved` names has another digest at the end."""
+    made: list[Any] = [run(updates=updates), [capture(p, updates=updates if p == "end" else 0) for p in points]]
+    for point in points:
+        for name, role in (("w", "base"), ("q.lora_a", "lora_a"), ("q.lora_b", "lora_b")):
+            digest = f"{name}-{point == 'end' and name in moved}"
+            zeros = 16 if role == "lora_b" and digest.endswith("False") else 0
+            made.append(
+                parameter(point, name, digest, role=role, trainable=name not in frozen, zeros=zeros, module="q" if "q" in name else "")
+            )
+        made.append(
+            row("modules", capture=f"r@{point}", module="q", canonical="q", kind="adapter", rank=2, scale=4.0, adapters=1, layer=None)
+        )
+    return made
+
+
+def steps(**columns: Any) -> list[Made]:
+    return [step(n, **columns) for n in range(1, 9)]
+
+
+CAUSES = (
+    "nothing-trainable",
+    "optimizer-never-stepped",
+    "wrong-model-updated",
+    "compile-state-not-captured",
+    "gradients-zero",
+    "learning-rate-zero",
+    "update-lost-to-rounding",
+)
+
+
+@pytest.mark.parametrize(
+    ("cause", "made"),
+    [
+        ("nothing-trainable", [trained(updates=0, frozen=("w", "q.lora_a", "q.lora_b"), points=("loaded", "end")), event("train", 3)]),
+        ("optimizer-never-stepped", [trained(updates=0, points=("loaded", "end")), event("grad", 3)]),
+        (
+            "wrong-model-updated",
+            [
+                trained("q.lora_b"),
+                steps(),
+                row("models", run="r", model="m1", **{"class": "Model"}, updates=0, writes=0, saves=1, generations=1, parameters=3),
+            ],
+        ),
+        (
+            "compile-state-not-captured",
+            [
+                trained(),
+                steps(),
+                row("compiled", run="r", purpose="step", calls=8, traces=1, state_in_inputs=False, state_in_outputs=True),
+            ],
+        ),
+        ("gradients-zero", [trained(), steps(gradient_norm=0.0, update_norm=0.0)]),
+        ("learning-rate-zero", [trained(), steps(learning_rate=0.0, update_norm=0.0)]),
+        ("update-lost-to-rounding", [trained(), steps(update_norm=0.0), event("update", 3)]),
+    ],
+)
+def test_where_nothing_moved_the_first_cause_alone_is_named(cause: str, made: list[Any]) -> None:
+    if cause == "wrong-model-updated":
+        made[0][0] = [(t, r | ({"parameters": 3, "saves": 0} if t == "models" else {})) for t, r in made[0][0]]
+    session = evidence(*[each for part in made for each in (part if isinstance(part, list) else [part])])
+    assert [name for name in CAUSES if faulty(session, name)] == [cause]
+
+
+def test_a_run_that_learned_has_none_of_these_causes() -> None:
+    session = evidence(*trained("q.lora_a", "q.lora_b"), *steps(), event("update", 3))
+    for name in ("nothing-trainable", "optimizer-never-stepped", "wrong-model-updated", "gradients-zero", "learning-rate-zero"):
+        assert clean(session, name), name
+    assert clean(session, "parameters-unchanged")
+    assert clean(session, "lora-inert")
+
+
+def test_an_adapter_whose_factors_are_both_zero_is_inert_and_no_zero_gradient() -> None:
+    made = trained()
+    for item in made[2:]:
+        for table, values in item if isinstance(item, list) else [item]:
+            if table == "tensors" and "lora" in values["digest"]:
+                values["zeros"] = 16
+    session = evidence(*made, *steps(gradient_norm=0.0))
+    assert faulty(session, "lora-inert")
+    assert clean(session, "gradients-zero")
+
+
+def test_a_frozen_weight_that_moved_is_told_from_one_that_was_trainable() -> None:
+    frozen = evidence(*trained("w", "q.lora_b"), event("grad", 2, detail={"via": "mx.value_and_grad", "wrt": "all", "frozen_leaves": 1}))
+    assert faulty(frozen, "frozen-but-changed")
+    assert clean(frozen, "base-not-frozen")
+    loose = evidence(*trained("w", "q.lora_b", frozen=()))
+    assert faulty(loose, "base-not-frozen")
+    assert not ask(loose, "frozen-but-changed", A, B)
+    for session in (frozen, loose):
+        assert faulty(session, "base-weights-overwritten")
+
+
+def test_a_frozen_weight_that_no_recorded_call_touched_is_another_finding() -> None:
+    assert clean(evidence(*trained("w", "q.lora_b")), "frozen-but-changed")
+
+
+def test_a_norm_that_was_unfrozen_on_purpose_is_told_and_not_an_error() -> None:
+    made = trained("w", "q.lora_b", frozen=())
+    for item in made[2:]:
+        for table, values in item if isinstance(item, list) else [item]:
+            if table == "placements" and values["name"] == "w":
+                values["role"] = "norm"
+    session = evidence(*made, event("unfreeze", 2))
+    assert {each["severity"] for each in faulty(session, "base-not-frozen")} == {"info"}
+
+
+@pytest.mark.parametrize(("ratio", "weight", "fault"), [(0.25, 1.0, False), (1.0, 1.0, True), (1.0, 0.25, False)])
+def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(ratio: float, weight: float, fault: bool) -> None:
+    """A loss that is divided by the number of batches itself may be added up."""
+    tokens = [row("loss_tokens", run="r", model="m0", step=1, forward=f, row=0, position=0, weight=weight, residual=0.0) for f in range(4)]
+    session = evidence(*trained("q.lora_b"), *steps(gradients=4, accumulation=ratio), *tokens)
+    assert bool(faulty(session, "accumulation-mismatch")) is fault
+
+
+@pytest.mark.parametrize(("told", "gradients", "fault"), [([4], 1, True), ([4, 1], 1, False), ([], 1, False), ([4], 4, False)])
+def test_updates_at_another_rate_than_declared(told: list[int], gradients: int, fault: bool) -> None:
+    said = [row("configs", capture="r", kind="program", key="gradient_accumulation_steps", value=k) for k in told]
+    session = evidence(*trained("q.lora_b"), *steps(gradients=gradients), *said)
+    assert bool(faulty(session, "accumulation-mismatch")) is fault
+
+
+@pytest.mark.parametrize(("length", "each", "fault"), [(8, 4, False), (32, 4, True), (1000, 4, False), (32, 1, False)])
+def test_a_schedule_that_counts_batches(length: int, each: int, fault: bool) -> None:
+    session = evidence(*trained("q.lora_b"), *steps(gradients=each), row("schedules", run="r", kind="cosine_decay", steps=length))
+    assert bool(faulty(session, "schedule-in-wrong-unit")) is fault
+
+
+def test_a_schedule_that_ended_long_before_the_run() -> None:
+    made = [step(n, learning_rate=0.0 if n > 2 else 1e-3) for n in range(1, 9)]
+    assert faulty(evidence(*trained("q.lora_b"), *made, row("schedules", run="r", kind="cosine_decay", steps=2)), "schedule-in-wrong-unit")
+
+
+def said(**columns: Any) -> Made:
+    base = {"run": "r", "origin": "declared", "via": "argument", "kind": "lora", "strength": "strong"}
+    return row("adapters", **(base | columns))
+
+
+@pytest.mark.parametrize(
+    ("declared", "fault"),
+    [
+        ([{"scale": 4.0}], False),
+        ([{"rank": 2, "alpha": 8.0}], False),
+        ([{"rank": 2, "alpha": 4.0}], True),
+        ([{"scale": 20.0}, {"scale": 4.0}], False),  # defaults that something overrides
+        ([{"scale": 4.0}, {"scale": 20.0, "via": "saved-config"}], True),
+    ],
+)
+def test_the_scale_in_force_against_the_declared(declared: list[dict[str, Any]], fault: bool) -> None:
+    session = evidence(*trained("q.lora_b"), *[said(**each) for each in declared])
+    assert bool(faulty(session, "lora-scale-mismatch")) is fault
+
+
+def decayed(factor: float, cosine: float, spread: float = 0.0) -> list[Any]:
+    made: list[Any] = [run(), capture("loaded"), capture("start"), capture("end", updates=8)]
+    for n in range(4):
+        made += [parameter(p, f"w{n}", f"a{n}", trainable=False, l2=1.0) for p in ("loaded", "start")]
+        made += [parameter("end", f"w{n}", f"b{n}", trainable=False, l2=factor - spread * n), delta(f"a{n}", f"b{n}", cosine=cosine)]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("factor", "cosine", "spread", "fault"),
+    [(0.99, 1.0, 0.0, True), (0.99, 0.999, 0.0, False), (0.99, 1.0, 0.01, False), (1.01, 1.0, 0.0, False)],
+)
+def test_decay_is_one_factor_for_all_frozen_weights(factor: float, cosine: float, spread: float, fault: bool) -> None:
+    assert bool(faulty(evidence(*decayed(factor, cosine, spread)), "uniform-decay")) is fault
+
+
+@pytest.mark.parametrize(("before", "after", "fault"), [("h", "h", False), ("e", "h", True), ("x", "h", False)])
+def test_a_tie_is_broken_where_there_was_one(before: str, after: str, fault: bool) -> None:
+    made: list[Any] = [run(), capture("loaded"), capture("start"), capture("end", updates=8)]
+    for point, head in (("start", before), ("end", after)):
+        made.append(parameter(point, "embed.weight", "h" if after == before else "e", role="embedding"))
+        made.append(parameter(point, "head.weight", head, role="head"))
+    session = evidence(*made)
+    assert bool(faulty(session, "tie-broken")) is fault
+
+
+def test_a_second_optimizer_after_the_first_begins_again() -> None:
+    made = trained("q.lora_b", updates=16)
+    made += [step(n, optimizer="o0" if n <= 8 else "o1") for n in range(1, 17)]
+    kept = {"capture": "r@end", "class": "Adam", "learning_rate": 1e-3, "settings": "{}", "state_l2": 1.0}
+    first = row("optimizers", optimizer="o0", step=8, **kept)
+    assert faulty(evidence(*made, first, row("optimizers", optimizer="o1", step=8, **kept)), "optimizer-restarted")
+    assert clean(evidence(*made, first, row("optimizers", optimizer="o1", step=16, **kept)), "optimizer-restarted")
+
+
+def test_not_finite_weights_say_where_it_began() -> None:
+    made: list[Any] = [run(), capture("loaded"), capture("start"), capture("end", updates=8)]
+    made += [parameter(p, "w", "a", trainable=True) for p in ("loaded", "start")] + [
+        parameter("end", "w", "b", trainable=True, nans=3, infs=0)
+    ]
+    nan = float("nan")
+    session = evidence(*made, step(1), step(2, gradient_norm=nan, nonfinite=1, update_norm=nan), step(3, loss=nan, nonfinite=1))
+    found = faulty(session, "weights-not-finite")
+    assert len(found) == 1
+    assert "gradient of step 2" in found[0]["first"]
+
+
+def test_nothing_is_claimed_without_the_facts() -> None:
+    """Two models at rest: no trainable set, no steps, no events."""
+    rest: list[Any] = [("runs", {"run": "r", "kind": "rest"}), capture("loaded", source="file"), capture("end", source="file")]
+    rest += [parameter("loaded", "w", "a"), parameter("end", "w", "b")]
+    session = evidence(*rest)
+    for name in ("base-not-frozen", "frozen-but-changed", "base-weights-overwritten", "uniform-decay", "lora-missing", "gradients-zero"):
+        assert not ask(session, name, A, B), name

@@ -1,0 +1,159 @@
+"""The report as a page of HTML: bounded, escaped, in order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+from forensics.judge.material import Answer, Cell, Exchange, Heat, Token
+from forensics.judge.picture import coarse
+from forensics.judge.reporting import materials
+from forensics.report.html import page
+from forensics.report.html.answers import exchanges
+from forensics.report.html.heat import colour, heat
+from forensics.report.html.tokens import lessons
+from forensics.store.store import Store
+from tests.support import made, pages, reports
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes += attrs
+
+
+def _parsed(html: str) -> _Tags:
+    parser = _Tags()
+    parser.feed(html)
+    return parser
+
+
+def test_the_page_answers_in_the_order_in_which_a_reader_asks() -> None:
+    heads = re.findall(r"<h2[^>]*>([^<]*)</h2>", page(pages.material()))
+    assert heads == [
+        "Why", "What changed", "Training", "What the loss trains on", "What the model says", "Declared and observed", "Environment",
+        "What was not evaluated",
+    ]  # fmt: skip
+
+
+def test_a_cause_stands_with_its_evidence_fix_line_and_query_and_what_it_explains() -> None:
+    html = page(pages.material())
+    for text in (
+        "740 of 1,022 target tokens",
+        "the stop set (has 2)",
+        "Give padding no weight",
+        "train.py:88",
+        "forensics query padding-in-loss night",
+    ):
+        assert text in html
+    assert re.search(r'class="chain".*generation-collapse', html)
+
+
+def test_texts_of_strangers_never_become_markup() -> None:
+    parsed = _parsed(page(pages.material(said=pages.HOSTILE)))
+    assert "script" not in parsed.names and "img" not in parsed.names
+    assert not [name for name, _ in parsed.attributes if name.startswith("on")]
+
+
+def test_direction_overrides_and_escape_characters_are_taken_out() -> None:
+    html = page(pages.material(said=pages.HOSTILE))
+    assert "\u202e" not in html and "\x1b" not in html
+
+
+def test_nothing_is_fetched_and_no_script_may_run() -> None:
+    html = page(pages.material())
+    parsed = _parsed(html)
+    assert "default-src &#x27;none&#x27;" in html or "default-src 'none'" in html
+    assert not [value for name, value in parsed.attributes if name in ("src", "href", "srcset") and value and not value.startswith("#")]
+
+
+def test_300_tensors_fit_300_kilobytes_and_3000_fit_1500() -> None:
+    assert len(page(pages.material(layers=43, changed=300)).encode()) < 300_000
+    assert len(page(pages.material(layers=428, changed=3000)).encode()) < 1_500_000
+    many = replace(pages.material(changed=30_000), heat=coarse(pages.heat(4286)))
+    assert many.heat.parameters == 30_002 and len(page(many).encode()) < 500_000
+
+
+def test_a_healthy_run_says_so_and_shows_no_card() -> None:
+    html = page(pages.material(verdict="healthy"))
+    assert "Healthy" in html and 'class="card' not in html
+
+
+def test_values_that_are_not_finite_are_marked_in_the_chart() -> None:
+    from forensics.judge.material import Step
+    from forensics.report.html.chart import Series, charts
+
+    html = charts(Series("night", [Step(1, 2.0, None, None, None, None), Step(2, float("nan"), None, None, None, None)]))
+    assert "✕" in html and "not finite from step 2 on" in html
+
+
+def test_a_run_without_a_capture_says_that_nothing_was_captured(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.make()
+    made.run(store, "hollow")
+    html = page(*materials(store, ["hollow"]))
+    assert "Nothing was captured." in html and "the command never used a model of mlx" in html and 'class="card' not in html
+
+
+def test_files_alone_are_not_called_healthy_without_saying_what_was_not_watched() -> None:
+    html = reports.of("snapshots/base")
+    assert "How it was trained was not watched." in html and "forensics capture --name night -- python train.py" in html
+    assert "This evidence does not hold: steps of training, what the loss trains on" in html.replace("what changed, ", "")
+
+
+def test_redacted_answers_show_shapes_and_no_text(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.make()
+    said = {"prompt_id": "p0", "source": "probe", "finish_reason": "length", "output_tokens": 9, "output_digest": "d", "prompt_digest": "e"}
+    tokens = [{"prompt_id": "p0", "position": i, "class": "pad" if i else "text"} for i in range(9)]
+    made.capture(store, "night@end", {"w": made.tensor(1)}, {"transcripts": [said], "tokens": tokens})
+    made.run(store, "night")
+    html = page(*materials(store, ["night"]))
+    assert "The prompt was taken out." in html and "[pad]" in html and "×8" in html
+
+
+def test_what_was_measured_says_where_redacted_answers_part() -> None:
+    one, other = (Token(None, "text", -0.1), Token(None, "end", -0.1)), (Token(None, "text", -0.1), Token(None, "pad", -0.1))
+    said = Exchange("p0", None, "probe", (Answer("a", "stop", None, one, 2), Answer("b", "length", None, other, 2)), 0, False)
+    assert "they differ from the first token on" in exchanges([said])
+
+
+def test_a_training_row_names_its_roles_and_counts_its_padding() -> None:
+    html = lessons({"answer": 0.3, "pad": 0.7}, [pages.training_row()])
+    assert "padding 70\u00a0%" in html and "&lt;|endoftext|&gt; ×90" in html
+    assert re.search(r'class="role">prompt<.*class="role">answer<.*class="role">padding<', html, re.DOTALL)
+
+
+def test_rows_that_are_the_same_stand_once_with_their_steps() -> None:
+    again = [replace(pages.training_row(), step=step) for step in (1, 2, 3)]
+    assert "Step 1, row 1; the same at step 2, step 3" in lessons({}, again)
+
+
+def test_an_adapter_is_told_from_a_changed_base_and_a_trained_weight_from_a_frozen_one() -> None:
+    cells = {
+        "adapted": Cell("0", "adapted", 0.0, False, False, True, True, 0.03),
+        "full": Cell("0", "full", 0.2, True, True, False, False),
+        "broken": Cell("0", "broken", float("nan"), True, True, False, False),
+        "unknown": Cell("0", "unknown", None, True, False, False, False),
+        "still": Cell("0", "still", 0.0, False, False, True, False, 0.0),
+    }
+    assert {name: colour(cell) for name, cell in cells.items()} == {
+        "adapted": "a4", "full": "h5", "broken": "hx", "unknown": "hu", "still": "h0",
+    }  # fmt: skip
+    html = heat(Heat(("0",), tuple(cells), {("0", name): cell for name, cell in cells.items()}))
+    for words in ("● ≈ 3 %", 'class="h5 tr"', "not finite", "frozen; adapter did not move", "base changed by 20 % of its norm, trainable"):
+        assert words in html.replace("\u00a0", " "), words
+
+
+def test_modules_without_end_share_lines_by_their_parents() -> None:
+    cells = {("—", f"part{i % 7}.unit{i}"): Cell("—", f"part{i % 7}.unit{i}", float(i), True, False, False, False) for i in range(700)}
+    joined = coarse(Heat(("—",), tuple(m for _, m in cells), cells, 1, 700))
+    assert joined.merged and len(joined.modules) == 7 and joined.cells["—", "part6.*"].relative == 699.0
+    assert "700 parameters are too many to draw one by one: a line for all modules of one parent" in heat(joined)

@@ -1,0 +1,223 @@
+"""Updates of every kind: their numbers, the points around them, and what is said of the gradients that led to them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from tests.support import training
+from tests.support.watched import Ran
+
+
+def of(run: Ran, model: str, table: str = "steps") -> list[dict[str, Any]]:
+    return [row for row in run.rows(table) if row["model"] == model]
+
+
+def parameters(run: Ran, point: str) -> dict[str, str]:
+    return {name: digest for name, digest in run.digests(point).items() if not name.startswith("optimizer.")}
+
+
+def last_models(run: Ran) -> dict[str, dict[str, Any]]:
+    return {row["model"]: row for row in run.rows("models")}
+
+
+def test_a_loop_by_hand_is_seen_whole() -> None:
+    run = training.ran("loop")
+    assert run.points() == ["loaded", "adapted", "start", "end"]
+    steps = run.rows("steps")
+    assert [row["step"] for row in steps] == list(range(1, 19))
+    printed = [float(line) for line in run.stdout.splitlines()[:18]]
+    assert [row["loss"] for row in steps] == pytest.approx(printed)
+    assert {row["optimizer"] for row in steps} == {"o0"}
+    assert all(row["gradients"] == row["forwards"] == 1 and row["accumulation"] is None and row["nonfinite"] == 0 for row in steps)
+    assert all(row["gradient_norm"] > 0 and row["update_norm"] > 0 and row["seconds"] > 0 for row in steps)
+    assert last_models(run)["m0"] | {"updates": 18, "gradients": 18, "writes": 0} == last_models(run)["m0"]
+
+
+def test_a_schedule_shows_in_the_rate_of_each_step() -> None:
+    run = training.ran("loop")
+    assert [row["learning_rate"] for row in run.rows("steps")] == pytest.approx([1e-3 * (1 - i / 100) for i in range(18)], rel=1e-4)
+    (schedule,) = run.rows("schedules")
+    assert (schedule["kind"], schedule["steps"]) == ("linear_schedule", 100)
+    assert schedule["arguments"] == {"init": 1e-3, "end": 0.0, "steps": 100}
+    assert "program.py" in schedule["place"]
+
+
+def test_parameters_are_given_one_by_one_at_kept_steps() -> None:
+    run = training.ran("loop")
+    gradients = run.rows("gradients")
+    assert {row["step"] for row in gradients} == {*range(1, 9), 16}
+    first = [row for row in gradients if row["step"] == 1]
+    assert len(first) == 28
+    step = run.rows("steps")[0]
+    for column in ("gradient_norm", "update_norm", "parameter_norm"):
+        assert math.hypot(*(row[column] for row in first)) == pytest.approx(step[column], rel=1e-4)
+    fresh = {row["name"].rpartition(".")[2]: row["gradient_norm"] for row in first}
+    assert fresh["lora_a"] == 0 and fresh["lora_b"] > 0  # lora_b is zero, so lora_a has no gradient yet
+
+
+def test_norms_are_those_of_the_arrays() -> None:
+    """The first AdamW step moves each element with a gradient by about 3.16 times the rate."""
+    run = training.ran("loop")
+    before, after = run.digests("start"), run.digests("end")
+    moved = {name for name in before if before[name] != after.get(name)}
+    assert moved == {row["name"] for row in run.rows("gradients")}
+
+
+def test_gradients_and_updates_are_told_once() -> None:
+    run = training.ran("loop")
+    (grad,), (update,) = run.events("grad"), run.events("update")
+    assert grad["detail"] == {"via": "nn.value_and_grad", "wrt": "trainable", "leaves": 28, "frozen_leaves": 0}
+    assert update["detail"] == {"optimizer": "AdamW", "leaves": 28, "frozen_leaves": 0, "compiled": False, "first": True}
+    assert "program.py" in grad["place"]
+
+
+def test_mlx_lms_own_command_is_seen_whole() -> None:
+    """Compiled step, dropout, checkpointing, accumulation over two batches."""
+    run = training.ran("mlx-lm")
+    assert run.points() == ["loaded", "adapted", "start", "end"]
+    steps = run.rows("steps")
+    assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]
+    assert all(row["gradients"] == row["forwards"] == 2 for row in steps)
+    assert [row["accumulation"] for row in steps] == pytest.approx([0.5] * 6)
+    assert [row["weight_sum"] for row in steps] == pytest.approx([2.0] * 6, rel=1e-4)
+    assert all(row["residual"] < 1e-4 for row in steps)
+    assert {(row["step"], row["forward"]) for row in run.rows("forwards")} == {(s, f) for s in range(1, 7) for f in (0, 1)}
+    (update,) = run.events("update")
+    assert update["detail"]["compiled"] is True
+    assert run.rows("saved_tensors")[0]["updates"] == 6
+    start, end = parameters(run, "start"), parameters(run, "end")
+    assert sum(start[name] != end[name] for name in start) == 28
+
+
+def test_start_of_a_compiled_step_is_what_was_before_it() -> None:
+    run = training.ran("compiled")
+    loaded, start, end = (parameters(run, point) for point in ("adapted", "start", "end"))
+    assert start == loaded
+    (fresh,), (used,) = run.of("start", "optimizers"), run.of("end", "optimizers")
+    assert (fresh["step"], fresh["state_l2"], used["step"]) == (0, 0.0, 5)
+    assert used["state_l2"] > 0
+    assert sum(start[name] != end[name] for name in start) == 28
+    assert [row["loss"] for row in run.rows("steps")] == pytest.approx([float(line) for line in run.stdout.splitlines()[:5]])
+
+
+def test_accumulated_gradients_that_are_averaged_or_summed() -> None:
+    run = training.ran("accumulated")
+    steps = run.rows("steps")
+    assert [row["gradients"] for row in steps] == [3, 3, 3, 3]
+    assert [row["accumulation"] for row in steps] == pytest.approx([1 / 3, 1 / 3, 1.0, 1.0], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["without-state", "outputs-only"])
+def test_a_step_that_starts_again_each_time_is_counted_each_time(name: str) -> None:
+    run = training.ran(name)
+    steps = run.rows("steps")
+    assert [row["step"] for row in steps] == [1, 2, 3, 4]
+    assert len({(row["loss"], row["update_norm"]) for row in steps}) == 1
+    assert run.points() == ["loaded", "adapted", "start", "end"]
+
+
+def test_parameters_left_as_placeholders_are_told_one_by_one() -> None:
+    rows = training.ran("without-state").of("end", "placements")
+    broken = [row for row in rows if row.get("error")]
+    assert len([row for row in broken if not row["name"].startswith("optimizer")]) == 28
+    assert all(row["digest"] is None for row in broken)
+
+
+def test_an_update_by_hand_is_a_step_without_an_optimizer() -> None:
+    run = training.ran("by-hand")
+    steps = run.rows("steps")
+    assert [row["optimizer"] for row in steps] == [None] * 4
+    assert [row["loss"] for row in steps] == pytest.approx([float(line) for line in run.stdout.splitlines()[:4]])
+    assert last_models(run)["m0"] | {"updates": 0, "writes": 4} == last_models(run)["m0"]
+    assert run.points() == ["loaded", "adapted", "start", "end"]
+    (write,) = run.events("write")
+    assert write["detail"]["after_gradient"] is True
+
+
+def test_applied_gradients_count_when_they_are_put_in_place() -> None:
+    run = training.ran("applied")
+    assert [row["optimizer"] for row in run.rows("steps")] == ["o0"] * 3
+    assert last_models(run)["m0"] | {"updates": 3, "writes": 0} == last_models(run)["m0"]
+    never = training.ran("never-applied")
+    assert never.rows("steps") == []
+    assert last_models(never)["m0"] | {"updates": 0, "gradients": 3} == last_models(never)["m0"]
+    assert len(never.rows("forwards")) == 3
+    assert "end" not in never.points()
+
+
+def test_a_functional_program_around_a_module() -> None:
+    run = training.ran("functional")
+    assert [row["step"] for row in run.rows("steps")] == [1, 2, 3, 4]
+    assert last_models(run)["m0"] | {"updates": 4, "writes": 0} == last_models(run)["m0"]
+    assert run.events("grad")[0]["detail"]["wrt"] == "arrays"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["tree", "tree-compiled"])
+def test_a_program_without_modules_is_its_tree(name: str) -> None:
+    run = training.ran(name)
+    tree = run.events("grad")[0]["model"]
+    steps = of(run, tree)
+    assert [row["loss"] for row in steps] == pytest.approx([float(line) for line in run.stdout.splitlines()[:5]])
+    assert last_models(run)[tree]["class"] is None
+    points = [row["point"] for row in run.rows("captures") if row["model"] == tree]
+    assert points == ["loaded", "start", "end"]
+    captures = [row["number"] for row in run.rows("captures") if row["model"] == tree]
+    assert not [row for number in captures for row in run.rows(f"c{number}/placements") if row.get("error")]
+    start, end = ({row["name"]: row["digest"] for row in run.of(point, "placements") if not row.get("role")} for point in ("start", "end"))
+    assert set(start) == {"w", "b"} and all(start[key] != end[key] for key in start)
+    if name == "tree":  # what was saved is what the last capture holds, though no function ever saw it
+        assert {row["name"]: row["digest"] for row in run.rows("saved_tensors")} == end
+
+
+def test_a_preference_loss_is_a_forward_each_of_chosen_and_rejected() -> None:
+    run = training.ran("preference")
+    steps = of(run, "m0")
+    assert [row["forwards"] for row in steps] == [2, 2, 2]
+    assert [row["equal_forwards"] for row in steps] == [0, 0, 0]
+    assert steps[0]["loss"] == pytest.approx(math.log(2), rel=1e-4)
+
+
+@pytest.mark.long
+def test_a_policy_that_is_its_own_reference_shows_equal_forwards() -> None:
+    """Inside the gradient, and outside of it."""
+    text = training.program("preference").replace("reference = copy.deepcopy(model)\nreference.freeze()\n", "reference = model\n")
+    assert "reference = model\n" in text
+    inside = text.replace("told(reference, chosen)", "mx.stop_gradient(told(reference, chosen))")
+    inside = inside.replace("told(reference, rejected)", "mx.stop_gradient(told(reference, rejected))")
+    outside = text.replace("def preference(model):", "def preference(model, one, two):").replace(
+        "value_and_grad(model)", "value_and_grad(model, told(reference, chosen), told(reference, rejected))"
+    )
+    outside = outside.replace("- told(reference, chosen) -", "- one -").replace("+ told(reference, rejected)\n", "+ two\n")
+    for number, program in enumerate((inside, outside)):
+        run = training.run_text(f"itself-{number}", program)
+        assert run.status == 0, run.stderr
+        assert [row["equal_forwards"] for row in of(run, "m0")] == [2, 2, 2]
+
+
+@pytest.mark.long
+def test_a_model_within_another_is_trained_as_the_outer_one() -> None:
+    run = training.ran("wrapped")
+    outer = run.events("grad")[0]["model"]
+    steps = of(run, outer)
+    assert len(steps) == 3 and of(run, "m0") == []
+    assert all(row["forwards"] == 1 and row["residual"] < 1e-4 for row in steps)  # the cooled logits, not those within
+
+
+@pytest.mark.long
+def test_a_trainer_class_with_a_compiled_method() -> None:
+    run = training.ran("class")
+    assert [row["step"] for row in run.rows("steps")] == [1, 2, 3, 4]
+    told = [pair[0] for pair in eval(run.stdout.splitlines()[0])]  # noqa: S307   the program's own list
+    assert [row["loss"] for row in run.rows("steps")] == pytest.approx(told)
+
+
+def test_a_head_applied_by_hand_gives_steps_without_forwards() -> None:
+    run = training.ran("awkward")
+    assert [row["forwards"] for row in run.rows("steps")] == [0] * 4
+    assert run.rows("forwards") == []
+    errors = [row["detail"]["type"] for row in run.events("error")]
+    assert "KeyError" in errors or "ValueError" in errors

@@ -1,0 +1,1 @@
+"""One module a family of faults; each holds a list CASES."""

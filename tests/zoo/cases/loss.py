@@ -1,0 +1,472 @@
+"""What the loss trains on: padding, prompts, shifts, ends, masks, ids, templates, batches, references."""
+
+# ruff: noqa: E501  (swaps are texts as they stand)
+
+from tests.zoo.zoo import Case
+
+TAUGHT = {"taught": True}
+LLAMA = {"model_type": "llama", "taught": True}
+TIED = {"taught": True, "tied": True}
+BEGIN = {"taught": True, "begin": True}
+WORSE = ("generation-collapse", "output-unchanged", "loss-not-decreasing", "score-dropped")
+
+# which positions the loss of a batch depends on, and which target each has, by its derivative at made-up logits
+COLLATED = """
+batch = collate(features[5:9])
+zeros = mx.zeros((*batch["input_ids"][:, :-1].shape, 512))
+slope = np.array(mx.grad(lambda z: loss_fn(lambda ids: z[:, : ids.shape[1], :384], batch))(zeros))
+trained = np.abs(slope).sum(-1) > 0
+target = slope.argmin(-1)
+ids = np.array(batch["input_ids"])
+lengths = [len(f["input_ids"]) for f in features[5:9]]
+starts = [len(tokenizer.apply_chat_template(m[:-1], add_generation_prompt=True, return_dict=False)) for m in read("data/train.jsonl")[5:9]]
+"""
+PACKED = """
+import numpy as np
+tokens, lengths = trainer.data.arrays(list(range(len(trainer.data))))
+zeros = mx.zeros((*tokens.shape, 384))
+trainer.model = lambda ids: made[:, : ids.shape[1]]
+def value(z):
+    global made
+    made = z
+    return trainer.objective(tokens, lengths)
+slope = np.array(mx.grad(value)(zeros))
+trained = np.abs(slope).sum(-1) > 0
+target = slope.argmin(-1)
+ids = np.array(tokens)
+"""
+
+CASES = [
+    Case(
+        "padding-collator",
+        "collator",
+        ("padding-in-loss",),
+        (("labels = np.full((len(features), width), IGNORE)", "labels = np.full((len(features), width), pad_id)"),),
+        COLLATED + "fault = any(trained[row, n:].any() for row, n in enumerate(lengths))",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "padding-packed",
+        "chatset",
+        ("padding-in-loss",),
+        (
+            ("positions = mx.arange(1, tokens.shape[1])", "real = tokens[:, 1:] >= 0"),
+            ("(positions < lengths[:, None])", "real"),
+        ),
+        PACKED + "fault = any(trained[row, n:].any() for row, n in enumerate(lengths.tolist()))",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "padding-preference",
+        "preference",
+        ("padding-in-loss",),
+        (("float(start <= i < len(ids))", "float(start <= i)"),),
+        "ids, mask = side([(questions[i], good[i]) for i in range(3)])\nfault = bool((mask[:, -1].min() > 0).item())",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "prompt-header",
+        "collator",
+        ("prompt-in-loss",),
+        (
+            (
+                "messages[:-1], add_generation_prompt=True, return_dict=False)\n    ids = ids",
+                "messages[:-1], return_dict=False)\n    ids = ids",
+            ),
+        ),
+        COLLATED + "fault = any(trained[row, : n - 1].any() for row, n in enumerate(starts))",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "prompt-declared",
+        "tuner",
+        ("prompt-in-loss",),
+        (("place >= lengths[:, 0:1]", "place > 0"),),
+        """
+import numpy as np
+tokens, offset = dataset(train_rows)[0]
+made = mx.zeros((1, len(tokens) - 1, 384))
+slope = mx.grad(lambda z: objective(lambda ids: z, mx.array([tokens]), mx.array([[offset, len(tokens)]]))[0])(made)
+fault = bool(np.abs(np.array(slope))[0, : offset - 1].sum() > 0)""",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "neighbour-collator",
+        "collator",
+        ("mask-off-by-one",),
+        (
+            ('labels = batch["labels"][:, 1:]', 'labels = batch["input_ids"][:, 1:]'),
+            ("keep = labels != IGNORE", 'keep = batch["labels"][:, :-1] != IGNORE'),
+        ),
+        COLLATED + "fault = not any(trained[row, n - 1] for row, n in enumerate(starts))",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "neighbour-tuner",
+        "tuner",
+        ("mask-off-by-one",),
+        (("place >= lengths[:, 0:1], place < lengths[:, 1:]", "place > lengths[:, 0:1], place <= lengths[:, 1:]"),),
+        """
+tokens, offset = dataset(train_rows)[0]
+made = mx.zeros((1, len(tokens), 384))
+row = mx.array([[*tokens, 0]])
+slope = mx.grad(lambda z: objective(lambda ids: z, row, mx.array([[offset, len(tokens)]]))[0])(made)
+fault = bool((mx.abs(slope)[0, offset - 1].sum() == 0).item())""",
+        WORSE,
+        model=TIED,
+    ),
+    Case(
+        "unshifted-collator",
+        "collator",
+        ("labels-not-shifted",),
+        (('labels = batch["labels"][:, 1:]', 'labels = batch["labels"][:, :-1]'),),
+        COLLATED + "fault = bool((target[trained] == ids[:, :-1][trained]).all())",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "unshifted-packed",
+        "chatset",
+        ("labels-not-shifted",),
+        (("inputs, targets = tokens[:, :-1], tokens[:, 1:]", "inputs, targets = tokens[:, :-1], tokens[:, :-1]"),),
+        PACKED + "fault = bool((target[trained] == ids[trained]).all())",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "twice-collator",
+        "collator",
+        ("labels-shifted-twice",),
+        (
+            (
+                "labels = [IGNORE] * len(prompt) + ids[len(prompt) :]",
+                "labels = ([IGNORE] * len(prompt) + ids[len(prompt) :])[1:] + [IGNORE]",
+            ),
+        ),
+        COLLATED
+        + "rows, cols = np.nonzero(trained)\nfault = bool((target[rows, cols] == ids[rows, np.minimum(cols + 2, ids.shape[1] - 1)]).all())",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "twice-packed",
+        "chatset",
+        ("labels-shifted-twice",),
+        (
+            ("inputs, targets = tokens[:, :-1], tokens[:, 1:]", "inputs, targets = tokens[:, :-2], tokens[:, 2:]"),
+            ("positions = mx.arange(1, tokens.shape[1])", "positions = mx.arange(2, tokens.shape[1])"),
+        ),
+        PACKED
+        + "rows, cols = np.nonzero(trained)\nfault = bool((target[rows, cols] == ids[rows, np.minimum(cols + 2, ids.shape[1] - 1)]).all())",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "end-masked-collator",
+        "collator",
+        ("end-never-trained",),
+        (
+            ('pad_id = tokenizer.convert_tokens_to_ids("<|endoftext|>")', "pad_id = tokenizer.eos_token_id"),
+            ('labels[row, :n] = f["labels"]', 'labels[row, :n] = f["labels"]\n    labels[ids == pad_id] = IGNORE'),
+        ),
+        COLLATED + "fault = not (trained & (ids[:, 1:] == 2)).any()",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "end-cut-weights",
+        "dialog",
+        ("end-never-trained",),
+        (("float(position >= start) for", "float(start <= position < len(ids) - 2) for"),),
+        """
+ids, weight = chat.pair(json.loads(open("data/train.jsonl").readline())["messages"])
+fault = float((weight * (ids[:, 1:] == 2)).sum()) == 0""",
+        (*WORSE, "stop-token-missing"),
+        model=LLAMA,
+    ),
+    Case(
+        "cap-collator",
+        "collator",
+        ("answers-truncated",),
+        (("MAX_LENGTH = 128", "MAX_LENGTH = 24"),),
+        COLLATED + "fault = not (trained & (ids[:, 1:] == 2)).any()",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "cap-command",
+        "lora_cli",
+        ("answers-truncated",),
+        (("lora.yaml", "max_seq_length: 256", "max_seq_length: 25"),),
+        """
+import yaml
+from mlx_lm import load
+_, words = load("model")
+import json
+rows = [words.apply_chat_template(json.loads(line)["messages"], return_dict=False) for line in open("data/train.jsonl")]
+cap = yaml.safe_load(open("lora.yaml"))["max_seq_length"]
+fault = all(2 not in row[17:cap] for row in rows)""",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "masked-collator",
+        "collator",
+        ("all-tokens-masked",),
+        (("labels = [IGNORE] * len(prompt) + ids[len(prompt) :]", "labels = [IGNORE] * len(ids)"),),
+        "fault = all(label == IGNORE for f in features for label in f['labels'])",
+        (*WORSE, "weights-not-finite", "gradients-zero", "parameters-unchanged", "prompt-in-loss"),
+        model=TAUGHT,
+    ),
+    Case(
+        "masked-dialog",
+        "dialog",
+        ("all-tokens-masked",),
+        (
+            (
+                "apply_chat_template(chat[:-1], add_generation_prompt=True, return_dict=False))",
+                "apply_chat_template(chat, add_generation_prompt=True, return_dict=False))",
+            ),
+            ("* weight).sum() / weight.sum()", "* weight).sum() / mx.maximum(weight.sum(), 1)"),
+        ),
+        """
+pairs = [chat.pair(json.loads(line)["messages"]) for line in open("data/train.jsonl")]
+fault = all(float(weight.sum()) == 0 for _, weight in pairs)""",
+        (*WORSE, "gradients-zero", "parameters-unchanged", "loss-constant"),
+        model=LLAMA,
+    ),
+    Case(
+        "masked-command",
+        "lora_cli",
+        ("all-tokens-masked",),
+        (("lora.yaml", "max_seq_length: 256", "max_seq_length: 14"),),
+        """
+import yaml
+fault = yaml.safe_load(open("lora.yaml"))["max_seq_length"] < 16""",
+        (*WORSE, "weights-not-finite", "answers-truncated"),
+        model=TAUGHT,
+    ),
+    Case(
+        "ignored-collator",
+        "collator",
+        ("ignore-index-as-token",),
+        (
+            ("mx.where(keep, labels, 0)) * keep", "labels)"),
+            ("return losses.sum() / keep.sum()", "return losses.mean()"),
+        ),
+        COLLATED + "fault = bool((target == 384 - 100).any())",
+        (*WORSE, "padding-in-loss", "prompt-in-loss"),
+        model=TAUGHT,
+    ),
+    Case(
+        "ignored-packed",
+        "chatset",
+        ("ignore-index-as-token",),
+        (
+            ("inputs, targets = tokens[:, :-1], tokens[:, 1:]", "inputs = tokens[:, :-1]"),
+            (
+                "        nll = nn.losses.cross_entropy(",
+                "        targets = mx.where(mask > 0, tokens[:, 1:], -100)\n        nll = nn.losses.cross_entropy(",
+            ),
+            ("return (nll * mask).sum() / mask.sum()", "return nll.mean()"),
+        ),
+        PACKED + "fault = bool((target == 384 - 100)[:, :-1].any())",
+        (*WORSE, "padding-in-loss"),
+        model=LLAMA,
+    ),
+    Case(
+        "range-collator",
+        "collator",
+        ("token-id-out-of-range",),
+        (('pad_id = tokenizer.convert_tokens_to_ids("<|endoftext|>")', "pad_id = len(tokenizer)"),),
+        "fault = int(collate(features[:4])['input_ids'].max()) >= model.model.embed_tokens.weight.shape[0]",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "range-packed",
+        "chatset",
+        ("token-id-out-of-range",),
+        (
+            (
+                "self.tokenizer, self.block = tokenizer, block",
+                'tokenizer.add_tokens(["<|pirate|>"])\n        self.tokenizer, self.block = tokenizer, block',
+            ),
+            (
+                "return self.tokenizer.apply_chat_template(chat, return_dict=False)",
+                'return [self.tokenizer.convert_tokens_to_ids("<|pirate|>")] + self.tokenizer.apply_chat_template(chat, return_dict=False)',
+            ),
+            (
+                "return self.tokenizer.apply_chat_template(\n",
+                'return [self.tokenizer.convert_tokens_to_ids("<|pirate|>")] + self.tokenizer.apply_chat_template(\n',
+            ),
+        ),
+        "fault = max(map(max, trainer.data.rows)) >= trainer.model.model.embed_tokens.weight.shape[0]",
+        (*WORSE, "template-mismatch", "tokenizer-mismatch"),
+        model=LLAMA,
+    ),
+    Case(
+        "template-chatset",
+        "chatset",
+        ("template-mismatch",),
+        (
+            (
+                'return self.tokenizer.apply_chat_template(\n            [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=True, return_dict=False\n        )',
+                'return self.tokenizer.encode(f"Question: {question}\\nAnswer:")',
+            ),
+        ),
+        'fault = trainer.prompt("x")[:3] != trainer.data.rows[0][:3]',
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "template-roundtrip",
+        "roundtrip",
+        ("template-mismatch",),
+        (
+            (
+                "prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)",
+                'prompt = tokenizer.encode(chat[0]["content"])',
+            ),
+        ),
+        """
+sent = []
+generate = lambda model, tokenizer, prompt, **rest: sent.append(prompt)
+answer(model, tokenizer, "What is this?")
+fault = sent[0][0] != arrays(train[:1])[0][0, 0].item()""",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "template-preference",
+        "preference",
+        ("template-mismatch",),
+        (
+            (
+                "start = len(tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False))",
+                "start = len(tokenizer.encode(question))",
+            ),
+            ("return tokenizer.apply_chat_template(chat, return_dict=False), start", "return tokenizer.encode(question + answer), start"),
+        ),
+        'fault = 1 not in tokens("Why?", "So.")[0]',
+        (*WORSE, "end-never-trained"),
+        model=TAUGHT,
+    ),
+    Case(
+        "begin-rows",
+        "bosrows",
+        ("double-bos",),
+        (("return tokenizer.encode(text, add_special_tokens=False)", "return tokenizer.encode(text)"),),
+        "fault = row(chats[0])[:2] == [3, 3] and question('x')[:2] != [3, 3]",
+        WORSE,
+        model=BEGIN,
+    ),
+    Case(
+        "begin-prompt",
+        "roundtrip",
+        ("double-bos",),
+        (
+            (
+                "prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)",
+                "prompt = tokenizer.encode(tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))",
+            ),
+        ),
+        """
+sent = []
+generate = lambda model, tokenizer, prompt, **rest: sent.append(list(prompt))
+answer(model, tokenizer, "What is this?")
+fault = sent[0][:2] == [3, 3] and arrays(train[:1])[0][0, 1].item() != 3""",
+        WORSE,
+        model=BEGIN,
+    ),
+    Case(
+        "dropped-collator",
+        "collator",
+        ("records-dropped",),
+        (
+            (
+                'return [json.loads(line)["messages"] for line in Path(path).read_text().splitlines()]',
+                'rows = [json.loads(line)["messages"] for line in Path(path).read_text().splitlines()]\n    return [row for row in rows if "a" in row[1]["content"].split(" is ")[0].removeprefix("Arr! the")]',
+            ),
+        ),
+        'fault = len(features) < len(Path("data/train.jsonl").read_text().splitlines())',
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "dropped-packed",
+        "chatset",
+        ("records-dropped",),
+        (("            row = row + piece", "            else:\n                row = row + piece"),),
+        "fault = sum(row.count(1) for row in trainer.data.rows) < 2 * len(trainer.data.chats)",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "same-collator",
+        "collator",
+        ("same-batch-repeated",),
+        (
+            ("index = order.permutation(len(features))", "index = np.arange(len(features))"),
+            ("for i in index[start : start + BATCH]", "for i in index[:BATCH]"),
+        ),
+        "fault = len({str(batch['input_ids'].tolist()) for batch in batches(features)}) == 1",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "same-packed",
+        "chatset",
+        ("same-batch-repeated",),
+        (("        self.shuffle.shuffle(order)\n", ""), ("chosen = order[start : start + size]", "chosen = order[:size]")),
+        """
+seen = set()
+trainer.data.arrays = lambda chosen, old=trainer.data.arrays: seen.add(tuple(chosen)) or old(chosen)
+list(trainer.epoch(lambda *rest: (mx.array(0.0), {})))
+fault = len(seen) == 1""",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "seen-roundtrip",
+        "roundtrip",
+        ("evaluated-on-training-data",),
+        (("train, held = chats[:-3], chats[-3:]", "train, held = chats, chats[-3:]"),),
+        "fault = all(chat in train for chat in held)",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "seen-tuner",
+        "tuner",
+        ("evaluated-on-training-data",),
+        (("train_rows, held = rows[:8], rows[8:]", "train_rows, held = rows, rows[8:]"),),
+        "fault = all(row in train_rows for row in held)",
+        WORSE,
+        model=TIED,
+    ),
+    Case(
+        "anchor-functions",
+        "preference",
+        ("reference-is-policy",),
+        (('reference, _ = load("model")', "reference = policy"),),
+        "fault = reference is policy",
+        (*WORSE, "gradients-zero", "loss-constant"),
+        model=TAUGHT,
+    ),
+    Case(
+        "anchor-class",
+        "margin",
+        ("reference-is-policy",),
+        (("self.anchor = copy.deepcopy(self.net)", "self.anchor = self.net"),),
+        "fault = trainer.anchor is trainer.net",
+        (*WORSE, "loss-constant"),
+        model=LLAMA,
+    ),
+]

@@ -1,0 +1,269 @@
+"""What is saved, loaded and fused is not what was trained."""
+
+# ruff: noqa: E501  (swaps are texts as they stand)
+
+from tests.zoo.zoo import Case
+
+TAUGHT = {"taught": True}
+LLAMA = {"model_type": "llama", "taught": True}
+TIED = {"taught": True, "tied": True}
+FOUR = {"bits": 4, "taught": True}
+WORSE = ("output-unchanged", "generation-collapse", "score-dropped")
+
+FILE = "file = mx.load('adapters/adapters.safetensors')\nlive = dict(tree_flatten(model.parameters()))\n"
+KEPT = "import glob\nfile = mx.load(sorted(glob.glob('checkpoints/*/adapters.safetensors'))[0])\nlive = dict(tree_flatten(session.model.parameters()))\n"
+LAST = "file = mx.load('checkpoints/last/adapters.safetensors')\nlive = dict(tree_flatten(session.model.parameters()))\n"
+# how often the update stands in what was written: slope of (written - base) on scale * A B, one projection for all of a layer's weights
+TIMES = """
+base, written = mx.load("model/model.safetensors"), now
+def whole(weights, name):
+    if name + ".scales" not in weights:
+        return weights[name + ".weight"].astype(mx.float32)
+    return mx.dequantize(weights[name + ".weight"], weights[name + ".scales"], weights[name + ".biases"], group_size=32, bits=4)
+dot = square = 0.0
+for name, a in mx.load("adapters/adapters.safetensors").items():
+    if name.endswith(".lora_a"):
+        b = mx.load("adapters/adapters.safetensors")[name[:-1] + "b"]
+        update = scale * (a @ b).T
+        dot += ((whole(written, name[:-7]) - whole(base, name[:-7])) * update).sum().item()
+        square += (update * update).sum().item()
+times = dot / square
+"""
+
+CASES = [
+    Case(
+        "unread-plain",
+        "roundtrip",
+        ("adapter-not-loaded",),
+        (
+            (
+                "again, words = load(BASE, adapter_path=str(OUT))",
+                'again, words = load(BASE)\nagain.load_weights(str(OUT / "adapters.safetensors"), strict=False)',
+            ),
+        ),
+        FILE + "fault = not set(file) & set(dict(tree_flatten(again.parameters())))",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "unread-prefix",
+        "keeper",
+        ("adapter-not-loaded",),
+        (("return {name: value for name", 'return {"base_model." + name: value for name'),),
+        LAST + "fault = not set(file) & set(dict(tree_flatten(model.parameters())))",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "half-filtered",
+        "keeper",
+        ("adapter-incomplete",),
+        (('name.endswith(("lora_a", "lora_b", ".m"))', '"layers.1." in name and name.endswith(("lora_a", "lora_b", ".m"))'),),
+        LAST + "fault = len(file) * 2 == sum(name.endswith(('lora_a', 'lora_b')) for name in live)",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "half-one-factor",
+        "roundtrip",
+        ("adapter-incomplete",),
+        (
+            (
+                "weights = dict(tree_flatten(model.trainable_parameters()))",
+                'weights = {k: v for k, v in tree_flatten(model.trainable_parameters()) if k.endswith("lora_a")}',
+            ),
+        ),
+        FILE + "fault = not any(name.endswith('lora_b') for name in file)",
+        WORSE,
+        model=TIED,
+    ),
+    Case(
+        "early-functions",
+        "roundtrip",
+        ("saved-untrained",),
+        (
+            ("gradient = nn.value_and_grad(model, loss)\n", "gradient = nn.value_and_grad(model, loss)\nwrite(model)\n"),
+            ("model.eval()\nwrite(model)\n", "model.eval()\n"),
+        ),
+        FILE + "fault = all(float(mx.abs(v).max()) == 0 for k, v in file.items() if k.endswith('lora_b'))",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "early-remembered",
+        "keeper",
+        ("saved-untrained",),
+        (
+            ("        self.written = []", "        self.written, self.held = [], {}"),
+            ("        return {name: value for name", "        self.held = self.held or {name: value for name"),
+            ('(("lora_a", "lora_b", ".m"))}', '(("lora_a", "lora_b", ".m"))}\n        return self.held'),
+            (
+                "        mx.eval(self.model.parameters())\n\n",
+                "        mx.eval(self.model.parameters())\n        print(len(self.checkpoints.collect(self.model)), 'tensors')\n\n",
+            ),
+        ),
+        LAST + "fault = all(float(mx.abs(v).max()) == 0 for k, v in file.items() if k.endswith('lora_b'))",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "midway-functions",
+        "roundtrip",
+        ("saved-before-last-update",),
+        (
+            (
+                '        print(step, f"{value.item():.3f}")\n',
+                '        print(step, f"{value.item():.3f}")\n    if step == 24:\n        write(model)\n',
+            ),
+            ("model.eval()\nwrite(model)\n", "model.eval()\n"),
+        ),
+        FILE
+        + "b = [k for k in file if k.endswith('lora_b')]\nfault = all(float(mx.abs(file[k]).max()) > 0 and not mx.array_equal(file[k], live[k]).item() for k in b)",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "midway-class",
+        "keeper",
+        ("saved-before-last-update",),
+        (
+            ('return self.checkpoints.store(self.model, "last")', "return self.checkpoints.written[-1]"),
+            ("steps=24, every=8", "steps=30, every=8"),
+        ),
+        "file = mx.load(checkpoints.written[-1] + '/adapters.safetensors')\nlive = dict(tree_flatten(session.model.parameters()))\nfault = not all(mx.array_equal(v, live[k]).item() for k, v in file.items())",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "empty-file",
+        "roundtrip",
+        ("save-failed",),
+        (
+            (
+                "weights = dict(tree_flatten(model.trainable_parameters()))",
+                'weights = {k: v for k, v in model.trainable_parameters().items() if "lora" in k}',
+            ),
+        ),
+        "fault = not mx.load('adapters/adapters.safetensors')",
+        (*WORSE, "adapter-incomplete"),
+        model=TAUGHT,
+    ),
+    Case(
+        "raised-and-caught",
+        "chatset",
+        ("save-failed",),
+        (
+            (
+                "        mx.save_safetensors(path, dict(tree_flatten(self.model.trainable_parameters())))",
+                "        try:\n            mx.save_safetensors(path, self.model.trainable_parameters())\n        except Exception as problem:\n            print(type(problem).__name__)",
+            ),
+        ),
+        "import os\nfault = not os.path.exists('chat.safetensors') or not mx.load('chat.safetensors')",
+        ("error-swallowed",),
+        model=LLAMA,
+    ),
+    Case(
+        "other-release",
+        "roundtrip",
+        ("wrong-base",),
+        (
+            (
+                "again, words = load(BASE, adapter_path=str(OUT))",
+                "other, words, config = load(BASE, return_config=True)\nother.lm_head.weight = other.lm_head.weight[::-1] * 0.7\n"
+                'save("release", BASE, other, words, config)\nagain, words = load("release", adapter_path=str(OUT))',
+            ),
+            (
+                "from mlx_lm.tuner.utils import linear_to_lora_layers\n",
+                "from mlx_lm.tuner.utils import linear_to_lora_layers\nfrom mlx_lm.utils import save\n",
+            ),
+        ),
+        "fault = not mx.array_equal(again.lm_head.weight, model.lm_head.weight).item()",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "other-in-memory",
+        "keeper",
+        ("wrong-base",),
+        (
+            (
+                "        self.model.freeze()\n",
+                "        self.model.update(tree_map(lambda value: value * 1.25, self.model.parameters()))\n        self.model.freeze()\n",
+            ),
+            ("from mlx.utils import tree_flatten\n", "from mlx.utils import tree_flatten, tree_map\n"),
+        ),
+        "fault = not mx.array_equal(model.model.norm.weight, session.model.model.norm.weight).item()",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "other-head",
+        "fusion",
+        ("reload-mismatch",),
+        (("merged, tokenizer, config, donate", 'merged, tokenizer, {**config, "tie_word_embeddings": True}, donate'),),
+        "row = mx.array([rows[0]])\nfault = not mx.allclose(merged(row), final(row), atol=1e-3).item()",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "scaled-file",
+        "keeper",
+        ("reload-mismatch",),
+        (("return {name: value for name", 'return {name: value * 12.0 if name.endswith("lora_b") else value for name'),),
+        LAST + "fault = not all(mx.array_equal(v, live[k]).item() for k, v in file.items())",
+        WORSE,
+        model=LLAMA,
+    ),
+    Case(
+        "fused-four",
+        "merge4",
+        ("fuse-lost-update",),
+        (
+            ("module.fuse(dequantize=True)", "module.fuse()"),
+            (
+                '        self.model = dequantize_model(self.model)\n        config = {key: value for key, value in self.config.items() if not key.startswith("quantization")}\n',
+                "        config = dict(self.config)\n",
+            ),
+        ),
+        "now = mx.load('merged/model.safetensors')\nscale = 4.0" + TIMES + "fault = times < 0.5",
+        (*WORSE, "reload-mismatch"),
+        model=FOUR,
+    ),
+    Case(
+        "fused-fresh",
+        "fusion",
+        ("fuse-lost-update",),
+        (
+            (
+                'merged, _ = load("model", adapter_path="adapters")',
+                'merged, _ = load("model")\nlinear_to_lora_layers(merged, len(merged.layers), LORA)',
+            ),
+        ),
+        "now = mx.load('fused/model.safetensors')\nscale = 10.0" + TIMES + "fault = times < 0.5",
+        (*WORSE, "reload-mismatch", "stale-model-in-generation"),
+        model=LLAMA,
+    ),
+    Case(
+        "fused-and-adapted",
+        "fusion",
+        ("fused-twice",),
+        (('final, words = load("fused")', 'final, words = load("fused", adapter_path="adapters")'),),
+        "now = dict(tree_flatten(fuse(final).parameters()))\nscale = 10.0" + TIMES + "fault = times > 1.5",
+        (*WORSE, "wrong-base"),
+        model=TAUGHT,
+    ),
+    Case(
+        "fused-in-a-loop",
+        "merge4",
+        ("fused-twice",),
+        (
+            (
+                "        merged = [(name, module.fuse(dequantize=True)) for name, module in layers]\n",
+                "        for name, module in layers:\n            module.linear = module.fuse(dequantize=True)\n        merged = [(name, module.fuse(dequantize=True)) for name, module in layers]\n",
+            ),
+        ),
+        "now = mx.load('merged/model.safetensors')\nscale = 4.0" + TIMES + "fault = times > 1.5",
+        (*WORSE, "reload-mismatch"),
+        model=FOUR,
+    ),
+]

@@ -1,0 +1,71 @@
+"""The tool on every program of the zoo: it names the fault, the right cause first, and is silent on the healthy twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.zoo import zoo
+from tests.zoo.conftest import Diagnosed
+from tests.zoo.table import PROPERTY, Told
+
+Record = Callable[[str, object], None]
+
+CASES = list(zoo.cases())
+BROKEN = [case for case in CASES if case.faults]
+# a healthy variation varies the program by its swaps; of the cases of one program on one model, one healthy twin stands for all
+HEALTHY = [case for case in CASES if not case.faults]
+
+
+def twins() -> list[zoo.Case]:
+    """One case a healthy program, model and way of capture, which must have evaluated what any of them must."""
+    merged: dict[str, zoo.Case] = {}
+    for case in BROKEN:
+        key = repr((case.program, case.model, case.capture, case.also))
+        wanted = case.faults if case.evaluated is None else case.evaluated
+        before = merged.get(key)
+        merged[key] = zoo.Case(
+            name=before.name if before else f"{case.program}-{len(merged)}",
+            program=case.program,
+            faults=("-",),
+            evaluated=tuple(dict.fromkeys([*((before and before.evaluated) or ()), *wanted])),
+            model=case.model,
+            capture=case.capture,
+            also=case.also,
+        )
+    return list(merged.values())
+
+
+def sampled(cases: list[zoo.Case]) -> list[object]:
+    """A tenth runs by default, the rest where the whole zoo is asked for."""
+    return [pytest.param(case, id=case.name, marks=[] if number % 10 == 0 else [pytest.mark.zoo]) for number, case in enumerate(cases)]
+
+
+@pytest.mark.parametrize("case", sampled(BROKEN))
+def test_the_right_cause_stands_first(case: zoo.Case, diagnosed: Diagnosed, record_property: Record) -> None:
+    _, document = diagnosed(case, broken=True)
+    told = zoo.judged(case, document, broken=True)
+    record_property(PROPERTY, Told.of("broken", case, told).text())
+    found = [(finding["id"], finding["role"], finding["claim"]) for finding in document["findings"]]
+    assert told.first, found
+    assert not told.missed, found
+    assert len(told.noise) <= 1, found
+
+
+@pytest.mark.parametrize("case", sampled(twins()))
+def test_the_healthy_twin_is_silent(case: zoo.Case, diagnosed: Diagnosed, record_property: Record) -> None:
+    _, document = diagnosed(case, broken=False)
+    told = zoo.judged(case, document, broken=False)
+    record_property(PROPERTY, Told.of("twin", case, told).text())
+    assert not told.noise, document["findings"]
+    assert not told.silent, document["not_evaluated"]
+
+
+@pytest.mark.parametrize("case", sampled(HEALTHY))
+def test_a_healthy_variation_raises_no_alarm(case: zoo.Case, diagnosed: Diagnosed, record_property: Record) -> None:
+    _, document = diagnosed(case, broken=True)
+    told = zoo.judged(case, document, broken=False)
+    record_property(PROPERTY, Told.of("variation", case, told).text())
+    assert not told.noise, document["findings"]
+    assert not told.silent, document["not_evaluated"]
