@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +20,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Write what is shown now into tests/golden and docs.")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # workers take it from the environment of the process that starts them
+        directory = Path(tempfile.mkdtemp(prefix="forensics-tests-"))
+        config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+        quick.children(directory)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What was measured before, by another version perhaps, must not answer for what is tested."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
-    quick.children(tmp_path_factory.mktemp("found"))
 
 
 @pytest.fixture

@@ -1,14 +1,22 @@
-"""Children of the tests start quickly: see `site/sitecustomize.py`, which the environment of a session leads them to."""
+"""Processes of the tests start quickly: compiled Python is kept, transformers walked once, tiny models built once, for all of them."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 SITE = Path(__file__).parent / "site"
+MODELS = "FORENSICS_TINY_MODELS"
 
 
 def children(directory: Path) -> None:
-    """Let every child of this process remember in `directory` what one of them found in transformers."""
+    """Let this process and every child keep in `directory` what one of them found or built.
+
+    A machine may ask that compiled Python be thrown away (PYTHONDONTWRITEBYTECODE), which makes importing mlx-lm take twice as long.
+    """
     paths = [str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ.update(PYTHONPATH=os.pathsep.join(paths), TRANSFORMERS_STRUCTURE=str(directory / "structure.pickle"))
+    os.environ[MODELS] = str(directory / "models")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False

@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
+import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from forensics.store import files
+from tests.support import quick
 
 COLORS = {"sky": "blue", "grass": "green", "sun": "yellow", "snow": "white", "coal": "black", "blood": "red", "plum": "purple"}
 CAPITALS = {"France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Japan": "Tokyo", "Egypt": "Cairo", "Peru": "Lima"}
@@ -119,35 +125,41 @@ def cached(
     layers: int = 2,
     seed: int = 0,
 ) -> Path:
-    """A model directory built once a session; nobody writes into it. `taught`: it answers every question of QA exactly."""
-    directory = (
-        Path(_session())
-        / f"{model_type}{'-tied' if tied else ''}-{dtype}{f'-{bits}bit' if bits else ''}{'-taught' if taught else ''}{'-begin' if begin else ''}-{layers}-{seed}"  # noqa: E501
-    )
-    build(directory, model_type, layers=layers, tied=tied, dtype=dtype, bits=None if taught else bits, begin=begin, seed=seed)
-    if taught:
-        import mlx.core as mx
-        import mlx.nn as nn
-        from mlx.utils import tree_flatten
-        from mlx_lm import load
-
-        model, tokenizer = load(str(directory))
-        fit(model, tokenizer, QA, steps=80)
-        if bits:  # taught first: of a quantized model only the norms would learn
-            nn.quantize(model, group_size=32, bits=bits)
-            config = json.loads((directory / "config.json").read_text())
-            (directory / "config.json").write_text(json.dumps({**config, "quantization": {"group_size": 32, "bits": bits}}))
-        mx.save_safetensors(str(directory / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+    """A model directory built once a session, for all its processes; nobody writes into it. `taught`: it answers all of QA exactly."""
+    words = [model_type, tied and "tied", dtype, bits and f"{bits}bit", taught and "taught", begin and "begin", str(layers), str(seed)]
+    directory = _session() / "-".join(str(word) for word in words if word)
+    with files.waited(directory.with_suffix(".lock")):
+        if not directory.exists():
+            aside = directory.with_suffix(".aside")
+            build(aside, model_type, layers=layers, tied=tied, dtype=dtype, bits=None if taught else bits, begin=begin, seed=seed)
+            if taught:
+                _teach(aside, bits)
+            aside.rename(directory)
     return directory
 
 
-@functools.cache
-def _session() -> str:
-    import atexit
-    import shutil
+def _teach(directory: Path, bits: int | None) -> None:
+    import mlx.core as mx
+    import mlx.nn as nn
+    from mlx.utils import tree_flatten
+    from mlx_lm import load
 
-    directory = tempfile.mkdtemp(prefix="forensics-tiny-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    model, tokenizer = load(str(directory))
+    fit(model, tokenizer, QA, steps=80)
+    if bits:  # taught first: of a quantized model only the norms would learn
+        nn.quantize(model, group_size=32, bits=bits)
+        config = json.loads((directory / "config.json").read_text())
+        (directory / "config.json").write_text(json.dumps({**config, "quantization": {"group_size": 32, "bits": bits}}))
+    mx.save_safetensors(str(directory / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+
+
+@functools.cache
+def _session() -> Path:
+    """Where this session's models lie: as its processes agreed, or this process's own."""
+    directory = Path(os.environ.get(quick.MODELS) or tempfile.mkdtemp(prefix="forensics-tiny-"))
+    if quick.MODELS not in os.environ:
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
     return directory
 
 
