@@ -1,89 +1,109 @@
 """What watching costs mlx-lm's own LoRA command: the share of a step, and what is paid once.
 
-    python -m benchmarks.watching [--steps 10 60] [--repeats 5] [--hidden 256] [--layers 4]
+    python -m benchmarks.watching [--steps 60] [--rounds 5] [--hidden 512] [--layers 8] [--options "--every 10"]
 
-Each round runs the command plain and watched, short and long. A step is the difference of the two lengths over the steps between
-them, so that loading, capturing and probing fall out; they are what watching costs once. Processor time, children included.
+Each round runs the command plain and watched, on the same data with the same seed. The command says a line after every step; a step
+lasts from line to line. Step i of the one is held against step i of the other, which has the same batch, and the median of these
+ratios is told, with its quartiles: what else the machine does hits few steps. The first steps, which compile, belong to what is
+paid once: all that the watched command took more, but for the share of its steps.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import tiny
+from tests.support import quick, tiny
 
-Times = dict[tuple[bool, int], list[float]]
+WARM = 10
+"""Steps before the first that counts."""
+STEP = re.compile(r"^\s+\d+\s+\d+\.\d+ [▼▲]")
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run: seconds of each step after the first, of the whole command by the clock, and of processor with all children."""
+
+    steps: Sequence[float]
+    wall: float
+    processor: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--steps", type=int, nargs=2, default=(10, 60), metavar=("SHORT", "LONG"))
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--hidden", type=int, default=256)
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--options", default="", help="options of `forensics capture`")
     options = parser.parse_args()
-    times: Times = {}
+    rounds: list[tuple[Ran, Ran]] = []
     with tempfile.TemporaryDirectory(prefix="watching-") as temporary:
         root = Path(temporary)
+        quick.children(root)
         model = tiny.build(root / "model", hidden=options.hidden, layers=options.layers)
         tiny.write_data(root / "data", tiny.PIRATE * 4)
-        for number in range(options.repeats):
-            for steps in options.steps:
-                for watched in (False, True):
-                    times.setdefault((watched, steps), []).append(run(root, model, number, steps, watched))
-    print(said(times, *options.steps))
+        train = f"lora --train --model {model} --data {root / 'data'} --iters {options.steps} --batch-size {options.batch_size}"
+        train += " --num-layers -1 --adapter-path adapters --val-batches 0 --steps-per-report 1 --save-every 100000"
+        plain = [sys.executable, "-m", "mlx_lm", *train.split()]
+        watched = [sys.executable, "-m", "forensics", "capture", "--quiet", *shlex.split(options.options), "--", *plain]
+        for number in range(options.rounds):
+            order = (plain, watched) if number % 2 == 0 else (watched, plain)
+            ran = {len(command): run(command, root, f"{number}-{len(command)}") for command in order}
+            rounds.append((ran[len(plain)], ran[len(watched)]))
+            print(said(rounds[-1:]).partition("\n")[0], file=sys.stderr)
+    print(said(rounds))
 
 
-def run(root: Path, model: Path, number: int, steps: int, watched: bool) -> float:
-    """Processor seconds of one run with all its children."""
-    work = root / f"{number}-{steps}-{watched}"
+def run(command: Sequence[str], root: Path, name: str) -> Ran:
+    """Run a command in a directory of its own, and take the time at each line that says a step."""
+    work = root / name
     work.mkdir()
-    words = ["lora", "--train", "--model", str(model), "--data", str(root / "data"), "--iters", str(steps), "--batch-size", "4"]
-    words += [
-        "--num-layers",
-        "-1",
-        "--adapter-path",
-        "adapters",
-        "--val-batches",
-        "0",
-        "--steps-per-report",
-        "1000",
-        "--save-every",
-        "1000",
-    ]
-    command = [sys.executable, "-m", "mlx_lm", *words]
-    before = [sys.executable, "-m", "forensics", "capture", "--quiet", "--"] if watched else []
-    began = spent()
-    subprocess.run(
-        [*before, *command], cwd=work, check=True, capture_output=True, env={**os.environ, "FORENSICS_STORE": str(work / "store")}
-    )
-    return spent() - began
+    variables = {**os.environ, "FORENSICS_STORE": str(work / "store"), "PYTHONUNBUFFERED": "1"}
+    at: list[float] = []
+    spent, began = _spent(), time.perf_counter()
+    with subprocess.Popen(command, cwd=work, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        at.extend(time.perf_counter() for line in process.stdout if STEP.match(STYLE.sub("", line)))
+    if process.returncode or len(at) < 2 * WARM:
+        raise SystemExit(f"{shlex.join(command)} ended with status {process.returncode} after {len(at)} steps")
+    steps = [after - before for before, after in zip(at, at[1:], strict=False)]
+    return Ran(steps, time.perf_counter() - began, _spent() - spent)
 
 
-def spent() -> float:
+def _spent() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
-def said(times: Times, short: int, long: int) -> str:
-    """A step plain and watched, their ratio with its spread over the rounds, and the fixed cost."""
-    plain, watched = ([(b - a) / (long - short) for a, b in zip(times[how, short], times[how, long], strict=True)] for how in (False, True))
-    ratios = [y / x for x, y in zip(plain, watched, strict=True)]
-    both = zip(times[False, short], times[True, short], plain, watched, strict=True)
-    once = [(long_ - short * y) - (short_ - short * x) for short_, long_, x, y in both]
-    step, seen, ratio = map(statistics.median, (plain, watched, ratios))
+def said(rounds: Sequence[tuple[Ran, Ran]]) -> str:
+    """Steps plain and watched, their ratio with its quartiles, and the fixed cost."""
+    pairs = [pair for plain, watched in rounds for pair in list(zip(plain.steps, watched.steps, strict=True))[WARM:]]
+    low, ratio, high = statistics.quantiles((watched / plain for plain, watched in pairs), n=4)
+    plain_step, watched_step = (statistics.median(column) for column in zip(*pairs, strict=True))
+    share = (ratio - 1) * plain_step
+    wall = statistics.median(w.wall - p.wall - share * len(w.steps) for p, w in rounds)
+    processor = statistics.median(w.processor - p.processor - share * len(w.steps) for p, w in rounds)
+    busy = statistics.median(p.processor / p.wall for p, _ in rounds)
     return "\n".join(
         [
-            f"a step, plain     {1000 * step:8.1f} ms of processor",
-            f"a step, watched   {1000 * seen:8.1f} ms: {ratio:.3f} times plain ({min(ratios):.3f} to {max(ratios):.3f})",
-            f"paid once         {statistics.median(once):8.2f} s: captures, probes, and a reload of what was saved",
+            f"a step   {1000 * plain_step:.1f} ms plain, {1000 * watched_step:.1f} ms watched: {ratio:.3f} times, step by step "
+            f"(quartiles {low:.3f} and {high:.3f}, {len(pairs)} pairs of steps)",
+            f"once     {wall:.1f} s by the clock, {processor:.1f} s of processor: captures, probes, the first batches, a reload of what was saved",
+            f"machine  {busy:.2f} of processor over wall time in the plain runs, load {os.getloadavg()[0]:.1f}",
         ]
     )
 

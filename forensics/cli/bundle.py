@@ -142,11 +142,12 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
     bundle.finish(staged, place / "trial.zip", tensors=False)
     store = Store(inplace.passing_store(place / "trial.zip", str(place), Packs(place)).root)
     try:
-        documents = {run: document(diagnose(store, [run])) for run in staged.runs}
-        words = staged.runs[:2]
+        shown = materials(store, staged.runs[:2])
+        judged = {staged.runs[0]: shown[0].diagnosis} if len(staged.runs) == 1 else {run: diagnose(store, [run]) for run in staged.runs}
+        documents = {run: document(diagnosis) for run, diagnosis in judged.items()}
         return {
             "findings.json": (json.dumps({"schema": 1, "runs": documents}, ensure_ascii=False, indent=1) + "\n").encode(),
-            "report.html": page(*materials(store, words)).encode("utf-8", "replace"),
+            "report.html": page(*shown).encode("utf-8", "replace"),
         }
     except Exception as error:  # noqa: BLE001   the evidence may leave without our opinion of it
         click.echo(f"forensics: no findings and no report in the bundle: {type(error).__name__}: {error}", err=True)
