@@ -21,9 +21,11 @@ _UNIT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 def after(array: Any, needed: list[Any]) -> Any:
-    """The same array, which the program cannot have before `needed` is computed, so that this is computed with it."""
+    """The same array or list of arrays, which the program cannot have before `needed` is computed, so that this is computed with it."""
     depends = getattr(mx(), "depends", None)
-    return depends([array], needed)[0] if depends and needed else array
+    if not depends or not needed:
+        return array
+    return depends(array, needed) if isinstance(array, list) else depends([array], needed)[0]
 
 
 def print_of(z: Any) -> Any:

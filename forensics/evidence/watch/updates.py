@@ -13,7 +13,7 @@ from .core import Model, watch, where, wrap
 from .gradients import small
 from .hooks_module import wrote
 from .ledger import Event, Step
-from .logits import after, apart
+from .norms import norms
 from .subjects import model_of
 from .trees import mx
 
@@ -85,21 +85,16 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _observed(optimizer: Any, record: Model | None, grads: dict[str, Any], old: dict[str, Any], result: Any, alone: bool) -> Any:
     new = dict(trees.flatten(result))
-    names = [name for name in new if name in grads and name in old]
-    rows = {name: _norms(grads[name], new[name], old[name]) for name in names}
-    told = _replaced(result, iter([after(array, rows.get(name, [])) for name, array in new.items()]))
-    arrays: dict[str, Any] = {
-        "gradient": [row[0] for row in rows.values()],
-        "update": [row[1] for row in rows.values()],
-        "small": small(grads),
-    }
+    found = norms({name: (grads[name], array, old[name]) for name, array in new.items() if name in grads and name in old})
+    told = _replaced(result, iter([found.told.get(name, array) for name, array in new.items()]))
+    arrays: dict[str, Any] = {"gradient": found.gradient, "update": found.update, "small": small(grads)}
     if watch.tracing or record is None or ledger.keeping(record):
-        arrays["parameter"] = [_square(_wide(old[name])) for name in rows]
+        arrays["parameter"] = found.parameter()
     rate = getattr(optimizer, "learning_rate", None) if hasattr(type(optimizer), "learning_rate") else None
     if trees.is_array(rate):
         arrays["rate"] = rate
     about = {
-        "optimizer": optimizer, "names": names, "leaves": list(grads),
+        "optimizer": optimizer, "names": found.names, "leaves": list(grads),
         "rate": rate if isinstance(rate, (int, float)) else None, "compiled": watch.tracing,
     }  # fmt: skip
     if ledger.local.traces:
@@ -115,21 +110,6 @@ def _observed(optimizer: Any, record: Model | None, grads: dict[str, Any], old: 
     elif record is not None:
         ledger.await_write(event)
     return told
-
-
-def _norms(grad: Any, new: Any, old: Any) -> list[Any]:
-    """Squared norms of gradient and update, each a float32 scalar."""
-    return [_square(apart(grad)), _square(apart(_wide(apart(new)) - _wide(old)))]
-
-
-def _wide(array: Any) -> Any:
-    core = mx()
-    return array if array.dtype == core.float32 else apart(array.astype(core.float32))
-
-
-def _square(array: Any) -> Any:
-    core = mx()
-    return core.square(core.stop_gradient(_wide(array))).sum()
 
 
 def _replaced(tree: Any, arrays: Iterator[Any]) -> Any:
@@ -189,7 +169,8 @@ def write(step: Step, partly: bool) -> None:
 
 
 def _numbers(event: Event, key: str) -> list[float]:
-    return [each.item() for each in event.arrays.get(key, [])]
+    told = [each.tolist() for each in event.arrays.get(key, [])]  # a number of one parameter, a list of several
+    return [number for each in told for number in (each if isinstance(each, list) else [each])]
 
 
 def _total(squares: list[float]) -> float | None:
