@@ -104,7 +104,7 @@ def said(rounds: Sequence[tuple[Ran, Ran]]) -> str:
         [
             f"a step   {1000 * plain_step:.1f} ms plain, {1000 * watched_step:.1f} ms watched: {ratio:.3f} times, step by step "
             f"(quartiles {low:.3f} and {high:.3f}; {len(plain)} steps, of each the best of {len(rounds)} rounds)",
-            f"once     {wall:.1f} s by the clock, {processor:.1f} s of processor: captures, probes, first batches, a reload of what was saved",
+            f"once     {wall:.1f} s by the clock, {processor:.1f} s of processor: captures, probes, first batches, a reload",
             f"machine  {busy:.2f} of processor over wall time in the plain runs, load {os.getloadavg()[0]:.1f}",
         ]
     )

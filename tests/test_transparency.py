@@ -36,7 +36,7 @@ BROKEN = {
     "gradients": ("gradients", ["model_of", "_finished", "small"]),
     "subjects": ("subjects", ["root_of", "_holds", "_fits", "_renewed"]),
     "logits": ("logits", ["_all", "_few", "apart", "alone"]),
-    "updates": ("updates", ["model_of", "_observed", "_norms", "applied", "write"]),
+    "updates": ("updates", ["model_of", "_observed", "norms", "applied", "write"]),
     "compiled functions": ("compile", ["_described", "_first", "_write"]),
     "state": ("state", ["placed", "parts", "_all"]),
     "the ledger": ("ledger", ["emit", "replay", "_add", "_write"]),
