@@ -37,7 +37,7 @@ def private(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.zoo
+@pytest.mark.again
 @pytest.mark.parametrize("case", list(zoo.cases()), ids=lambda case: case.name)
 def test_the_verdict_survives_the_bundle(case: zoo.Case, diagnosed: Diagnosed, tmp_path: Path) -> None:
     work, here = diagnosed(case, broken=True)

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.zoo.zoo import Case
+from tests.zoo.zoo import Case, proved
 
 WAYS = ("seed", "architecture", "layers", "names")
 
@@ -32,6 +32,14 @@ def varied(case: Case, way: str) -> Case:
         "layers": {"layers": 2 * before.get("layers", 2)},
     }[way]
     return replace(case, varied=True, model={**before, **other})
+
+
+def survives(case: Case, directory: Path) -> bool:
+    """Is the fault still there, by its proof? The rule that changes programs is crude: one that no longer runs shows nothing."""
+    try:
+        return proved([case], directory, broken=True) == [True]
+    except AssertionError:
+        return False
 
 
 def rename(directory: Path, proof: str) -> str:
