@@ -30,7 +30,7 @@ def evidence(*made: Made | Sequence[Made], private: Path | None = None) -> Sessi
     for number, row in enumerate(tables["captures"]):
         row.setdefault("sequence", number)
     session = from_rows(tables)
-    library.load(private).install(session)
+    session.offer(library.load(private).macros)
     return session
 
 
