@@ -31,7 +31,14 @@ def varied(case: Case, way: str) -> Case:
         "architecture": {"model_type": "qwen2" if before.get("model_type") == "llama" else "llama"},
         "layers": {"layers": 2 * before.get("layers", 2)},
     }[way]
-    return replace(case, varied=True, model={**before, **other})
+    return replace(case, varied=True, model={**before, **other}, alter=without_joined if way == "architecture" else None)
+
+
+def without_joined(directory: Path, proof: str) -> str:
+    """Programs that name phi3's joined projection name the one that llama and qwen2 have; else the variation is a fault itself."""
+    for path in directory.glob("*.py"):
+        path.write_text(path.read_text().replace("self_attn.qkv_proj", "self_attn.q_proj"))
+    return proof
 
 
 def survives(case: Case, directory: Path) -> bool:
