@@ -60,10 +60,11 @@ def main() -> None:
         train += " --num-layers -1 --adapter-path adapters --val-batches 0 --steps-per-report 1 --save-every 100000"
         plain = [sys.executable, "-m", "mlx_lm", *train.split()]
         watched = [sys.executable, "-m", "forensics", "capture", "--quiet", *shlex.split(options.options), "--", *plain]
+        commands = {"plain": plain, "watched": watched}
         for number in range(options.rounds):
-            order = (plain, watched) if number % 2 == 0 else (watched, plain)
-            ran = {len(command): run(command, root, f"{number}-{len(command)}") for command in order}
-            rounds.append((ran[len(plain)], ran[len(watched)]))
+            order = list(commands) if number % 2 == 0 else list(reversed(commands))
+            ran = {how: run(commands[how], root, f"{number}-{how}") for how in order}
+            rounds.append((ran["plain"], ran["watched"]))
             print(said(rounds[-1:]).partition("\n")[0], file=sys.stderr)
     print(said(rounds))
 

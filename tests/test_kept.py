@@ -17,11 +17,12 @@ SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 @pytest.mark.parametrize("snapshot", ["broken-stub", "padded-lora", "fixed"])
 def test_every_detector_says_the_same_on_kept_rows(snapshot: str) -> None:
     asked = opened(Store(SNAPSHOTS / snapshot), [snapshot])
-    found = kept.keep(asked.session, asked.library, asked.a, asked.b)
-    under = [detector.macro for detector in asked.library.detectors if found.macro(detector.macro) != detector.macro]
+    found = kept.Kept(asked.session, asked.library, asked.a, asked.b)
+    names = {detector.macro: found.asked(detector.macro) for detector in asked.library.detectors}
+    under = [macro for macro, name in names.items() if name != macro]
     assert len(found.tables) >= 10 and len(under) >= 30
     for macro in under:
-        plain, kept_ = (asked.session.rows(f"SELECT * FROM {name}(?, ?)", [asked.a, asked.b]) for name in (macro, found.macro(macro)))
+        plain, kept_ = (asked.session.rows(f"SELECT * FROM {name}(?, ?)", [asked.a, asked.b]) for name in (macro, names[macro]))
         assert sorted(map(str, plain)) == sorted(map(str, kept_)), macro
 
 
@@ -30,8 +31,10 @@ def test_kept_rows_are_of_the_pair_that_is_judged() -> None:
     session = evidence(run(), capture("loaded"), capture("start"), capture("end"), moved)
     ours = library.load()
     for a, b, changed in (("r@loaded", "r@end", True), ("r@loaded", "r@start", False)):
-        moves = kept.keep(session, ours, a, b).tables["moves"]
-        assert moves == "a, b"
+        found = kept.Kept(session, ours, a, b)
+        assert found.tables == {}  # nothing is worked out before it is needed
+        found.asked("frozen_but_changed")
+        assert found.tables["moves"] == "a, b"
         assert [row["changed"] for row in session.rows("SELECT changed FROM kept_moves")] == [changed]
 
 
@@ -45,7 +48,18 @@ def test_a_helper_that_is_asked_of_other_captures_is_not_kept(tmp_path: Path) ->
     (tmp_path / "one.sql").write_text(HEADER + BODY + "mine(a, b)")
     (tmp_path / "two.sql").write_text(HEADER + BODY + "mine(a, b)")
     session = evidence(run(), capture("loaded"), capture("end"), private=tmp_path)
-    assert "mine" in kept.keep(session, library.load(tmp_path), "r@loaded", "r@end").tables
+    found = kept.Kept(session, library.load(tmp_path), "r@loaded", "r@end")
+    assert found.asked("one") == "judged_one" and "mine" in found.tables
     (tmp_path / "two.sql").write_text(HEADER + BODY + "mine(b, a)")
-    found = kept.keep(session, library.load(tmp_path), "r@loaded", "r@end")
-    assert "mine" not in found.tables and found.macro("one") == "one"
+    found = kept.Kept(session, library.load(tmp_path), "r@loaded", "r@end")
+    assert found.asked("one") == "one" and "mine" not in found.tables
+
+
+def test_nor_one_whose_detector_another_asks_of_other_captures(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "x.sql").write_text("CREATE OR REPLACE MACRO mine(a, b) AS TABLE SELECT a AS a, b AS b;")
+    (tmp_path / "one.sql").write_text(HEADER + BODY + "mine(a, b)")
+    (tmp_path / "two.sql").write_text(HEADER + BODY + "mine(a, b)")
+    (tmp_path / "three.sql").write_text(HEADER + BODY + "one(b, a)")
+    found = kept.Kept(evidence(run(), private=tmp_path), library.load(tmp_path), "r@loaded", "r@end")
+    assert found.asked("three") == "three" and "mine" not in found.tables

@@ -69,7 +69,7 @@ def _all(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
     """For (n, vocabulary). In 16 bits the target's own entry drowns in rounding, so the weight is read off the others."""
     core = mx()
     unit = _UNIT.get(str(z.dtype).rpartition(".")[2], 2.0**-22)
-    z, g = _float(z), _float(g)
+    z, g = wide(z), wide(g)
     peak = core.logsumexp(z, -1, keepdims=True)
     p = alone(core.exp, alone(core.subtract, z, peak))
     side = _side(g)
@@ -92,13 +92,13 @@ def _few(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
     """The same off two entries: with y the target and o the largest other, w p_y = g_o exp(z_y - z_o) and w = w p_y - g_y."""
     core = mx()
     stride = max(1, z.shape[-1] // _ENTRIES)
-    some, at = _float(g[:, ::stride]), _float(z[:, ::stride])
+    some, at = wide(g[:, ::stride]), wide(z[:, ::stride])
     side = _side(some)
     low, high = core.argmin(g, -1, keepdims=True), core.argmax(g, -1, keepdims=True)
     positive = alone(core.greater, side, 0.0)
     y, o = alone(core.where, positive, low, high), alone(core.where, positive, high, low)
-    g_y, g_o = (_float(core.take_along_axis(g, each, -1)) for each in (y, o))
-    z_y, z_o = (_float(core.take_along_axis(z, each, -1)) for each in (y, o))
+    g_y, g_o = (wide(core.take_along_axis(g, each, -1)) for each in (y, o))
+    z_y, z_o = (wide(core.take_along_axis(z, each, -1)) for each in (y, o))
     w = alone(core.subtract, alone(core.multiply, g_o, _times(z_y, z_o)), g_y)
     # what of the sampled entries does not follow one factor times exp(z); the target itself is left out
     places = core.array(list(range(0, z.shape[-1], stride)), dtype=y.dtype)
@@ -122,7 +122,8 @@ def _times(a: Any, b: Any) -> Any:
     return alone(core.exp, alone(core.minimum, alone(core.subtract, a, b), 80.0))
 
 
-def _float(x: Any) -> Any:
+def wide(x: Any) -> Any:
+    """In float32."""
     core = mx()
     return x if x.dtype == core.float32 else alone(lambda each: each.astype(core.float32), x)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .logits import after, apart
+from .logits import after, apart, wide
 from .trees import mx
 
 _SMALL = 1 << 18  # elements of a tensor that is put together with others of its size
@@ -27,7 +27,7 @@ class Norms:
 
     def parameter(self) -> list[Any]:
         """Of the parameters before the update."""
-        return [_squares(old) for old in self._old]
+        return [_squares(_joined(old), len(old)) for old in self._old]
 
 
 def norms(sides: dict[str, Sides]) -> Norms:
@@ -35,7 +35,8 @@ def norms(sides: dict[str, Sides]) -> Norms:
     found = Norms()
     for names in _groups(sides):
         gradient, new, old = (list(column) for column in zip(*(sides[name] for name in names), strict=True))
-        needed = [_squares(gradient), _squares([_apart_from(new, old)], len(names))]
+        moved = apart(wide(_joined(new)) - wide(_joined(old)))
+        needed = [_squares(each, len(names)) for each in (_joined(gradient), moved)]
         found.names += names
         found.gradient.append(needed[0])
         found.update.append(needed[1])
@@ -57,10 +58,6 @@ def _groups(sides: dict[str, Sides]) -> list[list[str]]:
     return [group for groups in found.values() for group in groups]
 
 
-def _apart_from(new: list[Any], old: list[Any]) -> Any:
-    return apart(_wide(_joined(new)) - _wide(_joined(old)))
-
-
 def _joined(arrays: Sequence[Any]) -> Any:
     """One array of all; where several are joined, that operation itself is none that mlx fuses."""
     core = mx()
@@ -69,14 +66,8 @@ def _joined(arrays: Sequence[Any]) -> Any:
     return core.concatenate([array.reshape(-1) for array in arrays])
 
 
-def _wide(array: Any) -> Any:
+def _squares(joined: Any, rows: int) -> Any:
+    """The sum of squares of each of the arrays that were joined: a scalar of one, a vector of several."""
     core = mx()
-    return array if array.dtype == core.float32 else apart(array.astype(core.float32))
-
-
-def _squares(arrays: Sequence[Any], rows: int = 0) -> Any:
-    """The sum of squares of each: a scalar of one, a vector of several. `rows`: so many lie in one array already."""
-    core = mx()
-    rows = rows or len(arrays)
-    squared = core.square(core.stop_gradient(_wide(_joined(arrays))))
+    squared = core.square(core.stop_gradient(wide(joined)))
     return squared.sum() if rows == 1 else squared.reshape(rows, -1).sum(-1)
