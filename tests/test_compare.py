@@ -12,7 +12,7 @@ import pytest
 from forensics.judge import compare
 from forensics.records import RawTensor
 from forensics.store.session import Session
-from forensics.store.tensors import measure
+from forensics.store.tensors import digests, measure
 from tests.support.evidence import capture, delta, evidence, parameter, probe, row, run
 
 
@@ -82,7 +82,7 @@ def test_quantized_weights_by_value_and_by_code(monkeypatch: pytest.MonkeyPatch)
     codes = kept.add(np.full((1, 8), 0x11111111, np.uint32), "U32")
     moved = kept.add(np.full((1, 8), 0x22222222, np.uint32), "U32")
     scales, twice, biases = (kept.add(np.full((1, 1), x, np.float32), "F32") for x in (1.0, 2.0, 0.0))
-    values = [measure.value_digest("affine", 4, 64, w, s, biases) for w, s in ((codes, scales), (codes, twice), (moved, twice))]
+    values = [digests.value_digest("affine", 4, 64, w, s, biases) for w, s in ((codes, scales), (codes, twice), (moved, twice))]
     made = []
     for point, weight, scale, value in zip(("loaded", "start", "end"), (codes, codes, moved), (scales, twice, twice), values, strict=True):
         made += parameter(point, "q.weight", weight, value_digest=value, dtype="U32")

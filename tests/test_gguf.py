@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from forensics.demo.smollm2 import find_gguf
 from forensics.errors import UnreadableModel, UsageError
-from forensics.evidence.blocks import BLOCKS, decode
+from forensics.evidence.blocks import decode
 from forensics.evidence.checkpoint import open_model
-from forensics.evidence.gguf import mlx_name, read_gguf
+from forensics.evidence.gguf import BLOCKS, mlx_name, read_gguf
 from tests.support.gguf import STRING, U32, array, pair, text, write
 
 DECODED = {

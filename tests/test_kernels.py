@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from forensics.records import RawTensor
-from forensics.store.tensors import differences, kernels, measure
+from forensics.store.tensors import decode, differences, kernels, measure
 
 
 def raw(array: np.ndarray[Any, Any], dtype: str) -> RawTensor:
@@ -66,3 +66,44 @@ def test_loaded_once_enough_was_measured(monkeypatch: pytest.MonkeyPatch) -> Non
     assert kernels.loops("F64", 0) is None
     monkeypatch.setenv(kernels.OFF, "1")
     assert kernels.loops("F32", kernels.WORTH) is None
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16", "U32", "I32"])
+def test_counts_hold_a_whole_block(dtype: str) -> None:
+    """Every element counts, in the largest block that is ever handed over: no lane overflows."""
+    pytest.importorskip("llvmlite")
+    fast = kernels.compiled(dtype)
+    assert fast is not None
+    n = decode.BLOCK // decode.WIDTH[dtype]
+    nothing, ones = bytes(decode.BLOCK), bytes([1]) * decode.BLOCK
+    assert fast.moments(nothing, n)[-1] == n
+    assert fast.apart(nothing, ones, n)[2] == fast.apart_and_norms(nothing, ones, n)[2] == n
+
+
+def test_known_norms_stand_for_summed_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(differences, "loops", lambda dtype, nbytes: kernels.compiled(dtype))
+    for dtype in ("F32", "F16", "BF16"):
+        a, b = arrays(dtype, odd=False)
+        norms = (measure.measure(a).l2 or 0.0, measure.measure(b).l2 or 0.0)
+        summed, known = measure.difference(a, b, "", ""), measure.difference(a, b, "", "", norms)
+        for name in summed.__slots__:
+            assert getattr(known, name) == pytest.approx(getattr(summed, name), rel=1e-12), name
+
+
+def test_norms_far_apart_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A product worked out from norms that are worlds apart has no digits left, so it is summed."""
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(differences, "loops", lambda dtype, nbytes: kernels.compiled(dtype))
+    x = np.random.default_rng(5).normal(size=8192).astype("<f4")
+    a, b = raw(x, "F32"), raw((x * np.float32(1e-9)).astype("<f4"), "F32")
+    norms = (measure.measure(a).l2 or 0.0, measure.measure(b).l2 or 0.0)
+    assert measure.difference(a, b, "", "", norms).cosine == pytest.approx(1.0, rel=1e-9)
+    assert measure.difference(b, a, "", "", norms[::-1]).cosine == pytest.approx(1.0, rel=1e-9)
+
+
+def test_loaded_at_once_where_much_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_seen", 0)
+    monkeypatch.setattr(kernels, "compiled", lambda dtype: dtype)
+    kernels.expect(kernels.WORTH)
+    assert kernels.loops("F32", 1) == "F32"

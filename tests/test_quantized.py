@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from forensics.records import RawTensor
-from forensics.store.tensors import measure
+from forensics.store.tensors import digests, measure
 
 mx = pytest.importorskip("mlx.core")
 NAMES = {"uint32": "U32", "uint8": "U8", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
@@ -72,5 +72,5 @@ def test_parts_that_do_not_fit_are_refused() -> None:
 
 
 def test_value_digest() -> None:
-    assert measure.value_digest("affine", 4, 64, "aa", "bb", "cc") == hashlib.sha256(b"affine:4:64\0aabbcc").hexdigest()
-    assert measure.value_digest("mxfp4", 4, 32, "aa", "bb", None) == measure.value_digest("mxfp4", 4, 32, "aa", "bb", "")
+    assert digests.value_digest("affine", 4, 64, "aa", "bb", "cc") == hashlib.sha256(b"affine:4:64\0aabbcc").hexdigest()
+    assert digests.value_digest("mxfp4", 4, 32, "aa", "bb", None) == digests.value_digest("mxfp4", 4, 32, "aa", "bb", "")

@@ -53,7 +53,10 @@ def two(root: Path) -> tuple[Path, Path]:
 def said(root: Path, *, light: bool) -> dict[str, Any]:
     words = (str(root / "a"), str(root / "b"))
     evidence = opened(Store(root / "store"), words, light=light)
-    return document(compare(evidence.session, evidence.a, evidence.b))
+    found = document(compare(evidence.session, evidence.a, evidence.b))
+    for row in found["changed"]:  # norms known beforehand and norms just summed may differ in their last digit
+        row |= {key: pytest.approx(value, rel=1e-12) for key, value in row.items() if isinstance(value, float)}
+    return found
 
 
 def test_says_what_measuring_says(tmp_path: Path) -> None:

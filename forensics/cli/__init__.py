@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from forensics import __version__
+from forensics.environment import lean
 from forensics.errors import ForensicsError
 
 COMMANDS = {
@@ -58,6 +59,7 @@ class _Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
+        lean()
         set_threshold(100_000, 50, 100)  # rows by the hundred thousand, and hardly a cycle: looking for them took a fifth of the time
         try:
             return super().invoke(ctx)

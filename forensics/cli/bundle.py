@@ -109,7 +109,7 @@ def _fits(staged: Staged, limit: int, selected: Selected) -> None:
     """Stop where the bundle is larger than wanted, and say what is largest and which level fits."""
     from forensics.errors import UsageError
     from forensics.store.bundles import bundle, choosing
-    from forensics.store.sealing.watching import size
+    from forensics.units import size
 
     if staged.nbytes() <= limit:
         return
@@ -166,7 +166,7 @@ def _leaving(staged: Staged) -> dict[str, list[str]]:
 
 def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
     from forensics.cli.screen import emit
-    from forensics.store.sealing.watching import size
+    from forensics.units import size
 
     leaving, redacted = _leaving(staged), {column: n for column, n in sorted(staged.redactor.counts.items()) if n}
     if as_json:
@@ -203,7 +203,7 @@ def _short(text: str) -> str:
 
 def _say(told: dict[str, Any], staged: Staged, as_json: bool) -> None:
     from forensics.cli.screen import emit
-    from forensics.store.sealing.watching import size
+    from forensics.units import size
 
     if as_json:
         emit(told)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from forensics.environment import inherited
 from forensics.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _tell(ended: Running, out: Path) -> None:
     for words in (["diagnose", trainer.run], ["report", trainer.run, "-o", str(out / f"{trainer.run}.html")]):
         click.echo(f"  $ forensics {' '.join(words)}")
         sys.stdout.flush()
-        variables = {**os.environ, "FORENSICS_STORE": str(out / ".forensics")}
+        variables = {**inherited(), "FORENSICS_STORE": str(out / ".forensics")}
         done = subprocess.run([sys.executable, "-m", "forensics", *words], env=variables, check=False)
         if done.returncode not in (0, 1, 4):
             raise UsageError(f"forensics {words[0]} of {trainer.run} ended with status {done.returncode}.", str(out), "See above.")

@@ -27,8 +27,9 @@ def command(dry_run: bool, as_json: bool, store: Path | None) -> None:
     from forensics.cli.progress import bar
     from forensics.cli.screen import emit
     from forensics.store import upkeep
-    from forensics.store.sealing.watching import recover, size
+    from forensics.store.sealing.watching import recover
     from forensics.store.store import Store
+    from forensics.units import size
 
     place = Store.find(store)
     freed = 0

@@ -29,8 +29,8 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
     """
     from forensics.store import refs as words
     from forensics.store import verdicts
-    from forensics.store.sealing.watching import size
     from forensics.store.store import Store, size_of
+    from forensics.units import size
 
     place = Store.find(store)
     chosen = {text: words.removable(place, text) for text in dict.fromkeys(refs)}  # all are found before any is removed

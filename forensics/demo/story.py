@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forensics.environment import inherited
 from forensics.errors import ForensicsError
 from forensics.store.files import cache_directory
 
@@ -86,7 +87,9 @@ class Running:
             "--prompts", str(prompts), "--max-tokens", str(recipe.max_tokens), "--tensors", "new",
         ]  # fmt: skip
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*capture, "--", *command], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                [*capture, "--", *command], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=inherited()
+            )
 
     @property
     def ended(self) -> bool:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from forensics.errors import UnreadableModel
-from forensics.evidence.blocks import TYPES
 from forensics.evidence.headers import MAX_TENSORS, Entry
 from forensics.evidence.ranges import Stat, ranged
 from forensics.records import RawTensor
@@ -22,6 +21,20 @@ from forensics.records import RawTensor
 MAX_HEADER = 256 << 20  # the vocabulary, its merges and scores stand in it: 6 MB of 50,000 tokens
 MAX_PAIRS = 100_000
 _HINT = "Copy or download the file again; it may have been cut off while it was written."
+
+TYPES: dict[int, tuple[str, int, int]] = {
+    0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24),
+    8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 36), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210), 15: ("Q8_K", 256, 292), 16: ("IQ2_XXS", 256, 66), 17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50), 20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82),
+    23: ("IQ4_XS", 256, 136), 24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4), 27: ("I64", 1, 8), 28: ("F64", 1, 8),
+    29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2), 34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17),
+}  # fmt: skip
+"""GGML type number to (name, elements a block, bytes a block)."""
+
+BLOCKS = {name: (elements, nbytes) for name, elements, nbytes in TYPES.values() if elements > 1}
+"""Block type to (elements, bytes) of one block."""
+
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forensics.environment import inherited
 from forensics.errors import UsageError
 from forensics.records import Scalar
 
@@ -40,7 +41,7 @@ class Ended:
 
 def environment(spool: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment in which every Python that is started loads the watcher."""
-    variables = dict(os.environ if base is None else base)
+    variables = inherited() if base is None else dict(base)
     paths = [str(WATCH / "site"), *filter(None, [variables.get("PYTHONPATH")])]
     return variables | {SPOOL_VARIABLE: str(spool), "PYTHONPATH": os.pathsep.join(paths)}
 
@@ -126,7 +127,7 @@ def helper(
     Returns None when it ended well, else one line of why not. It never writes to our standard streams.
     """
     command = [python or sys.executable, str(WATCH / script), *arguments]
-    variables = dict(os.environ) | {"TOKENIZERS_PARALLELISM": "false"}
+    variables = inherited() | {"TOKENIZERS_PARALLELISM": "false"}
     if spool is not None:
         variables["FORENSICS_HELPER"] = str(spool)
     try:

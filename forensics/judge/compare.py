@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from forensics.errors import ForensicsError
 from forensics.judge.library import Sql
 from forensics.records import ChangedParameter, Codes, Comparison, Delta, RawTensor, Row
-from forensics.store.tensors import olddeltas
+from forensics.store.tensors import digests, olddeltas
 from forensics.store.tensors.workers import Workers
 
 Read = Callable[[str], RawTensor | None]
@@ -31,7 +31,11 @@ WITH pairs AS (
     SELECT digest_a, digest_b FROM paired($1, $2)
     WHERE status = 'changed' AND dtype_a = 'U32' AND dtype_b = 'U32' AND shape_a = shape_b AND digest_a <> digest_b
 )
-SELECT x, y FROM pairs ANTI JOIN deltas ON digest_a = x AND digest_b = y ORDER BY x, y
+SELECT x, y, s.l2 AS norm_x, t.l2 AS norm_y FROM pairs
+ANTI JOIN deltas ON digest_a = x AND digest_b = y
+LEFT JOIN tensors s ON s.digest = x AND s.nans + s.infs = 0
+LEFT JOIN tensors t ON t.digest = y AND t.nans + t.infs = 0
+ORDER BY x, y
 """
 _PARTS = """
 SELECT w.value_digest, w.digest AS weight, w.layout, s.digest AS scales, z.digest AS biases
@@ -49,24 +53,48 @@ _FORMATS = [("affine", bits, group) for bits in (4, 8, 6, 5, 3, 2) for group in 
 
 def fill(session: Evidence, a: str, b: str) -> list[Delta]:
     """Measure what differs between a and b and was not measured when they were captured; returns what was added to `deltas`."""
-    pairs = session.rows(_UNMEASURED, [a, b])
+    pairs = session.rows(_UNMEASURED, [a, b]) if a != b else []
     if not pairs:
         return []
-    digests = [(str(pair["x"]), str(pair["y"])) for pair in pairs]
-    known = olddeltas.recall(digests)
-    deltas = _measured(session, a, b, digests) if known is None else known
+    named = [(str(pair["x"]), str(pair["y"])) for pair in pairs]
+    known = olddeltas.recall(named)
+    deltas = _measured(session, a, b, pairs) if known is None else known
     if known is None:
-        olddeltas.remember(digests, deltas)
+        olddeltas.remember(named, deltas)
     if deltas:
         session.insert("deltas", [{name: getattr(d, name) for name in Delta.__slots__} for d in deltas])
     return deltas
 
 
-def _measured(session: Evidence, a: str, b: str, pairs: Sequence[tuple[str, str]]) -> list[Delta]:
+def _measured(session: Evidence, a: str, b: str, pairs: Sequence[Row]) -> list[Delta]:
     values = _Values(session, a, b)
-    found = [(x, y, _lying(values.read, x), _lying(values.read, y)) for x, y in pairs]
-    done = Workers().map(lambda pair: _delta(*pair), found, lambda pair: pair[2].nbytes if pair[2] else 0, far=False)
+    found = [
+        _Lying(x, y, _lying(values.read, x), _lying(values.read, y), _norms(p)) for p in pairs for x, y in [(str(p["x"]), str(p["y"]))]
+    ]
+    _expect(sum(pair.a.nbytes for pair in found if pair.a))
+    done = Workers().map(_delta, found, lambda pair: pair.a.nbytes if pair.a else 0, far=False)
     return [d for d in done if d is not None]
+
+
+class _Lying(NamedTuple):
+    """Two tensors that differ, where they lie; norms of both where they are known and both are finite throughout."""
+
+    x: str
+    y: str
+    a: RawTensor | None
+    b: RawTensor | None
+    norms: tuple[float, float] | None
+
+
+def _norms(pair: Row) -> tuple[float, float] | None:
+    x, y = pair["norm_x"], pair["norm_y"]
+    return (x, y) if isinstance(x, float) and isinstance(y, float) else None
+
+
+def _expect(nbytes: int) -> None:
+    from forensics.store.tensors import kernels
+
+    kernels.expect(nbytes)
 
 
 def _lying(read: Read, digest: str) -> RawTensor | None:
@@ -76,12 +104,13 @@ def _lying(read: Read, digest: str) -> RawTensor | None:
         return None
 
 
-def _delta(x: str, y: str, a: RawTensor | None, b: RawTensor | None) -> Delta | None:
+def _delta(pair: _Lying) -> Delta | None:
     """The difference of two tensors; None where bytes are gone, cannot be read, or shapes differ."""
     from forensics.store.tensors import measure  # NumPy takes longer to load than all else where nothing is left to measure
 
+    x, y, a, b, norms = pair
     try:
-        return None if a is None or b is None or a.shape != b.shape else measure.difference(a, b, x, y)
+        return None if a is None or b is None or a.shape != b.shape else measure.difference(a, b, x, y, norms)
     except (OSError, ForensicsError):
         return None
 
@@ -111,7 +140,7 @@ class _Values:
         from forensics.store.tensors import measure
 
         for mode, bits, group in _FORMATS:
-            if measure.value_digest(mode, bits, group, row["weight"], row["scales"], row["biases"]) == value_digest:
+            if digests.value_digest(mode, bits, group, row["weight"], row["scales"], row["biases"]) == value_digest:
                 weight, scales = self._session.read(row["weight"]), self._session.read(row["scales"])
                 biases = self._session.read(row["biases"]) if row["biases"] else None
                 if weight is None or scales is None:
@@ -130,24 +159,23 @@ SELECT p.name_a AS name, p.name_b, p.dtype_a, p.dtype_b, p.shape_a, p.shape_b,
     p.value_digest_a IS NOT NULL AND p.value_digest_b IS NOT NULL AND p.dtype_a = 'U32' AND p.dtype_b = 'U32' AS quantized,
     d.max_abs, d.l2, d.relative, d.cosine, d.changed_fraction,
     c.max_abs AS code_max_abs, c.changed_fraction AS code_fraction, p.digest_a = p.digest_b AS same_codes
-FROM paired(?, ?) p
+FROM side_by_side p
 LEFT JOIN deltas d ON d.digest_a = p.key_a AND d.digest_b = p.key_b
 LEFT JOIN deltas c ON c.digest_a = p.digest_a AND c.digest_b = p.digest_b
 WHERE p.status IN ('changed', 'unknown')
 ORDER BY p.layer NULLS FIRST, p.canonical
 """
 _ALONE = """
-SELECT status, coalesce(name_b, name_a) AS name FROM paired(?, ?) WHERE status IN ('added', 'removed') ORDER BY layer NULLS FIRST, canonical
+SELECT status, coalesce(name_b, name_a) AS name FROM side_by_side WHERE status IN ('added', 'removed') ORDER BY layer NULLS FIRST, canonical
 """
 
 
 def compare(session: Evidence, a: str, b: str) -> Comparison:
     """Everything in which b differs from a, by ref; `fill` measures deltas before."""
-    counts = {
-        row["status"]: int(row["n"]) for row in session.rows("SELECT status, count(*) AS n FROM paired(?, ?) GROUP BY status", [a, b])
-    }
-    names = session.rows(_ALONE, [a, b])
-    changed = tuple(_changed(row) for row in session.rows(_CHANGED, [a, b]))
+    session.rows("CREATE OR REPLACE TEMP TABLE side_by_side AS SELECT * FROM paired(?, ?)", [a, b])
+    counts = {row["status"]: int(row["n"]) for row in session.rows("SELECT status, count(*) AS n FROM side_by_side GROUP BY status")}
+    names = session.rows(_ALONE)
+    changed = tuple(_changed(row) for row in session.rows(_CHANGED))
     both = sum(counts.get(k, 0) for k in ("identical", "changed", "unknown"))
     parameters = {
         "a": both + counts.get("removed", 0),
@@ -155,7 +183,8 @@ def compare(session: Evidence, a: str, b: str) -> Comparison:
         **{k: counts.get(k, 0) for k in ("identical", "changed", "added", "removed")},
     }
     parameters["changed"] += counts.get("unknown", 0)
-    parts = {name: _part(session, name, a, b) for name in _PARTS_OF}
+    asked = _asked(session)
+    parts = {name: _part(session, name, a, b) if name in asked else () for name in _PARTS_OF}
     adapter, optimizer = _sides(parts["adapter-diff"]), _sides(parts["optimizer-diff"])
     # an optimizer that only one side has was made between them: that is no difference of the model
     apart = [
@@ -183,8 +212,22 @@ def compare(session: Evidence, a: str, b: str) -> Comparison:
     )
 
 
-_PARTS_OF = ("modules-diff", "adapter-diff", "optimizer-diff", "configs-diff", "transcripts-diff", "scores-diff", "environment-diff")
-"""Questions of queries/ask that give the parts of a comparison."""
+_PARTS_OF = {
+    "modules-diff": "modules",
+    "adapter-diff": "adapters",
+    "optimizer-diff": "optimizers",
+    "configs-diff": "configs",
+    "transcripts-diff": "transcripts",
+    "scores-diff": "scores",
+    "environment-diff": "environment",
+}
+"""Questions of queries/ask that give the parts of a comparison, and the table that each is about."""
+
+
+def _asked(session: Evidence) -> set[str]:
+    """The questions whose table holds a row: to plan one takes as long as to compare a model."""
+    tables = [f"SELECT '{name}' AS name WHERE EXISTS (FROM {table})" for name, table in _PARTS_OF.items()]
+    return {str(row["name"]) for row in session.rows(" UNION ALL ".join(tables))}
 
 
 def _part(session: Evidence, name: str, a: str, b: str) -> tuple[Row, ...]:

@@ -66,7 +66,7 @@ def opened(
     session = _session(list(captures.values()), runs, ours)
     if meant.two_runs:
         ends = [(run.first().ref, run.last().ref) for run in meant.two_runs]
-        for a, b in [*ends, (ends[0][1], ends[1][1])]:
+        for a, b in [*([] if light else ends), (ends[0][1], ends[1][1])]:
             compare.fill(session, a, b)
             said.fill(session, a, b)
         names = (meant.two_runs[0].name, meant.two_runs[1].name)

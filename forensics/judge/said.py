@@ -15,7 +15,7 @@ _ANSWERS = "SELECT * FROM transcripts WHERE capture = probes_at(?) ORDER BY prom
 
 def fill(session: Evidence, a: str, b: str) -> None:
     """Measure how the answers of b differ from those of a, by ref, where that was not done; adds to `probe_deltas`."""
-    if not session.rows(_UNMEASURED, [a, b]):
+    if a == b or not session.rows("FROM transcripts LIMIT 1") or not session.rows(_UNMEASURED, [a, b]):
         return
     from forensics.store.sealing import changes  # NumPy takes longer to load than all else where there is nothing to compare
 

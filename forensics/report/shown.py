@@ -13,7 +13,7 @@ from rich.text import Text
 from forensics.report.asking import question
 from forensics.report.lines import clip, folded, hanging, number, safe, sparkline, spread, table, visible
 from forensics.store.overview import Line
-from forensics.store.sealing.watching import size
+from forensics.units import size
 
 Facts = Mapping[str, Any]
 LABEL = 11

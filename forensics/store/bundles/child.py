@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from forensics.environment import inherited
 from forensics.errors import DamagedEvidence
 from forensics.store import files
 from forensics.store.bundles.zipped import HINT
@@ -51,7 +52,7 @@ def run(module: str, path: Path, arguments: Mapping[str, Any], nbytes: int = 0) 
 
 def _watched(command: list[str], place: Path, path: Path, seconds: float) -> int:
     """Run the child until it ends, or has had enough time or memory."""
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("FORENSICS_")}
+    variables = {k: v for k, v in inherited().items() if not k.startswith("FORENSICS_")}
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")]))
     end = time.monotonic() + _BUSY * seconds
     # The pipe says nothing: its end tells the child that we are gone, and that nobody waits for what it writes.

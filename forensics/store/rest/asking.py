@@ -22,7 +22,6 @@ from forensics.store.sealing.frames import Facts
 from forensics.store.sealing.live import Record
 from forensics.store.sealing.naming import Named
 from forensics.store.sealing.sources import raw_tensors, tensor_row
-from forensics.store.tensors.measure import measure
 
 SHARE = 0.4
 """Of the machine's memory: a model whose files are larger is not loaded on the fly."""
@@ -81,6 +80,8 @@ def _read(found: Answers, captured: Captured, ref: str, questions: Questions, ke
     why = scoring.fill(spool, [record], questions.scorers, references)
     if why:
         found.missing.append({"what": "scores", "why": why})
+    from forensics.store.tensors.measure import measure  # NumPy, which a second capture has no need of
+
     logits = list(raw_tensors(captured.logits_file))
     if packs is not None and logits:
         packs.put([(raw.name, raw) for raw in logits])

@@ -13,7 +13,7 @@ from forensics.records import Row
 from forensics.store.rest.composed import Composed, Piece
 from forensics.store.sealing import live
 from forensics.store.sealing.sources import tensor_row
-from forensics.store.tensors.measure import value_digest
+from forensics.store.tensors.digests import value_digest
 from forensics.store.tensors.remembered import Measured
 
 

@@ -28,10 +28,10 @@ from forensics.store.rest.composed import Composed, adapted, alone
 from forensics.store.rest.passing import Passing
 from forensics.store.rest.sidebyside import compared
 from forensics.store.sealing import live
-from forensics.store.sealing.watching import size
 from forensics.store.store import Capture, Run, Store, capture_from, size_of
 from forensics.store.tensors.remembered import Measured, measured
 from forensics.store.tensors.workers import Workers
+from forensics.units import size
 
 Say = Callable[[str], None]
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")

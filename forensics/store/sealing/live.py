@@ -19,7 +19,7 @@ from forensics.store.sealing.frames import Facts
 from forensics.store.sealing.naming import Named
 from forensics.store.sealing.sources import Sources
 from forensics.store.sealing.transcripts import token, transcript
-from forensics.store.tensors.measure import value_digest
+from forensics.store.tensors.digests import value_digest
 
 
 @dataclass

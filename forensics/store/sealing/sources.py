@@ -15,7 +15,6 @@ from forensics.errors import ForensicsError
 from forensics.evidence.headers import read_header
 from forensics.records import RawTensor, Row, TensorStats
 from forensics.store.packs import Packs
-from forensics.store.tensors import measure
 
 
 def raw_tensors(path: Path) -> Iterator[RawTensor]:
@@ -43,13 +42,15 @@ class Sources:
 
     def take(self, path: Path, executor: Executor) -> None:
         """Measure the tensors of a spool file, whose keys are their digests; make the file a pack where that is wanted."""
+        from forensics.store.tensors.measure import measure  # NumPy, which models at rest may have no need of
+
         try:
             tensors = list(raw_tensors(path))
         except ForensicsError as error:
             self.damaged.append(f"{path.parent.name}/{path.name}: {error.message}")
             return
         good: list[tuple[str, RawTensor]] = []
-        for raw, stats in zip(tensors, executor.map(measure.measure, tensors), strict=True):
+        for raw, stats in zip(tensors, executor.map(measure, tensors), strict=True):
             if stats.digest != raw.name:
                 self.damaged.append(raw.name)
                 continue
@@ -109,7 +110,9 @@ class Sources:
             self.stats[digest] = _told(digest, placement, where)
 
     def _measured(self, digest: str, raw: RawTensor, placement: Mapping[str, Any], where: str) -> Row:
-        stats = measure.measure(raw)
+        from forensics.store.tensors.measure import measure
+
+        stats = measure(raw)
         if stats.digest == digest:
             return tensor_row(stats, where)
         self._raw.pop(digest, None)  # the file holds other bytes than when it was loaded

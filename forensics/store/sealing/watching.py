@@ -21,6 +21,7 @@ from forensics.records import Scalar
 from forensics.store import files
 from forensics.store.sealing import intake
 from forensics.store.store import Store
+from forensics.units import size
 
 Say = Callable[[str], None]
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -220,15 +221,6 @@ def _reasons(missing: Sequence[Mapping[str, str]]) -> str:
         return "see forensics show"
     first = f"{missing[0]['what']}, {missing[0]['why']}"
     return (first if len(first) <= 100 else first[:99] + "…") + (f"; {len(missing) - 1} more" if len(missing) > 1 else "")
-
-
-def size(nbytes: float) -> str:
-    """Bytes for people: 4.2 MB."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if nbytes < 999.5:
-            return f"{nbytes:.0f} {unit}" if unit == "B" or nbytes >= 99.5 else f"{nbytes:.1f} {unit}"
-        nbytes /= 1000
-    return f"{nbytes:.1f} TB"
 
 
 def _number(value: Scalar) -> float:

@@ -12,9 +12,11 @@ import numpy as np
 
 from forensics.errors import UnreadableModel
 from forensics.evidence import blocks
+from forensics.evidence.gguf import BLOCKS
 from forensics.evidence.headers import BITS
 from forensics.records import RawTensor, TensorStats
-from forensics.store.tensors.measure import measure, value_digest
+from forensics.store.tensors.digests import value_digest
+from forensics.store.tensors.measure import measure
 
 Rows = Callable[[int, int], bytes]
 """The bytes of rows [first, last)."""
@@ -31,16 +33,16 @@ def arranged(raw: RawTensor, layout: str) -> RawTensor | None:
     if layout == "transposed":
         return _transposed(raw)
     heads = int(layout.removeprefix("heads:") or 0)
-    if raw.dtype not in blocks.BLOCKS and not heads:
+    if raw.dtype not in BLOCKS and not heads:
         return raw
-    columns = raw.shape[-1] if len(raw.shape) > 1 or raw.dtype in blocks.BLOCKS else 1
+    columns = raw.shape[-1] if len(raw.shape) > 1 or raw.dtype in BLOCKS else 1
     rows = math.prod(raw.shape) // columns if columns else 0
     take = _in_file(raw, raw.nbytes // rows if rows else 0)
     if heads:
         take = _in_order(raw, take, rows, heads)
-    if raw.dtype not in blocks.BLOCKS:
+    if raw.dtype not in BLOCKS:
         return _by_rows(raw, raw.dtype, raw.nbytes // rows if rows else 0, take)
-    elements, nbytes = blocks.BLOCKS[raw.dtype]
+    elements, nbytes = BLOCKS[raw.dtype]
     if blocks.decode(raw.dtype, bytes(nbytes)) is None:
         return None
     return _by_rows(raw, "F32", columns * 4, _decoded(raw.dtype, take))
@@ -51,8 +53,8 @@ def identity(raw: RawTensor, layout: str, digest: str) -> str | None:
 
     Of what only lies in another order it is the digest that mlx-lm's own tensor has.
     """
-    if raw.dtype in blocks.BLOCKS:
-        elements, nbytes = blocks.BLOCKS[raw.dtype]
+    if raw.dtype in BLOCKS:
+        elements, nbytes = BLOCKS[raw.dtype]
         return value_digest(f"{raw.dtype}/{layout}" if layout else raw.dtype, nbytes * 8 // elements, elements, digest, "", "")
     ordered = arranged(raw, layout) if layout else None
     return measure(ordered).digest if ordered is not None else None
@@ -61,7 +63,7 @@ def identity(raw: RawTensor, layout: str, digest: str) -> str | None:
 def statistics(raw: RawTensor) -> TensorStats:
     """As `measure`: the digest over the raw blocks, the statistics over the values in them."""
     stats = measure(raw)
-    values = arranged(raw, "") if raw.dtype in blocks.BLOCKS else None
+    values = arranged(raw, "") if raw.dtype in BLOCKS else None
     if values is None:
         return stats
     of = measure(values)

@@ -30,7 +30,7 @@ NATIVE = {
 }
 """Types that NumPy reads as they lie in the file."""
 
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 """Bytes read at once."""
 
 PART = 1 << 16

@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 from forensics.records import Delta, RawTensor
 from forensics.store.tensors import decode
 from forensics.store.tensors.decode import BLOCK, PART, blocks
-from forensics.store.tensors.kernels import Loops, loops
+from forensics.store.tensors.kernels import LANES, Loops, loops
 from forensics.store.tensors.moments import Floats, scaling, square
 
+Norms = tuple[float, float]
+"""Square roots of the sums of squares of a and of b."""
+_FAR = 1e4
+"""Of two norms so far apart, a product that is worked out from them has lost digits."""
 
-def difference(a: RawTensor, b: RawTensor, digest_a: str, digest_b: str) -> Delta:
-    """How far `b` is from `a`, element by element; both of one shape.
+
+def difference(a: RawTensor, b: RawTensor, digest_a: str, digest_b: str, norms: Norms | None = None) -> Delta:
+    """How far `b` is from `a`, element by element; both of one shape. `norms` of two that are finite throughout save work.
 
     Elements with equal bits differ by 0, NaN and infinity included. Elsewhere NaN makes `max_abs`, `l2`, `relative` and
     `cosine` NaN, and an infinity makes them infinite (`cosine` NaN). Norms for `relative` and `cosine` are over finite
@@ -34,25 +39,39 @@ def difference(a: RawTensor, b: RawTensor, digest_a: str, digest_b: str) -> Delt
     if size == 0:
         return Delta(digest_a, digest_b, 0.0, 0.0, None, None, 0.0)
     compiled = loops(a.dtype, a.nbytes) if a.dtype == b.dtype else None
-    total = _Pair(compiled)
+    total = _Pair(compiled, norms if norms and max(norms) < _FAR * min(norms) else None)
     step = BLOCK // decode.WIDTH[a.dtype] if compiled else PART
     pairs = zip(blocks(a, step * decode.WIDTH[a.dtype]), blocks(b, step * decode.WIDTH[b.dtype]), strict=True)
     for x, y in pairs:
         total.add(x, a.dtype, y, b.dtype)
+    total.done()
     return Delta(digest_a, digest_b, total.largest, total.apart, total.relative(), total.cosine(), total.changed / size)
 
 
 class _Pair:
     """Norms of a, of b and of b - a, merged block by block."""
 
-    def __init__(self, compiled: Loops | None) -> None:
+    def __init__(self, compiled: Loops | None, norms: Norms | None) -> None:
         self.a = self.b = self.dot = self.apart = self.largest = 0.0
         self.changed = 0
-        self._compiled = compiled
+        self._compiled, self._norms = compiled, norms if compiled else None
 
     def add(self, x: bytes | memoryview, type_x: str, y: bytes | memoryview, type_y: str) -> None:
-        if self._compiled is not None and self._quick(self._compiled.apart(x, y, len(x) // decode.WIDTH[type_x])):
-            return
+        if self._compiled is not None:
+            width = decode.WIDTH[type_x]
+            many = len(x) // width // LANES * LANES
+            if many and self._quick(x, y, many, self._compiled):
+                x, y = memoryview(x)[many * width :], memoryview(y)[many * width :]
+        if len(x):
+            self._plain(x, type_x, y, type_y)
+
+    def done(self) -> None:
+        """Norms that were known beforehand, in the place of those that were not looked at."""
+        if self._norms:
+            a, b = self.a, self.b = self._norms
+            self.dot = ((a - self.apart) * (a + self.apart) + b * b) / 2
+
+    def _plain(self, x: bytes | memoryview, type_x: str, y: bytes | memoryview, type_y: str) -> None:
         p, q = decode.numbers(x, type_x), decode.numbers(y, type_y)
         if type_x == type_y:
             width = decode.WIDTH[type_x]
@@ -75,14 +94,18 @@ class _Pair:
             largest = _largest(d)
             self._apart(largest / scale, _norm(d, largest) / scale)
 
-    def _quick(self, found: list[float]) -> bool:
-        """As `add`, from what a compiled loop found; False where a number is not finite."""
-        aa, bb, ab, dd, largest, changed, odd = found
-        if odd:
+    def _quick(self, x: bytes | memoryview, y: bytes | memoryview, n: int, compiled: Loops) -> bool:
+        """As `add`, by compiled loops; False where a number is not finite."""
+        if self._norms:
+            squares, largest, changed = compiled.apart(x, y, n)
+        else:
+            squares, largest, changed, aa, bb, ab = compiled.apart_and_norms(x, y, n)
+        if not math.isfinite(squares):
             return False
-        self.a, self.b, self.dot = math.hypot(self.a, math.sqrt(aa)), math.hypot(self.b, math.sqrt(bb)), self.dot + ab
+        if not self._norms:
+            self.a, self.b, self.dot = math.hypot(self.a, math.sqrt(aa)), math.hypot(self.b, math.sqrt(bb)), self.dot + ab
         self.changed += int(changed)
-        self._apart(largest, math.sqrt(dd))
+        self._apart(largest, math.sqrt(squares))
         return True
 
     def _nonfinite(self, p: Floats, q: Floats, moved: NDArray[np.bool_]) -> None:

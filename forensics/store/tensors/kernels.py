@@ -1,17 +1,17 @@
 """Compiled loops for `measure` and `difference`, where llvmlite is installed (the extra `fast`); without it NumPy does the same.
 
-They are written as LLVM's own text and compiled for this processor in 30 ms a type when first needed; LLVM makes vector instructions of
-them. They release the interpreter's lock, so threads measure in parallel. numba would write them for us, and take over a second of
-every command to load.
+They are written as LLVM's own text, in vectors, and compiled for this processor in 50 ms a type when first needed. They release the
+interpreter's lock, so threads measure in parallel. numba would write them for us, and take over a second of every command to load.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -28,16 +28,17 @@ _seen = 0
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """Compiled loops over blocks of one type. All numbers are float64, counts as well.
+    """Compiled loops over the first `n` elements of blocks of one type; `n` is a multiple of LANES above 0. All results are float64.
 
-    `moments(block, n)` gives sum, sum of squares, smallest, largest, zeros, numbers that are not finite; `spread(block, n, mean)` the
-    sum of squares around the mean; `apart(x, y, n)` gives |x|^2, |y|^2, x y, |y - x|^2, largest |y - x|, elements whose bits differ,
-    numbers in either that are not finite. Where something is not finite, nothing else that they say holds.
+    `moments(block, n)` gives sum, sum of squares, smallest, largest, zeros; `spread(block, n, mean)` the sum of squares around the mean;
+    `apart(x, y, n)` gives |y - x|^2, largest |y - x|, elements whose bits differ; `apart_and_norms` these and |x|^2, |y|^2, x y.
+    Where an element is not finite, neither is the sum of squares (|y - x|^2 of two), and nothing else that they say holds.
     """
 
     moments: Callable[[Block, int], list[float]]
     spread: Callable[[Block, int, float], float]
     apart: Callable[[Block, Block, int], list[float]]
+    apart_and_norms: Callable[[Block, Block, int], list[float]]
 
 
 def loops(dtype: str, nbytes: int) -> Loops | None:
@@ -46,6 +47,13 @@ def loops(dtype: str, nbytes: int) -> Loops | None:
     with _lock:
         _seen += nbytes
         return compiled(dtype) if _seen >= WORTH and dtype in _TYPES and not os.environ.get(OFF) else None
+
+
+def expect(nbytes: int) -> None:
+    """So much will be measured: where it is worth it, the loops are there from the first tensor on."""
+    global _seen
+    with _lock:
+        _seen = max(_seen, nbytes)
 
 
 @cache
@@ -58,128 +66,188 @@ def compiled(dtype: str) -> Loops | None:
     pointer, whole, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
     moments = ctypes.CFUNCTYPE(None, pointer, whole, pointer)(address("moments"))
     spread = ctypes.CFUNCTYPE(number, pointer, whole, number)(address("spread"))
-    apart = ctypes.CFUNCTYPE(None, pointer, pointer, whole, pointer)(address("apart"))
 
     def of_one(block: Block, n: int) -> list[float]:
-        x, out = np.frombuffer(block, np.uint8), np.empty(6)
+        x, out = np.frombuffer(block, np.uint8), np.empty(5)
         moments(x.ctypes.data, n, out.ctypes.data)
         return list(out.tolist())
 
-    def of_two(a: Block, b: Block, n: int) -> list[float]:
-        x, y, out = np.frombuffer(a, np.uint8), np.frombuffer(b, np.uint8), np.empty(7)
-        apart(x.ctypes.data, y.ctypes.data, n, out.ctypes.data)
-        return list(out.tolist())
+    def of_two(name: str, results: int) -> Callable[[Block, Block, int], list[float]]:
+        function = ctypes.CFUNCTYPE(None, pointer, pointer, whole, pointer)(address(name))
 
-    return Loops(of_one, lambda block, n, mean: float(spread(np.frombuffer(block, np.uint8).ctypes.data, n, mean)), of_two)
+        def call(a: Block, b: Block, n: int) -> list[float]:
+            x, y, out = np.frombuffer(a, np.uint8), np.frombuffer(b, np.uint8), np.empty(results)
+            function(x.ctypes.data, y.ctypes.data, n, out.ctypes.data)
+            return list(out.tolist())
+
+        return call
+
+    def around(block: Block, n: int, mean: float) -> float:
+        return float(spread(np.frombuffer(block, np.uint8).ctypes.data, n, mean))
+
+    return Loops(of_one, around, of_two("apart", 3), of_two("apart_and_norms", 6))
 
 
 # -- the program -----------------------------------------------------------------------------------------------------------
 
+LANES = 8
+"""Elements that are looked at together."""
+_PAIRS = 4
+"""The same where two blocks are looked at: more would not fit the registers of most processors."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Type:
-    """How an element of `bits` becomes a double. `odd` masks the bits that are all set in NaN and infinity, and in nothing else."""
+    """An element of `bits`. `value` makes %V, its double, of its bits %V.b, and %V.f on the way where `small`: where it is a float exactly.
+
+    `unsigned` are the bits that say whether it is 0: for most without the sign.
+    """
 
     bits: int
-    odd: int
-    double: str
+    value: str
+    small: bool = True
+    unsigned: str = "add I %x.b, %x.b"
 
 
 _TYPES = {
-    "F32": _Type(32, 0x7F800000, "%V.f = bitcast i32 %V.b to float; %V = fpext float %V.f to double"),
-    "F16": _Type(16, 0x7C00, "%V.h = bitcast i16 %V.b to half; %V = fpext half %V.h to double"),
+    "F32": _Type(32, "%V.f = bitcast I %V.b to [float]; %V = fpext [float] %V.f to D"),
+    "F16": _Type(16, "%V.h = bitcast I %V.b to [half]; %V.f = fpext [half] %V.h to [float]; %V = fpext [float] %V.f to D"),
     "BF16": _Type(
         16,
-        0x7F80,
-        "%V.w = zext i16 %V.b to i32; %V.s = shl i32 %V.w, 16; %V.f = bitcast i32 %V.s to float; %V = fpext float %V.f to double",
+        "%V.w = zext I %V.b to [i32]; %V.s = shl [i32] %V.w, {i32 16}; %V.f = bitcast [i32] %V.s to [float]; %V = fpext [float] %V.f to D",
     ),
-    "U32": _Type(32, 0, "%V = uitofp i32 %V.b to double"),
-    "I32": _Type(32, 0, "%V = sitofp i32 %V.b to double"),
+    "U32": _Type(32, "%V = uitofp I %V.b to D", small=False, unsigned="or I %x.b, %x.b"),
+    "I32": _Type(32, "%V = sitofp I %V.b to D", small=False, unsigned="or I %x.b, %x.b"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
-    """What is carried from element to element: %V becomes %V.new by the element's %T."""
+    """What is carried from step to step: %V becomes %V.new by %T; `end` makes one double %V.out of its lanes."""
 
     kind: str
     start: str
     step: str
+    end: str
 
 
-# Sums may be reordered, which vector registers need. NaN is counted by its bits, so that no comparison need care for it.
-_SUM = _Fold("double", "0.0", "%V.new = fadd reassoc nsz double %V, %T")
-_LOW = _Fold(
-    "double", "0x7FF0000000000000", "%V.c = fcmp nnan nsz olt double %T, %V; %V.new = select nnan nsz i1 %V.c, double %T, double %V"
-)
-_HIGH = _Fold("double", "0xFFF0000000000000", _LOW.step.replace("olt", "ogt"))
-_COUNT = _Fold("i64", "0", "%V.one = zext i1 %T to i64; %V.new = add i64 %V, %V.one")
+_SUM = _Fold("D", "{double 0.0}", "%V.new = fadd D %V, %T", "%V.out = call reassoc double @sum(double -0.0, D %V.new)")
+_SQUARES = replace(_SUM, step="%V.new = call D @fma(D %T, D %T, D %V)")
+_PRODUCTS = replace(_SUM, step="%V.new = call D @fma(D %x, D %y, D %V)")
+
+
+def _count(of: str) -> _Fold:
+    """How often %T is true, in lanes of a whole number that is wide enough for a block."""
+    end = f"%V.wide = zext [{of}] %V.new to [i64]; %V.all = call i64 @count([i64] %V.wide); %V.out = uitofp i64 %V.all to double"
+    return _Fold(f"[{of}]", "zeroinitializer", f"%V.one = sext [i1] %T to [{of}]; %V.new = sub [{of}] %V, %V.one", end)
+
+
+def _extreme(of: str, *, least: bool) -> _Fold:
+    """The smallest or the largest of lanes of float or double. A comparison with NaN is false, so NaN is neither."""
+    name, before, start = ("low", "olt", "7FF") if least else ("high", "ogt", "FFF")
+    step = f"%V.c = fcmp {before} [{of}] %T, %V; %V.new = select [i1] %V.c, [{of}] %T, [{of}] %V"
+    whole = "fpext float %V.one to double" if of == "float" else "fadd double %V.one, -0.0"
+    return _Fold(f"[{of}]", f"{{{of} 0x{start}0000000000000}}", step, f"%V.one = call {of} @{name}.{of}([{of}] %V.new); %V.out = {whole}")
+
+
 _Folds = Mapping[str, tuple[_Fold, str]]
 """Name to how it is folded and what of."""
 
 
 def _text(t: _Type) -> str:
     """The loops over one type, as LLVM's text."""
-    return "\n".join([_moments(t), _spread(t), "declare double @llvm.fabs.f64(double)", _apart(t)])
+    declared = [_expanded(_DECLARED, t, lanes) for lanes in (LANES, _PAIRS)]
+    return "\n".join([*declared, _moments(t), _spread(t), _apart(t, norms=False), _apart(t, norms=True)])
+
+
+_DECLARED = """declare D @fma(D, D, D); declare D @abs(D); declare double @sum(double, D); declare i64 @count([i64])
+declare float @low.float([float]); declare float @high.float([float]); declare double @low.double(D); declare double @high.double(D)"""
+_INTRINSICS = {
+    "fma": "fma.vNf64",
+    "abs": "fabs.vNf64",
+    "sum": "vector.reduce.fadd.vNf64",
+    "count": "vector.reduce.add.vNi64",
+    "low.float": "vector.reduce.fmin.vNf32",
+    "low.double": "vector.reduce.fmin.vNf64",
+    "high.float": "vector.reduce.fmax.vNf32",
+    "high.double": "vector.reduce.fmax.vNf64",
+}
+
+
+def _expanded(text: str, t: _Type, lanes: int) -> str:
+    """Short for long: [T] is a vector of T, {T X} one whose elements all are X, D and I are those of doubles and of an element's bits."""
+    text = re.sub(
+        r"@([a-z.]+)(?=\()",
+        lambda found: f"@llvm.{_INTRINSICS[found[1]].replace('N', str(lanes))}" if found[1] in _INTRINSICS else found[0],
+        text,
+    )
+    text = re.sub(r"\bI\b", f"[i{t.bits}]", re.sub(r"\bD\b", "[double]", text))
+    text = re.sub(r"{(\w+ \S+)}", lambda found: f"<{', '.join([found[1]] * lanes)}>", text)
+    return re.sub(r"\[(\w+)\]", rf"<{lanes} x \1>", text).replace("; ", "\n")
 
 
 def _moments(t: _Type) -> str:
-    body = [*_load(t, "x", "a"), "%x2 = fmul double %x, %x", "%zero = fcmp oeq double %x, 0.0", *_odd(t, "x")]
-    numbers = {"sum": (_SUM, "x"), "squares": (_SUM, "x2"), "low": (_LOW, "x"), "high": (_HIGH, "x")}
-    counts = {"zeros": (_COUNT, "zero"), "odd": (_COUNT, "x.odd")}
-    return _function("void @moments(ptr %a, i64 %n, ptr noalias %out)", body, {**numbers, **counts}, [*_store(numbers, counts), "ret void"])
+    body = [*_load(t, "x", "a"), f"%bare = {t.unsigned}", "%zero = icmp eq I %bare, zeroinitializer"]
+    size, of = ("float", "x.f") if t.small else ("double", "x")
+    least, most = (_extreme(size, least=yes) for yes in (True, False))
+    folds = {
+        "total": (_SUM, "x"),
+        "squares": (_SQUARES, "x"),
+        "least": (least, of),
+        "most": (most, of),
+        "zeros": (_count(f"i{t.bits}"), "zero"),
+    }
+    return _expanded(
+        _function("void @moments(ptr %a, i64 %n, ptr noalias %out)", body, folds, [*_store(folds), "ret void"], LANES), t, LANES
+    )
 
 
 def _spread(t: _Type) -> str:
-    body = [*_load(t, "x", "a"), "%d = fsub double %x, %mean", "%d2 = fmul double %d, %d"]
-    return _function("double @spread(ptr %a, i64 %n, double %mean)", body, {"squares": (_SUM, "d2")}, ["ret double %squares.new"])
+    body = [
+        *_load(t, "x", "a"),
+        "%mean.0 = insertelement D poison, double %mean, i64 0; %means = shufflevector D %mean.0, D poison, [i32] zeroinitializer",
+        "%d = fsub D %x, %means",
+    ]
+    head, folds = "double @spread(ptr %a, i64 %n, double %mean)", {"squares": (_SQUARES, "d")}
+    return _expanded(_function(head, body, folds, ["ret double %squares.out"], LANES), t, LANES)
 
 
-def _apart(t: _Type) -> str:
-    body = [*_load(t, "x", "a"), *_load(t, "y", "b"), *_odd(t, "x"), *_odd(t, "y"), "%either = or i1 %x.odd, %y.odd"]
-    body += [f"%moved = icmp ne i{t.bits} %x.b, %y.b", "%d = fsub double %y, %x", "%far = call double @llvm.fabs.f64(double %d)"]
-    body += [f"%{p}{q} = fmul double %{p}, %{q}" for p, q in ("xx", "yy", "xy", "dd")]
-    numbers = {**{f"sum.{p}": (_SUM, p) for p in ("xx", "yy", "xy", "dd")}, "most": (_HIGH, "far")}
-    counts = {"changed": (_COUNT, "moved"), "odd": (_COUNT, "either")}
-    arguments = "ptr %a, ptr %b, i64 %n, ptr noalias %out"
-    return _function(f"void @apart({arguments})", body, {**numbers, **counts}, [*_store(numbers, counts), "ret void"])
+def _apart(t: _Type, *, norms: bool) -> str:
+    body = [*_load(t, "x", "a"), *_load(t, "y", "b"), "%moved = icmp ne I %x.b, %y.b"]
+    body += ["%d = fsub D %y, %x", "%far = call D @abs(D %d)"]
+    folds = {"apart": (_SQUARES, "d"), "most": (_extreme("double", least=False), "far"), "changed": (_count("i32"), "moved")}
+    if norms:
+        folds |= {"xx": (_SQUARES, "x"), "yy": (_SQUARES, "y"), "xy": (_PRODUCTS, "")}
+    head = f"void @{'apart_and_norms' if norms else 'apart'}(ptr %a, ptr %b, i64 %n, ptr noalias %out)"
+    return _expanded(_function(head, body, folds, [*_store(folds), "ret void"], _PAIRS), t, _PAIRS)
 
 
-def _function(head: str, body: Iterable[str], folds: _Folds, end: Iterable[str]) -> str:
-    """The body for each %i below %n, which is above 0; at the end what was carried is %NAME.new."""
+def _function(head: str, body: Iterable[str], folds: _Folds, end: Iterable[str], lanes: int) -> str:
+    """The body for each %i below %n in steps of `lanes`; at the end what was carried is %NAME.out."""
     lines = [
         f"define {head} {{\nentry:\nbr label %loop\nloop:",
-        "%i = phi i64 [0, %entry], [%next, %loop]",
-        *(f"%{v} = phi {fold.kind} [{fold.start}, %entry], [%{v}.new, %loop]" for v, (fold, _) in folds.items()),
+        "%i = phi i64 [ 0, %entry ], [ %next, %loop ]",
+        *(f"%{v} = phi {fold.kind} [ {fold.start}, %entry ], [ %{v}.new, %loop ]" for v, (fold, _) in folds.items()),
         *body,
         *(fold.step.replace("%V", f"%{v}").replace("%T", f"%{of}") for v, (fold, of) in folds.items()),
-        "%next = add nuw nsw i64 %i, 1; %last = icmp eq i64 %next, %n; br i1 %last, label %end, label %loop",
+        f"%next = add nuw nsw i64 %i, {lanes}; %more = icmp ult i64 %next, %n; br i1 %more, label %loop, label %end",
         "end:",
+        *(fold.end.replace("%V", f"%{v}") for v, (fold, _) in folds.items()),
         *end,
     ]
-    return "\n".join(lines).replace("; ", "\n") + "\n}"
+    return "\n".join(lines) + "\n}"
 
 
 def _load(t: _Type, v: str, block: str) -> list[str]:
-    """Element %i of a block: its bits as %v.b, its value as %v. Blocks of Python's bytes begin anywhere."""
+    """The elements from %i on of a block: their bits as %v.b, their values as %v. Blocks of Python's bytes begin anywhere."""
     at = f"%{v}.at = getelementptr i{t.bits}, ptr %{block}, i64 %i"
-    return [at, f"%{v}.b = load i{t.bits}, ptr %{v}.at, align 1", t.double.replace("%V", f"%{v}")]
+    return [at, f"%{v}.b = load I, ptr %{v}.at, align 1", t.value.replace("%V", f"%{v}")]
 
 
-def _odd(t: _Type, v: str) -> list[str]:
-    """%v.odd: whether it is NaN or infinite, by its bits."""
-    if not t.odd:
-        return [f"%{v}.odd = icmp ne i{t.bits} %{v}.b, %{v}.b"]
-    return [f"%{v}.m = and i{t.bits} %{v}.b, {t.odd}", f"%{v}.odd = icmp eq i{t.bits} %{v}.m, {t.odd}"]
-
-
-def _store(numbers: Iterable[str], counts: Iterable[str]) -> list[str]:
-    """What was carried into `out`, counts as doubles."""
-    doubles = [f"%{v}.new" for v in numbers] + [f"%{v}.n" for v in counts]
-    lines = [f"%{v}.n = sitofp i64 %{v}.new to double" for v in counts]
-    for k, value in enumerate(doubles):
-        lines += [f"%out.{k} = getelementptr double, ptr %out, i64 {k}", f"store double {value}, ptr %out.{k}"]
-    return lines
+def _store(folds: Iterable[str]) -> list[str]:
+    """What was carried into `out`, in order."""
+    places = ((f"%out.{k} = getelementptr double, ptr %out, i64 {k}", f"store double %{v}.out, ptr %out.{k}") for k, v in enumerate(folds))
+    return [line for pair in places for line in pair]
 
 
 # -- compiled --------------------------------------------------------------------------------------------------------------
@@ -198,8 +266,7 @@ def _addresses(text: str) -> Callable[[str], int]:
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
     )
-    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
-    tuning.loop_vectorization = tuning.loop_interleaving = True
+    tuning = llvm.create_pipeline_tuning_options(speed_level=1)
     builder = llvm.create_pass_builder(machine, tuning)
     builder.getModulePassManager().run(module, builder)
     engine = llvm.create_mcjit_compiler(module, machine)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.store.tensors import decode
-from forensics.store.tensors.kernels import Loops
+from forensics.store.tensors.kernels import LANES, Loops
 
 Floats = NDArray[np.float64]
 
@@ -53,16 +53,18 @@ class Moments:
         self._compiled = compiled
 
     def add(self, block: bytes | memoryview) -> None:
-        if self._compiled is not None and len(block) and self._quick(block, self._compiled):
-            return
+        if self._compiled is not None:
+            width = decode.WIDTH[self._dtype]
+            many = len(block) // width // LANES * LANES
+            if many and self._quick(block, many, self._compiled):
+                block = memoryview(block)[many * width :]
         for part in decode.parts(block, self._dtype):
             self._sums = self._sums.merged(sums_of(decode.numbers(part, self._dtype)))
 
-    def _quick(self, block: bytes | memoryview, compiled: Loops) -> bool:
+    def _quick(self, block: bytes | memoryview, n: int, compiled: Loops) -> bool:
         """As `add`, by compiled loops; False where a number is not finite. Squares of 32-bit numbers stay within float64."""
-        n = len(block) // decode.WIDTH[self._dtype]
-        total, squares, low, high, zeros, odd = compiled.moments(block, n)
-        if odd:
+        total, squares, low, high, zeros = compiled.moments(block, n)
+        if not math.isfinite(squares):
             return False
         mean = min(max(total / n, low), high)
         spread = squares - n * mean * mean

@@ -6,7 +6,6 @@ mxfp8: small floats under a shared scale a group.
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numpy as np
@@ -18,11 +17,6 @@ from forensics.store.tensors import decode
 FORMATS = {"mxfp4": ("F4", "F8_E8M0"), "nvfp4": ("F4", "F8_E4M3"), "mxfp8": ("F8_E4M3", "F8_E8M0")}
 """Modes without biases: type of the codes, type of the scales (which mlx stores as U8)."""
 _F4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], dtype=np.float32)
-
-
-def value_digest(mode: str, bits: int, group_size: int, weight_digest: str, scales_digest: str, biases_digest: str | None) -> str:
-    """Digest of a quantized weight as a value: sha256 over `mode:bits:group_size`, a zero byte, and the digests of its parts."""
-    return hashlib.sha256(f"{mode}:{bits}:{group_size}\0{weight_digest}{scales_digest}{biases_digest or ''}".encode()).hexdigest()
 
 
 def dequantize(

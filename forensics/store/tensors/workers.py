@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from forensics.errors import ClusterError, ForensicsError, UsageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -27,6 +29,8 @@ _FAR = 16
 @contextmanager
 def threads(far: bool = False) -> Iterator[Executor]:
     """Threads for work on blocks; `far`: on those of URLs."""
+    from concurrent.futures import ThreadPoolExecutor  # it loads `logging`: nothing, where nothing is to be done
+
     with ThreadPoolExecutor(_FAR if far else max(2, min(8, os.cpu_count() or 2))) as executor:
         yield executor
 
@@ -49,6 +53,8 @@ class Workers:
         if self._cluster is not None and items:
             tasks = [(do, batch) for batch in _batches(items, nbytes, _CLUSTER_TASK)]
             yield from _clustered(f"tcp://{self._cluster.removeprefix(DASK)}", tasks)
+            return
+        if not items:
             return
         with threads(far) as executor:
             for done in executor.map(_each, [(do, batch) for batch in _batches(items, nbytes, _TASK)]):

@@ -1,0 +1,42 @@
+"""What the command line sets for itself stays with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from forensics import environment
+
+NAME = "OPENBLAS_NUM_THREADS"
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "")  # so that what is set below is taken back
+    monkeypatch.delenv(NAME)
+    monkeypatch.setattr(environment, "_own", set())
+
+
+def test_what_is_ours_is_not_inherited() -> None:
+    environment.lean()
+    assert os.environ[NAME] == "1"
+    assert NAME not in environment.inherited()
+
+
+def test_what_the_user_set_is_kept_and_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "7")
+    environment.lean()
+    assert environment.inherited()[NAME] == "7"
+
+
+@pytest.mark.parametrize("given", [None, "3"])
+def test_a_captured_program_sees_the_users_environment(tmp_path: Path, given: str | None) -> None:
+    variables = {k: v for k, v in os.environ.items() if k != NAME} | ({NAME: given} if given else {})
+    program = f"import os; print(os.environ.get({NAME!r}))"
+    command = [sys.executable, "-m", "forensics", "capture", "--store", str(tmp_path), "--", sys.executable, "-c", program]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[0] == str(given)
