@@ -88,7 +88,8 @@ def test_known_norms_stand_for_summed_ones(monkeypatch: pytest.MonkeyPatch) -> N
         norms = (measure.measure(a).l2 or 0.0, measure.measure(b).l2 or 0.0)
         summed, known = measure.difference(a, b, "", ""), measure.difference(a, b, "", "", norms)
         for name in summed.__slots__:
-            assert getattr(known, name) == pytest.approx(getattr(summed, name), rel=1e-12), name
+            if isinstance(value := getattr(summed, name), float):
+                assert getattr(known, name) == pytest.approx(value, rel=1e-12), name
 
 
 def test_norms_far_apart_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
