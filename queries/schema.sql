@@ -35,7 +35,9 @@ CREATE TABLE models (
     generations BIGINT,     -- observed generations that used it
     saves BIGINT,           -- saved files whose arrays are its own
     parameters BIGINT,      -- number of parameter tensors when last seen
-    copied_from VARCHAR     -- the model that this object was a deep copy of, where parameters were equal on first sight
+    copied_from VARCHAR,    -- the model that this object was a deep copy of, where parameters were equal on first sight
+    rank INTEGER,           -- of a distributed program (mx.distributed): the rank of its process; NULL: a program that runs alone
+    ranks INTEGER           -- how many ranks there were
 );
 
 -- One record of one model at one point.

@@ -23,6 +23,9 @@ def model(number: str, process: int = 0, **counts: int) -> dict[str, Any]:
         ([model("m0", updates=2), model("m1", updates=2)], [], [], "m0"),
         ([model("m0"), model("m1")], [], [(1.0, 0, "m1"), (0.5, 0, "m0")], "m1"),
         ([], [], [], "m0"),
+        # of ranks the first, whichever updated last, whoever came first
+        ([model("m0", 0, updates=2, rank=1), model("m1", 1, updates=2, rank=0)], [(2.0, 1, "m1"), (3.0, 0, "m0")], [], "m1"),
+        ([model("m0", 0, rank=0), model("m1", 1, updates=2, rank=1)], [(2.0, 1, "m1")], [], "m1"),
     ],
 )
 def test_the_model_that_a_run_means(models: list[dict[str, Any]], updates: list[Any], generations: list[Any], main: str) -> None:

@@ -133,6 +133,7 @@ def _model(m: Mapping[str, Any]) -> str:
     told = [f"{m['n' if 'n' in m else 'model']} {m['class'] or 'tree of arrays'}"]
     told += [f"{m[k]:,} {k}" for k in ("parameters", "updates", "generations", "saves") if m[k]]
     told += [f"copy of {m['copied_from']}"] if m["copied_from"] else []
+    told += [f"rank {m['rank']} of {m['ranks']}"] if m["ranks"] else []
     return ", ".join(told).replace(" parameters", " tensors") + (" (main)" if m["main"] else "")
 
 

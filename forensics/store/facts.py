@@ -12,7 +12,8 @@ from forensics.store.store import Capture, Run
 Facts = dict[str, Any]
 
 _MODELS = """
-SELECT m.model, m.class, m.updates, m.gradients, m.generations, m.saves, m.parameters, m.copied_from, m.model = r.main_model AS main
+SELECT m.model, m.class, m.updates, m.gradients, m.generations, m.saves, m.parameters, m.copied_from, m.rank, m.ranks,
+    m.model = r.main_model AS main
 FROM models m LEFT JOIN runs r USING (run) WHERE m.run = $1 ORDER BY length(m.model), m.model
 """
 _CAPTURES = """

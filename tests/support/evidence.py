@@ -47,7 +47,8 @@ def missing(session: Any, fact: str, a: str = "r@loaded", b: str = "r@end") -> s
 
 def run(name: str = "r", **columns: Any) -> list[Made]:
     """A watched run and its model m0, which was updated eight times; `updates`, `gradients`, `saves`, `generations` say otherwise."""
-    counts = {k: columns.pop(k) for k in ("updates", "gradients", "saves", "generations", "writes", "class", "copied_from") if k in columns}
+    of_model = ("updates", "gradients", "saves", "generations", "writes", "class", "copied_from", "rank", "ranks")
+    counts = {k: columns.pop(k) for k in of_model if k in columns}
     base = {"run": name, "kind": "watched", "complete": True, "exit_status": 0, "main_model": "m0", "tensors": "all", "missing": []}
     model = {
         "run": name,

@@ -56,7 +56,7 @@ def _report() -> None:
             )
 
 
-def _used(path: Path) -> dict[str, int]:
+def _used(path: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         return records.used(path)
     return {}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import registry
+from . import hooks_ranks, registry
 from .core import watch, where
 from .probe import Words
 from .trees import is_array
@@ -47,15 +47,20 @@ def evaluated() -> tuple[int, int, str | None] | None:
     return len(_evaluated), seen, next(iter(_evaluated.values()))
 
 
-def used(path: Path) -> dict[str, int]:
-    """Columns `used` and `unused_between` of `datasets` for a data file; {} where its records cannot be looked for."""
+def used(path: Path) -> dict[str, Any]:
+    """Columns `used` and `unused_between` of `datasets` for a data file; {} where its records cannot be looked for.
+
+    Of a rank, which is given a part of the file, `found` as well: the numbers of the records that were found.
+    """
     texts = [_key(record) for record in _records(path)]
     rows = _text() if texts else ""
     found = [bool(text) and (text in rows or text[:_PREFIX] in rows) for text in texts]
     if not any(found):
         return {}
     first, last = found.index(True), len(found) - found[::-1].index(True)
-    return {"used": sum(found), "unused_between": found[first:last].count(False)}
+    told = {"used": sum(found), "unused_between": found[first:last].count(False)}
+    numbers = {"found": [i for i, yes in enumerate(found) if yes]} if hooks_ranks.group()[1] else {}
+    return {**told, **numbers}
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import live, trees
+from . import hooks_ranks, live, trees
 from .core import Model, watch
 
 
@@ -154,6 +154,7 @@ def digests_of(record: Model) -> set[str]:
 
 def write() -> None:
     """Write the row of each model that changed since it was written."""
+    rank, ranks = hooks_ranks.group()
     for found in tracks.values():
         record = found.model
         row = {
@@ -167,6 +168,8 @@ def write() -> None:
             "saves": record.saves,
             "parameters": len(found.last.digests) if found.last else None,
             "copied_from": record.copied_from,
+            "rank": rank,
+            "ranks": ranks,
         }
         if row != _rows.get(record.number):
             _rows[record.number] = row

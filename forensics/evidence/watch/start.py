@@ -16,7 +16,7 @@ from typing import Any
 from .core import raised_at, watch
 
 MODULES = (
-    "hooks_load", "hooks_save", "hooks_numpy", "hooks_module", "hooks_convert", "hooks_train", "hooks_files",
+    "hooks_ranks", "hooks_load", "hooks_save", "hooks_numpy", "hooks_module", "hooks_convert", "hooks_train", "hooks_files",
     "losses", "compile", "updates", "gradients", "schedules", "generate", "cache", "hooks_errors",
 )  # fmt: skip
 """Hook modules; where several patch one module, the later wraps the earlier, so errors are seen outermost."""

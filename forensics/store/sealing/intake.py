@@ -18,7 +18,7 @@ from forensics.evidence.spool import Captured, Process, Spool
 from forensics.records import Row, Scalar
 from forensics.store.capture import Writer
 from forensics.store.keyed import Keyed
-from forensics.store.sealing import keeping, live, runtables, saved, scoring, transcripts
+from forensics.store.sealing import keeping, live, runtables, saved, scoring, shards, transcripts
 from forensics.store.sealing.between import Between
 from forensics.store.sealing.frames import Facts
 from forensics.store.sealing.learned import learned
@@ -195,7 +195,7 @@ def _run_tables(run: _Run) -> None:
     run.tables["generations"] = [rows.generation(row, run.facts.get(str(row.get("model")), Facts())) for row in generations]
     _observed(run, generations)
     _scores(run)
-    run.missing += runtables.missing(spool, run.plan.status, run.scene.sources)
+    run.missing += [*runtables.missing(spool, run.plan.status, run.scene.sources), *shards.unseen(spool)]
 
 
 def _observed(run: _Run, generations: Sequence[Mapping[str, Any]]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from forensics.evidence.spool import Spool
 from forensics.records import Row, Scalar
 from forensics.store.keyed import Keyed
-from forensics.store.sealing import roles
+from forensics.store.sealing import roles, shards
 from forensics.store.sealing.frames import Facts
 from forensics.store.sealing.rows import Lesson, Rows
 
@@ -70,10 +70,7 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
         "loss_tokens": tokens,
         "batch_rows": list(seen.batch_rows()),
         "steps": [{**row, **(steps[_key(row)].row() if _key(row) in steps else {})} for row in spool.table("steps")],
-        "datasets": [
-            {**row, **(brief.drawn(_int(row["process"])) if row.get("purpose") not in ("valid", "test") else {})}
-            for row in spool.latest("datasets", "source", "path", "purpose", "place")
-        ],
+        "datasets": shards.datasets(spool, brief.drawn),
     }
     return found, seen
 
@@ -118,12 +115,12 @@ class _Brief:
         self._drawn: Counter[int] = Counter()
         self._unknown: set[int] = set()  # processes with rows that were too many to be written
 
-    def drawn(self, process: int) -> dict[str, Scalar]:
+    def drawn(self, processes: Sequence[int]) -> dict[str, Scalar]:
         """rows_seen and rows_drawn of `datasets`: distinct rows, whatever their padding, and all of them; NULL where none was seen."""
-        if not self._drawn[process]:
+        if not (drawn := sum(self._drawn[process] for process in processes)):
             return {}
-        seen = None if process in self._unknown else len(self._distinct[process])
-        return {"rows_seen": seen, "rows_drawn": self._drawn[process]}
+        seen = None if self._unknown.intersection(processes) else len(set().union(*(self._distinct[process] for process in processes)))
+        return {"rows_seen": seen, "rows_drawn": drawn}
 
     def steps(self) -> dict[Key, _Step]:
         """The sums of each step that has its rows."""

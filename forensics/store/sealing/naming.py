@@ -39,13 +39,16 @@ class Named:
 def main_model(models: Iterable[Row], updates: Sequence[tuple[float, int, str]], generations: Sequence[tuple[float, int, str]]) -> str:
     """The model that RUN@POINT means.
 
-    The one that was updated most, of equals the one updated last; of several processes, in the last that updated. Where
-    nothing was updated, the model that generated last, else m0. `updates` and `generations` are (time, process, model) in any order.
+    The one that was updated most, of equals the one updated last; of several processes, in the last that updated; of the ranks
+    of a distributed program, in the first, which is the one that saves. Where nothing was updated, the model that generated
+    last, else m0. `updates` and `generations` are (time, process, model) in any order.
     """
     rows = list(models)
     moved: dict[tuple[int, str], int] = {}
     for column in ("updates", "writes"):  # an average of weights is written as often as the model is updated
         moved = moved or {(int(r["process"] or 0), str(r["model"])): n for r in rows if (n := _number(r.get(column))) > 0}
+    ranks = {int(r["process"] or 0): _number(r["rank"]) for r in rows if r.get("rank") is not None}
+    moved = {key: n for key, n in moved.items() if key[0] not in ranks or ranks[key[0]] == min(ranks[p] for p, _ in moved if p in ranks)}
     if moved:
         last = max((u for u in updates if (u[1], u[2]) in moved), default=None)
         process = last[1] if last else max(p for p, _ in moved)
