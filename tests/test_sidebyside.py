@@ -120,3 +120,19 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeyp
     monkeypatch.setattr(sidebyside, "equal", meanwhile)
     with pytest.raises(UnreadableModel, match="changed while"):
         compared(a, b)
+
+
+def test_small_tensors_that_lie_together_are_told_apart(tmp_path: Path) -> None:
+    """They are read in one piece, and each is judged by itself, whatever its neighbours do; so are two of which one moved in its file."""
+    random = np.random.default_rng(2)
+    a = {f"model.layers.{n}.mlp.up_proj.weight": random.normal(size=(8, 8)).astype("<f4") for n in range(12)}
+    b = {name: x.copy() for name, x in a.items()}
+    for n in (0, 5, 11):
+        b[f"model.layers.{n}.mlp.up_proj.weight"][n % 8, 0] += 1
+    names = list(b)
+    b = {name: b[name] for name in (names[3], *names[:3], *names[4:])}
+    model(tmp_path / "a", a)
+    model(tmp_path / "b", b)
+    found = said(tmp_path, light=True)
+    assert [row["name"] for row in found["changed"]] == [f"model.layers.{n}.mlp.up_proj.weight" for n in (0, 5, 11)]
+    assert found == said(tmp_path, light=False)

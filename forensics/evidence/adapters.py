@@ -7,7 +7,7 @@ has the shape of the weight beside or below them, whatever they are called.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 Shape = tuple[int, ...]
@@ -15,7 +15,7 @@ WRAPPERS = ("linear", "embedding")
 """What mlx-lm calls the layer that an adapter wraps."""
 
 _PEFT_ROOT = "base_model.model."
-_PEFT_BASE = ".base_layer"
+_PEFT_LAYER = ".base_layer."
 _FACTOR = re.compile(r"^(?:(?P<module>.*)\.)?lora_(?:embedding_)?(?P<which>[aAbB])(?:\.[A-Za-z0-9_-]+)*$")
 _MAGNITUDE = re.compile(r"^(?:(?P<module>.*)\.)?lora_magnitude_vector(?:\.[A-Za-z0-9_-]+)*$")
 
@@ -42,7 +42,7 @@ class Adapter:
 
 def plain(name: str) -> str:
     """A name without PEFT's root and base layers."""
-    return name.removeprefix(_PEFT_ROOT).replace(f"{_PEFT_BASE}.", ".")
+    return name.removeprefix(_PEFT_ROOT).replace(_PEFT_LAYER, ".") if _PEFT_LAYER in name or name.startswith(_PEFT_ROOT) else name
 
 
 def adapters(shapes: Mapping[str, Shape]) -> dict[str, Adapter]:
@@ -69,8 +69,10 @@ def _by_name(shapes: Mapping[str, Shape]) -> dict[str, Adapter]:
     }
 
 
-def _wrapped(modules: Iterable[str], shapes: Mapping[str, Shape]) -> Iterator[str | None]:
+def _wrapped(modules: Collection[str], shapes: Mapping[str, Shape]) -> Iterator[str | None]:
     """Of each adapter the child that it wraps: linear, embedding, or the one child with a weight."""
+    if not modules:
+        return
     below: dict[str, set[str]] = {}
     for path in {parent for name in shapes if not _FACTOR.match(plain(name)) for parent in ancestors(plain(name))}:
         module, _, child = path.rpartition(".")

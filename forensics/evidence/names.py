@@ -146,17 +146,20 @@ def _vocabulary(shapes: Mapping[str, Shape], factors: Collection[str]) -> dict[s
         if len(shape) == 2 and name not in factors and name.endswith(".weight") and layer_of(plain(name)) is None
     }
     rows = max((shape[0] for shape in outside.values()), default=0)
-    blocks = {_before_number(plain(name)) for name in shapes if layer_of(plain(name)) is not None}
-    found = {}
+    blocks: set[str] | None = None
+    found: dict[str, str] = {}
     for name, shape in outside.items():
         module = plain(name).removesuffix(".weight")
         if _HEAD.search(module) and not _EMBEDDING.search(module):
             found[name] = "head"
         elif _EMBEDDING.search(module):
             found[name] = "embedding"
-        elif shape[0] == rows and blocks:
-            beside = module.rpartition(".")[0] in blocks
-            found[name] = "embedding" if beside and "embedding" not in found.values() else "head"
+        elif shape[0] == rows:
+            if blocks is None:
+                blocks = {_before_number(plain(name)) for name in shapes if layer_of(plain(name)) is not None}
+            if blocks:
+                beside = module.rpartition(".")[0] in blocks
+                found[name] = "embedding" if beside and "embedding" not in found.values() else "head"
     return found
 
 

@@ -13,10 +13,10 @@ def encode(row: Mapping[str, Any], columns: Mapping[str, str] | None) -> str:
     plain = (
         typed(row, columns) if columns is not None else {k: _text(v) if isinstance(v, (dict, list, tuple)) else v for k, v in row.items()}
     )
-    for key, value in plain.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            plain[key] = nonfinite(value)
-    return _dumps(plain)
+    try:
+        return _dumps(plain)
+    except ValueError:  # of NaN and infinity, which few rows hold
+        return _dumps({k: nonfinite(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in plain.items()})
 
 
 def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
@@ -25,14 +25,16 @@ def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     for key, value in row.items():
         if value is None or (kind := columns.get(key)) is None:
             continue
-        if type(value) is _EXACT.get(kind):  # nearly all are, and there are millions
+        found = type(value)
+        if _EXACT.get(found) == kind or (found is int and kind in _WHOLE and -_SAFE <= value < _SAFE):  # nearly all, and there are millions
             plain[key] = value
         elif (fitting := _TYPES[kind](value)) is not None:
             plain[key] = fitting
     return plain
 
 
-_dumps: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_dumps: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False).encode
+_loose: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 def nonfinite(value: float) -> str:
@@ -41,7 +43,7 @@ def nonfinite(value: float) -> str:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else _dumps(value)
+    return value if isinstance(value, str) else _loose(value)
 
 
 def _whole(bits: int) -> Callable[[Any], int | None]:
@@ -63,7 +65,10 @@ def _real(value: Any) -> Any:
     return value if value in ("NaN", "Infinity", "-Infinity") else None
 
 
-_EXACT = {"VARCHAR": str, "DOUBLE": float, "BOOLEAN": bool}
+_EXACT: Mapping[type, str] = {str: "VARCHAR", float: "DOUBLE", bool: "BOOLEAN"}
+_WHOLE = ("BIGINT", "INTEGER")
+_SAFE = 1 << 31
+"""Every whole number below it fits every column of whole numbers."""
 _TYPES: Mapping[str, Callable[[Any], Any]] = {
     "VARCHAR": _text,
     "BIGINT": _whole(64),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from forensics.errors import UnreadableModel
 from forensics.evidence.checkpoint import Stored
 from forensics.evidence.headers import BITS
+from forensics.evidence.ranges import Range
 from forensics.evidence.remote import is_url
 from forensics.records import RawTensor, TensorStats
 from forensics.store.tensors.remembered import Measured, recalled
@@ -36,8 +37,9 @@ def compared(a: Sequence[Stored], b: Sequence[Stored]) -> tuple[Found, Found] | 
     before = _states((*a, *b))
     other = {s.mlx_name: s for s in b}
     pairs = [(s, other[s.mlx_name]) for s in a if s.mlx_name in other]
-    equals = Workers().map(lambda p: equal(p[0].raw, p[1].raw), pairs, lambda p: p[0].raw.nbytes, far=any(map(is_url, before)))
-    same = dict(zip((s.mlx_name for s, _ in pairs), equals, strict=True))
+    far = any(map(is_url, before))
+    equals = Workers().map(_equals, list(_neighbours(pairs)), lambda run: sum(s.raw.nbytes for s, _ in run), far=far)
+    same = {name: yes for found in equals for name, yes in found.items()}
     if before != _states((*a, *b)):
         raise UnreadableModel("A model changed while it was read.", where=str(a[0].file), hint="Try again when nothing writes to it.")
     number = itertools.count()
@@ -45,9 +47,50 @@ def compared(a: Sequence[Stored], b: Sequence[Stored]) -> tuple[Found, Found] | 
     return _marked(a, marks, number), _marked(b, marks, number)
 
 
+Pair = tuple[Stored, Stored]
+
+
+def _neighbours(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """Pairs in runs that lie side by side in both files, of a block at most: to ask for each by itself costs more than to read it."""
+    run: list[Pair] = []
+    ends, size = (-1, -1), 0
+    for a, b in sorted(pairs, key=lambda p: (str(p[0].file), _begin(p[0]))):
+        begins = (_begin(a), _begin(b))
+        fits = a.raw.nbytes == b.raw.nbytes and size + a.raw.nbytes <= STEP and begins == ends and run[0][1].file == b.file
+        if run and not (fits and run[0][0].file == a.file):
+            yield run
+            run, size = [], 0
+        run.append((a, b))
+        ends, size = (begins[0] + a.raw.nbytes, begins[1] + b.raw.nbytes), size + a.raw.nbytes
+    if run:
+        yield run
+
+
+def _begin(stored: Stored) -> int:
+    return stored.raw.read.begin if isinstance(stored.raw.read, Range) else -2
+
+
+def _equals(run: Sequence[Pair]) -> dict[str, bool]:
+    """Of each pair of a run, by name: equal? A run of several is read at once."""
+    if len(run) == 1:
+        return {a.mlx_name: equal(a.raw, b.raw) for a, b in run}
+    size, at = sum(a.raw.nbytes for a, _ in run), 0
+    x, y = (bytes(first.raw.read(0, size)) for first in run[0])  # a view compares byte by byte, not as memory
+    same: dict[str, bool] = {}
+    for a, b in run:
+        end = at + a.raw.nbytes
+        same[a.mlx_name] = _alike(a.raw, b.raw) and x[at:end] == y[at:end]
+        at = end
+    return same
+
+
+def _alike(a: RawTensor, b: RawTensor) -> bool:
+    return (a.dtype, a.shape, a.nbytes) == (b.dtype, b.shape, b.nbytes)
+
+
 def equal(a: RawTensor, b: RawTensor) -> bool:
     """Whether two tensors have one type, one shape and the same bytes; reads no further than the first block that differs."""
-    if (a.dtype, a.shape, a.nbytes) != (b.dtype, b.shape, b.nbytes):
+    if not _alike(a, b):
         return False
     ends = ((start, min(start + STEP, a.nbytes)) for start in range(0, a.nbytes, STEP))
     return all(a.read(*end) == b.read(*end) for end in ends)

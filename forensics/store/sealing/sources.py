@@ -161,7 +161,14 @@ def tensor_row(stats: TensorStats, kept: str) -> Row:
         "shape": _json_shape(stats.shape),
         "size": stats.size,
         "nbytes": stats.nbytes,
-        **{k: getattr(stats, k) for k in STATISTICS},
+        "mean": stats.mean,
+        "std": stats.std,
+        "min": stats.min,
+        "max": stats.max,
+        "l2": stats.l2,
+        "zeros": stats.zeros,
+        "nans": stats.nans,
+        "infs": stats.infs,
         "kept": kept,
     }
 
