@@ -143,3 +143,10 @@ def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         Store(tmp_path / "file").free_name("night")
     assert "--store" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../runs", "./night", "/", "night/..", ""])
+def test_a_path_is_no_run(tmp_path: Path, name: str) -> None:
+    store = night(tmp_path)
+    assert store.holds("night")
+    assert not store.holds(name)

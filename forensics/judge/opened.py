@@ -81,7 +81,7 @@ def _lone_run(store: Store, words: Sequence[str]) -> Run | None:
     """The run that the words mean, where they mean one run of the store or nothing at all."""
     if not words:
         return store.newest()
-    return store.run(words[0]) if len(words) == 1 and words[0] in store.run_names() else None
+    return store.run(words[0]) if len(words) == 1 and store.holds(words[0]) else None
 
 
 def _session(captures: Sequence[Capture], runs: Sequence[Run], ours: Library) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,14 +40,15 @@ def overview(store: Store) -> list[Line]:
     by_run: dict[str, list[Head]] = {}
     for head in heads(store):
         by_run.setdefault(head.run, []).append(head)
-    lines = [_line(store, run, found) for run, found in by_run.items()]
+    judged = verdicts.kept(store)
+    lines = [_line(run, found, verdicts.recall(store, run) if run in judged else None) for run, found in by_run.items()]
     return sorted(lines, key=lambda line: (line.created_at or "", line.run))
 
 
-def _line(store: Store, run: str, found: list[Head]) -> Line:
+def _line(run: str, found: list[Head], document: Mapping[str, Any] | None) -> Line:
     own: Row = next((h.head for h in found if h.entry.startswith("runs/")), {})
     captures = sorted((h for h in found if h.entry.startswith("captures/")), key=lambda h: (scalar(h.head.get("sequence"), 0), h.entry))
-    verdict, causes = verdicts.verdict(verdicts.recall(store, run))
+    verdict, causes = verdicts.verdict(document)
     made = own.get("created_at") or next((c.head["created_at"] for c in captures if c.head.get("created_at")), None)
     return Line(
         run=run,

@@ -46,7 +46,7 @@ def one(store: Store, text: str) -> Capture:
 def run_or_capture(store: Store, text: str, *, ask: bool = False) -> Run | Capture:
     """The run or capture that `text` means; raises as `one`. `ask`: have a model at a path answer the probes."""
     match = _REF.fullmatch(text)
-    if match and match["run"] in store.run_names():
+    if match and store.holds(match["run"]):
         return _within(store.run(match["run"]), match, text)
     if text.startswith(SNAPSHOTS):
         match = _REF.fullmatch(text.removeprefix(SNAPSHOTS))
@@ -65,7 +65,7 @@ def removable(store: Store, text: str) -> list[Path]:
         UnknownRef: nothing bears this name.
     """
     match = _REF.fullmatch(text)
-    if match and match["run"] in store.run_names():
+    if match and store.holds(match["run"]):
         if match["place"] is None:
             return store.directories(match["run"])
         try:

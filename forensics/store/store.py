@@ -155,6 +155,11 @@ class Store:
         names = {name.partition("@")[0] for name in _entries(self.captures)}
         return names | set(_entries(self.runs))
 
+    def holds(self, name: str) -> bool:
+        """Is there a run of that name, sealed or not?"""
+        named = RUN_NAME.fullmatch(name) is not None and name.strip(".") != ""  # a path of the user's is no name
+        return named and ((self.runs / name).is_dir() or any(_entries(self.captures, f"{name}@")))
+
     def runs_(self) -> list[Run]:
         """All runs, oldest first."""
         by_run: dict[str, list[str]] = {name: [] for name in _entries(self.runs)}
@@ -170,7 +175,7 @@ class Store:
             UnknownRef: there is none.
             DamagedEvidence: a manifest of it cannot be read.
         """
-        captures = [entry for entry in _entries(self.captures) if entry.partition("@")[0] == name]
+        captures = list(_entries(self.captures, f"{name}@"))
         if not captures and not (self.runs / name / "manifest.json").is_file():
             raise UnknownRef(f"There is no run {name!r}.", where=str(self.root), hint="`forensics list` shows what there is.")
         return self._run(name, captures)
@@ -248,12 +253,12 @@ def size_of(path: Path) -> int:
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
 
 
-def _entries(path: Path) -> Iterator[str]:
-    """Names of sealed entries: what is still being written bears a `~`."""
+def _entries(path: Path, prefix: str = "") -> Iterator[str]:
+    """Names of sealed entries that begin with `prefix`: what is still being written bears a `~`."""
     try:
         with os.scandir(path) as entries:
             for entry in entries:
-                if "~" not in entry.name and entry.is_dir():
+                if entry.name.startswith(prefix) and "~" not in entry.name and entry.is_dir():
                     yield entry.name
     except FileNotFoundError:
         return

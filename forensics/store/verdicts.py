@@ -31,6 +31,11 @@ def recall(store: Store, run: str) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def kept(store: Store) -> set[str]:
+    """The runs of which a document is kept."""
+    return {path.stem for path in (store.root / "findings").glob("*.json")}
+
+
 def forget(store: Store, run: str) -> None:
     """Drop what was kept of a run that is removed."""
     (store.root / "findings" / f"{run}.json").unlink(missing_ok=True)
