@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import platform
 import shutil
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import peers
+from benchmarks import many, peers
 from benchmarks.meter import Cost, cost, forget
 from benchmarks.pairs import pair
 
@@ -62,6 +64,18 @@ class Bench:
             costs.append(cost(command, {"XDG_CACHE_HOME": str(self.cache), "FORENSICS_STORE": str(self.store), **variables}))
         middle = statistics.median_low(c.processor for c in costs)
         return next(c for c in costs if c.processor == middle)
+
+    def inside(self, a: str, b: str) -> Cost:
+        """Two captures compared in a process that has both open; the command's own start is not in it."""
+        costs = []
+        for _ in range(self.repeats):
+            variables = {**os.environ, "XDG_CACHE_HOME": str(self.cache), "FORENSICS_STORE": str(self.store)}
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.inside", a, b], env=variables, capture_output=True, text=True, check=True
+            )
+            said = json.loads(done.stdout)
+            costs.append(Cost(said["processor"], said["wall"], said["anonymous"], None))
+        return sorted(costs, key=lambda c: c.processor)[len(costs) // 2]
 
     def fresh(self) -> None:
         """Nothing captured, nothing remembered."""
@@ -115,7 +129,30 @@ def differences(bench: Bench, a: Path, b: Path) -> list[Line]:
         bench.run(forensics("capture", model, "--tensors", "new", "--name", run))
     lines.append(("diff of two captures", bench.run(forensics("diff", "a", "b", "--json"), before=bench.forgetful), size))
     lines.append(("the same again", bench.run(forensics("diff", "a", "b", "--json")), size))
+    lines.append(("their tensors, where both are open", bench.inside("a", "b"), size))
     return lines
+
+
+def captured_often(bench: Bench, captures: int) -> list[Line]:
+    """A store of many captures of 300 tensors; of these no rates."""
+    place = many.store(bench.root, captures)
+    here = {"FORENSICS_STORE": str(place)}
+    first, last = "run-00000", f"run-{captures - 1:05}"
+
+    def forget_heads() -> None:
+        (place / "heads.json").unlink(missing_ok=True)
+
+    def forget_catalogue() -> None:
+        (place / "catalog.duckdb").unlink(missing_ok=True)
+
+    count = forensics("sql", "SELECT count(*) FROM parameters")
+    return [
+        ("list, the first time", bench.run(forensics("list"), before=forget_heads, **here), 0.0),
+        ("list", bench.run(forensics("list"), **here), 0.0),
+        ("diff of two", bench.run(forensics("diff", first, last, "--json"), **here), 0.0),
+        ("sql, the catalogue made anew", bench.run(count, before=forget_catalogue, **here), 0.0),
+        ("sql", bench.run(count, **here), 0.0),
+    ]
 
 
 def growth(bench: Bench, sizes: Sequence[float]) -> list[Line]:
@@ -133,11 +170,11 @@ def growth(bench: Bench, sizes: Sequence[float]) -> list[Line]:
     return lines
 
 
-def others(bench: Bench, a: Path, b: Path) -> list[Line]:
+def others(bench: Bench, a: Path, b: Path, *, slow: bool) -> list[Line]:
     """Two models by us and by the peers."""
     size = 2 * sum(p.stat().st_size for p in a.glob("*.safetensors")) / 1e9
     lines = [("diff of two paths", bench.run(forensics("diff", a, b, "--json"), before=bench.fresh), size)]
-    return lines + [(name, bench.run(command), size) for name, command in peers.commands(bench.root, a, b).items()]
+    return lines + [(name, bench.run(command), size) for name, command in peers.commands(bench.root, a, b, slow=slow).items()]
 
 
 def table(lines: Sequence[Line], against: Mapping[str, str]) -> str:
@@ -150,7 +187,10 @@ def table(lines: Sequence[Line], against: Mapping[str, str]) -> str:
     for name, c, size in lines:
         other = by_name.get(against.get(name, ""))
         ratio = f"{other.processor / c.processor:.2g} x {against[name]}" if other and c.processor else ""
-        told = c.failed or f"{c.processor:.2f} | {c.wall:.2f} | {c.cores:.1f} | {size / c.processor:.2f} | {c.anonymous:.0f} | {ratio}"
+        told = (
+            c.failed
+            or f"{c.processor:.2f} | {c.wall:.2f} | {c.cores:.1f} | {size / c.processor if size else 0:.2f} | {c.anonymous:.0f} | {ratio}"
+        )
         rows.append(f"| {name} | {told} |")
     return "\n".join(rows)
 
@@ -162,12 +202,14 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path(".bench"), help="Where the files are made.")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--curve", type=float, nargs="*", default=[0.25, 1.0, 4.0, 16.0], help="Sizes in GB of the growth curve.")
+    parser.add_argument("--captures", type=int, default=10_000, help="Captures of the store of many; 0: no such store.")
     parser.add_argument("--no-peers", action="store_true", help="Install nothing from the package index.")
     parser.add_argument("--out", default="docs/speed.md", help="The page; - for standard output.")
     asked = parser.parse_args()
     out = Path(asked.out)
     page = [out.read_text(encoding="utf-8").partition(MEASURED)[0] + MEASURED + "\n"] if out.is_file() else []  # words stay
-    for part in _parts(Bench(asked.root.resolve(), asked.repeats), asked.gb, asked.curve, with_peers=not asked.no_peers):
+    bench = Bench(asked.root.resolve(), asked.repeats)
+    for part in _parts(bench, asked.gb, asked.curve, asked.captures, with_peers=not asked.no_peers):
         page.append(part)  # what was measured stands on the page when the rest is interrupted
         if asked.out == "-":
             print(part, flush=True)
@@ -175,7 +217,7 @@ def main() -> None:
             out.write_text("\n".join(page), encoding="utf-8")
 
 
-def _parts(bench: Bench, gigabytes: float, curve: Sequence[float], *, with_peers: bool) -> Iterator[str]:
+def _parts(bench: Bench, gigabytes: float, curve: Sequence[float], captures_: int, *, with_peers: bool) -> Iterator[str]:
     """The page, a section at a time, each as soon as it was measured."""
     yield _head()
     for title, name, dtype in (
@@ -197,8 +239,12 @@ def _parts(bench: Bench, gigabytes: float, curve: Sequence[float], *, with_peers
         size = sum(p.stat().st_size for p in a.glob("*.safetensors")) / 1e9
         yield f"## Two models of {size:.2g} GB: {name}\n\n{table(lines, {n: lines[0][0] for n, _, _ in lines[1:]})}\n"
     if with_peers:
-        lines = others(bench, *shards)
-        yield f"## Beside other tools, on the pair of 4 shards\n\n{table(lines, {n: lines[0][0] for n, _, _ in lines[1:]})}\n"
+        small = pair(bench.root, "small", 0.05, 0.2, tensors=40)
+        for which, models in (("on the pair of 4 shards", shards), ("on a pair of 0.05 GB in 40 tensors", small)):
+            lines = others(bench, *models, slow=models is small)
+            yield f"## Beside other tools, {which}\n\n{table(lines, {n: lines[0][0] for n, _, _ in lines[1:]})}\n"
+    if captures_:
+        yield f"## A store of {captures_:,} captures of 300 tensors\n\n{table(captured_often(bench, captures_), {})}\n"
     yield f"## Growth\n\n{table(growth(bench, curve), {})}\n"
 
 

@@ -1,39 +1,70 @@
-"""What else compares two models: each installed from the package index into an environment of its own, where that works."""
+"""What else compares two models: installed from the package index into environments of their own, where that works."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-PEERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "reminis": (
-        ("reminis", "convert", "-q", "{a}", "-o", "{at}/a.db"),
-        ("reminis", "convert", "-q", "{b}", "-o", "{at}/b.db"),
-        ("reminis", "diff", "-q", "{at}/a.db", "{at}/b.db"),
+_TRACKED = """
+import pathlib, sys, tensortracker
+a, b = map(pathlib.Path, sys.argv[1:])
+for file in sorted(a.glob("*.safetensors")):
+    tensortracker.resolve_diff(str(file), str(b / file.name))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One package. Each of `steps` is a line of the table; `slow`: it takes minutes for what others do in seconds, so only small pairs."""
+
+    package: str
+    steps: tuple[tuple[str, ...], ...]
+    environment: str
+    slow: bool = False
+
+
+PEERS = (
+    Peer(
+        "reminis",
+        (
+            ("reminis", "convert", "-q", "{a}", "-o", "{at}/a.db"),
+            ("reminis", "convert", "-q", "{b}", "-o", "{at}/b.db"),
+            ("reminis", "diff", "-q", "{at}/a.db", "{at}/b.db"),
+        ),
+        "reminis",
     ),
-    "weightscope": (("weightscope", "diff", "{a}", "{b}"),),
-}
-"""Package to its commands. tensortracker has no command; modeldelta and mergelens bring PyTorch, and take minutes by themselves."""
+    Peer("weightscope", (("weightscope", "diff", "{a}", "{b}"),), "weightscope"),
+    Peer("tensortracker", (("python", "-c", _TRACKED, "{a}", "{b}"),), "torch"),
+    Peer("mergelens", (("mergelens", "compare", "{a}", "{b}", "--metric", "cosine_similarity", "--metric", "l2_distance"),), "torch"),
+    Peer("modeldelta", (("modeldelta", "{a}", "{b}"),), "torch", slow=True),
+)
+"""Three bring PyTorch, gigabytes of it, and share one environment."""
 
 
-def commands(root: Path, a: Path, b: Path) -> dict[str, list[str]]:
+def commands(root: Path, a: Path, b: Path, *, slow: bool) -> dict[str, list[str]]:
     """Name to command of each peer that could be installed below `root`; what prepares the comparison is a line of its own."""
     found: dict[str, list[str]] = {}
-    for package, steps in PEERS.items():
-        place = root / "peers" / package
-        if not _installed(place, package):
+    for peer in PEERS:
+        place = root / "peers" / peer.environment
+        if (peer.slow and not slow) or not _installed(place, peer.package):
             continue
-        for words in steps:
-            name = package if words is steps[-1] else f"{package}, {words[1]} {'first' if words is steps[0] else 'second'}"
-            found[name] = [str(place / "bin" / words[0]), *(w.format(a=a, b=b, at=place) for w in words[1:])]
+        for words in peer.steps:
+            last = words is peer.steps[-1]
+            name = peer.package if last else f"{peer.package}, {words[1]} {'first' if words is peer.steps[0] else 'second'}"
+            found[name] = [
+                str(place / "bin" / words[0]),
+                *(w.replace("{a}", str(a)).replace("{b}", str(b)).replace("{at}", str(place)) for w in words[1:]),
+            ]
     return found
 
 
 def _installed(place: Path, package: str) -> bool:
-    if (place / "bin" / package).exists():
+    python = place / "bin" / "python"
+    if not python.exists() and subprocess.run([sys.executable, "-m", "venv", str(place)], check=False).returncode:
+        return False
+    there = f"import importlib.metadata as m; m.version({package!r})"
+    if subprocess.run([str(python), "-c", there], check=False, capture_output=True).returncode == 0:
         return True
-    made = subprocess.run([sys.executable, "-m", "venv", str(place)], check=False)
-    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", package]
-    return made.returncode == 0 and subprocess.run(pip, check=False).returncode == 0
+    return subprocess.run([str(python), "-m", "pip", "install", "--quiet", package], check=False).returncode == 0

@@ -1,0 +1,38 @@
+"""Compares the tensors of two captures in a process that runs already and has both open, as a notebook or a test does.
+
+python -m benchmarks.inside A B     prints {"processor": seconds, "wall": seconds, "anonymous": MB}, the third time of three
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from forensics.judge import compare, library
+from forensics.store.files import cache_directory
+from forensics.store.refs import pair
+from forensics.store.session import open_session
+from forensics.store.store import Store
+
+
+def anonymous() -> float:
+    """MB of anonymous memory that this process holds; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), 0.0)
+
+
+said = {}
+for _ in range(3):
+    shutil.rmtree(cache_directory() / "deltas", ignore_errors=True)  # nothing is remembered of earlier differences
+    meant = pair(Store.find(None), sys.argv[1:], light=True)
+    with open_session([meant.a, meant.b], []) as session:
+        session.offer(library.load().macros)
+        began = time.perf_counter(), time.process_time()
+        compare.fill(session, meant.a.ref, meant.b.ref)
+        session.rows("SELECT status, count(*) AS n FROM paired(?, ?) GROUP BY status", [meant.a.ref, meant.b.ref])
+        said = {"processor": time.process_time() - began[1], "wall": time.perf_counter() - began[0], "anonymous": anonymous()}
+print(json.dumps(said))
