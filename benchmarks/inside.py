@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from forensics.judge import compare, library
+from forensics.judge import deltas, library
 from forensics.store.files import cache_directory
 from forensics.store.refs import pair
 from forensics.store.session import open_session
@@ -32,7 +32,7 @@ for _ in range(3):
     with open_session([meant.a, meant.b], []) as session:
         session.offer(library.load().macros)
         began = time.perf_counter(), time.process_time()
-        compare.fill(session, meant.a.ref, meant.b.ref)
+        deltas.fill(session, meant.a.ref, meant.b.ref)
         session.rows("SELECT status, count(*) AS n FROM paired(?, ?) GROUP BY status", [meant.a.ref, meant.b.ref])
         said = {"processor": time.process_time() - began[1], "wall": time.perf_counter() - began[0], "anonymous": anonymous()}
 print(json.dumps(said))

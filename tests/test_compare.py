@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forensics.judge import compare
+from forensics.judge import compare, deltas
 from forensics.records import RawTensor
 from forensics.store.session import Session
 from forensics.store.tensors import digests, measure
@@ -35,7 +35,7 @@ class Bytes:
 
 
 def compared(session: Session, a: str = "r@loaded", b: str = "r@end") -> dict[str, Any]:
-    compare.fill(session, a, b)
+    deltas.fill(session, a, b)
     document = compare.document(compare.compare(session, a, b))
     return dict(json.loads(json.dumps(document, allow_nan=False)))
 
@@ -74,7 +74,7 @@ def test_differences_are_measured_where_the_bytes_are(monkeypatch: pytest.Monkey
     changed = compared(kept.behind(session, monkeypatch))["changed"][0]
     assert (changed["max_abs"], changed["relative"], changed["changed_fraction"]) == (1.0, 0.5, 0.25)
     assert math.isclose(changed["cosine"], 5 / (2 * math.sqrt(7)))
-    assert compare.fill(session, "r@loaded", "r@end") == [], "measured once"
+    assert deltas.fill(session, "r@loaded", "r@end") == [], "measured once"
 
 
 def test_quantized_weights_by_value_and_by_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.judge import example, issues, outcomes, runs
-from forensics.judge.compare import Evidence as Session
 from forensics.judge.compare import plain
+from forensics.judge.deltas import Evidence as Session
 from forensics.judge.findings import ordered
 from forensics.judge.library import Detector, Library
 from forensics.judge.opened import Opened, opened

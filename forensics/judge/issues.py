@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from forensics.judge.compare import Evidence as Session
+from forensics.judge.deltas import Evidence as Session
 from forensics.store import schema
 
 

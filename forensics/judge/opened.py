@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forensics.judge import check, compare, library, said
+from forensics.judge import check, deltas, library, said
 from forensics.judge.library import Library
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def opened(
     if meant.two_runs:
         ends = [(run.first().ref, run.last().ref) for run in meant.two_runs]
         for a, b in [*([] if light else ends), (ends[0][1], ends[1][1])]:
-            compare.fill(session, a, b)
+            deltas.fill(session, a, b)
             said.fill(session, a, b)
         names = (meant.two_runs[0].name, meant.two_runs[1].name)
         return Opened(session, ours, ends[0][1], ends[1][1], shlex.join(names), (ends[0], ends[1]), names)
-    compare.fill(session, meant.a.ref, meant.b.ref)
+    deltas.fill(session, meant.a.ref, meant.b.ref)
     said.fill(session, meant.a.ref, meant.b.ref)
     question = meant.run.name if meant.run else shlex.join([*words, *(["--adapter", str(adapter)] if adapter else [])])
     return Opened(session, ours, meant.a.ref, meant.b.ref, question)

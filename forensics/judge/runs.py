@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from forensics.judge.compare import Evidence as Session
+from forensics.judge.deltas import Evidence as Session
 from forensics.records import Diagnosis, Evidence, Finding, TwoRuns
 
 

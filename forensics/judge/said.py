@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forensics.judge.compare import Evidence
+from forensics.judge.deltas import Evidence
 
 _UNMEASURED = """
 SELECT x.prompt_id FROM transcripts x JOIN transcripts y ON y.prompt_id = x.prompt_id

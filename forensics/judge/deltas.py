@@ -1,0 +1,150 @@
+"""How far tensors moved between two captures, measured where nobody did yet and the bytes are there: rows of `deltas`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from forensics.errors import ForensicsError
+from forensics.judge.library import Sql
+from forensics.records import Delta, RawTensor, Row
+from forensics.store.tensors import digests, olddeltas
+from forensics.store.tensors.workers import Workers
+
+Read = Callable[[str], RawTensor | None]
+
+
+class Evidence(Sql, Protocol):
+    """What a judge asks of a session."""
+
+    def insert(self, table: str, rows: Sequence[Row], /) -> None: ...
+    def read(self, digest: str, /) -> RawTensor | None: ...
+
+
+_UNMEASURED = """
+WITH pairs AS (
+    SELECT key_a AS x, key_b AS y FROM paired($1, $2) WHERE status = 'changed'
+    UNION
+    SELECT digest_a, digest_b FROM paired($1, $2)
+    WHERE status = 'changed' AND dtype_a = 'U32' AND dtype_b = 'U32' AND shape_a = shape_b AND digest_a <> digest_b
+)
+SELECT x, y, s.l2 AS norm_x, t.l2 AS norm_y FROM pairs
+ANTI JOIN deltas ON digest_a = x AND digest_b = y
+LEFT JOIN tensors s ON s.digest = x AND s.nans + s.infs = 0
+LEFT JOIN tensors t ON t.digest = y AND t.nans + t.infs = 0
+ORDER BY x, y
+"""
+_PARTS = """
+SELECT w.value_digest, w.digest AS weight, w.layout, s.digest AS scales, z.digest AS biases
+FROM placements w
+LEFT JOIN placements s ON s.capture = w.capture AND s.module = w.module AND s.role = 'scales' AND w.leaf = 'weight'
+LEFT JOIN placements z ON z.capture = w.capture AND z.module = w.module AND z.role = 'biases' AND w.leaf = 'weight'
+WHERE w.value_digest IS NOT NULL AND w.capture IN (capture_of(?), capture_of(?))
+"""
+_FORMATS = [("affine", bits, group) for bits in (4, 8, 6, 5, 3, 2) for group in (64, 32, 128)] + [
+    ("mxfp4", 4, 32),
+    ("nvfp4", 4, 16),
+    ("mxfp8", 8, 32),
+]
+
+
+def fill(session: Evidence, a: str, b: str) -> list[Delta]:
+    """Measure what differs between a and b and was not measured when they were captured; returns what was added to `deltas`."""
+    pairs = session.rows(_UNMEASURED, [a, b]) if a != b else []
+    if not pairs:
+        return []
+    named = [(str(pair["x"]), str(pair["y"])) for pair in pairs]
+    known = olddeltas.recall(named)
+    deltas = _measured(session, a, b, pairs) if known is None else known
+    if known is None:
+        olddeltas.remember(named, deltas)
+    if deltas:
+        session.insert("deltas", [{name: getattr(d, name) for name in Delta.__slots__} for d in deltas])
+    return deltas
+
+
+def _measured(session: Evidence, a: str, b: str, pairs: Sequence[Row]) -> list[Delta]:
+    values = _Values(session, a, b)
+    found = [
+        _Lying(x, y, _lying(values.read, x), _lying(values.read, y), _norms(p)) for p in pairs for x, y in [(str(p["x"]), str(p["y"]))]
+    ]
+    _expect(sum(pair.a.nbytes for pair in found if pair.a))
+    done = Workers().map(_delta, found, lambda pair: pair.a.nbytes if pair.a else 0, far=False)
+    return [d for d in done if d is not None]
+
+
+class _Lying(NamedTuple):
+    """Two tensors that differ, where they lie; norms of both where they are known and both are finite throughout."""
+
+    x: str
+    y: str
+    a: RawTensor | None
+    b: RawTensor | None
+    norms: tuple[float, float] | None
+
+
+def _norms(pair: Row) -> tuple[float, float] | None:
+    x, y = pair["norm_x"], pair["norm_y"]
+    return (x, y) if isinstance(x, float) and isinstance(y, float) else None
+
+
+def _expect(nbytes: int) -> None:
+    if nbytes:
+        from forensics.store.tensors import kernels
+
+        kernels.expect(nbytes)
+
+
+def _lying(read: Read, digest: str) -> RawTensor | None:
+    try:
+        return read(digest)
+    except (OSError, ForensicsError):
+        return None
+
+
+def _delta(pair: _Lying) -> Delta | None:
+    """The difference of two tensors; None where bytes are gone, cannot be read, or shapes differ."""
+    from forensics.store.tensors import measure  # NumPy takes longer to load than all else where nothing is left to measure
+
+    x, y, a, b, norms = pair
+    try:
+        return None if a is None or b is None or a.shape != b.shape else measure.difference(a, b, x, y, norms)
+    except (OSError, ForensicsError):
+        return None
+
+
+class _Values:
+    """Tensors by digest, and by value digest: quantized weights dense, tensors of other layouts as mlx-lm has them.
+
+    Mode, bits and group size of a quantized weight are those whose digest it is.
+    """
+
+    def __init__(self, session: Evidence, a: str, b: str) -> None:
+        self._session = session
+        self._parts = {row["value_digest"]: row for row in session.rows(_PARTS, [a, b])}
+
+    def read(self, digest: str) -> RawTensor | None:
+        row = self._parts.get(digest)
+        if row is None:
+            return self._session.read(digest)
+        if row["scales"] is None:
+            from forensics.store.tensors.arranged import arranged
+
+            raw = self._session.read(row["weight"])
+            return raw and arranged(raw, row["layout"] or "")
+        return self._dense(digest, row)
+
+    def _dense(self, value_digest: str, row: Mapping[str, Any]) -> RawTensor | None:
+        from forensics.store.tensors import measure
+
+        for mode, bits, group in _FORMATS:
+            if digests.value_digest(mode, bits, group, row["weight"], row["scales"], row["biases"]) == value_digest:
+                weight, scales = self._session.read(row["weight"]), self._session.read(row["scales"])
+                biases = self._session.read(row["biases"]) if row["biases"] else None
+                if weight is None or scales is None:
+                    return None
+                try:
+                    return measure.dense(weight, scales, biases, bits=bits, group_size=group, mode=mode)
+                except ValueError:
+                    return None
+        return None
