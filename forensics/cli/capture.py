@@ -15,6 +15,7 @@ EXAMPLES = """\b
 Examples:
   forensics capture --name night -- python train.py --epochs 2
   forensics capture -- mlx_lm.lora --config lora.yaml
+  forensics capture -- mlx.launch -n 2 python train.py
   forensics capture --name base ./SmolLM2-135M-Instruct
   forensics capture ./SmolLM2-135M-Instruct --adapter ./adapters
   forensics capture s3://bucket/model --tensors none --executor dask://localhost:8786

@@ -53,7 +53,7 @@ def expect(nbytes: int) -> None:
     """So much will be measured: where it is worth it, the loops are there from the first tensor on."""
     global _seen
     with _lock:
-        _seen = max(_seen, nbytes)
+        _seen = max(_seen, WORTH) if nbytes >= WORTH else _seen
 
 
 @cache
