@@ -1,11 +1,14 @@
 """Compares the tensors of two captures in a process that runs already and has both open, as a notebook or a test does.
 
 python -m benchmarks.inside A B     prints {"processor": seconds, "wall": seconds, "anonymous": MB}, the third time of three
+
+It forgets what is remembered of earlier differences, so it needs a cache of its own: XDG_CACHE_HOME.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -25,6 +28,8 @@ def anonymous() -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), 0.0)
 
 
+if "XDG_CACHE_HOME" not in os.environ:
+    sys.exit("set XDG_CACHE_HOME: differences that are remembered there are removed")
 said = {}
 for _ in range(3):
     shutil.rmtree(cache_directory() / "deltas", ignore_errors=True)  # nothing is remembered of earlier differences

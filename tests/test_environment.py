@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from forensics import environment
+from forensics.evidence.run import watched
 
 NAME = "OPENBLAS_NUM_THREADS"
 
@@ -31,6 +32,13 @@ def test_what_the_user_set_is_kept_and_inherited(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(NAME, "7")
     environment.lean()
     assert environment.inherited()[NAME] == "7"
+
+
+def test_a_program_that_cannot_be_recorded_sees_it_too(tmp_path: Path) -> None:
+    environment.lean()
+    said = tmp_path / "said"
+    ended = watched([sys.executable, "-c", f"import os; open({str(said)!r}, 'w').write(str(os.environ.get({NAME!r})))"], None)
+    assert (ended.status, said.read_text()) == (0, "None")
 
 
 @pytest.mark.parametrize("given", [None, "3"])

@@ -183,3 +183,9 @@ def test_attention_and_gated_layers_are_no_adapters() -> None:
 def test_a_tied_parameter_and_its_twin_are_one() -> None:
     placed = names.place(model(), tied={"lm_head.weight": "model.embed_tokens.weight"})
     assert placed["lm_head.weight"].canonical == "model.embed_tokens.weight"
+
+
+@pytest.mark.parametrize("part", ["²", "٣", "9" * 5000, "-1", ""])
+def test_what_looks_like_a_number_and_is_none(part: str) -> None:
+    assert not names.is_number(part)
+    assert names.layer_of(f"model.layers.{part}.weight") is None

@@ -26,6 +26,7 @@ def model(number: str, process: int = 0, **counts: int) -> dict[str, Any]:
         # of ranks the first, whichever updated last, whoever came first
         ([model("m0", 0, updates=2, rank=1), model("m1", 1, updates=2, rank=0)], [(2.0, 1, "m1"), (3.0, 0, "m0")], [], "m1"),
         ([model("m0", 0, rank=0), model("m1", 1, updates=2, rank=1)], [(2.0, 1, "m1")], [], "m1"),
+        ([model("m0", 0, rank=0), model("m1", 1, rank=1)], [], [(1.0, 0, "m0"), (2.0, 1, "m1")], "m0"),
     ],
 )
 def test_the_model_that_a_run_means(models: list[dict[str, Any]], updates: list[Any], generations: list[Any], main: str) -> None:

@@ -54,7 +54,7 @@ def said(root: Path, *, light: bool) -> dict[str, Any]:
     words = (str(root / "a"), str(root / "b"))
     evidence = opened(Store(root / "store"), words, light=light)
     found = document(compare(evidence.session, evidence.a, evidence.b))
-    for row in found["changed"]:  # norms known beforehand and norms just summed may differ in their last digit
+    for row in found["changed"]:  # compiled loops, which a process loads once it measured enough, may differ in the last digit
         row |= {key: pytest.approx(value, rel=1e-12) for key, value in row.items() if isinstance(value, float)}
     return found
 

@@ -145,7 +145,7 @@ def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     assert "--store" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["..", ".", "../runs", "./night", "/", "night/..", ""])
+@pytest.mark.parametrize("name", ["..", ".", "../runs", "./night", "/", "night/..", "", "nigh", "NIGHT"])
 def test_a_path_is_no_run(tmp_path: Path, name: str) -> None:
     store = night(tmp_path)
     assert store.holds("night")

@@ -36,7 +36,12 @@ class Placed:
 
 def layer_of(path: str) -> int | None:
     """The index of the block: the first number in the path."""
-    return next((int(part) for part in path.split(".") if part.isdigit()), None)
+    return next((int(part) for part in path.split(".") if is_number(part)), None)
+
+
+def is_number(part: str) -> bool:
+    """Is a part of a path a number of a list? Files of strangers may hold others that Python takes for digits, or too many."""
+    return part.isascii() and part.isdigit() and len(part) < 10
 
 
 # -- names -----------------------------------------------------------------------------------------------------------
@@ -166,7 +171,7 @@ def _vocabulary(shapes: Mapping[str, Shape], factors: Collection[str]) -> dict[s
 def _before_number(path: str) -> str:
     """The path that holds the list of blocks: `model` of `model.layers.0.mlp`."""
     parts = path.split(".")
-    cut = next(i for i, part in enumerate(parts) if part.isdigit())
+    cut = next(i for i, part in enumerate(parts) if is_number(part))
     return ".".join(parts[: max(cut - 1, 0)])
 
 

@@ -68,7 +68,7 @@ def watched(command: Sequence[str], spool: Path | None, on_plan: Callable[[Mappi
     began = time.monotonic()
     with _signals() as forward:
         try:
-            process = subprocess.Popen(command, executable=program, env=environment(spool) if spool else None)
+            process = subprocess.Popen(command, executable=program, env=environment(spool) if spool else inherited())
         except OSError as error:
             raise UsageError(
                 f"The command cannot be started: {error.strerror}.", where=program, hint="Make it executable, or call its interpreter."

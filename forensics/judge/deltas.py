@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from forensics.errors import ForensicsError
 from forensics.judge.library import Sql
 from forensics.records import Delta, RawTensor, Row
 from forensics.store.tensors import digests, olddeltas
-from forensics.store.tensors.workers import Workers
+from forensics.store.tensors.workers import Workers, kernels_for
 
 Read = Callable[[str], RawTensor | None]
 
@@ -28,11 +28,7 @@ WITH pairs AS (
     SELECT digest_a, digest_b FROM paired($1, $2)
     WHERE status = 'changed' AND dtype_a = 'U32' AND dtype_b = 'U32' AND shape_a = shape_b AND digest_a <> digest_b
 )
-SELECT x, y, s.l2 AS norm_x, t.l2 AS norm_y FROM pairs
-ANTI JOIN deltas ON digest_a = x AND digest_b = y
-LEFT JOIN tensors s ON s.digest = x AND s.nans + s.infs = 0
-LEFT JOIN tensors t ON t.digest = y AND t.nans + t.infs = 0
-ORDER BY x, y
+SELECT x, y FROM pairs ANTI JOIN deltas ON digest_a = x AND digest_b = y ORDER BY x, y
 """
 _PARTS = """
 SELECT w.value_digest, w.digest AS weight, w.layout, s.digest AS scales, z.digest AS biases
@@ -55,7 +51,7 @@ def fill(session: Evidence, a: str, b: str) -> list[Delta]:
         return []
     named = [(str(pair["x"]), str(pair["y"])) for pair in pairs]
     known = olddeltas.recall(named)
-    deltas = _measured(session, a, b, pairs) if known is None else known
+    deltas = _measured(session, a, b, named) if known is None else known
     if known is None:
         olddeltas.remember(named, deltas)
     if deltas:
@@ -63,36 +59,12 @@ def fill(session: Evidence, a: str, b: str) -> list[Delta]:
     return deltas
 
 
-def _measured(session: Evidence, a: str, b: str, pairs: Sequence[Row]) -> list[Delta]:
+def _measured(session: Evidence, a: str, b: str, pairs: Sequence[tuple[str, str]]) -> list[Delta]:
     values = _Values(session, a, b)
-    found = [
-        _Lying(x, y, _lying(values.read, x), _lying(values.read, y), _norms(p)) for p in pairs for x, y in [(str(p["x"]), str(p["y"]))]
-    ]
-    _expect(sum(pair.a.nbytes for pair in found if pair.a))
-    done = Workers().map(_delta, found, lambda pair: pair.a.nbytes if pair.a else 0, far=False)
+    found = [(x, y, _lying(values.read, x), _lying(values.read, y)) for x, y in pairs]
+    kernels_for(sum(first.nbytes for _, _, first, _ in found if first))
+    done = Workers().map(lambda pair: _delta(*pair), found, lambda pair: pair[2].nbytes if pair[2] else 0, far=False)
     return [d for d in done if d is not None]
-
-
-class _Lying(NamedTuple):
-    """Two tensors that differ, where they lie; norms of both where they are known and both are finite throughout."""
-
-    x: str
-    y: str
-    a: RawTensor | None
-    b: RawTensor | None
-    norms: tuple[float, float] | None
-
-
-def _norms(pair: Row) -> tuple[float, float] | None:
-    x, y = pair["norm_x"], pair["norm_y"]
-    return (x, y) if isinstance(x, float) and isinstance(y, float) else None
-
-
-def _expect(nbytes: int) -> None:
-    if nbytes:
-        from forensics.store.tensors import kernels
-
-        kernels.expect(nbytes)
 
 
 def _lying(read: Read, digest: str) -> RawTensor | None:
@@ -102,13 +74,12 @@ def _lying(read: Read, digest: str) -> RawTensor | None:
         return None
 
 
-def _delta(pair: _Lying) -> Delta | None:
+def _delta(x: str, y: str, a: RawTensor | None, b: RawTensor | None) -> Delta | None:
     """The difference of two tensors; None where bytes are gone, cannot be read, or shapes differ."""
     from forensics.store.tensors import measure  # NumPy takes longer to load than all else where nothing is left to measure
 
-    x, y, a, b, norms = pair
     try:
-        return None if a is None or b is None or a.shape != b.shape else measure.difference(a, b, x, y, norms)
+        return None if a is None or b is None or a.shape != b.shape else measure.difference(a, b, x, y)
     except (OSError, ForensicsError):
         return None
 

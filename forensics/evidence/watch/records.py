@@ -56,7 +56,7 @@ def used(path: Path) -> dict[str, Any]:
     rows = _text() if texts else ""
     found = [bool(text) and (text in rows or text[:_PREFIX] in rows) for text in texts]
     if not any(found):
-        return {}
+        return {"found": []} if rows and hooks_ranks.group()[1] else {}
     first, last = found.index(True), len(found) - found[::-1].index(True)
     told = {"used": sum(found), "unused_between": found[first:last].count(False)}
     numbers = {"found": [i for i, yes in enumerate(found) if yes]} if hooks_ranks.group()[1] else {}

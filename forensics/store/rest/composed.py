@@ -79,7 +79,7 @@ def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
 
 def _ordered(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
     """By name, with numbers as numbers: files hold tensors in any order."""
-    return tuple(sorted(pieces, key=lambda p: [(1, int(part)) if part.isdigit() else (0, part) for part in p.mlx_name.split(".")]))
+    return tuple(sorted(pieces, key=lambda p: [(1, int(part)) if names.is_number(part) else (0, part) for part in p.mlx_name.split(".")]))
 
 
 def _named(s: Stored, adapter: Checkpoint) -> str:

@@ -195,7 +195,7 @@ def _run_tables(run: _Run) -> None:
     run.tables["generations"] = [rows.generation(row, run.facts.get(str(row.get("model")), Facts())) for row in generations]
     _observed(run, generations)
     _scores(run)
-    run.missing += [*runtables.missing(spool, run.plan.status, run.scene.sources), *shards.unseen(spool)]
+    run.missing += [*runtables.missing(spool, run.plan.status, run.scene.sources), *shards.Ranks(spool.latest("models", "model")).missing()]
 
 
 def _observed(run: _Run, generations: Sequence[Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from forensics.records import Row
+from forensics.store.sealing.shards import Ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,15 @@ def main_model(models: Iterable[Row], updates: Sequence[tuple[float, int, str]],
     last, else m0. `updates` and `generations` are (time, process, model) in any order.
     """
     rows = list(models)
+    ranks = Ranks(rows)
+
+    def counts(process: int) -> bool:
+        return process not in ranks.of or process in ranks.firsts
+
     moved: dict[tuple[int, str], int] = {}
     for column in ("updates", "writes"):  # an average of weights is written as often as the model is updated
         moved = moved or {(int(r["process"] or 0), str(r["model"])): n for r in rows if (n := _number(r.get(column))) > 0}
-    ranks = {int(r["process"] or 0): _number(r["rank"]) for r in rows if r.get("rank") is not None}
-    moved = {key: n for key, n in moved.items() if key[0] not in ranks or ranks[key[0]] == min(ranks[p] for p, _ in moved if p in ranks)}
+    moved = {key: n for key, n in moved.items() if counts(key[0])} or moved
     if moved:
         last = max((u for u in updates if (u[1], u[2]) in moved), default=None)
         process = last[1] if last else max(p for p, _ in moved)
@@ -56,7 +61,7 @@ def main_model(models: Iterable[Row], updates: Sequence[tuple[float, int, str]],
         latest = {m: max((u[0] for u in updates if u[2] == m), default=0.0) for m in here}  # a run taken up again counts as the later half
         return max(here, key=lambda m: (here[m], latest[m], -int(m[1:] or 0)))
     if generations:
-        return max(generations)[2]
+        return max([g for g in generations if counts(g[1])] or generations)[2]
     return "m0"
 
 

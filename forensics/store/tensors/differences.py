@@ -13,14 +13,9 @@ from forensics.store.tensors.decode import BLOCK, PART, blocks
 from forensics.store.tensors.kernels import LANES, Loops, loops
 from forensics.store.tensors.moments import Floats, scaling, square
 
-Norms = tuple[float, float]
-"""Square roots of the sums of squares of a and of b."""
-_FAR = 1e4
-"""Of two norms so far apart, a product that is worked out from them has lost digits."""
 
-
-def difference(a: RawTensor, b: RawTensor, digest_a: str, digest_b: str, norms: Norms | None = None) -> Delta:
-    """How far `b` is from `a`, element by element; both of one shape. `norms` of two that are finite throughout save work.
+def difference(a: RawTensor, b: RawTensor, digest_a: str, digest_b: str) -> Delta:
+    """How far `b` is from `a`, element by element; both of one shape.
 
     Elements with equal bits differ by 0, NaN and infinity included. Elsewhere NaN makes `max_abs`, `l2`, `relative` and
     `cosine` NaN, and an infinity makes them infinite (`cosine` NaN). Norms for `relative` and `cosine` are over finite
@@ -39,22 +34,21 @@ def difference(a: RawTensor, b: RawTensor, digest_a: str, digest_b: str, norms: 
     if size == 0:
         return Delta(digest_a, digest_b, 0.0, 0.0, None, None, 0.0)
     compiled = loops(a.dtype, a.nbytes) if a.dtype == b.dtype else None
-    total = _Pair(compiled, norms if norms and max(norms) < _FAR * min(norms) else None)
+    total = _Pair(compiled)
     step = BLOCK // decode.WIDTH[a.dtype] if compiled else PART
     pairs = zip(blocks(a, step * decode.WIDTH[a.dtype]), blocks(b, step * decode.WIDTH[b.dtype]), strict=True)
     for x, y in pairs:
         total.add(x, a.dtype, y, b.dtype)
-    total.done()
     return Delta(digest_a, digest_b, total.largest, total.apart, total.relative(), total.cosine(), total.changed / size)
 
 
 class _Pair:
     """Norms of a, of b and of b - a, merged block by block."""
 
-    def __init__(self, compiled: Loops | None, norms: Norms | None) -> None:
+    def __init__(self, compiled: Loops | None) -> None:
         self.a = self.b = self.dot = self.apart = self.largest = 0.0
         self.changed = 0
-        self._compiled, self._norms = compiled, norms if compiled else None
+        self._compiled = compiled
 
     def add(self, x: bytes | memoryview, type_x: str, y: bytes | memoryview, type_y: str) -> None:
         if self._compiled is not None:
@@ -64,12 +58,6 @@ class _Pair:
                 x, y = memoryview(x)[many * width :], memoryview(y)[many * width :]
         if len(x):
             self._plain(x, type_x, y, type_y)
-
-    def done(self) -> None:
-        """Norms that were known beforehand, in the place of those that were not looked at."""
-        if self._norms:
-            a, b = self.a, self.b = self._norms
-            self.dot = ((a - self.apart) * (a + self.apart) + b * b) / 2
 
     def _plain(self, x: bytes | memoryview, type_x: str, y: bytes | memoryview, type_y: str) -> None:
         p, q = decode.numbers(x, type_x), decode.numbers(y, type_y)
@@ -96,14 +84,10 @@ class _Pair:
 
     def _quick(self, x: bytes | memoryview, y: bytes | memoryview, n: int, compiled: Loops) -> bool:
         """As `add`, by compiled loops; False where a number is not finite."""
-        if self._norms:
-            squares, largest, changed = compiled.apart(x, y, n)
-        else:
-            squares, largest, changed, aa, bb, ab = compiled.apart_and_norms(x, y, n)
+        squares, largest, changed, aa, bb, ab = compiled.apart(x, y, n)
         if not math.isfinite(squares):
             return False
-        if not self._norms:
-            self.a, self.b, self.dot = math.hypot(self.a, math.sqrt(aa)), math.hypot(self.b, math.sqrt(bb)), self.dot + ab
+        self.a, self.b, self.dot = math.hypot(self.a, math.sqrt(aa)), math.hypot(self.b, math.sqrt(bb)), self.dot + ab
         self.changed += int(changed)
         self._apart(largest, math.sqrt(squares))
         return True

@@ -31,14 +31,13 @@ class Loops:
     """Compiled loops over the first `n` elements of blocks of one type; `n` is a multiple of LANES above 0. All results are float64.
 
     `moments(block, n)` gives sum, sum of squares, smallest, largest, zeros; `spread(block, n, mean)` the sum of squares around the mean;
-    `apart(x, y, n)` gives |y - x|^2, largest |y - x|, elements whose bits differ; `apart_and_norms` these and |x|^2, |y|^2, x y.
+    `apart(x, y, n)` gives |y - x|^2, largest |y - x|, elements whose bits differ, |x|^2, |y|^2, x y.
     Where an element is not finite, neither is the sum of squares (|y - x|^2 of two), and nothing else that they say holds.
     """
 
     moments: Callable[[Block, int], list[float]]
     spread: Callable[[Block, int, float], float]
     apart: Callable[[Block, Block, int], list[float]]
-    apart_and_norms: Callable[[Block, Block, int], list[float]]
 
 
 def loops(dtype: str, nbytes: int) -> Loops | None:
@@ -66,26 +65,22 @@ def compiled(dtype: str) -> Loops | None:
     pointer, whole, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
     moments = ctypes.CFUNCTYPE(None, pointer, whole, pointer)(address("moments"))
     spread = ctypes.CFUNCTYPE(number, pointer, whole, number)(address("spread"))
+    apart = ctypes.CFUNCTYPE(None, pointer, pointer, whole, pointer)(address("apart"))
 
     def of_one(block: Block, n: int) -> list[float]:
         x, out = np.frombuffer(block, np.uint8), np.empty(5)
         moments(x.ctypes.data, n, out.ctypes.data)
         return list(out.tolist())
 
-    def of_two(name: str, results: int) -> Callable[[Block, Block, int], list[float]]:
-        function = ctypes.CFUNCTYPE(None, pointer, pointer, whole, pointer)(address(name))
-
-        def call(a: Block, b: Block, n: int) -> list[float]:
-            x, y, out = np.frombuffer(a, np.uint8), np.frombuffer(b, np.uint8), np.empty(results)
-            function(x.ctypes.data, y.ctypes.data, n, out.ctypes.data)
-            return list(out.tolist())
-
-        return call
+    def of_two(a: Block, b: Block, n: int) -> list[float]:
+        x, y, out = np.frombuffer(a, np.uint8), np.frombuffer(b, np.uint8), np.empty(6)
+        apart(x.ctypes.data, y.ctypes.data, n, out.ctypes.data)
+        return list(out.tolist())
 
     def around(block: Block, n: int, mean: float) -> float:
         return float(spread(np.frombuffer(block, np.uint8).ctypes.data, n, mean))
 
-    return Loops(of_one, around, of_two("apart", 3), of_two("apart_and_norms", 6))
+    return Loops(of_one, around, of_two)
 
 
 # -- the program -----------------------------------------------------------------------------------------------------------
@@ -157,7 +152,7 @@ _Folds = Mapping[str, tuple[_Fold, str]]
 def _text(t: _Type) -> str:
     """The loops over one type, as LLVM's text."""
     declared = [_expanded(_DECLARED, t, lanes) for lanes in (LANES, _PAIRS)]
-    return "\n".join([*declared, _moments(t), _spread(t), _apart(t, norms=False), _apart(t, norms=True)])
+    return "\n".join([*declared, _moments(t), _spread(t), _apart(t)])
 
 
 _DECLARED = """declare D @fma(D, D, D); declare D @abs(D); declare double @sum(double, D); declare i64 @count([i64])
@@ -212,13 +207,12 @@ def _spread(t: _Type) -> str:
     return _expanded(_function(head, body, folds, ["ret double %squares.out"], LANES), t, LANES)
 
 
-def _apart(t: _Type, *, norms: bool) -> str:
+def _apart(t: _Type) -> str:
     body = [*_load(t, "x", "a"), *_load(t, "y", "b"), "%moved = icmp ne I %x.b, %y.b"]
     body += ["%d = fsub D %y, %x", "%far = call D @abs(D %d)"]
     folds = {"apart": (_SQUARES, "d"), "most": (_extreme("double", least=False), "far"), "changed": (_count("i32"), "moved")}
-    if norms:
-        folds |= {"xx": (_SQUARES, "x"), "yy": (_SQUARES, "y"), "xy": (_PRODUCTS, "")}
-    head = f"void @{'apart_and_norms' if norms else 'apart'}(ptr %a, ptr %b, i64 %n, ptr noalias %out)"
+    folds |= {"xx": (_SQUARES, "x"), "yy": (_SQUARES, "y"), "xy": (_PRODUCTS, "")}
+    head = "void @apart(ptr %a, ptr %b, i64 %n, ptr noalias %out)"
     return _expanded(_function(head, body, folds, [*_store(folds), "ret void"], _PAIRS), t, _PAIRS)
 
 

@@ -21,7 +21,7 @@ from forensics.evidence.remote import is_url
 from forensics.records import Row, TensorStats
 from forensics.store.files import cache_directory, write_whole
 from forensics.store.sealing.sources import STATISTICS
-from forensics.store.tensors.workers import Workers
+from forensics.store.tensors.workers import Workers, kernels_for
 from forensics.store.typed import nonfinite
 
 _VERSION = 1
@@ -48,7 +48,7 @@ def measured(stored: Sequence[Stored], workers: Workers | None = None) -> dict[s
     known = {path: entry.read() for path, entry in entries.items()}
     left = [s for s in stored if (key := _key(s)) not in known[s.file] or not _fits(s, known[s.file][key])]
     open_ = Counter(s.file for s in left)
-    _expect(sum(s.raw.nbytes for s in left))
+    kernels_for(sum(s.raw.nbytes for s in left))
     done = (workers or Workers()).map(_measure, left, lambda s: s.raw.nbytes, far=any(map(is_url, entries)))
     for s, m in zip(left, done, strict=True):
         known[s.file][_key(s)] = m
@@ -62,13 +62,6 @@ def recalled(stored: Sequence[Stored]) -> bool:
     """Whether every one of these tensors was measured before."""
     known = {path: _Entry(path).read() for path in {s.file for s in stored}}
     return all((key := _key(s)) in known[s.file] and _fits(s, known[s.file][key]) for s in stored)
-
-
-def _expect(nbytes: int) -> None:
-    if nbytes:
-        from forensics.store.tensors import kernels
-
-        kernels.expect(nbytes)
 
 
 def _measure(s: Stored) -> Measured:

@@ -35,6 +35,14 @@ def threads(far: bool = False) -> Iterator[Executor]:
         yield executor
 
 
+def kernels_for(nbytes: int) -> None:
+    """So much will be measured here; where there is nothing to measure, NumPy is not loaded."""
+    if nbytes:
+        from forensics.store.tensors import kernels
+
+        kernels.expect(nbytes)
+
+
 class Workers:
     """Applies a function to many tensors, each with its size in bytes, and gives the results in order."""
 

@@ -20,11 +20,16 @@ def free_ports(count):
     return ports
 
 
-with tempfile.NamedTemporaryFile("w", suffix=".json") as hosts:
-    json.dump([[f"127.0.0.1:{port}"] for port in free_ports(RANKS)], hosts)
-    hosts.flush()
-    started = [
-        subprocess.Popen([sys.executable, *sys.argv[1:]], env={**os.environ, "MLX_RANK": str(rank), "MLX_HOSTFILE": hosts.name})
-        for rank in range(RANKS)
-    ]
-    sys.exit(max(each.wait() for each in started))
+def launch(arguments):
+    """The worst status of all ranks."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as hosts:
+        json.dump([[f"127.0.0.1:{port}"] for port in free_ports(RANKS)], hosts)
+        hosts.flush()
+        started = [
+            subprocess.Popen([sys.executable, *arguments], env={**os.environ, "MLX_RANK": str(rank), "MLX_HOSTFILE": hosts.name})
+            for rank in range(RANKS)
+        ]
+        return max(each.wait() for each in started)
+
+
+sys.exit(launch(sys.argv[1:]))
