@@ -187,10 +187,8 @@ def table(lines: Sequence[Line], against: Mapping[str, str]) -> str:
     for name, c, size in lines:
         other = by_name.get(against.get(name, ""))
         ratio = f"{other.processor / c.processor:.2g} x {against[name]}" if other and c.processor else ""
-        told = (
-            c.failed
-            or f"{c.processor:.2f} | {c.wall:.2f} | {c.cores:.1f} | {size / c.processor if size else 0:.2f} | {c.anonymous:.0f} | {ratio}"
-        )
+        rate = f"{size / c.processor:.2f}" if size and c.processor else ""
+        told = c.failed or f"{c.processor:.2f} | {c.wall:.2f} | {c.cores:.1f} | {rate} | {c.anonymous:.0f} | {ratio}"
         rows.append(f"| {name} | {told} |")
     return "\n".join(rows)
 
