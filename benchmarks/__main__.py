@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,21 +60,24 @@ class Bench:
         for _ in range(self.repeats):
             if before:
                 before()
-            costs.append(cost(command, {"XDG_CACHE_HOME": str(self.cache), "FORENSICS_STORE": str(self.store), **variables}))
-        middle = statistics.median_low(c.processor for c in costs)
-        return next(c for c in costs if c.processor == middle)
+            costs.append(cost(command, {**self._places, **variables}))
+        return _middle(costs)
 
     def inside(self, a: str, b: str) -> Cost:
         """Two captures compared in a process that has both open; the command's own start is not in it."""
-        costs = []
-        for _ in range(self.repeats):
-            variables = {**os.environ, "XDG_CACHE_HOME": str(self.cache), "FORENSICS_STORE": str(self.store)}
-            done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.inside", a, b], env=variables, capture_output=True, text=True, check=True
-            )
-            said = json.loads(done.stdout)
-            costs.append(Cost(said["processor"], said["wall"], said["anonymous"], None))
-        return sorted(costs, key=lambda c: c.processor)[len(costs) // 2]
+        return _middle([self._inside(a, b) for _ in range(self.repeats)])
+
+    def _inside(self, a: str, b: str) -> Cost:
+        command = [sys.executable, "-m", "benchmarks.inside", a, b]
+        done = subprocess.run(command, env={**os.environ, **self._places}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return Cost(0.0, 0.0, 0.0, (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1][:200])
+        said = json.loads(done.stdout)
+        return Cost(said["processor"], said["wall"], said["anonymous"], None)
+
+    @property
+    def _places(self) -> dict[str, str]:
+        return {"XDG_CACHE_HOME": str(self.cache), "FORENSICS_STORE": str(self.store)}
 
     def fresh(self) -> None:
         """Nothing captured, nothing remembered."""
@@ -85,6 +87,10 @@ class Bench:
     def forgetful(self) -> None:
         """Nothing remembered of differences."""
         shutil.rmtree(self.cache / "mlx-forensics" / "deltas", ignore_errors=True)
+
+
+def _middle(costs: Sequence[Cost]) -> Cost:
+    return sorted(costs, key=lambda c: c.processor)[(len(costs) - 1) // 2]
 
 
 def forensics(*words: object) -> list[str]:

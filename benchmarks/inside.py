@@ -12,21 +12,13 @@ import os
 import shutil
 import sys
 import time
-from pathlib import Path
 
+from benchmarks.meter import anonymous
 from forensics.judge import deltas, library
 from forensics.store.files import cache_directory
 from forensics.store.refs import pair
 from forensics.store.session import open_session
 from forensics.store.store import Store
-
-
-def anonymous() -> float:
-    """MB of anonymous memory that this process holds; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), 0.0)
-
 
 if "XDG_CACHE_HOME" not in os.environ:
     sys.exit("set XDG_CACHE_HOME: differences that are remembered there are removed")
@@ -39,5 +31,9 @@ for _ in range(3):
         began = time.perf_counter(), time.process_time()
         deltas.fill(session, meant.a.ref, meant.b.ref)
         session.rows("SELECT status, count(*) AS n FROM paired(?, ?) GROUP BY status", [meant.a.ref, meant.b.ref])
-        said = {"processor": time.process_time() - began[1], "wall": time.perf_counter() - began[0], "anonymous": anonymous()}
+        said = {
+            "processor": time.process_time() - began[1],
+            "wall": time.perf_counter() - began[0],
+            "anonymous": anonymous(os.getpid()) or 0.0,
+        }
 print(json.dumps(said))

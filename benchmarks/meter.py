@@ -47,17 +47,18 @@ def cost(command: Sequence[str], variables: Mapping[str, str] | None = None, *, 
 
 def _watch(pid: int, most: list[float]) -> None:
     """Mapped pages of clean files count as resident, so only anonymous memory says what a program holds."""
-    path = Path(f"/proc/{pid}/status")
-    while True:
-        try:
-            lines = path.read_text().splitlines()
-        except OSError:
-            return
-        anonymous = [line for line in lines if line.startswith("RssAnon")]
-        if not anonymous:  # it ended, and waits to be looked at
-            return
-        most[0] = max(most[0], int(anonymous[0].split()[1]) / 1024)
+    while (now := anonymous(pid)) is not None:
+        most[0] = max(most[0], now)
         time.sleep(0.01)
+
+
+def anonymous(pid: int) -> float | None:
+    """MB of anonymous memory that a process holds; None where it ended, or the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), None)
 
 
 def forget(paths: Sequence[Path]) -> None:

@@ -42,7 +42,7 @@ class Adapter:
 
 def plain(name: str) -> str:
     """A name without PEFT's root and base layers."""
-    return name.removeprefix(_PEFT_ROOT).replace(_PEFT_LAYER, ".") if _PEFT_LAYER in name or name.startswith(_PEFT_ROOT) else name
+    return name.removeprefix(_PEFT_ROOT).replace(_PEFT_LAYER, ".")
 
 
 def adapters(shapes: Mapping[str, Shape]) -> dict[str, Adapter]:

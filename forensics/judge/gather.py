@@ -14,6 +14,7 @@ from forensics.judge.library import Sql
 from forensics.judge.material import Answer, Exchange, Material, Step, Token, TrainingRow
 from forensics.judge.picture import heat
 from forensics.records import Comparison, Diagnosis, Scalar, TwoRuns
+from forensics.store.typed import whole
 
 MAX_STEPS = 400
 MAX_ROWS = 4  # training rows
@@ -34,7 +35,7 @@ def gather(session: Sql, diagnosis: Diagnosis | TwoRuns, comparison: Comparison,
         comparison=comparison,
         heat=heat(session, a, b),
         steps=steps(session, b),
-        points=tuple((str(r["point"]), _int(r["updates"])) for r in session.rows(_POINTS, [b, b])),
+        points=tuple((str(r["point"]), whole(r["updates"])) for r in session.rows(_POINTS, [b, b])),
         shares=shares(session, b),
         rows=training_rows(session, b),
         exchanges=said,
@@ -60,7 +61,7 @@ def steps(session: Sql, b: str) -> tuple[Step, ...]:
     if len(found) > MAX_STEPS:
         found = [found[round(i * (len(found) - 1) / (MAX_STEPS - 1))] for i in range(MAX_STEPS)]
     keys = ("loss", "learning_rate", "gradient_norm", "update_norm", "weight_pad")
-    return tuple(Step(_int(r["step"]), *(_float(r[k]) for k in keys)) for r in found)
+    return tuple(Step(whole(r["step"]), *(_float(r[k]) for k in keys)) for r in found)
 
 
 def shares(session: Sql, b: str) -> dict[str, float]:
@@ -90,8 +91,8 @@ def training_rows(session: Sql, b: str) -> tuple[TrainingRow, ...]:
     words = _words(session, b) if any(r["token"] is None and r["next_id"] is not None for r in found) else {}
     rows: dict[tuple[int, int], list[Token]] = defaultdict(list)
     for r in found:
-        said = r["token"] if r["token"] is not None else words.get(_int(r["next_id"])) if r["next_id"] is not None else None
-        rows[_int(r["step"]), _int(r["row"])].append(Token(_text(said), str(r["role"]), _float(r["weight"])))
+        said = r["token"] if r["token"] is not None else words.get(whole(r["next_id"])) if r["next_id"] is not None else None
+        rows[whole(r["step"]), whole(r["row"])].append(Token(_text(said), str(r["role"]), _float(r["weight"])))
     return tuple(TrainingRow(s, n, tuple(t[:MAX_TOKENS]), max(0, len(t) - MAX_TOKENS)) for (s, n), t in rows.items())
 
 
@@ -104,7 +105,7 @@ def _words(session: Sql, b: str) -> dict[int, str]:
         JOIN captures c USING (capture) WHERE c.run = run_of(?) AND token IS NOT NULL""",
         [b, b, b],
     )
-    words = {_int(r["id"]): str(r["text"]) for r in found}
+    words = {whole(r["id"]): str(r["text"]) for r in found}
     for r in session.rows(
         "SELECT key, value FROM configs WHERE kind = 'tokenizer' AND key LIKE 'names.%' AND capture = capture_of(?)", [b]
     ):
@@ -150,8 +151,8 @@ def _exchange(session: Sql, found: Mapping[str, Mapping[str, object]], told: Map
             [r["capture"], r["prompt_id"], MAX_ANSWER],
         )
         tokens = tuple(Token(_text(t["token"]), str(t["class"]), _float(t["logprob"])) for t in rows)
-        more = max(0, _int(r["output_tokens"]) - len(tokens)) if tokens else 0
-        answers.append(Answer(ref, str(r["finish_reason"]), _text(r["output"]), tokens, _int(r["output_tokens"]), more))
+        more = max(0, whole(r["output_tokens"]) - len(tokens)) if tokens else 0
+        answers.append(Answer(ref, str(r["finish_reason"]), _text(r["output"]), tokens, whole(r["output_tokens"]), more))
     first = next(iter(found.values()))
     name, source = str(first["prompt_id"]), str(first["source"])
     same = len({str(r["output_digest"]) for r in found.values()}) == 1 if len(found) == 2 else None
@@ -167,10 +168,6 @@ def _parting(answers: Sequence[Answer]) -> int | None:
     x, y = ([(t.text, t.kind) for t in each.tokens] for each in answers)
     first = next((i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q), min(len(x), len(y)))
     return None if first == len(x) == len(y) else first
-
-
-def _int(value: object) -> int:
-    return int(value) if isinstance(value, (int, float)) else 0
 
 
 def _float(value: object) -> float | None:

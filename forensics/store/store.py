@@ -157,8 +157,7 @@ class Store:
 
     def holds(self, name: str) -> bool:
         """Is there a run of that name, sealed or not?"""
-        named = RUN_NAME.fullmatch(name) is not None and name.strip(".") != ""  # a path of the user's is no name
-        return named and (name in _entries(self.runs, name) or any(_entries(self.captures, f"{name}@")))
+        return name in _entries(self.runs, name) or any(_entries(self.captures, f"{name}@"))
 
     def runs_(self) -> list[Run]:
         """All runs, oldest first."""

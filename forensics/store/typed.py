@@ -42,6 +42,11 @@ def nonfinite(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
+def whole(value: object) -> int:
+    """A number of evidence as a whole one; 0 where it is none."""
+    return int(value) if isinstance(value, (int, float)) else 0
+
+
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else _loose(value)
 

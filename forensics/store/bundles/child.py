@@ -23,7 +23,7 @@ _SPACE = 512 << 20
 _MEMORY = 300 << 20
 """Memory that the child may really use; watched from here."""
 _SECONDS, _SECONDS_A_MB = 5.0, 6.0
-"""Of processor time, three times what the slowest machine that we saw takes; on a busy one that takes up to eight times as long."""
+"""Of processor time; a third as much was too little for a valid bundle on a slow machine. A busy one takes up to eight times as long."""
 _BUSY = 8
 
 

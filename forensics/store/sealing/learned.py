@@ -17,6 +17,7 @@ from forensics.store.keyed import Keyed
 from forensics.store.sealing import roles, shards
 from forensics.store.sealing.frames import Facts
 from forensics.store.sealing.rows import Lesson, Rows
+from forensics.store.typed import whole
 
 POSITIONS = 4096
 """So many positions of one forward stand in `loss_tokens`, whole rows; shares are taken over all of them."""
@@ -46,7 +47,7 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
     tokens: list[Row] = []
     lessons: list[Lesson] = []
     usual: Counter[tuple[int, str, str]] = Counter()
-    words: dict[Any, Scalar] = {(_int(w["process"]), str(w.get("model")), w.get("id")): w.get("text") for w in spool.table("words")}
+    words: dict[Any, Scalar] = {(whole(w["process"]), str(w.get("model")), w.get("id")): w.get("text") for w in spool.table("words")}
     for forward in spool.each("forwards"):
         key = _key(forward)
         of = facts.get(key[1], Facts())
@@ -107,7 +108,7 @@ class _Brief:
 
     def __init__(self, spool: Spool, facts: Mapping[str, Facts], next_token: set[tuple[int, str]]) -> None:
         self._spool, self._facts, self._next = spool, facts, next_token
-        self._rows = {(_int(r["process"]), _int(r.get("row"))): _ids(r.get("ids")) for r in spool.each("rows")}
+        self._rows = {(whole(r["process"]), whole(r.get("row"))): _ids(r.get("ids")) for r in spool.each("rows")}
         self._edges: dict[tuple[int, int], roles.Edges | None] = {}
         self._outlines: dict[Any, tuple[roles.Outline, dict[str, list[int]]]] = {}
         self._seen: dict[tuple[str, int, int], tuple[roles.Outline, Sequence[int], Facts]] = {}
@@ -209,12 +210,8 @@ def _caps(spool: Spool) -> dict[str, int]:
 
 
 def _key(row: Mapping[str, Any]) -> Key:
-    return _int(row["process"]), str(row.get("model")), _int(row.get("step"))
+    return whole(row["process"]), str(row.get("model")), whole(row.get("step"))
 
 
 def _ids(value: Any) -> tuple[int, ...]:
     return tuple(int(i) for i in value) if isinstance(value, list) else ()
-
-
-def _int(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) else 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from forensics.records import Row
 from forensics.store.sealing.shards import Ranks
+from forensics.store.typed import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def main_model(models: Iterable[Row], updates: Sequence[tuple[float, int, str]],
 
     moved: dict[tuple[int, str], int] = {}
     for column in ("updates", "writes"):  # an average of weights is written as often as the model is updated
-        moved = moved or {(int(r["process"] or 0), str(r["model"])): n for r in rows if (n := _number(r.get(column))) > 0}
+        moved = moved or {(int(r["process"] or 0), str(r["model"])): n for r in rows if (n := whole(r.get(column))) > 0}
     moved = {key: n for key, n in moved.items() if counts(key[0])} or moved
     if moved:
         last = max((u for u in updates if (u[1], u[2]) in moved), default=None)
@@ -86,7 +87,3 @@ def name_points(run: str, points: Iterable[Point], main: str) -> list[Named]:
             )
         )
     return named
-
-
-def _number(value: object) -> int:
-    return int(value) if isinstance(value, (int, float)) else 0

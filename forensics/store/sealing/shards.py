@@ -10,6 +10,7 @@ from typing import Any
 
 from forensics.evidence.spool import Spool
 from forensics.records import Row, Scalar
+from forensics.store.typed import whole
 
 Drawn = Callable[[Sequence[int]], Mapping[str, Scalar]]
 """rows_seen and rows_drawn of `datasets` over these processes."""
@@ -28,7 +29,7 @@ class Ranks:
     """Processes that are ranks, by number. A command may launch again: the n-th process of a rank belongs to the n-th launch."""
 
     def __init__(self, models: Sequence[Row]) -> None:
-        told = {_int(m["process"]): (_int(m["rank"]), _int(m.get("ranks"))) for m in models if m.get("rank") is not None}
+        told = {whole(m["process"]): (whole(m["rank"]), whole(m.get("ranks"))) for m in models if m.get("rank") is not None}
         seen: Counter[int] = Counter()
         self.of: dict[int, Rank] = {}
         for process, (rank, ranks) in sorted(told.items()):
@@ -61,21 +62,21 @@ def datasets(spool: Spool, drawn: Drawn) -> list[Row]:
     ranks = Ranks(spool.latest("models", "model")).of
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in spool.latest("datasets", "source", "path", "purpose", "place"):
-        who = ("launch", ranks[_int(row["process"])].launch) if _int(row["process"]) in ranks else ("process", row["process"])
+        who = ("launch", ranks[whole(row["process"])].launch) if whole(row["process"]) in ranks else ("process", row["process"])
         groups.setdefault((*who, *(row.get(key) for key in ("source", "path", "purpose", "place"))), []).append(row)
     return [_one(rows, ranks, drawn) for rows in groups.values()]
 
 
 def _one(rows: Sequence[Row], ranks: Mapping[int, Rank], drawn: Drawn) -> Row:
-    rows = sorted(rows, key=lambda r: ranks[_int(r["process"])].rank if _int(r["process"]) in ranks else 0)
+    rows = sorted(rows, key=lambda r: ranks[whole(r["process"])].rank if whole(r["process"]) in ranks else 0)
     row = dict(rows[0])
-    rank = ranks.get(_int(row["process"]))
+    rank = ranks.get(whole(row["process"]))
     if rank and row.get("source") == "file":
         row |= _found([r.get("found") for r in rows], rank.ranks)
     elif len(rows) > 1 and row.get("source") == "forward":  # each rank measures rows of its own
-        row |= {key: sum(_int(r.get(key)) for r in rows) for key in ("records", "used")}
+        row |= {key: sum(whole(r.get(key)) for r in rows) for key in ("records", "used")}
     if row.get("purpose") not in ("valid", "test"):
-        row |= drawn([_int(r["process"]) for r in rows])
+        row |= drawn([whole(r["process"]) for r in rows])
     return row
 
 
@@ -90,7 +91,3 @@ def _found(found: Sequence[Any], ranks: int) -> dict[str, Scalar]:
     if not numbers:
         return {"used": None, "unused_between": None}
     return {"used": len(numbers), "unused_between": numbers[-1] - numbers[0] + 1 - len(numbers)}
-
-
-def _int(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) else 0

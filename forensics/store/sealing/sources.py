@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,7 @@ def earlier(captures: Path) -> Iterator[Row]:
 
 _EARLIER = 50  # captures that are looked through
 STATISTICS = ("mean", "std", "min", "max", "l2", "zeros", "nans", "infs")
+_statistics = attrgetter(*STATISTICS)
 
 
 def tensor_row(stats: TensorStats, kept: str) -> Row:
@@ -161,14 +163,7 @@ def tensor_row(stats: TensorStats, kept: str) -> Row:
         "shape": _json_shape(stats.shape),
         "size": stats.size,
         "nbytes": stats.nbytes,
-        "mean": stats.mean,
-        "std": stats.std,
-        "min": stats.min,
-        "max": stats.max,
-        "l2": stats.l2,
-        "zeros": stats.zeros,
-        "nans": stats.nans,
-        "infs": stats.infs,
+        **dict(zip(STATISTICS, _statistics(stats), strict=True)),
         "kept": kept,
     }
 

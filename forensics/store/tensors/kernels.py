@@ -192,9 +192,7 @@ def _moments(t: _Type) -> str:
         "most": (most, of),
         "zeros": (_count(f"i{t.bits}"), "zero"),
     }
-    return _expanded(
-        _function("void @moments(ptr %a, i64 %n, ptr noalias %out)", body, folds, [*_store(folds), "ret void"], LANES), t, LANES
-    )
+    return _function(t, LANES, "void @moments(ptr %a, i64 %n, ptr noalias %out)", body, folds, [*_store(folds), "ret void"])
 
 
 def _spread(t: _Type) -> str:
@@ -204,7 +202,7 @@ def _spread(t: _Type) -> str:
         "%d = fsub D %x, %means",
     ]
     head, folds = "double @spread(ptr %a, i64 %n, double %mean)", {"squares": (_SQUARES, "d")}
-    return _expanded(_function(head, body, folds, ["ret double %squares.out"], LANES), t, LANES)
+    return _function(t, LANES, head, body, folds, ["ret double %squares.out"])
 
 
 def _apart(t: _Type) -> str:
@@ -213,10 +211,10 @@ def _apart(t: _Type) -> str:
     folds = {"apart": (_SQUARES, "d"), "most": (_extreme("double", least=False), "far"), "changed": (_count("i32"), "moved")}
     folds |= {"xx": (_SQUARES, "x"), "yy": (_SQUARES, "y"), "xy": (_PRODUCTS, "")}
     head = "void @apart(ptr %a, ptr %b, i64 %n, ptr noalias %out)"
-    return _expanded(_function(head, body, folds, [*_store(folds), "ret void"], _PAIRS), t, _PAIRS)
+    return _function(t, _PAIRS, head, body, folds, [*_store(folds), "ret void"])
 
 
-def _function(head: str, body: Iterable[str], folds: _Folds, end: Iterable[str], lanes: int) -> str:
+def _function(t: _Type, lanes: int, head: str, body: Iterable[str], folds: _Folds, end: Iterable[str]) -> str:
     """The body for each %i below %n in steps of `lanes`; at the end what was carried is %NAME.out."""
     lines = [
         f"define {head} {{\nentry:\nbr label %loop\nloop:",
@@ -229,7 +227,7 @@ def _function(head: str, body: Iterable[str], folds: _Folds, end: Iterable[str],
         *(fold.end.replace("%V", f"%{v}") for v, (fold, _) in folds.items()),
         *end,
     ]
-    return "\n".join(lines) + "\n}"
+    return _expanded("\n".join(lines) + "\n}", t, lanes)
 
 
 def _load(t: _Type, v: str, block: str) -> list[str]:
