@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ForensicsError(Exception):
     """Something a user can mend.
@@ -57,3 +59,10 @@ class QueryError(ForensicsError):
     """A query file that breaks the rules of the library, or SQL that DuckDB refuses."""
 
     slug = "query"
+
+
+def near(word: str, among: Iterable[str], most: int = 3, likeness: float = 0.6) -> list[str]:
+    """The words most like a mistyped one, the best first, for a hint; `likeness` from 0 to 1, as difflib counts it."""
+    from difflib import get_close_matches
+
+    return get_close_matches(word, list(among), most, likeness)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from forensics.evidence.spool import Spool
-from forensics.store.sealing import intake, live, sources
+from forensics.store.sealing import intake, shared, sources
 from forensics.store.session import Session, open_session
 from forensics.store.store import Store
 from forensics.store.tensors.measure import measure
@@ -444,5 +444,5 @@ def test_a_line_is_named_as_shortly_as_it_is_clear() -> None:
         "<stdin>:4": "<stdin>:4",
         "program": "program",
     }
-    assert {where: live.place(where, "/home/jo/night") for where in told} == told
-    assert live.place("/opt/x.py:1", None) == "/opt/x.py:1" and live.place(None, "/home") is None
+    assert {where: shared.place(where, "/home/jo/night") for where in told} == told
+    assert shared.place("/opt/x.py:1", None) == "/opt/x.py:1" and shared.place(None, "/home") is None

@@ -23,9 +23,9 @@ class Evidence(Sql, Protocol):
 
 _UNMEASURED = """
 WITH pairs AS (
-    SELECT key_a AS x, key_b AS y FROM paired($1, $2) WHERE status = 'changed'
+    SELECT key_a AS x, key_b AS y FROM {pairs} WHERE status = 'changed'
     UNION
-    SELECT digest_a, digest_b FROM paired($1, $2)
+    SELECT digest_a, digest_b FROM {pairs}
     WHERE status = 'changed' AND dtype_a = 'U32' AND dtype_b = 'U32' AND shape_a = shape_b AND digest_a <> digest_b
 )
 SELECT x, y FROM pairs ANTI JOIN deltas ON digest_a = x AND digest_b = y ORDER BY x, y
@@ -46,10 +46,12 @@ _FORMATS = [("affine", bits, group) for bits in (4, 8, 6, 5, 3, 2) for group in 
 
 def fill(session: Evidence, a: str, b: str) -> list[Delta]:
     """Measure what differs between a and b and was not measured when they were captured; returns what was added to `deltas`."""
-    pairs = session.rows(_UNMEASURED, [a, b]) if a != b else []
-    if not pairs:
+    pairs = session.kept("paired", a, b)
+    if a == b or not session.rows(f"SELECT 1 FROM {pairs} WHERE status = 'changed' LIMIT 1"):
         return []
-    named = [(str(pair["x"]), str(pair["y"])) for pair in pairs]
+    named = [(str(pair["x"]), str(pair["y"])) for pair in session.rows(_UNMEASURED.format(pairs=pairs))]
+    if not named:
+        return []
     known = olddeltas.recall(named)
     deltas = _measured(session, a, b, named) if known is None else known
     if known is None:

@@ -6,7 +6,6 @@ a line that begins `--   ` carries the value on. HEADER says what each key means
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args
 
-from forensics.errors import QueryError
+from forensics.errors import QueryError, near
 from forensics.records import Confidence, Role, Row, Severity
 from forensics.store import schema
 
@@ -49,6 +48,7 @@ class Sql(Protocol):
     def rows(self, sql: str, params: Sequence[Any] = ..., /) -> list[dict[str, Any]]: ...
     def script(self, text: str, /) -> None: ...
     def offer(self, macros: Mapping[str, str], /) -> None: ...
+    def kept(self, macro: str, /, *refs: str) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ class Library:
         """
         found = self.queries.get(name) or self.queries.get(name.replace("_", "-"))
         if found is None:
-            near = difflib.get_close_matches(name, self.queries, 3, 0.5)
-            hint = f"Did you mean {' or '.join(near)}?" if near else "forensics query lists them."
+            close = near(name, self.queries, likeness=0.5)
+            hint = f"Did you mean {' or '.join(close)}?" if close else "forensics query lists them."
             raise QueryError(f"There is no query {name!r}.", where=name, hint=hint)
         return found
 
@@ -216,11 +216,11 @@ def parse(path: Path, text: str, *, private: bool = False) -> Query:
     for key in header:
         if key not in allowed:
             kind = "a detector" if detector else "a question"
-            near = difflib.get_close_matches(key, allowed, 1)
+            close = near(key, allowed, 1)
             raise QueryError(
                 f"{key!r} is no key of {kind}'s header.",
                 str(path),
-                f"Did you mean {near[0]}?" if near else f"Keys: {', '.join(sorted(allowed))}.",
+                f"Did you mean {close[0]}?" if close else f"Keys: {', '.join(sorted(allowed))}.",
             )
     params = tuple(_parameters(path, header.get("params", "a, b" if detector else "")))
     if not body:

@@ -86,7 +86,7 @@ def _elsewhere() -> Path:
 
 def reader(path: Path, memory: str, threads: int, prepare: Install | None = None) -> Session:
     """A session over the catalogue that can only read it; `prepare` makes further macros before it is locked."""
-    import duckdb
+    from forensics.store.database import duckdb
 
     connection = duckdb.connect(":memory:")
     connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS evidence (READ_ONLY)")
@@ -109,7 +109,7 @@ def _wanted(store: Store) -> dict[str, tuple[str, str]]:
 
 def _state(path: Path) -> tuple[dict[str, tuple[str, str]], str | None, str | None]:
     """What a catalogue holds; nothing where there is none or it cannot be read: then it is built anew."""
-    import duckdb
+    from forensics.store.database import duckdb
 
     if not path.exists():
         return {}, None, None
@@ -241,7 +241,7 @@ class _writing:  # noqa: N801 - a context manager
     """A connection that writes one catalogue, all of it in the file when it is closed."""
 
     def __init__(self, path: Path) -> None:
-        import duckdb
+        from forensics.store.database import duckdb
 
         self._connection = duckdb.connect(str(path), config={"storage_compatibility_version": STORAGE})
 

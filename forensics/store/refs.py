@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
-from forensics.errors import DamagedEvidence, UnknownRef, UsageError
+from forensics.errors import DamagedEvidence, UnknownRef, UsageError, near
 from forensics.evidence.remote import is_url, located
 from forensics.store.files import scratch
 from forensics.store.manifest import read_manifest
@@ -136,7 +134,7 @@ def _with_adapter(store: Store, words: Sequence[str], adapter: Path, ask: bool) 
 @cache
 def shipped() -> Path:
     """The directory of shipped snapshots: packaged, or the checkout's."""
-    packaged = Path(str(files("forensics"))) / "_snapshots"
+    packaged = Path(__file__).parents[1] / "_snapshots"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "snapshots"
 
 
@@ -179,8 +177,8 @@ def _within(run: Run, match: re.Match[str], text: str) -> Run | Capture:
     if same or exact:
         return max(same, key=lambda c: c.ordinal) if same else exact[-1]
     places = list(dict.fromkeys(c.ref.partition("@")[2] for c in run.captures))
-    near = difflib.get_close_matches(text.partition("@")[2], places, 1, 0.6)
-    hint = (f"Did you mean {run.name}@{near[0]}? " if near else "") + f"It has {', '.join(places[:12]) or 'no capture'}."
+    close = near(text.partition("@")[2], places, 1)
+    hint = (f"Did you mean {run.name}@{close[0]}? " if close else "") + f"It has {', '.join(places[:12]) or 'no capture'}."
     raise UnknownRef(f"Run {run.name} has no capture {text.partition('@')[2]!r}.", where=text, hint=hint)
 
 
@@ -204,8 +202,8 @@ def _at_path(store: Store, path: Path, text: str, ask: bool) -> Run | Capture:
     if bundle is not None:
         return _bundled(store, bundle, path, text)
     if not path.exists():
-        near = difflib.get_close_matches(text, [SNAPSHOTS + name for name in snapshots()], 3, 0.6)
-        hint = f"Did you mean {' or '.join(near)}?" if near else "Check the path; a run of the store is named without a slash."
+        close = near(text, [SNAPSHOTS + name for name in snapshots()])
+        hint = f"Did you mean {' or '.join(close)}?" if close else "Check the path; a run of the store is named without a slash."
         raise UnknownRef(f"There is nothing at {text!r}.", where=str(path), hint=hint)
     if (path / "manifest.json").is_file():
         if is_url(path):
@@ -261,12 +259,12 @@ def _held(run: Run) -> Run:
 
 def _unknown(store: Store, text: str) -> UnknownRef:
     names = [*sorted(store.run_names()), *(SNAPSHOTS + name for name in snapshots())]
-    near = difflib.get_close_matches(text.partition("@")[0], names, 3, 0.6)
-    near += [n for n in names if n.rpartition("/")[2] == text.partition("@")[0] and n not in near]
+    close = near(text.partition("@")[0], names)
+    close += [n for n in names if n.rpartition("/")[2] == text.partition("@")[0] and n not in close]
     if text and Path(text).exists():
         hint = f"To mean the path, write ./{text}."
-    elif near:
-        hint = f"Did you mean {' or '.join(near)}?"
+    elif close:
+        hint = f"Did you mean {' or '.join(close)}?"
     else:
         hint = (
             "`forensics list` shows what there is."

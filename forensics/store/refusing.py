@@ -11,7 +11,7 @@ from forensics.errors import QueryError
 @contextmanager
 def refusing(sql: str) -> Iterator[None]:
     """DuckDB's errors as ours."""
-    import duckdb
+    from forensics.store.database import duckdb
 
     try:
         yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 Columns = Mapping[str, str]
@@ -15,7 +14,7 @@ Columns = Mapping[str, str]
 @cache
 def queries() -> Path:
     """The directory of our own queries: packaged, or the checkout's."""
-    packaged = Path(str(files("forensics"))) / "_queries"
+    packaged = Path(__file__).parents[1] / "_queries"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "queries"
 
 

@@ -66,6 +66,7 @@ class Session:
     def __init__(self, connection: DuckDBPyConnection, packs: Sequence[Packs] = ()) -> None:
         self._connection, self._packs, self._locked = connection, packs, False
         self._offered: dict[str, str] = {}
+        self._kept: dict[tuple[str, ...], str] = {}
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The rows of one statement as dictionaries.
@@ -120,6 +121,17 @@ class Session:
             if (statement := self._offered.pop(name, None)) is not None:
                 self._make(statement)
                 self.script(statement)
+
+    def kept(self, macro: str, /, *refs: str) -> str:
+        """The name of a temporary table of what a macro says of these captures, made when it is first asked for.
+
+        To plan such a question takes longer than to answer it. Only for macros over what was captured, which no longer changes.
+        """
+        if (macro, *refs) not in self._kept:
+            name = f"kept_{macro}_{len(self._kept)}"
+            self.rows(f"CREATE TEMP TABLE {name} AS SELECT * FROM {macro}({', '.join('?' for _ in refs)})", refs)
+            self._kept[macro, *refs] = name
+        return self._kept[macro, *refs]
 
     def insert(self, table: str, rows: Iterable[Row]) -> None:
         """Add rows to a table of schema.sql, as the judge does with differences that it measured."""
@@ -207,7 +219,7 @@ def read_json(table: str, columns: Mapping[str, str], select: str = "*", compres
 
 
 def _load(connection: DuckDBPyConnection, table: str, columns: Mapping[str, str], members: Sequence[tuple[Path, _Source]]) -> None:
-    import duckdb
+    from forensics.store.database import duckdb
 
     groups: dict[_Source | None, list[str]] = {}
     for path, source in members:
@@ -267,7 +279,7 @@ def _once(items: Iterable[Any]) -> list[Any]:
 
 
 def _fresh() -> DuckDBPyConnection:
-    import duckdb
+    from forensics.store.database import duckdb
 
     connection = duckdb.connect(":memory:")
     connection.execute(schema.text())

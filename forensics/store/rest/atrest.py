@@ -11,7 +11,7 @@ from forensics.evidence import names
 from forensics.evidence.configs import AdapterSettings, flat
 from forensics.records import Row
 from forensics.store.rest.composed import Composed, Piece
-from forensics.store.sealing import live
+from forensics.store.sealing import shared
 from forensics.store.sealing.sources import tensor_row
 from forensics.store.tensors.digests import value_digest
 from forensics.store.tensors.remembered import Measured
@@ -58,7 +58,7 @@ def tables(
         "modules": list(_modules(composed, shaped, placed, called.ref)),
         "configs": list(_configs(composed, called.ref, _rows(shaped, placed), told or {})),
     }
-    found["adapters"] = [*_declared(composed, called.run), *live.observed(called.run, called.ref, found["modules"], "file")]
+    found["adapters"] = [*_declared(composed, called.run), *shared.observed(called.run, called.ref, found["modules"], "file")]
     return found
 
 
@@ -155,10 +155,10 @@ def _configs(composed: Composed, ref: str, rows: int | None, told: Mapping[str, 
     for kind, key, value in [*composed.model.configs, *(composed.adapter.configs if composed.adapter else ())]:
         if (kind, key) not in seen:
             seen.add((kind, key))
-            yield live.config(ref, kind, key, value)
+            yield shared.config(ref, kind, key, value)
     facts = {**tokenizer(composed), **told}
     if facts:
-        yield from (live.config(ref, "tokenizer", key, value) for key, value in flat({**facts, "rows": rows}))
+        yield from (shared.config(ref, "tokenizer", key, value) for key, value in flat({**facts, "rows": rows}))
 
 
 def _rows(shaped: list[tuple[str, str, tuple[int, ...]]], placed: Mapping[str, names.Placed]) -> int | None:

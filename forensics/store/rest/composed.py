@@ -9,7 +9,7 @@ from typing import Any
 from forensics.evidence import names
 from forensics.evidence.checkpoint import Checkpoint, Stored
 from forensics.evidence.configs import AdapterSettings
-from forensics.store.sealing.live import inside
+from forensics.store.sealing.shared import inside
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from forensics.store import files
 from forensics.store.capture import Writer
 from forensics.store.keyed import Keyed
 from forensics.store.manifest import read_manifest
-from forensics.store.rest.asking import Answers, Questions, answers, askable
+from forensics.store.rest.asking import Answers, Questions, askable
 from forensics.store.rest.atrest import Names, tables
 from forensics.store.rest.composed import Composed, adapted, alone
 from forensics.store.rest.passing import Passing
 from forensics.store.rest.sidebyside import compared
-from forensics.store.sealing import live
+from forensics.store.sealing import shared
 from forensics.store.store import Capture, Run, Store, capture_from, size_of
 from forensics.store.tensors.remembered import Measured, measured
 from forensics.store.tensors.workers import Workers
@@ -77,14 +77,14 @@ def capture_rest(
     if before != _states(composed):
         raise UnreadableModel("The model changed while it was read.", where=str(path), hint="Try again when nothing writes to it.")
     called = Names(run, f"{run}@rest", kept)
-    questions = Questions(prompts, max_tokens, scorers)
-    said = (
-        answers(composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs)
-        if _has(composed, warn, scorers)
-        else Answers()
-    )
+    said = Answers()
+    if _has(composed, warn, scorers):
+        from forensics.store.rest.answering import answers
+
+        questions = Questions(prompts, max_tokens, scorers)
+        said = answers(composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs)
     directory = _seal_capture(store, composed, found, called, said)
-    whole = _seal_run(store, composed, called, tensors, said)
+    whole = _seal_run(store, composed, called, tensors, said, _environment())
     nbytes = store.packs.nbytes() - packed + size_of(directory) + size_of(whole)
     return f"forensics: {run}: {len(composed.pieces):,} tensors at rest; {size(nbytes)}. Next: forensics show {run}"
 
@@ -102,7 +102,8 @@ def at_rest(store: Store, path: Path, adapter: Path | None = None, text: str | N
     """
     composed = compose(path, adapter)
     word = text or (f"{path}+{adapter}" if adapter else str(path))
-    return _passing(store, composed, measured([p.stored for p in composed.pieces]), default_name(path, adapter), word, ask)
+    found = measured([p.stored for p in composed.pieces])
+    return _passing(store, composed, found, default_name(path, adapter), word, ask, _environment())
 
 
 def side_by_side(store: Store, words: tuple[str, str]) -> tuple[Capture, Capture]:
@@ -111,18 +112,28 @@ def side_by_side(store: Store, words: tuple[str, str]) -> tuple[Capture, Capture
     stored = [p.stored for p in a.pieces], [p.stored for p in b.pieces]
     found = compared(*stored) or (measured(stored[0]), measured(stored[1]))
     names = [default_name(located(word), None) for word in words]
-    return _passing(store, a, found[0], names[0], words[0], False), _passing(store, b, found[1], names[1], words[1], False)
+    return _passing(store, a, found[0], names[0], words[0]), _passing(store, b, found[1], names[1], words[1])
 
 
-def _passing(store: Store, composed: Composed, found: Mapping[str, Measured], run: str, word: str, ask: bool) -> Capture:
+def _passing(
+    store: Store,
+    composed: Composed,
+    found: Mapping[str, Measured],
+    run: str,
+    word: str,
+    ask: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Capture:
     place = Passing({found[p.stored.raw.name].stats.digest: p.stored.raw for p in composed.pieces})
     called = Names(run, f"{run}@rest", dict.fromkeys(place.lying.tensors, "file"))
     said = Answers()
     if ask and askable(composed):
+        from forensics.store.rest.answering import answers
+
         keyed = Keyed.of(store.root if Keyed.known(store.root) else files.scratch("rest"))
         said = answers(composed, called.ref, Questions(), keyed, place.packs)
     sealed = read_manifest(directory := _seal_capture(place, composed, found, called, said))
-    whole = read_manifest(path_of_run := _seal_run(place, composed, called, "new", said))
+    whole = read_manifest(path_of_run := _seal_run(place, composed, called, "new", said, environment or {}))
     capture = replace(capture_from(sealed, directory, "", place), ref=word, run=word)
     place.only = Run(word, path_of_run, [capture], whole.head, "", place)
     return capture
@@ -210,7 +221,7 @@ def _seal_capture(store: Store, composed: Composed, found: Mapping[str, Measured
         "sequence": 0,
         "process": 0,
         "model": "m0",
-        "created_at": live.iso(time.time()),
+        "created_at": shared.iso(time.time()),
         "source": "file",
         "format": composed.model.kind,
         "path": str(composed.model.path),
@@ -232,11 +243,11 @@ def _event(composed: Composed, run: str) -> Row:
     return {"run": run, "sequence": 0, "time": 0.0, "process": 0, "kind": "load", "model": "m0", "detail": detail}
 
 
-def _seal_run(store: Store, composed: Composed, called: Names, tensors: str, said: Answers) -> Path:
+def _seal_run(store: Store, composed: Composed, called: Names, tensors: str, said: Answers, environment: Mapping[str, str]) -> Path:
     missing = [*composed.missing, *said.missing]
     head: dict[str, Scalar] = {
         "run": called.run,
-        "created_at": live.iso(time.time()),
+        "created_at": shared.iso(time.time()),
         "kind": "rest",
         "complete": not missing,
         "missing": json.dumps(missing),
@@ -247,7 +258,7 @@ def _seal_run(store: Store, composed: Composed, called: Names, tensors: str, sai
     with Writer(store.runs, called.run, "run") as writer:
         writer.rows("runs", [head])
         writer.rows("models", [model])
-        writer.rows("environment", [{"capture": called.run, "key": k, "value": v} for k, v in _environment().items()])
+        writer.rows("environment", [{"capture": called.run, "key": k, "value": v} for k, v in environment.items()])
         return writer.seal(head)
 
 

@@ -18,7 +18,7 @@ from forensics.evidence.spool import Captured, Process, Spool
 from forensics.records import Row, Scalar
 from forensics.store.capture import Writer
 from forensics.store.keyed import Keyed
-from forensics.store.sealing import keeping, live, runtables, saved, scoring, shards, transcripts
+from forensics.store.sealing import keeping, live, runtables, saved, scoring, shards, shared, transcripts
 from forensics.store.sealing.between import Between
 from forensics.store.sealing.frames import Facts
 from forensics.store.sealing.learned import learned
@@ -238,7 +238,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
     spool, plan = run.spool, run.plan
     head: dict[str, Scalar | list[Any]] = {
         "run": spool.run,
-        "created_at": live.iso(float(_n(spool.options.get("started")))),
+        "created_at": shared.iso(float(_n(spool.options.get("started")))),
         "kind": "watched",
         "command": list(plan.command),
         "exit_status": plan.status,

@@ -9,7 +9,7 @@ from forensics import __version__
 from forensics.evidence.spool import Spool
 from forensics.records import Row
 from forensics.store import schema
-from forensics.store.sealing.live import config, place
+from forensics.store.sealing.shared import config, place
 from forensics.store.sealing.sources import Sources
 
 Ref = Callable[[int, Any], str | None]

@@ -14,7 +14,7 @@ from forensics.evidence.checkpoint import Checkpoint, Stored, open_model
 from forensics.records import RawTensor, Row, Scalar
 from forensics.store.rest import atrest
 from forensics.store.rest.composed import alone
-from forensics.store.sealing import live
+from forensics.store.sealing import live, shared
 from forensics.store.sealing.frames import Facts
 from forensics.store.sealing.live import Record, Scene
 from forensics.store.sealing.naming import Named
@@ -100,7 +100,7 @@ def saved_tensors(rows: Sequence[Mapping[str, Any]], disk: Disk, canonical: Mapp
             **{k: v for k, v in row.items() if k != "time"},
             "canonical": canonical.get(str(name), names.plain(str(name))) if name is not None else None,
             "digest_on_disk": on_disk.get(str(name)) if name is not None else None,
-            "place": live.place(row.get("place"), cwd),
+            "place": shared.place(row.get("place"), cwd),
         }
 
 
@@ -162,7 +162,7 @@ def record(scene: Scene, artifact: Artifact, named: Named, twin: Record | None, 
         "updates": artifact.updates,
         "whole": True,
         "probes_of": None,
-        "place": live.place(artifact.place, scene.cwd),
+        "place": shared.place(artifact.place, scene.cwd),
     }
     made = Record(named, head, facts=facts)
     kept = {m.stats.digest: "file" for m in found.values()}

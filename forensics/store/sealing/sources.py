@@ -7,15 +7,17 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forensics.errors import ForensicsError
 from forensics.evidence.headers import read_header
 from forensics.records import RawTensor, Row, TensorStats
 from forensics.store.packs import Packs
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 def raw_tensors(path: Path) -> Iterator[RawTensor]:
