@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ASKS = (
-    "from forensics.store import session\nwith session.open_session([], []) as s: print(s.rows('SELECT count(*) AS n FROM runs')[0]['n'])\n"
-)
-WHOLE = "import sys; print('duckdb' in sys.modules)"
+ASKS = """
+from forensics.store.session import open_session
+with open_session([], []) as session:
+    print(session.rows("SELECT count(*) AS n FROM runs")[0]["n"])
+"""
+WHOLE = "\nimport sys; print('duckdb' in sys.modules)"
 
 
 def said(code: str) -> list[str]:
@@ -21,7 +23,7 @@ def test_a_session_loads_no_builder_of_queries() -> None:
 
 
 def test_without_the_compiled_half_alone_the_package_serves() -> None:
-    broken = "import sys, duckdb\nsys.modules['_duckdb'] = None\n"
+    broken = "import sys, duckdb; sys.modules['_duckdb'] = None\n"
     assert said(broken + ASKS + WHOLE) == ["0", "True"]
 
 

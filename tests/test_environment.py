@@ -48,3 +48,18 @@ def test_a_captured_program_sees_the_users_environment(tmp_path: Path, given: st
     command = [sys.executable, "-m", "forensics", "capture", "--store", str(tmp_path), "--", sys.executable, "-c", program]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[0] == str(given)
+
+
+def test_versions_are_those_that_the_packages_say() -> None:
+    from importlib.metadata import version
+
+    names = ("mlx-lm", "numpy", "duckdb", "pytest", "rich")
+    assert environment.versions([*names, "no-such-package"]) == {name: version(name) for name in names}
+
+
+def test_versions_of_what_older_tools_installed_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Old.Tool-1.egg-info").write_text("Metadata-Version: 1.0\nName: old-tool\nVersion: 1.5\n")
+    (tmp_path / "half-2.egg-info").mkdir()  # what an uninstallation left: no metadata
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path / "not-there"))
+    assert environment.versions(["old-tool", "half"]) == {"old-tool": "1.5"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import platform
 import re
@@ -13,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from forensics import __version__
+from forensics.environment import versions
 from forensics.errors import UnreadableModel
 from forensics.evidence.checkpoint import open_model
 from forensics.evidence.prompts import Prompt
@@ -263,10 +263,5 @@ def _seal_run(store: Store, composed: Composed, called: Names, tensors: str, sai
 
 
 def _environment() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"forensics": __version__, "python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
-    for package in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+    machine = {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
+    return {"forensics": __version__, **machine, **versions(_PACKAGES)}

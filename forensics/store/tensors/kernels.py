@@ -67,20 +67,27 @@ def compiled(dtype: str) -> Loops | None:
     spread = ctypes.CFUNCTYPE(number, pointer, whole, number)(address("spread"))
     apart = ctypes.CFUNCTYPE(None, pointer, pointer, whole, pointer)(address("apart"))
 
+    one, two = ctypes.c_double * 5, ctypes.c_double * 6
+
     def of_one(block: Block, n: int) -> list[float]:
-        x, out = np.frombuffer(block, np.uint8), np.empty(5)
-        moments(x.ctypes.data, n, out.ctypes.data)
-        return list(out.tolist())
+        out = one()
+        moments(_address(block), n, out)
+        return list(out)
 
     def of_two(a: Block, b: Block, n: int) -> list[float]:
-        x, y, out = np.frombuffer(a, np.uint8), np.frombuffer(b, np.uint8), np.empty(6)
-        apart(x.ctypes.data, y.ctypes.data, n, out.ctypes.data)
-        return list(out.tolist())
+        out = two()
+        apart(_address(a), _address(b), n, out)
+        return list(out)
 
     def around(block: Block, n: int, mean: float) -> float:
-        return float(spread(np.frombuffer(block, np.uint8).ctypes.data, n, mean))
+        return float(spread(_address(block), n, mean))
 
     return Loops(of_one, around, of_two)
+
+
+def _address(block: Block) -> bytes | int:
+    """What ctypes takes for a pointer to a block that its caller holds: bytes as they are, in a third of the time."""
+    return block if isinstance(block, bytes) else int(np.frombuffer(block, np.uint8).ctypes.data)
 
 
 # -- the program -----------------------------------------------------------------------------------------------------------
