@@ -29,7 +29,11 @@ def show(text: Text) -> None:
     from rich.console import Console
 
     _bear("replace")
-    Console(soft_wrap=True, highlight=False, legacy_windows=False).print(text, end="\n" if text.plain else "")
+    console = Console(soft_wrap=True, highlight=False, legacy_windows=False)
+    if console.is_terminal:
+        console.print(text, end="\n" if text.plain else "")
+    else:  # which is what it would print too, line by line
+        click.echo(text.plain, nl=bool(text.plain))
 
 
 def emit(document: Any) -> None:

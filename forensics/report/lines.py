@@ -21,7 +21,13 @@ INDENT = 4
 
 def safe(text: object) -> str:
     """Text from evidence on one line, without control characters, direction overrides and invisible marks."""
-    return _UNSAFE.sub("", re.sub(r"[\t\n\r]+", " ", str(text)))
+    said = str(text)
+    return said if said.isascii() and said.isprintable() else _UNSAFE.sub("", re.sub(r"[\t\n\r]+", " ", said))
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal a text takes, without control characters; most are ASCII, and their length says it."""
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def visible(text: str) -> str:
@@ -36,7 +42,7 @@ def folded(text: str) -> str:
 
 def clip(text: str, width: int) -> str:
     """At most `width` cells, with an ellipsis where something was cut."""
-    if cell_len(text) <= width:
+    if cells(text) <= width:
         return text
     return set_cell_size(text, max(0, width - 1)).rstrip() + "…"
 
@@ -44,7 +50,7 @@ def clip(text: str, width: int) -> str:
 def ending(text: object, width: int) -> str:
     """The end of a dotted name, which says more than its beginning."""
     said = safe(text)
-    while cell_len(said) > width:
+    while cells(said) > width:
         said = "…" + said.lstrip("…").partition(".")[2] if "." in said else clip(said, width)
     return said
 
@@ -94,10 +100,10 @@ def table(
 
     `first` is a width below which the first column does not go; of columns in `names` a long cell keeps its end.
     """
-    cells = [[shown_as(value) for value in row] for row in rows]
+    shown = [[shown_as(value) for value in row] for row in rows]
     numeric = set(right) | {i for i in range(len(head)) if rows and all(isinstance(r[i], (int, float)) or r[i] is None for r in rows)}
     floors = [max(min(6, cell_len(h)), *map(cell_len, _stack(h))) for h in head]
-    widths = [max([floor, *(cell_len(row[i]) for row in cells)]) for i, floor in enumerate(floors)]
+    widths = [max([floor, *(cells(row[i]) for row in shown)]) for i, floor in enumerate(floors)]
     floors[:1] = [max(floors[0], min(first, widths[0]))]
     over = sum(widths) + 2 * (len(head) - 1) + indent - width
     while over > 0:
@@ -108,9 +114,10 @@ def table(
         over -= 1
     stacked = [h if cell_len(h) <= w else _stack(h) for h, w in zip(head, widths, strict=True)]
     ends = set(names)
-    cells = [[ending(value, widths[i]) if i in ends else value for i, value in enumerate(row)] for row in cells]
-    lines = [_line(row, widths, numeric, indent, "bold") for row in _heading(stacked)] if any(head) else []
-    lines += [_line(row, widths, numeric, indent, "") for row in cells]
+    if ends:
+        shown = [[ending(value, widths[i]) if i in ends else value for i, value in enumerate(row)] for row in shown]
+    lines = [Text(_line(row, widths, numeric, indent), "bold") for row in _heading(stacked)] if any(head) else []
+    lines += [Text("\n".join(_line(row, widths, numeric, indent) for row in shown))] if shown else []
     return Text("\n").join(lines)
 
 
@@ -133,13 +140,13 @@ def fits(head: Sequence[str], rows: Sequence[Sequence[object]], width: int, *, i
     return sum(needs) + 2 * (len(head) - 1) + indent <= width
 
 
-def _line(row: Sequence[str], widths: Sequence[int], numeric: set[int], indent: int, style: str) -> Text:
+def _line(row: Sequence[str], widths: Sequence[int], numeric: set[int], indent: int) -> str:
     parts = []
     for i, (value, width) in enumerate(zip(row, widths, strict=True)):
         fitted = clip(value, width)
-        pad = " " * (width - cell_len(fitted))
+        pad = " " * (width - cells(fitted))
         parts.append(pad + fitted if i in numeric else fitted + pad)
-    return Text(" " * indent + "  ".join(parts).rstrip(), style)
+    return " " * indent + "  ".join(parts).rstrip()
 
 
 def shown_as(value: object) -> str:

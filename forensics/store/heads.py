@@ -9,9 +9,8 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from forensics.errors import DamagedEvidence
 from forensics.records import Row
@@ -24,8 +23,7 @@ _KEEP = 20
 """New directories from which on the cache is written again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """One sealed directory: `entry` is captures/NAME or runs/NAME; `problem` says why its manifest cannot be read."""
 
     entry: str

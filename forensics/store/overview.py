@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from forensics.records import Row, Scalar
 from forensics.store import verdicts
@@ -15,8 +14,7 @@ from forensics.store.store import Store
 _SHOWN = ("capture", "point", "model", "created_at", "source", "updates", "whole", "complete")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A run in short. `captures` are rows with `nbytes`, in order; `problem` says which manifest of it cannot be read."""
 
     run: str
@@ -47,7 +45,9 @@ def overview(store: Store) -> list[Line]:
 
 def _line(run: str, found: list[Head], document: Mapping[str, Any] | None) -> Line:
     own: Row = next((h.head for h in found if h.entry.startswith("runs/")), {})
-    captures = sorted((h for h in found if h.entry.startswith("captures/")), key=lambda h: (scalar(h.head.get("sequence"), 0), h.entry))
+    captures = [h for h in found if h.entry.startswith("captures/")]
+    if len(captures) > 1:
+        captures.sort(key=lambda h: (scalar(h.head.get("sequence"), 0), h.entry))
     verdict, causes = verdicts.verdict(document)
     made = own.get("created_at") or next((c.head["created_at"] for c in captures if c.head.get("created_at")), None)
     return Line(
