@@ -63,9 +63,10 @@ def fill(session: Evidence, a: str, b: str) -> list[Delta]:
 
 def _measured(session: Evidence, a: str, b: str, pairs: Sequence[tuple[str, str]]) -> list[Delta]:
     values = _Values(session, a, b)
-    found = [(x, y, _lying(values.read, x), _lying(values.read, y)) for x, y in pairs]
-    kernels_for(sum(first.nbytes for _, _, first, _ in found if first))
-    done = Workers().map(lambda pair: _delta(*pair), found, lambda pair: pair[2].nbytes if pair[2] else 0, far=False)
+    lying = ((x, y, _lying(values.read, x), _lying(values.read, y)) for x, y in pairs)
+    found = [(x, y, first, second) for x, y, first, second in lying if first and second and first.shape == second.shape]
+    kernels_for(sum(first.nbytes for _, _, first, _ in found))
+    done = Workers().map(lambda pair: _delta(*pair), found, lambda pair: pair[2].nbytes, far=False)
     return [d for d in done if d is not None]
 
 
@@ -76,12 +77,12 @@ def _lying(read: Read, digest: str) -> RawTensor | None:
         return None
 
 
-def _delta(x: str, y: str, a: RawTensor | None, b: RawTensor | None) -> Delta | None:
-    """The difference of two tensors; None where bytes are gone, cannot be read, or shapes differ."""
+def _delta(x: str, y: str, a: RawTensor, b: RawTensor) -> Delta | None:
+    """The difference of two tensors of one shape; None where bytes are gone or cannot be read."""
     from forensics.store.tensors import measure  # NumPy takes longer to load than all else where nothing is left to measure
 
     try:
-        return None if a is None or b is None or a.shape != b.shape else measure.difference(a, b, x, y)
+        return measure.difference(a, b, x, y)
     except (OSError, ForensicsError):
         return None
 
@@ -94,7 +95,9 @@ class _Values:
 
     def __init__(self, session: Evidence, a: str, b: str) -> None:
         self._session = session
-        self._parts = {row["value_digest"]: row for row in session.rows(_PARTS, [a, b])}
+        pairs = session.kept("paired", a, b)
+        valued = session.rows(f"SELECT 1 FROM {pairs} WHERE coalesce(value_digest_a, value_digest_b) IS NOT NULL LIMIT 1")
+        self._parts = {row["value_digest"]: row for row in session.rows(_PARTS, [a, b])} if valued else {}
 
     def read(self, digest: str) -> RawTensor | None:
         row = self._parts.get(digest)
