@@ -62,6 +62,24 @@ def test_dense_is_read_in_any_parts() -> None:
     assert bytes(dense.read(5, 5)) == b""
 
 
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 8])
+def test_codes_are_what_scales_and_biases_make_values_of(bits: int) -> None:
+    w, s, b = mx.quantize(mx.random.normal((6, 128), key=mx.random.key(bits)), group_size=32, bits=bits)
+    codes = measure.codes(raw(w), bits)
+    assert (codes.dtype, codes.shape, codes.nbytes) == ("U8", (6, 128), 768)
+    whole = b"".join(bytes(codes.read(i, min(i + 50, 768))) for i in range(0, 768, 50))
+    found = np.frombuffer(whole, np.uint8).reshape(6, 4, 32) * np.array(s)[..., None] + np.array(b)[..., None]
+    wanted = np.array(mx.dequantize(w, s, b, group_size=32, bits=bits)).reshape(6, 4, 32)
+    assert np.abs(found - wanted).max() <= 1e-6 * np.abs(wanted).max()
+
+
+def test_codes_that_do_not_fill_their_words_are_refused() -> None:
+    w, s, _ = (raw(p) for p in mx.quantize(mx.zeros((4, 64)), group_size=32, bits=4))
+    for weight, bits in ((w, 3), (w, 7), (w, 0), (s, 4)):
+        with pytest.raises(ValueError):
+            measure.codes(weight, bits)
+
+
 def test_parts_that_do_not_fit_are_refused() -> None:
     w, s, b = (raw(p) for p in mx.quantize(mx.zeros((4, 64)), group_size=32, bits=4))
     for arguments in ({"bits": 8}, {"group_size": 64}, {"mode": "other"}, {"bits": 7}):

@@ -63,7 +63,7 @@ def fill(session: Evidence, a: str, b: str) -> list[Delta]:
 
 def _measured(session: Evidence, a: str, b: str, pairs: Sequence[tuple[str, str]]) -> list[Delta]:
     values = _Values(session, a, b)
-    lying = ((x, y, _lying(values.read, x), _lying(values.read, y)) for x, y in pairs)
+    lying = ((x, y, *values.both(x, y)) for x, y in pairs)
     found = [(x, y, first, second) for x, y, first, second in lying if first and second and first.shape == second.shape]
     kernels_for(sum(first.nbytes for _, _, first, _ in found))
     done = Workers().map(lambda pair: _delta(*pair), found, lambda pair: pair[2].nbytes, far=False)
@@ -73,7 +73,7 @@ def _measured(session: Evidence, a: str, b: str, pairs: Sequence[tuple[str, str]
 def _lying(read: Read, digest: str) -> RawTensor | None:
     try:
         return read(digest)
-    except (OSError, ForensicsError):
+    except (OSError, ForensicsError, ValueError):
         return None
 
 
@@ -88,7 +88,7 @@ def _delta(x: str, y: str, a: RawTensor, b: RawTensor) -> Delta | None:
 
 
 class _Values:
-    """Tensors by digest, and by value digest: quantized weights dense, tensors of other layouts as mlx-lm has them.
+    """Tensors by digest, and by value digest: quantized weights dense, tensors of other layouts as mlx-lm has them; packed ones as codes.
 
     Mode, bits and group size of a quantized weight are those whose digest it is.
     """
@@ -99,7 +99,20 @@ class _Values:
         valued = session.rows(f"SELECT 1 FROM {pairs} WHERE coalesce(value_digest_a, value_digest_b) IS NOT NULL LIMIT 1")
         self._parts = {row["value_digest"]: row for row in session.rows(_PARTS, [a, b])} if valued else {}
 
-    def read(self, digest: str) -> RawTensor | None:
+        self._packed = {row["weight"]: digest for digest, row in self._parts.items() if row["scales"] is not None}
+
+    def both(self, x: str, y: str) -> tuple[RawTensor | None, RawTensor | None]:
+        """Two tensors to be compared; None for one whose bytes are gone or cannot be read."""
+        read = self._codes if x in self._packed and y in self._packed else self._read
+        return _lying(read, x), _lying(read, y)
+
+    def _codes(self, digest: str) -> RawTensor | None:
+        from forensics.store.tensors import measure
+
+        weight, packing = self._session.read(digest), self._packing(self._packed[digest])
+        return measure.codes(weight, packing[1]) if weight and packing else None
+
+    def _read(self, digest: str) -> RawTensor | None:
         row = self._parts.get(digest)
         if row is None:
             return self._session.read(digest)
@@ -113,14 +126,15 @@ class _Values:
     def _dense(self, value_digest: str, row: Mapping[str, Any]) -> RawTensor | None:
         from forensics.store.tensors import measure
 
-        for mode, bits, group in _FORMATS:
-            if digests.value_digest(mode, bits, group, row["weight"], row["scales"], row["biases"]) == value_digest:
-                weight, scales = self._session.read(row["weight"]), self._session.read(row["scales"])
-                biases = self._session.read(row["biases"]) if row["biases"] else None
-                if weight is None or scales is None:
-                    return None
-                try:
-                    return measure.dense(weight, scales, biases, bits=bits, group_size=group, mode=mode)
-                except ValueError:
-                    return None
-        return None
+        weight, scales, packing = self._session.read(row["weight"]), self._session.read(row["scales"]), self._packing(value_digest)
+        biases = self._session.read(row["biases"]) if row["biases"] else None
+        if weight is None or scales is None or packing is None:
+            return None
+        mode, bits, group = packing
+        return measure.dense(weight, scales, biases, bits=bits, group_size=group, mode=mode)
+
+    def _packing(self, value_digest: str) -> tuple[str, int, int] | None:
+        """Mode, bits and group size under which the parts have this value digest."""
+        row = self._parts[value_digest]
+        parts = row["weight"], row["scales"], row["biases"]
+        return next((packing for packing in _FORMATS if digests.value_digest(*packing, *parts) == value_digest), None)

@@ -24,6 +24,7 @@ class Between:
         self._sources, self._executor = sources, executor
         self._measured: set[tuple[str, str]] = set()
         self._values: dict[str, tuple[Record, str]] = {}  # value digest -> where its parts stand
+        self._bits: dict[str, int] = {}  # digest of a packed weight -> bits of a code
 
     def fill(self, records: Sequence[Record], events: Sequence[Row]) -> None:
         """Measure each capture against its partners (see `changes.partners`)."""
@@ -32,6 +33,8 @@ class Between:
             for p in record.rows("placements"):
                 if p["value_digest"] and p["name"] in record.quantization:
                     self._values.setdefault(str(p["value_digest"]), (record, str(p["name"])))
+                    bits = record.quantization[str(p["name"])].get("bits")
+                    self._bits[str(p["digest"])] = bits if isinstance(bits, int) else 0
         for a, b in changes.partners([r.named for r in records]):
             before, after = by_ref[a.ref], by_ref[b.ref]
             after.rows("deltas").extend(self._deltas(before, after))
@@ -46,7 +49,16 @@ class Between:
         pairs |= set(changes.changed_digests(_by_value(a), _by_value(b)))
         pairs -= self._measured
         self._measured |= pairs
-        return changes.deltas(pairs, self.read, self._executor)
+        packed = {pair for pair in pairs if self._bits.keys() >= set(pair)}
+        yield from changes.deltas(packed, self._codes, self._executor)
+        yield from changes.deltas(pairs - packed, self.read, self._executor)
+
+    def _codes(self, digest: str) -> RawTensor | None:
+        weight = self._sources.read(digest)
+        try:
+            return weight and measure.codes(weight, self._bits[digest])
+        except ValueError:
+            return None
 
     def read(self, digest: str) -> RawTensor | None:
         """The tensor of a digest; of a value digest the dense weight."""

@@ -17,9 +17,9 @@ from forensics.store.tensors.decode import BLOCK, blocks
 from forensics.store.tensors.differences import difference
 from forensics.store.tensors.kernels import loops
 from forensics.store.tensors.moments import Histogram, Moments
-from forensics.store.tensors.quantized import dense, dequantize
+from forensics.store.tensors.quantized import codes, dense, dequantize
 
-__all__ = ["BLOCK", "blocks", "dense", "dequantize", "difference", "measure", "values"]
+__all__ = ["BLOCK", "blocks", "codes", "dense", "dequantize", "difference", "measure", "values"]
 
 SMALL = 8192
 """Elements up to which a direct computation beats filling a table of 65,536 bins."""

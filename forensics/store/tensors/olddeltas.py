@@ -21,7 +21,7 @@ from forensics.store.schema import tables
 from forensics.store.typed import encode, typed
 
 Pairs = Sequence[tuple[str, str]]
-_VERSION = [1, __version__]
+_VERSION = [2, __version__]
 _MOST = 200  # comparisons of the cache; the oldest go
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

@@ -7,6 +7,8 @@ mxfp8: small floats under a shared scale a group.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from forensics.store.tensors import decode
 
 FORMATS = {"mxfp4": ("F4", "F8_E8M0"), "nvfp4": ("F4", "F8_E4M3"), "mxfp8": ("F8_E4M3", "F8_E8M0")}
 """Modes without biases: type of the codes, type of the scales (which mlx stores as U8)."""
+_BITS = (2, 3, 4, 5, 6, 8)
 _F4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], dtype=np.float32)
 
 
@@ -42,7 +45,7 @@ def dense(weight: RawTensor, scales: RawTensor, biases: RawTensor | None, *, bit
     rows = math.prod(weight.shape[:-1])
     if mode != "affine" and mode not in FORMATS:
         raise ValueError(f"unknown quantization mode {mode!r}")
-    if bits not in (2, 3, 4, 5, 6, 8) or weight.dtype != "U32" or columns * bits != weight.shape[-1] * 32:
+    if bits not in _BITS or weight.dtype != "U32" or columns * bits != weight.shape[-1] * 32:
         raise ValueError(f"{bits} bits in groups of {group_size} do not fit {weight.dtype} {weight.shape} and scales {scales.shape}")
     if scales.shape[:-1] != weight.shape[:-1] or (mode == "affine" and (biases is None or biases.shape != scales.shape)):
         raise ValueError(f"scales {scales.shape} and biases {biases and biases.shape} do not fit weight {weight.shape}")
@@ -56,16 +59,39 @@ def dense(weight: RawTensor, scales: RawTensor, biases: RawTensor | None, *, bit
         offset = decode.singles(_rows(biases, rows, first, last), biases.dtype).reshape(-1, groups, 1)
         return (codes.reshape(-1, groups, group_size) * factor + offset).reshape(-1, columns)
 
+    shape = (*weight.shape[:-1], columns)
+    return RawTensor(weight.name, "F32", shape, math.prod(shape) * 4, _reader(part, "<f4", columns * 4))
+
+
+def codes(weight: RawTensor, bits: int) -> RawTensor:
+    """The codes of a packed weight, each as U8, shape (..., codes a row); unpacked row by row when it is read.
+
+    Raises:
+        ValueError: a number of bits that is not known, or that does not fill the words of a row.
+    """
+    words = weight.shape[-1] if weight.shape else 0
+    if bits not in _BITS or weight.dtype != "U32" or words * 32 % (8 * bits):
+        raise ValueError(f"{bits} bits do not fit {weight.dtype} {weight.shape}")
+    columns, rows = words * 32 // bits, math.prod(weight.shape[:-1])
+    shape = (*weight.shape[:-1], columns)
+
+    def part(first: int, last: int) -> NDArray[np.uint8]:
+        return _codes(_rows(weight, rows, first, last), bits, columns)
+
+    return RawTensor(weight.name, "U8", shape, math.prod(shape), _reader(part, "u1", columns))
+
+
+def _reader(part: Callable[[int, int], NDArray[Any]], dtype: str, width: int) -> Callable[[int, int], memoryview]:
+    """Reads bytes of a tensor whose rows, each `width` bytes, are computed by `part`."""
+
     def read(start: int, stop: int) -> memoryview:
         if stop <= start:
             return memoryview(b"")
-        width = columns * 4
         first, last = start // width, -(-stop // width)
-        data = np.ascontiguousarray(part(first, last), dtype="<f4").data.cast("B")
+        data = np.ascontiguousarray(part(first, last), dtype=dtype).data.cast("B")
         return data[start - first * width : stop - first * width]
 
-    shape = (*weight.shape[:-1], columns)
-    return RawTensor(weight.name, "F32", shape, math.prod(shape) * 4, read)
+    return read
 
 
 def _rows(raw: RawTensor, rows: int, first: int, last: int) -> bytes | memoryview:
