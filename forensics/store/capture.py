@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 from forensics.records import Row
 from forensics.store import files, schema
 from forensics.store.manifest import FORMAT, NAME, File, Kind
-from forensics.store.typed import encode
+from forensics.store.typed import encode, lines
 
 
 class Writer:
@@ -51,11 +51,10 @@ class Writer:
     def rows(self, table: str, rows: Iterable[Row]) -> None:
         """Append rows to a table of schema.sql; a table without rows makes no file."""
         columns = schema.tables()[table]
-        for row in rows:
-            line = encode(row, columns)
+        for text in lines(rows, columns):
             if table not in self._open:
                 self._open[table] = _Table(self._path / "tables" / f"{table}.jsonl.gz", self._effort)
-            self._open[table].write(line)
+            self._open[table].write(text)
 
     def seal(self, head: Mapping[str, Any]) -> Path:
         """Write the manifest, force all to the disk, and rename; one of the same name that an interrupted capture left is replaced."""
@@ -66,7 +65,7 @@ class Writer:
             "format": FORMAT,
             "kind": self._kind,
             "name": self._target.name,
-            "head": json.loads(encode(head, None)),
+            "head": json.loads(encode(head)),
             "files": {name: {"size": f.size, "sha256": f.sha256} for name, f in members.items()},
         }
         manifest = self._path / "manifest.json"
@@ -99,16 +98,18 @@ class _Table:
         self._digest, self._size = hashlib.sha256(), 0
         self._gzip: gzip.GzipFile | None = gzip.GzipFile("", "wb", effort, cast(BinaryIO, self), mtime=0)
         self._lines: list[str] = []
+        self._held = 0
 
-    def write(self, line: str | bytes) -> None:
-        """A row from the writer as text, or compressed bytes from gzip."""
-        if isinstance(line, bytes):
-            self._digest.update(line)
-            self._size += len(line)
-            self._raw.write(line)
+    def write(self, text: str | bytes) -> None:
+        """Rows from the writer as lines of text, or compressed bytes from gzip."""
+        if isinstance(text, bytes):
+            self._digest.update(text)
+            self._size += len(text)
+            self._raw.write(text)
             return
-        self._lines.append(line)
-        if len(self._lines) >= 1000:
+        self._lines.append(text)
+        self._held += len(text)
+        if self._held >= 1 << 18:
             self._flush()
 
     def flush(self) -> None:
@@ -118,6 +119,7 @@ class _Table:
         if self._gzip is not None and self._lines:
             self._gzip.write(("\n".join(self._lines) + "\n").encode("utf-8", "replace"))
             self._lines.clear()
+            self._held = 0
 
     def close(self) -> None:
         """Idempotent; a full disk is an OSError here."""

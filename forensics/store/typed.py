@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
+from forensics.records import Row
 
-def encode(row: Mapping[str, Any], columns: Mapping[str, str] | None) -> str:
-    """One row as a JSON object, without its NULLs. `columns` types it; None takes it as it is."""
-    plain = (
-        typed(row, columns) if columns is not None else {k: _text(v) if isinstance(v, (dict, list, tuple)) else v for k, v in row.items()}
-    )
+
+def encode(row: Mapping[str, Any]) -> str:
+    """One row as a JSON object."""
+    plain = {k: _text(v) if isinstance(v, (dict, list, tuple)) else v for k, v in row.items()}
     try:
         return _dumps(plain)
     except ValueError:  # of NaN and infinity, which few rows hold
         return _dumps({k: nonfinite(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in plain.items()})
+
+
+def lines(rows: Iterable[Row], columns: Mapping[str, str]) -> Iterator[str]:
+    """Rows as lines of JSON, many of them in one text; each as `encode` has it, in less time. A row of which nothing fits is none."""
+    plain = (fitting for row in rows if (fitting := typed(row, columns)))
+    while batch := list(islice(plain, _BATCH)):
+        try:
+            yield _BORDER.sub("}\n{", _dumps(batch)[1:-1])
+        except ValueError:
+            yield "\n".join(map(encode, batch))
 
 
 def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
@@ -33,6 +45,9 @@ def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     return plain
 
 
+_BATCH = 500
+_BORDER = re.compile(r'\},\{(?="\w)')
+"""Between two rows. In a string a quotation mark has a backslash before it, or ends the string, and then no letter follows."""
 _dumps: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False).encode
 _loose: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 

@@ -44,7 +44,7 @@ def remember(pairs: Pairs, deltas: Sequence[Delta]) -> None:
     if path is None or len(deltas) != len(pairs):
         return
     columns = tables()["deltas"]
-    lines = [json.dumps(_VERSION), *(encode(typed({n: getattr(d, n) for n in Delta.__slots__}, columns), None) for d in deltas)]
+    lines = [json.dumps(_VERSION), *(encode(typed({n: getattr(d, n) for n in Delta.__slots__}, columns)) for d in deltas)]
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         old = sorted(path.parent.glob("*.jsonl"), key=lambda p: p.stat().st_mtime)
