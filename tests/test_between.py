@@ -34,6 +34,18 @@ def test_codes_are_told_apart_not_the_words_that_hold_them() -> None:
         assert (row["max_abs"], row["changed_fraction"]) == (2.0, 1 / 64)
 
 
+def test_codes_of_one_side_and_words_of_the_other_are_not_compared() -> None:
+    kept = Bytes()
+    one, zero = (kept.add(np.full((1, 1), x, np.float32), "F32") for x in (1.0, 0.0))
+    words = (np.full((1, 8), x, np.uint32) for x in (0x11111111, 0x31111111))
+    records = [_record(n, point, kept.add(w, "U32"), one, zero) for n, (point, w) in enumerate(zip(("start", "end"), words, strict=True))]
+    records[1].quantization = {}  # nothing says how it is packed
+    records[1].rows("placements")[0]["value_digest"] = None  # type: ignore[index]
+    with threads() as executor:
+        Between(cast(Sources, SimpleNamespace(read=kept.raw.get)), executor).fill(records, [])
+    assert records[1].rows("deltas") == []
+
+
 def _record(number: int, point: str, weight: str, scales: str, biases: str) -> Record:
     named = Named(number, f"r@{point}", f"r@{point}", point, 1, number, "m0", 0)
     value = digests.value_digest("affine", 4, 64, weight, scales, biases)

@@ -103,7 +103,10 @@ class _Values:
 
     def both(self, x: str, y: str) -> tuple[RawTensor | None, RawTensor | None]:
         """Two tensors to be compared; None for one whose bytes are gone or cannot be read."""
-        read = self._codes if x in self._packed and y in self._packed else self._read
+        packed = [digest in self._packed for digest in (x, y)]
+        if packed.count(True) == 1:
+            return None, None  # codes of the one, words of the other
+        read = self._codes if all(packed) else self._read
         return _lying(read, x), _lying(read, y)
 
     def _codes(self, digest: str) -> RawTensor | None:

@@ -50,8 +50,9 @@ class Between:
         pairs -= self._measured
         self._measured |= pairs
         packed = {pair for pair in pairs if self._bits.keys() >= set(pair)}
+        plain = {pair for pair in pairs if not self._bits.keys() & set(pair)}  # of others one side has codes, and the other words
         yield from changes.deltas(packed, self._codes, self._executor)
-        yield from changes.deltas(pairs - packed, self.read, self._executor)
+        yield from changes.deltas(plain, self.read, self._executor)
 
     def _codes(self, digest: str) -> RawTensor | None:
         weight = self._sources.read(digest)

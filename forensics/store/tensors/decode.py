@@ -31,7 +31,7 @@ NATIVE = {
 """Types that NumPy reads as they lie in the file."""
 
 BLOCK = 3 << 18
-"""Bytes read at once: more would not fit the counters of compiled loops, and less costs more calls."""
+"""Bytes read at once: 1 MB would overflow the 16-bit counters of compiled loops, and less costs more calls."""
 
 PART = 1 << 16
 """Elements that NumPy looks at at once: as float64 they stay in a cache."""
