@@ -22,13 +22,14 @@ def encode(row: Mapping[str, Any]) -> str:
 
 
 def lines(rows: Iterable[Row], columns: Mapping[str, str]) -> Iterator[str]:
-    """Rows as lines of JSON, many of them in one text; each as `encode` has it, in less time. A row of which nothing fits is none."""
-    plain = (fitting for row in rows if (fitting := typed(row, columns)))
-    while batch := list(islice(plain, _BATCH)):
+    """Rows as lines of JSON, many of them in one text; each as `encode` has it, in less time."""
+    left = iter(rows)
+    while batch := [typed(row, columns) for row in islice(left, _BATCH)]:
         try:
-            yield _BORDER.sub("}\n{", _dumps(batch)[1:-1])
-        except ValueError:
-            yield "\n".join(map(encode, batch))
+            together = _BORDER.sub("}\n{", _dumps(batch)[1:-1]) if all(batch) else None  # an empty row has no border to be seen
+        except ValueError:  # of NaN and infinity
+            together = None
+        yield "\n".join(map(encode, batch)) if together is None else together
 
 
 def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
