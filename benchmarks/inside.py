@@ -30,7 +30,7 @@ for _ in range(3):
         session.offer(library.load().macros)
         began = time.perf_counter(), time.process_time()
         deltas.fill(session, meant.a.ref, meant.b.ref)
-        session.rows(f"SELECT status, count(*) AS n FROM {session.kept('paired', meant.a.ref, meant.b.ref)} GROUP BY status")
+        session.rows(f"SELECT status, count(*) AS n FROM {session.once('paired', meant.a.ref, meant.b.ref)} GROUP BY status")
         said = {
             "processor": time.process_time() - began[1],
             "wall": time.perf_counter() - began[0],

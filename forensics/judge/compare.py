@@ -27,7 +27,7 @@ SELECT status, coalesce(name_b, name_a) AS name FROM {pairs} WHERE status IN ('a
 
 def compare(session: Sql, a: str, b: str) -> Comparison:
     """Everything in which b differs from a, by ref; `fill` measures deltas before."""
-    pairs = session.kept("paired", a, b)
+    pairs = session.once("paired", a, b)
     counts = {row["status"]: int(row["n"]) for row in session.rows(f"SELECT status, count(*) AS n FROM {pairs} GROUP BY status")}
     names = session.rows(_ALONE.format(pairs=pairs)) if counts.keys() & {"added", "removed"} else []
     changed = tuple(_changed(row) for row in session.rows(_CHANGED.format(pairs=pairs))) if counts.keys() & {"changed", "unknown"} else ()

@@ -46,8 +46,10 @@ _FORMATS = [("affine", bits, group) for bits in (4, 8, 6, 5, 3, 2) for group in 
 
 def fill(session: Evidence, a: str, b: str) -> list[Delta]:
     """Measure what differs between a and b and was not measured when they were captured; returns what was added to `deltas`."""
-    pairs = session.kept("paired", a, b)
-    if a == b or not session.rows(f"SELECT 1 FROM {pairs} WHERE status = 'changed' LIMIT 1"):
+    if a == b:
+        return []
+    pairs = session.once("paired", a, b)
+    if not session.rows(f"SELECT 1 FROM {pairs} WHERE status = 'changed' LIMIT 1"):
         return []
     named = [(str(pair["x"]), str(pair["y"])) for pair in session.rows(_UNMEASURED.format(pairs=pairs))]
     if not named:
@@ -95,18 +97,16 @@ class _Values:
 
     def __init__(self, session: Evidence, a: str, b: str) -> None:
         self._session = session
-        pairs = session.kept("paired", a, b)
+        pairs = session.once("paired", a, b)
         valued = session.rows(f"SELECT 1 FROM {pairs} WHERE coalesce(value_digest_a, value_digest_b) IS NOT NULL LIMIT 1")
         self._parts = {row["value_digest"]: row for row in session.rows(_PARTS, [a, b])} if valued else {}
-
         self._packed = {row["weight"]: digest for digest, row in self._parts.items() if row["scales"] is not None}
 
     def both(self, x: str, y: str) -> tuple[RawTensor | None, RawTensor | None]:
         """Two tensors to be compared; None for one whose bytes are gone or cannot be read."""
-        packed = [digest in self._packed for digest in (x, y)]
-        if packed.count(True) == 1:
+        if (x in self._packed) != (y in self._packed):
             return None, None  # codes of the one, words of the other
-        read = self._codes if all(packed) else self._read
+        read = self._codes if x in self._packed else self._read
         return _lying(read, x), _lying(read, y)
 
     def _codes(self, digest: str) -> RawTensor | None:

@@ -41,7 +41,7 @@ def heat(session: Sql, a: str, b: str) -> Heat:
     """Layers by modules, with the relative change of each. Experts and other numbered parts of a block share one line."""
     cells: dict[tuple[str, str], Cell] = {}
     order = {str(r["canonical"]): i for i, r in enumerate(session.rows(_ORDER, [a, b]))}
-    pairs = session.rows(_PAIRS.format(pairs=session.kept("paired", a, b)))
+    pairs = session.rows(_PAIRS.format(pairs=session.once("paired", a, b)))
     for r in sorted(pairs, key=lambda r: order.get(str(r["canonical"]), len(order))):
         layer, module = _place(str(r["canonical"]), r["layer"])
         cells[layer, module] = _joined(cells.get((layer, module)), layer, module, r)

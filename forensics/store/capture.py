@@ -54,7 +54,7 @@ class Writer:
         for text in lines(rows, columns):
             if table not in self._open:
                 self._open[table] = _Table(self._path / "tables" / f"{table}.jsonl.gz", self._effort)
-            self._open[table].write(text)
+            self._open[table].add(text)
 
     def seal(self, head: Mapping[str, Any]) -> Path:
         """Write the manifest, force all to the disk, and rename; one of the same name that an interrupted capture left is replaced."""
@@ -97,36 +97,26 @@ class _Table:
         self._raw = path.open("wb")
         self._digest, self._size = hashlib.sha256(), 0
         self._gzip: gzip.GzipFile | None = gzip.GzipFile("", "wb", effort, cast(BinaryIO, self), mtime=0)
-        self._lines: list[str] = []
-        self._held = 0
 
-    def write(self, text: str | bytes) -> None:
-        """Rows from the writer as lines of text, or compressed bytes from gzip."""
-        if isinstance(text, bytes):
-            self._digest.update(text)
-            self._size += len(text)
-            self._raw.write(text)
-            return
-        self._lines.append(text)
-        self._held += len(text)
-        if self._held >= 1 << 18:
-            self._flush()
+    def add(self, lines: str) -> None:
+        """Rows, each a line."""
+        if self._gzip is not None:
+            self._gzip.write((lines + "\n").encode("utf-8", "replace"))
+
+    def write(self, packed: bytes) -> None:
+        """What gzip made of them."""
+        self._digest.update(packed)
+        self._size += len(packed)
+        self._raw.write(packed)
 
     def flush(self) -> None:
         self._raw.flush()
-
-    def _flush(self) -> None:
-        if self._gzip is not None and self._lines:
-            self._gzip.write(("\n".join(self._lines) + "\n").encode("utf-8", "replace"))
-            self._lines.clear()
-            self._held = 0
 
     def close(self) -> None:
         """Idempotent; a full disk is an OSError here."""
         if self._gzip is None:
             return
         try:
-            self._flush()
             self._gzip.close()
         finally:
             self._gzip = None

@@ -45,9 +45,7 @@ def overview(store: Store) -> list[Line]:
 
 def _line(run: str, found: list[Head], document: Mapping[str, Any] | None) -> Line:
     own: Row = next((h.head for h in found if h.entry.startswith("runs/")), {})
-    captures = [h for h in found if h.entry.startswith("captures/")]
-    if len(captures) > 1:
-        captures.sort(key=lambda h: (scalar(h.head.get("sequence"), 0), h.entry))
+    captures = sorted((h for h in found if h.entry.startswith("captures/")), key=lambda h: (scalar(h.head.get("sequence"), 0), h.entry))
     verdict, causes = verdicts.verdict(document)
     made = own.get("created_at") or next((c.head["created_at"] for c in captures if c.head.get("created_at")), None)
     return Line(

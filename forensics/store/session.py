@@ -66,7 +66,7 @@ class Session:
     def __init__(self, connection: DuckDBPyConnection, packs: Sequence[Packs] = ()) -> None:
         self._connection, self._packs, self._locked = connection, packs, False
         self._offered: dict[str, str] = {}
-        self._kept: dict[tuple[str, ...], str] = {}
+        self._tables: dict[tuple[str, ...], str] = {}
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The rows of one statement as dictionaries.
@@ -122,16 +122,17 @@ class Session:
                 self._make(statement)
                 self.script(statement)
 
-    def kept(self, macro: str, /, *refs: str) -> str:
+    def once(self, macro: str, /, *refs: str) -> str:
         """The name of a temporary table of what a macro says of these captures, made when it is first asked for.
 
         To plan such a question takes longer than to answer it. Only for macros over what was captured, which no longer changes.
+        What detectors share of the one pair that they judge is kept by `judge/kept.py`, until the next pair.
         """
-        if (macro, *refs) not in self._kept:
-            name = f"kept_{macro}_{len(self._kept)}"
+        if (macro, *refs) not in self._tables:
+            name = f"once_{macro}_{len(self._tables)}"
             self.rows(f"CREATE TEMP TABLE {name} AS SELECT * FROM {macro}({', '.join('?' for _ in refs)})", refs)
-            self._kept[macro, *refs] = name
-        return self._kept[macro, *refs]
+            self._tables[macro, *refs] = name
+        return self._tables[macro, *refs]
 
     def insert(self, table: str, rows: Iterable[Row]) -> None:
         """Add rows to a table of schema.sql, as the judge does with differences that it measured."""

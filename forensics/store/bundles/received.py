@@ -158,7 +158,7 @@ class Bundle:
             yield self.typed(table, value, member)
 
     def _lines(self, member: str) -> Iterator[bytes]:
-        """The lines of a gzipped member, which is unpacked once before its first line is parsed: that costs a twentieth as much."""
+        """The lines of a gzipped member, unpacked once before its first line is parsed, which takes several times as long."""
         for _ in self._unpacked(member):
             pass
         rest = b""

@@ -17,6 +17,7 @@ from forensics.store.sealing.frames import Facts
 from forensics.store.sealing.live import Record
 from forensics.store.sealing.naming import Named
 from forensics.store.sealing.sources import raw_tensors, tensor_row
+from forensics.store.tensors.measure import measure
 
 
 def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, packs: Packs | None) -> Answers:
@@ -46,8 +47,6 @@ def _read(found: Answers, captured: Captured, ref: str, questions: Questions, ke
     why = scoring.fill(spool, [record], questions.scorers, references)
     if why:
         found.missing.append({"what": "scores", "why": why})
-    from forensics.store.tensors.measure import measure  # NumPy, which a second capture has no need of
-
     logits = list(raw_tensors(captured.logits_file))
     if packs is not None and logits:
         packs.put([(raw.name, raw) for raw in logits])
