@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from forensics.store import typed
@@ -28,6 +28,8 @@ ROW = st.fixed_dictionaries(
 )
 
 
+# a new checkout makes hypothesis' table of characters first, which takes seconds on a busy machine
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ROW, max_size=5))
 @example([{"name": '},{"'}, {"name": '"},{"name":"'}, {"unknown": "x"}, {"mean": math.inf}, {"detail": {'},{"': '"},{"'}}])
 @example([{"step": n} for n in range(2 * typed._BATCH + 1)])
