@@ -12,6 +12,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 import zlib
@@ -28,7 +29,7 @@ from hypothesis import strategies as st
 from forensics.cli import main
 from forensics.errors import DamagedEvidence, UsageError
 from forensics.records import RawTensor
-from forensics.store import schema
+from forensics.store import files, schema
 from forensics.store.bundles import bundle, choosing, differing, landing, reading, received, repeats, secrets
 from forensics.store.bundles.rebuilt import rebuild
 from forensics.store.bundles.received import Bundle
@@ -669,6 +670,21 @@ def test_temporary_directories_of_killed_processes_go_and_those_of_others_stay(t
     for child in (living, third):
         child.communicate()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_killed_before_it_held_its_lock_or_after_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = {f".forensics-x~{ended.pid}-a": 9, f"forensics-x~{ended.pid}-b": 9, f".forensics-x~{ended.pid}-c": 0}
+    names |= {f".forensics-x~{os.getpid()}-d": 9, ".forensics-x-e": 9}  # another's that lives, and what is none of ours
+    for name, age in names.items():
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    files._sweep.cache_clear()
+    with files.temporary("y"):
+        left = {p.name for p in tmp_path.iterdir() if not p.name.startswith("forensics-y")}
+    assert left == {f".forensics-x~{ended.pid}-c", f".forensics-x~{os.getpid()}-d", ".forensics-x-e"}
 
 
 def test_what_has_landed_is_put_in_its_place_by_whoever_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

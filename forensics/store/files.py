@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ _FICLONE = 0x40049409
 
 
 _LOCK = ".held"
+_MOMENT = 1.0
+"""Seconds after which a process that was about to hold a lock is there no more."""
 
 
 def cache_directory() -> Path:
@@ -40,7 +43,7 @@ def scratch(purpose: str) -> Path:
 def temporary(purpose: str) -> Iterator[Path]:
     """A temporary directory. What processes left that were killed goes when the next one asks for a directory."""
     _sweep(tempfile.gettempdir())
-    made = Path(tempfile.mkdtemp(prefix=f".forensics-{purpose}-"))
+    made = Path(tempfile.mkdtemp(prefix=f".forensics-{purpose}~{os.getpid()}-"))
     directory = made.with_name(made.name[1:])
     try:
         with locked(made / _LOCK, exclusive=True):
@@ -53,11 +56,19 @@ def temporary(purpose: str) -> Iterator[Path]:
 
 @functools.cache
 def _sweep(parent: str) -> None:
-    """Remove temporary directories whose lock nobody holds; a lock tells more than a process's number, which another container has too."""
+    """Remove temporary directories whose lock nobody holds; a lock tells more than a process's number, which another container has too.
+
+    Of the moments before a process holds its lock and after it let go, in which it may be killed too, the number alone tells.
+    """
     for lock in Path(parent).glob(f"forensics-*/{_LOCK}"):
         with contextlib.suppress(OSError), locked(lock, exclusive=True) as free:
             if free:
                 _removed(lock.parent)
+    for place in [*Path(parent).glob(".forensics-*~*"), *Path(parent).glob("forensics-*~*")]:
+        with contextlib.suppress(OSError):
+            bare = place.name.startswith(".") or not (place / _LOCK).exists()
+            if bare and stale(place) and time.time() - place.stat().st_mtime > _MOMENT:
+                _removed(place)
 
 
 def _removed(directory: Path) -> None:
