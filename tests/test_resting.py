@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from forensics.errors import UnreadableModel
+from forensics.evidence.checkpoint import open_model
 from forensics.evidence.prompts import Prompt
 from forensics.judge import compare
 from forensics.judge.opened import opened
-from forensics.store import files
+from forensics.store import facts, files
 from forensics.store.rest import asking, resting
 from forensics.store.rest.resting import at_rest, capture_rest
 from forensics.store.session import Session, open_session
@@ -276,6 +277,20 @@ def test_a_file_of_this_moment_is_not_remembered(store: Store, tmp_path: Path) -
 
 
 # -- by value across formats ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [None, 4, 6])
+def test_show_counts_the_parameters_of_a_packed_model_as_mlx_lm_does(store: Store, bits: int | None) -> None:
+    from mlx_lm.utils import get_total_parameters, load
+
+    path = tiny.cached(bits=bits)
+    found = at_rest(store, path)
+    told = facts.of_capture(found, None)
+    assert told["parameters"] == get_total_parameters(load(str(path))[0])
+    assert told["tensors"] == sum(1 for _ in open_model(path).tensors()) and {m["class"] for m in told["modules"]} >= {
+        "quantized" if bits else "linear",
+        "norm",
+    }
 
 
 def test_quantized_against_dense_by_value(store: Store) -> None:

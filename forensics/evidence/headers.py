@@ -136,6 +136,9 @@ def _entry(name: str, value: object, data: int, refuse: Callable[[str], Unreadab
 
 def _whole(value: object) -> tuple[int, ...] | None:
     """A list of numbers from 0 to 2^62, as a tuple; None for anything else."""
-    if isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 62 for n in value):
-        return tuple(value)
-    return None
+    if not isinstance(value, list):
+        return None
+    for n in value:
+        if type(n) is not int or not 0 <= n < 1 << 62:
+            return None
+    return tuple(value)

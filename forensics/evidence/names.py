@@ -16,6 +16,7 @@ from forensics.evidence.adapters import WRAPPERS, Adapter, Shape, adapters, ance
 __all__ = ["Placed", "Shaped", "adapters", "canonical", "layer_of", "modules", "place", "plain"]
 
 _EMBEDDING = re.compile(r"(embed|wte|wpe|tok_emb|word_emb)", re.IGNORECASE)
+_INDEX = re.compile(r"(?:^|\.)([0-9]{1,9})(?![^.])")
 _HEAD = re.compile(r"(head|output|embed_out|unembed)", re.IGNORECASE)
 
 
@@ -35,8 +36,9 @@ class Placed:
 
 
 def layer_of(path: str) -> int | None:
-    """The index of the block: the first number in the path."""
-    return next((int(part) for part in path.split(".") if is_number(part)), None)
+    """The index of the block: the first number in the path, as `is_number` has it."""
+    found = _INDEX.search(path)
+    return int(found[1]) if found else None
 
 
 def is_number(part: str) -> bool:

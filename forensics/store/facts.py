@@ -16,12 +16,20 @@ SELECT m.model, m.class, m.updates, m.gradients, m.generations, m.saves, m.param
     m.model = r.main_model AS main
 FROM models m LEFT JOIN runs r USING (run) WHERE m.run = $1 ORDER BY length(m.model), m.model
 """
-_CAPTURES = """
+# A packed weight has as many parameters as codes, and what scales them is none, as mlx-lm counts.
+_COUNTED = """
+SELECT p.capture, p.role, p.trainable, p.error, t.*,
+    CASE WHEN m.bits > 0 AND t.dtype = 'U32' THEN t.size * 32 // m.bits ELSE t.size END AS many,
+    m.bits > 0 AND p.role IN ('scales', 'biases') AS packing
+FROM placements p LEFT JOIN tensors t USING (digest)
+LEFT JOIN (SELECT capture, module, TRY_CAST(TRY(attributes->>'bits') AS INTEGER) AS bits FROM modules) m USING (capture, module)
+WHERE p.shared_with IS NULL
+"""
+_CAPTURES = f"""
 WITH held AS (
-    SELECT p.capture, count(*) AS tensors, sum(t.size)::BIGINT AS parameters,
-        coalesce(sum(t.size) FILTER (WHERE p.trainable), 0)::BIGINT AS trainable, sum(t.nbytes)::BIGINT AS nbytes
-    FROM placements p LEFT JOIN tensors t USING (digest)
-    WHERE p.role IS DISTINCT FROM 'optimizer' AND p.shared_with IS NULL GROUP BY p.capture
+    SELECT capture, count(*) AS tensors, sum(many) FILTER (WHERE NOT coalesce(packing, false))::BIGINT AS parameters,
+        coalesce(sum(many) FILTER (WHERE trainable), 0)::BIGINT AS trainable, sum(nbytes)::BIGINT AS nbytes
+    FROM ({_COUNTED}) WHERE role IS DISTINCT FROM 'optimizer' GROUP BY capture
 )
 SELECT c.capture, c.point, c.model, c.source, c.updates, c.whole, c.complete, c.probes_of, c.place,
     coalesce(held.tensors, 0) AS tensors, held.parameters, held.trainable, held.nbytes
@@ -50,10 +58,10 @@ SELECT t.capture, t.prompt_id, t.source, t.prompt, t.output, t.finish_reason, t.
 FROM transcripts t JOIN captures c USING (capture) WHERE c.run = $1 AND ($2 IS NULL OR t.capture = $2)
 ORDER BY c.sequence, t.source DESC, t.prompt_id
 """
-_ROLES_OF = """
-SELECT role, count(*) AS tensors, sum(size)::BIGINT AS parameters, string_agg(DISTINCT dtype, ', ' ORDER BY dtype) AS dtypes,
+_ROLES_OF = f"""
+SELECT role, count(*) AS tensors, sum(many)::BIGINT AS parameters, string_agg(DISTINCT dtype, ', ' ORDER BY dtype) AS dtypes,
     sum(nans)::BIGINT AS nans, sum(infs)::BIGINT AS infs, count(*) FILTER (WHERE error IS NOT NULL) AS unreadable
-FROM parameters WHERE capture = $1 AND shared_with IS NULL GROUP BY role ORDER BY role = 'optimizer', parameters DESC NULLS LAST
+FROM ({_COUNTED}) WHERE capture = $1 GROUP BY role ORDER BY role = 'optimizer', parameters DESC NULLS LAST
 """
 _CONFIGS = "SELECT kind, key, value FROM configs WHERE capture = $1 ORDER BY kind, key"
 _SAVES = """
@@ -98,7 +106,8 @@ def of_capture(capture: Capture, run: Run | None) -> Facts:
             "missing": _missing(capture.head, [], sealed=True),
             "roles": session.rows(_ROLES_OF, [ref]),
             "modules": session.rows(
-                "SELECT class, count(*) AS n FROM modules WHERE capture = $1 GROUP BY class ORDER BY n DESC, class", [ref]
+                "SELECT coalesce(class, kind) AS class, count(*) AS n FROM modules WHERE capture = $1 GROUP BY ALL ORDER BY n DESC, class",
+                [ref],
             ),
             **_common(session, capture.run, ref),
             "configs": session.rows(_CONFIGS, [ref]),

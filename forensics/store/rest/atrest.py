@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forensics.evidence import names
+from forensics.evidence.adapters import ancestors
 from forensics.evidence.configs import AdapterSettings, flat
 from forensics.records import Row
 from forensics.store.rest.composed import Composed, Piece
@@ -112,9 +113,10 @@ def _modules(
 ) -> Iterator[Row]:
     paths: dict[str, None] = {"": None}
     for p in placed.values():
-        parts = p.module.split(".")
-        paths.update((".".join(parts[: i + 1]), None) for i in range(len(parts)) if parts[0])
+        if p.module not in paths and not p.module.startswith("."):
+            paths.update(dict.fromkeys((*reversed([*ancestors(p.module)]), p.module)))
     of = names.modules(paths, shaped, placed)
+    packed = {placed[p.mlx_name].module: how for p in composed.pieces if (how := packing(p, composed))}
     settings = composed.settings
     for path in paths:
         is_adapter = of[path].kind in ("adapter", "dora")
@@ -128,7 +130,7 @@ def _modules(
             "scale": settings.scale_of(of[path].canonical) if settings and is_adapter else None,
             "dropout": settings.dropout if settings and is_adapter else None,
             "adapters": of[path].adapters,
-            "attributes": "{}",
+            "attributes": json.dumps(packed.get(path, {})),
         }
 
 

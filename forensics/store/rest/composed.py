@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from forensics.evidence import names
@@ -79,7 +80,8 @@ def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
 
 def _ordered(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
     """By name, with numbers as numbers: files hold tensors in any order."""
-    return tuple(sorted(pieces, key=lambda p: [(1, int(part)) if names.is_number(part) else (0, part) for part in p.mlx_name.split(".")]))
+    rank = cache(lambda part: (1, int(part)) if names.is_number(part) else (0, part))  # few parts make all names
+    return tuple(sorted(pieces, key=lambda p: [*map(rank, p.mlx_name.split("."))]))
 
 
 def _named(s: Stored, adapter: Checkpoint) -> str:

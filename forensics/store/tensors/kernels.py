@@ -59,7 +59,7 @@ def expect(nbytes: int) -> None:
 def compiled(dtype: str) -> Loops | None:
     """The loops for a type; None where llvmlite is not there, or does not know this processor."""
     try:
-        address = _addresses(_text(_TYPES[dtype]))
+        address = _addresses(_TYPES[dtype])
     except (ImportError, RuntimeError, OSError):
         return None
     pointer, whole, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
@@ -92,10 +92,10 @@ def _address(block: Block) -> bytes | int:
 
 # -- the program -----------------------------------------------------------------------------------------------------------
 
-LANES = 8
-"""Elements that are looked at together."""
-_PAIRS = 4
-"""The same where two blocks are looked at: more would not fit the registers of most processors."""
+LANES = 16
+"""Elements that are looked at together where vectors have 512 bits, and half as many where two blocks are looked at.
+
+Elsewhere it is half of both: what is carried would not fit the registers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +156,10 @@ _Folds = Mapping[str, tuple[_Fold, str]]
 """Name to how it is folded and what of."""
 
 
-def _text(t: _Type) -> str:
+def _text(t: _Type, lanes: int) -> str:
     """The loops over one type, as LLVM's text."""
-    declared = [_expanded(_DECLARED, t, lanes) for lanes in (LANES, _PAIRS)]
-    return "\n".join([*declared, _moments(t), _spread(t), _apart(t)])
+    declared = [_expanded(_DECLARED, t, many) for many in (lanes, lanes // 2)]
+    return "\n".join([*declared, _moments(t, lanes), _spread(t, lanes), _apart(t, lanes // 2)])
 
 
 _DECLARED = """declare D @fma(D, D, D); declare D @abs(D); declare double @sum(double, D); declare i64 @count([i64])
@@ -188,7 +188,7 @@ def _expanded(text: str, t: _Type, lanes: int) -> str:
     return re.sub(r"\[(\w+)\]", rf"<{lanes} x \1>", text).replace("; ", "\n")
 
 
-def _moments(t: _Type) -> str:
+def _moments(t: _Type, lanes: int) -> str:
     body = [*_load(t, "x", "a"), f"%bare = {t.unsigned}", "%zero = icmp eq I %bare, zeroinitializer"]
     size, of = ("float", "x.f") if t.small else ("double", "x")
     least, most = (_extreme(size, least=yes) for yes in (True, False))
@@ -199,26 +199,26 @@ def _moments(t: _Type) -> str:
         "most": (most, of),
         "zeros": (_count(f"i{t.bits}"), "zero"),
     }
-    return _function(t, LANES, "void @moments(ptr %a, i64 %n, ptr noalias %out)", body, folds, [*_store(folds), "ret void"])
+    return _function(t, lanes, "void @moments(ptr %a, i64 %n, ptr noalias %out)", body, folds, [*_store(folds), "ret void"])
 
 
-def _spread(t: _Type) -> str:
+def _spread(t: _Type, lanes: int) -> str:
     body = [
         *_load(t, "x", "a"),
         "%mean.0 = insertelement D poison, double %mean, i64 0; %means = shufflevector D %mean.0, D poison, [i32] zeroinitializer",
         "%d = fsub D %x, %means",
     ]
     head, folds = "double @spread(ptr %a, i64 %n, double %mean)", {"squares": (_SQUARES, "d")}
-    return _function(t, LANES, head, body, folds, ["ret double %squares.out"])
+    return _function(t, lanes, head, body, folds, ["ret double %squares.out"])
 
 
-def _apart(t: _Type) -> str:
+def _apart(t: _Type, lanes: int) -> str:
     body = [*_load(t, "x", "a"), *_load(t, "y", "b"), "%moved = icmp ne I %x.b, %y.b"]
     body += ["%d = fsub D %y, %x", "%far = call D @abs(D %d)"]
     folds = {"apart": (_SQUARES, "d"), "most": (_extreme("double", least=False), "far"), "changed": (_count("i32"), "moved")}
     folds |= {"xx": (_SQUARES, "x"), "yy": (_SQUARES, "y"), "xy": (_PRODUCTS, "")}
     head = "void @apart(ptr %a, ptr %b, i64 %n, ptr noalias %out)"
-    return _function(t, _PAIRS, head, body, folds, [*_store(folds), "ret void"])
+    return _function(t, lanes, head, body, folds, [*_store(folds), "ret void"])
 
 
 def _function(t: _Type, lanes: int, head: str, body: Iterable[str], folds: _Folds, end: Iterable[str]) -> str:
@@ -255,16 +255,15 @@ _engines: list[Any] = []
 """What is compiled lives as long as its engine."""
 
 
-def _addresses(text: str) -> Callable[[str], int]:
-    """Compile for the processor at hand; where each function then lies."""
+def _addresses(t: _Type) -> Callable[[str], int]:
+    """Compile the loops over a type for the processor at hand; where each then lies."""
     from llvmlite import binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    module = llvm.parse_assembly(text)
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-    )
+    features = llvm.get_host_cpu_features()
+    module = llvm.parse_assembly(_text(t, LANES if features.get("avx512f") else LANES // 2))
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3)
     tuning = llvm.create_pipeline_tuning_options(speed_level=1)
     builder = llvm.create_pass_builder(machine, tuning)
     builder.getModulePassManager().run(module, builder)
