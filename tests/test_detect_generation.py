@@ -178,6 +178,12 @@ def test_answers_that_training_left_alone(same: bool, apart: float, severity: st
     assert [each["severity"] for each in told] == ([severity] if severity else [])
 
 
+def test_answers_at_the_end_and_after_it_are_no_answers_that_training_left_alone() -> None:
+    made = row("probe_deltas", capture_a="r@end", capture_b="r@reloaded", prompt_id="p0", same_output=True, logits_max_abs=0.0)
+    points = [capture("end", sequence=3), capture("reloaded", sequence=5)]
+    assert ask(evidence(run(), *points, probe("end"), probe("reloaded"), made), "output-unchanged", "r@end", "r@reloaded") == []
+
+
 @pytest.mark.parametrize(
     ("scorer", "before", "after", "fault"),
     [("exact-match", 1.0, 0.5, True), ("exact-match", 1.0, 0.95, False), ("length", 20.0, 4.0, False)],

@@ -94,6 +94,26 @@ def test_a_run_that_learned_has_none_of_these_causes() -> None:
     assert clean(session, "lora-inert")
 
 
+def test_updates_that_were_written_over_are_not_lost_to_rounding() -> None:
+    back = event("write", 9, detail={"via": "load_weights", "after_gradient": True}, place="train.py:9")
+    session = evidence(*trained(), *steps(update_norm=0.5), event("update", 3), back)
+    assert [name for name in CAUSES if faulty(session, name)] == []
+    for name in ("parameters-unchanged", "lora-inert"):
+        (told, *_) = faulty(session, name)
+        assert "written back" in told["fix_"] and told["place"] == "train.py:9", name
+
+
+@pytest.mark.parametrize(("left", "told"), [(0, "nothing is left to train"), (1, "1 of 2 base tensors are trained")])
+def test_a_missing_adapter_says_what_the_last_freeze_left(left: int, told: str) -> None:
+    meant = row("adapters", run="r", origin="declared", via="argument", kind="lora", strength="strong")
+    made = [*parameter("loaded", "w", "d"), *parameter("loaded", "v", "e")]
+    made = [(table, {**columns, "trainable": True} if table == "placements" else columns) for table, columns in made]
+    froze = event("freeze", 2, detail={"trainable_after": left}, time=9.0)
+    session = evidence(run(updates=0), capture("loaded"), *made, meant, froze, event("grad", 3))
+    (found,) = ask(session, "lora-missing", "r@loaded", "r@loaded")
+    assert found["fault"] and found["observed"] == told
+
+
 def test_an_adapter_whose_factors_are_both_zero_is_inert_and_no_zero_gradient() -> None:
     made = trained()
     for item in made[2:]:

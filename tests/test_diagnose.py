@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from forensics.judge import diagnose, issues, library, runs
+from forensics.judge.opened import opened
 from forensics.records import Diagnosis
 from forensics.store.session import Session
+from forensics.store.store import Store
 from tests.support.evidence import capture, delta, evidence, loss_token, parameter, row, run, step
 
 COMPLETE = [
@@ -170,6 +172,25 @@ def test_run_that_never_reached_its_end_is_inconclusive() -> None:
     session = evidence(*COMPLETE[:3], COMPLETE[4], parameter("start", "w", "d0", trainable=True), COMPLETE[7])
     diagnosis = judged(detector("a-clean", rows="('x', false)"), session=session, b="r@start")
     assert (diagnosis.verdict, diagnosis.notes) == ("inconclusive", ("the model after the last update",))
+
+
+def test_a_state_before_the_end_of_its_run_is_not_held_to_what_the_whole_run_did() -> None:
+    places = {"r@loaded": 0, "r@start": 1, "r@end": 2}
+    flat = [made for item in COMPLETE for made in ([item] if isinstance(item, tuple) else item)]
+    session = evidence(*((t, {**row, "sequence": places[row["capture"]]} if t == "captures" else row) for t, row in flat))
+    needs_end = detector("end-alone", needs="end")
+    early = judged(needs_end, session=session, b="r@start")
+    assert (early.verdict, early.findings) == ("inconclusive", ())
+    assert early.notes == ("the model after the last update, which came after r@start",)
+    assert judged(needs_end, session=session).verdict == "faulty"
+
+
+@pytest.mark.parametrize("pair", [("loaded", "start"), ("start", "start"), ("end", "adapted"), ("end", "reloaded")])
+def test_no_pair_of_captures_of_a_healthy_run_is_accused(pair: tuple[str, str]) -> None:
+    store = Store(Path(__file__).parents[1] / "snapshots" / "fixed")
+    found = diagnose.diagnose_opened(opened(store, [f"fixed@{point}" for point in pair]))
+    assert not [f.id for f in found.findings if f.severity != "info"]
+    assert found.verdict == ("healthy" if pair[1] == "reloaded" else "inconclusive")
 
 
 def test_loss_that_is_no_cross_entropy_does_not_stand_against_healthy() -> None:

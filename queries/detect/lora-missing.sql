@@ -18,7 +18,9 @@ p AS MATERIALIZED (
     SELECT count(*) AS n, count(*) FILTER (adapter_role(role)) AS adapter, count(*) FILTER (trainable AND NOT adapter_role(role)) AS trained
     FROM placements WHERE capture = coalesce(at_point(b, 'start'), capture_of(b)) AND role <> 'optimizer'
 ), later AS (SELECT has_adapter(b) AS there),
-tried AS (
+left_ AS (  -- where training never began, what `freeze` left is known better than by a capture before it
+    SELECT any_value(trainables) AS trainables FROM stillness(a, b)
+), tried AS (
     SELECT count(*) AS n FROM events WHERE run = run_of(b) AND kind = 'convert'
 ), keyed AS (  -- keys that name no module are another fault
     SELECT count(*) AS n, count(*) FILTER (EXISTS (
@@ -27,11 +29,11 @@ tried AS (
 )
 SELECT 'adapter' AS subject,
     CASE WHEN p.adapter > 0 OR later.there THEN p.adapter || ' adapter tensors'
-         WHEN p.trained > 0 THEN p.trained || ' of ' || p.n || ' base tensors are trained' ELSE 'nothing is left to train' END AS observed,
+         WHEN least(p.trained, left_.trainables) > 0 THEN least(p.trained, left_.trainables) || ' of ' || p.n || ' base tensors are trained' ELSE 'nothing is left to train' END AS observed,
     if(m.kind = 'dora', 'DoRA', 'LoRA') || coalesce(' of rank ' || m.rank, '') AS expected,
     m.via, p.adapter = 0 AND NOT later.there AND tried.n = 0 AND (keyed.n = 0 OR keyed.answered > 0) AS fault,
     CASE WHEN m.said THEN 'certain' ELSE 'probable' END AS confidence,
     CASE WHEN regexp_matches(m.place, ':[0-9]+$') THEN m.place ELSE coalesce(t.place, m.place) END AS place  -- else where training begins
-FROM m, p, later, tried, keyed, (SELECT min_by(place, sequence) AS place FROM events WHERE run = run_of(b) AND kind IN ('grad', 'train')) t
+FROM m, p, later, tried, keyed, left_, (SELECT min_by(place, sequence) AS place FROM events WHERE run = run_of(b) AND kind IN ('grad', 'train')) t
 WHERE m.kind IN ('lora', 'dora') AND tries(b) AND p.n > 0
 ORDER BY subject

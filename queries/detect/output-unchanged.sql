@@ -5,7 +5,7 @@
 -- confidence: certain
 -- claim:      All {looked} probes are answered exactly as before training{how}.
 -- clean:      the answers (training changed them)
--- needs:      probes
+-- needs:      probes, end
 -- nothing:    probes of a run that trains
 -- fix:        look at the causes above; where there are none, train longer or at a higher rate, and ask what the data teaches
 -- harmless:   equal greedy answers with other logits (told as info)
@@ -19,5 +19,6 @@ WITH k AS MATERIALIZED (SELECT probes_at(a) AS x, probes_at(b) AS y), d AS (
 SELECT 'probe ' || d.prompt_id AS subject, CASE WHEN d.same_output THEN 'the same answer' ELSE 'another answer' END || coalesce(printf(', logits differ by %.3g', d.logits_max_abs), '') AS observed,
     'an answer that training changed' AS expected, all_.same AS fault, CASE WHEN all_.equal THEN 'warning' ELSE 'info' END AS severity,
     CASE WHEN all_.equal THEN ', with equal logits' ELSE '' END AS how
-FROM d, all_ WHERE trains(b) AND a <> b
+FROM d, all_
+WHERE trains(b) AND a <> b AND (run_of(a) <> run_of(b) OR sequence_of(a) < sequence_of(at_point(b, 'end'))) IS NOT FALSE
 ORDER BY subject

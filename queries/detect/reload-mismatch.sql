@@ -6,7 +6,7 @@
 -- claim:      Loaded again, the saved model differs from the live one: {observed}.
 -- clean:      the reload ({observed})
 -- rules out:  adapter-not-loaded, adapter-incomplete, saved-untrained, wrong-base, lora-scale-mismatch
--- needs:      reloaded
+-- needs:      reloaded, end
 -- nothing:    what was saved, loaded again
 -- params:     a, b, floor = 0.02
 -- fix:        compare names and values in the file with tree_flatten(model.parameters()) of the live model, and write what config.json and adapter_config.json must say

@@ -7,7 +7,7 @@
 -- claim:      The last file was written after update {updates} of {total}: {observed}.
 -- clean:      the last save (after update {updates} of {total})
 -- rules out:  saved-untrained, adapter-incomplete
--- needs:      saved, parameters
+-- needs:      saved, parameters, end
 -- nothing:    a saved file of a model that training moved
 -- fix:        save once more after the loop, when the last optimizer.update is done
 -- harmless:   the best of several checkpoints, where the program measures them (told as info)

@@ -7,7 +7,7 @@
 -- claim:      {observed}: the file holds the parameters from before training.
 -- clean:      the state that was saved ({observed})
 -- rules out:  adapter-not-loaded, saved-before-last-update
--- needs:      saved, parameters
+-- needs:      saved, parameters, end
 -- nothing:    a saved file of a model that training moved
 -- fix:        save after the last update, from the live model: mx.save_safetensors(path, dict(tree_flatten(model.trainable_parameters())))
 -- harmless:   a first checkpoint before training, where a later file holds the trained state

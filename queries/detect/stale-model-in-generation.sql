@@ -7,7 +7,7 @@
 -- claim:      {n} of {looked} generations after training used {observed}; the trained object is another.
 -- clean:      the parameters that generation used ({looked} generations, of them with the trained ones: {trained})
 -- rules out:  stale-compiled-function, stale-prompt-cache, adapter-not-loaded, wrong-model-updated
--- needs:      generations, parameters
+-- needs:      generations, parameters, end
 -- nothing:    a generation after training
 -- fix:        generate with the object that optimizer.update was given, or make the copy after training
 -- harmless:   a comparison with the base beside answers of the trained model; a running average that is saved

@@ -11,11 +11,13 @@ SELECT CASE WHEN before = 0 AND after = 0 THEN 'the parameters of a model'
             WHEN before = 0 THEN 'the parameters of ' || a WHEN after = 0 THEN 'the parameters of ' || b END AS missing
 FROM counted;
 
--- Where b's run trained the model: its state after the last update.
+-- Where b's run trained the model: its state after the last update. What was seen of the whole run says nothing of a state in its midst.
 CREATE OR REPLACE MACRO need_end(a, b) AS TABLE
 SELECT CASE WHEN watched(b) AND at_point(b, 'end') IS NULL
              AND (SELECT bool_or(m.updates > 0) FROM models m WHERE m.run = run_of(b) AND m.model = model_of(b))
-            THEN 'the model after the last update' END AS missing;
+            THEN 'the model after the last update'
+            WHEN watched(b) AND sequence_of(b) < sequence_of(at_point(b, 'end'))
+            THEN 'the model after the last update, which came after ' || b END AS missing;
 
 -- A run that was watched, not files at rest.
 CREATE OR REPLACE MACRO need_run(a, b) AS TABLE

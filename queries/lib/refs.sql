@@ -29,6 +29,11 @@ CREATE OR REPLACE MACRO at_point(r, p) AS (
     WHERE captures.run = run_of(r) AND captures.model = model_of(r) AND captures.point = p AND captures.whole IS DISTINCT FROM false
 );
 
+-- The place of the capture of a ref in the order of its run.
+CREATE OR REPLACE MACRO sequence_of(r) AS (
+    SELECT any_value(captures.sequence) FROM captures JOIN refs ON refs.capture = captures.capture WHERE refs.ref = r
+);
+
 -- The capture whose probes answer for a ref: its own, or those of an equal state of the same object.
 CREATE OR REPLACE MACRO probes_at(r) AS (
     SELECT any_value(coalesce(captures.probes_of, captures.capture)) FROM captures JOIN refs ON refs.capture = captures.capture

@@ -1,5 +1,6 @@
 -- Why nothing moved: the first of the causes that holds, in the order in which one hides the next. One row; `cause` is NULL where training went on.
 -- trainables: tensors in the trainable set when training was tried. moved: parameters that differ from the beginning of training.
+-- change: the largest update that a step made; above 0 where nothing is moved at the end, what had moved was written over at undone_place.
 CREATE OR REPLACE MACRO stillness(a, b) AS TABLE
 WITH k AS MATERIALIZED (
     SELECT run_of(b) AS run, model_of(b) AS model, tries(b) AS tries, (SELECT epoch(any_value(created_at)::TIMESTAMPTZ) FROM runs WHERE run = run_of(b)) AS began
@@ -47,9 +48,9 @@ other AS (  -- the object that was updated is neither saved nor asked, and a twi
     FROM compiled c JOIN k ON c.run = k.run
     WHERE c.purpose IN ('step', 'gradient') AND ((c.calls > c.traces AND NOT c.state_in_inputs) OR (c.purpose = 'step' AND NOT c.state_in_outputs))
 ), steps_ AS (
-    SELECT sum(n) AS n, sum(measured) AS measured, min(gradient) AS gradient, min(rate) AS rate, sum(rates) AS rates, arg_min(forwards, gradient) AS forwards
+    SELECT sum(n) AS n, sum(measured) AS measured, min(gradient) AS gradient, min(change) AS change, min(rate) AS rate, sum(rates) AS rates, arg_min(forwards, gradient) AS forwards
     FROM (
-        SELECT count(*) AS n, count(s.gradient_norm) AS measured, max(s.gradient_norm) AS gradient,
+        SELECT count(*) AS n, count(s.gradient_norm) AS measured, max(s.gradient_norm) AS gradient, max(s.update_norm) AS change,
             max(abs(s.learning_rate)) AS rate, count(s.learning_rate) AS rates, max(s.forwards) AS forwards
         FROM steps s JOIN k ON s.run = k.run GROUP BY s.model)
 ), dead AS (  -- an adapter whose factors or scale give no gradient is a fault of its own
@@ -59,6 +60,9 @@ other AS (  -- the object that was updated is neither saved nor asked, and a twi
         WHERE p.role IN ('lora_a', 'lora_b') GROUP BY p.module)
 ), ended AS (
     SELECT any_value(exception) AS exception FROM endings(b)
+), put AS (
+    SELECT max_by(e.place, e.sequence) AS place FROM events e JOIN k ON e.run = k.run AND e.model = k.model
+    WHERE e.kind = 'write' AND (e.detail->>'after_gradient')::BOOLEAN
 ), failed AS (
     SELECT count(*) AS n, any_value(e.detail->>'call') AS call, any_value(e.detail->>'type') AS type, any_value(e.place) AS place
     FROM events e JOIN k ON e.run = k.run WHERE e.kind = 'error' AND (e.detail->>'caught')::BOOLEAN
@@ -67,8 +71,9 @@ other AS (  -- the object that was updated is neither saved nor asked, and a twi
 SELECT k.tries, counted.trainables, counted.place AS set_place, own.updates, own.updated, own.writes, own.gradients, moved.n AS parameters, moved.moved, moved.trained,
     other.model AS other, other.kept, other.updates AS other_updates, other.saved AS other_saved, fixed.purpose, fixed.place AS compiled_place,
     fixed.calls, fixed.traces, fixed.no_inputs, fixed.no_outputs,
-    steps_.n AS steps, steps_.measured, steps_.gradient, steps_.rate, steps_.rates, steps_.forwards,
+    steps_.n AS steps, steps_.measured, steps_.gradient, steps_.change, steps_.rate, steps_.rates, steps_.forwards,
     ended.exception, failed.n AS errors, failed.call, failed.type, failed.place AS error_place, asked.place AS grad_place, asked.updated AS update_place,
+    CASE WHEN steps_.change > 0 AND moved.moved = 0 THEN put.place END AS undone_place,
     CASE WHEN NOT k.tries THEN NULL
          WHEN counted.trainables = 0 AND own.updated = 0 THEN 'nothing-trainable'
          WHEN own.updates = 0 AND own.writes * 2 <= own.gradients AND moved.moved = 0 THEN 'optimizer-never-stepped'
@@ -76,6 +81,7 @@ SELECT k.tries, counted.trainables, counted.place AS set_place, own.updates, own
          WHEN fixed.calls IS NOT NULL THEN 'compile-state-not-captured'
          WHEN steps_.measured > 0 AND steps_.gradient = 0 AND NOT dead.dead THEN 'gradients-zero'
          WHEN steps_.rates > 0 AND steps_.rate = 0 THEN 'learning-rate-zero'
-         WHEN own.updated > 0 AND moved.trained > 0 AND moved.moved = 0 AND steps_.gradient > 0 AND NOT dead.dead THEN 'update-lost-to-rounding'
+         WHEN own.updated > 0 AND moved.trained > 0 AND moved.moved = 0 AND steps_.gradient > 0 AND NOT dead.dead AND coalesce(steps_.change, 0) = 0
+             THEN 'update-lost-to-rounding'
     END AS cause
-FROM k, counted, own, moved, other, fixed, steps_, dead, ended, failed, asked;
+FROM k, counted, own, moved, other, fixed, steps_, dead, ended, put, failed, asked;
