@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from gc import set_threshold  # the module's own name is that of a command
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from forensics import __version__
+from forensics.cli.failing import debug_option, failed
+from forensics.cli.screen import colour, note, open_streams
 from forensics.environment import lean
 from forensics.errors import ForensicsError
 
@@ -42,52 +43,55 @@ Nothing captured yet? The package ships recorded runs:
 
 
 class _Lazy(click.Group):
-    """Lists commands without importing them."""
+    """Lists commands without importing them, and ends as the contract says where one cannot go on."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS]  # `list` is a command here
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"forensics.cli.{cmd_name}")
         found: click.Command = module.command
+        if all(each.name != "debug" for each in found.params):
+            found.params.append(debug_option(hidden=True))
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([*COMMANDS.items()])
+
+    def main(self, *args: Any, **more: Any) -> NoReturn:
+        open_streams()
+        try:
+            status = super().main(*args, **{**more, "standalone_mode": False, "color": colour()})
+            sys.stdout.flush()
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            status = error.exit_code
+        except click.Abort:
+            note("Aborted!")
+            status = 1
+        except (click.ClickException, OSError) as error:
+            status = failed(error)
+        sys.exit(status)
 
     def invoke(self, ctx: click.Context) -> Any:
         lean()
         set_threshold(100_000, 50, 100)  # rows by the hundred thousand, and hardly a cycle: looking for them took a fifth of the time
         try:
             return super().invoke(ctx)
-        except ForensicsError as error:
-            if ctx.params.get("debug") or os.environ.get("FORENSICS_DEBUG"):
-                raise
-            _say(error)
-            ctx.exit(error.exit_code)
-        except BrokenPipeError:
-            # The reader went away (`| head`): nothing to say, and Python must not say it either.
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
-            ctx.exit(0)
-
-
-def _say(error: ForensicsError) -> None:
-    """One line of what, one of where, one of what to do."""
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {error.message}", err=True)
-    if error.where:
-        click.echo(f"  at: {error.where}", err=True)
-    if error.hint:
-        click.echo(f"  do: {error.hint}", err=True)
+        except (ForensicsError, click.ClickException, OSError) as error:
+            ctx.exit(failed(error, ctx))
 
 
 @click.group(cls=_Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="forensics")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def main(debug: bool) -> None:
+def main() -> None:
     """Find out why a fine-tuned model came out wrong.
 
     Records an MLX training run from outside, compares any two records, and names the cause with its evidence.
     """
+
+
+main.params.append(debug_option())

@@ -1,11 +1,12 @@
-"""What commands write to stdout: one JSON document, or text that fits the terminal."""
+"""What commands write: one JSON document or text that fits the terminal to stdout, and lines beside it to stderr."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -41,6 +42,33 @@ def emit(document: Any) -> None:
     _bear("backslashreplace")  # a lone surrogate, as JSON writes it
     told = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     click.echo(json.dumps(document, ensure_ascii=not told, indent=2, allow_nan=False))
+
+
+def note(line: str) -> None:
+    """A line on stderr; where that takes none, what is done goes on without it."""
+    try:
+        click.echo(line, err=True, color=colour())
+    except OSError:
+        hush(sys.stderr)
+
+
+def colour() -> bool | None:
+    """False where the user wants none (https://no-color.org); None leaves it to whether there is a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def open_streams() -> None:
+    """A stream that was closed before we began (`>&-`) takes nothing: on stdout that is an error, as of any that cannot be written."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull)  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+def hush(stream: IO[str]) -> None:
+    """What a stream could not write goes nowhere, and Python does not complain of it when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _bear(errors: str) -> None:

@@ -1,0 +1,63 @@
+"""What cannot go on ends in three lines on stderr, and in a status that a script can tell from a finding."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+
+from forensics.cli.screen import hush, note
+from forensics.errors import ForensicsError, UsageError
+
+_TRACED = "forensics.traced"
+
+
+def _traced(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[_TRACED] = True
+
+
+def debug_option(*, hidden: bool = False) -> click.Option:
+    """`--debug`, before the command or after it."""
+    text = "Show the traceback of an error below it, here or after the command; FORENSICS_DEBUG=1 does as well."
+    return click.Option(["--debug"], is_flag=True, expose_value=False, callback=_traced, hidden=hidden, help=text)
+
+
+def failed(error: ForensicsError | click.ClickException | OSError, ctx: click.Context | None = None) -> int:
+    """Say what went wrong; returns the exit status."""
+    if isinstance(error, BrokenPipeError):  # the reader went away (`| head`): nothing to say
+        hush(sys.stdout)
+        return 0
+    told = _usage(error, ctx) if isinstance(error, click.ClickException) else _unusable(error) if isinstance(error, OSError) else error
+    _say(told)
+    if (ctx and ctx.meta.get(_TRACED)) or os.environ.get("FORENSICS_DEBUG"):
+        note("".join(traceback.format_exception(error)).rstrip())
+    return told.exit_code
+
+
+def _say(error: ForensicsError) -> None:
+    """One line of what, one of where, one of what to do."""
+    note(f"{click.style('error', fg='red', bold=True)}: {error.message}")
+    if error.where:
+        note(f"  at: {error.where}")
+    if error.hint:
+        note(f"  do: {error.hint}")
+
+
+def _usage(error: click.ClickException, ctx: click.Context | None) -> ForensicsError:
+    """Words that click refuses, of the command that they were given to."""
+    inner = getattr(error, "ctx", None)
+    called = inner.command_path if inner else f"forensics {ctx.invoked_subcommand}" if ctx else "forensics"
+    return UsageError(" ".join(error.format_message().split()), where=called, hint=f"`{called} --help` shows what it takes.")
+
+
+def _unusable(error: OSError) -> ForensicsError:
+    """A place that the system refuses, and of which no command said more; what bears no name is standard output."""
+    if error.filename is None:
+        hush(sys.stdout)
+        why = error.strerror or "it is closed"
+        return UsageError(f"The output cannot be written: {why}.", where="standard output", hint="Send it to a place that takes it.")
+    hint = "Mend that and try again; --debug shows what was tried."
+    return UsageError(f"The system refused: {error.strerror}.", where=os.fsdecode(error.filename), hint=hint)
