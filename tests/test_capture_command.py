@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny
-from tests.support.command import LOOP, Done, command, environment, forensics, write
+from tests.support.command import LOOP, Done, command, environment, forensics, readable_only, write
+from tests.support.made import night
 
 PYTHON = sys.executable
 SLOW = LOOP.replace("range(3)", "range(2000)").replace("flush=True)", "flush=True); __import__('time').sleep(0.02)")
@@ -230,10 +231,44 @@ def test_a_full_disk_never_reaches_the_command(tmp_path: Path, size: str) -> Non
             assert manifest.exists() == ("diagnose train" in done.err)
 
 
-def test_a_store_that_cannot_be_written_is_said_before_the_command_runs(tmp_path: Path) -> None:
+PRINTS = (PYTHON, "-c", "print('ran'); raise SystemExit(3)")
+
+
+def unwatched(done: Done, why: str) -> bool:
+    """Did the command run as without us, beside one line of warning?"""
+    said = f"forensics: nothing can be recorded: {why} ("
+    return (done.status, done.out) == (3, "ran\n") and done.err.startswith(said) and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", ["file", "file/store"])
+def test_a_command_runs_where_the_store_is_no_directory(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
-    done = forensics(tmp_path, "capture", "--store", "file/store", "--", PYTHON, "-c", "print('ran')")
-    assert done.status == 2 and done.out == "" and "store cannot be written" in done.err
+    assert unwatched(forensics(tmp_path, "capture", "--", *PRINTS, env={"FORENSICS_STORE": place}), "Not a directory")
+    assert unwatched(forensics(tmp_path, "capture", "--store", place, "--", *PRINTS), "Not a directory")
+    assert forensics(tmp_path, "list", "--store", place).status == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a directory")
+def test_a_command_runs_where_the_store_may_only_be_read(tmp_path: Path) -> None:
+    place = night(tmp_path / "store").root
+    with readable_only(place):
+        done = forensics(tmp_path, "capture", "--store", "store", "--", *PRINTS)
+    assert unwatched(done, "Read-only file system")
+
+
+def test_a_command_runs_beside_damaged_evidence(tmp_path: Path) -> None:
+    packs = night(tmp_path / "store").packs
+    for name in packs.names():
+        (packs.root / name).write_bytes(b"{")
+    done = forensics(tmp_path, "capture", "--store", "store", "--", *PRINTS)
+    assert (done.status, done.out) == (3, "ran\n") and done.err.count("\n") == 1, done.err
+
+
+@pytest.mark.parametrize("stream", ["2>&-", "2>/dev/full"])
+def test_a_command_runs_where_our_lines_cannot_be_written(tmp_path: Path, stream: str) -> None:
+    words = command("capture", "--name", "night", "--", *PRINTS)
+    done = subprocess.run(["sh", "-c", f'"$@" {stream}', "sh", *words], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "ran\n")
 
 
 @pytest.mark.parametrize("words", [("capture",), ("capture", "model", "--", "true"), ("capture", "--adapter", "x", "--", "true")])

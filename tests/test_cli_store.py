@@ -22,6 +22,7 @@ from forensics.store.capture import Writer
 from forensics.store.sealing.sources import tensor_row
 from forensics.store.store import Store
 from forensics.store.tensors.measure import measure
+from tests.support.command import readable_only
 
 RUN = {
     "run": "night",
@@ -349,6 +350,36 @@ def test_gc_waits_for_a_running_capture_and_clears_what_was_left(run: Run, store
     left.mkdir()
     (left / "x").write_bytes(b"123")
     assert document(run("gc", "--json"))["freed"] == 3 and not left.exists()
+
+
+def test_rm_says_of_each_ref_what_it_takes(run: Run) -> None:
+    apart = [run("rm", "--dry-run", ref).stdout for ref in ("night@end", "night@loaded")]
+    assert run("rm", "--dry-run", "night@end", "night@loaded").stdout == "".join(apart)
+    freed = [document(run("rm", "--dry-run", "--json", *refs))["freed"] for refs in (["night@end"], ["night@end", "night@loaded"])]
+    assert 0 < freed[0] < freed[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a directory")
+def test_a_store_that_may_only_be_read(store: Store, tmp_path: Path) -> None:
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        return forensics(*words, FORENSICS_STORE=str(store.root))
+
+    model, out = tmp_path / "model.safetensors", tmp_path / "night.zip"
+    shutil.copyfile(store.packs.root / store.packs.names()[0], model)
+    with readable_only(store.root):
+        for words in (["rm", "night"], ["gc"], ["capture", str(model)]):
+            done = call(*words)
+            assert done.returncode == 2 and done.stderr.startswith("error: The store cannot be written: Read-only file system."), words
+            assert done.stderr.count("\n") == 3 and "Make it writable" in done.stderr and "Free some space" not in done.stderr
+        sent = call("bundle", "night", "-o", str(out), "--json")
+        assert sent.returncode == 0 and json.loads(sent.stdout)["map"] is None and out.is_file()
+        assert sent.stderr == f"forensics: what each redacted text was is not kept: Read-only file system ({store.root}).\n"
+        for words in (["list"], ["show", "night"], ["verify"], ["gc", "--dry-run"], ["rm", "--dry-run", "night"]):
+            assert call(*words).returncode == 0, words
+    (tmp_path / "still").mkdir()
+    with readable_only(tmp_path / "still"):
+        opened = forensics("open", str(out), "--store", str(tmp_path / "still" / "store"))
+    assert opened.returncode == 2 and "Read-only file system" in opened.stderr and "Make it writable" in opened.stderr
 
 
 # -- through a process

@@ -16,6 +16,7 @@ from forensics.cli.options import json_option, store_option
 if TYPE_CHECKING:
     from forensics.store.bundles.bundle import Staged
     from forensics.store.bundles.choosing import Level, Selected
+    from forensics.store.store import Store
 
 EXAMPLES = """\b
 Examples:
@@ -83,7 +84,7 @@ def command(
             return
         _fits(staged, max_size, selected)
         identity = bundle.finish(staged, out, sign=sign)
-        where = bundle.remember(place, staged, identity)
+        where = _remembered(place, staged, identity)
     told = {
         "schema": 1,
         "file": str(out),
@@ -91,9 +92,21 @@ def command(
         "level": level,
         "signed": key is not None,
         "nbytes": out.stat().st_size,
-        "map": str(where),
+        "map": where,
     }
     _say(told, staged, as_json)
+
+
+def _remembered(place: Store, staged: Staged, identity: str) -> str | None:
+    """Where the store keeps what was redacted; None, with a warning, where it may only be read: the bundle is whole without."""
+    from forensics.cli.screen import note
+    from forensics.store.bundles import bundle
+
+    try:
+        return str(bundle.remember(place, staged, identity))
+    except OSError as error:
+        note(f"forensics: what each redacted text was is not kept: {error.strerror} ({place.root}).")
+        return None
 
 
 def _signer(key: Path) -> Callable[[bytes], bytes]:
@@ -218,4 +231,5 @@ def _say(told: dict[str, Any], staged: Staged, as_json: bool) -> None:
         click.echo(
             f"{count:,} of them are differences: whoever reads them needs the model of {against} as well. --level full sends all whole."
         )
-    click.echo(f"Stays here: {told['map']}, which says what each redacted text was.")
+    if told["map"]:
+        click.echo(f"Stays here: {told['map']}, which says what each redacted text was.")

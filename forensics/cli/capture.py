@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from forensics.cli.options import store_option
+from forensics.cli.screen import note
 from forensics.errors import UsageError
 
 EXAMPLES = """\b
@@ -129,8 +130,8 @@ def command(
             expect=expect,
             reload=not no_reload,
         )
-        say, show = (_hush, _hush) if quiet else (_say, _show)
-        ctx.exit(watch_run(place, words, settings, say, _say, show))
+        say, show = (_hush, _hush) if quiet else (note, _show)
+        ctx.exit(watch_run(place, words, settings, say, note, show))
     from forensics.evidence.remote import located
     from forensics.store.rest.resting import capture_rest
 
@@ -147,15 +148,11 @@ def command(
         prompts=questions,
         max_tokens=max_tokens,
         scorers=scorers,
-        warn=_say,
+        warn=note,
         executor=executor,
     )
     if not quiet:
-        _say(summary)
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+        note(summary)
 
 
 def _hush(_: str) -> None:

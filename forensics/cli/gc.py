@@ -36,7 +36,7 @@ def command(dry_run: bool, as_json: bool, store: Path | None) -> None:
     if place.root.is_dir():
         if not dry_run:
             recover(place, lambda line: click.echo(line, err=True))
-        with bar("Captures", upkeep.count(place)) as tick:
+        with bar("Captures", upkeep.count(place)) as tick, place.writing():
             freed = upkeep.collect(place, tick, dry=dry_run)
     kept = place.packs.nbytes()
     if as_json:

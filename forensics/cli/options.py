@@ -7,8 +7,13 @@ from pathlib import Path
 import click
 
 
-def _settled(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
-    """Before a store is read, seal what an interrupted capture left in it; `capture` and `gc` do that themselves, in their time."""
+def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Before a store is read, seal what an interrupted capture left in it; `capture` and `gc` do that themselves, in their time.
+
+    A place that can be no store is said here, but for `capture`, which runs the user's command all the same.
+    """
+    if value is not None and value.is_file() and ctx.command.name != "capture":
+        raise click.BadParameter(f"{str(value)!r} is a file, and a store is a directory.", ctx, parameter)
     left = (value or Path(".forensics")) / "spool"
     if ctx.command.name not in ("capture", "gc") and not ctx.resilient_parsing and left.is_dir() and any(left.iterdir()):
         from forensics.store.sealing.watching import recover
@@ -19,7 +24,7 @@ def _settled(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path
 
 
 store_option = click.option(
-    "--store", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", envvar="FORENSICS_STORE",
+    "--store", type=click.Path(path_type=Path), metavar="DIR", envvar="FORENSICS_STORE",
     callback=_settled, help="Where captures live; default: $FORENSICS_STORE, else .forensics.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

@@ -34,19 +34,21 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
 
     place = Store.find(store)
     chosen = {text: words.removable(place, text) for text in dict.fromkeys(refs)}  # all are found before any is removed
-    freed, removed = 0, []
+    freed: dict[str, int] = {}
+    removed = []
     for text, paths in chosen.items():
         there = [path for path in paths if path.is_dir()]
-        freed += sum(map(size_of, there)) if dry_run else place.remove(there)
+        with place.writing():
+            freed[text] = sum(map(size_of, there)) if dry_run else place.remove(there)
+            if not dry_run and "@" not in text:
+                verdicts.forget(place, text)
         removed.append({"ref": text, "directories": [path.name for path in there]})
-        if not dry_run and "@" not in text:
-            verdicts.forget(place, text)
     if as_json:
         from forensics.cli.screen import emit
 
-        emit({"schema": 1, "dry_run": dry_run, "removed": removed, "freed": freed})
+        emit({"schema": 1, "dry_run": dry_run, "removed": removed, "freed": sum(freed.values())})
         return
     for text, paths in chosen.items():
         count = sum(path.parent.name == "captures" for path in paths)
-        click.echo(f"{'would remove' if dry_run else 'removed'} {text}: {count} capture{'s' * (count != 1)}, {size(freed)}")
+        click.echo(f"{'would remove' if dry_run else 'removed'} {text}: {count} capture{'s' * (count != 1)}, {size(freed[text])}")
     click.echo("forensics gc frees the tensors that no other capture needs", err=True)

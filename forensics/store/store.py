@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -19,6 +21,7 @@ from forensics.store.manifest import RUN_NAME, Manifest, read_manifest, scalar
 from forensics.store.packs import Packs
 
 VARIABLE = "FORENSICS_STORE"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class Store:
         if (store.root / "imports").is_dir():
             from forensics.store.bundles.landing import settle
 
-            settle(store.root)
+            with contextlib.suppress(OSError):  # one that may only be read stays as it is
+                settle(store.root)
         return store
 
     @cached_property
@@ -103,37 +107,48 @@ class Store:
         Raises:
             UsageError: it cannot be made or written.
         """
-        try:
+        with self.writing():
             for path in (self.captures, self.runs, self.spool, self.root / "claims"):
                 path.mkdir(parents=True, exist_ok=True)
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 files.write_whole(ignore, b"*\n")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """What the system refuses while the store is written is told as that.
+
+        Raises:
+            UsageError: caused by an OSError.
+        """
+        try:
+            yield
         except OSError as error:
-            raise UsageError(
-                f"The store cannot be written: {error.strerror}.", where=str(self.root), hint="Give another place with --store DIR."
-            ) from error
+            first = "Free some space" if error.errno in _FULL else "Make it writable"
+            hint = f"{first}, or give another place with --store DIR."
+            raise UsageError(f"The store cannot be written: {error.strerror}.", where=str(self.root), hint=hint) from error
 
     def free_name(self, wanted: str) -> str:
         """Claim `wanted`, or NAME-2, NAME-3 ... where it is taken. The claim ends with this object or process.
 
         Raises:
-            UsageError: not a name, or the store cannot be written.
+            UsageError: not a name; or, caused by an OSError, the store cannot be written.
         """
         if not RUN_NAME.fullmatch(wanted) or wanted in (".", ".."):
             raise UsageError(
                 f"{wanted[:80]!r} is no name for a run.", where="--name", hint="Use up to 64 letters, digits, dots, dashes and underscores."
             )
         self.make()
-        taken = {name.partition("@")[0].casefold() for name in _entries(self.captures)}
-        taken |= {name.casefold() for path in (self.runs, self.spool) for name in _entries(path)}
-        number = 1
-        while True:
-            suffix = "" if number == 1 else f"-{number}"
-            name = wanted[: 64 - len(suffix)] + suffix
-            if name.casefold() not in taken and self._claim(name):
-                return name
-            number += 1
+        with self.writing():
+            taken = {name.partition("@")[0].casefold() for name in _entries(self.captures)}
+            taken |= {name.casefold() for path in (self.runs, self.spool) for name in _entries(path)}
+            number = 1
+            while True:
+                suffix = "" if number == 1 else f"-{number}"
+                name = wanted[: 64 - len(suffix)] + suffix
+                if name.casefold() not in taken and self._claim(name):
+                    return name
+                number += 1
 
     def _claim(self, name: str) -> bool:
         """Hold a lock on the name as long as this store object lives; it ends by itself with the process."""

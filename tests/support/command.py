@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from forensics.store.store import Store
 
@@ -68,6 +72,18 @@ def environment(more: dict[str, str] | None = None) -> dict[str, str]:
     """Ours, without what would reach into the run: a watch of the tests themselves, another store."""
     held = {k: v for k, v in os.environ.items() if not k.startswith("FORENSICS_")}
     return {**held, **(more or {})}
+
+
+@contextlib.contextmanager
+def readable_only(place: Path) -> Iterator[None]:
+    """A directory as on a filesystem that may only be read; skips where none can be mounted."""
+    if subprocess.run(["mount", "--bind", str(place), str(place)], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(place)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
 
 
 def write(directory: Path, text: str, name: str = "train.py") -> Path:

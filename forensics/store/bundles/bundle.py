@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ def stage(store: Store, selected: Selected, level: Level, *, text: bool, stack: 
         DamagedEvidence: a capture differs from its manifest.
     """
     root, scratch = (Path(stack.enter_context(files.temporary("bundle"))) for _ in range(2))
-    redactor = Redactor(Keyed.of(store.root), text=text)
+    redactor = Redactor(_key(store), text=text)
     tensors = choosing.tensors(selected, level, scratch)
     stored = {str(c.head.get("capture")) for c in selected.captures}
     known = stored | {c.path.name.partition("@")[0] for c in selected.captures} | {r.path.name for r in selected.runs if r.path}
@@ -91,6 +92,14 @@ def stage(store: Store, selected: Selected, level: Level, *, text: bool, stack: 
     for path in runs:
         repeats.run(root, redactor, path, known)
     return Staged(root, level, text, redactor, tensors, captures.names, [path.name for path in runs], captures.compact)
+
+
+def _key(store: Store) -> Keyed:
+    """The store's key; one for this bundle alone where the store has none and may only be read."""
+    try:
+        return Keyed.of(store.root)
+    except OSError:
+        return Keyed(secrets.token_bytes(32))
 
 
 def size_at(staged: Staged, selected: Selected, level: Level) -> int:

@@ -32,6 +32,7 @@ def run(module: str, path: Path, arguments: Mapping[str, Any], nbytes: int = 0) 
 
     Raises:
         DamagedEvidence: it refused the bundle, took more time or memory than any of ours does, or gave no answer.
+        OSError: it could not write what it was to write.
     """
     try:
         seconds = _SECONDS + _SECONDS_A_MB * path.stat().st_size / 1e6 + nbytes / 20e6
@@ -45,6 +46,8 @@ def run(module: str, path: Path, arguments: Mapping[str, Any], nbytes: int = 0) 
             answer: dict[str, Any] = json.loads((place / "answer.json").read_bytes())
         except (OSError, ValueError) as error:
             raise DamagedEvidence(f"The bundle cannot be read: its reader ended with status {status}.", str(path), HINT) from error
+    if status == 2:
+        raise OSError(answer["errno"], answer["why"], answer["where"])
     if status == 3:
         raise DamagedEvidence(answer["message"], str(answer["where"]).replace(str(path.resolve()), str(path)), answer["hint"])
     return answer

@@ -62,12 +62,10 @@ def bring_in(store: Store, path: Path, name: str | None = None, key: Path | None
     if key is not None:
         signing.check(path, key, str(told["id"]))
     before = _record(store, str(told["id"]))
-    try:
+    with store.writing():
         if before is not None:
             return _again(store, path, told, before)
         return _first(store, path, told, name)
-    except OSError as error:
-        raise UsageError(f"The store cannot be written: {error.strerror}.", where=str(store.root), hint="Free some space.") from error
 
 
 def _first(store: Store, path: Path, told: Told, name: str | None) -> Landed:

@@ -23,7 +23,10 @@ from forensics.store.bundles.zipped import HINT, SIGNATURE, Zipped
 
 
 def main(path: str) -> int:
-    """Check and rebuild as `arguments.json` says; one JSON document in the file `answer`, status 3 where the bundle is refused."""
+    """Check and rebuild as `arguments.json` says; one JSON document in the file `answer`.
+
+    The status is 3 where the bundle is refused, 2 where the system refuses.
+    """
     arguments = json.loads(Path(path).read_text(encoding="utf-8"))
     limit(int(arguments["memory"]), int(arguments["seconds"]))
     status, answer = _answer(arguments)
@@ -41,6 +44,10 @@ def _answer(arguments: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
             return 0, _told(bundle, bases)
     except ForensicsError as error:
         return 3, {"message": error.message, "where": error.where, "hint": error.hint}
+    except OSError as error:
+        if error.errno is None:  # the bundle's fault, as of gzip that is none
+            raise
+        return 2, {"errno": error.errno, "why": error.strerror, "where": str(error.filename or arguments.get("target"))}
     except MemoryError:
         why = "The bundle is damaged: reading it takes more memory than any of ours."
         return 3, {"message": why, "where": str(arguments["zip"]), "hint": HINT}

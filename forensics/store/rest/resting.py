@@ -73,7 +73,8 @@ def capture_rest(
     found = measured([p.stored for p in composed.pieces], workers)
     packed = store.packs.nbytes()
     tensors = _affordable(store, composed, tensors, warn)
-    kept = _keep(store, composed, found, tensors)
+    with store.writing():
+        kept = _keep(store, composed, found, tensors)
     if before != _states(composed):
         raise UnreadableModel("The model changed while it was read.", where=str(path), hint="Try again when nothing writes to it.")
     called = Names(run, f"{run}@rest", kept)
@@ -83,8 +84,9 @@ def capture_rest(
 
         questions = Questions(prompts, max_tokens, scorers)
         said = answers(composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs)
-    directory = _seal_capture(store, composed, found, called, said)
-    whole = _seal_run(store, composed, called, tensors, said, _environment())
+    with store.writing():
+        directory = _seal_capture(store, composed, found, called, said)
+        whole = _seal_run(store, composed, called, tensors, said, _environment())
     nbytes = store.packs.nbytes() - packed + size_of(directory) + size_of(whole)
     return f"forensics: {run}: {len(composed.pieces):,} tensors at rest; {size(nbytes)}. Next: forensics show {run}"
 

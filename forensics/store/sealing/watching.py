@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forensics.errors import ForensicsError
+from forensics.errors import ForensicsError, UsageError
 from forensics.evidence import run as runs
 from forensics.evidence.prompts import Prompt
 from forensics.evidence.spool import Spool
@@ -24,7 +23,6 @@ from forensics.store.store import Store
 from forensics.units import size
 
 Say = Callable[[str], None]
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _RESERVE, _ROOM = "reserve", 2 << 20  # a file that is given up when the run is sealed, and its bytes at most
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -53,34 +51,45 @@ def watch_run(store: Store, words: Sequence[str], settings: Settings, say: Say, 
     Raises:
         ForensicsError: before the command starts (no such command, a name that is none).
     """
-    wanted = settings.name or default_name(words)
-    try:
-        name = store.free_name(wanted)
-    except ForensicsError as error:
-        if getattr(error.__cause__, "errno", None) not in _FULL:
-            raise
-        warn(f"forensics: nothing can be recorded: {error.message} ({store.root}); the command runs unwatched.")
+    spool = _spool(store, words, settings, warn)
+    if spool is None:
         return runs.watched(words, None).exit_code
-    if name != wanted:
-        warn(f"forensics: the name {wanted} is taken; this run is {name}.")
-    spool: Path | None = store.spool / name
-    try:
-        _prepare(store, store.spool / name, words, settings)
-    except OSError as error:
-        warn(f"forensics: nothing can be recorded: {error.strerror} ({spool}); the command runs unwatched.")
-        shutil.rmtree(store.spool / name, ignore_errors=True)
-        spool = None
     try:
         ended = runs.watched(words, spool, lambda plan: say(plan_line(plan)))
     except ForensicsError:
-        shutil.rmtree(store.spool / name, ignore_errors=True)
+        shutil.rmtree(spool, ignore_errors=True)
         raise
     with contextlib.suppress(KeyboardInterrupt):
         recover(store, warn)  # after the command, which is not to wait for us
-    if spool is not None:
-        pass_by(f"forensics: sealing {name}; Ctrl-C leaves that to the next command.")
-        _seal(store, spool, words, ended, settings, say, warn)
+    pass_by(f"forensics: sealing {spool.name}; Ctrl-C leaves that to the next command.")
+    _seal(store, spool, words, ended, settings, say, warn)
     return ended.exit_code
+
+
+def _spool(store: Store, words: Sequence[str], settings: Settings, warn: Say) -> Path | None:
+    """The spool of a run under a name of its own; None where nothing can be recorded, which is said and stops no command.
+
+    Raises:
+        UsageError: not a name.
+    """
+    wanted = settings.name or default_name(words)
+    spool: Path | None = None
+    try:
+        name = store.free_name(wanted)
+        spool = store.spool / name
+        _prepare(store, spool, words, settings)
+    except (ForensicsError, OSError) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UsageError):
+            raise
+        why = cause.strerror if isinstance(cause, OSError) else cause
+        warn(f"forensics: nothing can be recorded: {why} ({store.root}); the command runs unwatched.")
+        if spool is not None:
+            shutil.rmtree(spool, ignore_errors=True)
+        return None
+    if name != wanted:
+        warn(f"forensics: the name {wanted} is taken; this run is {name}.")
+    return spool
 
 
 def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, settings: Settings, say: Say, warn: Say) -> None:
@@ -155,6 +164,7 @@ def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings
 
     Raises:
         OSError: the disk is full.
+        DamagedEvidence: a pack cannot be read.
     """
     known = spool / "known"
     spool.mkdir(parents=True, exist_ok=True)
