@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from forensics.cli import main
 from tests.support.command import command, environment
@@ -89,3 +92,61 @@ def test_who_wants_no_colour_gets_none_on_a_terminal_either(store: Path, words: 
     for wanted, coloured in (("", True), ("1", False)):
         done = RUN.invoke(main, words, env={"FORENSICS_STORE": str(store), "NO_COLOR": wanted}, color=True)
         assert ("\x1b" in done.output) == coloured
+
+
+# -- where -o writes to
+
+
+WRITES = ("report", "bundle")
+
+
+def whole(page: bytes) -> bool:
+    """Is this all of what a command wrote?"""
+    return page.startswith(b"<!doctype") and page.endswith(b"</html>\n") or (page.startswith(b"PK\3\4") and b"PK\5\6" in page[-22:])
+
+
+def sent(store: Path, name: str, out: Path | str) -> Result:
+    return RUN.invoke(main, [name, "night", "-o", str(out), "--store", str(store)])
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_link_stays_and_what_it_names_is_written(store: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "real").write_text("old")
+    for link, target in (("link", "real"), ("dangling", "new")):
+        (tmp_path / link).symlink_to(target)
+        done = sent(store, name, tmp_path / link)
+        assert done.exit_code == 0 and str(tmp_path / link) in done.stdout, done.stderr
+        assert (tmp_path / link).is_symlink() and not (tmp_path / target).is_symlink() and whole((tmp_path / target).read_bytes())
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_fifo_stays_and_gets_the_bytes(store: Path, tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit((tmp_path / "fifo").read_bytes)
+        assert sent(store, name, tmp_path / "fifo").exit_code == 0
+        assert whole(read.result(30)) and (tmp_path / "fifo").is_fifo()
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_device_stays(store: Path, tmp_path: Path, name: str) -> None:
+    try:
+        os.mknod(tmp_path / "full", 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+    except (OSError, AttributeError):
+        pytest.skip("no device can be made here")
+    done = sent(store, name, tmp_path / "full")
+    assert done.exit_code == 2 and "cannot be written: No space left on device" in done.stderr and done.stderr.count("\n") == 3
+    assert (tmp_path / "full").is_char_device()
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_dash_is_stdout_and_the_rest_is_said_beside_it(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = sent(store, name, "-")
+    assert done.exit_code == 0 and whole(done.stdout_bytes) and done.stderr.startswith("-: ") and not list(tmp_path.iterdir())
+    assert shell('"$@" >&-', store, name, "night", "-o", "-").stderr.startswith("error: The output cannot be written: it is closed.")
+
+
+def test_a_zip_and_a_document_cannot_both_be_on_stdout(store: Path) -> None:
+    done = RUN.invoke(main, ["bundle", "night", "-o", "-", "--json", "--store", str(store)])
+    assert done.exit_code == 2 and done.stdout == "" and done.stderr.count("\n") == 3

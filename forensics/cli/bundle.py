@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import click
 
 from forensics.cli.completion import complete_refs
 from forensics.cli.options import json_option, store_option
+from forensics.cli.output import STDOUT, output
 
 if TYPE_CHECKING:
     from forensics.store.bundles.bundle import Staged
@@ -33,7 +36,10 @@ MB = 1_000_000
 
 @click.command("bundle", epilog=EXAMPLES)
 @click.argument("refs", nargs=-1, required=True, metavar="REF...", shell_complete=complete_refs)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Default: NAME.forensics.zip.")
+@click.option(
+    "-o", "--output", "out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Default: NAME.forensics.zip; - is stdout.",
+)  # fmt: skip
 @click.option(
     "--level", type=click.Choice(["stats", "changed", "full"]), default="stats", show_default=True,
     help="Tensors in it: none; those that differ; all that are kept.",
@@ -54,7 +60,7 @@ MB = 1_000_000
 @store_option
 def command(
     refs: tuple[str, ...],
-    output: Path | None,
+    out: Path | None,
     level: Level,
     include_text: bool,
     dry_run: bool,
@@ -72,18 +78,22 @@ def command(
     from forensics.store.bundles import bundle, choosing
     from forensics.store.store import Store
 
+    if out == STDOUT and not dry_run:
+        _may_be_stdout(as_json)
     place = Store.find(store)
     sign = _signer(key) if key else None
     selected = choosing.select(place, refs)
     with ExitStack() as stack:
         staged = bundle.stage(place, selected, level, text=include_text, stack=stack)
         staged.extra = _judged(staged, stack)
-        out = output or Path(f"{(staged.runs or [staged.captures[0].partition('@')[0]])[0]}.forensics.zip")
+        out = out or Path(f"{(staged.runs or [staged.captures[0].partition('@')[0]])[0]}.forensics.zip")
         if dry_run:
             _dry(staged, out, max_size, as_json)
             return
         _fits(staged, max_size, selected)
-        identity = bundle.finish(staged, out, sign=sign)
+        with output(out, "The bundle") as target:
+            identity = bundle.finish(staged, target, sign=sign)
+            nbytes = target.stat().st_size
         where = _remembered(place, staged, identity)
     told = {
         "schema": 1,
@@ -91,10 +101,25 @@ def command(
         "id": identity,
         "level": level,
         "signed": key is not None,
-        "nbytes": out.stat().st_size,
+        "nbytes": nbytes,
         "map": where,
     }
-    _say(told, staged, as_json)
+    if as_json:
+        from forensics.cli.screen import emit
+
+        emit(told)
+    else:
+        _say(told, staged, beside=out == STDOUT)
+
+
+def _may_be_stdout(as_json: bool) -> None:
+    """A zip is for a pipe or a file, and nothing else may stand there."""
+    from forensics.errors import UsageError
+
+    if as_json:
+        raise UsageError("Two things cannot both be on stdout.", where="-o - --json", hint="Give a file: -o bug.zip")
+    if sys.stdout.isatty():
+        raise UsageError("A terminal cannot show a zip.", where="-o -", hint="Send it on (-o - | ...), or give a file: -o bug.zip")
 
 
 def _remembered(place: Store, staged: Staged, identity: str) -> str | None:
@@ -214,22 +239,18 @@ def _short(text: str) -> str:
     return line if len(line) <= 60 else f"{line[:57]}..."
 
 
-def _say(told: dict[str, Any], staged: Staged, as_json: bool) -> None:
-    from forensics.cli.screen import emit
+def _say(told: dict[str, Any], staged: Staged, *, beside: bool) -> None:
+    """What is in it, and what is not; on stderr where it is on stdout itself."""
     from forensics.units import size
 
-    if as_json:
-        emit(told)
-        return
+    say = partial(click.echo, err=beside)
     count = sum(staged.redactor.counts.values())
     held = f"{_counted(len(staged.captures), 'capture')}, {_counted(len(staged.tensors), 'tensor')}{', signed' if told['signed'] else ''}"
-    click.echo(f"{told['file']}: {size(told['nbytes'])}, {held}, {_counted(count, 'value')} redacted")
+    say(f"{told['file']}: {size(told['nbytes'])}, {held}, {_counted(count, 'value')} redacted")
     if staged.tensors:
-        click.echo("Weights can hold memorised text.")
+        say("Weights can hold memorised text.")
     if staged.tensors.differences:
         count, against = len(staged.tensors.differences), " and ".join(staged.tensors.against)
-        click.echo(
-            f"{count:,} of them are differences: whoever reads them needs the model of {against} as well. --level full sends all whole."
-        )
+        say(f"{count:,} of them are differences: whoever reads them needs the model of {against} as well. --level full sends all whole.")
     if told["map"]:
-        click.echo(f"Stays here: {told['map']}, which says what each redacted text was.")
+        say(f"Stays here: {told['map']}, which says what each redacted text was.")

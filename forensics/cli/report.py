@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from forensics.cli.options import queries_option, store_option
+from forensics.cli.output import STDOUT, output
 
 EXAMPLES = """\b
 Examples:
@@ -20,13 +21,13 @@ Examples:
 @click.command("report", epilog=EXAMPLES)
 @click.argument("refs", nargs=-1, metavar="[A [B]]")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
-    help="The page to write.",
+    "-o", "--output", "out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
+    help="The page to write; - is stdout.",
 )  # fmt: skip
 @click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
 @queries_option
 @store_option
-def command(refs: tuple[str, ...], output: Path, adapter: Path | None, queries: Path | None, store: Path | None) -> None:
+def command(refs: tuple[str, ...], out: Path, adapter: Path | None, queries: Path | None, store: Path | None) -> None:
     """Write one self-contained page: verdict, causes, what changed, training rows, answers.
 
     The page needs no network and runs no script, so it can be attached to a bug report and opened from a stranger. It shows
@@ -34,19 +35,11 @@ def command(refs: tuple[str, ...], output: Path, adapter: Path | None, queries: 
     """
     from forensics.judge.reporting import materials
     from forensics.report.html import page
+    from forensics.store.files import write_whole
     from forensics.store.store import Store
 
     found = materials(Store.find(store), refs, adapter=adapter, queries=queries)
-    _write(output, page(*found))
-    click.echo(f"{output}: {found[0].diagnosis.verdict}, {output.stat().st_size / 1000:.0f} KB")
-
-
-def _write(path: Path, text: str) -> None:
-    """Aside first, then renamed: a page that is there is whole."""
-    from forensics.errors import UsageError
-    from forensics.store.files import write_whole
-
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise UsageError(f"The page cannot be written: {error.strerror}.", where=str(path), hint="Give another place: -o FILE.") from error
+    text = page(*found).encode("utf-8", "replace")
+    with output(out, "The page") as target:
+        write_whole(target, text)
+    click.echo(f"{out}: {found[0].diagnosis.verdict}, {len(text) / 1000:.0f} KB", err=out == STDOUT)
