@@ -16,7 +16,7 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -708,6 +708,20 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(bundle, "write", full)
     with pytest.raises(UsageError, match="No space left"):
         sent(store, tmp_path / "b.zip")
+    assert not list(tmp_path.glob("b.zip*"))
+
+
+@pytest.mark.parametrize(("make", "level", "name"), [(made.night, "full", "model.a.weight"), (made.tuned, "changed", "a.weight")])
+def test_a_damaged_tensor_of_the_store_leaves_in_no_bundle(tmp_path: Path, make: Callable[[Path], Store], level: str, name: str) -> None:
+    store = make(tmp_path / "s")  # of `tuned` the base of a difference is damaged, which does not leave itself
+    place = store.packs.place(digest_of(store, "night@loaded", name))
+    assert place is not None
+    path = store.packs.root / place.pack
+    data = bytearray(path.read_bytes())
+    data[place.end - 1] ^= 1
+    path.write_bytes(data)
+    done = cli("bundle", "night", "--level", level, "-o", str(tmp_path / "b.zip"), "--store", str(store.root))
+    assert done.exit_code == 3 and "not what was recorded" in done.stderr and "forensics verify" in done.stderr, done.stderr
     assert not list(tmp_path.glob("b.zip*"))
 
 

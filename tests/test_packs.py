@@ -171,6 +171,21 @@ def test_damage_is_found_and_named(tmp_path: Path) -> None:
         Packs(tmp_path / "packs").digests()
 
 
+def test_what_is_damaged_is_not_packed_anew(tmp_path: Path) -> None:
+    packs = Packs(tmp_path / "packs")
+    kept, other = pair(b"a" * 100), pair(b"b" * 100)
+    packs.put([kept, other])
+    (name,) = packs.names()
+    place = packs.place(kept[0])
+    assert place is not None
+    data = bytearray((tmp_path / "packs" / name).read_bytes())
+    data[place.begin] ^= 1
+    (tmp_path / "packs" / name).write_bytes(data)
+    with pytest.raises(DamagedEvidence, match="not what was recorded"):
+        packs.sweep({kept[0]})
+    assert packs.names() == [name]
+
+
 def test_what_stays_in_its_file_is_read_there_as_long_as_that_is_the_same(tmp_path: Path) -> None:
     source = tmp_path / "model.safetensors"
     named = model(source, {"w": b"wwww" * 10, "b": b"bbbb"})

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,33 @@ def listing(path: Path, suffix: str, named: Mapping[str, str]) -> bytes:
     return json.dumps({named[e.name]: [e.dtype, e.shape, e.begin, e.end] for e in entries if e.name in named}).encode()
 
 
+def recorded(raw: RawTensor) -> RawTensor:
+    """A kept tensor, to be read from front to back: its last bytes come only where all are those of its name, the digest.
+
+    Raises (from `read`):
+        DamagedEvidence: they are others.
+    """
+    found = _begun(raw)
+
+    def read(start: int, stop: int) -> bytes | memoryview:
+        nonlocal found
+        if start == 0:
+            found = _begun(raw)
+        block = raw.read(start, stop)
+        found.update(block)
+        if stop == raw.nbytes and found.hexdigest() != raw.name:
+            hint = "`forensics verify` says what else is; capture again."
+            raise DamagedEvidence("A tensor is not what was recorded.", where=f"tensor {raw.name[:12]}", hint=hint)
+        return block
+
+    return replace(raw, read=read)
+
+
+def _begun(raw: RawTensor) -> hashlib._Hash:
+    """The digest of a tensor before its first byte."""
+    return hashlib.sha256(f"{raw.dtype}\0{'x'.join(map(str, raw.shape))}\0".encode())
+
+
 def write(target: Path, held: Mapping[str, RawTensor]) -> None:
     """A safetensors file, streamed; every tensor's bytes are checked against its digest on the way."""
     header: dict[str, object] = {}
@@ -92,7 +120,7 @@ def write(target: Path, held: Mapping[str, RawTensor]) -> None:
         with part.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             for digest, raw in held.items():
-                found = hashlib.sha256(f"{raw.dtype}\0{'x'.join(map(str, raw.shape))}\0".encode())
+                found = _begun(raw)
                 for start in range(0, raw.nbytes, _PART):
                     block = raw.read(start, min(start + _PART, raw.nbytes))
                     found.update(block)

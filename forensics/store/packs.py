@@ -145,6 +145,7 @@ class Packs:
 
         Raises:
             UsageError: a capture is being written in this store.
+            DamagedEvidence: a tensor that would be written anew is not what was recorded; its pack stays.
         """
         with ExitStack() as stack:
             if self._writing:
@@ -162,7 +163,7 @@ class Packs:
                 if len(living) == self._count(path) and living:
                     continue
                 if living:
-                    part = {digest: self._raw(digest, kept[digest]) for digest in sorted(living)}
+                    part = {digest: packfile.recorded(self._raw(digest, kept[digest])) for digest in sorted(living)}
                     target = self.root / f"{packfile.name_of(part)}.safetensors"
                     if target != path:
                         packfile.write(target, part)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from forensics.errors import UsageError
 from forensics.records import RawTensor
-from forensics.store import refs, schema
+from forensics.store import packfile, refs, schema
 from forensics.store.bundles.differing import MAX_USES, Difference, difference
 from forensics.store.manifest import checked, read_manifest
 from forensics.store.store import Capture, Run, Store
@@ -105,7 +105,11 @@ class Tensors:
 
 
 def tensors(selected: Selected, level: Level, scratch: Path) -> Tensors:
-    """The tensors of a level whose bytes are kept; differences lie in a file of the directory `scratch` until they are written."""
+    """The tensors of a level whose bytes are kept; differences lie in a file of the directory `scratch` until they are written.
+
+    Raises:
+        DamagedEvidence: here or when one is read, that it is not what was recorded.
+    """
     wanted, every = _wanted(selected, level)
     found = Tensors()
     uses: Counter[str] = Counter()
@@ -129,7 +133,8 @@ def tensors(selected: Selected, level: Level, scratch: Path) -> Tensors:
 
 def _read(every: dict[str, Capture], digest: str) -> RawTensor | None:
     store = every[digest].store
-    return store.packs.read(digest) if store is not None else None
+    raw = store.packs.read(digest) if store is not None else None
+    return packfile.recorded(raw) if raw is not None else None
 
 
 def _wanted(selected: Selected, level: Level) -> tuple[dict[str, str | None], dict[str, Capture]]:
