@@ -699,6 +699,17 @@ def test_what_has_landed_is_put_in_its_place_by_whoever_comes_next(tmp_path: Pat
     assert found.run_names() == {"night"} and len(found.run("night").captures) == 2 and not list((store.root / "imports").glob("*.landing"))
 
 
+def test_a_name_that_begins_with_a_dash_is_read_and_not_given_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    store.make()
+    made.capture(store, "--weird@end", {"w": made.tensor(1, 2)})
+    made.run(store, "--weird")
+    assert cli("show", "--store", str(store.root), "--", "--weird").exit_code == 0
+    sent(store, tmp_path / "b.zip", "--weird")
+    assert cli("open", str(tmp_path / "b.zip"), "--as", "-x", "--store", str(tmp_path / "t")).exit_code == 2
+    assert landing.bring_in(Store(tmp_path / "t"), tmp_path / "b.zip").runs == ("weird",)
+
+
 def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = made.night(tmp_path / "s")
 

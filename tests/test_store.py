@@ -98,7 +98,7 @@ def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
     assert store.free_name(long) == long and store.free_name(long) == "x" * 62 + "-2"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "a@b", "ü", "x" * 65, "a\n", "-" * 65, "a~1"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "a@b", "ü", "x" * 65, "a\n", "-" * 65, "a~1", "-x", "--weird", "-"])
 def test_what_is_no_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
         Store(tmp_path).free_name(name)

@@ -15,7 +15,9 @@ from forensics.records import Row, Scalar
 
 FORMAT = 1
 Kind = Literal["capture", "run"]
-RUN_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+RUN_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._][A-Za-z0-9._-]{0,63}")
+"""Names that a run may be given. One that begins with a dash would be an option where it is typed; what bears one can be read."""
+NAME_HINT = "Use up to 64 letters, digits, dots, dashes and underscores, and no dash first."
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}(@[A-Za-z0-9._-]{1,80})?")
 """Names of sealed directories: RUN, RUN@POINT, RUN@POINT.MODEL."""
 _MEMBER = re.compile(r"(tables/[a-z_]{1,40}\.jsonl\.gz|tensors/[A-Za-z0-9._-]{1,80}\.safetensors)")

@@ -17,7 +17,7 @@ from forensics.errors import DamagedEvidence, UnknownRef, UsageError
 from forensics.evidence.remote import is_url
 from forensics.records import Row
 from forensics.store import files
-from forensics.store.manifest import RUN_NAME, Manifest, read_manifest, scalar
+from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, scalar
 from forensics.store.packs import Packs
 
 VARIABLE = "FORENSICS_STORE"
@@ -134,10 +134,8 @@ class Store:
         Raises:
             UsageError: not a name; or, caused by an OSError, the store cannot be written.
         """
-        if not RUN_NAME.fullmatch(wanted) or wanted in (".", ".."):
-            raise UsageError(
-                f"{wanted[:80]!r} is no name for a run.", where="--name", hint="Use up to 64 letters, digits, dots, dashes and underscores."
-            )
+        if not RUN_NAME.fullmatch(wanted):
+            raise UsageError(f"{wanted[:80]!r} is no name for a run.", where="--name", hint=NAME_HINT)
         self.make()
         with self.writing():
             taken = {name.partition("@")[0].casefold() for name in _entries(self.captures)}

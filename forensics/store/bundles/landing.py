@@ -19,7 +19,7 @@ from forensics.errors import DamagedEvidence, UsageError
 from forensics.store import files
 from forensics.store.bundles import signing
 from forensics.store.bundles.reading import Told, inspect, rebuild
-from forensics.store.manifest import RUN_NAME
+from forensics.store.manifest import NAME_HINT, RUN_NAME
 from forensics.store.store import Store
 
 
@@ -56,8 +56,7 @@ def bring_in(store: Store, path: Path, name: str | None = None, key: Path | None
         UsageError: no name, no key, or the store cannot be written.
     """
     if name is not None and not RUN_NAME.fullmatch(name):
-        hint = "Use up to 64 letters, digits, dots, dashes and underscores."
-        raise UsageError(f"{name[:80]!r} is no name for a run.", where="--as", hint=hint)
+        raise UsageError(f"{name[:80]!r} is no name for a run.", where="--as", hint=NAME_HINT)
     told = inspect(path)
     if key is not None:
         signing.check(path, key, str(told["id"]))
@@ -70,7 +69,7 @@ def bring_in(store: Store, path: Path, name: str | None = None, key: Path | None
 
 def _first(store: Store, path: Path, told: Told, name: str | None) -> Landed:
     alone = len(told["runs"]) == 1
-    wanted = {run: (name if alone else f"{name}-{run}"[:64]) if name else run for run in told["runs"]}
+    wanted = {run: (name if alone else f"{name}-{run}"[:64]) if name else run.lstrip("-") or "run" for run in told["runs"]}
     with _beside(store) as staging:
         names, answer = _staged(store, path, told, wanted, staging)
         record = {"id": told["id"], "runs": names, "waiting": answer["waiting"]}
