@@ -395,10 +395,28 @@ def test_store_from_the_environment_and_no_colour_in_a_pipe(store: Store) -> Non
     assert done.returncode == 0 and "night" in done.stdout and "\x1b" not in done.stdout and done.stderr == ""
 
 
-def test_completion_of_refs(store: Store) -> None:
+def completed(store: Store, line: str) -> list[str]:
+    """What bash is offered for the last word of a line."""
     words = {"FORENSICS_STORE": str(store.root), "_FORENSICS_COMPLETE": "bash_complete"}
-    done = forensics(COMP_WORDS="forensics show night@", COMP_CWORD="2", **words)
-    assert "plain,night@end" in done.stdout.splitlines()
+    return forensics(COMP_WORDS=line, COMP_CWORD=str(line.count(" ")), **words).stdout.splitlines()
+
+
+@pytest.mark.parametrize("command", ["show", "diff", "diagnose", "report", "query tensors", "bundle", "verify", "rm"])
+def test_completion_of_refs(store: Store, command: str) -> None:
+    assert completed(store, f"forensics {command} night@") == ["plain,night@loaded", "plain,night@end"]
+
+
+def test_completion_of_queries_and_of_paths(store: Store) -> None:
+    assert "plain,padding-in-loss" in completed(store, "forensics query padding-")
+    assert completed(store, "forensics diagnose ./mod") == ["file,./mod"]
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
+def test_bash_takes_a_ref_for_one_word(store: Store) -> None:
+    lines = forensics(_FORENSICS_COMPLETE="bash_source").stdout
+    asked = 'COMP_WORDBREAKS=" @:"; eval "$1"; echo "[$COMP_WORDBREAKS]"; complete -p forensics'
+    done = subprocess.run(["bash", "-c", asked, "bash", lines], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("[ :]\n") and "_forensics_completion" in done.stdout, done.stderr
 
 
 def test_help_has_examples() -> None:

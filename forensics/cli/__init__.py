@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from gc import set_threshold  # the module's own name is that of a command
 from typing import Any, NoReturn
@@ -63,6 +64,10 @@ class _Lazy(click.Group):
 
     def main(self, *args: Any, **more: Any) -> NoReturn:
         open_streams()
+        if "_FORENSICS_COMPLETE" in os.environ:
+            from forensics.cli.completion import know_bash
+
+            know_bash()
         try:
             status = super().main(*args, **{**more, "standalone_mode": False, "color": colour()})
             sys.stdout.flush()

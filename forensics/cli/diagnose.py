@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forensics.cli.completion import complete_refs
 from forensics.cli.options import json_option, queries_option, store_option
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Exit status: 0 healthy; 1 a finding at or above --fail-on; 2 no such thing, unre
 
 
 @click.command("diagnose", epilog=EXAMPLES)
-@click.argument("refs", nargs=-1, metavar="[A [B]]")
+@click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
 @click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
 @click.option(
     "--fail-on", type=click.Choice(["error", "warning", "info"]), default="warning", show_default=True,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from forensics.cli.completion import complete_refs
 from forensics.cli.options import json_option, queries_option, store_option
 
 EXAMPLES = """\b
@@ -22,7 +23,7 @@ Exit status: 0 the same; 1 differs; 2 no such thing, unreadable; 3 damaged.
 
 
 @click.command("diff", epilog=EXAMPLES)
-@click.argument("refs", nargs=-1, metavar="[A [B]]")
+@click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
 @click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
 @click.option("--all", "everything", is_flag=True, help="Show every difference.")
 @json_option

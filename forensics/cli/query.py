@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forensics.cli.completion import complete_queries, complete_refs
 from forensics.cli.options import json_option, queries_option, store_option
 from forensics.errors import UsageError
 
@@ -30,8 +31,8 @@ Examples:
 
 
 @click.command("query", epilog=EXAMPLES)
-@click.argument("name", required=False)
-@click.argument("refs", nargs=-1, metavar="[A [B]]")
+@click.argument("name", required=False, shell_complete=complete_queries)
+@click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter of the query another value.")
 @click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, for a spreadsheet.")

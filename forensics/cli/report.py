@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from forensics.cli.completion import complete_refs
 from forensics.cli.options import queries_option, store_option
 from forensics.cli.output import STDOUT, output
 
@@ -19,7 +20,7 @@ Examples:
 
 
 @click.command("report", epilog=EXAMPLES)
-@click.argument("refs", nargs=-1, metavar="[A [B]]")
+@click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
 @click.option(
     "-o", "--output", "out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
     help="The page to write; - is stdout.",
