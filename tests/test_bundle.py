@@ -485,6 +485,27 @@ def test_a_bundle_is_a_ref(tmp_path: Path) -> None:
     assert missing.exit_code == 2 and "night" in missing.output
 
 
+def test_of_several_runs_in_a_bundle_none_stands_for_the_others(tmp_path: Path) -> None:
+    store = made.night(tmp_path / "s")
+    for name in ("broken", "later"):
+        made.capture(store, f"{name}@loaded", {"w": made.tensor(1, 2)})
+        made.capture(store, f"{name}@end", {"w": made.tensor(1, 3)}, sequence=1)
+        made.run(store, name)
+    two, three = str(tmp_path / "two.zip"), str(tmp_path / "three.zip")
+    sent(store, tmp_path / "two.zip", "night", "broken")
+    sent(store, tmp_path / "three.zip", "night", "broken", "later")
+    held = [f"{two}/night", f"{two}/broken"]
+    for command in ("diagnose", "diff"):
+        told, spelled_out = (json.loads(cli(command, *words, "--json").output) for words in ([two], held))
+        assert (told["a"], told["b"]) == (spelled_out["a"], spelled_out["b"]) and told == spelled_out
+    assert [run["b"] for run in json.loads(cli("diagnose", two, "--json").output)["runs"]] == [f"{name}@end" for name in held]
+    for words in (["show", two], ["show", three], ["diagnose", three], ["diff", three, three], ["query", "training-steps", two]):
+        done = cli(*words)
+        assert done.exit_code == 2 and f"{words[-1]}/night" in done.output and f"{words[-1]}/broken" in done.output, done.output
+    assert json.loads(cli("verify", two, "--json").output)["captures"] == 4
+    assert json.loads(cli("verify", held[1], "--json").output)["captures"] == 2
+
+
 @pytest.mark.long
 def test_two_peoples_bundles_are_compared_by_what_both_can_tell(tmp_path: Path) -> None:
     """The same base and settings; another mlx, another rank. Texts are under two keys: neither equal nor different."""

@@ -72,8 +72,10 @@ def _refs(query: Query, evidence: Opened, words: tuple[str, ...]) -> list[str]:
     """What the query's a and b stand for: its one parameter means the run or the last capture that was named."""
     if evidence.empty is not None:
         return [evidence.empty] * query.refs
-    if query.refs == 1 and len(words) == 2:
-        raise UsageError(f"{query.name} is asked of one capture.", where=" ".join(words), hint=f"forensics query {query.name} {words[-1]}")
+    named = words if len(words) == 2 else evidence.questions if evidence.two_runs else ()  # a bundle may hold two runs
+    if query.refs == 1 and named:
+        hint = f"forensics query {query.name} {' or '.join(named)}"
+        raise UsageError(f"{query.name} is asked of one run or capture.", where=" ".join(words), hint=hint)
     return [evidence.b] if query.refs == 1 else [evidence.a, evidence.b][: query.refs]
 
 

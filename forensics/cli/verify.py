@@ -51,10 +51,10 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
     if ref is None:
         paths, packs = list(sealed(place)), place.packs
     else:
-        found = refs.run_or_capture(place, ref)
-        if found.store is None or not (found.store.root / "captures").is_dir():
+        found = refs.every(place, ref)
+        if (holder := found[0].store) is None or not (holder.root / "captures").is_dir():
             raise UsageError("A model on disk was never recorded, so there is nothing to compare it with.", ref, "Name a run or a capture.")
-        paths, packs = directories([found]), found.store.packs
+        paths, packs = directories(found), holder.packs
     with bar("Tables", len(paths)) as tick:
         kept = check_directories(paths, checked, tick)
     with bar("Tensors", len(kept)) as tick:

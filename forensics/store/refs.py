@@ -43,13 +43,21 @@ def one(store: Store, text: str) -> Capture:
 
 def run_or_capture(store: Store, text: str, *, ask: bool = False) -> Run | Capture:
     """The run or capture that `text` means; raises as `one`. `ask`: have a model at a path answer the probes."""
+    found = every(store, text, ask=ask)
+    if len(found) > 1:
+        raise _several(text, found, "one is meant here")
+    return found[0]
+
+
+def every(store: Store, text: str, *, ask: bool = False) -> Sequence[Run | Capture]:
+    """All that `text` means: of a bundle its runs, in the order in which they were bundled; raises as `one`."""
     match = _REF.fullmatch(text)
     if match and store.holds(match["run"]):
-        return _within(store.run(match["run"]), match, text)
+        return [_within(store.run(match["run"]), match, text)]
     if text.startswith(SNAPSHOTS):
         match = _REF.fullmatch(text.removeprefix(SNAPSHOTS))
         if match and (shipped() / match["run"]).is_dir():
-            return _within(snapshot(match["run"]), match, text)
+            return [_within(snapshot(match["run"]), match, text)]
     if _is_path(text):
         return _at_path(store, located(text), text, ask)
     raise _unknown(store, text)
@@ -81,11 +89,11 @@ def pair(store: Store, words: Sequence[str], adapter: Path | None = None, *, ask
     """The two captures that `[A [B]]` means.
 
     Nothing is the newest run; one run is its first capture and its `end` or last; one capture is judged against the first
-    of its run; a model with `adapter` is the model without it and with it. `light`: of two models on disk, no more is read than
-    a comparison needs, so what is equal has no statistics.
+    of its run; a bundle of two runs is these two; a model with `adapter` is the model without it and with it. `light`: of two
+    models on disk, no more is read than a comparison needs, so what is equal has no statistics.
 
     Raises:
-        UsageError: more than two words, an adapter without a model, or a run without captures.
+        UsageError: more than two words or runs, an adapter without a model, or a run without captures.
     """
     if len(words) > 2:
         raise UsageError(f"{len(words)} refs where at most two are compared.", where=" ".join(words), hint="Give A, or A and B.")
@@ -100,9 +108,13 @@ def pair(store: Store, words: Sequence[str], adapter: Path | None = None, *, ask
         if newest is None:
             hint = "forensics capture -- python train.py, or name a model's path or snapshots/broken-stub."
             raise UnknownRef("Nothing is captured yet.", where=str(store.root), hint=hint)
-        found: list[Run | Capture] = [newest]
+        found: Sequence[Run | Capture] = [newest]
+    elif len(words) == 1:
+        found = every(store, words[0], ask=ask)
     else:
         found = [run_or_capture(store, word, ask=ask) for word in words]
+    if len(found) > 2:
+        raise _several(words[0], found, "at most two are compared")
     if len(found) == 2:
         a, b = found
         if isinstance(a, Run) and isinstance(b, Run):
@@ -197,7 +209,7 @@ def _is_model(store: Store, text: str) -> bool:
     return not any(p.suffix == ".zip" and p.is_file() for p in (path, *path.parents))
 
 
-def _at_path(store: Store, path: Path, text: str, ask: bool) -> Run | Capture:
+def _at_path(store: Store, path: Path, text: str, ask: bool) -> Sequence[Run | Capture]:
     bundle = next((p for p in (path, *path.parents) if p.suffix == ".zip" and p.is_file()), None)
     if bundle is not None:
         return _bundled(store, bundle, path, text)
@@ -209,14 +221,14 @@ def _at_path(store: Store, path: Path, text: str, ask: bool) -> Run | Capture:
         if is_url(path):
             hint = f"forensics ... --store {path.parent.parent}"
             raise UsageError("A capture of a store elsewhere is named by its ref.", where=text, hint=hint)
-        return _sealed(path, text)
+        return [_sealed(path, text)]
     from forensics.store.rest.resting import at_rest
 
     # The user's word stands for it from here on: two models at rest may bear one name.
-    return at_rest(store, path, None, text, ask=ask)
+    return [at_rest(store, path, None, text, ask=ask)]
 
 
-def _bundled(ours: Store, bundle: Path, path: Path, text: str) -> Run | Capture:
+def _bundled(ours: Store, bundle: Path, path: Path, text: str) -> Sequence[Run | Capture]:
     """A bundle, or a run or capture in it: bug.zip, bug.zip/night@end."""
     from forensics.store.bundles import inplace
 
@@ -227,7 +239,7 @@ def _bundled(ours: Store, bundle: Path, path: Path, text: str) -> Run | Capture:
     match = _REF.fullmatch(inside)
     if not match or match["run"] not in store.run_names():
         raise UnknownRef(f"The bundle holds no {inside[:100]!r}.", where=text, hint=f"It holds {', '.join(sorted(store.run_names()))}.")
-    return _within(store.run(match["run"]), match, inside)
+    return [_within(store.run(match["run"]), match, inside)]
 
 
 def _here(bundle: Path) -> Path:
@@ -255,6 +267,11 @@ def _held(run: Run) -> Run:
     if not run.captures:
         raise UsageError(f"Run {run.name} holds no capture.", where=run.name, hint="`forensics show` says what is missing, and why.")
     return run
+
+
+def _several(text: str, found: Sequence[Run | Capture], why: str) -> UsageError:
+    names = [each.name if isinstance(each, Run) else each.ref for each in found]
+    return UsageError(f"The bundle holds {len(found)} runs, and {why}.", where=text, hint=f"Name what you mean: {', '.join(names)}.")
 
 
 def _unknown(store: Store, text: str) -> UnknownRef:

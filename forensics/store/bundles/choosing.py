@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -39,8 +40,7 @@ def select(store: Store, words: Sequence[str]) -> Selected:
     """
     captures: dict[Path, Capture] = {}
     runs: dict[Path, Run] = {}
-    for word in words:
-        found = refs.run_or_capture(store, word)
+    for found in itertools.chain.from_iterable(refs.every(store, word) for word in words):
         if isinstance(found, Run) and found.path is not None:
             runs[found.path] = found
         for c in found.captures if isinstance(found, Run) else _with_probes(found):

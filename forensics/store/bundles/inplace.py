@@ -13,18 +13,18 @@ from forensics.store.packs import Packs
 from forensics.store.store import Capture, Run, Store
 
 
-def passing(path: Path, text: str, packs: Packs) -> Run | Capture:
-    """The run in a bundle, or its capture where it holds one alone, read without bringing it in; refs begin with `text` and a slash.
+def passing(path: Path, text: str, packs: Packs) -> list[Run | Capture]:
+    """What is in a bundle, read without bringing it in: its runs in order, of one that was not bundled itself and has one capture
+    that capture. Refs begin with `text` and a slash.
 
-    Of several runs the first. `packs` may hold tensors that tensors in it are stored as differences from.
+    `packs` may hold tensors that tensors in it are stored as differences from.
 
     Raises:
         DamagedEvidence: the bundle is damaged or hostile.
     """
     store = passing_store(path, text, packs)
-    names = json.loads((store.root / "runs.json").read_bytes())
-    run = store.run(names[0])
-    return run.captures[0] if run.path is None and len(run.captures) == 1 else run
+    runs = (store.run(name) for name in json.loads((store.root / "runs.json").read_bytes()))
+    return [run.captures[0] if run.path is None and len(run.captures) == 1 else run for run in runs]
 
 
 def passing_store(path: Path, text: str, packs: Packs) -> Store:
