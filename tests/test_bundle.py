@@ -506,6 +506,19 @@ def test_of_several_runs_in_a_bundle_none_stands_for_the_others(tmp_path: Path) 
     assert json.loads(cli("verify", held[1], "--json").output)["captures"] == 2
 
 
+def test_what_is_left_of_a_run_after_rm_can_be_bundled(tmp_path: Path) -> None:
+    store = made.night(tmp_path / "s")
+    made.capture(store, "night@saved", {"w": made.tensor(1)}, sequence=2, head={"probes_of": "night@end"})
+    generations = [{"generation": n, "capture": f"night@{point}"} for n, point in ((1, "loaded"), (2, "end"))]
+    store.remove([store.runs / "night", store.captures / "night@end"])
+    made.run(store, "night", {"generations": generations})
+    sent(store, tmp_path / "b.zip")
+    landing.bring_in(there := Store(tmp_path / "there"), tmp_path / "b.zip")
+    assert [g.get("capture") for g in rows(there, "generations")] == ["night@loaded", None]
+    assert [c.ref for c in there.run("night").captures] == ["night@loaded", "night@saved"]
+    assert json.loads(cli("diagnose", str(tmp_path / "b.zip"), "--json").output)["verdict"] == "inconclusive"
+
+
 @pytest.mark.long
 def test_two_peoples_bundles_are_compared_by_what_both_can_tell(tmp_path: Path) -> None:
     """The same base and settings; another mlx, another rank. Texts are under two keys: neither equal nor different."""

@@ -327,6 +327,12 @@ def test_rm_and_gc(run: Run, store: Store) -> None:
     assert Store(store.root).packs.digests() == set() and Store(store.root).runs_() == []
 
 
+def test_what_was_said_of_a_run_is_forgotten_when_a_part_of_it_goes(run: Run, store: Store) -> None:
+    verdicts.remember(store, "night", {"verdict": "faulty", "findings": []})
+    assert run("rm", "--dry-run", "night@end").exit_code == 0 and "faulty" in run("list").output
+    assert run("rm", "night@end").exit_code == 0 and "faulty" not in run("list").output
+
+
 def test_rm_is_all_or_nothing_and_only_of_the_store(run: Run, store: Store) -> None:
     assert run("rm", "night@end", "nothing").exit_code == 2 and (store.captures / "night@end").is_dir()
     assert run("rm", "snapshots/base").exit_code == 2 and run("rm", str(store.captures / "night@end")).exit_code == 2

@@ -40,8 +40,8 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
         there = [path for path in paths if path.is_dir()]
         with place.writing():
             freed[text] = sum(map(size_of, there)) if dry_run else place.remove(there)
-            if not dry_run and "@" not in text:
-                verdicts.forget(place, text)
+            if not dry_run:
+                verdicts.forget(place, text.partition("@")[0])
         removed.append({"ref": text, "directories": [path.name for path in there]})
     if as_json:
         from forensics.cli.screen import emit

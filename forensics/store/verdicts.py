@@ -37,7 +37,7 @@ def kept(store: Store) -> set[str]:
 
 
 def forget(store: Store, run: str) -> None:
-    """Drop what was kept of a run that is removed."""
+    """Drop what was kept of a run that is removed, or of which a part is."""
     (store.root / "findings" / f"{run}.json").unlink(missing_ok=True)
 
 

@@ -94,17 +94,19 @@ def run(root: Path, redactor: Redactor, path: Path, known: set[str]) -> None:
     """Write a run, redacted, below `root`."""
     with Writer(root / "runs", path.name, "run", 9) as writer:
         for table, rows in tables(path):
-            redacted = (redactor.row(table, row) for row in rows if leaves(table, row, known))
+            redacted = (redactor.row(table, _without_absent(row, known)) for row in rows if leaves(table, row, known))
             writer.rows(table, [head(redactor, "runs", path, known)] if table == "runs" else redacted)
         writer.seal(head(redactor, "runs", path, known))
 
 
 def head(redactor: Redactor, table: str, path: Path, known: set[str]) -> dict[str, Any]:
-    """The row of a capture or run itself; what it says of a capture that stays at home is left out."""
-    row = dict(redactor.row(table, read_manifest(path).head))
-    if row.get("probes_of") not in known:
-        row.pop("probes_of", None)
-    return row
+    """The row of a capture or run itself."""
+    return dict(redactor.row(table, _without_absent(read_manifest(path).head, known)))
+
+
+def _without_absent(row: Mapping[str, Any], known: set[str]) -> Row:
+    """The row without the names of captures that are not in the bundle: they stay at home, or were removed there."""
+    return {column: value for column, value in row.items() if column not in ("capture", "probes_of") or value in known}
 
 
 def leaves(table: str, row: Mapping[str, Any], known: set[str]) -> bool:
