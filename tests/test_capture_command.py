@@ -271,10 +271,20 @@ def test_a_command_runs_where_our_lines_cannot_be_written(tmp_path: Path, stream
     assert (done.returncode, done.stdout) == (3, "ran\n")
 
 
-@pytest.mark.parametrize("words", [("capture",), ("capture", "model", "--", "true"), ("capture", "--adapter", "x", "--", "true")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("capture",),
+        ("capture", "model", "--", "true"),
+        ("capture", "--adapter", "x", "--", "true"),
+        ("capture", "--every", "2", "model"),
+        ("capture", "--no-reload", "model"),
+        ("capture", "--expect", "lora", "model"),
+    ],
+)
 def test_words_that_do_not_go_together(tmp_path: Path, words: tuple[str, ...]) -> None:
     done = forensics(tmp_path, *words)
-    assert done.status == 2 and done.err.count("\n") == 3
+    assert done.status == 2 and done.err.count("\n") == 3 and "no model at" not in done.err
 
 
 def test_a_capture_that_runs_is_left_alone(tmp_path: Path) -> None:

@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from forensics.evidence.run import Ended
 from forensics.evidence.spool import Spool
-from forensics.store.sealing import intake, shared, sources
+from forensics.judge import library
+from forensics.report import shown
+from forensics.store import facts
+from forensics.store.sealing import intake, scoring, shared, sources, watching
 from forensics.store.session import Session, open_session
 from forensics.store.store import Store
 from forensics.store.tensors.measure import measure
@@ -352,6 +356,30 @@ def test_a_killed_run_is_incomplete_and_usable(spool: Path, tmp_path: Path) -> N
     summary = sealed(tmp_path, own, -9)
     assert not summary.complete and summary.points == ("loaded:m0", "loaded", "start")
     assert {"what": "the end of process 0", "why": "it was ended by signal 9"} in summary.missing
+
+
+def test_a_scorer_that_fails_is_said_and_missing_and_shown(spool: Path, tmp_path: Path) -> None:
+    store, said = Store(tmp_path / "store"), list[str]()
+    names = ("nosuch:fn", "math:absent", "operator:truediv", "operator:eq")
+    settings = watching.Settings(scorers=names, reload=False)
+    watching._seal(store, copy(spool, tmp_path), ("python", "program.py"), Ended(0, 1.0), settings, said.append, said.append)
+    *warnings, summary = said
+    reasons = ["ModuleNotFoundError: No module named 'nosuch'", "AttributeError: module 'math' has no attribute 'absent'", "TypeError: "]
+    expected = [f"forensics: the scores of {name} are missing: {why}" for name, why in zip(names, reasons, strict=False)]
+    assert len(warnings) == 3 and all(map(str.startswith, warnings, expected)) and " (incomplete: the scores of nosuch:fn, " in summary
+    sealed = Sealed(store, intake.Summary("test", (), False, 0))
+    sealed.session.offer(library.load().macros)
+    assert {r["what"] for r in sealed.rows("SELECT what FROM what_is_missing('test')")} == {f"the scores of {name}" for name in names[:3]}
+    assert sealed.rows("SELECT complete FROM runs") == [{"complete": False}]
+    told = shown.run(facts.of_run(sealed.run), 200).plain
+    assert "nosuch:fn failed on " in told and "No module named 'nosuch'" in told and "operator:eq 0" in told
+
+
+def test_scores_of_a_run_without_answers_are_missing(tmp_path: Path) -> None:
+    assert scoring.fill(Spool(tmp_path), [], ("own:words",), {}) == [
+        {"what": "the scores of own:words", "why": "there was no answer to score"}
+    ]
+    assert scoring.fill(Spool(tmp_path), [], (), {}) == []
 
 
 def test_bytes_that_are_others_are_no_evidence(spool: Path, tmp_path: Path) -> None:

@@ -185,6 +185,12 @@ def test_a_model_is_no_adapter_and_an_adapter_is_no_model(tmp_path: Path, store:
         at_rest(store, tiny.cached(), tiny.cached())
 
 
+def test_a_model_that_gives_no_answers_says_that_it_has_no_scores(store: Store) -> None:
+    warning, _ = keep(store, tiny.cached(), name="base", scorers=("own:words",))
+    assert warning.startswith("forensics: the scores of own:words are missing: there are no answers")
+    assert not store.run("base").head["complete"]
+
+
 # -- what it says ---------------------------------------------------------------------------------------------------------
 
 

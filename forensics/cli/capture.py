@@ -17,6 +17,7 @@ Examples:
   forensics capture --name night -- python train.py --epochs 2
   forensics capture -- mlx_lm.lora --config lora.yaml
   forensics capture -- mlx.launch -n 2 python train.py
+  forensics capture --scorer judge:brief -- python train.py     judge.py: def brief(prompt, output): return len(output)
   forensics capture --name base ./SmolLM2-135M-Instruct
   forensics capture ./SmolLM2-135M-Instruct --adapter ./adapters
   forensics capture s3://bucket/model --tensors none --executor dask://localhost:8786
@@ -58,7 +59,7 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
     multiple=True,
     callback=_scorer,
     metavar="MODULE:FUNCTION",
-    help="Score each answer by your own function; may be given again.",
+    help="Score each answer by your own function(prompt, output), which gives a number or a mapping of numbers; may be given again.",
 )
 @click.option(
     "--expect", type=click.Choice(["lora", "dora", "full", "none"]), help="What you meant to train; default: what the program declares."
@@ -109,9 +110,12 @@ def command(
             where="forensics capture",
             hint="forensics capture -- python train.py    or    forensics capture ./model",
         )
-    for option, value in (("--adapter", adapter), ("--executor", executor)):
-        if words and value:
-            raise UsageError(f"{option} goes with a model at rest, not with a command.", where=f"{option} {value}", hint="Leave it out.")
+    of_models: dict[str, object] = {"--adapter": adapter, "--executor": executor}
+    of_commands: dict[str, object] = {"--every": every, "--no-reload": no_reload, "--expect": expect}
+    for option, value in (of_models if words else of_commands).items():
+        if value:
+            fits, given = ("a model at rest", "a command") if words else ("a command after --", "a model at rest")
+            raise UsageError(f"{option} goes with {fits}, not with {given}.", where=option, hint="Leave it out.")
     from forensics.evidence.prompts import read_prompts
     from forensics.store.store import Store
 

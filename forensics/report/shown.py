@@ -89,7 +89,8 @@ def run(facts: Facts, width: int) -> Text:
     blocks += [_row("training" if n == 0 else "", text, width) for n, text in enumerate(_training(facts["training"], width))]
     blocks += [*_adapters(facts["adapters"], width), *_optimizers(facts["optimizers"][-1:], width)]
     blocks += [_row("saved" if n == 0 else "", text, width) for n, text in enumerate(map(_save, facts["saves"]))]
-    blocks += [*_answers(facts["answers"], width), *_environment(facts, width), *_missing(facts, width)]
+    blocks += [*_answers(facts["answers"], width), *_scores(facts["scores"], width)]
+    blocks += [*_environment(facts, width), *_missing(facts, width)]
     return Text("\n").join(blocks)
 
 
@@ -116,7 +117,8 @@ def capture(facts: Facts, width: int) -> Text:
     if facts["modules"]:
         blocks.append(_row("modules", ", ".join(f"{m['n']} {safe(m['class'])}" for m in facts["modules"]), width))
     blocks += [*_adapters(facts["adapters"], width), *_optimizers(facts["optimizers"], width), *_configs(facts["configs"], width)]
-    blocks += [*_answers(facts["answers"], width), *_environment(facts, width), *_missing(facts, width)]
+    blocks += [*_answers(facts["answers"], width), *_scores(facts["scores"], width)]
+    blocks += [*_environment(facts, width), *_missing(facts, width)]
     return Text("\n").join(blocks)
 
 
@@ -212,6 +214,23 @@ def _answers(answers: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]
         yield hanging("", clip(line, 3 * (width - 10)), width, label=4)
     if len(answers) > ANSWERS:
         yield Text(f"        and {len(answers) - ANSWERS} more: --json gives all", "dim")
+
+
+def _scores(scores: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
+    """Means over the probes of the first capture and the last, or over the program's own answers; then whose scores failed, and why."""
+    by_scorer: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for s in scores:
+        by_scorer.setdefault((s["scorer"], s["key"]), []).append(s)
+    told = []
+    for (scorer, key), rows in by_scorer.items():
+        name = f"{scorer} {key}".strip()
+        means = [s["mean"] for s in rows if s["source"] == "probe" and s["scored"]] or [s["mean"] for s in rows if s["scored"]]
+        if means:
+            told.append(f"{name} " + " -> ".join(number(mean) for mean in (means[:1] + means[1:][-1:])))
+        if failed := sum(s["failed"] for s in rows):
+            why = next(s["error"] for s in rows if s["error"])
+            told.append(f"{name} failed on {failed} of {failed + sum(s['scored'] for s in rows)} answers: {why}")
+    yield from (_row("scores" if n == 0 else "", text, width) for n, text in enumerate(told))
 
 
 _TOLD = (

@@ -58,6 +58,13 @@ SELECT t.capture, t.prompt_id, t.source, t.prompt, t.output, t.finish_reason, t.
 FROM transcripts t JOIN captures c USING (capture) WHERE c.run = $1 AND ($2 IS NULL OR t.capture = $2)
 ORDER BY c.sequence, t.source DESC, t.prompt_id
 """
+_SCORES = """
+SELECT s.scorer, s.key, s.capture, t.source, avg(s.value) AS mean, count(s.value) AS scored, count(s.error) AS failed,
+    any_value(s.error) AS error
+FROM scores s JOIN captures c USING (capture) JOIN transcripts t USING (capture, prompt_id)
+WHERE c.run = $1 AND ($2 IS NULL OR s.capture = $2) GROUP BY s.scorer, s.key, s.capture, t.source, c.sequence
+ORDER BY contains(s.scorer, ':'), s.scorer, s.key, c.sequence, t.source
+"""
 _ROLES_OF = f"""
 SELECT role, count(*) AS tensors, sum(many)::BIGINT AS parameters, string_agg(DISTINCT dtype, ', ' ORDER BY dtype) AS dtypes,
     sum(nans)::BIGINT AS nans, sum(infs)::BIGINT AS infs, count(*) FILTER (WHERE error IS NOT NULL) AS unreadable
@@ -86,6 +93,7 @@ def of_run(run: Run) -> Facts:
             **_common(session, name, None),
             "training": _training(session, name),
             "answers": _answers(session, name, last),
+            "scores": session.rows(_SCORES, [name, None]),
             "saves": session.rows(_SAVES, [name]),
             "environment": _environment(session, name, last),
         }
@@ -112,6 +120,7 @@ def of_capture(capture: Capture, run: Run | None) -> Facts:
             **_common(session, capture.run, ref),
             "configs": session.rows(_CONFIGS, [ref]),
             "answers": session.rows(_ANSWERS, [capture.run, probes]),
+            "scores": session.rows(_SCORES, [capture.run, probes]),
             "environment": _environment(session, capture.run, ref),
         }
 

@@ -32,6 +32,8 @@ def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, pa
             found.missing.append({"what": "the answers to probes", "why": why})
         if captured is not None:
             _read(found, captured, ref, questions, keyed, packs, Spool(place))
+        else:
+            found.missing += scoring.missing(questions.scorers, "there was no answer to score")
         return found
 
 
@@ -44,9 +46,7 @@ def _read(found: Answers, captured: Captured, ref: str, questions: Questions, ke
     record.rows("tokens").extend(transcripts.token(t, ref, facts) for t in captured.rows("tokens"))
     references = {p.id: p.reference for p in questions.prompts or () if p.reference is not None}
     record.rows("scores").extend(transcripts.scores(record.rows("transcripts"), references))
-    why = scoring.fill(spool, [record], questions.scorers, references)
-    if why:
-        found.missing.append({"what": "scores", "why": why})
+    found.missing += scoring.fill(spool, [record], questions.scorers, references)
     logits = list(raw_tensors(captured.logits_file))
     if packs is not None and logits:
         packs.put([(raw.name, raw) for raw in logits])

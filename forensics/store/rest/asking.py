@@ -31,7 +31,7 @@ class Answers:
 
     tables: dict[str, list[Row]] = field(default_factory=dict)
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
-    missing: list[Mapping[str, str]] = field(default_factory=list)
+    missing: list[dict[str, str]] = field(default_factory=list)
 
 
 def askable(composed: Composed) -> bool:

@@ -27,7 +27,7 @@ from forensics.store.rest.atrest import Names, tables
 from forensics.store.rest.composed import Composed, adapted, alone
 from forensics.store.rest.passing import Passing
 from forensics.store.rest.sidebyside import compared
-from forensics.store.sealing import shared
+from forensics.store.sealing import scoring, shared
 from forensics.store.store import Capture, Run, Store, capture_from, size_of
 from forensics.store.tensors.remembered import Measured, measured
 from forensics.store.tensors.workers import Workers
@@ -78,12 +78,16 @@ def capture_rest(
     if before != _states(composed):
         raise UnreadableModel("The model changed while it was read.", where=str(path), hint="Try again when nothing writes to it.")
     called = Names(run, f"{run}@rest", kept)
-    said = Answers()
-    if _has(composed, warn, scorers):
+    if askable(composed):
         from forensics.store.rest.answering import answers
 
         questions = Questions(prompts, max_tokens, scorers)
         said = answers(composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs)
+    else:
+        why = "there are no answers: this is no directory that mlx-lm loads, mlx-lm is not there, or memory is too small"
+        said = Answers(missing=scoring.missing(scorers, why))
+    for line in scoring.warnings(said.missing):
+        warn(line)
     with store.writing():
         directory = _seal_capture(store, composed, found, called, said)
         whole = _seal_run(store, composed, called, tensors, said, _environment())
@@ -164,15 +168,6 @@ def default_name(path: Path, adapter: Path | None) -> str:
     text = whole.name if whole.is_dir() else whole.parent.name if whole.stem.startswith(("model", "adapter")) else whole.stem
     text += f"-{adapter.expanduser().resolve().name}" if adapter else ""
     return _NAME.sub("-", text).strip("-.")[:64] or "model"
-
-
-def _has(composed: Composed, warn: Say, scorers: Sequence[str]) -> bool:
-    """Can it be asked? What the user asked for, and cannot be had, is said."""
-    if askable(composed):
-        return True
-    if scorers:
-        warn("forensics: no answers, so no scores: this is no directory that mlx-lm loads, mlx-lm is not there, or memory is too small.")
-    return False
 
 
 # -- keeping ---------------------------------------------------------------------------------------------------------------

@@ -217,9 +217,7 @@ def _scores(run: _Run) -> None:
     for record in run.records:
         answers = record.rows("transcripts")
         record.rows("scores").extend(transcripts.scores(answers, references))
-    why = scoring.fill(run.spool, run.records, run.plan.scorers, references)
-    if why is not None:
-        run.missing.append({"what": "the scores of " + ", ".join(run.plan.scorers), "why": why})
+    run.missing += scoring.fill(run.spool, run.records, run.plan.scorers, references)
 
 
 def _process_of(run: _Run) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from forensics.evidence import run
@@ -11,12 +11,14 @@ from forensics.evidence.spool import Spool, read_lines
 from forensics.store.sealing.live import Record
 from forensics.store.sealing.transcripts import score
 
+_WHAT = "the scores of "
 
-def fill(spool: Spool, records: Sequence[Record], scorers: Sequence[str], references: Mapping[str, str]) -> str | None:
-    """Add rows of `scores` to each record; returns None, or one line of why the scorers could not run at all."""
+
+def fill(spool: Spool, records: Sequence[Record], scorers: Sequence[str], references: Mapping[str, str]) -> list[dict[str, str]]:
+    """Add rows of `scores` to each record; returns what is missing, and why: one entry for each scorer that failed."""
     answers = [(r, t) for r in records for t in r.rows("transcripts") if t.get("finish_reason") != "error"]
     if not scorers or not answers:
-        return None
+        return missing(scorers, "there was no answer to score")
     given, wanted = spool.path / "transcripts.jsonl", spool.path / "scores.jsonl"
     with given.open("w", encoding="utf-8", errors="surrogateescape") as file:
         for record, t in answers:
@@ -28,11 +30,27 @@ def fill(spool: Spool, records: Sequence[Record], scorers: Sequence[str], refere
         "score.py", [str(given), str(wanted), *scorers], python=_text(program.get("executable")), cwd=_text(program.get("cwd"))
     )
     by_ref = {record.ref: record for record in records}
-    for scored in read_lines(wanted):
-        record = by_ref[str(scored["capture"])]
-        key, value = str(scored.get("key") or ""), scored.get("value")
-        record.rows("scores").append(score(record.ref, scored["prompt_id"], str(scored["scorer"]), key, value, scored.get("error")))
-    return why
+    scored: dict[str, set[object]] = {name: set() for name in scorers}
+    errors: dict[str, list[str]] = {name: [] for name in scorers}
+    for row in read_lines(wanted):
+        record, name, prompt, error = by_ref[str(row["capture"])], str(row["scorer"]), row["prompt_id"], _text(row.get("error"))
+        value: Any = row.get("value")
+        record.rows("scores").append(score(record.ref, prompt, name, str(row.get("key") or ""), value, error))
+        scored[name].add((record.ref, prompt))
+        errors[name] += [error] if error else []
+    broken = {name: f"{found[0]} ({len(found)} of {len(answers)} answers)" for name, found in errors.items() if found}
+    broken |= {name: why for name, found in scored.items() if why is not None and len(found) < len(answers) and name not in broken}
+    return [gap for name, reason in broken.items() for gap in missing([name], reason)]
+
+
+def missing(scorers: Sequence[str], why: str) -> list[dict[str, str]]:
+    """Entries of `missing` for scorers that gave no score."""
+    return [{"what": _WHAT + name, "why": why} for name in dict.fromkeys(scorers)]
+
+
+def warnings(gaps: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """One line for each failed scorer among what is missing."""
+    return (f"forensics: {gap['what']} are missing: {gap['why']}." for gap in gaps if gap["what"].startswith(_WHAT))
 
 
 def _text(value: Any) -> str | None:

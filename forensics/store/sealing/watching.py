@@ -18,7 +18,7 @@ from forensics.evidence.prompts import Prompt
 from forensics.evidence.spool import Spool
 from forensics.records import Scalar
 from forensics.store import files
-from forensics.store.sealing import intake
+from forensics.store.sealing import intake, scoring
 from forensics.store.store import Store
 from forensics.units import size
 
@@ -114,6 +114,8 @@ def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, se
         warn(f"forensics: the capture could not be sealed ({why}); what was recorded lies in {spool}, and the next `forensics` seals it.")
     else:
         shutil.rmtree(spool, ignore_errors=True)
+        for line in scoring.warnings(summary.missing):
+            warn(line)
         (say if summary.points else warn)(summary_line(summary))
 
 
