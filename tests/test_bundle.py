@@ -168,6 +168,17 @@ def test_text_leaves_where_that_is_asked_and_secrets_in_it_do_not(tmp_path: Path
     assert b"Tell Maria about [huggingface] in path-" in held and SECRETS[0].encode() not in held and b"jodoe" not in held
 
 
+def test_a_command_line_never_leaves(tmp_path: Path) -> None:
+    store = planted(tmp_path / "s", "hunter2")
+    redactor = Redactor(Keyed(b"k"), text=True)
+    event = redactor.row("events", {"kind": "exit", "detail": json.dumps({"argv": ["--password", "hunter2"], "message": "no"})})
+    assert json.loads(str(event["detail"])) == {"message": "no"}
+    for words in (["python", "train.py"], json.dumps(["python", "train.py"])):
+        assert redactor.row("runs", {"run": "night", "command": words}) == {"run": "night"} and redactor.counts["runs.command"]
+    sent(store, tmp_path / "b.zip", text=True)
+    assert b"hunter2" in everything(tmp_path / "b.zip") and b"--token" not in everything(tmp_path / "b.zip")
+
+
 def test_equal_texts_have_equal_tokens_and_the_map_stays_at_home(tmp_path: Path) -> None:
     store = planted(tmp_path / "s", "Tell Maria")
     staged = sent(store, tmp_path / "b.zip")

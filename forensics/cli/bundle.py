@@ -44,7 +44,11 @@ MB = 1_000_000
     "--level", type=click.Choice(["stats", "changed", "full"]), default="stats", show_default=True,
     help="Tensors in it: none; those that differ; all that are kept.",
 )  # fmt: skip
-@click.option("--include-text", is_flag=True, help="Prompts, answers and training text as well; secrets, paths, user and host never.")
+@click.option(
+    "--include-text",
+    is_flag=True,
+    help="Prompts, answers, training text, texts of settings and of errors as well; command lines, secrets, paths, user and host never.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would leave and what was redacted; write nothing.")
 @click.option(
     "--max-size", type=click.IntRange(min=1), default=25 * MB, show_default=True, metavar="BYTES", help="Stop where it would be larger."
@@ -71,9 +75,9 @@ def command(
 ) -> None:
     """Write runs and captures into one zip that may leave the machine.
 
-    Prompts, answers, training text and token ids stay at home unless --include-text is given, and so do paths, user and host:
-    tokens stand for them, and what each stands for is written down in the store. Weights can hold memorised text: levels
-    changed and full send some.
+    Prompts, answers, training text and token ids stay at home unless --include-text is given; command lines, paths, user and
+    host always do. Where tokens stand for them, what each stands for is written down in the store. Weights can hold memorised
+    text: levels changed and full send some.
     """
     from forensics.store.bundles import bundle, choosing
     from forensics.store.store import Store

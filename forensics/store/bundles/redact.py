@@ -1,8 +1,8 @@
 """What of a row may leave the machine: an allow-list by column and form, everything else a stable token or nothing.
 
 A token stands for the same text wherever it stands, so that equality survives; which text, only the map at home says.
-Numbers, classes, digests and names of modules stay. Private columns of schema.sql go, unless text was asked for; secrets,
-paths, user and host go always.
+Numbers, classes, digests and names of modules stay. Private columns of schema.sql go, unless text was asked for; command lines,
+secrets, paths, user and host go always.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ _ENVIRONMENT = re.compile(
 _PROSE = {("runs", "missing"), ("captures", "missing"), ("placements", "error"), ("scores", "error")}
 _FILE = {("saved_tensors", "file"), ("datasets", "file")}
 _TOGETHER = {"configs": ("key", "value")}  # what a value may be hangs on its key
-_DROPPED_KEYS = {"path", "message", "prompt", "text", "output", "traceback", "command", "argv"}
+_DROPPED_KEYS = {"path", "message", "prompt", "text", "output", "traceback"}
+_COMMAND = {"command", "argv"}  # a column, or a key of an event: a password among its words has no form by which it is known
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 _REMEMBERED = 100_000  # texts of a column
 _FOUR = re.compile(r"\d{1,3}(\.\d{1,3}){3}")  # an address as part of a dotted key
@@ -85,7 +86,7 @@ class Redactor:
             if isinstance(value, str):
                 kept = value if "digest" in column and _DIGEST.fullmatch(value) else self._text_cell(table, column, value)
             else:
-                kept = value if self._text or column not in self._private[table] else None
+                kept = None if self._stays(table, column) else value
             if kept is not value and kept != value:
                 self.counts[f"{table}.{column}"] += 1
             if kept is not None:
@@ -106,9 +107,11 @@ class Redactor:
 
     def _cell(self, table: str, column: str, value: str) -> str | None:
         where = table, column
+        if self._stays(table, column):
+            return None
         if column in self._private[table]:
             # text that was asked for: what is secret, or says who and where, is taken out all the same
-            return self.marks(value) if self._text else None
+            return self.marks(value)
         if table == "environment" and column == "value":
             return value if _VERSION.fullmatch(value) and not secrets.any_in(value) else self.token("text", value)
         if column == "place":
@@ -122,6 +125,10 @@ class Redactor:
         if column == "prompt_id":
             return value if _PROBE.fullmatch(value) else self.token("prompt", value)
         return self.word(value)
+
+    def _stays(self, table: str, column: str) -> bool:
+        """Does a column stay at home: a private one without text, a command line always?"""
+        return column in self._private[table] and (not self._text or column in _COMMAND)
 
     # -- forms -------------------------------------------------------------------------------------------------------
 
@@ -188,7 +195,7 @@ class Redactor:
     def _tree(self, value: Any, event: bool = False) -> Any:
         """A JSON value: numbers stay, strings as words, long lists of numbers as a token; of events, paths and messages go."""
         if isinstance(value, dict):
-            kept = {k: v for k, v in value.items() if not (event and k in _DROPPED_KEYS and not self._text)}
+            kept = {k: v for k, v in value.items() if not (event and (k in _COMMAND or (k in _DROPPED_KEYS and not self._text)))}
             return {self.word(str(k)): self._tree(v, event) for k, v in kept.items()}
         if isinstance(value, list):
             if len(value) > _MOST_IDS and all(isinstance(v, int) for v in value):
