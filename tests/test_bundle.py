@@ -467,6 +467,14 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     assert landing.bring_in(Store(other.root), tmp_path / "b.zip").already is False
 
 
+def test_a_name_for_what_is_here_already_is_said_to_change_nothing(tmp_path: Path) -> None:
+    bug, there = str(tmp_path / "b.zip"), str(tmp_path / "t")
+    sent(made.night(tmp_path / "s"), tmp_path / "b.zip")
+    first, again, same = (cli("open", bug, *words, "--store", there) for words in ([], ["--as", "two"], ["--as", "night"]))
+    assert (first.stderr, same.stderr, again.exit_code) == ("", "", 0) and "already here: night" in again.stdout
+    assert again.stderr == "forensics: it is here already, as night; --as two changes nothing.\n"
+
+
 def test_a_name_that_another_capture_holds_is_left_to_it(tmp_path: Path) -> None:
     sent(made.night(tmp_path / "s"), tmp_path / "b.zip")
     running = Store(tmp_path / "t")

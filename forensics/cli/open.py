@@ -42,6 +42,8 @@ def command(path: Path, name: str | None, key: Path | None, as_json: bool, store
         raise UsageError(f"There is no file {str(path)!r}.", where=str(path), hint="Check the path.")
     place = Store.find(store)
     landed = landing.bring_in(place, path, name, key)
+    if landed.already and name is not None and not _bears(landed.runs, name):
+        click.echo(f"forensics: it is here already, as {', '.join(landed.runs)}; --as {name} changes nothing.", err=True)
     if as_json:
         emit(
             {
@@ -62,6 +64,11 @@ def command(path: Path, name: str | None, key: Path | None, as_json: bool, store
         )
     alone = len(place.run(landed.runs[0]).captures) < 2
     click.echo(f"Next: forensics {'show' if alone else 'diagnose'} {landed.runs[0]}")
+
+
+def _bears(runs: tuple[str, ...], name: str) -> bool:
+    """Are the runs called what --as asks for?"""
+    return runs == (name,) if len(runs) == 1 else all(run.startswith(f"{name}-"[:64]) for run in runs)
 
 
 def _signed(signed: bool, key: Path | None) -> str:
