@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def counted(n: int, what: str) -> str:
+    """A number of things: 1 capture, 2,000 captures."""
+    return f"{n:,} {what}" + ("s" if n != 1 else "")
+
+
 def size(nbytes: float) -> str:
     """Bytes for people: 4.2 MB."""
     for unit in ("B", "KB", "MB", "GB"):

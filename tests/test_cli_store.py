@@ -151,7 +151,7 @@ def test_list_of_nothing(tmp_path: Path) -> None:
 def test_list_names_what_is_damaged(run: Run, store: Store) -> None:
     (store.captures / "night@end" / "manifest.json").write_text("{}")
     result = run("list")
-    assert result.exit_code == 0 and "damaged" in result.output
+    assert result.exit_code == 0 and "damaged" in result.output and "None" not in result.output
 
 
 def test_list_remembers_and_forgets(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +303,8 @@ def test_verify(run: Run, store: Store) -> None:
     data[-1] ^= 1
     pack.write_bytes(data)
     damaged = run("verify")
-    assert damaged.exit_code == 3 and "not what was recorded" in damaged.output
+    assert damaged.exit_code == 3 and "not what was recorded" in damaged.output and "damaged: 1 problem in 2 captures" in damaged.output
+    assert "1 capture, " in run("verify", "night@end").output
     member = store.captures / "night@end/tables/placements.jsonl.gz"
     member.write_bytes(member.read_bytes()[:-1])
     told = document(run("verify", "night", "--json"))

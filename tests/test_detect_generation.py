@@ -143,6 +143,14 @@ def test_tokenizers_of_training_and_generation() -> None:
     assert faulty("tokenizer-mismatch", words("start", 384), asked(settings={"vocabulary": 387}))
 
 
+def test_two_tokenizers_of_one_size_are_told_apart_by_their_tokens() -> None:
+    def with_token(point: str, token: str) -> list[Made]:
+        return [*words(point, 384), row("configs", capture=f"r@{point}", kind="tokenizer", key=f"added_tokens.{token}", value="383")]
+
+    (found,) = faulty("tokenizer-mismatch", with_token("start", "<a>"), with_token("end", "<b>"))
+    assert (found["observed"], found["expected"]) == ("384 tokens, 1 of them added (others)", "384 tokens, 1 of them added")
+
+
 SAMPLED = {"sampler": "sampled", "settings": {"temperature": 1.2}}
 
 

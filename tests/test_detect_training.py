@@ -42,6 +42,11 @@ def steps(**columns: Any) -> list[Made]:
     return [step(n, **columns) for n in range(1, 9)]
 
 
+def test_a_layer_with_an_adapter_is_counted_once() -> None:
+    inner = row("modules", capture=B, module="q", canonical="q", kind="adapter", adapters=1, **{"class": "LoRALinear"})
+    assert [(r["subject"], r["fault"]) for r in ask(evidence(*trained(), inner), "lora-nested", A, B)] == [("q", False)]
+
+
 CAUSES = (
     "nothing-trainable",
     "optimizer-never-stepped",

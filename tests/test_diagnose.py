@@ -71,6 +71,19 @@ def test_rows_become_a_finding() -> None:
     assert found.check == "forensics query broken-part r"
 
 
+@pytest.mark.parametrize(("number", "said"), [(1, "1 layer has one, 1 seen."), (2, "2 layers have one, 2 seen.")])
+def test_a_claim_has_words_for_one_and_for_many(number: int, said: str) -> None:
+    rows = ", ".join(f"('{n}', true)" for n in range(number))
+    assert judged(detector("a-one", rows, claim="{n:layer has|layers have} one, {looked} seen.")).findings[0].claim == said
+
+
+def test_what_has_no_cause_above_it_is_not_sent_there() -> None:
+    sent = detector("s-one", role="symptom", fix="find why in the causes above; where there are none, look at the loss")
+    cause, under = judged(sent, detector("a-cause", explains="s-one")).findings
+    (alone,) = judged(sent).findings
+    assert (cause.fix, under.fix, alone.fix) == ("mend it", sent.text("fix"), "look at the loss")
+
+
 def test_what_is_explained_is_folded_under_its_cause() -> None:
     diagnosis = judged(
         detector("a-symptom", role="symptom"),

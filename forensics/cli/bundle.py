@@ -208,7 +208,7 @@ def _leaving(staged: Staged) -> dict[str, list[str]]:
 
 def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
     from forensics.cli.screen import emit
-    from forensics.units import size
+    from forensics.units import counted, size
 
     leaving, redacted = _leaving(staged), {column: n for column, n in sorted(staged.redactor.counts.items()) if n}
     if as_json:
@@ -221,7 +221,7 @@ def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
         )  # fmt: skip
         return
     click.echo(
-        f"{out}: about {size(staged.nbytes())} at level {staged.level}, {_counted(len(staged.tensors), 'tensor')}; nothing was written.\n"
+        f"{out}: about {size(staged.nbytes())} at level {staged.level}, {counted(len(staged.tensors), 'tensor')}; nothing was written.\n"
     )
     click.echo("Leaves as it is:")
     for column, texts in leaving.items():
@@ -233,10 +233,6 @@ def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
     click.echo("\n--json lists every text, and what each token stands for.")
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _short(text: str) -> str:
     line = " ".join(text.split())
     line = "".join(c if c.isprintable() else "?" for c in line)
@@ -245,12 +241,12 @@ def _short(text: str) -> str:
 
 def _say(told: dict[str, Any], staged: Staged, *, beside: bool) -> None:
     """What is in it, and what is not; on stderr where it is on stdout itself."""
-    from forensics.units import size
+    from forensics.units import counted, size
 
     say = partial(click.echo, err=beside)
     count = sum(staged.redactor.counts.values())
-    held = f"{_counted(len(staged.captures), 'capture')}, {_counted(len(staged.tensors), 'tensor')}{', signed' if told['signed'] else ''}"
-    say(f"{told['file']}: {size(told['nbytes'])}, {held}, {_counted(count, 'value')} redacted")
+    held = f"{counted(len(staged.captures), 'capture')}, {counted(len(staged.tensors), 'tensor')}{', signed' if told['signed'] else ''}"
+    say(f"{told['file']}: {size(told['nbytes'])}, {held}, {counted(count, 'value')} redacted")
     if staged.tensors:
         say("Weights can hold memorised text.")
     if staged.tensors.differences:

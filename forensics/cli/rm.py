@@ -30,7 +30,7 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
     from forensics.store import refs as words
     from forensics.store import verdicts
     from forensics.store.store import Store, size_of
-    from forensics.units import size
+    from forensics.units import counted, size
 
     place = Store.find(store)
     chosen = {text: words.removable(place, text) for text in dict.fromkeys(refs)}  # all are found before any is removed
@@ -50,5 +50,5 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
         return
     for text, paths in chosen.items():
         count = sum(path.parent.name == "captures" for path in paths)
-        click.echo(f"{'would remove' if dry_run else 'removed'} {text}: {count} capture{'s' * (count != 1)}, {size(freed[text])}")
+        click.echo(f"{'would remove' if dry_run else 'removed'} {text}: {counted(count, 'capture')}, {size(freed[text])}")
     click.echo("forensics gc frees the tensors that no other capture needs", err=True)

@@ -93,11 +93,13 @@ def _signed(ref: str | None, key: Path) -> None:
 
 
 def _say(checked: Checked) -> None:
-    looked = f"{checked.captures:,} captures, {checked.files:,} files, {checked.tensors:,} tensors"
+    from forensics.units import counted
+
+    looked = f"{counted(checked.captures, 'capture')}, {counted(checked.files, 'file')}, {counted(checked.tensors, 'tensor')}"
     if not checked.problems:
         click.echo(f"{click.style('as recorded', fg='green')}: {looked}")
         return
-    click.echo(f"{click.style('damaged', fg='red', bold=True)}: {len(checked.problems):,} problems in {looked}")
+    click.echo(f"{click.style('damaged', fg='red', bold=True)}: {counted(len(checked.problems), 'problem')} in {looked}")
     for where, what in checked.problems[:SHOWN]:
         click.echo(f"  {where}: {what}")
     if len(checked.problems) > SHOWN:

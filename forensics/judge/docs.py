@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from forensics.judge.library import COLUMNS, HEADER, Detector, Library
 
 _MACRO = re.compile(r"((?:^--[^\n]*\n)+)CREATE OR REPLACE MACRO (\w+\([^)]*\))", re.M)
+_WORDS = re.compile(r"\{(\w+):[^|}]*\|([^}]*)\}")  # {n:thing was|things were}
 EXAMPLE = "capture-incomplete"
 
 
@@ -33,7 +34,8 @@ def _section(d: Detector) -> Iterator[str]:
     yield ""
     yield f"{d.title} {d.severity.capitalize()}, {d.role}, {d.confidence}."
     yield ""
-    yield f"- Says: {d.text('claim')}"
+    claim = _WORDS.sub(r"{\1} \2", d.text("claim"))
+    yield f"- Says: {claim}"
     if d.text("fix"):
         yield f"- Fix: {d.text('fix')}"
     if d.text("harmless"):

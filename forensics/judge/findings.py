@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ from forensics.judge.outcomes import CONFIDENCES, SEVERITIES, Clean, Found, Outc
 from forensics.records import Finding, Role
 
 ROLES: Sequence[Role] = ("cause", "consequence", "symptom")
+_ABOVE = re.compile(r"^[^;]*\bthe causes above; where there are none, ")
+"""How a fix begins that is meant for what stands under a cause."""
 
 
 def ordered(library: Library, outcomes: Mapping[str, Outcome], question: str) -> tuple[Finding, ...]:
@@ -32,7 +35,8 @@ def ordered(library: Library, outcomes: Mapping[str, Outcome], question: str) ->
         under |= set(kept[name])
     findings = [replace(found[name], explains=kept[name], role=_role(found[name], name in under)) for name in ranked]
     findings.sort(key=lambda f: (ROLES.index(f.role), _rank(f, set(f.explains), found)))
-    return tuple(findings)
+    causes = [place for place, f in enumerate(findings) if f.role == "cause" and f.severity != "info"]
+    return tuple(f if causes and place > causes[0] else replace(f, fix=_ABOVE.sub("", f.fix)) for place, f in enumerate(findings))
 
 
 def _closes(other: str, name: str, kept: Mapping[str, tuple[str, ...]]) -> bool:

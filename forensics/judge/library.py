@@ -24,7 +24,7 @@ HEADER = {
     "role": "cause, consequence or symptom; what a present finding explains is never a cause",
     "confidence": "certain (two facts that cannot both hold), strong (ten times over the noise), probable (one alternative left), possible",
     "explains": "ids of findings that follow from this one, folded under it where both are present",
-    "claim": "one sentence; {column} of the first faulty row, {n} faulty rows, {looked} rows in all",
+    "claim": "one sentence; {column} of the first faulty row, {n} faulty rows, {looked} rows in all; {n:row is|rows are}: with words",
     "clean": "the phrase quoted under `ruled out` of other findings where this detector was evaluated and clean; {column} of the first row",
     "rules out": "ids of detectors whose clean outcome speaks for this finding",
     "needs": "facts that must have been captured: names of macros need_<name>(a, b) in queries/lib",

@@ -141,11 +141,14 @@ def not_evaluated(outcomes: Mapping[str, Outcome]) -> tuple[NotEvaluated, ...]:
 
 
 def fill(template: str, row: Mapping[str, Any], n: int, looked: int) -> str:
-    """A header's text with the columns of a row in it; a NULL reads `unknown`."""
+    """A header's text with the columns of a row in it; a NULL reads `unknown`, {n:row is|rows are} has words for its number."""
     values = {**row, "n": n, "looked": looked}
     pieces = []
-    for literal, name, _, _ in string.Formatter().parse(template):
+    for literal, name, words, _ in string.Formatter().parse(template):
         pieces += [literal, "" if name is None else _text(values.get(name))]
+        if words:
+            one, _, many = words.partition("|")
+            pieces.append(f" {one if values.get(name or '') == 1 else many}")
     return "".join(pieces).strip()
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from forensics.report.asking import question
 from forensics.report.lines import clip, folded, hanging, number, safe, sparkline, spread, table, visible
 from forensics.store.overview import Line
-from forensics.units import size
+from forensics.units import counted, size
 
 Facts = Mapping[str, Any]
 LABEL = 11
@@ -42,7 +42,7 @@ def listing(root: str, lines: Sequence[Line], packs: int, width: int, *, capture
         shown.highlight_words([f" {v}" for v in ("faulty", "damaged")], "red")
         shown.highlight_words([" healthy"], "green")
     count = sum(len(line.captures) for line in lines)
-    total = f"{len(lines):,} run{'s' * (len(lines) != 1)}, {count:,} capture{'s' * (count != 1)}; tensors: {size(packs)}"
+    total = f"{counted(len(lines), 'run')}, {counted(count, 'capture')}; tensors: {size(packs)}"
     return Text("\n").join([shown, Text(total, "dim")])
 
 
@@ -104,7 +104,7 @@ def capture(facts: Facts, width: int) -> Text:
     if facts["updates"] is not None:
         blocks.append(_row("updates", f"{facts['updates']:,}", width))
     if facts["tensors"]:
-        told = f"{_count(facts['parameters'])} in {facts['tensors']:,} tensors, {size(_n(facts['nbytes']))}"
+        told = f"{_count(facts['parameters'])} in {counted(facts['tensors'], 'tensor')}, {size(_n(facts['nbytes']))}"
         if facts["source"] == "live":
             told += f"; {_count(facts['trainable'])} trainable"
         blocks.append(_row("parameters", told, width))
@@ -133,10 +133,11 @@ def _when(facts: Facts) -> str:
 
 def _model(m: Mapping[str, Any]) -> str:
     told = [f"{m['n' if 'n' in m else 'model']} {m['class'] or 'tree of arrays'}"]
-    told += [f"{m[k]:,} {k}" for k in ("parameters", "updates", "generations", "saves") if m[k]]
+    known = {"parameters": "tensor", "updates": "update", "generations": "generation", "saves": "save"}
+    told += [counted(m[k], word) for k, word in known.items() if m[k]]
     told += [f"copy of {m['copied_from']}"] if m["copied_from"] else []
     told += [f"rank {m['rank']} of {m['ranks']}"] if m["ranks"] else []
-    return ", ".join(told).replace(" parameters", " tensors") + (" (main)" if m["main"] else "")
+    return ", ".join(told) + (" (main)" if m["main"] else "")
 
 
 def _captures(captures: Sequence[Mapping[str, Any]], width: int) -> Text:
@@ -159,7 +160,7 @@ def _training(training: Sequence[Mapping[str, Any]], width: int) -> Iterator[str
     for t in training:
         model = f"{t['model']}: " if len(training) > 1 else ""
         spark = sparkline(t["loss"] or [], min(24, width - 50))
-        yield f"{model}{t['steps']:,} steps, loss {number(t['loss_first'])} -> {number(t['loss_last'])}  {spark}"
+        yield f"{model}{counted(t['steps'], 'step')}, loss {number(t['loss_first'])} -> {number(t['loss_last'])}  {spark}"
         if t["trains_on"]:
             yield f"{model}the loss trains on " + ", ".join(f"{role} {share:.0%}" for role, share in t["trains_on"].items())
 
@@ -169,7 +170,7 @@ def _adapters(adapters: Sequence[Mapping[str, Any]], width: int) -> Iterator[Tex
     for n, a in enumerate(last.values()):
         told = [f"{a['kind'] or 'adapter'}"]
         told += [f"{k.replace('num_', '')} {number(a[k])}" for k in ("rank", "scale", "alpha", "dropout", "num_layers") if a[k] is not None]
-        told += [f"{a['modules']} modules"] if a["modules"] is not None else []
+        told += [counted(a["modules"], "module")] if a["modules"] is not None else []
         keys = a["keys"] if isinstance(a["keys"], list) else []
         told += [f"on {', '.join(map(str, keys[:8]))}" + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")] if keys else []
         place = f" at {_short(a['place'])}" if a["place"] else ""
@@ -185,14 +186,14 @@ def _optimizers(optimizers: Sequence[Mapping[str, Any]], width: int) -> Iterator
         told += [f"rate {number(o['learning_rate'])}{' (scheduled)' if o['scheduled'] else ''}"] if o["learning_rate"] is not None else []
         settings = o["settings"] if isinstance(o["settings"], dict) else {}
         told += [f"{k} {v}" for k, v in settings.items()]
-        told += [f"{o['state_tensors']} state tensors"] if o["state_tensors"] else []
+        told += [counted(o["state_tensors"], "state tensor")] if o["state_tensors"] else []
         yield _row("optimizer", ", ".join(told), width)
 
 
 def _save(s: Mapping[str, Any]) -> str:
-    of = f", {s['model']} after {s['updates']} updates" if s["model"] and s["updates"] is not None else ""
+    of = f", {s['model']} after {counted(s['updates'], 'update')}" if s["model"] and s["updates"] is not None else ""
     return (
-        f"{s['file']}: {s['tensors']} tensors{of}"
+        f"{s['file']}: {counted(s['tensors'], 'tensor')}{of}"
         + (" (gone since)" if s["gone"] and s["tensors"] else "")
         + (f" at {_short(s['place'])}" if s["place"] else "")
     )

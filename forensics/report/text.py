@@ -13,6 +13,7 @@ from forensics.records import Diagnosis, Evidence, Example, Finding, NotEvaluate
 from forensics.report.asking import question
 from forensics.report.difference import heat_map
 from forensics.report.lines import clip, folded, hanging, number, safe, sparkline, spread, table, visible, wrapped
+from forensics.units import counted
 
 COLOURS: dict[Verdict, str] = {"faulty": "bold red", "healthy": "bold green", "inconclusive": "bold yellow"}
 _CLASSES = {"pad": "padding", "end": "the end of an answer"}
@@ -49,19 +50,15 @@ def _headline(d: Diagnosis) -> str:
     serious = [f for f in d.findings if f.severity != "info"]
     if d.verdict == "healthy":
         watched = "" if all(not each.needs.endswith(_WATCHED) for each in d.not_evaluated) else "; how it was trained was not watched"
-        return f"{_count(len(d.clean), 'check')} clean, none at fault{watched}"
+        return f"{counted(len(d.clean), 'check')} clean, none at fault{watched}"
     if d.verdict == "inconclusive":
         return "no fault seen, but not all that decides was recorded"
     causes = sum(f.role == "cause" for f in serious)
-    parts = [_count(causes, "cause")] if causes else []
+    parts = [counted(causes, "cause")] if causes else []
     for role in ("consequence", "symptom"):
         if n := sum(f.role == role for f in serious):
-            parts.append(_count(n, role))
+            parts.append(counted(n, role))
     return ", ".join(parts)
-
-
-def _count(n: int, word: str) -> str:
-    return f"{n} {word}" + ("s" if n != 1 else "")
 
 
 # -- findings --------------------------------------------------------------------------------------------------------
@@ -120,7 +117,7 @@ def _trained(steps: Sequence[Step], width: int) -> Iterator[Text]:
         known = [v for v in values if v is not None]
         if known:
             spark = sparkline(values, min(40, width - 40))
-            yield hanging(head, f"{number(known[0])} {spark} {number(known[-1])}   {_count(len(steps), 'step')}", width)
+            yield hanging(head, f"{number(known[0])} {spark} {number(known[-1])}   {counted(len(steps), 'step')}", width)
 
 
 def _example(example: Example, findings: Sequence[Finding], width: int) -> Iterator[Text]:
@@ -179,7 +176,7 @@ def _unseen(not_evaluated: Sequence[NotEvaluated], width: int, everything: bool)
     )
     if said:
         yield hanging(
-            "Unseen", f"{_count(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(said)}. --all lists them.", width
+            "Unseen", f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(said)}. --all lists them.", width
         )
     for each in crashed:
         yield hanging("Crashed", f"{each.id}: {safe(each.needs.removeprefix('crashed: '))}", width)

@@ -29,8 +29,8 @@ class Line(NamedTuple):
 
     @property
     def points(self) -> list[str]:
-        """The points of its main model, in order, each once."""
-        return list(dict.fromkeys(str(c["point"]) for c in self.captures if ":" not in str(c["capture"])))
+        """The points of its main model, in order, each once; a damaged capture does not say its own."""
+        return list(dict.fromkeys(str(c["point"]) for c in self.captures if c["point"] and ":" not in str(c["capture"])))
 
 
 def overview(store: Store) -> list[Line]:

@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   stale-model-in-generation, reload-mismatch, output-unchanged, adapter-incomplete, score-dropped, wrong-base, fuse-lost-update
 -- claim:      {observed}: loading with strict=False left them out without a word.
--- clean:      the loading of adapters ({looked} loads, all names met)
+-- clean:      the loading of adapters ({looked:load|loads}, all names met)
 -- rules out:  saved-untrained, adapter-incomplete
 -- needs:      run
 -- nothing:    a load of an adapter's file

@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   wrong-base, base-weights-overwritten, reload-mismatch, adapter-incomplete, adapter-not-loaded
--- claim:      {n} base tensors stood in the trainable set beside the adapter and moved; first {subject}.
+-- claim:      {n:base tensor|base tensors} stood in the trainable set beside the adapter and moved; first {subject}.
 -- clean:      the base weights (none of {looked} was trained)
 -- rules out:  frozen-but-changed
 -- needs:      parameters, trainable

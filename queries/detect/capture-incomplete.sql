@@ -3,7 +3,7 @@
 -- severity:   info
 -- role:       cause
 -- confidence: certain
--- claim:      {n} things were not recorded; first: {observed}.
+-- claim:      {n:thing was|things were} not recorded; first: {observed}.
 -- clean:      the record (complete)
 -- nothing:    a watched run
 -- fix:        capture the run again; what is missing and why stands in forensics show

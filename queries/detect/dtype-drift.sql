@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   reload-mismatch
 -- claim:      {n} of {looked} tensors are {observed}; {expected}.
--- clean:      the types of the parameters (the same, {looked} tensors)
+-- clean:      the types of the parameters (the same, {looked:tensor|tensors})
 -- needs:      parameters
 -- nothing:    floating-point parameters
 -- fix:        keep gradients in the parameters' type: a float32 array (a norm, a scale, a rate) that multiplies a 16-bit gradient makes it float32; use a Python float, or .astype(g.dtype)

@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- claim:      {n} of {looked} parts of the environment differ; first {subject}: {observed}, {expected} before.
--- clean:      the environment ({looked} parts are the same)
+-- clean:      the environment ({looked:part is|parts are} the same)
 -- needs:
 -- nothing:    the environment of two records
 -- harmless:   a change of version explains a change of numbers only where both were trained or asked alike

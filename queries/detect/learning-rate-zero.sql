@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   parameters-unchanged, output-unchanged, lora-inert, loss-constant, loss-not-decreasing, saved-untrained, schedule-in-wrong-unit
--- claim:      The learning rate was 0 at each of {steps} updates.
+-- claim:      The learning rate was 0 at each of {steps:update|updates}.
 -- clean:      the learning rate (up to {observed})
 -- needs:      steps
 -- nothing:    an update whose rate was seen

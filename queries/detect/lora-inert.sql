@@ -4,7 +4,7 @@
 -- role:       consequence
 -- confidence: certain
 -- explains:   output-unchanged, parameters-unchanged, loss-not-decreasing, gradients-zero, saved-untrained
--- claim:      All {n} adapters multiply to exactly zero after training: {observed}.
+-- claim:      {n:adapter multiplies|adapters all multiply} to exactly zero after training: {observed}.
 -- clean:      an adapter without effect ({observed})
 -- needs:      parameters, end
 -- nothing:    the model has no adapter
@@ -31,7 +31,7 @@ SELECT module AS subject,
     CASE WHEN scale = 0 THEN 'set the adapter''s scale to a value above 0'
          WHEN dead_a AND dead_b THEN 'begin with a random lora_a, as LoRALinear does: with both factors zero, both gradients are zero for ever'
          WHEN s.change > 0 AND s.moved = 0 THEN 'the updates moved lora_b, and the state of the beginning was written back: copy the state that is to be kept after an update'
-         ELSE 'find out why lora_b never moved: was it trainable, was the rate above 0, did the loss reach it?' END AS fix_,
+         ELSE 'find why lora_b never moved in the causes above; where there are none, look at its gradient, in the table gradients' END AS fix_,
     s.undone_place AS place
 FROM dead, tried, (SELECT any_value(change) AS change, any_value(moved) AS moved, any_value(undone_place) AS undone_place FROM stillness(a, b)) s
 ORDER BY subject

@@ -4,8 +4,8 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   lora-partial, adapter-not-loaded, adapter-incomplete, reload-mismatch, adapter-partly-frozen, base-not-frozen, optimizer-restarted
--- claim:      {n} layers have an adapter around an adapter; first {subject}: {observed} adapters.
--- clean:      nested adapters (one adapter a layer, {looked} layers)
+-- claim:      {n:layer has|layers have} an adapter around an adapter; first {subject}: {observed} adapters.
+-- clean:      nested adapters (one adapter a layer, {looked:layer|layers})
 -- needs:      parameters
 -- nothing:    the model has no adapter
 -- fix:        convert once: fuse or remove the first adapter before the second conversion (remove_lora_layers), or train on with the one that is there
@@ -17,6 +17,7 @@ WITH last AS (
 ), doubled AS (
     SELECT place FROM events WHERE run = run_of(b) AND kind = 'convert' AND (detail->>'nested_after')::INTEGER > 0 ORDER BY sequence LIMIT 1
 )
-SELECT t.canonical AS subject, t.adapters AS observed, 1 AS expected, t.adapters > 1 AS fault, (SELECT place FROM doubled) AS place
-FROM (SELECT * FROM adapted((SELECT capture FROM last)) UNION SELECT canonical, module, NULL, layer, rank, scale, adapters FROM adapted_at_end(a, b)) t
+SELECT t.canonical AS subject, max(t.adapters) AS observed, 1 AS expected, max(t.adapters) > 1 AS fault, (SELECT place FROM doubled) AS place
+FROM (SELECT canonical, adapters FROM adapted((SELECT capture FROM last)) UNION ALL SELECT canonical, adapters FROM adapted_at_end(a, b)) t
+GROUP BY t.canonical
 ORDER BY subject

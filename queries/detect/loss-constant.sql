@@ -7,7 +7,7 @@
 -- clean:      the loss ({steps} steps, {different} values)
 -- needs:      steps
 -- nothing:    a loss of three steps or more
--- fix:        find why nothing was learned in the causes above
+-- fix:        find why nothing was learned in the causes above; where there are none, ask whether the loss depends on what is trained
 WITH s AS (
     SELECT model, count(loss) AS n, count(DISTINCT loss) AS different, min(loss) AS loss FROM steps
     WHERE run = run_of(b) AND NOT isnan(loss) GROUP BY model HAVING count(loss) >= 3

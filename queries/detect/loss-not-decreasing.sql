@@ -7,7 +7,7 @@
 -- clean:      the loss (from {expected} to {observed})
 -- needs:      steps
 -- nothing:    a loss of eight steps or more
--- fix:        find why in the causes above
+-- fix:        find why in the causes above; where there are none, train longer or at a higher rate, and look at forensics query training-steps
 -- harmless:   a warm-up, or a model that knows its data already: told as info; a loss that rises far beyond its noise is a warning
 -- fires on:   zoo/large-full
 WITH s AS (

@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   loss-not-decreasing, generation-collapse, update-too-large, weights-not-finite
--- claim:      The weights of the loss sum to {observed} in each of {steps} steps: training makes the targets less likely.
+-- claim:      The weights of the loss sum to {observed} in each of {steps:step|steps}: training makes the targets less likely.
 -- clean:      the sign of the loss (weights sum to {observed})
 -- needs:      loss_tokens, steps
 -- nothing:    a loss of one forward a step

@@ -5,7 +5,7 @@
 -- confidence: strong
 -- explains:   end-never-trained, generation-collapse, padding-in-loss, stop-token-missing, score-dropped
 -- claim:      {n} of {looked} rows are masked one token {side}: {observed}.
--- clean:      the place of the mask ({looked} rows begin and end with their answer)
+-- clean:      the place of the mask ({looked:row begins and ends|rows begin and end} with the answer)
 -- rules out:  prompt-in-loss, labels-not-shifted, labels-shifted-twice
 -- needs:      loss_tokens
 -- nothing:    rows of one turn with a masked prompt

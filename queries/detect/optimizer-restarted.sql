@@ -45,9 +45,9 @@ again AS (  -- the same object under one optimizer and then another
 one AS (
     SELECT 'updates' AS subject, 'one optimizer made all ' || sum(n) || ' updates' AS observed FROM u HAVING count(*) > 0
 )
-SELECT model || ' after ' || before || ' updates' AS subject,
+SELECT model || ' after ' || counted(before, 'update') AS subject,
     CASE WHEN kept THEN class || ' went on from its state' ELSE class || ' began at step 0 with empty moments' END AS observed,
-    before || ' updates had been made' AS expected, NOT kept AS fault, CASE WHEN same AND own.n = 0 AND (kind = 'resume' OR own.loads = 0) THEN 'error' ELSE 'info' END AS severity,
+    counted(before, 'update') || ' had been made' AS expected, NOT kept AS fault, CASE WHEN same AND own.n = 0 AND (kind = 'resume' OR own.loads = 0) THEN 'error' ELSE 'info' END AS severity,
     CASE WHEN kind = 'stage' THEN 'make the optimizer once, outside the function that each stage calls'
          ELSE 'save optimizer.state (mx.save_safetensors(path, dict(tree_flatten(optimizer.state)))) and put it back: optimizer.state = tree_unflatten(list(mx.load(path).items()))' END AS fix_
 FROM every, own

@@ -3,7 +3,7 @@
 -- severity:   warning
 -- role:       symptom
 -- confidence: certain
--- claim:      All {looked} probes are answered exactly as before training{how}.
+-- claim:      {looked:probe is|probes are all} answered exactly as before training{how}.
 -- clean:      the answers (training changed them)
 -- needs:      probes, end
 -- nothing:    probes of a run that trains

@@ -25,8 +25,8 @@ WITH sums AS (
         known > 0 AS by_weight
     FROM sums WHERE steps > 0
 )
-SELECT 'the loss of ' || steps || ' steps' AS subject,
-    CASE WHEN pads = 0 THEN '0 %: ' || lines || ' rows without padding to teach'
+SELECT 'the loss of ' || counted(steps, 'step') AS subject,
+    CASE WHEN pads = 0 THEN '0 %: ' || counted(lines, 'row') || ' without padding to teach'
          WHEN taught = 0 OR share = 0 THEN 'none of ' || printf('%,d', pads) || ' padding targets has weight'
          ELSE printf('%,d of %,d', taught, targets) || ' target tokens are padding, and together they weigh ' || printf('%.2f', share) END AS observed,
     'weight 0 where the target is padding' AS expected, coalesce(share > floor, false) AS fault, loss_place(b) AS place,

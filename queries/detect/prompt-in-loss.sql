@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   generation-collapse, score-dropped, mask-off-by-one
 -- claim:      {n} of {looked} rows train their prompt, though {declared}: {observed}.
--- clean:      the prompt mask ({looked} rows looked at)
+-- clean:      the prompt mask ({looked:row|rows} looked at)
 -- needs:      loss_tokens
 -- nothing:    a prompt in the training rows
 -- fix:        let the mask begin where the answer does: the offset is the length of apply_chat_template(messages[:-1], add_generation_prompt=True), and the loss must read it

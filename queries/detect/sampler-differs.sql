@@ -5,7 +5,7 @@
 -- confidence: strong
 -- explains:   output-unchanged, score-dropped, generation-collapse
 -- claim:      The same prompt was answered by equal parameters with {observed}, and with {expected}.
--- clean:      the sampler ({looked} pairs of equal prompts and parameters, equal settings)
+-- clean:      the sampler ({looked:pair|pairs} of equal prompts and parameters, equal settings)
 -- rules out:  dropout-in-generation, reload-mismatch
 -- needs:      generations
 -- nothing:    two generations of one prompt with equal parameters

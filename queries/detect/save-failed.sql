@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   reload-mismatch, adapter-incomplete, error-swallowed, output-unchanged, stale-model-in-generation, adapter-not-loaded
 -- claim:      {observed}.
--- clean:      saving ({looked} files with tensors)
+-- clean:      saving ({looked:file|files} with tensors)
 -- rules out:  saved-untrained
 -- needs:      run
 -- nothing:    a save of the program
@@ -24,7 +24,7 @@ WITH k AS MATERIALIZED (SELECT run_of(b) AS run), saves AS (
 SELECT 'save at ' || coalesce(s.place, 'unknown place') AS subject,
     CASE WHEN NOT s.ok THEN s.via || ' raised, and no whole file was left' WHEN s.names = 0 THEN s.via || ' wrote a file without a single tensor'
          WHEN d.there < d.names AND d.there > 0 THEN printf('%d of %d tensors in %s cannot be read back', d.names - d.there, d.names, d.file)
-         ELSE s.via || ' wrote ' || s.names || ' tensors' END AS observed,
+         ELSE s.via || ' wrote ' || counted(s.names, 'tensor') END AS observed,
     'a file with the trained tensors' AS expected,
     ((NOT s.ok OR s.names = 0) AND coalesce(good.last, -1) < s.sequence) OR coalesce(d.there < d.names AND d.there > 0, false) AS fault, s.place,
     CASE WHEN s.names = 0 THEN 'flatten before you filter: dict(tree_flatten(model.trainable_parameters())); the keys of the nested tree are those of the first level'

@@ -8,7 +8,7 @@
 -- needs:      probes
 -- nothing:    a score of the same probes before and after
 -- params:     a, b, fall = 0.1
--- fix:        look at the causes above; the answers stand in forensics query transcripts-diff
+-- fix:        look at the causes above; where there are none, read the answers: forensics query transcripts-diff
 -- harmless:   repetition and length, which have no better side; references that ask for the old style
 -- silent on:  zoo/healthy-roundtrip
 WITH x AS (SELECT scorer, key, avg(value) AS value, count(*) AS n FROM scores WHERE capture = probes_at(a) AND value IS NOT NULL GROUP BY scorer, key),

@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   output-unchanged, score-dropped, generation-collapse
 -- claim:      {n} of {looked} generations after training used {observed}; the trained object is another.
--- clean:      the parameters that generation used ({looked} generations, of them with the trained ones: {trained})
+-- clean:      the parameters that generation used ({looked:generation|generations}, of them with the trained ones: {trained})
 -- rules out:  stale-compiled-function, stale-prompt-cache, adapter-not-loaded, wrong-model-updated
 -- needs:      generations, parameters, end
 -- nothing:    a generation after training

@@ -15,7 +15,7 @@
 -- silent on:  zoo/healthy-prompt-cache
 SELECT 'generation ' || g.generation AS subject,
     CASE WHEN g.cache_tokens = 0 THEN 'a fresh cache' ELSE printf('%.3g (logits reach %.3g)', g.cache_difference, g.logit_scale) END
-    || CASE WHEN g.cache_updates_behind > 0 THEN '; the cache is ' || g.cache_updates_behind || ' updates old' ELSE '' END AS observed,
+    || CASE WHEN g.cache_updates_behind > 0 THEN '; the cache is ' || counted(g.cache_updates_behind, 'update') || ' old' ELSE '' END AS observed,
     'no difference' AS expected,
     coalesce(g.cache_tokens > 0 AND g.cache_difference > floor * coalesce(g.logit_scale, 1) AND g.cache_difference > times * coalesce(g.repeat_difference, 0)
         AND (g.cache_updates_behind > 0 OR NOT regexp_matches(coalesce(g.settings, ''), 'kv_bits|max_kv_size')), false) AS fault,

@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   generation-collapse, score-dropped, tokenizer-mismatch
 -- claim:      In {n} of {looked} generations the end token came and did not stop: {observed}.
--- clean:      the stop tokens ({looked} generations, none went on after the end of its answer)
+-- clean:      the stop tokens ({looked:generation|generations}, none went on after the end of its answer)
 -- rules out:  end-never-trained, answers-truncated
 -- needs:      generations
 -- nothing:    a generation of a model whose end tokens are known

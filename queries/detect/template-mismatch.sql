@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   generation-collapse, score-dropped, output-unchanged, end-never-trained, stop-token-missing
 -- claim:      {trained}, and {n} of {looked} generations ask {observed}.
--- clean:      the template (the same in training and in {looked} generations)
+-- clean:      the template (the same in training and in {looked:generation|generations})
 -- rules out:  double-bos, tokenizer-mismatch
 -- needs:      generations
 -- nothing:    training rows and generations of a model with a chat template

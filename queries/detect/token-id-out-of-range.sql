@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   generation-collapse, loss-not-decreasing, weights-not-finite, all-tokens-masked
 -- claim:      {n} of {looked} training rows hold ids at or above the number of embedding rows; MLX reads past the end of the table without an error.
--- clean:      the token ids (all of {looked} rows are in range)
+-- clean:      the token ids (all of {looked:row is|rows are} in range)
 -- needs:      run
 -- nothing:    training rows of a language model
 -- fix:        give the embedding and the head a row for each token (len(tokenizer) of them), or use ids that exist

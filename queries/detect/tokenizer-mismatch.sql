@@ -4,8 +4,8 @@
 -- role:       cause
 -- confidence: strong
 -- explains:   token-id-out-of-range, template-mismatch, generation-collapse, score-dropped, output-unchanged
--- claim:      The tokenizer of {subject} is not that of training: {observed}, {expected} there.
--- clean:      the tokenizer (the same {observed} in {looked} captures)
+-- claim:      The tokenizer of {subject} has {observed}; that of training has {expected}.
+-- clean:      the tokenizer (the same {observed} in {looked:capture|captures})
 -- rules out:  template-mismatch, double-bos
 -- needs:
 -- nothing:    the tokenizers of two captures
@@ -23,7 +23,9 @@ WITH k AS MATERIALIZED (SELECT run_of(b) AS run, began(a, b) AS first), facts AS
     UNION SELECT c.capture FROM captures c JOIN k ON c.run = k.run WHERE c.point IN ('reloaded', 'saved', 'end')
     UNION SELECT capture_of(b)
 )
-SELECT f.capture AS subject, f.tokens || ' tokens, ' || f.added || ' of them added' AS observed, r.tokens || ' tokens, ' || r.added || ' of them added' AS expected,
+SELECT f.capture AS subject,
+    f.tokens || ' tokens, ' || f.added || ' of them added' || CASE WHEN f.tokens = r.tokens AND f.added = r.added AND differ(f.which, r.which) THEN ' (others)' ELSE '' END AS observed,
+    r.tokens || ' tokens, ' || r.added || ' of them added' AS expected,
     f.tokens IS DISTINCT FROM r.tokens OR differ(f.which, r.which) AS fault, f.place
 FROM facts f JOIN used USING (capture), reference r WHERE f.capture <> r.capture
 UNION ALL

@@ -4,8 +4,8 @@
 -- role:       cause
 -- confidence: probable
 -- explains:   base-weights-overwritten, reload-mismatch, wrong-base, generation-collapse
--- claim:      {n} tensors outside the trainable set moved, and no update or write that was seen touches them: {subject} {observed}.
--- clean:      changes outside the trainable set ({looked} tensors looked at)
+-- claim:      {n:tensor|tensors} outside the trainable set moved, and no update or write that was seen touches them: {subject} {observed}.
+-- clean:      changes outside the trainable set ({looked:tensor|tensors} looked at)
 -- rules out:  base-not-frozen, frozen-but-changed
 -- needs:      parameters, trainable
 -- nothing:    tensors outside the trainable set

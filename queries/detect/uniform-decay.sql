@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   wrong-base, frozen-but-changed, base-weights-overwritten, reload-mismatch, unexplained-change
--- claim:      {n} frozen tensors shrank by one factor, {observed}: a decay was applied to weights without a gradient.
+-- claim:      {n:frozen tensor|frozen tensors} shrank by one factor, {observed}: a decay was applied to weights without a gradient.
 -- clean:      decay of frozen weights (none of {looked} shrank)
 -- needs:      parameters, trainable, deltas
 -- nothing:    frozen parameters

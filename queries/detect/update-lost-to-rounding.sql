@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   parameters-unchanged, output-unchanged, loss-constant, loss-not-decreasing, saved-untrained
--- claim:      {observed} of the trained elements changed in {steps} updates: the updates are below the spacing of {dtype}.
+-- claim:      {observed} of the trained elements changed in {steps:update|updates}: the updates are below the spacing of {dtype}.
 -- clean:      the precision of the updates ({observed} of the trained elements changed)
 -- needs:      parameters, steps, end
 -- nothing:    an update with a gradient and a rate above 0

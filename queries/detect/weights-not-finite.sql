@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   wrong-base, loss-not-decreasing, generation-collapse, reload-mismatch, lora-starts-nonzero, output-unchanged, base-weights-overwritten, update-too-large, answers-truncated, dropout-in-generation, stale-prompt-cache, stale-compiled-function
 -- claim:      {n} of {looked} tensors hold NaN or infinity; {first}.
--- clean:      the weights (all {looked} tensors are finite)
+-- clean:      the weights (all of {looked:tensor is|tensors are} finite)
 -- needs:      parameters
 -- nothing:    parameters with statistics
 -- fix:        {fix_}

@@ -31,6 +31,9 @@ CREATE OR REPLACE MACRO percent(x) AS (
         ELSE printf('%.0f %%', 100 * x) END
 );
 
+-- A number of things: 1 step, 2,000 steps.
+CREATE OR REPLACE MACRO counted(n, what) AS printf('%,d %s', n::BIGINT, what || CASE WHEN n = 1 THEN '' ELSE 's' END);
+
 -- Numbers in words: three digits.
 CREATE OR REPLACE MACRO brief(x) AS (CASE WHEN x IS NULL THEN 'not measured' ELSE printf('%.3g', x::DOUBLE) END);
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from forensics.records import Diagnosis, Evidence, Finding, TwoRuns
 from forensics.report.html.escape import text
 from forensics.report.html.unseen import WATCHED
+from forensics.units import counted
 
 _WORDS = {
     "faulty": "",
@@ -42,14 +43,10 @@ def _word(judged: Diagnosis) -> str:
 
 
 def _counted(judged: Diagnosis, serious: Sequence[Finding]) -> str:
-    parts = [_count(n, role) for role in ("cause", "consequence", "symptom") if (n := sum(f.role == role for f in serious))]
-    looked = f"{_count(len(judged.clean), 'check')} clean" if judged.clean else ""
+    parts = [counted(n, role) for role in ("cause", "consequence", "symptom") if (n := sum(f.role == role for f in serious))]
+    looked = f"{counted(len(judged.clean), 'check')} clean" if judged.clean else ""
     unseen = f"{len(judged.not_evaluated)} not evaluated" if judged.not_evaluated else ""
     return " · ".join(filter(None, [*parts, looked, unseen]))
-
-
-def _count(n: int, word: str) -> str:
-    return f"{n} {word}{'s' * (n != 1)}"
 
 
 def findings(found: Sequence[Finding], clean: int = 0) -> str:
@@ -61,7 +58,7 @@ def findings(found: Sequence[Finding], clean: int = 0) -> str:
     shown = "".join(card(number, f, by_id) for number, f in enumerate(serious, 1))
     infos = "".join(f"<li>{text(f.claim)} <code>{text(f.id)}</code></li>" for f in alone if f.severity == "info")
     notes = f'<h3 style="margin-top:1.2rem">Also seen</h3><ul>{infos}</ul>' if infos else ""
-    looked = f": {_count(clean, 'check')} looked, and each was clean" if clean else ""
+    looked = f": {counted(clean, 'check')} looked, and each was clean" if clean else ""
     none = f"<p>No finding{looked}.</p>"
     return shown + notes if shown else none + notes
 

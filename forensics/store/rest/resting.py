@@ -31,7 +31,7 @@ from forensics.store.sealing import scoring, shared
 from forensics.store.store import Capture, Run, Store, capture_from, size_of
 from forensics.store.tensors.remembered import Measured, measured
 from forensics.store.tensors.workers import Workers
-from forensics.units import size
+from forensics.units import counted, size
 
 Say = Callable[[str], None]
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -92,7 +92,7 @@ def capture_rest(
         directory = _seal_capture(store, composed, found, called, said)
         whole = _seal_run(store, composed, called, tensors, said, _environment())
     nbytes = store.packs.nbytes() - packed + size_of(directory) + size_of(whole)
-    return f"forensics: {run}: {len(composed.pieces):,} tensors at rest; {size(nbytes)}. Next: forensics show {run}"
+    return f"forensics: {run}: {counted(len(composed.pieces), 'tensor')} at rest; {size(nbytes)}. Next: forensics show {run}"
 
 
 def at_rest(store: Store, path: Path, adapter: Path | None = None, text: str | None = None, *, ask: bool = False) -> Capture:
