@@ -28,7 +28,7 @@ def listing(root: str, lines: Sequence[Line], packs: int, width: int, *, capture
         return Text.assemble(f"Nothing is captured yet in {safe(root)}.\n", (hint, "dim"))
     moment = now or datetime.now(UTC)
     if captures:
-        head = ["CAPTURE", "AGE", "MODEL", "UPDATES", "SIZE", ""]
+        head = ["CAPTURE", "AGE", "MODEL", "UPDATES", "TABLES", ""]
         rows: list[list[object]] = [
             [c["capture"], age(c["created_at"] or line.created_at, moment), c["model"], c["updates"], size(_n(c["nbytes"])), _state(c)]
             for line in lines
@@ -36,13 +36,13 @@ def listing(root: str, lines: Sequence[Line], packs: int, width: int, *, capture
         ]
         shown = table(head, rows, width, right=(3, 4), indent=0)
     else:
-        head = ["RUN", "AGE", "POINTS", "SIZE", "VERDICT"]
+        head = ["RUN", "AGE", "POINTS", "TABLES", "VERDICT"]
         rows = [[line.run, age(line.created_at, moment), _points(line), size(line.nbytes), _verdict(line)] for line in lines]
         shown = table(head, rows, width, right=(3,), indent=0)
         shown.highlight_words([f" {v}" for v in ("faulty", "damaged")], "red")
         shown.highlight_words([" healthy"], "green")
-    count = sum(len(line.captures) for line in lines)
-    total = f"{counted(len(lines), 'run')}, {counted(count, 'capture')}; tensors: {size(packs)}"
+    count, tables = sum(len(line.captures) for line in lines), sum(line.nbytes for line in lines)
+    total = f"{counted(len(lines), 'run')}, {counted(count, 'capture')}; tables {size(tables)}, tensors {size(packs)}"
     return Text("\n").join([shown, Text(total, "dim")])
 
 

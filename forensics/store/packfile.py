@@ -100,8 +100,12 @@ def _begun(raw: RawTensor) -> hashlib._Hash:
     return hashlib.sha256(f"{raw.dtype}\0{'x'.join(map(str, raw.shape))}\0".encode())
 
 
-def write(target: Path, held: Mapping[str, RawTensor]) -> None:
-    """A safetensors file, streamed; every tensor's bytes are checked against its digest on the way."""
+def size(held: Mapping[str, RawTensor]) -> int:
+    """Bytes of the file that `write` makes."""
+    return 8 + len(_header(held)) + sum(raw.nbytes for raw in held.values())
+
+
+def _header(held: Mapping[str, RawTensor]) -> bytes:
     header: dict[str, object] = {}
     foreign = {digest: [raw.dtype, raw.shape] for digest, raw in held.items() if raw.dtype not in BITS}
     if foreign:
@@ -112,7 +116,12 @@ def write(target: Path, held: Mapping[str, RawTensor]) -> None:
         header[digest] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + raw.nbytes]}
         at += raw.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    return text + b" " * (-len(text) % 8)
+
+
+def write(target: Path, held: Mapping[str, RawTensor]) -> None:
+    """A safetensors file, streamed; every tensor's bytes are checked against its digest on the way."""
+    text = _header(held)
     if len(text) > MAX_HEADER:
         raise ValueError(f"{len(held)} tensors do not fit one pack")
     part = files.aside(target)

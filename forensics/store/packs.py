@@ -154,16 +154,8 @@ class Packs:
             if not stack.enter_context(files.locked(self._lock_path, exclusive=True)):
                 raise UsageError("A capture is being written.", where=str(self.root.parent), hint="Try again when it has ended.")
             before = self.nbytes()
-            kept = self._refreshed()
-            here: dict[str, list[str]] = {}
-            for digest, place in kept.items():
-                here.setdefault(place.pack, []).append(digest)
-            for path in list(self._files()):
-                living = [digest for digest in here.get(path.name, []) if digest in keep]
-                if len(living) == self._count(path) and living:
-                    continue
-                if living:
-                    part = {digest: packfile.recorded(self._raw(digest, kept[digest])) for digest in sorted(living)}
+            for path, part in self._cleared(keep):
+                if part:
                     target = self.root / f"{packfile.name_of(part)}.safetensors"
                     if target != path:
                         packfile.write(target, part)
@@ -180,8 +172,20 @@ class Packs:
             return before - self.nbytes()
 
     def excess(self, keep: set[str]) -> int:
-        """Bytes of tensors whose digest is not in `keep`: about what `sweep` would free."""
-        return sum(place.end - place.begin for digest, place in self._refreshed().items() if digest not in keep)
+        """Bytes that `sweep` would free."""
+        freed = sum(path.stat().st_size - (packfile.size(part) if part else 0) for path, part in self._cleared(keep))
+        return freed + sum(path.stat().st_size for path in self.root.glob("*~*") if files.stale(path))
+
+    def _cleared(self, keep: set[str]) -> Iterator[tuple[Path, dict[str, RawTensor]]]:
+        """The packs that hold a tensor whose digest is not in `keep`, each with what of it stays."""
+        kept = self._refreshed()
+        here: dict[str, list[str]] = {}
+        for digest, place in kept.items():
+            here.setdefault(place.pack, []).append(digest)
+        for path in list(self._files()):
+            living = [digest for digest in here.get(path.name, []) if digest in keep]
+            if len(living) != self._count(path) or not living:
+                yield path, {digest: packfile.recorded(self._raw(digest, kept[digest])) for digest in sorted(living)}
 
     def check(self, pack: str) -> list[str]:
         """Problems of one pack: digests whose bytes are others now, or a pack that cannot be read."""

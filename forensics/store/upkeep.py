@@ -111,7 +111,7 @@ def collect(store: Store, tick: Tick, *, dry: bool = False) -> int:
         raise UsageError(f"A capture is being written: {running[0]}.", where=str(store.root), hint="Try again when it has ended.")
     keep = needed(store, tick)
     if dry:
-        return store.packs.excess(keep)
+        return store.packs.excess(keep) + sum(map(_size, _left(store)))
     freed = store.packs.sweep(keep) if (store.root / "packs").is_dir() else 0
     for path in _left(store):
         freed += _size(path)
