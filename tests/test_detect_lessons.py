@@ -67,6 +67,12 @@ def test_padding_counts_after_the_first_pad_of_a_row(weights: str, fault: bool) 
     assert bool(found("padding-in-loss", lesson("pppeaaae__", weights))) == fault
 
 
+def test_the_share_of_padding_is_one_number_and_says_what_it_counts() -> None:
+    (row_,) = found("padding-in-loss", lesson("pppeaaae__", "1111111111"))
+    assert row_["portion"] == "10 %" and row_["observed"].startswith("1 of 10 target tokens are padding after the first pad of a row")
+    assert row_["observed"].endswith("carry 10 % of the weight")
+
+
 def test_rows_without_padding_are_in_order_and_no_rows_are_not_evaluated() -> None:
     assert [each["fault"] for each in rows("padding-in-loss", lesson("ppaae", "11111"))] == [False]
     assert rows("padding-in-loss") == []

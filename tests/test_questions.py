@@ -76,7 +76,7 @@ def test_run_differences_are_settings_and_facts() -> None:
     )  # fmt: skip
     said = {r["subject"]: (r["in_a"], r["in_b"]) for r in ask(session, "run-differences", "r", "s")}
     assert said == {
-        "adapter declared: rank": ("8", "4"), "loss weight on padding": ("70 %", "0 %"),
+        "adapter declared: rank": ("8", "4"), "loss weight on all padding": ("70 %", "0 %"),
         "updates": ("8", "4"), "train: iters": ("100", "50"),
     }  # fmt: skip
 

@@ -19,7 +19,7 @@ facts AS (
         CASE side WHEN 'a' THEN capture_of(a) ELSE capture_of(b) END)
     WHERE p.trainable AND p.shared_with IS NULL GROUP BY side, p.role
     UNION ALL
-    SELECT side, 4, 'loss weight on ' || unnest(['prompts', 'answers', 'ends', 'padding']),
+    SELECT side, 4, 'loss weight on ' || unnest(['prompts', 'answers', 'ends', 'all padding']),  -- a row's first pad too
         unnest([printf('%.0f %%', 100 * avg(weight_prompt)), printf('%.0f %%', 100 * avg(weight_answer)),
             printf('%.0f %%', 100 * avg(weight_end)), printf('%.0f %%', 100 * avg(weight_pad))])
     FROM steps s JOIN r ON s.run = r.run AND s.model = r.model GROUP BY side

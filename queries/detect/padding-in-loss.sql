@@ -11,7 +11,7 @@
 -- nothing:    a loss on the output of a language model's forward
 -- params:     a, b, floor = 0.001
 -- fix:        multiply the per-token loss by a mask that is 0 where the target is padding, and divide by the mask's sum; mask by length, not by id, where the padding is also the end token
--- harmless:   one pad a row, as mlx-lm's own loss has it
+-- harmless:   one pad a row, as mlx-lm's own loss has it; it is not counted here, and is in `weight_pad` of forensics query loss-by-role
 -- fires on:   zoo/padding-collator, zoo/story-padding
 -- silent on:  zoo/story-mended, zoo/healthy-command-masked
 WITH sums AS (
@@ -27,8 +27,9 @@ WITH sums AS (
 )
 SELECT 'the loss of ' || counted(steps, 'step') AS subject,
     CASE WHEN pads = 0 THEN '0 %: ' || counted(lines, 'row') || ' without padding to teach'
-         WHEN taught = 0 OR share = 0 THEN 'none of ' || printf('%,d', pads) || ' padding targets has weight'
-         ELSE printf('%,d of %,d', taught, targets) || ' target tokens are padding, and together they weigh ' || printf('%.2f', share) END AS observed,
+         WHEN taught = 0 OR share = 0 THEN 'none of ' || printf('%,d', pads) || ' padding targets after the first of a row has weight'
+         ELSE printf('%,d of %,d', taught, targets) || ' target tokens are padding after the first pad of a row, and carry ' || percent(share) || ' of the '
+            || CASE WHEN by_weight THEN 'weight' ELSE 'gradient' END END AS observed,
     'weight 0 where the target is padding' AS expected, coalesce(share > floor, false) AS fault, loss_place(b) AS place,
     percent(share) AS portion, pads AS pad_positions, taught AS pads_taught, CASE WHEN by_weight THEN 'weight' ELSE 'gradient' END AS measured_by,
     CASE WHEN by_weight THEN 'certain' ELSE 'strong' END AS confidence
