@@ -22,7 +22,7 @@ CREATE TABLE runs (
     tensors VARCHAR         -- all | new | trainable | none: what was kept
 );
 
--- Every live model object of a run.
+-- Every live model object of a run. Of a process that was killed, counts are at least so many, and NULL where none was seen.
 CREATE TABLE models (
     run VARCHAR,
     model VARCHAR,

@@ -382,6 +382,19 @@ def test_scores_of_a_run_without_answers_are_missing(tmp_path: Path) -> None:
     assert scoring.fill(Spool(tmp_path), [], (), {}) == []
 
 
+def test_what_a_killed_run_did_not_count_is_counted_by_its_steps_and_else_unknown(spool: Path, tmp_path: Path) -> None:
+    own = copy(spool, tmp_path)
+    (own / "p0" / "exit.json").unlink()
+    path = own / "p0" / "models.jsonl"
+    early = [json.loads(line) | dict.fromkeys(("updates", "gradients", "writes", "saves"), 0) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in early))
+    run = Sealed(Store(tmp_path / "store"), sealed(tmp_path, own, -9))
+    teacher, student = run.rows("SELECT updates, gradients, writes, saves FROM models ORDER BY model")
+    assert student == {"updates": 1, "gradients": 1, "writes": None, "saves": None}
+    assert set(teacher.values()) == {None}
+    assert run.store.run(run.summary.run).main_model == "m1"
+
+
 def test_bytes_that_are_others_are_no_evidence(spool: Path, tmp_path: Path) -> None:
     own = copy(spool, tmp_path)
     last = max(own.glob("p0/c*/tensors.safetensors"))

@@ -18,7 +18,7 @@ WITH pairs AS MATERIALIZED (
     FROM parameters p JOIN spans(a, b) s ON p.capture = s.y WHERE p.role IN ('lora_a', 'lora_b') GROUP BY s.model, p.module
 ), scales AS (SELECT s.model, x.module, max(x.scale) AS scale FROM modules x JOIN spans(a, b) s ON x.capture = s.y WHERE x.rank IS NOT NULL GROUP BY s.model, x.module),
 tried AS (
-    SELECT CASE WHEN watched(b) THEN (SELECT sum(updates) + sum(writes) FROM models WHERE run = run_of(b)) ELSE 1 END AS updates
+    SELECT CASE WHEN watched(b) THEN (SELECT coalesce(sum(updates), 0) + coalesce(sum(writes), 0) FROM models WHERE run = run_of(b)) ELSE 1 END AS updates
 ), dead AS (
     SELECT pairs.*, scales.scale, coalesce(dead_a, false) OR coalesce(dead_b, false) OR coalesce(scales.scale = 0, false) AS inert
     FROM pairs LEFT JOIN scales ON scales.module = pairs.module AND scales.model IS NOT DISTINCT FROM pairs.model

@@ -55,9 +55,16 @@ CREATE OR REPLACE MACRO endings(b) AS TABLE
 SELECT detail->>'exception' AS exception, place FROM events
 WHERE run = run_of(b) AND kind = 'exit' AND detail->>'exception' IS NOT NULL;
 
+-- Was the process that holds b's model killed? Nobody saw its end, and the program failed: one that leaves by os._exit(0) meant to end there.
+CREATE OR REPLACE MACRO cut_off(b) AS (
+    SELECT count(*) > 0
+    FROM (SELECT unnest(from_json(runs.missing, '[{"what": "VARCHAR"}]')) AS gap FROM runs WHERE runs.run = run_of(b) AND runs.exit_status IS DISTINCT FROM 0) g
+    JOIN models ON models.run = run_of(b) AND models.model = model_of(b) AND g.gap.what = 'the end of process ' || models.process
+);
+
 -- Did the run try to train: a gradient or an update, an error in a call for one; a function made for it counts where the program lived on.
 CREATE OR REPLACE MACRO tries(b) AS trains(b) OR (
-    SELECT coalesce(bool_or((events.kind IN ('grad', 'train', 'update') AND NOT EXISTS (FROM endings(b)))
+    SELECT coalesce(bool_or((events.kind IN ('grad', 'train', 'update') AND NOT EXISTS (FROM endings(b)) AND NOT cut_off(b))
         OR (events.kind = 'error' AND regexp_matches(events.detail->>'call', 'value_and_grad|mx.grad|Optimizer|mlx_lm.train'))), false)
     FROM events WHERE events.run = run_of(b)
 );

@@ -27,7 +27,7 @@ WITH k AS MATERIALIZED (
     FROM live, last, started, asked
 ), own AS (
     SELECT coalesce(sum(m.updates), 0) AS updates, coalesce(sum(m.writes), 0) AS writes, coalesce(sum(m.gradients), 0) AS gradients,
-        coalesce(sum(m.updates) FILTER (m.model = k.model), 0) AS updated
+        coalesce(sum(m.updates) FILTER (m.model = k.model), 0) AS updated, count(*) FILTER (m.updates IS NULL) AS unknown
     FROM models m JOIN k ON m.run = k.run
 ), moved AS (  -- of several models that were trained, the one that moved least
     SELECT arg_min(n, moved) AS n, min(moved) AS moved, arg_min(trained, moved) AS trained
@@ -37,7 +37,7 @@ other AS (  -- the object that was updated is neither saved nor asked, and a twi
     SELECT any_value(x.model) AS model, any_value(y.model) AS kept, sum(x.updates) AS updates, bool_or(y.saves > 0) AS saved
     FROM models x JOIN k ON x.run = k.run
     JOIN models y ON y.run = x.run AND y.model <> x.model AND y.class IS NOT DISTINCT FROM x.class AND y.parameters = x.parameters
-    WHERE x.updates > 0 AND x.saves = 0 AND x.generations = 0 AND coalesce(y.updates, 0) = 0 AND coalesce(y.writes, 0) = 0
+    WHERE x.updates > 0 AND x.saves = 0 AND x.generations = 0 AND y.updates = 0 AND y.writes = 0
         AND NOT EXISTS (SELECT 1 FROM held_against(a, b) h WHERE h.model = y.model AND h.present > 0 AND h.before = 0)  -- a running average moves without an update
         AND (y.saves > 0 OR (NOT EXISTS (SELECT 1 FROM models z WHERE z.run = x.run AND z.saves > 0)
             AND EXISTS (SELECT 1 FROM events g JOIN events u ON u.run = g.run AND u.kind = 'update' AND u.sequence < g.sequence
@@ -76,7 +76,7 @@ SELECT k.tries, counted.trainables, counted.place AS set_place, own.updates, own
     CASE WHEN steps_.change > 0 AND moved.moved = 0 THEN put.place END AS undone_place,
     CASE WHEN NOT k.tries THEN NULL
          WHEN counted.trainables = 0 AND own.updated = 0 THEN 'nothing-trainable'
-         WHEN own.updates = 0 AND own.writes * 2 <= own.gradients AND moved.moved = 0 THEN 'optimizer-never-stepped'
+         WHEN own.updates = 0 AND own.unknown = 0 AND own.writes * 2 <= own.gradients AND moved.moved = 0 THEN 'optimizer-never-stepped'
          WHEN other.model IS NOT NULL THEN 'wrong-model-updated'
          WHEN fixed.calls IS NOT NULL THEN 'compile-state-not-captured'
          WHEN steps_.measured > 0 AND steps_.gradient = 0 AND NOT dead.dead THEN 'gradients-zero'

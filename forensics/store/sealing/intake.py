@@ -18,7 +18,7 @@ from forensics.evidence.spool import Captured, Process, Spool
 from forensics.records import Row, Scalar
 from forensics.store.capture import Writer
 from forensics.store.keyed import Keyed
-from forensics.store.sealing import keeping, live, runtables, saved, scoring, shards, shared, transcripts
+from forensics.store.sealing import counts, keeping, live, runtables, saved, scoring, shards, shared, transcripts
 from forensics.store.sealing.between import Between
 from forensics.store.sealing.frames import Facts
 from forensics.store.sealing.learned import learned
@@ -131,7 +131,7 @@ def _main(spool: Spool) -> str:
     updates = [(t, p, m) for t, p, m, kind in events if kind in ("update", "write")]
     updates += [(c.time, c.process, c.model) for c in spool.captures if c.point == "end"]
     generations = [(t, p, m) for t, p, m, kind in events if kind == "generate" and m != "None"]
-    return main_model(spool.latest("models", "model"), updates, generations)
+    return main_model(counts.models(spool), updates, generations)
 
 
 def _facts(captures: Sequence[Captured]) -> dict[str, Facts]:

@@ -9,6 +9,7 @@ from forensics import __version__
 from forensics.evidence.spool import Spool
 from forensics.records import Row
 from forensics.store import schema
+from forensics.store.sealing import counts
 from forensics.store.sealing.shared import config, place
 from forensics.store.sealing.sources import Sources
 
@@ -16,7 +17,6 @@ Ref = Callable[[int, Any], str | None]
 """(process, number of a capture there) to the capture's ref."""
 
 _PLAIN = ("gradients", "schedules")
-_LATEST = {"models": ("model",), "compiled": ("function",)}
 
 
 def events(spool: Spool, started: float, cwd: str | None) -> list[Row]:
@@ -30,11 +30,11 @@ def events(spool: Spool, started: float, cwd: str | None) -> list[Row]:
 
 
 def plain(spool: Spool, cwd: str | None) -> Iterator[tuple[str, list[Row]]]:
-    """(table, rows) of the tables that stand in the store as the watcher wrote them, but for places."""
+    """(table, rows) of the tables that stand in the store as the watcher wrote them, but for places, and counts of killed processes."""
     for table in _PLAIN:
         yield table, [placed(row, cwd) for row in spool.table(table)]
-    for table, keys in _LATEST.items():
-        yield table, [placed(row, cwd) for row in spool.latest(table, *keys)]
+    yield "models", counts.models(spool)
+    yield "compiled", [placed(row, cwd) for row in spool.latest("compiled", "function")]
 
 
 def placed(row: Row, cwd: str | None) -> Row:
