@@ -14,7 +14,7 @@ from forensics.judge.opened import opened
 from forensics.records import Diagnosis
 from forensics.store.session import Session
 from forensics.store.store import Store
-from tests.support.evidence import capture, delta, evidence, loss_token, parameter, row, run, step
+from tests.support.evidence import ask, capture, delta, event, evidence, loss_token, parameter, row, run, step
 
 COMPLETE = [
     run(), capture("loaded"), capture("start"), capture("end"),
@@ -204,6 +204,29 @@ def test_no_pair_of_captures_of_a_healthy_run_is_accused(pair: tuple[str, str]) 
     found = diagnose.diagnose_opened(opened(store, [f"fixed@{point}" for point in pair]))
     assert not [f.id for f in found.findings if f.severity != "info"]
     assert found.verdict == ("healthy" if pair[1] == "reloaded" else "inconclusive")
+
+
+KILLED: dict[str, Any] = {"exit_status": -9, "missing": [{"what": "the end of process 0", "why": "it was ended by signal 9"}]}
+
+
+def test_run_that_was_killed_is_inconclusive_though_an_end_was_taken_before() -> None:
+    clean = detector("a-clean", rows="('x', false)")
+    diagnosis = judged(clean, session=evidence(run(**KILLED), *COMPLETE[1:]))
+    assert (diagnosis.verdict, diagnosis.notes) == ("inconclusive", ("the model after the last update: its process was killed",))
+    left = judged(clean, session=evidence(run(**KILLED | {"exit_status": 0}), *COMPLETE[1:]))
+    assert left.verdict == "healthy"  # the program left by os._exit(0), after its end
+    behind = judged(clean, session=evidence(COMPLETE[0], *COMPLETE[1:3], capture("end", updates=7), *COMPLETE[4:]))
+    assert (behind.verdict, behind.notes) == ("inconclusive", ("the model after the last update",))
+
+
+def test_killed_before_an_update_was_seen_claims_nothing() -> None:
+    made = [capture("loaded"), parameter("loaded", "w", "d0", trainable=True), event("grad")]
+    session = evidence(run(updates=None, gradients=None, expect="lora", **KILLED), *made)
+    diagnosis = diagnose.judge(session, library.load(), "r@loaded", "r@loaded", "r")
+    assert diagnosis.verdict == "inconclusive" and not [f for f in diagnosis.findings if f.severity != "info"]
+    assert "the update calls of r@loaded" in diagnosis.notes
+    gathering = evidence(run(updates=None, gradients=3, **KILLED), *made)
+    assert not any(found["fault"] for found in ask(gathering, "optimizer-never-stepped", "r@loaded", "r@loaded"))
 
 
 def test_loss_that_is_no_cross_entropy_does_not_stand_against_healthy() -> None:

@@ -6,7 +6,7 @@
 -- explains:   parameters-unchanged, output-unchanged, lora-inert, saved-untrained, stale-model-in-generation, unexplained-change, reload-mismatch
 -- claim:      {observed}; {expected}.
 -- clean:      which model was updated ({observed})
--- needs:      updates
+-- needs:      updates, end
 -- nothing:    an update
 -- fix:        train, save and ask one object: pass the model that is saved to nn.value_and_grad(model, ...) and optimizer.update(model, ...); a copy.deepcopy or a second load() is another model
 -- fires on:   zoo/other-loop, zoo/other-pairs

@@ -11,13 +11,18 @@ SELECT CASE WHEN before = 0 AND after = 0 THEN 'the parameters of a model'
             WHEN before = 0 THEN 'the parameters of ' || a WHEN after = 0 THEN 'the parameters of ' || b END AS missing
 FROM counted;
 
--- Where b's run trained the model: its state after the last update. What was seen of the whole run says nothing of a state in its midst.
+-- Where b's run trained the model: its state after the last update. An `end` that updates followed is not it, and of a program that was killed
+-- nobody knows which update was the last. What was seen of the whole run says nothing of a state in its midst.
 CREATE OR REPLACE MACRO need_end(a, b) AS TABLE
-SELECT CASE WHEN watched(b) AND at_point(b, 'end') IS NULL
-             AND (SELECT bool_or(m.updates > 0) FROM models m WHERE m.run = run_of(b) AND m.model = model_of(b))
+WITH ended AS (
+    SELECT any_value(c.capture) AS capture, any_value(c.updates) AS updates FROM captures c WHERE c.capture = at_point(b, 'end')
+), main AS (SELECT any_value(m.updates) AS updates FROM models m WHERE m.run = run_of(b) AND m.model = model_of(b))
+SELECT CASE WHEN cut_off(b) THEN 'the model after the last update: its process was killed'
+            WHEN watched(b) AND main.updates > CASE WHEN ended.capture IS NULL THEN 0 ELSE ended.updates END
             THEN 'the model after the last update'
-            WHEN watched(b) AND sequence_of(b) < sequence_of(at_point(b, 'end'))
-            THEN 'the model after the last update, which came after ' || b END AS missing;
+            WHEN watched(b) AND sequence_of(b) < sequence_of(ended.capture)
+            THEN 'the model after the last update, which came after ' || b END AS missing
+FROM ended, main;
 
 -- A run that was watched, not files at rest.
 CREATE OR REPLACE MACRO need_run(a, b) AS TABLE
