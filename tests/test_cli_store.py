@@ -349,6 +349,16 @@ def test_rm_of_what_is_damaged(run: Run, store: Store) -> None:
     assert run("rm", "night@end").exit_code == 0 and run("show", "night").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "words", [("show", "night"), ("verify", "night"), ("verify",), ("diagnose", "night"), ("diff", "night@loaded", "night@end")]
+)
+def test_a_run_whose_manifest_is_lost_is_damaged_everywhere(run: Run, store: Store, words: tuple[str, ...]) -> None:
+    (store.runs / "night" / "manifest.json").unlink()
+    assert run(*words).exit_code == 3
+    bundle = store.root.parent / "bug.zip"
+    assert run("bundle", "night", "-o", str(bundle)).exit_code == 3 and not bundle.exists()
+
+
 def test_gc_waits_for_a_running_capture_and_clears_what_was_left(run: Run, store: Store) -> None:
     spool = store.spool / "day"
     spool.mkdir(parents=True)

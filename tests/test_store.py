@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,16 @@ def test_unknown_and_damaged_runs(tmp_path: Path) -> None:
     (store.captures / "night@end" / "manifest.json").write_text("{}")
     with pytest.raises(DamagedEvidence):
         store.run("night")
+
+
+def test_a_run_whose_manifest_is_lost_is_damaged_and_one_that_was_never_sealed_is_not(tmp_path: Path) -> None:
+    store = night(tmp_path)
+    (store.runs / "night" / "manifest.json").unlink()
+    for read in (lambda: store.run("night"), store.runs_, store.newest):
+        with pytest.raises(DamagedEvidence):
+            read()
+    shutil.rmtree(store.runs / "night")
+    assert store.run("night").path is None and len(store.run("night").captures) == 6
 
 
 def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:

@@ -185,10 +185,10 @@ class Store:
 
         Raises:
             UnknownRef: there is none.
-            DamagedEvidence: a manifest of it cannot be read.
+            DamagedEvidence: a manifest of it cannot be read, or is gone.
         """
         captures = list(_entries(self.captures, f"{name}@"))
-        if not captures and not (self.runs / name / "manifest.json").is_file():
+        if not captures and not (self.runs / name).is_dir():
             raise UnknownRef(f"There is no run {name!r}.", where=str(self.root), hint="`forensics list` shows what there is.")
         return self._run(name, captures)
 
@@ -202,8 +202,8 @@ class Store:
 
     def _run(self, name: str, captures: list[str]) -> Run:
         path = self.runs / name
-        sealed = (path / "manifest.json").is_file()
-        head = _head(path) if sealed else {}
+        sealed = path.is_dir()
+        head = _head(path)
         found = [self._capture(name, entry) for entry in captures]
         found.sort(key=lambda c: (c.sequence, c.ref))
         return Run(self.prefix + name, path if sealed else None, found, head, self.prefix, self)
@@ -277,12 +277,8 @@ def _entries(path: Path, prefix: str = "") -> Iterator[str]:
 
 
 def _head(path: Path) -> Row:
-    try:
-        return read_manifest(path).head
-    except DamagedEvidence:
-        if (path / "manifest.json").exists():
-            raise
-        return {}
+    """Of a run that was interrupted before it was sealed there is no directory, and no head; a directory without a manifest is damaged."""
+    return read_manifest(path).head if path.is_dir() else {}
 
 
 def _mtime(path: Path) -> float:
