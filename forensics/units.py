@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 
 def counted(n: int, what: str) -> str:
     """A number of things: 1 capture, 2,000 captures."""
@@ -15,3 +17,13 @@ def size(nbytes: float) -> str:
             return f"{nbytes:.0f} {unit}" if unit == "B" or nbytes >= 99.5 else f"{nbytes:.1f} {unit}"
         nbytes /= 1000
     return f"{nbytes:.1f} TB"
+
+
+def ended(status: int) -> str:
+    """How a command ended, by its status as subprocess has it: exit 3, or killed by SIGKILL."""
+    if status >= 0:
+        return f"exit {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:  # of another system
+        return f"killed by signal {-status}"

@@ -157,6 +157,9 @@ def test_a_program_that_never_touches_mlx_says_so(tmp_path: Path) -> None:
     assert (done.status, done.out) == (0, "hello\n")
     assert "never used a model of mlx" in done.err and len(done.err.splitlines()) == 1
     assert done.head("x")["exit_status"] == 0 and done.points("x") == []
+    for asked in (("show", "x"), ("query", "what-is-missing", "x")):
+        said = " ".join(forensics(tmp_path, *asked).out.split())
+        assert "every capture" in said and "the command never used a model of mlx" in said
 
 
 def test_a_program_that_dies_before_it_trains_is_told_no_fault_of_training(tmp_path: Path) -> None:

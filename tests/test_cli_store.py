@@ -22,6 +22,7 @@ from forensics.store.capture import Writer
 from forensics.store.sealing.sources import tensor_row
 from forensics.store.store import Store
 from forensics.store.tensors.measure import measure
+from tests.support import made as evidence
 from tests.support.command import readable_only
 
 RUN = {
@@ -192,6 +193,15 @@ def test_show_run(run: Run) -> None:
     assert told["kind"] == "run" and told["training"][0]["loss"] == [9.5, "NaN", 0.5]
     assert told["training"][0]["trains_on"] == {"pad": 0.75, "answer": 0.25} and told["command"][0] == "python"
     assert document(run("show", "--json")) == told  # the newest
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(-9, "killed by SIGKILL"), (-15, "killed by SIGTERM"), (-99, "killed by signal 99"), (3, "exit 3")]
+)
+def test_show_names_the_signal_that_ended_a_command(tmp_path: Path, status: int, said: str) -> None:
+    evidence.run(Store(tmp_path), "day", exit_status=status)
+    assert said in CliRunner().invoke(main, ["show", "day", "--store", str(tmp_path)]).output
+    assert document(CliRunner().invoke(main, ["show", "day", "--json", "--store", str(tmp_path)]))["exit_status"] == status
 
 
 def test_show_capture(run: Run) -> None:

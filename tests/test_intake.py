@@ -444,7 +444,7 @@ def test_an_empty_spool_is_a_run_without_captures(tmp_path: Path) -> None:
     own.mkdir()
     (own / "options.json").write_text(json.dumps({"version": 1, "run": "none", "started": time.time()}))
     summary = sealed(tmp_path, own)
-    assert summary == intake.Summary("none", (), True, summary.nbytes)
+    assert summary == intake.Summary("none", (), False, summary.nbytes, (intake.UNUSED,))
 
 
 def test_what_an_earlier_run_measured_is_not_measured_again(spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

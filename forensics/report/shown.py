@@ -13,7 +13,7 @@ from rich.text import Text
 from forensics.report.asking import question
 from forensics.report.lines import clip, folded, hanging, number, safe, sparkline, spread, table, visible
 from forensics.store.overview import Line
-from forensics.units import counted, size
+from forensics.units import counted, ended, size
 
 Facts = Mapping[str, Any]
 LABEL = 11
@@ -77,9 +77,9 @@ def _state(capture: Mapping[str, Any]) -> str:
 
 def run(facts: Facts, width: int) -> Text:
     """What `show RUN` prints."""
-    ended = "" if facts["exit_status"] is None else f"exit {facts['exit_status']}"
+    end = "" if facts["exit_status"] is None else ended(facts["exit_status"])
     took = "" if facts["seconds"] is None else f"{facts['seconds']:.1f} s"
-    head = Text.assemble((safe(facts["ref"]), "bold"), "  ", "  ".join(filter(None, [_when(facts), took, ended])))
+    head = Text.assemble((safe(facts["ref"]), "bold"), "  ", "  ".join(filter(None, [_when(facts), took, end])))
     state = "" if facts["complete"] else "incomplete"
     blocks: list[Text] = [spread(head, state, width) if state else head]
     if facts["command"]:

@@ -10,6 +10,7 @@ from forensics.judge.material import Material
 from forensics.records import Diagnosis
 from forensics.report.html import answers, cards, chart, heat, tables, tokens, unseen
 from forensics.report.html.escape import text
+from forensics.units import ended
 
 
 def one(m: Material) -> str:
@@ -87,8 +88,8 @@ def _facts(m: Material) -> str:
         found["captured"] = text(str(made)[:16].replace("T", " "))
     if isinstance(seconds := run.get("seconds"), (int, float)):
         found["took"] = f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
-    if run.get("exit_status") is not None:
-        found["exit status"] = text(run["exit_status"])
+    if isinstance(status := run.get("exit_status"), int):
+        found["ended"] = text(ended(status))
     if m.steps:
         found["updates"] = f"{m.steps[-1].step:,}"
     found["with"] = text(", ".join(f"{k} {m.environment[k]}" for k in ("mlx", "mlx-lm") if k in m.environment))

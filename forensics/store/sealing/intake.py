@@ -53,6 +53,10 @@ class Summary:
     missing: tuple[Mapping[str, str], ...] = ()
 
 
+UNUSED = {"what": "every capture", "why": "the command never used a model of mlx in a Python that could be watched"}
+"""What is missing of a run where nothing else says why nothing was captured."""
+
+
 @dataclass
 class _Run:
     """A run under way: what is known of all of it, and its captures."""
@@ -196,6 +200,8 @@ def _run_tables(run: _Run) -> None:
     _observed(run, generations)
     _scores(run)
     run.missing += [*runtables.missing(spool, run.plan.status, run.scene.sources), *shards.Ranks(spool.latest("models", "model")).missing()]
+    if not run.records and not run.missing:
+        run.missing.append(UNUSED)
 
 
 def _observed(run: _Run, generations: Sequence[Mapping[str, Any]]) -> None:

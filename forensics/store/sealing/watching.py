@@ -216,12 +216,10 @@ def plan_line(plan: Mapping[str, Scalar]) -> str:
 
 def summary_line(summary: intake.Summary) -> str:
     """One line: the run, its points, its size, and the next command."""
-    if not summary.points and summary.missing:
-        return f"forensics: {summary.run}: nothing could be captured: {_reasons(summary.missing)}."
+    if summary.missing == (intake.UNUSED,):
+        return f"forensics: {summary.run}: {intake.UNUSED['why']}, so nothing was captured."
     if not summary.points:
-        return (
-            f"forensics: {summary.run}: the command never used a model of mlx in a Python that could be watched, so nothing was captured."
-        )
+        return f"forensics: {summary.run}: nothing could be captured: {_reasons(summary.missing)}."
     points = ", ".join(summary.points[:8]) + (f", and {len(summary.points) - 8} more" if len(summary.points) > 8 else "")
     state = "" if summary.complete else f" (incomplete: {_reasons(summary.missing)})"
     return f"forensics: {summary.run}{state}: {points}; {size(summary.nbytes)}. Next: forensics diagnose {summary.run}"
