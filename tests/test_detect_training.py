@@ -155,6 +155,41 @@ def test_a_norm_that_was_unfrozen_on_purpose_is_told_and_not_an_error() -> None:
     assert {each["severity"] for each in faulty(session, "base-not-frozen")} == {"info"}
 
 
+def expected(expect: str | None, made: list[Any]) -> list[Any]:
+    """The run of which the user said so by --expect."""
+    made[0][0][1]["expect"] = expect
+    return made
+
+
+@pytest.mark.parametrize(
+    ("expect", "kind", "fault"),
+    [
+        (None, "adapter", False), ("lora", "adapter", False), ("dora", "dora", False),
+        ("lora", "dora", True), ("dora", "adapter", True), ("full", "adapter", True), ("none", "adapter", True),
+    ],
+)  # fmt: skip
+def test_an_adapter_that_was_trained_is_held_against_what_the_user_said(expect: str | None, kind: str, fault: bool) -> None:
+    made = expected(expect, trained("q.lora_b"))
+    for item in made[2:]:
+        if isinstance(item, tuple) and item[0] == "modules":
+            item[1]["kind"] = kind
+    assert [each["subject"] for each in faulty(evidence(*made), "lora-partial")] == ["kind"] * fault
+    if expect in ("full", "none"):  # an adapter that only stands there was trained by nobody
+        assert not faulty(evidence(*expected(expect, trained())), "lora-partial")
+
+
+@pytest.mark.parametrize(("expect", "fault"), [("none", True), ("full", False), (None, False)])
+def test_weights_that_moved_where_nothing_was_meant_to_train_are_overwritten(expect: str | None, fault: bool) -> None:
+    made = [
+        run(expect=expect),
+        capture("start"),
+        capture("end", updates=8),
+        parameter("start", "w", "d0", trainable=True),
+        parameter("end", "w", "d1"),
+    ]
+    assert [each["why"] for each in faulty(evidence(*made), "base-weights-overwritten")] == ["nothing was meant to be trained"] * fault
+
+
 @pytest.mark.parametrize(("ratio", "weight", "fault"), [(0.25, 1.0, False), (1.0, 1.0, True), (1.0, 0.25, False)])
 def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(ratio: float, weight: float, fault: bool) -> None:
     """A loss that is divided by the number of batches itself may be added up."""

@@ -62,7 +62,10 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
     help="Score each answer by your own function(prompt, output), which gives a number or a mapping of numbers; may be given again.",
 )
 @click.option(
-    "--expect", type=click.Choice(["lora", "dora", "full", "none"]), help="What you meant to train; default: what the program declares."
+    "--expect",
+    type=click.Choice(["lora", "dora", "full", "none"]),
+    help="What you meant to train; default: what the program declares. diagnose faults a run without the adapter (lora, dora), "
+    "one that trains an adapter of another kind, any adapter (full, none), or the weights themselves (none).",
 )
 @click.option(
     "--tensors",

@@ -1,13 +1,13 @@
--- The adapted layers are not the declared ones.
+-- The adapter is not the declared one: other layers, other targets, another kind.
 --
 -- severity:   error
 -- role:       cause
 -- confidence: certain
 -- explains:   adapter-incomplete, adapter-not-loaded, reload-mismatch
--- claim:      The adapter is not where it was declared: {subject}: {observed}, declared {expected}.
+-- claim:      The adapter is not the declared one: {subject}: {observed}, declared {expected}.
 -- clean:      the adapted layers ({observed})
 -- needs:      parameters
--- nothing:    an adapter whose layers or targets are declared
+-- nothing:    an adapter whose layers, targets or kind are declared
 -- fix:        {fix_}
 -- harmless:   some layers or targets alone, where the declaration says the same
 -- fires on:   zoo/partial-loop, zoo/partial-classes, zoo/partial-api
@@ -41,6 +41,10 @@ keys AS MATERIALIZED (
     FROM said, paths WHERE len(said.keys) > 0 AND NOT list_has_any(said.keys, ['all-linear', 'auto', 'all'])
 ), by_key AS (
     SELECT *, len(found) = len(keys) AND len(more) = 0 AS agrees FROM keys WHERE EXISTS (FROM there)
+), option AS (  -- what --expect says of an adapter that was trained
+    SELECT any_value(expect) AS expect, (SELECT count(*) > 0 FROM modules WHERE capture = capture_of(b) AND kind = 'dora') AS dora,
+        (SELECT any_value(place) FROM events WHERE run = run_of(b) AND kind = 'convert') AS place
+    FROM runs WHERE run = run_of(b) AND expect IS NOT NULL AND EXISTS (FROM own_moves(a, b) WHERE changed AND adapter_role(role))
 ), verdicts AS (
     SELECT 'layers' AS subject, len(layers.have) || ' of ' || depth.n || ' blocks (' || layers.names || ')' AS observed,
         'the last ' || v.layers || ' blocks' AS expected, v.via, v.agrees, v.place FROM by_layer v, layers, depth
@@ -48,13 +52,18 @@ keys AS MATERIALIZED (
     SELECT 'targets', CASE WHEN len(more) > 0 THEN len(more) || ' adapted layers more, among them ' || more[1]
             WHEN len(found) = 0 THEN 'none of the declared is adapted'
             ELSE 'adapted are only ' || array_to_string(found, ', ') END, array_to_string(keys, ', '), via, agrees, place FROM by_key
+    UNION ALL
+    SELECT 'kind', if(dora, 'DoRA', 'LoRA') || ' on ' || (SELECT count(*) FROM there) || ' layers',
+        CASE expect WHEN 'lora' THEN 'LoRA' WHEN 'dora' THEN 'DoRA' WHEN 'full' THEN 'no adapter (full)' ELSE 'no adapter (none)' END,
+        'expect', expect = if(dora, 'dora', 'lora'), place FROM option WHERE expect IS NOT NULL
 ), judged AS (
     SELECT *, bool_or(agrees) OVER (PARTITION BY subject, via IN ('saved-config')) AS one_agrees FROM verdicts
 )
 SELECT subject, CASE WHEN agrees THEN (SELECT count(*) FROM there) || ' adapted layers' ELSE observed END AS observed, expected,
     NOT agrees AND NOT one_agrees AND (via <> 'call' OR NOT EXISTS (SELECT 1 FROM judged j WHERE j.subject = judged.subject AND j.agrees)) AS fault,
     via, coalesce(judged.place, ignored.place) AS place,
-    CASE WHEN ignored.words IS NOT NULL THEN 'linear_to_lora_layers reads rank, scale, dropout and keys; it ignored ' || ignored.words || ': pass the targets as "keys"'
+    CASE WHEN subject = 'kind' THEN 'train what --expect says, or say what is meant: --expect lora, dora, full or none'
+         WHEN ignored.words IS NOT NULL THEN 'linear_to_lora_layers reads rank, scale, dropout and keys; it ignored ' || ignored.words || ': pass the targets as "keys"'
          WHEN subject = 'layers' THEN 'convert the layers that the configuration says: linear_to_lora_layers(model, num_layers, config) counts from the end, 0 and below mean all'
          ELSE 'pass the same keys to linear_to_lora_layers and to adapter_config.json' END AS fix_
 FROM judged, ignored
