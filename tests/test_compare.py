@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forensics.judge import compare, deltas
+from forensics.judge import compare, deltas, picture
+from forensics.report import difference
 from forensics.store.session import Session
 from forensics.store.tensors import digests
 from tests.support.bytes import Bytes
@@ -104,3 +105,67 @@ def test_parts_are_compared_where_both_sides_have_them() -> None:
     assert (answer["same"], answer["output_a"], answer["output_b"], answer["kl"]) == (False, "blue", "red", "NaN")
     assert document["scores"] == [{"prompt_id": "p0", "scorer": "length", "key": None, "a": 4.0, "b": 3.0}]
     assert document["environment"] == [] and document["same"] is False
+
+
+CONFIG = {"vocab_size": "384", "bos_id": "null", "unk_id": "0", "class": '"Qwen2Tokenizer"', "frame.tail": "[2]"}
+LOADED = [
+    *run(), capture("loaded"), *parameter("loaded", "q.weight", "d"),
+    row("modules", capture="r@loaded", module="q", canonical="q", training=True, adapters=0, scale=0.5, **{"class": "Linear"}),
+    row("modules", capture="r@loaded", module="rope", canonical="rope", training=True, adapters=0, **{"class": "RoPE"}),
+    row("optimizers", capture="r@loaded", optimizer="o0", step=8, **{"class": "AdamW"}),
+    *(row("configs", capture="r@loaded", kind="tokenizer", key=key, value=value) for key, value in CONFIG.items()),
+    row("environment", capture="r", key="device", value="gpu"), row("environment", capture="r", key="mlx", value="1"),
+]  # fmt: skip
+"""What a live model says of itself."""
+
+
+def file(config: dict[str, str]) -> list[Any]:
+    """The same model as its files say it."""
+    return [
+        *run("f", kind="rest"), capture("rest", "f"), *parameter("rest", "q.weight", "d", run="f"),
+        row("modules", capture="f@rest", module="q", canonical="q", adapters=0),
+        *(row("configs", capture="f@rest", kind="tokenizer", key=key, value=value) for key, value in config.items()),
+        row("environment", capture="f", key="mlx", value="1"),
+    ]  # fmt: skip
+
+
+def test_what_files_never_say_is_no_difference_from_a_live_model() -> None:
+    session = evidence(LOADED, file({"vocab_size": "384", "bos_id": "null", "unk_id": "null"}))
+    for a, b in (("r@loaded", "f@rest"), ("f@rest", "r@loaded")):
+        document = compared(session, a, b)
+        assert document["same"] is True and document["environment"] == [], document
+        assert (document["modules"], document["configs"], document["optimizer"]) == ([], [], {}), document
+
+
+def test_what_both_a_file_and_a_live_model_say_is_compared() -> None:
+    found = compared(evidence(LOADED, file({"vocab_size": "385", "added_tokens.<|new|>": "384"})), "f@rest", "r@loaded")
+    assert {row["key"]: (row["a"], row["b"]) for row in found["configs"]} == {
+        "vocab_size": ("385", "384"),
+        "added_tokens.<|new|>": ("384", None),
+    }
+    adapted = [row("modules", capture="f@rest", module="k", canonical="k", rank=8, adapters=1)]
+    live = [row("modules", capture="r@loaded", module="k", canonical="k", adapters=0, **{"class": "Linear"})]
+    modules = compared(evidence(LOADED, live, file({}), adapted), "r@loaded", "f@rest")["modules"]
+    assert modules == [{"module": "k", "key": "adapters", "a": "0", "b": "1"}, {"module": "k", "key": "rank", "a": None, "b": "8"}]
+
+
+def test_a_setting_that_only_one_of_two_files_has_is_a_difference() -> None:
+    other = [capture("rest", "g"), *parameter("rest", "q.weight", "d", run="g")]
+    other += [row("configs", capture="g@rest", kind="tokenizer", key="vocab_size", value="384")]
+    found = compared(evidence(file({"vocab_size": "384", "unk_id": "0"}), other), "f@rest", "g@rest")
+    assert found["configs"] == [{"kind": "tokenizer", "key": "unk_id", "a": "0", "b": None}] and found["same"] is False
+
+
+def test_a_reload_has_no_optimizer_that_could_differ() -> None:
+    again = [capture("reloaded"), *parameter("reloaded", "q.weight", "d")]
+    assert compared(evidence(LOADED, again), b="r@reloaded")["optimizer"] == {}
+
+
+def test_added_weights_are_drawn_as_added_and_not_as_unmeasured() -> None:
+    session = evidence(
+        run(), capture("saved"), capture("reloaded"), parameter("saved", "q.lora_a", "d0", role="lora_a"),
+        parameter("reloaded", "q.lora_a", "d0", role="lora_a"), parameter("reloaded", "q.weight", "d1"),
+    )  # fmt: skip
+    for a, b, sign in (("r@saved", "r@reloaded", "+ added"), ("r@reloaded", "r@saved", "- removed")):
+        shown = difference.comparison(compare.compare(session, a, b), picture.heat(session, a, b), 80).plain
+        assert sign in shown and "not measured" not in shown, shown

@@ -143,12 +143,21 @@ def test_an_adapter_is_told_from_a_changed_base_and_a_trained_weight_from_a_froz
         "broken": Cell("0", "broken", float("nan"), True, True, False, False),
         "unknown": Cell("0", "unknown", None, True, False, False, False),
         "still": Cell("0", "still", 0.0, False, False, True, False, 0.0),
+        "new": Cell("0", "new", None, False, False, False, False, alone="added"),
     }
     assert {name: colour(cell) for name, cell in cells.items()} == {
-        "adapted": "a4", "full": "h5", "broken": "hx", "unknown": "hu", "still": "h0",
+        "adapted": "a4", "full": "h5", "broken": "hx", "unknown": "hu", "still": "h0", "new": "hn",
     }  # fmt: skip
     html = heat(Heat(("0",), tuple(cells), {("0", name): cell for name, cell in cells.items()}))
-    for words in ("● ≈ 3 %", 'class="h5 tr"', "not finite", "frozen; adapter did not move", "base changed by 20 % of its norm, trainable"):
+    for words in (
+        "base added, frozen",
+        "+ added",
+        "● ≈ 3 %",
+        'class="h5 tr"',
+        "not finite",
+        "frozen; adapter did not move",
+        "base changed by 20 % of its norm, trainable",
+    ):
         assert words in html.replace("\u00a0", " "), words
 
 

@@ -13,7 +13,8 @@ class Cell:
     """One module of one block.
 
     `relative` is the norm of the base weight's change over its norm before, of the parameter that changed most; `added` is about the
-    norm of what an adapter adds over that of its base weight, from the norms of its factors. None: not measured.
+    norm of what an adapter adds over that of its base weight, from the norms of its factors. None: not measured. `alone` is added or
+    removed, where only one side has base weights and none changed.
     """
 
     layer: str
@@ -24,6 +25,7 @@ class Cell:
     adapted: bool
     adapter_moved: bool
     added: float | None = None
+    alone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

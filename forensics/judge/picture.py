@@ -17,7 +17,7 @@ _INDEX = re.compile(r"(?<=\.)\d+(?=\.|$)")
 _LEAVES = {"weight", "bias", "scales", "biases", "lora_a", "lora_b", "m"}
 
 _PAIRS = """
-SELECT p.canonical, p.layer, p.role, p.trainable_b AS trainable, p.status <> 'identical' AS changed, d.relative
+SELECT p.canonical, p.layer, p.role, p.trainable_b AS trainable, p.status, d.relative
 FROM {pairs} p
 LEFT JOIN deltas d ON d.digest_a = p.key_a AND d.digest_b = p.key_b"""
 
@@ -69,17 +69,22 @@ def _place(canonical: str, layer: object) -> tuple[str, str]:
 
 def _joined(cell: Cell | None, layer: str, module: str, r: Mapping[str, object]) -> Cell:
     adapter = r["role"] in ("lora_a", "lora_b", "dora_m")
-    changed, relative = bool(r["changed"]), r["relative"]
-    value = None if adapter else float(relative) if isinstance(relative, (int, float)) else None if changed else 0.0
-    one = Cell(layer, module, value, changed and not adapter, bool(r["trainable"] and not adapter), adapter, adapter and changed)
+    status, relative = str(r["status"]), r["relative"]
+    alone = status if status in ("added", "removed") and not adapter else ""
+    changed = status != "identical" and not alone
+    value = None if adapter or alone else float(relative) if isinstance(relative, (int, float)) else None if changed else 0.0
+    trainable = bool(r["trainable"] and not adapter)
+    one = Cell(layer, module, value, changed and not adapter, trainable, adapter, adapter and changed, alone=alone)
     return one if cell is None else together([cell, one], layer, module)
 
 
 def together(cells: Sequence[Cell], layer: str, module: str) -> Cell:
     """Several parameters in one cell: the largest change stands for them; what is no number is larger than any."""
+    changed = any(c.changed for c in cells)
     return Cell(
-        layer, module, _largest([c.relative for c in cells]), any(c.changed for c in cells), any(c.trainable for c in cells),
+        layer, module, _largest([c.relative for c in cells]), changed, any(c.trainable for c in cells),
         any(c.adapted for c in cells), any(c.adapter_moved for c in cells), _largest([c.added for c in cells]),
+        "" if changed else next((c.alone for c in cells if c.alone), ""),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ SHOWN = 8
 _SHADES = ((1e-4, "░", "blue"), (1e-2, "▒", "cyan"), (1e-1, "▓", "yellow"), (math.inf, "█", "red"))
 _LEGEND = {
     "░": "< 0.01 %", "▒": "< 1 %", "▓": "< 10 %", "█": "more", "?": "not measured", "·": "unchanged", "○": "adapter", "●": "adapter moved",
+    "+": "added", "-": "removed",
 }  # fmt: skip
 
 
@@ -25,7 +26,7 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
     verdict = ("SAME", "bold green") if c.same else ("DIFFERS", "bold yellow")
     limit = 10**9 if everything else SHOWN
     blocks = [spread(Text.assemble(verdict, "  ", _counts(c)), f"{safe(c.a)} -> {safe(c.b)}", width)]
-    if any(cell.changed or cell.adapted for cell in heat.cells.values()):
+    if any(cell.changed or cell.adapted or cell.alone for cell in heat.cells.values()):
         blocks.append(heat_map(heat, width))
     if c.changed:
         blocks.append(_changed(c.changed, width, limit))
@@ -104,6 +105,8 @@ def _shade(cells: Sequence[Cell]) -> tuple[str, str]:
             return "?", "red"
         # NaN is larger than any bound
         return next(((c, style) for bound, c, style in _SHADES if max(known) < bound), ("█", "red"))
+    if alone := next((cell.alone for cell in cells if cell.alone), ""):
+        return ("+", "green") if alone == "added" else ("-", "red")
     if any(cell.adapter_moved for cell in cells):
         return "●", "green"
     return ("○", "green") if any(cell.adapted for cell in cells) else ("·", "dim")

@@ -7,4 +7,6 @@ y AS (SELECT key, any_value(value) AS value FROM environment WHERE capture IN (c
 SELECT coalesce(x.key, y.key) AS key, x.value AS in_a, y.value AS in_b
 FROM x FULL JOIN y ON x.key = y.key
 WHERE differ(x.value, y.value) AND EXISTS (SELECT 1 FROM x) AND EXISTS (SELECT 1 FROM y)
+    -- a model at rest has no device
+    AND ((x.value IS NOT NULL AND y.value IS NOT NULL) OR watched(a) = watched(b))
 ORDER BY 1

@@ -16,5 +16,8 @@ pairs AS (
     FROM x FULL JOIN y ON x.optimizer = y.optimizer
 )
 SELECT DISTINCT fact.key AS key, fact.in_a AS in_a, fact.in_b AS in_b
-FROM pairs WHERE fact.in_a IS DISTINCT FROM fact.in_b
+FROM pairs
+WHERE fact.in_a IS DISTINCT FROM fact.in_b
+    -- only a live model in the process that trains it has one that could be seen
+    AND NOT EXISTS (SELECT 1 FROM captures WHERE capture IN (capture_of(a), capture_of(b)) AND source IN ('file', 'reload'))
 ORDER BY key, in_a, in_b

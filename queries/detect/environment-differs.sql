@@ -13,6 +13,7 @@ SELECT coalesce(x.key, y.key) AS subject, coalesce(y.value, 'absent') AS observe
 FROM (SELECT key, any_value(value) AS value FROM environment WHERE capture IN (capture_of(a), run_of(a)) GROUP BY key) x
 FULL JOIN (SELECT key, any_value(value) AS value FROM environment WHERE capture IN (capture_of(b), run_of(b)) GROUP BY key) y
     ON x.key = y.key
-WHERE EXISTS (SELECT 1 FROM environment WHERE capture IN (capture_of(a), run_of(a)))
+WHERE ((x.value IS NOT NULL AND y.value IS NOT NULL) OR watched(a) = watched(b))  -- a model at rest has no device
+  AND EXISTS (SELECT 1 FROM environment WHERE capture IN (capture_of(a), run_of(a)))
   AND EXISTS (SELECT 1 FROM environment WHERE capture IN (capture_of(b), run_of(b)))
 ORDER BY subject

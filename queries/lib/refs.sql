@@ -49,6 +49,11 @@ CREATE OR REPLACE MACRO trains(r) AS (
 -- Was a ref's run watched?
 CREATE OR REPLACE MACRO watched(r) AS (SELECT coalesce(bool_or(runs.kind = 'watched'), false) FROM runs WHERE runs.run = run_of(r));
 
+-- Was what a ref stands for read from files? They say nothing of classes, modes and optimizers.
+CREATE OR REPLACE MACRO from_file(r) AS (
+    SELECT coalesce(bool_or(captures.source = 'file'), false) FROM captures JOIN refs ON refs.capture = captures.capture WHERE refs.ref = r
+);
+
 -- Is a role that of a tensor which an adapter owns?
 CREATE OR REPLACE MACRO adapter_role(r) AS (r IN ('lora_a', 'lora_b', 'dora_m'));
 

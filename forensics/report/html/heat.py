@@ -68,7 +68,10 @@ def _cell(cell: Cell | None, size: str, span: int) -> str:
 
 
 def colour(cell: Cell) -> str:
-    """Class of a cell: h0 unchanged, h1 to h5 how far the base moved, a1 to a5 what an adapter adds, hx no number, hu not measured."""
+    """Class of a cell: h0 unchanged, h1 to h5 how far the base moved, a1 to a5 what an adapter adds, hx no number, hu not
+    measured, hn there on one side alone."""
+    if cell.alone:
+        return "hn"
     value, scale = _size(cell)
     if value is None:
         return "hu" if cell.changed or cell.adapter_moved else "h0"
@@ -88,6 +91,8 @@ def _size(cell: Cell) -> tuple[float | None, str]:
 
 def _percent(cell: Cell) -> str:
     value, scale = _size(cell)
+    if cell.alone:
+        return ""
     if not value:
         return "?" if value is None and cell.changed else ""
     about = "≈ " if scale == "a" else ""
@@ -100,13 +105,15 @@ def _percent(cell: Cell) -> str:
 
 def mark(cell: Cell) -> str:
     """A sign, so that colour is never alone."""
+    if cell.alone:
+        return "+" if cell.alone == "added" else "−"
     return "●" if cell.adapter_moved else "○" if cell.adapted else ""
 
 
 def describe(cell: Cell) -> str:
     where = cell.module if cell.layer == "—" else f"{cell.module}, layer {cell.layer}"
     share = "" if cell.relative is None or not cell.changed else f" by {_share(cell.relative)} of its norm"
-    base = f"base {'changed' if cell.changed else 'unchanged'}{share}, {'trainable' if cell.trainable else 'frozen'}"
+    base = f"base {'changed' if cell.changed else cell.alone or 'unchanged'}{share}, {'trainable' if cell.trainable else 'frozen'}"
     moved = "moved" if cell.adapter_moved else "did not move"
     about = "" if cell.added is None else f", adds about {_share(cell.added)} of the base's norm"
     return f"{where}: {base}" + (f"; adapter {moved}{about}" if cell.adapted else "")
@@ -125,9 +132,9 @@ def _legend(picture: Heat) -> str:
         if used & {f"{scale}{n}" for n in range(1, 6)}:
             lines.append(f"<span>{head}</span>" + "".join(_key(f"{scale}{n}", words) for n, (_, words) in enumerate(_STEPS, 1)))
     rest = [_key(name, words) for name, words in (("h0", "unchanged"), ("hx", "not finite"), ("hu", "moved, not measured")) if name in used]
-    marks = [("●", "adapter, moved", any(c.adapter_moved for c in cells))]
-    marks.append(("○", "adapter, did not move", any(c.adapted and not c.adapter_moved for c in cells)))
-    rest += [f"<span>{sign} {words}</span>" for sign, words, there in marks if there]
+    signs = {mark(cell) for cell in cells}
+    marks = (("●", "adapter, moved"), ("○", "adapter, did not move"), ("+", "added"), ("−", "removed"))
+    rest += [f"<span>{sign} {words}</span>" for sign, words in marks if sign in signs]
     if any(c.trainable for c in cells):
         rest.append(_key("h0 tr", "base weight in the trainable set"))
     return "".join(f'<p class="legend">{line}</p>' for line in [*lines, "".join(rest)] if line)

@@ -76,7 +76,7 @@ td.num,th.num{text-align:right;font-variant-numeric:tabular-nums;white-space:now
 .few td{min-width:4.6rem}.some td{min-width:1.15rem}.many td{min-width:.7rem;font-size:.55rem}.dense td{min-width:5px}.some,.many,.dense{border-spacing:1px}.many td,.dense td{border-radius:2px}
 .h0{background:var(--none);color:var(--ink)}.h1{background:var(--h1);color:var(--ink)}.h2{background:var(--h2);color:#101418}.h3{background:var(--h3);color:#0b0e12}
 .h4{background:var(--h4);color:#101418}.h5{background:var(--h5);color:#101010}.hx{background:#b2182b;color:#fff}
-.hu{color:var(--ink);box-shadow:inset 0 0 0 1px var(--soft)}.hg{background:none}
+.hu,.hn{color:var(--ink);box-shadow:inset 0 0 0 1px var(--soft)}.hg{background:none}
 .a1{background:color-mix(in srgb,var(--end) 10%,var(--ground))}.a2{background:color-mix(in srgb,var(--end) 18%,var(--ground))}.a3{background:color-mix(in srgb,var(--end) 27%,var(--ground))}.a4{background:color-mix(in srgb,var(--end) 36%,var(--ground))}.a5{background:color-mix(in srgb,var(--end) 46%,var(--ground))}
 @media(prefers-color-scheme:dark){.h2{color:#fff}}
 .tr{border-bottom:3px solid var(--ink)!important}
