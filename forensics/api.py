@@ -93,8 +93,6 @@ class Case:
         from forensics.judge.compare import compare
         from forensics.judge.picture import heat
 
-        if self._evidence.empty is not None:
-            return Compared(self.a, self.b, True, {})
         session = self._evidence.session
         return _as(Compared, compare(session, self.a, self.b), heat=heat(session, self.a, self.b))
 

@@ -170,11 +170,11 @@ class ChangedParameter:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `diff` says of two captures. CONTRACT section 4 gives the JSON form."""
+    """What `diff` says of two captures. CONTRACT section 4 gives the JSON form. `same` is None where there was nothing to compare."""
 
     a: str
     b: str
-    same: bool
+    same: bool | None
     parameters: Mapping[str, int]
     changed: tuple[ChangedParameter, ...] = ()
     added: tuple[str, ...] = ()

@@ -143,6 +143,19 @@ def test_diff(store: Path) -> None:
     assert ask(store, "diff", "night").stdout.startswith("DIFFERS")
 
 
+def test_diff_of_a_run_without_captures_says_that_nothing_was_compared(store: Path) -> None:
+    result = ask(store, "diff", "bare", "--json")
+    assert (result.exit_code, document(result)["same"]) == (4, None)
+    assert ask(store, "diff", "bare").stdout.startswith("INCONCLUSIVE  nothing to compare")
+
+
+def test_diff_asks_for_the_second_model(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    for word in (str(tmp_path), "night@loaded"):
+        result = ask(store, "diff", word)
+        assert result.exit_code == 2 and "second model" in result.stderr and f"diff {word} OTHER" in result.stderr, result.output
+
+
 def test_query_catalogue(store: Path, rules: Path) -> None:
     shown = ask(store, "query", "--queries", str(rules)).stdout
     assert "loss-by-role" in shown and "loss-above-agreement" in shown

@@ -18,7 +18,7 @@ Examples:
   forensics diff ./base --adapter ./adapters a model without and with an adapter
 
 \b
-Exit status: 0 the same; 1 differs; 2 no such thing, unreadable; 3 damaged.
+Exit status: 0 the same; 1 differs; 2 no such thing, unreadable; 3 damaged; 4 nothing to compare.
 """
 
 
@@ -42,7 +42,8 @@ def command(
     """Compare two captures, models or runs.
 
     Parameters are paired by canonical name, so that a layer that got an adapter is still the same layer; quantized weights are compared
-    by value. Modules, adapters, optimizers, settings and answers are compared where both sides have them.
+    by value. Modules, adapters, optimizers, settings and answers are compared where both sides have them: what a file never says is
+    no difference from a live model.
     """
     from forensics.judge.compare import compare, document
     from forensics.judge.opened import opened
@@ -60,4 +61,4 @@ def command(
         from forensics.report.difference import comparison
 
         show(comparison(found, heat(evidence.session, evidence.a, evidence.b), width(), everything=everything))
-    ctx.exit(0 if found.same else 1)
+    ctx.exit({True: 0, False: 1, None: 4}[found.same])

@@ -49,10 +49,11 @@ def compare(session: Sql, a: str, b: str) -> Comparison:
         parts["configs-diff"],
         [t for t in parts["transcripts-diff"] if not t["same"]],
     ]
+    differs = any(parameters[kind] for kind in ("changed", "added", "removed")) or any(apart)
     return Comparison(
         a=a,
         b=b,
-        same=not (parameters["changed"] or parameters["added"] or parameters["removed"] or any(apart)),
+        same=False if differs else True if both else None,
         parameters=parameters,
         changed=changed,
         added=tuple(str(row["name"]) for row in names if row["status"] == "added"),

@@ -30,7 +30,7 @@ def gathered(evidence: Opened) -> list[Material]:
     """The material of evidence that is open."""
     judged = diagnose_opened(evidence)
     if evidence.empty is not None:
-        return [gather(evidence.session, judged, Comparison(evidence.empty, evidence.empty, True, {}), title=evidence.empty)]
+        return [gather(evidence.session, judged, Comparison(evidence.empty, evidence.empty, None, {}), title=evidence.empty)]
     pairs: list[tuple[Diagnosis | TwoRuns, str, str, str]] = [(judged, evidence.a, evidence.b, "")]
     if isinstance(judged, TwoRuns):
         pairs = [(judged, evidence.a, evidence.b, " → ".join(evidence.questions))]

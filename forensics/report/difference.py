@@ -14,6 +14,7 @@ from forensics.records import ChangedParameter, Comparison, Row
 from forensics.report.lines import clip, folded, hanging, number, safe, spread, table, visible
 
 SHOWN = 8
+_VERDICT = {True: ("SAME", "bold green"), False: ("DIFFERS", "bold yellow"), None: ("INCONCLUSIVE", "bold yellow")}
 _SHADES = ((1e-4, "░", "blue"), (1e-2, "▒", "cyan"), (1e-1, "▓", "yellow"), (math.inf, "█", "red"))
 _LEGEND = {
     "░": "< 0.01 %", "▒": "< 1 %", "▓": "< 10 %", "█": "more", "?": "not measured", "·": "unchanged", "○": "adapter", "●": "adapter moved",
@@ -23,7 +24,7 @@ _LEGEND = {
 
 def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = False) -> Text:
     """What `diff` prints. `everything`: every difference instead of the largest."""
-    verdict = ("SAME", "bold green") if c.same else ("DIFFERS", "bold yellow")
+    verdict = _VERDICT[c.same]
     limit = 10**9 if everything else SHOWN
     blocks = [spread(Text.assemble(verdict, "  ", _counts(c)), f"{safe(c.a)} -> {safe(c.b)}", width)]
     if any(cell.changed or cell.adapted or cell.alone for cell in heat.cells.values()):
@@ -52,7 +53,7 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
 def _counts(c: Comparison) -> str:
     p = c.parameters
     kinds = [f"{p[kind]:,} {kind}" for kind in ("identical", "changed", "added", "removed") if p[kind]]
-    return ", ".join(kinds) + " parameters" if kinds else "no parameters were captured"
+    return ", ".join(kinds) + " parameters" if kinds else "nothing to compare: no parameters were captured"
 
 
 # -- the picture -----------------------------------------------------------------------------------------------------

@@ -89,16 +89,19 @@ def pair(store: Store, words: Sequence[str], adapter: Path | None = None, *, ask
     """The two captures that `[A [B]]` means.
 
     Nothing is the newest run; one run is its first capture and its `end` or last; one capture is judged against the first
-    of its run; a bundle of two runs is these two; a model with `adapter` is the model without it and with it. `light`: of two
-    models on disk, no more is read than a comparison needs, so what is equal has no statistics.
+    of its run; a bundle of two runs is these two; a model with `adapter` is the model without it and with it. `light`: for a
+    comparison and nothing more; of two models on disk no more is read than that needs, so what is equal has no statistics, and
+    one capture alone is not enough.
 
     Raises:
-        UsageError: more than two words or runs, an adapter without a model, or a run without captures.
+        UsageError: more than two words or runs, an adapter without a model, a run without captures, or one capture alone.
     """
     if len(words) > 2:
         raise UsageError(f"{len(words)} refs where at most two are compared.", where=" ".join(words), hint="Give A, or A and B.")
     if adapter is not None:
         return _with_adapter(store, words, adapter, ask)
+    if light and len(words) == 1 and _is_model(store, words[0]):  # before it is read
+        raise _alone(words[0])
     if light and len(words) == 2 and all(_is_model(store, word) for word in words):
         from forensics.store.rest.resting import side_by_side
 
@@ -120,11 +123,24 @@ def pair(store: Store, words: Sequence[str], adapter: Path | None = None, *, ask
         if isinstance(a, Run) and isinstance(b, Run):
             return Pair(_held(a).last(), _held(b).last(), two_runs=(a, b))
         return Pair(_last(a), _last(b))
-    only = found[0]
-    if isinstance(only, Run):
-        return Pair(_held(only).first(), only.last(), run=only)
-    first = only.store.run(only.run.removeprefix(only.prefix)).first() if only.store else only
-    return Pair(only if first.path == only.path else first, only)
+    meant = _of_one(found[0])
+    if light and meant.a.path == meant.b.path:
+        raise _alone(meant.b.ref)
+    return meant
+
+
+def _of_one(found: Run | Capture) -> Pair:
+    """What one word stands for: a run's first capture and its last, or a capture and the first of its run."""
+    if isinstance(found, Run):
+        return Pair(_held(found).first(), found.last(), run=found)
+    first = found.store.run(found.run.removeprefix(found.prefix)).first() if found.store else found
+    return Pair(found if first.path == found.path else first, found)
+
+
+def _alone(word: str) -> UsageError:
+    return UsageError(
+        "A second model or capture is missing: there is nothing to compare this one with.", word, f"forensics diff {word} OTHER"
+    )
 
 
 def _with_adapter(store: Store, words: Sequence[str], adapter: Path, ask: bool) -> Pair:

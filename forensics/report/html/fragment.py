@@ -39,7 +39,7 @@ def finding(found: Finding) -> str:
 
 def comparison(found: Comparison, picture: Heat) -> str:
     """Counts, the picture of what changed, and the parameters that changed most."""
-    same = '<span class="tag">the same</span>' if found.same else '<span class="tag">differs</span>'
+    same = f'<span class="tag">{ {True: "the same", False: "differs", None: "nothing to compare"}[found.same] }</span>'
     settings = tables.differences(found.configs, found.a, found.b, keys=("kind", "key")) if found.configs else ""
     return _whole(
         f"<h3>{text(found.a)} → {text(found.b)} {same}</h3>{tables.counted(found)}{heat.heat(picture)}{tables.changed(found)}"
