@@ -264,6 +264,20 @@ def test_sql_of_a_stranger(ask: Run, query: str, why: str) -> None:
     assert len(result.stderr.splitlines()) == 3
 
 
+@pytest.mark.parametrize("ref", ["nosuch", "snapshots/base", "./model"])
+def test_sql_says_which_ref_is_none_of_the_stores(ask: Run, ref: str) -> None:
+    for query in (f"FROM parameter_diff('night', '{ref}')", f"FROM training_steps('{ref}')", f"SELECT capture_of('{ref}')"):
+        result = ask("sql", query)
+        assert result.exit_code == 2 and f"error: There is no run or capture {ref}." in result.stderr, result.output
+        assert "SELECT ref FROM refs" in result.stderr and result.stdout == ""
+
+
+def test_columns_are_named_where_a_column_was_wrong_and_nowhere_else(ask: Run) -> None:
+    assert "DESCRIBE TABLE shows its columns" in ask("sql", "SELECT parameters.nobody FROM parameters").stderr
+    for query in ("DROP TABLE runs", "SET threads=9", "SELECT 1; SELECT 2", "SELEC 1"):
+        assert "shows its columns" not in ask("sql", query).stderr
+
+
 def test_sql_gives_up_in_time(ask: Run) -> None:
     result = ask("sql", "--timeout", "2", "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range + b.range) = 1")
     assert result.exit_code == 2 and "longer than 2 s" in result.stderr

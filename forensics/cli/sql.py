@@ -46,9 +46,10 @@ def _bytes(_: click.Context, __: click.Parameter, value: str) -> int:
 @queries_option
 @store_option
 def command(query: str, memory: int, timeout: float, as_json: bool, queries: Path | None, store: Path | None) -> None:
-    """Ask in SQL, read-only, over all captures of the store.
+    """Ask in SQL, read-only, over all captures of the store, and of nothing else.
 
-    Tables and columns are those of queries/schema.sql; every prepared question is a table macro. The query sees no file, no network and
+    Tables and columns are those of queries/schema.sql; every prepared question is a table macro. Its refs are captures and runs of the
+    store; paths and snapshots are asked of with `forensics query`. The query sees no file, no network and
     no setting, so one from a stranger can be run. QUERY - reads it from standard input.
     """
     text = sys.stdin.read() if query == "-" else query
@@ -151,7 +152,7 @@ class _Asked:
         if self._over or value is None or value["kind"] == "memory":
             what = self._over or f"The query needs more than {self._memory >> 20} MB of memory."
             return QueryError(what, "sql", "Ask for less, or give it more with --memory and --timeout.")
-        return QueryError(value["error"], "sql", value["hint"] or "DESCRIBE TABLE shows its columns.")
+        return QueryError(value["error"], "sql", value["hint"] or "forensics sql --help shows examples.")
 
     def _watch(self) -> None:
         """Keep memory and time: the operating system's own limit is not kept everywhere."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from forensics.errors import QueryError
+
+_RAISED = "Invalid Input Error: "  # stands before what a macro itself says
+_NO_SUCH_REF = "There is no run or capture"  # queries/lib/refs.sql
 
 
 @contextmanager
@@ -22,10 +26,16 @@ def refusing(sql: str) -> Iterator[None]:
 
 
 def _hint(error: Exception) -> str:
-    """What DuckDB itself proposes: the nearest names."""
-    return next((line.strip() for line in str(error).splitlines()[1:] if line.startswith(("Did you mean", "Candidate"))), "")
+    """What DuckDB itself proposes, the nearest names; else where the names are that could be meant."""
+    proposed = next((line.strip() for line in str(error).splitlines()[1:] if line.startswith(("Did you mean", "Candidate bindings"))), "")
+    if proposed:
+        return proposed
+    said = first_line(error)
+    if said.startswith(_NO_SUCH_REF):
+        return "SELECT ref FROM refs lists what can be named: paths and snapshots are none of them."
+    return "DESCRIBE TABLE shows its columns." if re.search(r"\bcolumn\b|Table with name", said) else ""
 
 
 def first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+    return lines[0][:300].removeprefix(_RAISED) if lines else type(error).__name__

@@ -95,7 +95,9 @@ class Session:
         with refusing(sql):
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type.name not in ("SELECT", "EXPLAIN"):
-                raise QueryError("One SELECT is asked at a time; nothing can be changed.", where=sql[:120], hint="")
+                raise QueryError(
+                    "One SELECT is asked at a time; nothing can be changed.", sql[:120], "Write one SELECT, EXPLAIN or DESCRIBE."
+                )
             cursor = self._connection.execute(statements[0])
             names = [d[0] for d in cursor.description or ()]
 

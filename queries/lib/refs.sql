@@ -1,11 +1,15 @@
 -- Refs as text to what they stand for. `refs` holds every capture's ref, every run's name (with its `end` or last capture),
 -- and every text that the user typed. Parameters are named r, so that no column shadows them.
 
--- The capture that a ref stands for.
-CREATE OR REPLACE MACRO capture_of(r) AS (SELECT any_value(refs.capture) FROM refs WHERE refs.ref = r);
+-- The capture that a ref stands for; NULL where it is a run that holds none. An unknown one is an error: it would seem to hold nothing.
+CREATE OR REPLACE MACRO capture_of(r) AS (
+    SELECT CASE WHEN count(*) = 0 AND r IS NOT NULL THEN error('There is no run or capture ' || r || '.') ELSE any_value(refs.capture) END FROM refs WHERE refs.ref = r
+);
 
--- The run that a ref belongs to.
-CREATE OR REPLACE MACRO run_of(r) AS (SELECT any_value(refs.run) FROM refs WHERE refs.ref = r);
+-- The run that a ref belongs to; an error where it is unknown.
+CREATE OR REPLACE MACRO run_of(r) AS (
+    SELECT CASE WHEN count(*) = 0 AND r IS NOT NULL THEN error('There is no run or capture ' || r || '.') ELSE any_value(refs.run) END FROM refs WHERE refs.ref = r
+);
 
 -- The model (m0, m1, ...) of the capture that a ref stands for.
 CREATE OR REPLACE MACRO model_of(r) AS (
