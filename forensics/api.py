@@ -107,12 +107,12 @@ class Case:
         return self.sql(f"SELECT * FROM {query.macro}({', '.join('?' * len(given))})", given)
 
     def sql(self, statement: str, parameters: list[str] | None = None) -> Rows:
-        """Rows of one SELECT over the tables of these captures alone; `?` stands for a parameter.
+        """Rows of one SELECT over the tables of these captures alone, which it cannot change; `?` stands for a parameter.
 
         Raises:
             ForensicsError: the statement is wrong, or reaches for what lies outside.
         """
-        return Rows(self._evidence.session.rows(statement, parameters or []))
+        return Rows(self._evidence.session.select(statement, parameters or []))
 
     def report(self, path: Ref) -> Path:
         """Write the page that `forensics report` writes, and return where.

@@ -74,6 +74,20 @@ def test_sql_reads_these_captures_alone(case: Case) -> None:
         case.sql("SELECT * FROM read_csv('/etc/passwd')")
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM steps", "DROP TABLE captures", "SELECT 1; DELETE FROM steps", "SET threads=9", "",
+        "EXPLAIN ANALYZE DELETE FROM steps", "WITH gone AS (DELETE FROM steps RETURNING *) FROM gone",
+    ],
+)  # fmt: skip
+def test_sql_changes_no_evidence(case: Case, statement: str) -> None:
+    with pytest.raises(ForensicsError):
+        case.sql(statement)
+    assert case.sql("SELECT count(*) AS n FROM steps") == [{"n": 12}]
+    assert case.sql("DESCRIBE steps")[0]["column_name"] == "run" and case.sql("EXPLAIN FROM steps")
+
+
 def test_a_report_is_written_whole(case: Case, tmp_path: Path) -> None:
     page = case.report(tmp_path / "night.html")
     assert page.read_text().startswith("<!doctype html>") and _balanced(page.read_text().removeprefix("<!doctype html>"))

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from forensics.errors import QueryError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, Statement
 
 _RAISED = "Invalid Input Error: "  # stands before what a macro itself says
 _NO_SUCH_REF = "There is no run or capture"  # queries/lib/refs.sql
@@ -23,6 +27,18 @@ def refusing(sql: str) -> Iterator[None]:
         raise MemoryError(first_line(error)) from error
     except duckdb.Error as error:
         raise QueryError(first_line(error), where=sql.strip().partition("\n")[0][:120], hint=_hint(error)) from error
+
+
+def one_select(connection: DuckDBPyConnection, sql: str) -> Statement:
+    """The one statement of `sql`, which is a SELECT, EXPLAIN or DESCRIBE.
+
+    Raises:
+        QueryError: it is none, or there are several.
+    """
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type.name not in ("SELECT", "EXPLAIN"):
+        raise QueryError("One SELECT is asked at a time; nothing can be changed.", sql[:120], "Write one SELECT, EXPLAIN or DESCRIBE.")
+    return statements[0]
 
 
 def _hint(error: Exception) -> str:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forensics.errors import DamagedEvidence, QueryError
+from forensics.errors import DamagedEvidence
 from forensics.records import RawTensor, Row
 from forensics.store import schema
 from forensics.store.manifest import checked, read_manifest
 from forensics.store.packs import Packs
-from forensics.store.refusing import first_line, refusing
+from forensics.store.refusing import first_line, one_select, refusing
 from forensics.store.store import Capture, Run
 from forensics.store.typed import typed
 
@@ -93,12 +93,7 @@ class Session:
         """
         self._make(sql)
         with refusing(sql):
-            statements = self._connection.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type.name not in ("SELECT", "EXPLAIN"):
-                raise QueryError(
-                    "One SELECT is asked at a time; nothing can be changed.", sql[:120], "Write one SELECT, EXPLAIN or DESCRIBE."
-                )
-            cursor = self._connection.execute(statements[0])
+            cursor = self._connection.execute(one_select(self._connection, sql))
             names = [d[0] for d in cursor.description or ()]
 
         def batches() -> Iterator[list[tuple[Any, ...]]]:
@@ -107,6 +102,19 @@ class Session:
                     yield rows
 
         return names, batches()
+
+    def select(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The rows of one SELECT of the user's; raises as `stream`. What a statement inside it would change stays as it is."""
+        self._make(sql)
+        with refusing(sql):
+            statement = one_select(self._connection, sql)
+            self._connection.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                cursor = self._connection.execute(statement, params or None)
+                names = [d[0] for d in cursor.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            finally:
+                self._connection.execute("ROLLBACK")
 
     def script(self, text: str) -> None:
         """Run statements, for macros of the library; raises as `rows`."""
