@@ -278,6 +278,13 @@ def test_columns_are_named_where_a_column_was_wrong_and_nowhere_else(ask: Run) -
         assert "shows its columns" not in ask("sql", query).stderr
 
 
+def test_sql_may_begin_with_a_comment(ask: Run) -> None:
+    for query in ("-- all\nSELECT count(*) AS n FROM captures", "--all\n\nSELECT count(*) AS n FROM captures", "/* all */ SELECT 2 AS n"):
+        for words in (("--json", query), (query, "--timeout", "60", "--json")):
+            assert document(ask("sql", *words))["rows"] == [{"n": 2}]
+    assert "No such option" in ask("sql", "--memroy=2 GB", "SELECT 1").stderr
+
+
 def test_sql_gives_up_in_time(ask: Run) -> None:
     result = ask("sql", "--timeout", "2", "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range + b.range) = 1")
     assert result.exit_code == 2 and "longer than 2 s" in result.stderr

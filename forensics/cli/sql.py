@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -38,7 +39,14 @@ def _bytes(_: click.Context, __: click.Parameter, value: str) -> int:
     raise click.BadParameter(f"{value!r} is no size of at least 64MB, such as 512MB or 2GB.")
 
 
-@click.command("sql", epilog=EXAMPLES)
+class _Commented(click.Command):
+    """A command whose argument may begin with a comment of SQL, as every file of queries/ does: no option has a space after its hyphens."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f" {arg}" if re.match(r"--(\s|.*\n)", arg) else arg for arg in args])
+
+
+@click.command("sql", cls=_Commented, epilog=EXAMPLES)
 @click.argument("query")
 @click.option("--memory", callback=_bytes, default=MEMORY, show_default=True, metavar="SIZE", help="Memory that the query may take.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=300.0, show_default=True, metavar="SECONDS", help="Give up after this.")
