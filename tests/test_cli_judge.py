@@ -171,6 +171,13 @@ def test_query_of_a_run_and_of_two_captures(store: Path) -> None:
     assert ask(store, "query", "training-steps", "night", "--csv").stdout.splitlines()[0].startswith("model,step,")
 
 
+def test_csv_of_what_the_terminal_cannot_bear_is_escaped(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "word.sql").write_text("-- A word.\n--\n-- params: a\nSELECT 'é' AS word ORDER BY 1\n")
+    command = [sys.executable, "-m", "forensics", "query", "word", "night", "--csv", "--store", str(store), "--queries", str(tmp_path)]
+    shown = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True)
+    assert shown.stdout.decode("ascii").splitlines() == ["word", "\\xe9"]
+
+
 def test_query_with_a_number_of_the_users(store: Path, rules: Path) -> None:
     words = ["query", "loss-above-agreement", "night", "--json", "--queries", str(rules)]
     assert sum(row["fault"] for row in document(ask(store, *words))["rows"]) == 1

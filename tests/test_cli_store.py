@@ -285,6 +285,28 @@ def test_sql_may_begin_with_a_comment(ask: Run) -> None:
     assert "No such option" in ask("sql", "--memroy=2 GB", "SELECT 1").stderr
 
 
+@pytest.mark.parametrize("around", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"}])
+def test_sql_in_an_environment_of_ascii(shared: Path, around: dict[str, str]) -> None:
+    def said(*words: str, given: str = "") -> str:
+        command = [sys.executable, "-m", "forensics", "sql", "--store", str(shared), *words]
+        env = {**os.environ, **around}
+        return subprocess.run(command, input=given.encode(), capture_output=True, env=env, check=True).stdout.decode("ascii")
+
+    assert (
+        json.loads(said("--json", "SELECT 'é' AS x"))["rows"]
+        == json.loads(said("--json", "-", given="SELECT 'é' AS x"))["rows"]
+        == [{"x": "é"}]
+    )
+    assert said("SELECT 'é' AS x, length('é') AS n").split() == ["x", "n", "?", "1"]
+
+
+def test_sql_says_what_is_known_of_a_child_that_died(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    result = ask("sql", "SELECT 1")
+    assert result.exit_code == 2 and "ended without an answer" in result.stderr and "memory" not in result.stderr.splitlines()[0]
+
+
 def test_sql_gives_up_in_time(ask: Run) -> None:
     result = ask("sql", "--timeout", "2", "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range + b.range) = 1")
     assert result.exit_code == 2 and "longer than 2 s" in result.stderr

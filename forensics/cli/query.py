@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +62,8 @@ def command(
     library.load(queries).get(name)  # an unknown name is said before evidence is opened
     evidence = opened(Store.find(store), refs, adapter=adapter, queries=queries)
     query = evidence.library.get(name)
-    rows = evidence.session.rows(_call(query, settings), _refs(query, evidence, refs))
-    _print(query, rows, as_json=as_json, as_csv=as_csv)
+    columns, found = evidence.session.ask(_call(query, settings), _refs(query, evidence, refs))
+    _print(query, columns, found, as_json=as_json, as_csv=as_csv)
 
 
 def _refs(query: Query, evidence: Opened, words: tuple[str, ...]) -> list[str]:
@@ -96,17 +94,16 @@ def _call(query: Query, settings: tuple[str, ...]) -> str:
     return f"SELECT * FROM {query.macro}({', '.join(words)})"
 
 
-def _print(query: Query, rows: list[dict[str, Any]], *, as_json: bool, as_csv: bool) -> None:
-    from forensics.cli.screen import emit, show, width
+def _print(query: Query, columns: list[str], found: list[tuple[Any, ...]], *, as_json: bool, as_csv: bool) -> None:
+    from forensics.cli.screen import comma_separated, emit, show, width
 
+    rows = [dict(zip(columns, row, strict=True)) for row in found]
     if as_json:
         from forensics.judge.compare import plain
 
         emit({"schema": 1, "query": query.name, "title": query.title, "rows": [plain(row) for row in rows]})
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, rows[0] if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        comma_separated(columns, found)
     else:
         from forensics.report.tables import answer
 

@@ -25,7 +25,7 @@ ROOM = 768 << 20
 
 def main() -> None:
     """Answer the request on stdin."""
-    request = json.load(sys.stdin)
+    request = json.load(sys.stdin.buffer)
     memory = int(request["memory"])
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (memory + ROOM, memory + ROOM))
@@ -57,7 +57,7 @@ def _answer(request: dict[str, Any], memory: int) -> None:
 
 
 def _write(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value) + "\n")  # ASCII, whatever the encoding of the pipe
     sys.stdout.flush()
 
 

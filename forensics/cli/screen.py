@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -39,9 +40,23 @@ def show(text: Text) -> None:
 
 def emit(document: Any) -> None:
     """Print one JSON document; NaN and infinity have no place in JSON and must be text by now."""
+    click.echo(json.dumps(document, ensure_ascii=ascii_alone(), indent=2, allow_nan=False))
+
+
+def ascii_alone() -> bool:
+    """Make stdout ready for JSON: whether what lies beyond ASCII must be escaped in it."""
     _bear("backslashreplace")  # a lone surrogate, as JSON writes it
-    told = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    click.echo(json.dumps(document, ensure_ascii=not told, indent=2, allow_nan=False))
+    return (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+
+
+def comma_separated(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print CSV as the rows come; a character that stdout cannot bear is escaped."""
+    import csv
+
+    _bear("backslashreplace")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
 
 
 def note(line: str) -> None:

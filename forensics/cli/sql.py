@@ -60,13 +60,18 @@ def command(query: str, memory: int, timeout: float, as_json: bool, queries: Pat
     store; paths and snapshots are asked of with `forensics query`. The query sees no file, no network and
     no setting, so one from a stranger can be run. QUERY - reads it from standard input.
     """
-    text = sys.stdin.read() if query == "-" else query
-    answer = _Asked(_catalogue(store), text, memory, timeout, queries)
+    answer = _Asked(_catalogue(store), _text(query), memory, timeout, queries)
     columns = answer.columns()
     if as_json:
         _as_json(columns, answer.rows())
     else:
         _as_table(columns, answer.rows())
+
+
+def _text(query: str) -> str:
+    """The query as it was typed, in an environment that takes it for ASCII too."""
+    given = sys.stdin.buffer.read() if query == "-" else query.encode("utf-8", "surrogateescape")
+    return given.decode("utf-8", "replace")
 
 
 def _catalogue(store: Path | None) -> Path:
@@ -90,11 +95,13 @@ def _warn(line: str) -> None:
 
 def _as_json(columns: list[str], rows: Iterator[list[Any]]) -> None:
     """One document, written as the rows come: an answer may be larger than memory."""
-    write = sys.stdout.write
+    from forensics.cli.screen import ascii_alone
+
+    write, escaped = sys.stdout.write, ascii_alone()
     columns = [name if columns.index(name) == n else f"{name}_{n + 1}" for n, name in enumerate(columns)]
-    write(json.dumps({"schema": 1, "columns": columns}, ensure_ascii=False)[:-1] + ', "rows": [')
+    write(json.dumps({"schema": 1, "columns": columns}, ensure_ascii=escaped)[:-1] + ', "rows": [')
     for n, row in enumerate(rows):
-        write(("," if n else "") + "\n  " + json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False))
+        write(("," if n else "") + "\n  " + json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=escaped))
     write("\n]}\n")
 
 
@@ -121,7 +128,9 @@ class _Asked:
     def __init__(self, catalogue: Path, text: str, memory: int, timeout: float, queries: Path | None) -> None:
         self._memory, self._timeout, self._over = memory, timeout, ""
         command = [sys.executable, "-m", "forensics.cli.sandbox"]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+        )
         assert self._child.stdin is not None and self._child.stdout is not None
         request = {"catalog": str(catalogue.resolve()), "sql": text, "memory": memory, "queries": str(queries) if queries else None}
         with suppress(BrokenPipeError):
@@ -152,15 +161,28 @@ class _Asked:
     def _line(self, line: str) -> Any:
         value = json.loads(line) if line.endswith("\n") else None
         if value is None or (isinstance(value, dict) and "error" in value):
-            self._child.kill()
-            raise self._refused(value)
+            raise self._refused(value or {"kind": "", "error": self._died()})
         return value
 
-    def _refused(self, value: dict[str, str] | None) -> QueryError:
-        if self._over or value is None or value["kind"] == "memory":
-            what = self._over or f"The query needs more than {self._memory >> 20} MB of memory."
+    def _refused(self, value: dict[str, str]) -> QueryError:
+        self._child.kill()
+        if self._over or value["kind"] != "sql":
+            what = self._over or value["error"] or self._too_large
             return QueryError(what, "sql", "Ask for less, or give it more with --memory and --timeout.")
         return QueryError(value["error"], "sql", value["hint"] or "forensics sql --help shows examples.")
+
+    def _died(self) -> str:
+        """What is known of a child that ended without an answer: what it said last, or its exit status."""
+        assert self._child.stderr is not None
+        said = self._child.stderr.read().strip().rpartition("\n")[2]
+        status = self._child.wait()
+        if "MemoryError" in said or "bad_alloc" in said:
+            return self._too_large
+        return f"The query's process ended without an answer: {said[:200] or f'exit status {status}'}."
+
+    @property
+    def _too_large(self) -> str:
+        return f"The query needs more than {self._memory >> 20} MB of memory."
 
     def _watch(self) -> None:
         """Keep memory and time: the operating system's own limit is not kept everywhere."""
@@ -169,7 +191,7 @@ class _Asked:
             if time.monotonic() - began > self._timeout:
                 self._over = f"The query took longer than {self._timeout:g} s."
             elif _resident(self._child.pid) > self._memory + (512 << 20):
-                self._over = f"The query needs more than {self._memory >> 20} MB of memory."
+                self._over = self._too_large
             if self._over:
                 self._child.kill()
                 return
