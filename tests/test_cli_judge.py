@@ -171,6 +171,12 @@ def test_query_of_a_run_and_of_two_captures(store: Path) -> None:
     assert ask(store, "query", "training-steps", "night", "--csv").stdout.splitlines()[0].startswith("model,step,")
 
 
+def test_query_answers_in_one_form(store: Path) -> None:
+    for words in (["query", "--csv"], ["query", "training-steps", "night", "--csv", "--json"]):
+        refused = ask(store, *words)
+        assert refused.exit_code == 2 and "--csv" in refused.stderr and refused.stdout == ""
+
+
 def test_csv_of_what_the_terminal_cannot_bear_is_escaped(store: Path, tmp_path: Path) -> None:
     (tmp_path / "word.sql").write_text("-- A word.\n--\n-- params: a\nSELECT 'é' AS word ORDER BY 1\n")
     command = [sys.executable, "-m", "forensics", "query", "word", "night", "--csv", "--store", str(store), "--queries", str(tmp_path)]

@@ -307,6 +307,21 @@ def test_sql_says_what_is_known_of_a_child_that_died(ask: Run, monkeypatch: pyte
     assert result.exit_code == 2 and "ended without an answer" in result.stderr and "memory" not in result.stderr.splitlines()[0]
 
 
+def test_sql_gives_csv(ask: Run) -> None:
+    said = ask("sql", "--csv", "SELECT step, loss, [1, 2] AS l, NULL AS n FROM steps ORDER BY step LIMIT 2").stdout
+    assert said.splitlines() == ["step,loss,l,n", '1,9.5,"[1, 2]",', '2,NaN,"[1, 2]",']
+    refused = ask("sql", "--csv", "--json", "SELECT 1")
+    assert refused.exit_code == 2 and "One answer has one form" in refused.stderr
+
+
+def test_cells_are_cut_to_a_width_that_is_known_and_whole_in_a_pipe(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = "SELECT repeat('x', 500) AS long, 1 AS n"
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert "x" * 500 in ask("sql", query).stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "x" * 500 not in ask("sql", query).stdout
+
+
 def test_sql_gives_up_in_time(ask: Run) -> None:
     result = ask("sql", "--timeout", "2", "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range + b.range) = 1")
     assert result.exit_code == 2 and "longer than 2 s" in result.stderr

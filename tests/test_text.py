@@ -176,6 +176,11 @@ def test_colour_on_a_terminal_alone() -> None:
     assert "\x1b[1;31mFAULTY" in lines.rendered(SHOWN["faulty"], color=True)
 
 
+def test_a_heading_is_broken_between_words_alone() -> None:
+    shown = lines.table(["count_star()", "long_name", "sum(a_b) / 2"], [[1, 2, 3]], 80).plain.splitlines()
+    assert [line.split() for line in shown] == [["sum(a_b)"], ["long_", "/"], ["count_star()", "name", "2"], ["1", "2", "3"]]
+
+
 def test_repeats_are_folded() -> None:
     assert lines.folded("<|end|>" * 24) == "<|end|> ×24 "
     assert lines.folded("ha ha ha") == "ha ha ha"

@@ -6,6 +6,18 @@ from pathlib import Path
 
 import click
 
+from forensics.errors import UsageError
+
+
+def one_form(as_json: bool, as_csv: bool) -> None:
+    """Refuse to answer in two forms at once.
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if as_json and as_csv:
+        raise UsageError("One answer has one form.", where="--json --csv", hint="Give one of the two.")
+
 
 def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
     """Before a store is read, seal what an interrupted capture left in it; `capture` and `gc` do that themselves, in their time.
@@ -28,6 +40,7 @@ store_option = click.option(
     callback=_settled, help="Where captures live; default: $FORENSICS_STORE, else .forensics.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, for a spreadsheet.")
 queries_option = click.option(
     "--queries", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
     help="Private queries and detectors beside ours.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensics.cli.completion import complete_queries, complete_refs
-from forensics.cli.options import json_option, queries_option, store_option
+from forensics.cli.options import csv_option, json_option, one_form, queries_option, store_option
 from forensics.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Examples:
 @click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter of the query another value.")
 @click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
-@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, for a spreadsheet.")
+@csv_option
 @json_option
 @queries_option
 @store_option
@@ -53,7 +53,10 @@ def command(
     """
     from forensics.judge import library
 
+    one_form(as_json, as_csv)
     if name is None:
+        if as_csv:
+            raise UsageError("The catalogue has no form of CSV.", where="--csv", hint="forensics query --json, or name a query.")
         _catalogue(library.load(queries), as_json)
         return
     from forensics.judge.opened import opened
@@ -95,7 +98,7 @@ def _call(query: Query, settings: tuple[str, ...]) -> str:
 
 
 def _print(query: Query, columns: list[str], found: list[tuple[Any, ...]], *, as_json: bool, as_csv: bool) -> None:
-    from forensics.cli.screen import comma_separated, emit, show, width
+    from forensics.cli.screen import comma_separated, emit, room, show
 
     rows = [dict(zip(columns, row, strict=True)) for row in found]
     if as_json:
@@ -107,7 +110,7 @@ def _print(query: Query, columns: list[str], found: list[tuple[Any, ...]], *, as
     else:
         from forensics.report.tables import answer
 
-        show(answer(query.title, rows, width()))
+        show(answer(query.title, rows, room()))
 
 
 def _catalogue(library: Library, as_json: bool) -> None:

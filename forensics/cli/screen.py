@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from rich.text import Text
 
-NARROW, WIDE = 60, 120
+NARROW, WIDE, UNCUT = 60, 120, 1_000_000
 
 
 def width() -> int:
@@ -24,6 +24,11 @@ def width() -> int:
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
         return max(NARROW, min(WIDE, shutil.get_terminal_size((80, 24)).columns))
     return 80
+
+
+def room() -> int:
+    """Columns that a table of an answer may take: as `width`, and without end in a pipe, where cut cells would be lost."""
+    return width() if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else UNCUT
 
 
 def show(text: Text) -> None:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import click
 
-from forensics.cli.options import json_option, queries_option, store_option
+from forensics.cli.options import csv_option, json_option, one_form, queries_option, store_option
 from forensics.errors import QueryError, UsageError
 
 EXAMPLES = """\b
@@ -24,6 +24,7 @@ Examples:
   forensics sql "SELECT name, l2, max FROM parameters WHERE capture = 'night@end' AND nans > 0"
   forensics sql "FROM parameter_diff('night@start', 'night@end') WHERE NOT identical"
   forensics sql "DESCRIBE steps"
+  forensics sql --csv "SELECT step, loss FROM steps" > steps.csv
   echo "SELECT count(*) FROM tensors" | forensics sql -
 """
 MEMORY = "2GB"
@@ -50,20 +51,26 @@ class _Commented(click.Command):
 @click.argument("query")
 @click.option("--memory", callback=_bytes, default=MEMORY, show_default=True, metavar="SIZE", help="Memory that the query may take.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=300.0, show_default=True, metavar="SECONDS", help="Give up after this.")
+@csv_option
 @json_option
 @queries_option
 @store_option
-def command(query: str, memory: int, timeout: float, as_json: bool, queries: Path | None, store: Path | None) -> None:
+def command(query: str, memory: int, timeout: float, as_csv: bool, as_json: bool, queries: Path | None, store: Path | None) -> None:
     """Ask in SQL, read-only, over all captures of the store, and of nothing else.
 
     Tables and columns are those of queries/schema.sql; every prepared question is a table macro. Its refs are captures and runs of the
     store; paths and snapshots are asked of with `forensics query`. The query sees no file, no network and
     no setting, so one from a stranger can be run. QUERY - reads it from standard input.
     """
+    one_form(as_json, as_csv)
     answer = _Asked(_catalogue(store), _text(query), memory, timeout, queries)
+    from forensics.cli.screen import comma_separated
+
     columns = answer.columns()
     if as_json:
         _as_json(columns, answer.rows())
+    elif as_csv:
+        comma_separated(columns, ([_flat(value) for value in row] for row in answer.rows()))
     else:
         _as_table(columns, answer.rows())
 
@@ -105,8 +112,13 @@ def _as_json(columns: list[str], rows: Iterator[list[Any]]) -> None:
     write("\n]}\n")
 
 
+def _flat(value: Any) -> Any:
+    """A cell of CSV: lists and dictionaries as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+
+
 def _as_table(columns: list[str], rows: Iterator[list[Any]]) -> None:
-    from forensics.cli.screen import show, width
+    from forensics.cli.screen import room, show
     from forensics.report.lines import table
     from forensics.report.tables import SHOWN
 
@@ -117,9 +129,9 @@ def _as_table(columns: list[str], rows: Iterator[list[Any]]) -> None:
             shown.append(row)
         else:
             more += 1
-    show(table(columns, shown, width(), indent=0))
+    show(table(columns, shown, room(), indent=0))
     if more:
-        click.echo(f"and {more:,} more rows: --json gives all", err=True)
+        click.echo(f"and {more:,} more rows: --json or --csv gives all", err=True)
 
 
 class _Asked:

@@ -96,7 +96,7 @@ def table(
     first: int = 0,
     names: Iterable[int] = (),
 ) -> Text:
-    """Aligned columns; the widest gives way where the line is too long. Numbers stand to the right; long headings are stacked at `_`.
+    """Aligned columns; the widest gives way where the line is too long. Numbers stand to the right; long headings are stacked.
 
     `first` is a width below which the first column does not go; of columns in `names` a long cell keeps its end.
     """
@@ -122,7 +122,8 @@ def table(
 
 
 def _stack(heading: str) -> list[str]:
-    return re.findall(r"[^_]+_?", heading) or [heading]
+    """A heading in lines: names are broken at `_`, what is no name, as count_star(), at spaces alone."""
+    return (re.findall(r"_*[^_]+_?", heading) if re.fullmatch(r"\w+", heading) else heading.split()) or [heading]
 
 
 def _heading(stacked: Sequence[str | list[str]]) -> Iterator[list[str]]:
