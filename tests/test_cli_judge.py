@@ -171,6 +171,23 @@ def test_query_of_a_run_and_of_two_captures(store: Path) -> None:
     assert ask(store, "query", "training-steps", "night", "--csv").stdout.splitlines()[0].startswith("model,step,")
 
 
+def test_query_says_which_capture_it_asked_and_why_there_is_no_row(store: Path) -> None:
+    one, two = ask(store, "query", "training-steps", "night"), ask(store, "query", "parameter-diff", "night")
+    assert one.stderr == "forensics: asked of night@end\n" and two.stderr == "forensics: asked of night@loaded and night@end\n"
+    assert ask(store, "query", "training-steps", "night", "--json").stderr == ""
+    whys = {
+        ("loss-by-role", "snapshots/base"): "no rows: a model at rest was not trained",
+        ("saved-files", "snapshots/base"): "no rows: a model at rest was not trained",
+        ("observed-generations", "night"): "no rows: the program generated nothing",
+        ("fused-twice", "night"): "no rows: not evaluated: nothing was fused",
+        ("training-events", "bare"): "asked of bare, which holds no capture",
+    }
+    for words, reason in whys.items():
+        result = ask(store, "query", *words)
+        assert reason in result.stderr and "no rows" in result.stdout, result.output
+    assert "no rows" not in ask(store, "query", "configs-diff", "night").stderr, "nothing differs, and that is the answer"
+
+
 def test_query_answers_in_one_form(store: Path) -> None:
     for words in (["query", "--csv"], ["query", "training-steps", "night", "--csv", "--json"]):
         refused = ask(store, *words)

@@ -65,7 +65,10 @@ def command(
     library.load(queries).get(name)  # an unknown name is said before evidence is opened
     evidence = opened(Store.find(store), refs, adapter=adapter, queries=queries)
     query = evidence.library.get(name)
-    columns, found = evidence.session.ask(_call(query, settings), _refs(query, evidence, refs))
+    given = _refs(query, evidence, refs)
+    columns, found = evidence.session.ask(_call(query, settings), given)
+    if not (as_json or as_csv):
+        _say(query, evidence, given, found)
     _print(query, columns, found, as_json=as_json, as_csv=as_csv)
 
 
@@ -78,6 +81,18 @@ def _refs(query: Query, evidence: Opened, words: tuple[str, ...]) -> list[str]:
         hint = f"forensics query {query.name} {' or '.join(named)}"
         raise UsageError(f"{query.name} is asked of one run or capture.", where=" ".join(words), hint=hint)
     return [evidence.b] if query.refs == 1 else [evidence.a, evidence.b][: query.refs]
+
+
+def _say(query: Query, evidence: Opened, given: list[str], found: list[tuple[Any, ...]]) -> None:
+    """On stderr, which captures the words stood for, and why there is no row."""
+    from forensics.judge.norows import why
+
+    if given:
+        click.echo(
+            f"forensics: asked of {' and '.join(dict.fromkeys(given))}{', which holds no capture' if evidence.empty else ''}", err=True
+        )
+    if given and not found and not evidence.empty and (reason := why(evidence.session, evidence.library, query, evidence.a, evidence.b)):
+        click.echo(f"forensics: no rows: {reason}", err=True)
 
 
 def _call(query: Query, settings: tuple[str, ...]) -> str:
