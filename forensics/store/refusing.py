@@ -12,7 +12,7 @@ from forensics.errors import QueryError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Statement
 
-_RAISED = "Invalid Input Error: "  # stands before what a macro itself says
+_RAISED = "Invalid Input Error: "  # what DuckDB puts before what a macro says
 _NO_SUCH_REF = "There is no run or capture"  # queries/lib/refs.sql
 
 
@@ -54,4 +54,4 @@ def _hint(error: Exception) -> str:
 
 def first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300].removeprefix(_RAISED) if lines else type(error).__name__
+    return lines[0][:300].replace(_RAISED + _NO_SUCH_REF, _NO_SUCH_REF) if lines else type(error).__name__
