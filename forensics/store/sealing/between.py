@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from forensics.errors import ForensicsError
 from forensics.records import RawTensor, Row
 from forensics.store.sealing import changes
+from forensics.store.sealing.fused import Fused
 from forensics.store.sealing.fusions import fusions
 from forensics.store.sealing.live import Record
 from forensics.store.sealing.sources import Sources
@@ -26,8 +27,8 @@ class Between:
         self._values: dict[str, tuple[Record, str]] = {}  # value digest -> where its parts stand
         self._bits: dict[str, int] = {}  # digest of a packed weight -> bits of a code
 
-    def fill(self, records: Sequence[Record], events: Sequence[Row]) -> None:
-        """Measure each capture against its partners (see `changes.partners`)."""
+    def fill(self, records: Sequence[Record], fused: Fused) -> None:
+        """Measure each capture against its partners (see `changes.partners`), and what `fused` says was fused against the adapter."""
         by_ref = {r.ref: r for r in records}
         for record in records:
             for p in record.rows("placements"):
@@ -39,8 +40,10 @@ class Between:
             before, after = by_ref[a.ref], by_ref[b.ref]
             after.rows("deltas").extend(self._deltas(before, after))
             after.rows("probe_deltas").extend(self._probes(before, after, by_ref))
-        for adapter, fused in self._fused(records, events):
-            fused.rows("fusions").extend(self._fusions(adapter, fused))
+        for adapter, later in self._fused(records, fused):
+            rows = list(self._fusions(adapter, later))
+            if later in fused or any(row["realised_l2"] for row in rows):  # else an adapter was taken off again, and nothing meant more
+                later.rows("fusions").extend(rows)
 
     # -- tensors -----------------------------------------------------------------------------------------------------
 
@@ -94,19 +97,18 @@ class Between:
 
     # -- fusing ------------------------------------------------------------------------------------------------------
 
-    def _fused(self, records: Sequence[Record], events: Sequence[Row]) -> Iterator[tuple[Record, Record]]:
-        """(trained adapter, later capture whose weights may hold it): of one model, of its file, or of any once something was fused.
+    def _fused(self, records: Sequence[Record], fused: Fused) -> Iterator[tuple[Record, Record]]:
+        """(trained adapter, later capture whose weights may hold it): of one model, of its file, or of any that fusing reached.
 
         A later capture that has an adapter of its own may have it on weights into which it was fused.
         """
-        fusing = any(e.get("kind") == "fuse" for e in events)
         for i, later in enumerate(records):
             if not later.rows("placements"):
                 continue
-            again = _adapted(later)
+            again, reached = _adapted(later), later in fused
             earlier = [r for r in records[:i] if _adapted(r) and _before(r, later)]
             earlier = [
-                r for r in earlier if (r.named.model != later.named.model if again else fusing or r.named.model == later.named.model)
+                r for r in earlier if (r.named.model != later.named.model if again else reached or r.named.model == later.named.model)
             ]
             trained = [r for r in earlier if r.head.get("updates")]
             if trained or (earlier and not again):

@@ -21,6 +21,7 @@ from forensics.store.keyed import Keyed
 from forensics.store.sealing import counts, keeping, live, runtables, saved, scoring, shards, shared, transcripts
 from forensics.store.sealing.between import Between
 from forensics.store.sealing.frames import Facts
+from forensics.store.sealing.fused import Fused
 from forensics.store.sealing.learned import learned
 from forensics.store.sealing.live import Record, Scene
 from forensics.store.sealing.naming import Named, Point, main_model, name_points
@@ -89,7 +90,7 @@ def seal(store: Store, spool: Spool, plan: Plan) -> Summary:
         _captures(run)
         _run_tables(run)
         between = Between(run.scene.sources, executor)
-        between.fill(run.records, runtables.events(spool, 0.0, None))
+        between.fill(run.records, Fused(runtables.events(spool, 0.0, None), _directories(spool)))
     if plan.tensors != "none":
         run.scene.sources.refer()
     for record in run.records:
@@ -224,6 +225,11 @@ def _scores(run: _Run) -> None:
         answers = record.rows("transcripts")
         record.rows("scores").extend(transcripts.scores(answers, references))
     run.missing += scoring.fill(run.spool, run.records, run.plan.scorers, references)
+
+
+def _directories(spool: Spool) -> dict[int, str]:
+    """Where each process was started: what its relative paths stand for."""
+    return {p.number: str(p.facts.get("cwd") or "") for p in spool.processes}
 
 
 def _process_of(run: _Run) -> int:
