@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forensics.judge import diagnose, library
 from forensics.store.sealing.fusions import fusions
 from tests.support.evidence import Made, ask, capture, event, evidence, parameter, row, run, step
 
@@ -142,6 +143,16 @@ def test_the_share_of_the_update_in_fused_weights(shares: tuple[float, float], l
     projected = [row("fusions", **pair, module=f"l{n}", k=k, intended_l2=1.0 + 2 * n, realised_l2=k) for n, k in enumerate(shares)]
     over = session(*fused, projected)
     assert [any(each["fault"] for each in ask(over, name, "r", "r")) for name in ("fuse-lost-update", "fused-twice")] == [lost, twice]
+
+
+def test_an_adapter_that_is_fused_with_another_scale_is_a_scale_and_no_second_fusing() -> None:
+    layer = row("modules", capture="r@end", module="q", canonical="q", kind="adapter", rank=8, scale=6.0, adapters=1)
+    said = row("adapters", run="r", origin="declared", via="saved-config", kind="lora", scale=20.0, strength="strong")
+    pair = {"capture_adapter": "r@end", "capture_fused": "r@loaded:m1", "module": "q", "k": 20 / 6, "intended_l2": 1.0}
+    fused = state("loaded", "m1", trained=False, names=("w",), base="fused")
+    over = session(saved(TRAINED), fused, layer, said, row("fusions", **pair, realised_l2=20 / 6, quantized=False))
+    first = diagnose.judge(over, library.load(), "r@loaded", "r@end", "r").findings[0]
+    assert first.id == "lora-scale-mismatch" and "fused-twice" in first.explains
 
 
 def test_the_best_of_several_checkpoints_is_told_and_no_error() -> None:

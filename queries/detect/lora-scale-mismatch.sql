@@ -3,7 +3,7 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   reload-mismatch, update-too-large
+-- explains:   reload-mismatch, update-too-large, fused-twice, fuse-lost-update
 -- claim:      The adapter works with scale {observed}, {expected}.
 -- clean:      the adapter's scale ({observed}, {expected})
 -- needs:      parameters
