@@ -91,6 +91,16 @@ def test_where_nothing_moved_the_first_cause_alone_is_named(cause: str, made: li
     assert [name for name in CAUSES if faulty(session, name)] == [cause]
 
 
+@pytest.mark.parametrize(("loaded", "fault"), [(0, True), (30, False)])
+def test_a_model_that_was_loaded_after_the_updates_is_no_twin_that_should_have_had_them(loaded: int, fault: bool) -> None:
+    made = trained("q.lora_b")
+    made[0] = [(t, r | ({"parameters": 3, "saves": 0} if t == "models" else {})) for t, r in made[0]]
+    twin = row("models", run="r", model="m1", **{"class": "Model"}, updates=0, writes=0, saves=0, generations=1, parameters=3)
+    read = event("load", loaded, model="m1", detail={"what": "model", "via": "load_model"})
+    asked = event("generate", 40, model="m1", detail={"generation": 1})
+    assert bool(faulty(evidence(*made, *steps(), event("update", 20), twin, read, asked), "wrong-model-updated")) == fault
+
+
 def test_a_run_that_learned_has_none_of_these_causes() -> None:
     session = evidence(*trained("q.lora_a", "q.lora_b"), *steps(), event("update", 3))
     for name in ("nothing-trainable", "optimizer-never-stepped", "wrong-model-updated", "gradients-zero", "learning-rate-zero"):

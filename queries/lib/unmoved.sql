@@ -40,6 +40,8 @@ other AS (  -- the object that was updated is neither saved nor asked, and a twi
     WHERE x.updates > 0 AND x.saves = 0 AND x.generations = 0 AND y.updates = 0 AND y.writes = 0
         AND NOT EXISTS (SELECT 1 FROM held_against(a, b) h WHERE h.model = y.model AND h.present > 0 AND h.before = 0)  -- a running average moves without an update
         AND (y.saves > 0 OR (NOT EXISTS (SELECT 1 FROM models z WHERE z.run = x.run AND z.saves > 0)
+            AND NOT EXISTS (SELECT 1 FROM events l JOIN events u ON u.run = l.run AND u.kind = 'update' AND u.sequence < l.sequence
+                WHERE l.run = x.run AND l.kind = 'load' AND l.model = y.model AND l.detail->>'via' IS DISTINCT FROM 'reload')  -- what was loaded since is no twin that should have been updated
             AND EXISTS (SELECT 1 FROM events g JOIN events u ON u.run = g.run AND u.kind = 'update' AND u.sequence < g.sequence
                 WHERE g.run = x.run AND g.kind = 'generate' AND g.model = y.model)))
 ), fixed AS (
