@@ -69,6 +69,23 @@ def test_which_parameters_generation_used(made: list[Any], fault: bool) -> None:
     assert bool(faulty("stale-model-in-generation", *made)) == fault
 
 
+@pytest.mark.parametrize(
+    ("read", "fix"),
+    [
+        ([], "generate with the object that optimizer.update was given"),
+        (["model"], "load the trained adapter with the model"),
+        (["model", "adapter"], "load the file that holds the trained parameters: f, written at train.py:7"),
+    ],
+)
+def test_a_model_that_was_loaded_to_generate_is_to_load_what_was_trained(read: list[str], fix: str) -> None:
+    loads = [event("load", 20 + n, model="m1", detail={"what": what, "from_adapter": what == "adapter"}) for n, what in enumerate(read)]
+    file = row(
+        "saved_tensors", run="r", process=0, save=0, file="f", place="train.py:7", name="w", canonical="w", digest="d1", digest_on_disk="d1"
+    )
+    factor = row("placements", capture="r@end", name="q.lora_a", canonical="q.lora_a", role="lora_a")
+    assert faulty("stale-model-in-generation", other("before"), loads, file, factor)[0]["fix_"].startswith(fix)
+
+
 def test_a_running_average_that_is_saved_is_not_stale() -> None:
     file = row("saved_tensors", run="r", process=0, save=0, file="f", name="w", canonical="w", digest="d5", digest_on_disk="d5")
     assert not faulty("stale-model-in-generation", other("between"), file)
