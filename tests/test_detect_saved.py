@@ -145,6 +145,12 @@ def test_the_share_of_the_update_in_fused_weights(shares: tuple[float, float], l
     assert [any(each["fault"] for each in ask(over, name, "r", "r")) for name in ("fuse-lost-update", "fused-twice")] == [lost, twice]
 
 
+def test_what_a_file_lacks_is_mended_where_it_is_written() -> None:
+    over = session(saved({"q.lora_b": "b1"}), load(matched=1, unexpected=0, absent=1))
+    found = diagnose.judge(over, library.load(), "r@loaded", "r@end", "r").findings
+    assert [each.where for each in found if each.id == "adapter-incomplete"] == ["train.py:7"]
+
+
 def test_an_adapter_that_is_fused_with_another_scale_is_a_scale_and_no_second_fusing() -> None:
     layer = row("modules", capture="r@end", module="q", canonical="q", kind="adapter", rank=8, scale=6.0, adapters=1)
     said = row("adapters", run="r", origin="declared", via="saved-config", kind="lora", scale=20.0, strength="strong")

@@ -27,4 +27,4 @@ SELECT CASE WHEN l.place IS NULL THEN 'reload of what was saved' ELSE 'load at '
     CASE WHEN l.absent > 0 THEN printf('%d adapter tensors of the model are not in the file, which holds %d', l.absent, l.names) ELSE 'no adapter tensor is missing in the file' END,
     'every adapter tensor is in the file', l.absent > 0, l.place
 FROM adapter_loads(b) l WHERE l.matched > 0 AND l.unexpected = 0 AND l.absent IS NOT NULL
-ORDER BY fault DESC, subject
+ORDER BY fault DESC, subject NOT LIKE 'save %', subject  -- what a file lacks is mended where it is written
