@@ -104,6 +104,13 @@ def test_how_the_names_of_a_file_meet_the_model(detail: dict[str, int], expected
     assert named(saved(TRAINED), load(**detail)) == expected
 
 
+def test_our_own_reload_is_no_load_of_the_program() -> None:
+    met = {"matched": 2, "unexpected": 0, "absent": 0}
+    again = ("events", load(**met)[1] | {"place": None, "sequence": 70})
+    assert ask(session(again), "adapter-not-loaded", "r@loaded", "r@end")[0]["seen"].startswith("none by the program")
+    assert ask(session(load(**met), again), "adapter-not-loaded", "r@loaded", "r@end")[0]["seen"] == "1 by the program, all names met"
+
+
 def answers(relative: float) -> Made:
     return row("probe_deltas", capture_a="r@end", capture_b="r@reloaded", prompt_id="p0", logits_max_abs=10 * relative, logits_scale=10.0)
 
