@@ -152,6 +152,16 @@ def test_the_share_of_the_update_in_fused_weights(shares: tuple[float, float], l
     assert [any(each["fault"] for each in ask(over, name, "r", "r")) for name in ("fuse-lost-update", "fused-twice")] == [lost, twice]
 
 
+@pytest.mark.parametrize(("dtype", "told"), [("F32", [("info", "possible")]), ("F16", []), (None, [])])
+def test_arrays_of_no_live_model_from_between_are_told_and_no_cast_of_them(dtype: str | None, told: list[tuple[str, str]]) -> None:
+    file = [row("tensors", digest=d, dtype=dtype) for d in MIDWAY.values()]
+    over = session(saved(MIDWAY, updates=None, model=None), file)
+    assert [(r["severity"], r["confidence"]) for r in ask(over, "saved-before-last-update", "r", "r") if r["fault"]] == told
+    assert (
+        ask(over, "saved-untrained", "r", "r")[0]["observed"] == "0 of 2 trained tensors in f0.safetensors are as before the first update"
+    )
+
+
 def test_what_a_file_lacks_is_mended_where_it_is_written() -> None:
     over = session(saved({"q.lora_b": "b1"}), load(matched=1, unexpected=0, absent=1))
     found = diagnose.judge(over, library.load(), "r@loaded", "r@end", "r").findings

@@ -16,6 +16,7 @@
 WITH s AS (SELECT * FROM saves_held(a, b) WHERE present > 0), any_ AS (SELECT bool_or(after > 0 OR before < present) AS good FROM s)
 SELECT 'save ' || s.save || ' (' || s.file || ')' AS subject,
     CASE WHEN s.before = s.present THEN printf('all %d trained tensors in %s are as before the first update', s.present, s.file)
+         WHEN s.after = 0 THEN printf('%d of %d trained tensors in %s are as before the first update', s.before, s.present, s.file)
          ELSE printf('%d of %d trained tensors in %s are as after training', s.after, s.present, s.file) END AS observed,
     'the parameters after training' AS expected, s.before = s.present AND NOT any_.good AS fault, s.place
 FROM s, any_
