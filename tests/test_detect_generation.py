@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.evidence import Made, ask, capture, event, evidence, parameter, probe, row, run
+from tests.support.evidence import Made, ask, capture, delta, event, evidence, parameter, probe, row, run
 
 WEIGHTS = {"before": "d0", "after": "d1", "between": "d5"}
 
@@ -84,6 +84,15 @@ def test_a_model_that_was_loaded_to_generate_is_to_load_what_was_trained(read: l
     )
     factor = row("placements", capture="r@end", name="q.lora_a", canonical="q.lora_a", role="lora_a")
     assert faulty("stale-model-in-generation", other("before"), loads, file, factor)[0]["fix_"].startswith(fix)
+
+
+@pytest.mark.parametrize(("apart", "fault"), [(0.0, True), (0.1, False)])
+def test_a_base_that_was_unpacked_is_the_base_without_what_was_trained(apart: float, fault: bool) -> None:
+    base = [parameter(point, "b", "codes", value_digest="value", trainable=False) for point in ("loaded", "start", "end")]
+    ref = "r@loaded:m1"
+    dense = [capture("loaded", model="m1"), *parameter(ref, "b", "dense"), delta("value", "dense", max_abs=apart)]
+    made = [*base, dense, asked(capture=ref, model="m1", updates=0), row("models", run="r", model="m1", process=0, updates=0, saves=0)]
+    assert bool(faulty("stale-model-in-generation", *made)) == fault
 
 
 def test_a_running_average_that_is_saved_is_not_stale() -> None:
