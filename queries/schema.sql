@@ -181,7 +181,7 @@ CREATE TABLE steps (
     weight_prompt DOUBLE, weight_answer DOUBLE, weight_end DOUBLE, weight_pad DOUBLE,  -- shares of |weight|
     mass_pad DOUBLE,        -- share of |dL/dlogits| on padding
     residual DOUBLE,        -- median over weighted positions; above 0.05: no cross-entropy
-    equal_forwards INTEGER, -- forwards of this step whose input and logits equal those of an earlier forward of the step to the bit
+    equal_forwards INTEGER, -- forwards under this step's gradients whose input and logits equal, to the bit, those of an earlier forward, under the gradient or outside
     silent_forwards INTEGER, -- forwards under this step's gradients that no gradient came back to, on rows that no other forward of the step was taught
     outside_forwards INTEGER, -- forwards over whole rows outside of gradients since the step before, at most 8 a gradient: of a reference, or to measure
     seconds DOUBLE

@@ -233,6 +233,22 @@ def test_mass_is_split_at_the_ends_of_a_row() -> None:
     assert _segments([0, 0, 0], [1.0, 2.0, 4.0]) == [0.0, 0.0, 0.0, 7.0]
 
 
+def test_equal_forwards_are_equal_to_one_under_the_gradient() -> None:
+    """Not to each other, as samples of one prompt between two steps are."""
+    import mlx.core as mx
+
+    from forensics.evidence.watch.ledger import Event
+    from forensics.evidence.watch.weights import _equal
+
+    def equal(before: list[int], under: list[int]) -> int:
+        before_, prints = ([{"ids": mx.array([[7, 8]]), "mark": mx.array(mark)} for mark in marks] for marks in (before, under))
+        return _equal(Event("gradient", None, {}, {"before": before_, "prints": prints}, None))
+
+    assert equal([5, 5, 5], [1, 2]) == 0
+    assert equal([5, 5, 1], [1, 2]) == 1
+    assert equal([], [1, 1]) == 1
+
+
 @pytest.mark.parametrize("brief", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("sharp", [1.0, 6.0])

@@ -162,15 +162,22 @@ def _segments(row: list[int], mass: list[float]) -> list[float]:
 
 
 def _equal(event: Event) -> int:
-    """Forwards whose input and logits equal those of an earlier one of the same gradient."""
-    found: set[Any] = set()
+    """Forwards of the gradient whose input and logits equal those of an earlier one, of it or outside of it.
+
+    Those outside are not held against each other: samples of one prompt begin with equal forwards.
+    """
+    found = {mark for each in event.arrays.get("before", []) if (mark := _mark(each))}
     equal = 0
-    for each in (*event.arrays.get("before", []), *event.arrays["prints"]):
-        if "ids" in each:
-            mark = (str(each["ids"].tolist()), each["mark"].item())
+    for each in event.arrays["prints"]:
+        if mark := _mark(each):
             equal += mark in found
             found.add(mark)
     return equal
+
+
+def _mark(forward: dict[str, Any]) -> tuple[str, Any] | None:
+    """What tells a forward over tokens from others: its input, and a number from its logits."""
+    return (str(forward["ids"].tolist()), forward["mark"].item()) if "ids" in forward else None
 
 
 def _silent(event: Event) -> int:
