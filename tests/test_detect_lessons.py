@@ -142,6 +142,27 @@ def test_an_empty_mask_is_told_from_weights_that_fail() -> None:
     assert not found("all-tokens-masked", later) and not found("all-tokens-masked", MASKED, step(1))
 
 
+def scaled(made: list[Made], factor: float) -> list[Made]:
+    return [(t, v | ({"weight": v["weight"] * factor, "mass": abs(v["mass"] * factor)} if t == "loss_tokens" else {})) for t, v in made]
+
+
+@pytest.mark.parametrize(
+    ("rows_", "fault"),
+    [
+        ((("pppeaaae", 1), ("pppeaaaaae", 1)), True),  # one weight a token
+        ((("pppeaaae", 1 / 4), ("pppeaaaaae", 1 / 6)), True),  # one weight a row
+        ((("pppeaaae", 1), ("pppeaaaaae", 3)), False),
+        ((("pppeaaae", 1), ("pppeaaae", -1)), False),
+    ],
+)
+def test_a_step_without_weight_is_masked_only_where_a_mask_alone_sets_weights(rows_: tuple[tuple[str, float], ...], fault: bool) -> None:
+    """An advantage of 0, where all rewards of a group are equal, is no mask."""
+    made = [
+        scaled(lesson(roles, "0000" + "1" * (len(roles) - 4), number=2, line=line), factor) for line, (roles, factor) in enumerate(rows_)
+    ]
+    assert bool(found("all-tokens-masked", lesson("pppeaaae", "00000000"), step(1, loss=0.0), step(2), *made)) == fault
+
+
 def test_the_ignore_index_needs_every_other_target_to_be_it() -> None:
     ignored = [
         ("loss_tokens", values | {"ignore_index": True, "relation": "other"}) for table, values in WHOLE[:4] if table == "loss_tokens"
