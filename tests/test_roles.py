@@ -75,8 +75,20 @@ def test_repeated_text_is_no_padding() -> None:
     assert told([[40, 40, 7, 8], [40, 41, 7, 8]], PLAIN) == ["aaa", "aaa"]
 
 
+def test_a_run_of_equal_text_at_the_head_is_no_padding() -> None:
+    """As the three # of a headline are."""
+    assert told([[40, 40, 40, 7, 8]], PLAIN) == ["aaaa"]
+    assert told([[40, 40, 40, 7, 8], [40, 40, 40, 7, 9]], PLAIN) == ["aaaa", "aaaa"]
+    assert told([[40, 40, 40, 7, 8, END], [40, 40, 8, END, PAD, PAD]], PLAIN) == ["aaaae", "aaexx"], (
+        "what is filled up at its tail has none before"
+    )
+
+
 def test_padding_with_an_id_that_the_tokenizer_does_not_name() -> None:
     assert told([[7, 8, 9, 5, 5], [7, 5, 5, 5, 5]], PLAIN) == ["aaxx", "xxxx"]
+    assert told([[5, 5, 5, 7, 8], [5, 5, 7, 8, 9], [6, 7, 8, 9, 6]], PLAIN) == ["xxaa", "xaaa", "aaaa"]
+    assert told([[5, 5, 5, 7, END], [5, 5, 7, 8, END]], SAME_PAD) == ["xxae", "xaae"], "one end is no padding"
+    assert told([[5, 5, 5, 7, 8], [7, 8, 5, 5, 5]], PLAIN) == ["xxaa", "axxx"], "what pads tails may pad heads"
 
 
 def test_ends_inside_packed_rows_are_ends_and_what_follows_keeps_its_role() -> None:

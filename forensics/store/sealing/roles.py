@@ -15,7 +15,7 @@ from forensics.store.sealing.frames import Facts, find
 
 PROMPT, ANSWER, END, PAD = "prompt", "answer", "end", "pad"
 NEXT, SAME, SECOND, OTHER = "next", "same", "next-but-one", "other"
-_SURE = 3  # so often an id stands at the edge that is no special token, before it counts as padding
+_SURE = 3  # so often an id stands at the tail that is no special token, before it counts as padding
 
 
 @dataclass(frozen=True)
@@ -156,15 +156,20 @@ def _run(tokens: Sequence[int]) -> int:
 
 
 def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
-    """Ids that pad this batch: the tokenizer's own, special ones that repeat, and others that repeat in several rows, or often."""
-    runs = Counter[int]()
+    """Ids that pad this batch: the tokenizer's own, special ones that repeat, and others that repeat at the tail of several rows, or often.
+
+    Others at the head may be text, as `###` is: they pad where their number differs from row to row, and no row is filled up at its tail.
+    """
+    rows = [e for e in batch if e]
+    named, tails = facts.special | facts.ends, Counter(e.last for e in rows if e.tail > 1)
     sure = {facts.pad} if facts.pad is not None else set()
-    for e in batch:
-        for token, run in ((e.first, e.head), (e.last, e.tail)) if e else ():
-            runs[token] += run > 1
-            if run >= _SURE or (run > 1 and token in facts.special | facts.ends):
-                sure.add(token)
-    return frozenset(sure | {token for token, count in runs.items() if count > 1})
+    sure |= {token for e in rows for token, run in ((e.first, e.head), (e.last, e.tail)) if run > 1 and token in named}
+    sure |= {e.last for e in rows if e.tail >= _SURE} | {token for token, count in tails.items() if count > 1}
+    pads = frozenset(sure)
+    if any(bounds(e, facts, pads)[1] < e.length for e in rows):
+        return pads
+    lengths = Counter(token for token, _ in {(e.first, e.head) for e in rows if e.head > 1})
+    return pads | {token for token, count in lengths.items() if count > 1}
 
 
 def bounds(e: Edges | None, facts: Facts, pads: frozenset[int]) -> tuple[int, int]:
