@@ -200,6 +200,45 @@ def test_weights_that_moved_where_nothing_was_meant_to_train_are_overwritten(exp
     assert [each["why"] for each in faulty(evidence(*made), "base-weights-overwritten")] == ["nothing was meant to be trained"] * fault
 
 
+def wrapped(head: str, digest: str, *, trainable: Sequence[str] = (), zeros: int = 0) -> list[Any]:
+    """m1 of the program's own class around m0, which a loader brought: two of its weights, its adapter, and `head`, which moves."""
+    made: list[Any] = [
+        run(main_model="m1"),
+        row("models", run="r", model="m1", updates=8),
+        event("load", detail={"what": "model"}, model="m0"),
+    ]
+    made += [capture(p, model=m, updates=8 * (p == "end")) for p in ("loaded", "start", "end") for m in ("m0", "m1")]
+    made += [parameter("loaded", name, name, trainable=False) for name in ("a.weight", "b.weight", "c.weight")]
+    for point in ("start", "end"):
+        for ref, prefix in ((f"r@{point}", ""), (f"r@{point}:m1", "lm.")):
+            for leaf in ("lora_a", "lora_b"):
+                moved, zero = point == "end" and leaf in trainable, zeros * (leaf == "lora_b")
+                made.append(parameter(ref, f"{prefix}q.{leaf}", f"{leaf}{moved}", role=leaf, trainable=leaf in trainable, zeros=zero))
+    for point in ("loaded", "start", "end"):
+        made += [parameter(f"r@{point}:m1", f"lm.{name}", name, trainable=False) for name in ("a.weight", "b.weight")]
+        made.append(parameter(f"r@{point}:m1", head, f"moved-{digest}" if point == "end" else digest, trainable=True))
+    return made
+
+
+def of_wrapper(session: Any, name: str) -> list[dict[str, Any]]:
+    return ask(session, name, "r@loaded:m1", "r@end:m1")
+
+
+@pytest.mark.parametrize(
+    ("head", "digest", "fault"),
+    [
+        ("score.weight", "s", False),
+        ("lm.c.weight", "s", True),  # the loader's by its name, though not by its values
+        ("last.weight", "c.weight", True),  # and the other way round
+    ],
+)
+def test_a_head_that_the_program_made_is_its_own_to_train(head: str, digest: str, fault: bool) -> None:
+    session = evidence(*wrapped(head, digest, trainable=("lora_a", "lora_b")))
+    for name in ("base-not-frozen", "base-weights-overwritten"):
+        told = of_wrapper(session, name)
+        assert told and any(each["fault"] for each in told) is fault, name
+
+
 @pytest.mark.parametrize(("ratio", "weight", "fault"), [(0.25, 1.0, False), (1.0, 1.0, True), (1.0, 0.25, False)])
 def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(ratio: float, weight: float, fault: bool) -> None:
     """A loss that is divided by the number of batches itself may be added up."""

@@ -10,7 +10,7 @@
 -- needs:      parameters, trainable
 -- nothing:    an adapter that was trained
 -- fix:        {fix_}
--- harmless:   an embedding, head or norm outside the adapted layers that was unfrozen on purpose is told as info
+-- harmless:   what the program made itself, as a head is; an embedding, head or norm outside the adapted layers that was unfrozen on purpose is told as info
 -- fires on:   zoo/unfrozen-loop, zoo/unfrozen-classes, zoo/unfrozen-resume
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
 WITH frees AS (
@@ -20,20 +20,18 @@ WITH frees AS (
         any_value(e.place) FILTER (e.kind = 'convert') AS converted
     FROM events e WHERE e.run = run_of(b) GROUP BY e.model
 ), m AS MATERIALIZED (
-    SELECT moves.*, EXISTS (  -- a head that the program added is its own to train
-            SELECT 1 FROM captures c WHERE c.run = run_of(b) AND c.model = moves.model AND c.point = 'loaded'
-                AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.capture = c.capture AND p.canonical = moves.canonical)
-        ) AS added, adapter AND trainable AND changed AND NOT adapter_role(role) AND role NOT IN ('scales', 'biases') AS bad FROM moves(a, b) moves
+    SELECT moves.*, trainable AND changed AND role NOT IN ('scales', 'biases') AS bad
+    FROM moves(a, b) moves ANTI JOIN made(b) made ON made.model IS NOT DISTINCT FROM moves.model AND made.canonical = moves.canonical
+    WHERE moves.adapter AND NOT adapter_role(moves.role)
 ), whole AS (
-    SELECT bool_and(added OR role IN ('embedding', 'head', 'norm', 'bias')) AS outside, bool_and(added) AS added FROM m WHERE bad
+    SELECT bool_and(role IN ('embedding', 'head', 'norm', 'bias')) AS outside FROM m WHERE bad
 )
 SELECT m.name AS subject, CASE WHEN m.bad THEN 'trained, and moved' WHEN m.trainable THEN 'trainable, did not move' ELSE 'frozen' END AS observed,
     'frozen' AS expected, coalesce(m.bad, false) AS fault,
-    CASE WHEN whole.added OR (whole.outside AND frees.unfreezes > 0) THEN 'info' ELSE 'error' END AS severity,
+    CASE WHEN whole.outside AND frees.unfreezes > 0 THEN 'info' ELSE 'error' END AS severity,
     CASE WHEN frees.unfreezes > 0 AND frees.freezes > 0 THEN frees.unfrozen ELSE coalesce(frees.loaded, frees.converted) END AS place,
     CASE WHEN frees.unfreezes > 0 AND frees.freezes > 0 THEN 'unfreeze the adapter alone: unfreeze(keys=["lora_a", "lora_b"], strict=False)'
          WHEN frees.loaded IS NOT NULL THEN 'call model.freeze() before load_adapters(model, path): loading does not freeze the base'
          ELSE 'call model.freeze() before the adapter is put in' END AS fix_
 FROM m LEFT JOIN frees USING (model), whole
-WHERE NOT adapter_role(m.role) AND m.adapter
 ORDER BY fault DESC, m.role = 'bias', subject

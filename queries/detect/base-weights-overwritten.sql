@@ -14,7 +14,8 @@
 WITH m AS MATERIALIZED (SELECT * FROM meant(b)),
 t AS (
     SELECT count(*) AS n, count(*) FILTER (changed) AS moved, count(DISTINCT layer) FILTER (changed) AS layers
-    FROM moves(a, b), m WHERE NOT adapter_role(role) AND (adapter OR (m.kind IN ('lora', 'dora') AND m.kind IS NOT NULL AND tries(b)) OR (m.kind = 'none' AND trains(b)))
+    FROM moves(a, b) moves ANTI JOIN made(b) made ON made.model IS NOT DISTINCT FROM moves.model AND made.canonical = moves.canonical, m
+    WHERE NOT adapter_role(role) AND (adapter OR (m.kind IN ('lora', 'dora') AND m.kind IS NOT NULL AND tries(b)) OR (m.kind = 'none' AND trains(b)))
 )
 SELECT 'base weights' AS subject,
     t.moved || ' of ' || t.n || ' tensors' || CASE WHEN t.layers > 0 THEN ' in ' || t.layers || ' blocks' ELSE '' END AS observed,
