@@ -239,6 +239,22 @@ def test_a_head_that_the_program_made_is_its_own_to_train(head: str, digest: str
         assert told and any(each["fault"] for each in told) is fault, name
 
 
+@pytest.mark.parametrize(
+    ("trainable", "zeros", "frozen", "inert"),
+    [
+        ((), 16, 2, 1),  # a fresh adapter beside a head that is trained
+        ((), 0, 0, 0),  # one that was trained elsewhere
+        (("lora_b",), 0, 1, 0),
+        (("lora_a", "lora_b"), 0, 0, 0),
+    ],
+)
+def test_an_adapter_that_is_frozen_as_a_whole_beside_a_trained_head(trainable: Sequence[str], zeros: int, frozen: int, inert: int) -> None:
+    """What two models share counts once."""
+    session = evidence(*wrapped("score.weight", "s", trainable=trainable, zeros=zeros))
+    told = {name: [each for each in of_wrapper(session, name) if each["fault"]] for name in ("adapter-partly-frozen", "lora-inert")}
+    assert [len(each) for each in told.values()] == [frozen, inert]
+
+
 @pytest.mark.parametrize(("ratio", "weight", "fault"), [(0.25, 1.0, False), (1.0, 1.0, True), (1.0, 0.25, False)])
 def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(ratio: float, weight: float, fault: bool) -> None:
     """A loss that is divided by the number of batches itself may be added up."""

@@ -15,7 +15,8 @@
 WITH pairs AS MATERIALIZED (
     SELECT s.model, p.module,
         bool_or(p.zeros = p.size) FILTER (p.role = 'lora_a') AS dead_a, bool_or(p.zeros = p.size) FILTER (p.role = 'lora_b') AS dead_b
-    FROM parameters p JOIN spans(a, b) s ON p.capture = s.y WHERE p.role IN ('lora_a', 'lora_b') GROUP BY s.model, p.module
+    FROM parameters p JOIN spans(a, b) s ON p.capture = s.y ANTI JOIN enclosed(a, b) inner_ ON inner_.model = s.model
+    WHERE p.role IN ('lora_a', 'lora_b') GROUP BY s.model, p.module
 ), scales AS (SELECT s.model, x.module, max(x.scale) AS scale FROM modules x JOIN spans(a, b) s ON x.capture = s.y WHERE x.rank IS NOT NULL GROUP BY s.model, x.module),
 tried AS (
     SELECT CASE WHEN watched(b) THEN (SELECT coalesce(sum(updates), 0) + coalesce(sum(writes), 0) FROM models WHERE run = run_of(b)) ELSE 1 END AS updates

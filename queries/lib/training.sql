@@ -114,6 +114,12 @@ SELECT CASE WHEN count(*) FILTER (via = 'expect') > 0 THEN any_value(kind) FILTE
     any_value(rank) AS rank, any_value(scale) AS scale
 FROM d;
 
+-- Models whose adapters all stand in another model that is judged, as those of a model within a wrapper do: they count there.
+CREATE OR REPLACE MACRO enclosed(a, b) AS TABLE
+WITH f AS MATERIALIZED (SELECT s.model, p.name, p.digest FROM placements p JOIN spans(a, b) s ON p.capture = s.y WHERE adapter_role(p.role))
+SELECT f.model FROM f LEFT JOIN f o ON o.digest = f.digest AND o.model <> f.model AND ends_with(o.name, '.' || f.name)
+GROUP BY f.model HAVING bool_and(o.name IS NOT NULL);
+
 -- Adapted modules of a capture, by structure; `inside` is the path within a block.
 CREATE OR REPLACE MACRO adapted(c) AS TABLE
 SELECT canonical, any_value(module) AS module, any_value(class) AS class, any_value(layer) AS layer, max(rank) AS rank,
