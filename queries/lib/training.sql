@@ -42,6 +42,9 @@ SELECT y.model, y.name, y.canonical, y.role, y.module, y.layer, y.adapter, coale
 FROM y JOIN x USING (model, canonical) LEFT JOIN starts USING (model, canonical)
 WHERE x.digest IS NOT NULL AND y.digest IS NOT NULL;
 
+-- The same of the model that b means alone.
+CREATE OR REPLACE MACRO own_moves(a, b) AS TABLE SELECT * FROM moves(a, b) WHERE model IS NOT DISTINCT FROM model_of(b);
+
 -- Tensors that the program made itself, as a head is: those that came after their model was first seen, and, where most of a model is one
 -- that a loader brought, those that no such model holds. Adapters aside.
 CREATE OR REPLACE MACRO made(b) AS TABLE
@@ -64,9 +67,6 @@ UNION
 SELECT c.model, p.canonical FROM placements p JOIN captures c USING (capture) JOIN firsts USING (model)
 WHERE c.run = run_of(b) AND c.point = 'start' AND NOT adapter_role(p.role) AND p.role <> 'optimizer'
     AND NOT EXISTS (FROM placements q WHERE q.capture = firsts.capture AND q.canonical = p.canonical);
-
--- The same of the model that b means alone.
-CREATE OR REPLACE MACRO own_moves(a, b) AS TABLE SELECT * FROM moves(a, b) WHERE model IS NOT DISTINCT FROM model_of(b);
 
 -- Has the model that b means adapter tensors?
 CREATE OR REPLACE MACRO has_adapter(b) AS (
