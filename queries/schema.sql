@@ -182,6 +182,7 @@ CREATE TABLE steps (
     mass_pad DOUBLE,        -- share of |dL/dlogits| on padding
     residual DOUBLE,        -- median over weighted positions; above 0.05: no cross-entropy
     equal_forwards INTEGER, -- forwards under this step's gradients whose input and logits equal, to the bit, those of an earlier forward, under the gradient or outside
+    equal_outside INTEGER,  -- those of them that equal one outside alone
     silent_forwards INTEGER, -- forwards under this step's gradients that no gradient came back to, on rows that no other forward of the step was taught
     outside_forwards INTEGER, -- forwards over whole rows outside of gradients since the step before, at most 8 a gradient: of a reference, or to measure
     seconds DOUBLE

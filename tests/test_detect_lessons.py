@@ -237,16 +237,24 @@ def test_what_was_evaluated_had_been_trained_on() -> None:
     assert [each["severity"] for each in found("evaluated-on-training-data", began, shown)] == ["info"]
 
 
-def preference(equal: int, number: int) -> list[Made]:
+def preference(equal: int, number: int, outside: int = 0) -> list[Made]:
     chosen, rejected = lesson("ppaae", "11111", number=number), lesson("ppaae", "11111", number=number, line=1)
     pushed = [(t, v | ({"weight": -1.0} if t == "loss_tokens" else {})) for t, v in rejected]
-    return [*chosen, *pushed, step(number, forwards=2, equal_forwards=equal)]
+    return [*chosen, *pushed, step(number, forwards=2, equal_forwards=equal, equal_outside=outside)]
 
 
 def test_the_reference_may_equal_the_policy_once() -> None:
     assert not found("reference-is-policy", preference(2, 1), preference(0, 2), preference(0, 3))
     assert found("reference-is-policy", preference(2, 1), preference(2, 2), preference(2, 3))
     assert rows("reference-is-policy", WHOLE, step(1), step(2)) == []
+
+
+def test_a_policy_may_be_held_against_itself_on_what_it_sampled_for_the_step() -> None:
+    """Log-probabilities of samples before an update equal those under its gradient; where nothing was sampled, they are a reference's."""
+    sampled = [asked(number, updates=number - 1) for number in (1, 2, 3)]
+    assert rows("reference-is-policy", *[preference(2, n, outside=2) for n in (1, 2, 3)], *sampled) == []
+    assert found("reference-is-policy", *[preference(2, n) for n in (1, 2, 3)], *sampled)
+    assert found("reference-is-policy", *[preference(2, n, outside=2) for n in (1, 2, 3)], sampled[0], sampled[2])
 
 
 def test_without_loss_tokens_nothing_is_claimed() -> None:

@@ -240,13 +240,13 @@ def test_equal_forwards_are_equal_to_one_under_the_gradient() -> None:
     from forensics.evidence.watch.ledger import Event
     from forensics.evidence.watch.weights import _equal
 
-    def equal(before: list[int], under: list[int]) -> int:
+    def equal(before: list[int], under: list[int]) -> tuple[int, int]:
         before_, prints = ([{"ids": mx.array([[7, 8]]), "mark": mx.array(mark)} for mark in marks] for marks in (before, under))
         return _equal(Event("gradient", None, {}, {"before": before_, "prints": prints}, None))
 
-    assert equal([5, 5, 5], [1, 2]) == 0
-    assert equal([5, 5, 1], [1, 2]) == 1
-    assert equal([], [1, 1]) == 1
+    assert equal([5, 5, 5], [1, 2]) == (0, 0)
+    assert equal([5, 5, 1], [1, 2]) == (1, 1)
+    assert equal([1], [1, 1]) == (2, 1)
 
 
 @pytest.mark.parametrize("brief", [False, True])

@@ -32,6 +32,7 @@ class _Seen:
     total: float = 0.0
     residuals: list[float] = field(default_factory=list)
     equal: int = 0
+    equal_outside: int = 0
     silent: int = 0
     outside: int = 0
 
@@ -45,7 +46,9 @@ def write(step: Step, partly: bool) -> None:
             step.losses.append(value)
         if len(step.small) < _HELD:
             step.small.append(event.arrays["small"])
-        seen.equal += _equal(event)
+        equal, outside = _equal(event)
+        seen.equal += equal
+        seen.equal_outside += outside
         seen.silent += _silent(event)
         seen.outside += len(event.arrays.get("before", []))
         for tap in event.arrays["taps"]:
@@ -56,17 +59,17 @@ def write(step: Step, partly: bool) -> None:
 def totals(step: Step) -> dict[str, Any]:
     """Columns of `steps`: over all positions of the step's forwards."""
     seen = step.seen or _Seen()
-    if not step.forwards:
-        return {"forwards": 0, "equal_forwards": seen.equal, "silent_forwards": seen.silent, "outside_forwards": seen.outside}
-    return {
-        "tokens": seen.tokens,
-        "weight_sum": seen.total,
-        "residual": statistics.median(seen.residuals) if seen.residuals else None,
+    counts = {
         "forwards": step.forwards,
         "equal_forwards": seen.equal,
+        "equal_outside": seen.equal_outside,
         "silent_forwards": seen.silent,
         "outside_forwards": seen.outside,
     }
+    if not step.forwards:
+        return counts
+    residual = statistics.median(seen.residuals) if seen.residuals else None
+    return {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, **counts}
 
 
 def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
@@ -161,18 +164,19 @@ def _segments(row: list[int], mass: list[float]) -> list[float]:
     return [float(f"{sum(mass[a:b]):.6g}") for a, b in zip(edges, edges[1:], strict=False)]
 
 
-def _equal(event: Event) -> int:
-    """Forwards of the gradient whose input and logits equal those of an earlier one, of it or outside of it.
+def _equal(event: Event) -> tuple[int, int]:
+    """Forwards of the gradient whose input and logits equal those of an earlier one, of it or outside, and how many equal one outside alone.
 
     Those outside are not held against each other: samples of one prompt begin with equal forwards.
     """
-    found = {mark for each in event.arrays.get("before", []) if (mark := _mark(each))}
-    equal = 0
-    for each in event.arrays["prints"]:
-        if mark := _mark(each):
-            equal += mark in found
-            found.add(mark)
-    return equal
+    before = {mark for each in event.arrays.get("before", []) if (mark := _mark(each))}
+    under: set[tuple[str, Any]] = set()
+    equal = outside = 0
+    for mark in filter(None, map(_mark, event.arrays["prints"])):
+        equal += mark in under or mark in before
+        outside += mark in before and mark not in under
+        under.add(mark)
+    return equal, outside
 
 
 def _mark(forward: dict[str, Any]) -> tuple[str, Any] | None:
