@@ -4,14 +4,14 @@
 -- role:       cause
 -- confidence: probable
 -- explains:   score-dropped
--- claim:      {observed} of {file} never reached the model, in any of the {passes} passes over the others.
--- clean:      the records ({observed} of {file} never reached the model)
+-- claim:      No row holds {observed} of {file}, in any of the {passes} passes over the others.
+-- clean:      the records (no row holds {observed} of {file})
 -- rules out:  same-batch-repeated
 -- needs:      run
 -- nothing:    a training file whose records were looked for in the rows of two passes
 -- params:     a, b, share = 0.1
 -- fix:        count what the loader skips, and raise where it is more than you expect; look for records without the expected keys, and for a last row that is never emitted
--- harmless:   rows that are held back and measured; a first or last part of a file that is left out; the last batch where it is not full
+-- harmless:   rows that are drawn from the records, in other company each time; rows that are held back and measured; a first or last part of a file that is left out; the last batch where it is not full
 -- fires on:   zoo/dropped-collator, zoo/dropped-packed
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-held-out, zoo/healthy-command-masked
 SELECT coalesce(d.file, 'data set') AS subject, printf('%d of %d records', d.unused, d.records) AS observed, 'every record' AS expected,

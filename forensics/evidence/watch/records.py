@@ -1,13 +1,14 @@
 """Which records of a data file reached the model, and which rows mlx-lm's evaluation measured: looked up at the end, by text.
 
-A record counts as used where its longest text stands in a training row, in a row that was evaluated, or in a prompt.
+A record counts as used where its longest text stands in a training row, in a row that was evaluated, or in a prompt; or a part
+of it that is in no other record, since rows may be cut at a cap, or anywhere where they are pieces of a stream.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from .trees import is_array
 _RECORDS = 5000  # a file of more is not looked through
 _BYTES = 16 << 20
 _PREFIX = 32  # characters by which a text is known where its row was cut
+_LEAST = 12  # characters that do not stand in a row by chance
+_SOME = 50  # records of which it is looked up what stands before them
 
 _evaluated: dict[tuple[int, ...], str | None] = {}  # row without its padding -> where evaluation was called
 
@@ -52,15 +55,58 @@ def used(path: Path) -> dict[str, Any]:
 
     Of a rank, which is given a part of the file, `found` as well: the numbers of the records that were found.
     """
-    texts = [_key(record) for record in _records(path)]
-    rows = _text() if texts else ""
-    found = [bool(text) and (text in rows or text[:_PREFIX] in rows) for text in texts]
+    records = [sorted(map(_bare, _strings(record)), key=len, reverse=True) for record in _records(path)]
+    rows = _text() if records else ""
+    found = held(records, rows)
     if not any(found):
         return {"found": []} if rows and hooks_ranks.group()[1] else {}
+    if redrawn([texts[0] for texts, yes in zip(records, found, strict=True) if yes], rows):
+        return {"used": sum(found)}
     first, last = found.index(True), len(found) - found[::-1].index(True)
     told = {"used": sum(found), "unused_between": found[first:last].count(False)}
     numbers = {"found": [i for i, yes in enumerate(found) if yes]} if hooks_ranks.group()[1] else {}
     return {**told, **numbers}
+
+
+def held(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
+    """Which records, each its texts with the longest first, stand in the rows, one a line; all without white space."""
+    whole = [bool(texts) and bool(texts[0]) and (texts[0] in rows or texts[0][:_PREFIX] in rows) for texts in records]
+    if not any(whole):  # rows hold other texts than the file
+        return whole
+    every = "\n".join(text for texts in records for text in texts)
+    return [yes or _partly(texts, rows, every) for yes, texts in zip(whole, records, strict=True)]
+
+
+def _partly(texts: Sequence[str], rows: str, every: str) -> bool:
+    """Does a part of these texts stand in the rows that is in no other text?"""
+    return any(part in rows and every.count(part) == sum(text.count(part) for text in texts) for part in _parts(texts))
+
+
+def _parts(texts: Iterable[str]) -> Iterator[str]:
+    """The first and the last part of each text: a row that is cut in one of them still holds the other."""
+    for text in texts:
+        length = min(_PREFIX, max(_LEAST, len(text) // 2))
+        if len(text) >= length:
+            yield from {text[:length], text[-length:]}
+
+
+def redrawn(keys: Sequence[str], rows: str) -> bool:
+    """Do rows put the same record after different others? Then they were drawn from the records, and need not hold every one."""
+    keys = [key for key in keys if len(key) >= _LEAST]
+    some = keys[:: max(1, len(keys) // _SOME)]
+    company = [{frozenset(other for other in keys if other in text) for text in _before(key, rows)} for key in some]
+    return bool(some) and 10 * sum(len(sets) > 1 for sets in company) >= len(some)
+
+
+def _before(key: str, rows: str) -> Iterator[str]:
+    """What stands before a text in the first rows that hold it."""
+    at = rows.find(key)
+    for _ in range(8):
+        if at < 0:
+            return
+        yield rows[rows.rfind("\n", 0, at) + 1 : at]
+        end = rows.find("\n", at)
+        at = rows.find(key, end) if end >= 0 else -1
 
 
 @functools.cache
@@ -100,11 +146,6 @@ def _records(path: Path) -> list[Any]:
     text = path.read_text(encoding="utf-8")
     found = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line.strip()]
     return found if isinstance(found, list) and len(found) <= _RECORDS else []
-
-
-def _key(record: Any) -> str:
-    """The longest text in a record, without white space."""
-    return max((_bare(text) for text in _strings(record)), key=len, default="")
 
 
 def _strings(value: Any) -> Iterator[str]:
