@@ -37,7 +37,7 @@ def lesson(roles: str, weights: str, *, number: int = 1, line: int = 0, relation
         "run": "r", "process": 0, "model": "m0", "step": number, "forward": 0, "row": line, "width": len(roles), "tokens": len(body) + 1,
         "prompt_tokens": roles.count("p"), "answer_tokens": roles.count("a"), "pad_tokens": roles.count("_"),
         "first_pad": len(body) + 1 if len(body) < len(roles) else None, "ends_with_end": body.endswith("e"), "at_cap": False,
-        "bos_count": 0, "framed": True, "frame": "template", "row_digest": f"{roles}{line}", "out_of_range": 0,
+        "bos_count": 0, "framed": True, "frame": "template", "row_digest": f"{roles}{line}", "head_digest": "h", "out_of_range": 0,
     }  # fmt: skip
     return [*made, row("batch_rows", **base | columns)]
 
@@ -267,3 +267,15 @@ def test_rows_without_a_template_are_cut_where_others_end() -> None:
     cut = [each for line in (1, 2) for each in lesson("aaaaaa", "111111", line=line, at_cap=True, frame="none")]
     assert found("answers-truncated", lesson("aaae", "1111", frame="none"), cut)
     assert rows("answers-truncated", cut) == []  # pieces of a long text
+
+
+def test_pieces_of_a_stream_of_chats_have_no_answers_to_cut() -> None:
+    def cut(**columns: Any) -> list[Made]:
+        return [each for line in range(4) for each in lesson("ppaaaa", "111111", line=line, at_cap=True, frame="partial", **columns)]
+
+    assert found("answers-truncated", cut())
+    assert rows("answers-truncated", cut(head_digest=None)) == []  # each begins in the midst of a text
+    ends = lesson("aae___", "111000", line=9, frame="partial", head_digest=None)
+    assert rows("answers-truncated", cut(head_digest=None), ends) == []  # the last piece is shorter
+    others = lesson("ppe___", "111000", line=8, frame="partial", head_digest=None)
+    assert found("answers-truncated", cut(head_digest=None), ends, others)  # rows of their own lengths
