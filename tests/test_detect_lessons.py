@@ -115,6 +115,12 @@ def test_a_prompt_mask_that_is_declared_counts_where_nothing_is_masked() -> None
     assert found("prompt-in-loss", WHOLE, row("configs", capture="r", kind="program", key="train_on_inputs", value="false"))
 
 
+@pytest.mark.parametrize("key", ["mask_prompt", "mask-prompt", "data.maskPrompt", "MASK_PROMPT"])
+def test_a_prompt_mask_is_declared_however_its_name_is_written(key: str) -> None:
+    assert found("prompt-in-loss", WHOLE, row("configs", capture="r", kind="program", key=key, value="true"))
+    assert not found("prompt-in-loss", WHOLE, row("configs", capture="r", kind="program", key=key + "s", value="true"))
+
+
 @pytest.mark.parametrize(
     ("roles", "weights", "columns", "named"),
     [

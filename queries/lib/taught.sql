@@ -49,12 +49,12 @@ SELECT process, step, forward, line, any_value(row_digest) AS row_digest, bool_o
     max(position) FILTER (role = 'prompt') < min(position) FILTER (role = 'answer' OR closes) AS single
 FROM taught(b) GROUP BY process, step, forward, line;
 
--- Does anything that the program passed, wrote or read say that prompts are masked?
+-- Does anything that the program passed, wrote or read say that prompts are masked? mask-prompt and maskPrompt are meant as mask_prompt is.
 CREATE OR REPLACE MACRO says_masked(b) AS (
     SELECT (SELECT coalesce(bool_or((events.detail->'declared'->>'mask_prompt')::BOOLEAN), false) FROM events WHERE events.run = run_of(b) AND events.kind = 'train')
         OR (SELECT coalesce(bool_or(
-            (regexp_matches(configs.key, '(^|\.)(mask_prompt|mask_inputs?|completion_only_loss|assistant_only_loss|train_on_completions|train_on_responses_only)$')
+            (regexp_matches(lower(translate(configs.key, '-_', '')), '(^|\.)(maskprompt|maskinputs?|completiononlyloss|assistantonlyloss|trainoncompletions|trainonresponsesonly)$')
                 AND configs.value = 'true')
-            OR (regexp_matches(configs.key, '(^|\.)(train_on_inputs?|train_on_prompt)$') AND configs.value = 'false')), false)
+            OR (regexp_matches(lower(translate(configs.key, '-_', '')), '(^|\.)(trainoninputs?|trainonprompt)$') AND configs.value = 'false')), false)
             FROM configs WHERE configs.capture = run_of(b) OR configs.capture IN (SELECT captures.capture FROM captures WHERE captures.run = run_of(b)))
 );
