@@ -121,6 +121,26 @@ def test_a_prompt_mask_is_declared_however_its_name_is_written(key: str) -> None
     assert not found("prompt-in-loss", WHOLE, row("configs", capture="r", kind="program", key=key + "s", value="true"))
 
 
+@pytest.mark.parametrize("weights", ["1111000000", "0011000000", "1111100000"])
+def test_a_run_that_trains_prompts_and_no_answer_has_its_mask_inverted(weights: str) -> None:
+    made = lesson("pppeaaae__", weights)
+    assert [each["confidence"] for each in found("prompt-in-loss", made)] == ["probable"]
+    told = event("train", detail={"declared": {"mask_prompt": True}})
+    assert [each["confidence"] for each in found("prompt-in-loss", made, told)] == ["certain"]
+    assert not found("prompt-in-loss", lesson("pppeaaae__", "1111111100", line=1), lesson("pppeaaae__", "1111000000"))
+
+
+def test_rows_of_which_nothing_is_trained_say_nothing_of_the_mask() -> None:
+    assert rows("prompt-in-loss", lesson("pppeaaae__", "0000000000")) == []
+
+
+def test_a_late_mask_that_ends_at_the_end_token_reaches_what_the_template_writes_after_it() -> None:
+    late = [each for line in (0, 1) for each in lesson("pppeaaaea__", "00000111100", line=line)]
+    right = [each for line in (0, 1) for each in lesson("pppeaaaea__", "00001111100", line=line)]
+    assert [each["confidence"] for each in found("mask-off-by-one", late)] == ["probable"] * 2
+    assert rows("mask-off-by-one", right) and not found("mask-off-by-one", right)
+
+
 @pytest.mark.parametrize(
     ("roles", "weights", "columns", "named"),
     [

@@ -14,13 +14,13 @@
 -- fires on:   zoo/neighbour-collator, zoo/neighbour-tuner
 -- silent on:  zoo/healthy-command-masked, zoo/healthy-short-answers
 WITH rows_ AS (
-    SELECT *, first_ - opens AS begins, last_ - shuts AS ends_ FROM masked_rows(b) WHERE single AND hidden > 1 AND answers > 1
+    SELECT *, first_ - opens AS begins, last_ - shuts AS ends_, coalesce(last_ > closed, false) AS past FROM masked_rows(b) WHERE single AND hidden > 1 AND answers > 1
 ), all_ AS (
-    SELECT bool_and(begins = 1) AND (bool_or(ends_ >= 1) OR NOT bool_or(padded)) AS late, bool_and(begins = -1 AND ends_ <= -1) AS early, bool_or(ends_ >= 1) AS beyond
-    FROM rows_
+    SELECT bool_and(begins = 1) AND (bool_or(ends_ >= 1 OR past) OR NOT bool_or(padded)) AS late, bool_and(begins = -1 AND ends_ <= -1) AS early, bool_or(ends_ >= 1) AS beyond
+    FROM rows_  -- what the template writes after the end of an answer is past it, and no sure sign
 ), aligned AS (SELECT next_ FROM alignment(b))
 SELECT 'step ' || r.step || ' row ' || r.line AS subject,
-    CASE WHEN begins = 1 THEN 'the first answer token carries no weight' || CASE WHEN ends_ >= 1 THEN ', the token after the answer does' ELSE '' END
+    CASE WHEN begins = 1 THEN 'the first answer token carries no weight' || CASE WHEN ends_ >= 1 OR past THEN ', the token after the answer does' ELSE '' END
          WHEN begins = -1 THEN 'the token before the answer carries weight' || CASE WHEN ends_ <= -1 THEN ', the last of the row does not' ELSE '' END
          WHEN begins = 0 THEN 'weights begin with the answer' ELSE 'weights begin ' || abs(begins) || ' tokens ' || CASE WHEN begins > 0 THEN 'into' ELSE 'before' END || ' the answer' END AS observed,
     'weights from the first to the last token of the answer' AS expected, all_.late OR all_.early AS fault, loss_place(b) AS place,
