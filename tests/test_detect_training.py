@@ -336,6 +336,30 @@ def test_a_second_optimizer_after_the_first_begins_again() -> None:
     assert clean(evidence(*made, first, row("optimizers", optimizer="o1", step=16, **kept)), "optimizer-restarted")
 
 
+def restarts(times: int, *more: Made, names: Sequence[str] = ("w", "w")) -> list[dict[str, Any]]:
+    """A run whose optimizer is made anew every four updates under a falling rate; `names` are what steps 1 and 8 updated."""
+    last = 4 * (times + 1)
+    made = trained("q.lora_b", updates=last)
+    made += [event("update", 2 + n, detail={"optimizer": "Adam"}, place="train.py:9") for n in range(times + 1)]
+    made += [step(n, optimizer=f"o{(n - 1) // 4}") for n in range(1, last + 1)]
+    made += [row("gradients", run="r", process=0, model="m0", step=n, name=name) for n, name in zip((1, 8), names, strict=True)]
+    kept = {"capture": "r@end", "class": "Adam", "settings": "{}", "state_l2": 1.0, "state_tensors": 2, "step": 4}
+    made += [row("optimizers", optimizer=f"o{n}", learning_rate=1 / (1 + n), **kept) for n in range(times + 1)]
+    return faulty(evidence(*made, *more), "optimizer-restarted")
+
+
+def test_an_optimizer_that_begins_again_three_times_is_told_whatever_the_rate() -> None:
+    told = restarts(3)
+    assert [each["subject"] for each in told] == [f"m0 after {n} updates" for n in (4, 8, 12)]  # one a restart
+    assert {(each["severity"], each["place"]) for each in told} == {("error", "train.py:9")}
+
+
+def test_phases_are_no_restarts() -> None:
+    written = event("write", 9, detail={"after_gradient": True})
+    for told in (restarts(2), restarts(3, written), restarts(3, names=("w", "q.lora_b"))):
+        assert {each["severity"] for each in told} == {"info"}
+
+
 def test_not_finite_weights_say_where_it_began() -> None:
     made: list[Any] = [run(), capture("loaded"), capture("start"), capture("end", updates=8)]
     made += [parameter(p, "w", "a", trainable=True) for p in ("loaded", "start")] + [
