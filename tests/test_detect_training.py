@@ -263,6 +263,23 @@ def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(ratio: flo
     assert bool(faulty(session, "accumulation-mismatch")) is fault
 
 
+@pytest.mark.parametrize(
+    ("norms", "ratio", "fault"),
+    [
+        ([4, 9, 13, 16, 21, 23, 25, 26], 0.4, True),
+        ([4, 9, 13, 16, 21, 23, 25, 26], 0.25, False),  # the batches of one update alone: training that runs away
+        ([4, 9, 13, 16, 21, 23, 25, 24], 0.4, False),
+        ([4.0, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7], 0.4, False),
+        ([4, 9, 13, 16, 21, 23, 25], 0.4, False),
+        ([4, 9, 13, 16, 21, 23, 25, float("nan")], 0.4, False),
+    ],
+)
+def test_gathered_gradients_that_stay_after_an_update_only_grow(norms: list[float], ratio: float, fault: bool) -> None:
+    tokens = [row("loss_tokens", run="r", model="m0", step=1, forward=0, row=0, position=0, weight=1.0, residual=0.0)]
+    made = [step(n, gradients=4, accumulation=0.25 if n == 1 else ratio, gradient_norm=norm) for n, norm in enumerate(norms, start=1)]
+    assert bool(faulty(evidence(*trained("q.lora_b"), *made, *tokens), "accumulation-mismatch")) is fault
+
+
 @pytest.mark.parametrize(("told", "gradients", "fault"), [([4], 1, True), ([4, 1], 1, False), ([], 1, False), ([4], 4, False)])
 def test_updates_at_another_rate_than_declared(told: list[int], gradients: int, fault: bool) -> None:
     said = [row("configs", capture="r", kind="program", key="gradient_accumulation_steps", value=k) for k in told]
