@@ -53,9 +53,9 @@ def _plain(name: str) -> str:
 
 
 def _asked(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
     try:
         return version(package)
-    except PackageNotFoundError:
+    except (ImportError, OSError):  # not there, or, in the words of a finder that another package put in, without metadata
         return ""

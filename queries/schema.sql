@@ -364,7 +364,7 @@ CREATE TABLE datasets (
     rows_seen BIGINT,       -- distinct training rows seen in the whole run
     rows_drawn BIGINT,      -- rows seen in the whole run, repeats counted
     used BIGINT,            -- of a file: records found in training rows, evaluated rows or prompts; of evaluated rows: those trained on; NULL: not looked for
-    unused_between BIGINT,  -- of a file: records that were not found and stand between others that were
+    unused_between BIGINT,  -- of a file: records that were not found and stand between others that were; NULL: not looked for, or rows were drawn from records
     purpose VARCHAR,        -- train | valid | test | unknown
     place VARCHAR
 );

@@ -192,6 +192,7 @@ def test_an_adapter_that_was_trained_is_held_against_what_the_user_said(expect: 
 def test_weights_that_moved_where_nothing_was_meant_to_train_are_overwritten(expect: str | None, fault: bool) -> None:
     made = [
         run(expect=expect),
+        capture("loaded"),
         capture("start"),
         capture("end", updates=8),
         parameter("start", "w", "d0", trainable=True),

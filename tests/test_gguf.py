@@ -70,6 +70,7 @@ LIES = {
     "settings": lambda b: b[:16] + struct.pack("<Q", 1 << 60) + b[24:],
     "cut off in its header": lambda b: b[:24] + struct.pack("<Q", 1 << 62) + b[32:],
     "blocks of 32": lambda b: b.replace(SHAPE, struct.pack("<I2Q", 2, 31, 2)),
+    "rows of 1,": lambda b: b.replace(SHAPE, struct.pack("<I", 0)),  # a number, in a type of blocks
     "dimensions": lambda b: b.replace(SHAPE, struct.pack("<I2Q", 99, 32, 2)),
     "bytes are missing": lambda b: b.replace(SHAPE, struct.pack("<I2Q", 2, 32, 1 << 60)),
 }

@@ -136,8 +136,9 @@ class _Parser:
         if kind not in TYPES:
             self.refuse(f"tensor {name[:80]!r} is of type {kind}, which is not known here")
         dtype, elements, nbytes = TYPES[kind]
-        if (shape[-1] if shape else 1) % elements:
-            self.refuse(f"tensor {name[:80]!r} has rows of {shape[-1]}, and {dtype} has blocks of {elements}")
+        row = shape[-1] if shape else 1
+        if row % elements:
+            self.refuse(f"tensor {name[:80]!r} has rows of {row}, and {dtype} has blocks of {elements}")
         return name, dtype, shape, offset, math.prod(shape) // elements * nbytes
 
     def placed(self, entries: tuple[Entry, ...]) -> None:

@@ -165,7 +165,7 @@ def _segments(row: list[int], mass: list[float]) -> list[float]:
 
 
 def _equal(event: Event) -> tuple[int, int]:
-    """Forwards of the gradient whose input and logits equal those of an earlier one, of it or outside, and how many equal one outside alone.
+    """Forwards of the gradient whose input and logits equal those of an earlier one, of it or outside, and how many one outside alone.
 
     Those outside are not held against each other: samples of one prompt begin with equal forwards.
     """
