@@ -195,6 +195,7 @@ def test_weights_that_moved_where_nothing_was_meant_to_train_are_overwritten(exp
         capture("loaded"),
         capture("start"),
         capture("end", updates=8),
+        parameter("loaded", "w", "d0"),
         parameter("start", "w", "d0", trainable=True),
         parameter("end", "w", "d1"),
     ]
