@@ -189,6 +189,13 @@ def test_a_step_without_weight_is_masked_only_where_a_mask_alone_sets_weights(ro
     assert bool(found("all-tokens-masked", lesson("pppeaaae", "00000000"), step(1, loss=0.0), step(2), *made)) == fault
 
 
+def test_one_position_that_is_no_cross_entropy_hides_no_masked_step() -> None:
+    noisy = lesson("pppeaaaaae", "0000111111", number=2)
+    odd = next(v for t, v in noisy if t == "loss_tokens" and v["weight"])
+    odd["residual"] = 0.2
+    assert found("all-tokens-masked", lesson("pppeaaae", "00000000"), step(1, loss=0.0), step(2), *noisy)
+
+
 def test_the_ignore_index_needs_every_other_target_to_be_it() -> None:
     ignored = [
         ("loss_tokens", values | {"ignore_index": True, "relation": "other"}) for table, values in WHOLE[:4] if table == "loss_tokens"

@@ -118,6 +118,15 @@ def test_updates_that_were_written_over_are_not_lost_to_rounding() -> None:
         assert "written back" in told["fix_"] and told["place"] == "train.py:9", name
 
 
+def test_a_compiled_step_without_its_state_wrote_nothing_back() -> None:
+    back = event("write", 9, detail={"via": "load_weights", "after_gradient": True}, place="train.py:9")
+    fixed = row("compiled", run="r", purpose="step", calls=8, traces=1, state_in_inputs=False, state_in_outputs=True)
+    session = evidence(*trained(), *steps(update_norm=0.5), event("update", 3), back, fixed)
+    assert faulty(session, "compile-state-not-captured")
+    (told, *_) = faulty(session, "parameters-unchanged")
+    assert "written back" not in told["fix_"] and told["place"] is None
+
+
 @pytest.mark.parametrize(("left", "told"), [(0, "nothing is left to train"), (1, "1 of 2 base tensors are trained")])
 def test_a_missing_adapter_says_what_the_last_freeze_left(left: int, told: str) -> None:
     meant = row("adapters", run="r", origin="declared", via="argument", kind="lora", strength="strong")

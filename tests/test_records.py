@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from forensics.evidence.watch import records
 from forensics.evidence.watch.records import held, redrawn
 
 ASKED = [f"Whatistheplaceofthe{word}?" for word in ("coal", "moon", "rust", "fern", "salt", "wool")]
@@ -32,6 +35,12 @@ def test_records_that_lie_across_the_edges_of_pieces_are_found() -> None:
 def test_what_records_share_is_no_sign_of_any_one() -> None:
     shared = [["Theseaiswideandtheshipissmall" + word, "Howwideisthesea?"] for word in ("coal", "moon")]
     assert held(shared, "<u>Howwideisthesea?<a>" + shared[0][0][:-4] + "coal") == [True, False]
+
+
+def test_what_would_take_long_to_look_for_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_EFFORT", 1000)
+    assert held(RECORDS, rows((0,), (1,))) == []
+    assert held(RECORDS, rows(tuple(range(6)))) == [True] * 6  # each was found at the first look
 
 
 def test_records_in_other_company_each_time_were_drawn() -> None:

@@ -89,6 +89,9 @@ def test_padding_with_an_id_that_the_tokenizer_does_not_name() -> None:
     assert told([[5, 5, 5, 7, 8], [5, 5, 7, 8, 9], [6, 7, 8, 9, 6]], PLAIN) == ["xxaa", "xaaa", "aaaa"]
     assert told([[5, 5, 5, 7, END], [5, 5, 7, 8, END]], SAME_PAD) == ["xxae", "xaae"], "one end is no padding"
     assert told([[5, 5, 5, 7, 8], [7, 8, 5, 5, 5]], PLAIN) == ["xxaa", "axxx"], "what pads tails may pad heads"
+    assert told([[5] * 6 + [7, 8], [3, 4, 7, 8, 9, 6, 8, 9]], PLAIN) == ["xxxxxaa", "aaaaaaa"], (
+        "many before one row, and none before another"
+    )
 
 
 def test_ends_inside_packed_rows_are_ends_and_what_follows_keeps_its_role() -> None:

@@ -47,7 +47,8 @@ MB = 1_000_000
 @click.option(
     "--include-text",
     is_flag=True,
-    help="Prompts, answers, training text, texts of settings and of errors as well; command lines, secrets, paths, user and host never.",
+    help="Prompts, answers, training text, token ids, texts of settings and of errors as well; command lines, secrets, paths, user and "
+    "host never.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would leave and what was redacted; write nothing.")
 @click.option(

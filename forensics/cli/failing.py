@@ -54,10 +54,14 @@ def _usage(error: click.ClickException, ctx: click.Context | None) -> ForensicsE
 
 
 def _unusable(error: OSError) -> ForensicsError:
-    """A place that the system refuses, and of which no command said more; what bears no name is standard output."""
+    """A place that the system refuses, and of which no command said more; what bears no name is mostly standard output."""
     if error.filename is None:
         hush(sys.stdout)
         why = error.strerror or "it is closed"
-        return UsageError(f"The output cannot be written: {why}.", where="standard output", hint="Send it to a place that takes it.")
+        return UsageError(
+            f"The output cannot be written: {why}.",
+            where="standard output, or a file on its way",
+            hint="Send it to a place that takes it; --debug shows what was written.",
+        )
     hint = "Mend that and try again; --debug shows what was tried."
     return UsageError(f"The system refused: {error.strerror}.", where=os.fsdecode(error.filename), hint=hint)

@@ -146,7 +146,7 @@ def fill(template: str, row: Mapping[str, Any], n: int, looked: int) -> str:
     pieces = []
     for literal, name, words, _ in string.Formatter().parse(template):
         pieces += [literal, "" if name is None else _text(values.get(name))]
-        if words:
+        if words and "|" in words:
             one, _, many = words.partition("|")
             pieces.append(f" {one if values.get(name or '') == 1 else many}")
     return "".join(pieces).strip()

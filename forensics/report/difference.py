@@ -51,9 +51,10 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
 
 
 def _counts(c: Comparison) -> str:
-    p = c.parameters
-    kinds = [f"{p[kind]:,} {kind}" for kind in ("identical", "changed", "added", "removed") if p[kind]]
-    return ", ".join(kinds) + " parameters" if kinds else "nothing to compare: no parameters were captured"
+    found = {kind: c.parameters[kind] for kind in ("identical", "changed", "added", "removed") if c.parameters[kind]}
+    if not found:
+        return "nothing to compare: no parameters were captured"
+    return ", ".join(f"{n:,} {kind}" for kind, n in found.items()) + (" parameter" if sum(found.values()) == 1 else " parameters")
 
 
 # -- the picture -----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@
 -- fires on:   zoo/masked-collator, zoo/masked-dialog
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
 WITH t AS MATERIALIZED (SELECT * FROM taught(b)), lines AS (
-    SELECT process, step, forward, min(weight) AS least, max(weight) AS most, sum(weight) AS whole, bool_or(weight IS NULL) AS other
+    SELECT process, step, forward, min(weight) AS least, max(weight) AS most, sum(weight) AS whole, 2 * count(*) FILTER (weight IS NULL) > count(*) AS other
     FROM t WHERE weight <> 0 OR (weight IS NULL AND mass > 0 AND isfinite(mass)) GROUP BY process, step, forward, line
 ), factors AS (  -- what is left of a mean under a mask has one weight a token, or one a row: else a factor does it, and may be 0
     SELECT coalesce(bool_or(factor), false) AS there

@@ -31,8 +31,8 @@ SELECT module AS subject,
     bool_and(inert) OVER (PARTITION BY model) AND tried.updates > 0 AS fault,
     CASE WHEN scale = 0 THEN 'set the adapter''s scale to a value above 0'
          WHEN dead_a AND dead_b THEN 'begin with a random lora_a, as LoRALinear does: with both factors zero, both gradients are zero for ever'
-         WHEN s.change > 0 AND s.moved = 0 THEN 'the updates moved lora_b, and the state of the beginning was written back: copy the state that is to be kept after an update'
+         WHEN s.undone_place IS NOT NULL THEN 'the updates moved lora_b, and the state of the beginning was written back: copy the state that is to be kept after an update'
          ELSE 'find why lora_b never moved in the causes above; where there are none, look at its gradient, in the table gradients' END AS fix_,
     s.undone_place AS place
-FROM dead, tried, (SELECT any_value(change) AS change, any_value(moved) AS moved, any_value(undone_place) AS undone_place FROM stillness(a, b)) s
+FROM dead, tried, (SELECT any_value(undone_place) AS undone_place FROM stillness(a, b)) s
 ORDER BY subject

@@ -75,7 +75,7 @@ SELECT k.tries, counted.trainables, counted.place AS set_place, own.updates, own
     fixed.calls, fixed.traces, fixed.no_inputs, fixed.no_outputs,
     steps_.n AS steps, steps_.measured, steps_.gradient, steps_.change, steps_.rate, steps_.rates, steps_.forwards,
     ended.exception, failed.n AS errors, failed.call, failed.type, failed.place AS error_place, asked.place AS grad_place, asked.updated AS update_place,
-    CASE WHEN steps_.change > 0 AND moved.moved = 0 THEN put.place END AS undone_place,
+    CASE WHEN steps_.change > 0 AND moved.moved = 0 AND fixed.calls IS NULL THEN put.place END AS undone_place,
     CASE WHEN NOT k.tries THEN NULL
          WHEN counted.trainables = 0 AND own.updated = 0 THEN 'nothing-trainable'
          WHEN own.updates = 0 AND own.unknown = 0 AND own.writes * 2 <= own.gradients AND moved.moved = 0 THEN 'optimizer-never-stepped'

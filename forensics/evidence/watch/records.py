@@ -22,6 +22,7 @@ _BYTES = 16 << 20
 _PREFIX = 32  # characters by which a text is known where its row was cut
 _LEAST = 12  # characters that do not stand in a row by chance
 _SOME = 50  # records of which it is looked up what stands before them
+_EFFORT = 4 << 30  # characters that are looked through at most, some seconds: a program's end is not to wait for us
 
 _evaluated: dict[tuple[int, ...], str | None] = {}  # row without its padding -> where evaluation was called
 
@@ -59,7 +60,7 @@ def used(path: Path) -> dict[str, Any]:
     rows = _text() if records else ""
     found = held(records, rows)
     if not any(found):
-        return {"found": []} if rows and hooks_ranks.group()[1] else {}
+        return {"found": []} if found and rows and hooks_ranks.group()[1] else {}
     if redrawn([texts[0] for texts, yes in zip(records, found, strict=True) if yes], rows):
         return {"used": sum(found)}
     first, last = found.index(True), len(found) - found[::-1].index(True)
@@ -69,11 +70,17 @@ def used(path: Path) -> dict[str, Any]:
 
 
 def held(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
-    """Which records, each its texts with the longest first, stand in the rows, one a line; all without white space."""
+    """Which records, each its texts with the longest first, stand in the rows, one a line; all without white space.
+
+    [] where to look for them would take long.
+    """
     whole = [bool(texts) and bool(texts[0]) and (texts[0] in rows or texts[0][:_PREFIX] in rows) for texts in records]
     if not any(whole):  # rows hold other texts than the file
         return whole
     every = "\n".join(text for texts in records for text in texts)
+    parts = sum(2 * len(texts) for yes, texts in zip(whole, records, strict=True) if not yes)
+    if parts * (len(rows) + len(every)) > _EFFORT:
+        return []
     return [yes or _partly(texts, rows, every) for yes, texts in zip(whole, records, strict=True)]
 
 

@@ -158,7 +158,8 @@ def _run(tokens: Sequence[int]) -> int:
 def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
     """Ids that pad this batch: the tokenizer's own, special ones that repeat, and others that repeat at the tail of several rows, or often.
 
-    Others at the head may be text, as `###` is: they pad where their number differs from row to row, and no row is filled up at its tail.
+    Others at the head may be text, as `###` is: they pad where their number differs from row to row, or many stand before some rows and
+    none before others, and no row is filled up at its tail.
     """
     rows = [e for e in batch if e]
     named, tails = facts.special | facts.ends, Counter(e.last for e in rows if e.tail > 1)
@@ -168,8 +169,8 @@ def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
     pads = frozenset(sure)
     if any(bounds(e, facts, pads)[1] < e.length for e in rows):
         return pads
-    lengths = Counter(token for token, _ in {(e.first, e.head) for e in rows if e.head > 1})
-    return pads | {token for token, count in lengths.items() if count > 1}
+    heads = {token: {e.head if e.first == token else 0 for e in rows} for token in {e.first for e in rows if e.head > 1}}
+    return pads | {token for token, found in heads.items() if len(found - {0, 1}) > 1 or (len(found) > 1 and max(found) >= 2 * _SURE)}
 
 
 def bounds(e: Edges | None, facts: Facts, pads: frozenset[int]) -> tuple[int, int]:
