@@ -25,7 +25,7 @@ def command(dry_run: bool, as_json: bool, store: Path | None) -> None:
     A run that an interrupted capture left unsealed is sealed first.
     """
     from forensics.cli.progress import bar
-    from forensics.cli.screen import emit
+    from forensics.cli.screen import emit, note
     from forensics.store import upkeep
     from forensics.store.sealing.watching import recover
     from forensics.store.store import Store
@@ -35,7 +35,7 @@ def command(dry_run: bool, as_json: bool, store: Path | None) -> None:
     freed = 0
     if place.root.is_dir():
         if not dry_run:
-            recover(place, lambda line: click.echo(line, err=True))
+            recover(place, note)
         with bar("Captures", upkeep.count(place)) as tick, place.writing():
             freed = upkeep.collect(place, tick, dry=dry_run)
     kept = place.packs.nbytes()

@@ -85,14 +85,13 @@ def _refs(query: Query, evidence: Opened, words: tuple[str, ...]) -> list[str]:
 
 def _say(query: Query, evidence: Opened, given: list[str], found: list[tuple[Any, ...]]) -> None:
     """On stderr, which captures the words stood for, and why there is no row."""
+    from forensics.cli.screen import note
     from forensics.judge.norows import why
 
     if given:
-        click.echo(
-            f"forensics: asked of {' and '.join(dict.fromkeys(given))}{', which holds no capture' if evidence.empty else ''}", err=True
-        )
+        note(f"forensics: asked of {' and '.join(dict.fromkeys(given))}{', which holds no capture' if evidence.empty else ''}")
     if given and not found and not evidence.empty and (reason := why(evidence.session, evidence.library, query, evidence.a, evidence.b)):
-        click.echo(f"forensics: no rows: {reason}", err=True)
+        note(f"forensics: no rows: {reason}")
 
 
 def _call(query: Query, settings: tuple[str, ...]) -> str:

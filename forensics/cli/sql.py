@@ -97,7 +97,9 @@ def _catalogue(store: Path | None) -> Path:
 
 
 def _warn(line: str) -> None:
-    click.echo(f"forensics: {line}", err=True)
+    from forensics.cli.screen import note
+
+    note(f"forensics: {line}")
 
 
 def _as_json(columns: list[str], rows: Iterator[list[Any]]) -> None:
@@ -118,7 +120,7 @@ def _flat(value: Any) -> Any:
 
 
 def _as_table(columns: list[str], rows: Iterator[list[Any]]) -> None:
-    from forensics.cli.screen import room, show
+    from forensics.cli.screen import note, room, show
     from forensics.report.lines import table
     from forensics.report.tables import SHOWN
 
@@ -131,7 +133,7 @@ def _as_table(columns: list[str], rows: Iterator[list[Any]]) -> None:
             more += 1
     show(table(columns, shown, room(), indent=0))
     if more:
-        click.echo(f"and {more:,} more rows: --json or --csv gives all", err=True)
+        note(f"and {more:,} more rows: --json or --csv gives all")
 
 
 class _Asked:

@@ -14,6 +14,7 @@ from forensics.errors import DamagedEvidence, ForensicsError, UnreadableModel
 from forensics.evidence.headers import BITS, MAX_HEADER, read_header
 from forensics.records import RawTensor
 from forensics.store import files
+from forensics.store.tensors import digests
 
 FOREIGN = "forensics.types"
 """Metadata key of a pack: {digest: [dtype, shape]} of tensors whose type safetensors does not know; they lie there as U8."""
@@ -79,12 +80,12 @@ def recorded(raw: RawTensor) -> RawTensor:
     Raises (from `read`):
         DamagedEvidence: they are others.
     """
-    found = _begun(raw)
+    found = digests.begun(raw.dtype, raw.shape)
 
     def read(start: int, stop: int) -> bytes | memoryview:
         nonlocal found
         if start == 0:
-            found = _begun(raw)
+            found = digests.begun(raw.dtype, raw.shape)
         block = raw.read(start, stop)
         found.update(block)
         if stop == raw.nbytes and found.hexdigest() != raw.name:
@@ -93,11 +94,6 @@ def recorded(raw: RawTensor) -> RawTensor:
         return block
 
     return replace(raw, read=read)
-
-
-def _begun(raw: RawTensor) -> hashlib._Hash:
-    """The digest of a tensor before its first byte."""
-    return hashlib.sha256(f"{raw.dtype}\0{'x'.join(map(str, raw.shape))}\0".encode())
 
 
 def size(held: Mapping[str, RawTensor]) -> int:
@@ -129,7 +125,7 @@ def write(target: Path, held: Mapping[str, RawTensor]) -> None:
         with part.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             for digest, raw in held.items():
-                found = _begun(raw)
+                found = digests.begun(raw.dtype, raw.shape)
                 for start in range(0, raw.nbytes, _PART):
                     block = raw.read(start, min(start + _PART, raw.nbytes))
                     found.update(block)

@@ -107,14 +107,12 @@ class Session:
         """The rows of one SELECT of the user's; raises as `stream`. What a statement inside it would change stays as it is."""
         self._make(sql)
         with refusing(sql):
-            statement = one_select(self._connection, sql)
-            self._connection.execute("BEGIN TRANSACTION READ ONLY")
-            try:
-                cursor = self._connection.execute(statement, params or None)
-                names = [d[0] for d in cursor.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-            finally:
-                self._connection.execute("ROLLBACK")
+            one_select(self._connection, sql)
+        self._connection.execute("BEGIN TRANSACTION READ ONLY")
+        try:
+            return self.rows(sql, params)
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def script(self, text: str) -> None:
         """Run statements, for macros of the library; raises as `rows`."""

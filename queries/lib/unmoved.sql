@@ -1,6 +1,6 @@
 -- Why nothing moved: the first of the causes that holds, in the order in which one hides the next. One row; `cause` is NULL where training went on.
 -- trainables: tensors in the trainable set when training was tried. moved: parameters that differ from the beginning of training.
--- change: the largest update that a step made; above 0 where nothing is moved at the end, what had moved was written over at undone_place.
+-- undone_place: where what the steps had moved was written over, so that nothing is moved at the end.
 CREATE OR REPLACE MACRO stillness(a, b) AS TABLE
 WITH k AS MATERIALIZED (
     SELECT run_of(b) AS run, model_of(b) AS model, tries(b) AS tries, (SELECT epoch(any_value(created_at)::TIMESTAMPTZ) FROM runs WHERE run = run_of(b)) AS began
@@ -73,7 +73,7 @@ other AS (  -- the object that was updated is neither saved nor asked, and a twi
 SELECT k.tries, counted.trainables, counted.place AS set_place, own.updates, own.updated, own.writes, own.gradients, moved.n AS parameters, moved.moved, moved.trained,
     other.model AS other, other.kept, other.updates AS other_updates, other.saved AS other_saved, fixed.purpose, fixed.place AS compiled_place,
     fixed.calls, fixed.traces, fixed.no_inputs, fixed.no_outputs,
-    steps_.n AS steps, steps_.measured, steps_.gradient, steps_.change, steps_.rate, steps_.rates, steps_.forwards,
+    steps_.n AS steps, steps_.measured, steps_.gradient, steps_.rate, steps_.rates, steps_.forwards,
     ended.exception, failed.n AS errors, failed.call, failed.type, failed.place AS error_place, asked.place AS grad_place, asked.updated AS update_place,
     CASE WHEN steps_.change > 0 AND moved.moved = 0 AND fixed.calls IS NULL THEN put.place END AS undone_place,
     CASE WHEN NOT k.tries THEN NULL

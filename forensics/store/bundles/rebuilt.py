@@ -17,6 +17,7 @@ from forensics.store.bundles.received import REFS, Bundle
 from forensics.store.bundles.zipped import MANIFEST, README
 from forensics.store.capture import Writer
 from forensics.store.manifest import Manifest
+from forensics.store.tensors import digests
 
 
 def rebuild(
@@ -217,7 +218,7 @@ class _Rebuilt:
             dtype, shape = str(foreign[0]), tuple(int(n) for n in foreign[1])
             if dtype in BITS or not dtype.isascii() or len(dtype) > 16:
                 self._bundle.zip.refuse("a tensor of it says two types", member)
-        found = hashlib.sha256(f"{dtype}\0{'x'.join(map(str, shape))}\0".encode())
+        found = digests.begun(dtype, shape)
         for block in _slices(path, entry.begin, entry.end):
             found.update(block)
         if found.hexdigest() != entry.name:

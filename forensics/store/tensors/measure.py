@@ -5,14 +5,13 @@ Sums are float64 and safe from overflow, and no tensor is held whole, but by `va
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forensics.records import RawTensor, TensorStats
-from forensics.store.tensors import decode
+from forensics.store.tensors import decode, digests
 from forensics.store.tensors.decode import BLOCK, blocks
 from forensics.store.tensors.differences import difference
 from forensics.store.tensors.kernels import loops
@@ -28,15 +27,14 @@ SMALL = 8192
 def measure(raw: RawTensor) -> TensorStats:
     """Digest and statistics of one tensor, each byte read once.
 
-    The digest is the sha256 of dtype name, zero byte, shape as decimals joined by `x`, zero byte, bytes. Statistics are
-    over the finite elements; `mean`, `std` (of the population), `min`, `max` and `l2` are None where there are none, and
-    everything is None where the type cannot be decoded.
+    The digest is the sha256 of what `digests.begun` says, then the bytes. Statistics are over the finite elements; `mean`, `std`
+    (of the population), `min`, `max` and `l2` are None where there are none, and everything is None where the type cannot be decoded.
 
     Raises:
         UnreadableModel: the file ended before the tensor did.
     """
     size = math.prod(raw.shape)
-    digest = hashlib.sha256(f"{raw.dtype}\0{'x'.join(map(str, raw.shape))}\0".encode())
+    digest = digests.begun(raw.dtype, raw.shape)
     gather: Histogram | Moments | None = None
     if raw.dtype in decode.WIDTH and raw.nbytes == size * decode.WIDTH[raw.dtype]:
         compiled = loops(raw.dtype, raw.nbytes)
