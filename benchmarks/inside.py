@@ -14,9 +14,9 @@ import sys
 import time
 
 from benchmarks.meter import anonymous
+from forensics.files import cache_directory
 from forensics.judge import deltas, library
-from forensics.store.files import cache_directory
-from forensics.store.refs import pair
+from forensics.refs import pair
 from forensics.store.session import open_session
 from forensics.store.store import Store
 

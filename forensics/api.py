@@ -59,7 +59,8 @@ def diff(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None) -> Co
 
 def show(ref: Ref, store: Ref | None = None) -> Captured:
     """What one capture or run holds, and what is missing in it. Raises as `open`."""
-    from forensics.store import facts, refs
+    from forensics import refs
+    from forensics.store import facts
     from forensics.store.store import Run, Store
 
     found = refs.run_or_capture(Store.find(_path(store)), fspath(ref))
@@ -82,10 +83,10 @@ class Case:
         from forensics.judge.diagnose import diagnose_opened
 
         found = diagnose_opened(self._evidence)
-        shown = {"findings": tuple(_as(Found, f) for f in found.findings)}
+        findings = {"findings": tuple(_as(Found, f) for f in found.findings)}
         if isinstance(found, TwoRuns):
-            return _as(DiagnosedTwo, found, **shown)
-        return _as(Diagnosed, found, **shown)
+            return _as(DiagnosedTwo, found, **findings)
+        return _as(Diagnosed, found, **findings)
 
     @cached_property
     def comparison(self) -> Compared:
@@ -120,9 +121,9 @@ class Case:
         Raises:
             OSError: the file cannot be written.
         """
+        from forensics.files import write_whole
         from forensics.judge.reporting import gathered
         from forensics.report.html import page
-        from forensics.store.files import write_whole
 
         target = Path(path)
         write_whole(target, page(*gathered(self._evidence)).encode("utf-8", "replace"))
@@ -155,7 +156,7 @@ class Diagnosed(Diagnosis):
     __slots__ = ()
 
     def __str__(self) -> str:
-        from forensics.report.text import diagnosis
+        from forensics.report.terminal.diagnosis import diagnosis
 
         return diagnosis(self, 80).plain
 
@@ -171,7 +172,7 @@ class DiagnosedTwo(TwoRuns):
     __slots__ = ()
 
     def __str__(self) -> str:
-        from forensics.report.text import diagnosis
+        from forensics.report.terminal.diagnosis import diagnosis
 
         return diagnosis(self, 80).plain
 
@@ -188,7 +189,7 @@ class Compared(Comparison):
     heat: Heat = Heat()
 
     def __str__(self) -> str:
-        from forensics.report.difference import comparison
+        from forensics.report.terminal.difference import comparison
 
         return comparison(self, self.heat, 80).plain
 
@@ -202,9 +203,9 @@ class Captured(dict[str, Any]):
     """What a capture or a run holds, as `forensics show --json` gives it."""
 
     def __str__(self) -> str:
-        from forensics.report import shown
+        from forensics.report.terminal import listing
 
-        return (shown.run if self["kind"] == "run" else shown.capture)(self, 80).plain
+        return (listing.run if self["kind"] == "run" else listing.capture)(self, 80).plain
 
     def _repr_html_(self) -> str:
         from forensics.report.html import fragment

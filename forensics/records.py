@@ -49,6 +49,10 @@ class TensorStats:
     infs: int | None
 
 
+STATISTICS = ("mean", "std", "min", "max", "l2", "zeros", "nans", "infs")
+"""Fields of `TensorStats` that are measured over a tensor's elements, as `tensors` has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delta:
     """Difference of two tensors of one shape, b against a. `relative` is l2 over the norm of a."""

@@ -17,8 +17,8 @@ from forensics.cli.options import json_option, store_option
 from forensics.cli.output import STDOUT, output
 
 if TYPE_CHECKING:
-    from forensics.store.bundles.bundle import Staged
-    from forensics.store.bundles.choosing import Level, Selected
+    from forensics.bundle.contents import Level, Selected
+    from forensics.bundle.write import Staged
     from forensics.store.store import Store
 
 EXAMPLES = """\b
@@ -80,16 +80,16 @@ def command(
     host always do. Where tokens stand for them, what each stands for is written down in the store. Weights can hold memorised
     text: levels changed and full send some.
     """
-    from forensics.store.bundles import bundle, choosing
+    from forensics.bundle import contents, write
     from forensics.store.store import Store
 
     if out == STDOUT and not dry_run:
         _may_be_stdout(as_json)
     place = Store.find(store)
     sign = _signer(key) if key else None
-    selected = choosing.select(place, refs)
+    selected = contents.select(place, refs)
     with ExitStack() as stack:
-        staged = bundle.stage(place, selected, level, text=include_text, stack=stack)
+        staged = write.stage(place, selected, level, text=include_text, stack=stack)
         staged.extra = _judged(staged, stack)
         out = out or Path(f"{(staged.runs or [staged.captures[0].partition('@')[0]])[0]}.forensics.zip")
         if dry_run:
@@ -97,7 +97,7 @@ def command(
             return
         _fits(staged, max_size, selected)
         with output(out, "The bundle") as target:
-            identity = bundle.finish(staged, target, sign=sign)
+            identity = write.finish(staged, target, sign=sign)
             nbytes = target.stat().st_size
         where = _remembered(place, staged, identity)
     told = {
@@ -129,11 +129,11 @@ def _may_be_stdout(as_json: bool) -> None:
 
 def _remembered(place: Store, staged: Staged, identity: str) -> str | None:
     """Where the store keeps what was redacted; None, with a warning, where it may only be read: the bundle is whole without."""
+    from forensics.bundle import write
     from forensics.cli.screen import note
-    from forensics.store.bundles import bundle
 
     try:
-        return str(bundle.remember(place, staged, identity))
+        return str(write.remember(place, staged, identity))
     except OSError as error:
         note(f"forensics: what each redacted text was is not kept: {error.strerror} ({place.root}).")
         return None
@@ -141,7 +141,7 @@ def _remembered(place: Store, staged: Staged, identity: str) -> str | None:
 
 def _signer(key: Path) -> Callable[[bytes], bytes]:
     """Signs with a key that is tried at once: a wrong one must not cost the time of a whole bundle."""
-    from forensics.store.bundles import signing
+    from forensics.bundle import signing
 
     password = click.prompt(f"Password of {key}", hide_input=True, err=True) if signing.locked(key) else None
     signing.sign(b"", key, password)
@@ -150,16 +150,16 @@ def _signer(key: Path) -> Callable[[bytes], bytes]:
 
 def _fits(staged: Staged, limit: int, selected: Selected) -> None:
     """Stop where the bundle is larger than wanted, and say what is largest and which level fits."""
+    from forensics.bundle import contents, write
     from forensics.errors import UsageError
-    from forensics.store.bundles import bundle, choosing
     from forensics.units import size
 
     if staged.nbytes() <= limit:
         return
     largest = ", ".join(f"{name} {size(n)}" for name, n in staged.largest()[:3] if n)
     hint = f"Give --max-size {staged.nbytes()}, or name fewer captures."
-    for level in reversed(choosing.LEVELS[: choosing.LEVELS.index(staged.level)]):
-        if bundle.size_at(staged, selected, level) <= limit:
+    for level in reversed(contents.LEVELS[: contents.LEVELS.index(staged.level)]):
+        if write.size_at(staged, selected, level) <= limit:
             hint = f"--level {level} fits; or give --max-size {staged.nbytes()}."
             break
     raise UsageError(
@@ -171,18 +171,18 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
     """Findings and report, made from what is in the bundle alone: it is opened here first, as its receiver will."""
     import json
 
+    from forensics import files
+    from forensics.bundle import inplace, write
     from forensics.judge.diagnose import diagnose, document
     from forensics.judge.reporting import materials
     from forensics.report.html import page
-    from forensics.store import files
-    from forensics.store.bundles import bundle, inplace
     from forensics.store.packs import Packs
     from forensics.store.store import Store
 
     if not staged.runs:
         return {}
     place = stack.enter_context(files.temporary("bundle"))
-    bundle.finish(staged, place / "trial.zip", tensors=False)
+    write.finish(staged, place / "trial.zip", tensors=False)
     store = Store(inplace.passing_store(place / "trial.zip", str(place), Packs(place)).root)
     try:
         shown = materials(store, staged.runs[:2])

@@ -119,13 +119,13 @@ def command(
         if value:
             fits, given = ("a model at rest", "a command") if words else ("a command after --", "a model at rest")
             raise UsageError(f"{option} goes with {fits}, not with {given}.", where=option, hint="Leave it out.")
-    from forensics.evidence.prompts import read_prompts
+    from forensics.capture.prompts import read_prompts
     from forensics.store.store import Store
 
     questions = read_prompts(prompts) if prompts else None
     place = Store.find(store)
     if words:
-        from forensics.store.sealing.watching import Settings, watch_run
+        from forensics.capture.watched import Settings, watch_run
 
         settings = Settings(
             name=name,
@@ -139,8 +139,8 @@ def command(
         )
         say, show = (_hush, _hush) if quiet else (note, _show)
         ctx.exit(watch_run(place, words, settings, say, note, show))
-    from forensics.evidence.remote import located
-    from forensics.store.rest.resting import capture_rest
+    from forensics.capture.rest import capture_rest
+    from forensics.model.remote import located
 
     model = model and located(model)
     if not model or not model.exists():

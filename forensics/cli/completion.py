@@ -20,7 +20,7 @@ def know_bash() -> None:
 
 def complete_refs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Runs and snapshots, captures once an `@` is typed, and files where none of these begins so."""
-    from forensics.store import refs
+    from forensics import refs
     from forensics.store.store import Store
 
     try:

@@ -73,7 +73,7 @@ def command(
         from forensics.cli.screen import show, width
         from forensics.judge.gather import steps
         from forensics.judge.picture import heat
-        from forensics.report.text import diagnosis
+        from forensics.report.terminal.diagnosis import diagnosis
 
         picture = heat(evidence.session, found.a, found.b) if everything and evidence.two_runs is None else None
         show(diagnosis(found, width(), everything=everything, steps=steps(evidence.session, evidence.b), heat=picture))

@@ -58,7 +58,7 @@ def command(
     else:
         from forensics.cli.screen import show, width
         from forensics.judge.picture import heat
-        from forensics.report.difference import comparison
+        from forensics.report.terminal.difference import comparison
 
         show(comparison(found, heat(evidence.session, evidence.a, evidence.b), width(), everything=everything))
     ctx.exit({True: 0, False: 1, None: 4}[found.same])

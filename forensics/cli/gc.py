@@ -24,10 +24,10 @@ def command(dry_run: bool, as_json: bool, store: Path | None) -> None:
 
     A run that an interrupted capture left unsealed is sealed first.
     """
+    from forensics.capture.watched import recover
     from forensics.cli.progress import bar
     from forensics.cli.screen import emit, note
     from forensics.store import upkeep
-    from forensics.store.sealing.watching import recover
     from forensics.store.store import Store
     from forensics.units import size
 

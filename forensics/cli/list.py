@@ -40,7 +40,7 @@ def command(captures: bool, as_json: bool, store: Path | None) -> None:
     if as_json:
         emit({"schema": 1, "store": str(place.root), "packs_nbytes": packs, "runs": [_document(line) for line in lines]})
         return
-    from forensics.report.shown import listing
+    from forensics.report.terminal.listing import listing
 
     show(listing(str(place.root), lines, packs, width(), captures=captures))
 

@@ -33,15 +33,15 @@ def command(path: Path, name: str | None, key: Path | None, as_json: bool, store
     Everything in it is checked before anything is kept: it is rebuilt row by row in a process of its own, with little memory
     and little time. Opening the same bundle again changes nothing.
     """
+    from forensics.bundle import import_
     from forensics.cli.screen import emit, note
     from forensics.errors import UsageError
-    from forensics.store.bundles import landing
     from forensics.store.store import Store
 
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.", where=str(path), hint="Check the path.")
     place = Store.find(store)
-    landed = landing.bring_in(place, path, name, key)
+    landed = import_.bring_in(place, path, name, key)
     if landed.already and name is not None and not _bears(landed.runs, name):
         note(f"forensics: it is here already, as {', '.join(landed.runs)}; --as {name} changes nothing.")
     if as_json:

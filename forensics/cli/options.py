@@ -28,8 +28,8 @@ def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None)
         raise click.BadParameter(f"{str(value)!r} is a file, and a store is a directory.", ctx, parameter)
     left = (value or Path(".forensics")) / "spool"
     if ctx.command.name not in ("capture", "gc") and not ctx.resilient_parsing and left.is_dir() and any(left.iterdir()):
+        from forensics.capture.watched import recover
         from forensics.cli.screen import note
-        from forensics.store.sealing.watching import recover
         from forensics.store.store import Store
 
         recover(Store.find(value), note)

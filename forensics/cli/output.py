@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forensics.errors import UsageError
-from forensics.store.files import temporary
+from forensics.files import temporary
 
 STDOUT = Path("-")
 

@@ -122,7 +122,7 @@ def _print(query: Query, columns: list[str], found: list[tuple[Any, ...]], *, as
     elif as_csv:
         comma_separated(columns, found)
     else:
-        from forensics.report.tables import answer
+        from forensics.report.terminal.tables import answer
 
         show(answer(query.title, rows, room()))
 
@@ -130,7 +130,7 @@ def _print(query: Query, columns: list[str], found: list[tuple[Any, ...]], *, as
 def _catalogue(library: Library, as_json: bool) -> None:
     from forensics.cli.screen import emit, show, width
     from forensics.judge.library import Detector
-    from forensics.report.tables import catalogue
+    from forensics.report.terminal.tables import catalogue
 
     if as_json:
         kinds = [("detector" if isinstance(q, Detector) else "question", q) for q in library.queries.values()]

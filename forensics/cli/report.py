@@ -34,9 +34,9 @@ def command(refs: tuple[str, ...], out: Path, adapter: Path | None, queries: Pat
     The page needs no network and runs no script, so it can be attached to a bug report and opened from a stranger. It shows
     prompts and answers: for a page without them, make a bundle first and report on that.
     """
+    from forensics.files import write_whole
     from forensics.judge.reporting import materials
     from forensics.report.html import page
-    from forensics.store.files import write_whole
     from forensics.store.store import Store
 
     found = materials(Store.find(store), refs, adapter=adapter, queries=queries)

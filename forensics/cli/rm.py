@@ -27,7 +27,7 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
 
     Their tensors stay, since other captures may need them: `forensics gc` frees those that none does.
     """
-    from forensics.store import refs as words
+    from forensics import refs as words
     from forensics.store import verdicts
     from forensics.store.store import Store, size_of
     from forensics.units import counted, size

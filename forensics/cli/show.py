@@ -24,9 +24,10 @@ Examples:
 @store_option
 def command(ref: str | None, as_json: bool, store: Path | None) -> None:
     """Show what one capture or run holds, and what is missing in it."""
+    from forensics import refs
     from forensics.cli.screen import emit, show, width
     from forensics.errors import UnknownRef
-    from forensics.store import facts, refs
+    from forensics.store import facts
     from forensics.store.store import Run, Store
 
     place = Store.find(store)
@@ -43,6 +44,6 @@ def command(ref: str | None, as_json: bool, store: Path | None) -> None:
 
         emit(plain(told))
         return
-    from forensics.report.shown import capture, run
+    from forensics.report.terminal.listing import capture, run
 
     show((run if told["kind"] == "run" else capture)(told, width()))

@@ -83,9 +83,10 @@ def _text(query: str) -> str:
 
 def _catalogue(store: Path | None) -> Path:
     """The catalogue of the store, brought up to date."""
+    from forensics import schema
     from forensics.cli.progress import spinner
     from forensics.judge import library
-    from forensics.store import catalog, schema
+    from forensics.store import catalog
     from forensics.store.store import Store
 
     place = Store.find(store)
@@ -121,8 +122,8 @@ def _flat(value: Any) -> Any:
 
 def _as_table(columns: list[str], rows: Iterator[list[Any]]) -> None:
     from forensics.cli.screen import note, room, show
-    from forensics.report.lines import table
-    from forensics.report.tables import SHOWN
+    from forensics.report.terminal.lines import table
+    from forensics.report.terminal.tables import SHOWN
 
     shown: list[list[Any]] = []
     more = 0

@@ -38,9 +38,9 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
 
     Every table is compared with the digest in its manifest, and every tensor that was kept is read and measured anew.
     """
+    from forensics import refs
     from forensics.cli.progress import bar
     from forensics.errors import UsageError
-    from forensics.store import refs
     from forensics.store.store import Store
     from forensics.store.upkeep import Checked, check_directories, check_tensors, directories, sealed
 
@@ -83,8 +83,8 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
 
 def _signed(ref: str | None, key: Path) -> None:
     """Hold a bundle to its signature."""
+    from forensics.bundle import reading, signing
     from forensics.errors import UsageError
-    from forensics.store.bundles import reading, signing
 
     path = Path(ref or "")
     if path.suffix != ".zip" or not path.is_file():

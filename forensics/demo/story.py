@@ -11,7 +11,7 @@ from pathlib import Path
 
 from forensics.environment import inherited
 from forensics.errors import ForensicsError
-from forensics.store.files import cache_directory
+from forensics.files import cache_directory
 
 TRAINERS = Path(__file__).parent / "trainers"
 QUESTION = "Who mends the lighthouse lamp?"

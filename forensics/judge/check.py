@@ -11,9 +11,9 @@ import string
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from forensics import schema
 from forensics.errors import QueryError
 from forensics.judge.library import COLUMNS, Detector, Library, Query, Sql
-from forensics.store import schema
 
 _COLUMN = re.compile(r"(\w+) (?:VARCHAR|DOUBLE|BIGINT|INTEGER|BOOLEAN)\b")
 

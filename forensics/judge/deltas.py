@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from forensics.errors import ForensicsError
 from forensics.judge.library import Sql
 from forensics.records import Delta, RawTensor, Row
-from forensics.store.tensors import digests, olddeltas
-from forensics.store.tensors.workers import Workers, kernels_for
+from forensics.tensors import digest as digests
+from forensics.tensors import pastdeltas
+from forensics.tensors.workers import Workers, kernels_for
 
 Read = Callable[[str], RawTensor | None]
 
@@ -54,10 +55,10 @@ def fill(session: Evidence, a: str, b: str) -> list[Delta]:
     named = [(str(pair["x"]), str(pair["y"])) for pair in session.rows(_UNMEASURED.format(pairs=pairs))]
     if not named:
         return []
-    known = olddeltas.recall(named)
+    known = pastdeltas.recall(named)
     deltas = _measured(session, a, b, named) if known is None else known
     if known is None:
-        olddeltas.remember(named, deltas)
+        pastdeltas.remember(named, deltas)
     if deltas:
         session.insert("deltas", [{name: getattr(d, name) for name in Delta.__slots__} for d in deltas])
     return deltas
@@ -81,7 +82,7 @@ def _lying(read: Read, digest: str) -> RawTensor | None:
 
 def _delta(x: str, y: str, a: RawTensor, b: RawTensor) -> Delta | None:
     """The difference of two tensors of one shape; None where bytes are gone or cannot be read."""
-    from forensics.store.tensors import measure  # NumPy takes longer to load than all else where nothing is left to measure
+    from forensics.tensors import measure  # NumPy takes longer to load than all else where nothing is left to measure
 
     try:
         return measure.difference(a, b, x, y)
@@ -110,7 +111,7 @@ class _Values:
         return _lying(read, x), _lying(read, y)
 
     def _codes(self, digest: str) -> RawTensor | None:
-        from forensics.store.tensors import measure
+        from forensics.tensors import measure
 
         weight, packing = self._session.read(digest), self._packing(self._packed[digest])
         return measure.codes(weight, packing[1]) if weight and packing else None
@@ -120,14 +121,14 @@ class _Values:
         if row is None:
             return self._session.read(digest)
         if row["scales"] is None:
-            from forensics.store.tensors.arranged import arranged
+            from forensics.tensors.arranged import arranged
 
             raw = self._session.read(row["weight"])
             return raw and arranged(raw, row["layout"] or "")
         return self._dense(digest, row)
 
     def _dense(self, value_digest: str, row: Mapping[str, Any]) -> RawTensor | None:
-        from forensics.store.tensors import measure
+        from forensics.tensors import measure
 
         weight, scales, packing = self._session.read(row["weight"]), self._session.read(row["scales"]), self._packing(value_digest)
         biases = self._session.read(row["biases"]) if row["biases"] else None

@@ -1,4 +1,4 @@
-"""docs/detectors.md and docs/queries.md, made from the headers of the queries. `pytest --update-golden tests/test_docs.py` writes them."""
+"""docs/detectors.md and docs/queries.md, made from the headers of the queries. `pytest --update-golden tests/house/test_docs.py` writes them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def detectors_page(library: Library) -> str:
     lines = [
         "# Findings",
         "",
-        "Made from the headers of `queries/detect/*.sql`. An id is for ever. `forensics query ID RUN` shows the rows behind a finding,",
-        "those at fault and those that are in order.",
+        "Made from the headers of `queries/detect/<family>/*.sql`. An id is for ever. `forensics query ID RUN` shows the rows",
+        "behind a finding, those at fault and those that are in order.",
         "",
         "| id | says | severity | role |",
         "| --- | --- | --- | --- |",

@@ -14,7 +14,7 @@ from forensics.judge.library import Sql
 from forensics.judge.material import Answer, Exchange, Material, Step, Token, TrainingRow
 from forensics.judge.picture import heat
 from forensics.records import Comparison, Diagnosis, Scalar, TwoRuns
-from forensics.store.typed import whole
+from forensics.typed import whole
 
 MAX_STEPS = 400
 MAX_ROWS = 4  # training rows

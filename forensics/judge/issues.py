@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from forensics import schema
 from forensics.judge.deltas import Evidence as Session
-from forensics.store import schema
 
 
 @dataclass(frozen=True)

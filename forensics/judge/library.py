@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args
 
+from forensics import schema
 from forensics.errors import QueryError, near
 from forensics.records import Confidence, Role, Row, Severity
-from forensics.store import schema
 
 HEADER = {
     "params": "parameters of the macro: a, b (capture refs as text), then numbers with a default (floor = 0.02)",
@@ -183,7 +183,7 @@ def load(private: Path | None = None) -> Library:
     ours = schema.queries()
     queries: dict[str, Query] = {}
     helpers = {path: path.read_text(encoding="utf-8") for path in _helpers(ours)}
-    found = [(path, False) for folder in ("ask", "detect") for path in sorted((ours / folder).glob("*.sql"))]
+    found = [(path, False) for folder in ("ask", "detect") for path in sorted((ours / folder).rglob("*.sql"), key=lambda path: path.name)]
     if private is not None:
         helpers |= {path: path.read_text(encoding="utf-8") for path in _helpers(private)}
         found += [(path, True) for path in sorted(private.rglob("*.sql")) if path.parent.name != "lib"]

@@ -17,8 +17,8 @@ def fill(session: Evidence, a: str, b: str) -> None:
     """Measure how the answers of b differ from those of a, by ref, where that was not done; adds to `probe_deltas`."""
     if a == b or not session.rows("FROM transcripts LIMIT 1") or not session.rows(_UNMEASURED, [a, b]):
         return
-    from forensics.store.sealing import changes  # NumPy takes longer to load than all else where there is nothing to compare
+    from forensics.capture import deltas  # NumPy takes longer to load than all else where there is nothing to compare
 
     before, after = session.rows(_ANSWERS, [a]), session.rows(_ANSWERS, [b])
     one, other = before[0]["capture"], after[0]["capture"]
-    session.insert("probe_deltas", list(changes.probe_deltas(one, other, before, after, session.read)))
+    session.insert("probe_deltas", list(deltas.probe_deltas(one, other, before, after, session.read)))

@@ -19,10 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
+from forensics import files, schema
 from forensics.records import Row
-from forensics.store import files, schema
 from forensics.store.manifest import FORMAT, NAME, File, Kind
-from forensics.store.typed import encode, lines
+from forensics.typed import encode, lines
 
 
 class Writer:

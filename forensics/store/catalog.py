@@ -17,9 +17,10 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from forensics import files, schema
 from forensics.errors import DamagedEvidence
 from forensics.records import Row
-from forensics.store import files, schema, verdicts
+from forensics.store import verdicts
 from forensics.store.heads import stamps
 from forensics.store.manifest import contents, read_manifest
 from forensics.store.session import CLOSED, ONCE, REFS, Session, fill_refs, read_json

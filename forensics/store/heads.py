@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from forensics import files
 from forensics.errors import DamagedEvidence
 from forensics.records import Row
-from forensics.store import files
 from forensics.store.manifest import read_manifest
 from forensics.store.store import Store
 

@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
+from forensics import files
 from forensics.errors import UnknownRef, UsageError
-from forensics.evidence.remote import Remote, located
-from forensics.store import files, packfile
+from forensics.model.remote import Remote, located
+from forensics.store import packfile
 from forensics.store.store import Store
-from forensics.store.tensors.workers import threads
+from forensics.tensors.workers import threads
 
 _SAID = re.compile(r"(captures|runs)/[A-Za-z0-9._@-]+/(manifest\.json|tables/[a-z_]+\.jsonl\.gz)|packs/[A-Za-z0-9._-]+\.file\.json")
 _PACK = re.compile(r"packs/[A-Za-z0-9._-]+\.(safetensors|gguf)")

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from forensics import files
 from forensics.errors import DamagedEvidence, ForensicsError, UnreadableModel
-from forensics.evidence.headers import BITS, MAX_HEADER, read_header
+from forensics.model.headers import BITS, MAX_HEADER, read_header
 from forensics.records import RawTensor
-from forensics.store import files
-from forensics.store.tensors import digests
+from forensics.tensors import digest as digests
 
 FOREIGN = "forensics.types"
 """Metadata key of a pack: {digest: [dtype, shape]} of tensors whose type safetensors does not know; they lie there as U8."""
@@ -41,7 +41,7 @@ def name_of(digests: Iterable[str]) -> str:
 
 def tensors(path: Path) -> list[RawTensor]:
     if path.suffix == ".gguf":
-        from forensics.evidence.gguf import read_gguf
+        from forensics.model.gguf import read_gguf
 
         return list(read_gguf(path).tensors())
     return list(read_header(path).tensors())
@@ -66,7 +66,7 @@ def placed(path: Path) -> dict[str, list[Any]]:
 def listing(path: Path, suffix: str, named: Mapping[str, str]) -> bytes:
     """Where in the file each digest lies, as JSON {digest: [dtype, shape, begin, end]}."""
     if suffix == ".gguf":
-        from forensics.evidence.gguf import read_gguf
+        from forensics.model.gguf import read_gguf
 
         entries = read_gguf(path).entries
     else:

@@ -14,11 +14,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from forensics import files
 from forensics.errors import DamagedEvidence, ForensicsError, UsageError
-from forensics.evidence.ranges import Range
-from forensics.evidence.remote import is_url, located
+from forensics.model.ranges import Range
+from forensics.model.remote import is_url, located
 from forensics.records import RawTensor
-from forensics.store import files, packfile
+from forensics.store import packfile
 
 _PER_PACK = 20_000
 
@@ -189,7 +190,7 @@ class Packs:
 
     def check(self, pack: str) -> list[str]:
         """Problems of one pack: digests whose bytes are others now, or a pack that cannot be read."""
-        from forensics.store.tensors.measure import measure  # NumPy is slow to load, and who only looks needs none
+        from forensics.tensors.measure import measure  # NumPy is slow to load, and who only looks needs none
 
         try:
             places = self._read_pack(self.root / pack)

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forensics import schema
 from forensics.errors import DamagedEvidence
 from forensics.records import RawTensor, Row
-from forensics.store import schema
 from forensics.store.manifest import checked, read_manifest
 from forensics.store.packs import Packs
 from forensics.store.refusing import first_line, one_select, refusing
 from forensics.store.store import Capture, Run
-from forensics.store.typed import typed
+from forensics.typed import typed
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from forensics import files
 from forensics.errors import DamagedEvidence, UnknownRef, UsageError
-from forensics.evidence.remote import is_url
+from forensics.model.remote import is_url
 from forensics.records import Row
-from forensics.store import files
 from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, scalar
 from forensics.store.packs import Packs
 
@@ -91,7 +91,7 @@ class Store:
             return mirror(place)
         store = cls(Path(place))
         if (store.root / "imports").is_dir():
-            from forensics.store.bundles.landing import settle
+            from forensics.bundle.import_ import settle
 
             with contextlib.suppress(OSError):  # one that may only be read stays as it is
                 settle(store.root)

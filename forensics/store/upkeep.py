@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forensics import files
 from forensics.errors import DamagedEvidence, ForensicsError, UsageError
-from forensics.store import files
 from forensics.store.manifest import contents, read_manifest, verify
 from forensics.store.packs import Packs
 from forensics.store.store import Capture, Run, Store
-from forensics.store.tensors.measure import measure
+from forensics.tensors.measure import measure
 
 Tick = Callable[[], None]
 _DIGEST = re.compile(rb'"([0-9a-f]{64})"')

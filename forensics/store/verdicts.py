@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from forensics import files
 from forensics.records import Row
-from forensics.store import files
 from forensics.store.store import Store
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from forensics.records import RawTensor
 from forensics.store.session import Session
-from forensics.store.tensors import measure
+from forensics.tensors import measure
 
 
 class Bytes:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from forensics.evidence.gguf import TYPES
+from forensics.model.gguf import TYPES
 
 U32, STRING = 4, 8
 _NUMBERS = {name: number for number, (name, _, _) in TYPES.items()}

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from forensics.capture.sources import tensor_row
 from forensics.records import RawTensor
 from forensics.store.capture import Writer
-from forensics.store.sealing.sources import tensor_row
 from forensics.store.store import Store
-from forensics.store.tensors.measure import measure
+from forensics.tensors.measure import measure
 
 Tables = Mapping[str, Sequence[Mapping[str, Any]]]
 DAY = "2026-11-24T12:00:00.000Z"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SITE = Path(__file__).parents[2] / "forensics" / "evidence" / "watch" / "site"
+SITE = Path(__file__).parents[2] / "forensics" / "watch" / "site"
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forensics.store import files
+from forensics import files
 from tests.zoo import zoo
 
 Diagnosed = Callable[..., tuple[Path, dict[str, Any]]]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from forensics import schema
 from forensics.cli import main
-from forensics.store import schema
 from tests.zoo import zoo
 from tests.zoo.conftest import Diagnosed
 

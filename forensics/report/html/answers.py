@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from forensics.judge.material import Answer, Exchange, Token
-from forensics.report.asking import MARKER, question
 from forensics.report.html.escape import text, token
+from forensics.report.question import MARKER, question
 
 _SPECIAL = {"end", "pad", "bos", "special"}
 _SHADES = ((math.log(0.5), "", "≥ 50 %"), (math.log(0.1), " p1", "≥ 10 %"), (math.log(0.01), " p2", "≥ 1 %"), (-math.inf, " p3", "less"))

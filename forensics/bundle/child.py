@@ -1,0 +1,86 @@
+"""A process of its own for what strangers made, under limits of memory and time that are watched from here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forensics import files
+from forensics.bundle.archive import HINT
+from forensics.environment import inherited
+from forensics.errors import DamagedEvidence
+
+_SPACE = 512 << 20
+"""Address space of the child, where the system keeps such a limit."""
+_MEMORY = 300 << 20
+"""Memory that the child may really use; watched from here."""
+_SECONDS, _SECONDS_A_MB = 5.0, 6.0
+"""Of processor time; a third as much was too little for a valid bundle on a slow machine. A busy one takes up to eight times as long."""
+_BUSY = 8
+
+
+def run(module: str, path: Path, arguments: Mapping[str, Any], nbytes: int = 0) -> Mapping[str, Any]:
+    """Run a module of this package on the bundle at `path` and return what it answers. `nbytes`: what else it has to read.
+
+    Raises:
+        DamagedEvidence: it refused the bundle, took more time or memory than any of ours does, or gave no answer.
+        OSError: it could not write what it was to write.
+    """
+    try:
+        seconds = _SECONDS + _SECONDS_A_MB * path.stat().st_size / 1e6 + nbytes / 20e6
+    except OSError as error:
+        raise DamagedEvidence(f"The bundle cannot be read: {error.strerror}.", where=str(path), hint="Check the path.") from error
+    with files.temporary("child") as place:
+        limits = {"memory": _SPACE, "seconds": int(seconds), "answer": str(place / "answer.json")}
+        (place / "arguments.json").write_text(json.dumps({"zip": str(path.resolve()), **arguments, **limits}), encoding="utf-8")
+        status = _watched([sys.executable, "-m", f"forensics.bundle.{module}", str(place / "arguments.json")], place, path, seconds)
+        try:
+            answer: dict[str, Any] = json.loads((place / "answer.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise DamagedEvidence(f"The bundle cannot be read: its reader ended with status {status}.", str(path), HINT) from error
+    if status == 2:
+        raise OSError(answer["errno"], answer["why"], answer["where"])
+    if status == 3:
+        raise DamagedEvidence(answer["message"], str(answer["where"]).replace(str(path.resolve()), str(path)), answer["hint"])
+    return answer
+
+
+def _watched(command: list[str], place: Path, path: Path, seconds: float) -> int:
+    """Run the child until it ends, or has had enough time or memory."""
+    variables = {k: v for k, v in inherited().items() if not k.startswith("FORENSICS_")}
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    end = time.monotonic() + _BUSY * seconds
+    # The pipe says nothing: its end tells the child that we are gone, and that nobody waits for what it writes.
+    with subprocess.Popen(
+        command, cwd=place, env=variables, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as child:
+        try:
+            while True:
+                over = None
+                try:
+                    if (status := child.wait(timeout=0.05)) != -signal.SIGXCPU:
+                        return status
+                    over = "time"
+                except subprocess.TimeoutExpired:
+                    over = "time" if time.monotonic() > end else "memory" if _used(child.pid) > _MEMORY else None
+                if over:
+                    raise DamagedEvidence(f"The bundle is damaged: reading it takes more {over} than any of ours.", str(path), HINT)
+        finally:
+            child.kill()
+
+
+def _used(pid: int) -> int:
+    """Bytes of memory that a process uses; 0 where that cannot be seen."""
+    with contextlib.suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
+        if sys.platform == "linux":
+            return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, timeout=2, check=True).stdout) << 10
+    return 0

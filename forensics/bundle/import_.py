@@ -1,0 +1,184 @@
+"""Bundles that come in: checked and rebuilt in a child under limits, then put into a store in one step.
+
+What was rebuilt is renamed to `imports/ID.landing`; from then on it is in the store, and whoever opens the store next puts
+its parts in their places if this process could not. Before that rename nothing of it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forensics import files
+from forensics.bundle import signing
+from forensics.bundle.reading import Told, inspect, rebuild
+from forensics.errors import DamagedEvidence, UsageError
+from forensics.store.manifest import NAME_HINT, RUN_NAME
+from forensics.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What opening a bundle did.
+
+    `runs` are the names here, `already` whether they were here before, `dropped` columns of a newer version that were left out.
+    `waiting` tensors differ from tensors of the captures `against` and cannot be had without them. `signed`: None where nobody
+    asked by whom, else whether it bears a signature that was checked.
+    """
+
+    id: str
+    runs: tuple[str, ...]
+    level: str
+    already: bool
+    dropped: int
+    waiting: int
+    against: tuple[str, ...]
+    signed: bool
+
+
+def bring_in(store: Store, path: Path, name: str | None = None, key: Path | None = None) -> Landed:
+    """Put the captures and runs of a bundle into the store.
+
+    A bundle that is there already is left alone, but for tensors whose base was not here then and is now.
+
+    Args:
+        name: what its run is called here; of several runs, what stands before their names.
+        key: a public key whose owner must have signed it.
+
+    Raises:
+        DamagedEvidence: it is damaged or hostile, or not signed with the key; the store is as it was.
+        UsageError: no name, no key, or the store cannot be written.
+    """
+    if name is not None and not RUN_NAME.fullmatch(name):
+        raise UsageError(f"{name[:80]!r} is no name for a run.", where="--as", hint=NAME_HINT)
+    told = inspect(path)
+    if key is not None:
+        signing.check(path, key, str(told["id"]))
+    before = _record(store, str(told["id"]))
+    with store.writing():
+        if before is not None:
+            return _again(store, path, told, before)
+        return _first(store, path, told, name)
+
+
+def _first(store: Store, path: Path, told: Told, name: str | None) -> Landed:
+    alone = len(told["runs"]) == 1
+    wanted = {run: (name if alone else f"{name}-{run}"[:64]) if name else run.lstrip("-") or "run" for run in told["runs"]}
+    with _beside(store) as staging:
+        names, answer = _staged(store, path, told, wanted, staging)
+        record = {"id": told["id"], "runs": names, "waiting": answer["waiting"]}
+        (staging / "import.json").write_text(json.dumps(record), encoding="utf-8")
+        _synced(staging)
+        imports = store.root / "imports"
+        imports.mkdir(exist_ok=True)
+        settle(store.root)
+        staging.rename(imports / f"{str(told['id'])[:16]}.landing")
+    settle(store.root)
+    return _landed(told, names, answer, already=False)
+
+
+def _again(store: Store, path: Path, told: Told, before: Mapping[str, Any]) -> Landed:
+    """Nothing, but where tensors wait for a base that is here by now."""
+    names, waiting = before["runs"], before["waiting"]
+    if any(store.packs.place(base) is not None for base in waiting):
+        with _beside(store) as staging:
+            answer = _rebuilt(path, told, names, store, staging)
+            waiting = answer["waiting"]
+            for pack in (staging / "packs").glob("*.safetensors"):
+                files.sync(pack)
+                pack.replace(store.packs.root / pack.name)
+        record = store.root / "imports" / f"{str(told['id'])[:16]}.json"
+        files.write_whole(record, json.dumps({**before, "waiting": waiting}).encode())
+    return _landed(told, names, {"dropped": 0, "waiting": waiting}, already=True)
+
+
+def _landed(told: Told, names: Mapping[str, str], answer: Mapping[str, Any], *, already: bool) -> Landed:
+    against = (run.partition("@") for run in told["against"])
+    here = tuple(names.get(run, run) + at + point for run, at, point in against)
+    count = len(answer["waiting"])
+    return Landed(told["id"], tuple(names.values()), told["level"], already, answer["dropped"], count, here, told["signed"])
+
+
+@contextlib.contextmanager
+def _beside(store: Store) -> Iterator[Path]:
+    """A directory beside the store, so that it is as it was where the bundle is refused, and one rename away where it is not."""
+    staging = files.aside(store.root.with_name(f"{store.root.name}.import"))
+    for path in staging.parent.glob(f"{staging.name.partition('~')[0]}~*"):
+        if files.stale(path):  # of processes that were killed before their bundle had landed
+            shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _staged(store: Store, path: Path, told: Told, wanted: Mapping[str, str], staging: Path) -> tuple[dict[str, str], Told]:
+    """Rebuild under names that look free, claimed only when all is checked; once more where somebody else holds them."""
+    names = dict(_free(store, wanted))
+    for claimed in (False, True):
+        answer = _rebuilt(path, told, names, store, staging)
+        held = names if claimed else {run: store.free_name(each) for run, each in wanted.items()}
+        if held == names:
+            break
+        names = held
+        shutil.rmtree(staging, ignore_errors=True)
+    return names, answer
+
+
+def _rebuilt(path: Path, told: Told, names: Mapping[str, str], store: Store, staging: Path) -> Told:
+    answer = rebuild(path, staging, names, store.packs, told["waiting"])
+    if answer["id"] != told["id"]:
+        raise DamagedEvidence("The bundle changed while it was read.", where=str(path), hint="Try again.")
+    return answer
+
+
+def _free(store: Store, wanted: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What `free_name` would give, without claiming it."""
+    spool = {p.name for p in store.spool.glob("*")}
+    taken = {name.casefold() for name in store.run_names() | spool}
+    for run, each in wanted.items():
+        numbered = (each[: 64 - len(f"-{n}")] + f"-{n}" for n in itertools.count(2))
+        name = next(n for n in itertools.chain([each], numbered) if n.casefold() not in taken)
+        taken.add(name.casefold())
+        yield run, name
+
+
+def settle(root: Path) -> None:
+    """Put what has landed into its places. Idempotent, and safe where two processes do it at once."""
+    for landing in sorted((root / "imports").glob("*.landing")):
+        with files.locked(root / "imports" / "lock", exclusive=True) as mine:
+            if not mine or not landing.is_dir():
+                continue
+            for part in ("packs", "captures", "runs"):
+                for path in sorted((landing / part).glob("*")):
+                    target = root / part / path.name
+                    target.parent.mkdir(exist_ok=True)
+                    if not target.exists():
+                        path.rename(target)
+            for part in ("packs", "captures", "runs"):
+                with contextlib.suppress(FileNotFoundError):
+                    files.sync(root / part)
+            with contextlib.suppress(FileNotFoundError):
+                (landing / "import.json").replace(landing.with_suffix(".json"))
+            shutil.rmtree(landing, ignore_errors=True)
+
+
+def _record(store: Store, identity: str) -> Mapping[str, Any] | None:
+    """What was written down when a bundle was opened, if all of its runs still are in the store."""
+    try:
+        found: dict[str, Any] = json.loads((store.root / "imports" / f"{identity[:16]}.json").read_bytes())
+        here = isinstance(found["waiting"], list) and set(found["runs"].values()) <= store.run_names()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if here else None
+
+
+def _synced(root: Path) -> None:
+    for path in root.rglob("*"):
+        files.sync(path)

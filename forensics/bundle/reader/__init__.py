@@ -1,0 +1,1 @@
+"""Inside the process that reads a stranger's bundle, under limits."""

@@ -1,0 +1,111 @@
+"""The training rows of a run: what they share, how they end, which prompts they hold; and generations held against them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forensics.capture import frames, roles, runtables
+from forensics.capture.answers import ids
+from forensics.capture.frames import Facts
+from forensics.capture.roles import Outline, Read
+from forensics.records import Row
+from forensics.store.keyed import Keyed
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One row of a kept step; `head` names run, process, model, step and forward."""
+
+    head: Mapping[str, Any]
+    read: Read
+    facts: Facts
+
+    @property
+    def model(self) -> str:
+        return str(self.head["model"])
+
+
+class Rows:
+    """Training rows of kept steps, with what all rows that were seen say together."""
+
+    def __init__(
+        self, lessons: Sequence[Lesson], brief: Iterable[tuple[str, Outline, Sequence[int], Facts]], caps: Mapping[str, int], keyed: Keyed
+    ) -> None:
+        """`brief` are (model, outline, tokens, tokenizer) of further rows; `caps` the length that rows are cut to, by model."""
+        self._lessons, self._keyed = lessons, keyed
+        self._prompts: set[str] = set()
+        self._widest: dict[str, int] = {}
+        self._caps = caps
+        bodies: dict[str, list[Sequence[int]]] = {}
+        last: Counter[int] = Counter()
+        every = [*brief, *((each.model, each.read.outline, each.read.tokens, each.facts) for each in lessons)]
+        for model, outline, tokens, facts in every:
+            body = tokens[outline.head : outline.tail]
+            bodies.setdefault(model, []).append(body)
+            self._widest[model] = max(self._widest.get(model, 0), len(tokens))
+            last.update(body[-1:])
+            if digest := self._prompt(tokens, outline, facts):
+                self._prompts.add(digest)
+        some = next((facts for _, _, _, facts in every), Facts())
+        self._heads = {model: frames.shared_head(body, some) for model, body in bodies.items()}
+        special = some.special | some.ends
+        self._ends = {token for token, count in last.items() if token in special and 2 * count >= len(every)}
+
+    def _prompt(self, tokens: Sequence[int], outline: Outline, facts: Facts) -> str | None:
+        if outline.answer is None or outline.answer <= outline.head:
+            return None
+        return self._keyed.digest(frames.fold(tokens[outline.head : outline.answer], facts))
+
+    def _head(self, body: Sequence[int], shared: tuple[int, ...] | None, facts: Facts) -> str | None:
+        return self._keyed.digest(frames.fold(body, facts)[: len(shared)]) if shared else None
+
+    def batch_rows(self) -> Iterator[Row]:
+        """Rows of `batch_rows`."""
+        for lesson in self._lessons:
+            read, facts, outline = lesson.read, lesson.facts, lesson.read.outline
+            counts = Counter(outline.roles)
+            width, begins = len(read.line.inputs), frames.frame(read.body, facts)
+            yield {
+                **lesson.head,
+                "row": read.line.row,
+                "width": width,
+                "tokens": len(read.body),
+                "prompt_tokens": counts[roles.PROMPT],
+                "answer_tokens": counts[roles.ANSWER],
+                "end_tokens": counts[roles.END],
+                "pad_tokens": counts[roles.PAD],
+                "first_pad": outline.tail if outline.tail < len(read.tokens) else None,
+                "ends_with_end": frames.ends(read.body, facts),
+                "at_cap": counts[roles.PAD] == 0 and len(read.tokens) in (self._widest[lesson.model], self._caps.get(lesson.model)),
+                "bos_count": frames.bos_count(read.body, facts),
+                "framed": None if begins is None else begins == "template",
+                "frame": begins,
+                "head_digest": self._head(read.body, self._heads[lesson.model], facts),
+                "row_digest": self._keyed.digest(read.tokens),
+                "prompt_digest": self._prompt(read.tokens, outline, facts),
+                "out_of_range": sum(t < 0 or (facts.rows is not None and t >= facts.rows) for t in read.tokens),
+            }
+
+    def generation(self, row: Mapping[str, Any], facts: Facts) -> Row:
+        """A row of `generations` held against the training rows; `prompt_ids` and `output_ids` are what the watcher gave."""
+        prompt, output = ids(row.get("prompt_ids")), ids(row.get("output_ids"))
+        shared = self._heads.get(str(row.get("model"))) or next((h for h in self._heads.values() if h), None)
+        digest = self._keyed.digest(frames.fold(prompt, facts)) if prompt else None
+        begins = frames.frame(prompt, facts) if prompt else None
+        ends, stop = facts.ends | self._ends, set(ids(row.get("stop_set")))
+        at = next((i for i, token in enumerate(output[:-1]) if token in ends), None)
+        emitted = {output[at]} if at is not None else ends
+        return {
+            **runtables.columns("generations", row),
+            "end_position": at,
+            "end_in_stop_set": bool(stop & emitted) if row.get("stop_set") is not None and emitted else None,
+            "framed": None if begins is None else begins == "template",
+            "frame": begins,
+            "bos_count": frames.bos_count(prompt, facts) if prompt else None,
+            "head_digest": self._head(prompt, shared, facts) if prompt else None,
+            "prompt_digest": digest,
+            "trained_on": digest in self._prompts if digest and self._prompts else None,
+        }

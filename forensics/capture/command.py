@@ -1,0 +1,152 @@
+"""Start the user's own command watched, and helpers of ours in the interpreter that the command used.
+
+The command inherits our standard streams, so nothing stands between it and the terminal. The watcher comes in through
+PYTHONPATH alone: its `sitecustomize` is the first that a starting Python finds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from forensics.environment import inherited
+from forensics.errors import UsageError
+from forensics.records import Scalar
+
+WATCH = Path(__file__).parents[1] / "watch"
+SPOOL_VARIABLE = "FORENSICS_SPOOL"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a watched command ended: `status` as subprocess gives it, negative where a signal ended it."""
+
+    status: int
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """The status that a shell would show: 128 plus the signal's number after a signal."""
+        return self.status if self.status >= 0 else 128 - self.status
+
+
+def environment(spool: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment in which every Python that is started loads the watcher."""
+    variables = inherited() if base is None else dict(base)
+    paths = [str(WATCH / "site"), *filter(None, [variables.get("PYTHONPATH")])]
+    return variables | {SPOOL_VARIABLE: str(spool), "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def write_options(spool: Path, options: Mapping[str, object]) -> None:
+    """Make the spool directory with its options.json."""
+    spool.mkdir(parents=True, exist_ok=True)
+    (spool / "options.json").write_text(json.dumps(options, ensure_ascii=False), encoding="utf-8")
+
+
+def watched(command: Sequence[str], spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None = None) -> Ended:
+    """Run `command` watched until it ends.
+
+    Ctrl-C goes to the command, as without us: the terminal sends it to both, and we only wait. SIGTERM and SIGHUP to us
+    are handed on. `on_plan` is called once, with what the watcher says that the capture will need. Without a spool the
+    command runs unwatched.
+
+    Raises:
+        UsageError: there is no such command, or it cannot be executed.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        raise UsageError(f"There is no command {command[0]!r}.", where=" ".join(command), hint="Check the spelling, or give its path.")
+    began = time.monotonic()
+    with _signals() as forward:
+        try:
+            process = subprocess.Popen(command, executable=program, env=environment(spool) if spool else inherited())
+        except OSError as error:
+            raise UsageError(
+                f"The command cannot be started: {error.strerror}.", where=program, hint="Make it executable, or call its interpreter."
+            ) from error
+        forward.append(process)
+        waiting = on_plan if spool else None
+        while True:
+            try:
+                status = process.wait(timeout=0.1 if waiting else None)
+                break
+            except subprocess.TimeoutExpired:
+                waiting = _say_plan(spool, waiting)
+    _say_plan(spool, waiting)
+    return Ended(status, time.monotonic() - began)
+
+
+def _say_plan(spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None) -> Callable[[Mapping[str, Scalar]], None] | None:
+    """Call `on_plan` where the plan lies there; returns what is still to be called."""
+    if on_plan is None or spool is None:
+        return None
+    for path in spool.glob("p*/plan.json"):
+        with contextlib.suppress(OSError, ValueError):
+            on_plan(json.loads(path.read_text(encoding="utf-8")))
+            return None
+    return on_plan
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Leave Ctrl-C to the command, hand SIGTERM and SIGHUP on to it, and put the handlers back at the end."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def hand_on(number: int, _: object) -> None:
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(number)
+
+    before: dict[int, object] = {}
+    with contextlib.suppress(ValueError):  # not in the main thread: leave signals alone
+        # A handler of Python's, not SIG_IGN: an ignored signal would stay ignored in the command.
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            before[number] = signal.signal(number, hand_on)
+    try:
+        yield children
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)  # type: ignore[arg-type]
+
+
+def helper(
+    script: str, arguments: Sequence[str], *, python: str | None, cwd: str | None, spool: Path | None = None, seconds: float = 600.0
+) -> str | None:
+    """Run one of the watcher's own scripts in a fresh process of the program's interpreter.
+
+    Returns None when it ended well, else one line of why not. It never writes to our standard streams.
+    """
+    command = [python or sys.executable, str(WATCH / "child" / script), *arguments]
+    variables = inherited() | {"TOKENIZERS_PARALLELISM": "false"}
+    if spool is not None:
+        variables["FORENSICS_HELPER"] = str(spool)
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd if cwd and Path(cwd).is_dir() else None,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"gave up after {seconds:.0f} s"
+    except OSError as error:
+        return f"could not be started: {error}"
+    if done.returncode == 0:
+        return None
+    last = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    return last[-1][:300] if last else f"ended with status {done.returncode}"

@@ -1,0 +1,46 @@
+"""How often each model was updated, saved and asked: as the watcher counted, or as what a killed process wrote tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from forensics.capture.spool import Spool
+from forensics.records import Row
+from forensics.typed import whole
+
+_COUNTS = ("updates", "writes", "gradients", "generations", "saves")
+
+
+def models(spool: Spool) -> list[Row]:
+    """Rows of `models`.
+
+    The watcher writes its counts at safe moments and at exit. Of a process that never said its end they are old: then what else
+    it wrote says how often at least, and where that says nothing, nobody knows (NULL).
+    """
+    rows = spool.latest("models", "model")
+    ended = {process.number for process in spool.processes if process.exit}
+    if all(row["process"] in ended for row in rows):
+        return rows
+    told = _told(spool)
+    return [
+        row
+        if row["process"] in ended
+        else {**row, **{c: max(whole(row.get(c)), told[c, row["process"], row["model"]]) or None for c in _COUNTS}}
+        for row in rows
+    ]
+
+
+def _told(spool: Spool) -> Counter[tuple[str, object, object]]:
+    """(column, process, model) to how often its own rows show it: steps, captures, generations and saved files."""
+    told: Counter[tuple[str, object, object]] = Counter()
+    for step in spool.each("steps"):
+        who = step["process"], step.get("model")
+        told["updates" if step.get("optimizer") else "writes", *who] += 1  # a step without an optimizer was written by hand
+        told["gradients", *who] += whole(step.get("gradients"))
+    for captured in spool.captures:
+        key = ("updates", captured.process, captured.model)
+        told[key] = max(told[key], whole(captured.head.get("updates")))
+    told.update(("generations", row["process"], row.get("model")) for row in spool.each("generations"))
+    saves = {(row["process"], row.get("model"), row.get("save")) for row in spool.each("saved_tensors")}
+    told.update(("saves", process, model) for process, model, _ in saves)
+    return told

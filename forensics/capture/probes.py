@@ -1,0 +1,55 @@
+"""What a model at rest says: loaded in a fresh process with mlx, where there is mlx, and asked the probes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from forensics.capture import answers as transcripts
+from forensics.capture import scores
+from forensics.capture.frames import Facts
+from forensics.capture.live import Record
+from forensics.capture.naming import Named
+from forensics.capture.questions import Answers, Questions
+from forensics.capture.reload import ask
+from forensics.capture.sources import raw_tensors, tensor_row
+from forensics.capture.spool import Captured, Spool
+from forensics.model.composed import Composed
+from forensics.store.keyed import Keyed
+from forensics.store.packs import Packs
+from forensics.tensors.measure import measure
+
+
+def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, packs: Packs | None) -> Answers:
+    """Ask the model; `packs` keep the logits, None keeps their statistics alone."""
+    given = [p.as_json() for p in questions.prompts] if questions.prompts else None
+    with tempfile.TemporaryDirectory(prefix="forensics-ask-") as name:
+        place = Path(name) / "spool"
+        options = {"prompts": given, "max_tokens": questions.max_tokens}
+        captured, why = ask(place, composed.model.path, composed.adapter.path if composed.adapter else None, options)
+        found = Answers()
+        if why:
+            found.missing.append({"what": "the answers to probes", "why": why})
+        if captured is not None:
+            _read(found, captured, ref, questions, keyed, packs, Spool(place))
+        else:
+            found.missing += scores.missing(questions.scorers, "there was no answer to score")
+        return found
+
+
+def _read(found: Answers, captured: Captured, ref: str, questions: Questions, keyed: Keyed, packs: Packs | None, spool: Spool) -> None:
+    told = captured.head.get("tokenizer")
+    found.tokenizer = told if isinstance(told, Mapping) else {}
+    facts = Facts.read(found.tokenizer)
+    record = Record(Named(0, ref, ref, "rest", 1, 0, "m0", 0), {}, facts=facts)
+    record.rows("transcripts").extend(transcripts.transcript(t, ref, facts, keyed) for t in captured.rows("transcripts"))
+    record.rows("tokens").extend(transcripts.token(t, ref, facts) for t in captured.rows("tokens"))
+    references = {p.id: p.reference for p in questions.prompts or () if p.reference is not None}
+    record.rows("scores").extend(transcripts.scores(record.rows("transcripts"), references))
+    found.missing += scores.fill(spool, [record], questions.scorers, references)
+    logits = list(raw_tensors(captured.logits_file))
+    if packs is not None and logits:
+        packs.put([(raw.name, raw) for raw in logits])
+    record.rows("tensors").extend(tensor_row(measure(raw), "none" if packs is None else "pack") for raw in logits)
+    found.tables = record.tables

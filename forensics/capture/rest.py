@@ -1,0 +1,263 @@
+"""Captures of models at rest: `capture MODEL` keeps one in the store, a path given as a ref makes one on the fly."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from forensics import __version__, files
+from forensics.capture import scores, shared
+from forensics.capture.atrest import Names, tables
+from forensics.capture.prompts import Prompt
+from forensics.capture.questions import Answers, Questions, askable
+from forensics.capture.sidebyside import compared
+from forensics.capture.temporary import Passing
+from forensics.environment import versions
+from forensics.errors import UnreadableModel
+from forensics.model.checkpoint import open_model
+from forensics.model.composed import Composed, adapted, alone
+from forensics.model.remote import located
+from forensics.records import Row, Scalar
+from forensics.store.capture import Writer
+from forensics.store.keyed import Keyed
+from forensics.store.manifest import read_manifest
+from forensics.store.store import Capture, Run, Store, capture_from, size_of
+from forensics.tensors.cache import Measured, measured
+from forensics.tensors.workers import Workers
+from forensics.units import counted, size
+
+Say = Callable[[str], None]
+_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_PACKAGES = ("mlx", "mlx-lm", "transformers", "tokenizers", "safetensors", "numpy")
+
+
+def capture_rest(
+    store: Store,
+    path: Path,
+    adapter: Path | None,
+    *,
+    name: str | None,
+    tensors: str,
+    prompts: Sequence[Prompt] | None,
+    max_tokens: int,
+    scorers: Sequence[str],
+    warn: Say,
+    executor: str | None = None,
+) -> str:
+    """Keep a model at rest as the capture RUN@rest; returns the line that says what was kept.
+
+    Args:
+        tensors: all | new | trainable | none. `new` leaves bytes where they lie; `trainable` keeps an adapter's alone.
+        warn: told in one line each what is not as asked.
+        executor: dask://HOST:PORT of the cluster that measures; None for threads here.
+
+    Raises:
+        UnreadableModel: no model there, or one that is cut off or changed while it was read.
+        UsageError: not a name, or the store cannot be written.
+        ClusterError: the executor cannot be reached, or went away.
+    """
+    workers = Workers(executor)
+    composed = compose(path, adapter)
+    wanted = name or default_name(path, adapter)
+    run = store.free_name(wanted)
+    if run != wanted:
+        warn(f"forensics: the name {wanted} is taken; this run is {run}.")
+    before = _states(composed)
+    found = measured([p.stored for p in composed.pieces], workers)
+    packed = store.packs.nbytes()
+    tensors = _affordable(store, composed, tensors, warn)
+    with store.writing():
+        kept = _keep(store, composed, found, tensors)
+    if before != _states(composed):
+        raise UnreadableModel("The model changed while it was read.", where=str(path), hint="Try again when nothing writes to it.")
+    called = Names(run, f"{run}@rest", kept)
+    if askable(composed):
+        from forensics.capture.probes import answers
+
+        questions = Questions(prompts, max_tokens, scorers)
+        said = answers(composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs)
+    else:
+        why = "there are no answers: this is no directory that mlx-lm loads, mlx-lm is not there, or memory is too small"
+        said = Answers(missing=scores.missing(scorers, why))
+    for line in scores.warnings(said.missing):
+        warn(line)
+    with store.writing():
+        directory = _seal_capture(store, composed, found, called, said)
+        whole = _seal_run(store, composed, called, tensors, said, _environment())
+    nbytes = store.packs.nbytes() - packed + size_of(directory) + size_of(whole)
+    return f"forensics: {run}: {counted(len(composed.pieces), 'tensor')} at rest; {size(nbytes)}. Next: forensics show {run}"
+
+
+def at_rest(store: Store, path: Path, adapter: Path | None = None, text: str | None = None, *, ask: bool = False) -> Capture:
+    """The capture at rest that a path stands for. It lives in a temporary store that goes with the process.
+
+    Args:
+        store: the user's, into which nothing is written.
+        text: what the capture and its run are called: the path as typed; default: PATH or PATH+ADAPTER.
+        ask: have the model answer the probes, where there is mlx and memory for it.
+
+    Raises:
+        UnreadableModel: no model there, or one that is cut off.
+    """
+    composed = compose(path, adapter)
+    word = text or (f"{path}+{adapter}" if adapter else str(path))
+    found = measured([p.stored for p in composed.pieces])
+    return _passing(store, composed, found, default_name(path, adapter), word, ask, _environment())
+
+
+def side_by_side(store: Store, words: tuple[str, str]) -> tuple[Capture, Capture]:
+    """As `at_rest` of both paths, to be compared and nothing more: where bytes are equal, nothing is measured."""
+    a, b = (compose(located(word), None) for word in words)
+    stored = [p.stored for p in a.pieces], [p.stored for p in b.pieces]
+    found = compared(*stored) or (measured(stored[0]), measured(stored[1]))
+    names = [default_name(located(word), None) for word in words]
+    return _passing(store, a, found[0], names[0], words[0]), _passing(store, b, found[1], names[1], words[1])
+
+
+def _passing(
+    store: Store,
+    composed: Composed,
+    found: Mapping[str, Measured],
+    run: str,
+    word: str,
+    ask: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Capture:
+    place = Passing({found[p.stored.raw.name].stats.digest: p.stored.raw for p in composed.pieces})
+    called = Names(run, f"{run}@rest", dict.fromkeys(place.lying.tensors, "file"))
+    said = Answers()
+    if ask and askable(composed):
+        from forensics.capture.probes import answers
+
+        keyed = Keyed.of(store.root if Keyed.known(store.root) else files.scratch("rest"))
+        said = answers(composed, called.ref, Questions(), keyed, place.packs)
+    sealed = read_manifest(directory := _seal_capture(place, composed, found, called, said))
+    whole = read_manifest(path_of_run := _seal_run(place, composed, called, "new", said, environment or {}))
+    capture = replace(capture_from(sealed, directory, "", place), ref=word, run=word)
+    place.only = Run(word, path_of_run, [capture], whole.head, "", place)
+    return capture
+
+
+def compose(path: Path, adapter: Path | None) -> Composed:
+    """The model at `path`, with the adapter on it where one is given.
+
+    Raises:
+        UnreadableModel: one of them is none, or `path` is itself an adapter.
+    """
+    model = open_model(path)
+    if adapter is None:
+        return alone(model)
+    on = open_model(adapter)
+    if model.is_adapter or not on.is_adapter:
+        where = path if model.is_adapter else adapter
+        is_what = "an adapter, not a model" if model.is_adapter else "a model, not an adapter"
+        raise UnreadableModel(f"This is {is_what}.", where=str(where), hint="forensics capture MODEL --adapter ADAPTER_DIRECTORY")
+    return adapted(model, on)
+
+
+def default_name(path: Path, adapter: Path | None) -> str:
+    """The model directory's name, or the file's stem; only letters that a name may hold."""
+    whole = path.expanduser().resolve()
+    text = whole.name if whole.is_dir() else whole.parent.name if whole.stem.startswith(("model", "adapter")) else whole.stem
+    text += f"-{adapter.expanduser().resolve().name}" if adapter else ""
+    return _NAME.sub("-", text).strip("-.")[:64] or "model"
+
+
+# -- keeping ---------------------------------------------------------------------------------------------------------------
+
+
+def _affordable(store: Store, composed: Composed, tensors: str, warn: Say) -> str:
+    """`tensors` as asked, or `new` where the disk has less than twice the need."""
+    need = sum(p.stored.raw.nbytes for p in composed.pieces)
+    if tensors != "all" or (free := shutil.disk_usage(store.root).free) >= 2 * need:
+        return tensors
+    warn(f"forensics: {size(free)} are free, and twice {size(need)} is needed: bytes stay where they lie (--tensors new).")
+    return "new"
+
+
+def _keep(store: Store, composed: Composed, found: Mapping[str, Measured], tensors: str) -> dict[str, str]:
+    """Keep the files' tensors in the packs as far as asked; returns digest to pack | file | none."""
+    kept: dict[str, str] = {}
+    by_file: dict[Path, dict[str, str]] = {}
+    left: dict[Path, dict[str, str]] = {}
+    for p in composed.pieces:
+        digest = found[p.stored.raw.name].stats.digest
+        kept.setdefault(digest, "none" if tensors == "none" else "file")
+        if tensors == "all" or (tensors == "trainable" and composed.adapter and p.stored.file in composed.adapter.files):
+            by_file.setdefault(p.stored.file, {})[p.stored.raw.name] = digest
+            kept[digest] = "pack"
+        elif tensors != "none":
+            left.setdefault(p.stored.file, {})[p.stored.raw.name] = digest
+    for file, named in by_file.items():
+        store.packs.adopt(file, named)
+    for file, named in left.items():
+        store.packs.refer(file, named)
+    return kept
+
+
+def _states(composed: Composed) -> dict[Path, tuple[int, int, int]]:
+    """What tells each file from what lies at its place later."""
+    states = ((path, path.stat()) for path in {p.stored.file for p in composed.pieces})
+    return {path: (state.st_size, state.st_mtime_ns, state.st_ino) for path, state in states}
+
+
+def _seal_capture(store: Store, composed: Composed, found: Mapping[str, Measured], called: Names, said: Answers) -> Path:
+    missing = [*composed.missing, *said.missing]
+    head: dict[str, Scalar] = {
+        "capture": called.ref,
+        "run": called.run,
+        "point": "rest",
+        "ordinal": 1,
+        "sequence": 0,
+        "process": 0,
+        "model": "m0",
+        "created_at": shared.iso(time.time()),
+        "source": "file",
+        "format": composed.model.kind,
+        "path": str(composed.model.path),
+        "whole": True,
+        "complete": not missing,
+        "missing": json.dumps(missing),
+    }
+    with Writer(store.captures, called.ref, "capture") as writer:
+        writer.rows("captures", [head])
+        for table, rows in [*tables(composed, found, called, said.tokenizer).items(), *said.tables.items()]:
+            writer.rows(table, rows)
+        if composed.event:
+            writer.rows("events", [_event(composed, called.run)])
+        return writer.seal(head)
+
+
+def _event(composed: Composed, run: str) -> Row:
+    detail = json.dumps(composed.event)
+    return {"run": run, "sequence": 0, "time": 0.0, "process": 0, "kind": "load", "model": "m0", "detail": detail}
+
+
+def _seal_run(store: Store, composed: Composed, called: Names, tensors: str, said: Answers, environment: Mapping[str, str]) -> Path:
+    missing = [*composed.missing, *said.missing]
+    head: dict[str, Scalar] = {
+        "run": called.run,
+        "created_at": shared.iso(time.time()),
+        "kind": "rest",
+        "complete": not missing,
+        "missing": json.dumps(missing),
+        "main_model": "m0",
+        "tensors": tensors,
+    }
+    model: Row = {"run": called.run, "model": "m0", "process": 0, "path": str(composed.model.path), "parameters": len(composed.pieces)}
+    with Writer(store.runs, called.run, "run") as writer:
+        writer.rows("runs", [head])
+        writer.rows("models", [model])
+        writer.rows("environment", [{"capture": called.run, "key": k, "value": v} for k, v in environment.items()])
+        return writer.seal(head)
+
+
+def _environment() -> dict[str, str]:
+    machine = {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
+    return {"forensics": __version__, **machine, **versions(_PACKAGES)}

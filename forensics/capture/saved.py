@@ -1,0 +1,208 @@
+"""What the program saved, as it lies on disk after the run: digests beside what was handed over, and `saved` captures of models."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forensics.capture import atrest, live, shared
+from forensics.capture.frames import Facts
+from forensics.capture.live import Record, Scene
+from forensics.capture.naming import Named
+from forensics.errors import ForensicsError
+from forensics.model import names
+from forensics.model.checkpoint import Checkpoint, Stored, open_model
+from forensics.model.composed import alone
+from forensics.records import RawTensor, Row, Scalar
+from forensics.tensors.cache import Measured, measured
+from forensics.tensors.measure import measure
+
+MOST = 4
+"""So many saved models of one model are captured whole, the last; of the others the digests stand in `saved_tensors`."""
+_NUMPY = {
+    "b1": "BOOL", "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64", "i1": "I8", "i2": "I16", "i4": "I32", "i8": "I64",
+    "f2": "F16", "f4": "F32", "f8": "F64", "c8": "C64", "V2": "BF16",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model or adapter that the program wrote: one file, or the directory whose files make it up."""
+
+    path: Path
+    checkpoint: Checkpoint
+    model: str
+    process: int
+    time: float
+    updates: int | None
+    place: str | None
+
+    @property
+    def directory(self) -> Path:
+        return self.path if self.path.is_dir() else self.path.parent
+
+
+class Disk:
+    """The files that the run wrote, each read once."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, dict[str, str]] = {}
+        self._measured: dict[Path, dict[str, Measured]] = {}
+
+    def digests(self, path: str) -> Mapping[str, str]:
+        """Tensor name to digest of one file; empty where it is gone, cut off, or of no form that is known."""
+        if path not in self._digests:
+            self._digests[path] = {}
+            with contextlib.suppress(ForensicsError, OSError, ValueError):
+                self._digests[path] = dict(self._read(Path(path)))
+        return self._digests[path]
+
+    def _read(self, path: Path) -> Iterator[tuple[str, str]]:
+        if path.suffix in (".safetensors", ".gguf"):
+            for name, found in self.measured(open_model(path).stored).items():
+                yield name, found.stats.digest
+        elif path.suffix in (".npz", ".npy"):
+            for raw in _arrays(path):
+                yield raw.name, measure(raw).digest
+
+    def measured(self, stored: Sequence[Stored]) -> dict[str, Measured]:
+        """Each tensor measured, by its name in its file."""
+        found: dict[str, Measured] = {}
+        for file in dict.fromkeys(s.file for s in stored):
+            if file not in self._measured:
+                self._measured[file] = measured([s for s in stored if s.file == file])
+            found |= self._measured[file]
+        return found
+
+
+def _arrays(path: Path) -> Iterator[RawTensor]:
+    """The arrays of a file of NumPy's."""
+    import numpy as np
+
+    held = np.load(path, allow_pickle=False)
+    for name in held.files if path.suffix == ".npz" else [""]:
+        array = np.ascontiguousarray(held[name] if name else held)
+        data = array.tobytes()
+        dtype = _NUMPY.get(array.dtype.str[1:], array.dtype.str)
+        yield RawTensor(name, dtype, array.shape, len(data), lambda start, stop, data=data: data[start:stop])  # type: ignore[misc]
+
+
+def saved_tensors(rows: Sequence[Mapping[str, Any]], disk: Disk, canonical: Mapping[str, str], cwd: str | None) -> Iterator[Row]:
+    """Rows of `saved_tensors`; `canonical` gives the names that the models have."""
+    for row in rows:
+        name, path = row.get("name"), row.get("path")
+        on_disk = disk.digests(str(path)) if path else {}
+        yield {
+            **{k: v for k, v in row.items() if k != "time"},
+            "canonical": canonical.get(str(name), names.plain(str(name))) if name is not None else None,
+            "digest_on_disk": on_disk.get(str(name)) if name is not None else None,
+            "place": shared.place(row.get("place"), cwd),
+        }
+
+
+def artifacts(rows: Sequence[Mapping[str, Any]], models: Mapping[str, set[str]], seen: Mapping[str, float]) -> list[Artifact]:
+    """The models and adapters among the files that were written, in the order in which they were written last.
+
+    Args:
+        models: the parameter names of each live model: a file that holds none of them, and no adapter, is none.
+        seen: when each model was seen first: what was written before, from arrays of no model, is what it was loaded from.
+    """
+    found: dict[Path, Artifact] = {}
+    for path, last in {str(r["path"]): r for r in rows if r.get("path") and r.get("name") is not None}.items():
+        with contextlib.suppress(ForensicsError, OSError):
+            checkpoint = _whole(Path(path))
+            model = last.get("model") or _model_of(checkpoint, models)
+            if model is None or (not last.get("model") and float(last.get("time") or 0.0) < seen[model]):
+                continue
+            if not (checkpoint.is_adapter or _held(checkpoint, models.get(str(model), set()))):
+                continue
+            found.pop(checkpoint.path, None)
+            found[checkpoint.path] = Artifact(
+                checkpoint.path, checkpoint, str(model), int(last["process"]), float(last.get("time") or 0.0), last.get("updates"),
+                last.get("place"),
+            )  # fmt: skip
+    kept: list[Artifact] = []
+    for artifact in sorted(found.values(), key=lambda a: a.time, reverse=True):
+        if sum(a.model == artifact.model for a in kept) < MOST:
+            kept.append(artifact)
+    return kept[::-1]
+
+
+def _whole(path: Path) -> Checkpoint:
+    """The directory that the file belongs to where it holds one model made of it, else the file alone."""
+    with contextlib.suppress(ForensicsError):
+        directory = open_model(path.parent)
+        if path in directory.files:
+            return directory
+    return open_model(path)
+
+
+def _model_of(checkpoint: Checkpoint, models: Mapping[str, set[str]]) -> str | None:
+    return max(models, key=lambda m: _held(checkpoint, models[m]), default=None)
+
+
+def _held(checkpoint: Checkpoint, parameters: set[str]) -> int:
+    """How many tensors bear a name that the model's parameters have, or would have without adapters."""
+    return sum(s.raw.name in parameters or s.mlx_name in parameters for s in checkpoint.stored)
+
+
+def record(scene: Scene, artifact: Artifact, named: Named, twin: Record | None, facts: Facts, disk: Disk, keep: bool) -> Record:
+    """The `saved` capture of one artifact. `twin` is the live capture of its model whose names it bears."""
+    composed = alone(artifact.checkpoint)
+    found = disk.measured(artifact.checkpoint.stored)
+    head: dict[str, Scalar] = {
+        **live.common(scene, named, artifact.time, ()),
+        "source": "file",
+        "format": artifact.checkpoint.kind,
+        "path": str(artifact.path),
+        "updates": artifact.updates,
+        "whole": True,
+        "probes_of": None,
+        "place": shared.place(artifact.place, scene.cwd),
+    }
+    made = Record(named, head, facts=facts)
+    kept = {m.stats.digest: "file" for m in found.values()}
+    if keep:
+        kept |= _keep(scene, artifact.checkpoint, found)
+    made.tables = atrest.tables(composed, found, atrest.Names(scene.run, named.ref, kept))
+    made.tables["adapters"] = [_of_file(row, named.ref) for row in made.tables["adapters"]]
+    made.quantization = {p.name: how for p in composed.pieces if (how := atrest.packing(p, composed))}
+    if twin is not None:
+        _as_twin(made, twin)
+    for s in artifact.checkpoint.stored:
+        scene.sources.hold(found[s.raw.name].stats, s.raw, kept[found[s.raw.name].stats.digest])
+    return made
+
+
+def _keep(scene: Scene, checkpoint: Checkpoint, found: Mapping[str, Measured]) -> dict[str, str]:
+    """Keep the files' tensors in the store; where that fails, they stay in the files alone."""
+    kept: dict[str, str] = {}
+    for file in checkpoint.files:
+        named = {s.raw.name: found[s.raw.name].stats.digest for s in checkpoint.stored if s.file == file}
+        if scene.sources.keep_file(file, named):
+            kept |= dict.fromkeys(named.values(), "pack")
+    return kept
+
+
+def _of_file(row: Row, ref: str) -> Row:
+    """What the configuration beside the file declares belongs to the file, not to the program."""
+    return {**row, "capture": ref} | ({"via": "saved-config"} if row["origin"] == "declared" else {})
+
+
+def _as_twin(made: Record, twin: Record) -> None:
+    """Give placements the names that the model itself has, and weights that it holds packed their values, where no file says how."""
+    own = {q["name"]: q for q in twin.rows("placements")}
+    packed = {q["canonical"]: twin.quantization[str(q["name"])] for q in own.values() if q["name"] in twin.quantization}
+    digests = {str(p["name"]): str(p["digest"]) for p in made.rows("placements")}
+    placements: list[Row] = []
+    for p in made.rows("placements"):
+        name, q = str(p["name"]), own.get(p["name"])
+        row = {**p, **{k: q[k] for k in ("canonical", "module", "leaf", "role", "layer")}} if q else dict(p)
+        if name not in made.quantization and row["canonical"] in packed and f"{name.removesuffix('weight')}scales" in digests:
+            made.quantization[name] = packed[row["canonical"]]
+            row["value_digest"] = live.value(name, made.quantization[name], digests)
+        placements.append(row)
+    made.tables["placements"] = placements

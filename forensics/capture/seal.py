@@ -1,0 +1,280 @@
+"""From what a watched run left in its spool to sealed captures and one run in the store.
+
+Names first, then each capture's rows, then what two captures say together, then the run's own tables. Captures are sealed one
+by one, the run last: an interruption leaves whole captures and a spool from which all can be sealed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from forensics.capture import answers as transcripts
+from forensics.capture import counts, live, ranks, retention, runtables, saved, scores, shared
+from forensics.capture import reload as reloading
+from forensics.capture.frames import Facts
+from forensics.capture.fused import Fused
+from forensics.capture.live import Record, Scene
+from forensics.capture.loss import learned
+from forensics.capture.naming import Named, Point, main_model, name_points
+from forensics.capture.pairs import Between
+from forensics.capture.saved import Disk
+from forensics.capture.sources import Sources, earlier
+from forensics.capture.spool import Captured, Process, Spool
+from forensics.records import Row, Scalar
+from forensics.store.capture import Writer
+from forensics.store.keyed import Keyed
+from forensics.store.store import Store, size_of
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a run was asked for and how it ended: `status` as subprocess has it, None where nobody saw it end."""
+
+    command: tuple[str, ...]
+    status: int | None
+    seconds: float | None
+    expect: str | None = None
+    tensors: str = "all"
+    scorers: tuple[str, ...] = ()
+    reload: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was sealed: the points of the run in order, the bytes that it takes in the store, and what is missing: {"what", "why"}."""
+
+    run: str
+    points: tuple[str, ...]
+    complete: bool
+    nbytes: int
+    missing: tuple[Mapping[str, str], ...] = ()
+
+
+UNUSED = {"what": "every capture", "why": "the command never used a model of mlx in a Python that could be watched"}
+"""What is missing of a run where nothing else says why nothing was captured."""
+
+
+@dataclass
+class _Run:
+    """A run under way: what is known of all of it, and its captures."""
+
+    store: Store
+    spool: Spool
+    plan: Plan
+    scene: Scene
+    main: str
+    facts: dict[str, Facts]
+    disk: Disk = field(default_factory=Disk)
+    records: list[Record] = field(default_factory=list)
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+    missing: list[dict[str, str]] = field(default_factory=list)
+
+    def ref(self, process: int, number: Any) -> str | None:
+        return next((r.ref for r in self.records if r.named.key == (process, number)), None)
+
+
+def seal(store: Store, spool: Spool, plan: Plan) -> Summary:
+    """Seal what `spool` holds as one run, named as its options say.
+
+    Raises:
+        OSError: the disk is full; the spool is whole, and can be sealed again.
+    """
+    store.make()
+    before = store.packs.nbytes()
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as executor:
+        run = _begin(store, *_reloaded(spool, plan), plan, executor)
+        _captures(run)
+        _run_tables(run)
+        between = Between(run.scene.sources, executor)
+        between.fill(run.records, Fused(runtables.events(spool, 0.0, None), _directories(spool)))
+    if plan.tensors != "none":
+        run.scene.sources.refer()
+    for record in run.records:
+        _write_capture(store, record)
+    missing = [m for m in run.missing if not _foreign(m)]
+    missing += [m for r in run.records for m in json.loads(str(r.head["missing"] or "[]"))]
+    complete = not missing
+    directory = _write_run(run, complete)
+    nbytes = store.packs.nbytes() - before + sum(size_of(store.captures / r.named.directory) for r in run.records) + size_of(directory)
+    return Summary(spool.run, tuple(r.ref.partition("@")[2] for r in run.records), complete, nbytes, tuple(missing))
+
+
+def _foreign(missing: Mapping[str, str]) -> bool:
+    """What the program saved and nobody could load is a fact about the program, not a gap in what was recorded."""
+    return missing["what"].startswith("reloaded ")
+
+
+def _reloaded(spool: Spool, plan: Plan) -> tuple[Spool, str | None]:
+    """The spool after a fresh process loaded what was saved, and why that failed, if it did."""
+    wanted = reloading.items(spool) if plan.reload else []
+    if not wanted:
+        return spool, None
+    why = reloading.reload(spool, wanted)
+    return Spool(spool.path), why
+
+
+def _begin(store: Store, spool: Spool, why: str | None, plan: Plan, executor: Executor) -> _Run:
+    sources = Sources(store.packs, retention.wanted(spool.captures, plan.tensors), earlier(store.captures))
+    for captured in spool.captures:
+        sources.take(captured.tensors_file, executor)
+        sources.take(captured.logits_file, executor)
+    first = spool.processes[0] if spool.processes else None
+    scene = Scene(spool.run, first.facts.get("cwd") if first else None, sources, Keyed.of(store.root))
+    run = _Run(store, spool, plan, scene, _main(spool), _facts(spool.captures))
+    if why is not None:
+        run.missing.append({"what": "the reload of what was saved", "why": why})
+    return run
+
+
+def _main(spool: Spool) -> str:
+    """The model that RUN@POINT means; see `naming.main_model`."""
+    events = [(float(_n(e.get("time"))), int(_n(e["process"])), str(e.get("model")), e.get("kind")) for e in spool.table("events")]
+    updates = [(t, p, m) for t, p, m, kind in events if kind in ("update", "write")]
+    updates += [(c.time, c.process, c.model) for c in spool.captures if c.point == "end"]
+    generations = [(t, p, m) for t, p, m, kind in events if kind == "generate" and m != "None"]
+    return main_model(counts.models(spool), updates, generations)
+
+
+def _facts(captures: Sequence[Captured]) -> dict[str, Facts]:
+    """Each model's tokenizer, the last that was told; a model that has none takes the only one of its run."""
+    told = {c.model: Facts.read(c.head["tokenizer"]) for c in captures if c.head.get("tokenizer")}
+    alone = next(iter(told.values())) if told and len(set(map(_identity, told.values()))) == 1 else Facts()
+    return {c.model: told.get(c.model, alone) for c in captures}
+
+
+def _identity(facts: Facts) -> object:
+    return facts.head, facts.middle, facts.ends, facts.special
+
+
+def _captures(run: _Run) -> None:
+    """The live captures, then those of saved files, which are read as they lie after the run, then what was loaded from them."""
+    rows = run.spool.table("saved_tensors")
+    ran, loaded = (_split(run.spool.captures, again) for again in (False, True))
+    parameters = {c.model: {str(p["name"]) for p in c.rows("placements") if p.get("role") != "optimizer"} for c in _last(ran)}
+    files = saved.artifacts(rows, parameters, {c.model: c.time for c in reversed(ran)})
+    points = [Point(c.key, c.point, c.model, c.process, c.time) for c in ran]
+    points += [Point(a.path, "saved", a.model, a.process, a.time) for a in files]
+    points += [Point(c.key, c.point, c.model, c.process, c.time) for c in loaded]
+    named = {n.key: n for n in name_points(run.spool.run, points, run.main)}
+    for captured in ran:
+        run.records.append(_live(run, captured, named))
+    twins = {r.named.model: r for r in run.records}
+    for artifact in files:
+        facts = run.facts.get(artifact.model, Facts())
+        twin, keep = twins.get(artifact.model), run.plan.tensors == "all"
+        run.records.append(saved.record(run.scene, artifact, named[artifact.path], twin, facts, run.disk, keep))
+    run.records += [_live(run, captured, named) for captured in loaded]
+    canonical = {str(p["name"]): str(p["canonical"]) for r in twins.values() for p in r.rows("placements")}
+    run.tables["saved_tensors"] = list(saved.saved_tensors(rows, run.disk, canonical, run.scene.cwd))
+
+
+def _split(captures: Sequence[Captured], again: bool) -> list[Captured]:
+    return [c for c in captures if (c.point == "reloaded") == again]
+
+
+def _live(run: _Run, captured: Captured, named: Mapping[Any, Named]) -> Record:
+    probes = captured.head.get("probes_of")
+    of = named.get((captured.process, probes)) if probes is not None else None
+    return live.record(run.scene, captured, named[captured.key], run.facts[captured.model], of.ref if of else None)
+
+
+def _last(captures: Sequence[Captured]) -> Iterable[Captured]:
+    return {c.model: c for c in captures}.values()
+
+
+def _run_tables(run: _Run) -> None:
+    spool, cwd = run.spool, run.scene.cwd
+    started = float(_n(spool.options.get("started")))
+    run.tables["events"] = runtables.events(spool, started, cwd)
+    run.tables.update(runtables.plain(spool, cwd))
+    run.tables["adapters"] = list(runtables.declared(spool, run.plan.expect, cwd))
+    run.tables["configs"] = [*runtables.configs(spool), *runtables.settings(spool)]
+    run.tables["environment"] = list(runtables.environment(spool, _process_of(run)))
+    found, rows = learned(spool, run.facts, run.scene.keyed)
+    run.tables.update({table: [runtables.placed(row, cwd) for row in rows_] for table, rows_ in found.items()})
+    generations = list(runtables.generations(spool, run.ref, cwd))
+    run.tables["generations"] = [rows.generation(row, run.facts.get(str(row.get("model")), Facts())) for row in generations]
+    _observed(run, generations)
+    _scores(run)
+    run.missing += [*runtables.missing(spool, run.plan.status, run.scene.sources), *ranks.Ranks(spool.latest("models", "model")).missing()]
+    if not run.records and not run.missing:
+        run.missing.append(UNUSED)
+
+
+def _observed(run: _Run, generations: Sequence[Mapping[str, Any]]) -> None:
+    """The program's own generations, as transcripts of the capture of the model that gave them."""
+    by_ref = {record.ref: record for record in run.records}
+    for row in generations:
+        record = by_ref.get(str(row.get("capture")))
+        if record is None:
+            continue
+        said = {**row, "prompt_id": f"g{row.get('generation')}", "source": "observed"}
+        answer = transcripts.transcript(said, record.ref, record.facts, run.scene.keyed)
+        record.rows("transcripts").append(answer)
+        record.rows("tokens").extend(transcripts.observed_tokens(said, record.ref, record.facts))
+
+
+def _scores(run: _Run) -> None:
+    """The built-in scores of every answer, and the user's own."""
+    references = {str(p.get("id")): str(p["reference"]) for p in run.spool.options.get("prompts") or () if p.get("reference")}
+    for record in run.records:
+        answers = record.rows("transcripts")
+        record.rows("scores").extend(transcripts.scores(answers, references))
+    run.missing += scores.fill(run.spool, run.records, run.plan.scorers, references)
+
+
+def _directories(spool: Spool) -> dict[int, str]:
+    """Where each process was started: what its relative paths stand for."""
+    return {p.number: str(p.facts.get("cwd") or "") for p in spool.processes}
+
+
+def _process_of(run: _Run) -> int:
+    return next((r.named.process for r in reversed(run.records) if r.named.model == run.main), 0)
+
+
+def _write_capture(store: Store, record: Record) -> None:
+    with Writer(store.captures, record.named.directory, "capture") as writer:
+        writer.rows("captures", [record.head])
+        for table, rows in record.tables.items():
+            writer.rows(table, rows)
+        writer.seal(record.head)
+
+
+def _write_run(run: _Run, complete: bool) -> Any:
+    spool, plan = run.spool, run.plan
+    head: dict[str, Scalar | list[Any]] = {
+        "run": spool.run,
+        "created_at": shared.iso(float(_n(spool.options.get("started")))),
+        "kind": "watched",
+        "command": list(plan.command),
+        "exit_status": plan.status,
+        "seconds": plan.seconds,
+        "complete": complete,
+        "missing": list(run.missing),
+        "expect": plan.expect,
+        "main_model": run.main if run.records else None,
+        "tensors": _kept(spool.processes, plan.tensors),
+    }
+    with Writer(run.store.runs, spool.run, "run") as writer:
+        writer.rows("runs", [head])  # type: ignore[list-item]
+        for table, rows in run.tables.items():
+            writer.rows(table, rows)
+        return writer.seal(head)
+
+
+def _kept(processes: Sequence[Process], asked: str) -> str:
+    """What was kept in the end: the watcher may have gone on with less where the disk was too full."""
+    from forensics.capture.spool import read_object
+
+    order = ("all", "new", "trainable", "none")
+    told = [str(read_object(p.directory / "plan.json").get("tensors") or asked) for p in processes]
+    return max([asked, *(t for t in told if t in order)], key=order.index)
+
+
+def _n(value: Any) -> float:
+    return value if isinstance(value, (int, float)) else 0

@@ -1,0 +1,237 @@
+"""Around a run: name it, start it watched, seal what it left, and say in one line what there is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forensics import files
+from forensics.capture import command as runs
+from forensics.capture import scores, seal
+from forensics.capture.prompts import Prompt
+from forensics.capture.spool import Spool
+from forensics.errors import ForensicsError, UsageError
+from forensics.records import Scalar
+from forensics.store.store import Store
+from forensics.units import size
+
+Say = Callable[[str], None]
+_RESERVE, _ROOM = "reserve", 2 << 20  # a file that is given up when the run is sealed, and its bytes at most
+_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of `forensics capture -- COMMAND`; CONTRACT of the command line, section commands."""
+
+    name: str | None = None
+    every: int | None = None
+    max_tokens: int = 48
+    tensors: str = "all"
+    prompts: Sequence[Prompt] | None = None
+    scorers: Sequence[str] = ()
+    expect: str | None = None
+    reload: bool = True
+
+
+def watch_run(store: Store, words: Sequence[str], settings: Settings, say: Say, warn: Say, pass_by: Say = lambda _: None) -> int:
+    """Run `words` watched and seal the run; returns the command's exit status.
+
+    `say` gets the plan and the summary, `warn` what went wrong, `pass_by` what is shown only while it lasts.
+
+    A failure of ours after the command started is one warning line and leaves the spool for a later `forensics` to seal.
+
+    Raises:
+        ForensicsError: before the command starts (no such command, a name that is none).
+    """
+    spool = _spool(store, words, settings, warn)
+    if spool is None:
+        return runs.watched(words, None).exit_code
+    try:
+        ended = runs.watched(words, spool, lambda plan: say(plan_line(plan)))
+    except ForensicsError:
+        shutil.rmtree(spool, ignore_errors=True)
+        raise
+    with contextlib.suppress(KeyboardInterrupt):
+        recover(store, warn)  # after the command, which is not to wait for us
+    pass_by(f"forensics: sealing {spool.name}; Ctrl-C leaves that to the next command.")
+    _seal(store, spool, words, ended, settings, say, warn)
+    return ended.exit_code
+
+
+def _spool(store: Store, words: Sequence[str], settings: Settings, warn: Say) -> Path | None:
+    """The spool of a run under a name of its own; None where nothing can be recorded, which is said and stops no command.
+
+    Raises:
+        UsageError: not a name.
+    """
+    wanted = settings.name or default_name(words)
+    spool: Path | None = None
+    try:
+        name = store.free_name(wanted)
+        spool = store.spool / name
+        _prepare(store, spool, words, settings)
+    except (ForensicsError, OSError) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UsageError):
+            raise
+        why = cause.strerror if isinstance(cause, OSError) else cause
+        warn(f"forensics: nothing can be recorded: {why} ({store.root}); the command runs unwatched.")
+        if spool is not None:
+            shutil.rmtree(spool, ignore_errors=True)
+        return None
+    if name != wanted:
+        warn(f"forensics: the name {wanted} is taken; this run is {name}.")
+    return spool
+
+
+def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, settings: Settings, say: Say, warn: Say) -> None:
+    plan = seal.Plan(
+        command=tuple(words),
+        status=ended.status,
+        seconds=ended.seconds,
+        expect=settings.expect,
+        tensors=settings.tensors,
+        scorers=tuple(settings.scorers),
+        reload=settings.reload,
+    )
+    try:
+        (spool / _RESERVE).unlink(missing_ok=True)
+        summary = seal.seal(store, Spool(spool), plan)
+    except KeyboardInterrupt:
+        warn(f"forensics: interrupted; what was recorded lies in {spool}, and the next `forensics` seals it.")
+    except Exception as error:  # noqa: BLE001 - the command's exit status must stand whatever happens to us
+        if os.environ.get("FORENSICS_DEBUG"):
+            raise
+        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        warn(f"forensics: the capture could not be sealed ({why}); what was recorded lies in {spool}, and the next `forensics` seals it.")
+    else:
+        shutil.rmtree(spool, ignore_errors=True)
+        for line in scores.warnings(summary.missing):
+            warn(line)
+        (say if summary.points else warn)(summary_line(summary))
+
+
+def recover(store: Store, warn: Say) -> None:
+    """Seal what an earlier capture left unsealed because it was killed or the disk was full; one whose command still runs is left."""
+    for options in sorted(store.spool.glob("*/options.json")) if store.spool.is_dir() else []:
+        with contextlib.suppress(Exception), files.locked(options.parent / "lock", exclusive=True) as mine:
+            spool = Spool(options.parent)
+            if not mine or _running(spool):
+                continue
+            plan = seal.Plan(
+                command=tuple(spool.options.get("command") or ()),
+                status=None,
+                seconds=None,
+                expect=spool.options.get("expect"),
+                tensors=str(spool.options.get("tensors") or "all"),
+                reload=False,
+            )
+            (spool.path / _RESERVE).unlink(missing_ok=True)
+            summary = seal.seal(store, spool, plan)
+            shutil.rmtree(spool.path, ignore_errors=True)
+            warn(f"forensics: sealed {summary.run}, which an interrupted capture left behind.")
+
+
+def _running(spool: Spool) -> bool:
+    """Does the capture that made the spool, or a process that it watches, still run?"""
+    parent = (spool.options.get("parent"), spool.options.get("started"))
+    watched = [(p.facts.get("pid"), p.facts.get("started")) for p in spool.processes if not p.exit]
+    return any(_alive(pid, started) for pid, started in (parent, *watched))
+
+
+def _alive(pid: Any, by: Any) -> bool:
+    """Does the process run that had this number at the time `by`? A later one may have the number now."""
+    if not isinstance(pid, int) or not files.alive(pid):
+        return False
+    boot = time.time() - time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    began = boot
+    with contextlib.suppress(OSError, ValueError, IndexError):  # on Linux alone
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        if stat[0] in "ZX":  # it has ended, and nobody asked yet how
+            return False
+        began = boot + int(stat[19]) / os.sysconf("SC_CLK_TCK")
+    return not isinstance(by, (int, float)) or began <= by + 2.0
+
+
+def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings) -> None:
+    """Make the spool: its options, the digests that need not be written again, and room for the tables where the disk fills up.
+
+    Raises:
+        OSError: the disk is full.
+        DamagedEvidence: a pack cannot be read.
+    """
+    known = spool / "known"
+    spool.mkdir(parents=True, exist_ok=True)
+    known.write_text("".join(f"{digest}\n" for digest in store.packs.digests()), encoding="ascii")
+    runs.write_options(
+        spool,
+        {
+            "version": 1,
+            "run": spool.name,
+            "command": list(words),
+            "every": settings.every,
+            "max_tokens": settings.max_tokens,
+            "tensors": settings.tensors,
+            "prompts": [p.as_json() for p in settings.prompts] if settings.prompts else None,
+            "known": str(known.resolve()),
+            "expect": settings.expect,
+            "started": time.time(),
+            "parent": os.getpid(),
+        },
+    )
+    room = min(_ROOM, shutil.disk_usage(spool).free // 2)
+    with contextlib.suppress(OSError), (spool / _RESERVE).open("wb") as file:
+        file.write(bytes(room))
+
+
+def default_name(words: Sequence[str]) -> str:
+    """The script's stem, the module after -m, or the command's name; only letters that a name may hold."""
+    script = next((w for w in words if w.endswith(".py")), None)
+    if script is not None:
+        stem = Path(script).stem
+    elif "-m" in words[:-1]:
+        stem = words[words.index("-m") + 1]
+    else:
+        stem = Path(words[0]).name
+    return _NAME.sub("-", stem).strip("-.")[:64] or "run"
+
+
+def plan_line(plan: Mapping[str, Scalar]) -> str:
+    """What the capture will need, said while the run begins."""
+    total, moving = _number(plan.get("nbytes")), _number(plan.get("trainable_nbytes"))
+    keeps = {"all": total + 4 * moving, "new": 4 * moving, "trainable": 4 * moving, "none": 0.0}[str(plan.get("tensors") or "all")]
+    seconds, free = keeps / 0.4e9 + total / 1.2e9, size(_number(plan.get("free")))
+    line = f"forensics: watching a model of {size(total)}; keeps up to {size(keeps)} on disk ({free} free), costs about {seconds:.0f} s."
+    degraded = plan.get("degraded_from")
+    return line + (f" Too little space for --tensors {degraded}: going on as {plan.get('tensors')}." if degraded else "")
+
+
+def summary_line(summary: seal.Summary) -> str:
+    """One line: the run, its points, its size, and the next command."""
+    if summary.missing == (seal.UNUSED,):
+        return f"forensics: {summary.run}: {seal.UNUSED['why']}, so nothing was captured."
+    if not summary.points:
+        return f"forensics: {summary.run}: nothing could be captured: {_reasons(summary.missing)}."
+    points = ", ".join(summary.points[:8]) + (f", and {len(summary.points) - 8} more" if len(summary.points) > 8 else "")
+    state = "" if summary.complete else f" (incomplete: {_reasons(summary.missing)})"
+    return f"forensics: {summary.run}{state}: {points}; {size(summary.nbytes)}. Next: forensics diagnose {summary.run}"
+
+
+def _reasons(missing: Sequence[Mapping[str, str]]) -> str:
+    """What is missing first and why, in a few words."""
+    if not missing:
+        return "see forensics show"
+    first = f"{missing[0]['what']}, {missing[0]['why']}"
+    return (first if len(first) <= 100 else first[:99] + "…") + (f"; {len(missing) - 1} more" if len(missing) > 1 else "")
+
+
+def _number(value: Scalar) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0

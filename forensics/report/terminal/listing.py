@@ -1,0 +1,297 @@
+"""Runs and captures in short, on a terminal: the list of a store, and what `show` says."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.text import Text
+
+from forensics.report.question import question
+from forensics.report.terminal.lines import clip, folded, hanging, number, safe, sparkline, spread, table, visible
+from forensics.store.overview import Line
+from forensics.units import counted, ended, size
+
+Facts = Mapping[str, Any]
+LABEL = 11
+ANSWERS = 8
+_COLOURS = {"faulty": "bold red", "healthy": "bold green", "inconclusive": "bold yellow"}
+
+
+def listing(root: str, lines: Sequence[Line], packs: int, width: int, *, captures: bool, now: datetime | None = None) -> Text:
+    """What `list` prints: one line a run, or a capture."""
+    if not lines:
+        hint = "forensics capture -- python train.py\nThe package ships recorded runs: forensics diagnose snapshots/broken-stub"
+        return Text.assemble(f"Nothing is captured yet in {safe(root)}.\n", (hint, "dim"))
+    moment = now or datetime.now(UTC)
+    if captures:
+        head = ["CAPTURE", "AGE", "MODEL", "UPDATES", "TABLES", ""]
+        rows: list[list[object]] = [
+            [c["capture"], age(c["created_at"] or line.created_at, moment), c["model"], c["updates"], size(_n(c["nbytes"])), _state(c)]
+            for line in lines
+            for c in line.captures
+        ]
+        shown = table(head, rows, width, right=(3, 4), indent=0)
+    else:
+        head = ["RUN", "AGE", "POINTS", "TABLES", "VERDICT"]
+        rows = [[line.run, age(line.created_at, moment), _points(line), size(line.nbytes), _verdict(line)] for line in lines]
+        shown = table(head, rows, width, right=(3,), indent=0)
+        shown.highlight_words([f" {v}" for v in ("faulty", "damaged")], "red")
+        shown.highlight_words([" healthy"], "green")
+    count, tables = sum(len(line.captures) for line in lines), sum(line.nbytes for line in lines)
+    total = f"{counted(len(lines), 'run')}, {counted(count, 'capture')}; tables {size(tables)}, tensors {size(packs)}"
+    return Text("\n").join([shown, Text(total, "dim")])
+
+
+def age(made: object, now: datetime) -> str:
+    """How long ago, in its largest unit: 5 min, 3 h, 2 d."""
+    try:
+        moment = datetime.fromisoformat(str(made).replace("Z", "+00:00"))
+    except ValueError:
+        return "-"
+    seconds = (now - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return "now" if seconds < 5 else f"{seconds:.0f} s"
+
+
+def _points(line: Line) -> str:
+    points = line.points
+    return " ".join(points) if len(points) <= 8 else " ".join([*points[:3], f"+{len(points) - 5}", *points[-2:]])
+
+
+def _verdict(line: Line) -> str:
+    if line.problem:
+        return "damaged"
+    told = line.verdict or ("-" if line.complete else "incomplete")
+    return f"{told}: {', '.join(line.causes)}" if line.causes else told
+
+
+def _state(capture: Mapping[str, Any]) -> str:
+    return "digests alone" if capture.get("whole") is False else "" if capture.get("complete", True) else "incomplete"
+
+
+def run(facts: Facts, width: int) -> Text:
+    """What `show RUN` prints."""
+    end = "" if facts["exit_status"] is None else ended(facts["exit_status"])
+    took = "" if facts["seconds"] is None else f"{facts['seconds']:.1f} s"
+    head = Text.assemble((safe(facts["ref"]), "bold"), "  ", "  ".join(filter(None, [_when(facts), took, end])))
+    state = "" if facts["complete"] else "incomplete"
+    blocks: list[Text] = [spread(head, state, width) if state else head]
+    if facts["command"]:
+        blocks.append(_row("command", shlex.join(map(str, facts["command"])), width))
+    blocks += [_row("model" if n == 0 else "", text, width) for n, text in enumerate(map(_model, facts["models"]))]
+    blocks.append(_captures(facts["captures"], width))
+    blocks += [_row("training" if n == 0 else "", text, width) for n, text in enumerate(_training(facts["training"], width))]
+    blocks += [*_adapters(facts["adapters"], width), *_optimizers(facts["optimizers"][-1:], width)]
+    blocks += [_row("saved" if n == 0 else "", text, width) for n, text in enumerate(map(_save, facts["saves"]))]
+    blocks += [*_answers(facts["answers"], width), *_scores(facts["scores"], width)]
+    blocks += [*_environment(facts, width), *_missing(facts, width)]
+    return Text("\n").join(blocks)
+
+
+def capture(facts: Facts, width: int) -> Text:
+    """What `show CAPTURE` prints."""
+    where = " ".join(filter(None, [facts["source"], facts["format"]]))
+    head = Text.assemble((safe(facts["ref"]), "bold"), "  ", "  ".join(filter(None, [_when(facts), where, facts["model"]])))
+    blocks = [head if facts["complete"] else spread(head, "incomplete", width)]
+    if facts["place"] or facts["path"]:
+        blocks.append(_row("at", facts["place"] or facts["path"], width))
+    if facts["updates"] is not None:
+        blocks.append(_row("updates", f"{facts['updates']:,}", width))
+    if facts["tensors"]:
+        told = f"{_count(facts['parameters'])} in {counted(facts['tensors'], 'tensor')}, {size(_n(facts['nbytes']))}"
+        if facts["source"] == "live":
+            told += f"; {_count(facts['trainable'])} trainable"
+        blocks.append(_row("parameters", told, width))
+        columns = ["role", "tensors", "parameters", "dtypes"] + [
+            k for k in ("nans", "infs", "unreadable") if any(r[k] for r in facts["roles"])
+        ]
+        blocks.append(table(columns, [[r[c] for c in columns] for r in facts["roles"]], width, indent=4 + LABEL))
+    elif facts["whole"] is False:
+        blocks.append(_row("parameters", "digests alone were kept at this point", width))
+    if facts["modules"]:
+        blocks.append(_row("modules", ", ".join(f"{m['n']} {safe(m['class'])}" for m in facts["modules"]), width))
+    blocks += [*_adapters(facts["adapters"], width), *_optimizers(facts["optimizers"], width), *_configs(facts["configs"], width)]
+    blocks += [*_answers(facts["answers"], width), *_scores(facts["scores"], width)]
+    blocks += [*_environment(facts, width), *_missing(facts, width)]
+    return Text("\n").join(blocks)
+
+
+def _row(label: str, text: str | Text, width: int) -> Text:
+    return hanging(label, text if isinstance(text, Text) else safe(text), width, label=LABEL)
+
+
+def _when(facts: Facts) -> str:
+    made = facts.get("created_at")
+    return f"{safe(made)[:16].replace('T', ' ')} ({age(made, datetime.now(UTC))})" if made else ""
+
+
+def _model(m: Mapping[str, Any]) -> str:
+    told = [f"{m['n' if 'n' in m else 'model']} {m['class'] or 'tree of arrays'}"]
+    known = {"parameters": "tensor", "updates": "update", "generations": "generation", "saves": "save"}
+    told += [counted(m[k], word) for k, word in known.items() if m[k]]
+    told += [f"copy of {m['copied_from']}"] if m["copied_from"] else []
+    told += [f"rank {m['rank']} of {m['ranks']}"] if m["ranks"] else []
+    return ", ".join(told) + (" (main)" if m["main"] else "")
+
+
+def _captures(captures: Sequence[Mapping[str, Any]], width: int) -> Text:
+    if not captures:
+        return _row("captures", "none", width)
+    rows = [
+        [
+            str(c["capture"]).rpartition("@")[2],
+            c["updates"],
+            _count(c["parameters"]) if c["tensors"] else "digests alone",
+            f"{_count(c['trainable'])} trainable" if c["tensors"] and c["source"] == "live" else "",
+            _short(c["place"]),
+        ]
+        for c in captures
+    ]
+    return table(["captures", "updates", "parameters", "", "at"], rows, width, right=(1, 2), indent=4)
+
+
+def _training(training: Sequence[Mapping[str, Any]], width: int) -> Iterator[str]:
+    for t in training:
+        model = f"{t['model']}: " if len(training) > 1 else ""
+        spark = sparkline(t["loss"] or [], min(24, width - 50))
+        yield f"{model}{counted(t['steps'], 'step')}, loss {number(t['loss_first'])} -> {number(t['loss_last'])}  {spark}"
+        if t["trains_on"]:
+            yield f"{model}the loss trains on " + ", ".join(f"{role} {share:.0%}" for role, share in t["trains_on"].items())
+
+
+def _adapters(adapters: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
+    last: dict[str, Mapping[str, Any]] = {str(a["origin"]) + str(a["via"]) * (a["origin"] == "declared"): a for a in adapters}
+    for n, a in enumerate(last.values()):
+        told = [f"{a['kind'] or 'adapter'}"]
+        told += [f"{k.replace('num_', '')} {number(a[k])}" for k in ("rank", "scale", "alpha", "dropout", "num_layers") if a[k] is not None]
+        told += [counted(a["modules"], "module")] if a["modules"] is not None else []
+        keys = a["keys"] if isinstance(a["keys"], list) else []
+        told += [f"on {', '.join(map(str, keys[:8]))}" + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")] if keys else []
+        place = f" at {_short(a['place'])}" if a["place"] else ""
+        yield _row("adapter" if n == 0 else "", f"{a['origin']} ({a['via']}{place}): {', '.join(told)}", width)
+    if adapters and all(a["origin"] == "declared" for a in adapters):
+        yield _row("", "observed: none", width)
+
+
+def _optimizers(optimizers: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
+    for o in optimizers:
+        told = [str(o["class"])]
+        told += [f"step {o['step']:,}"] if o["step"] is not None else []
+        told += [f"rate {number(o['learning_rate'])}{' (scheduled)' if o['scheduled'] else ''}"] if o["learning_rate"] is not None else []
+        settings = o["settings"] if isinstance(o["settings"], dict) else {}
+        told += [f"{k} {v}" for k, v in settings.items()]
+        told += [counted(o["state_tensors"], "state tensor")] if o["state_tensors"] else []
+        yield _row("optimizer", ", ".join(told), width)
+
+
+def _save(s: Mapping[str, Any]) -> str:
+    of = f", {s['model']} after {counted(s['updates'], 'update')}" if s["model"] and s["updates"] is not None else ""
+    return (
+        f"{s['file']}: {counted(s['tensors'], 'tensor')}{of}"
+        + (" (gone since)" if s["gone"] and s["tensors"] else "")
+        + (f" at {_short(s['place'])}" if s["place"] else "")
+    )
+
+
+def _answers(answers: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
+    if not answers:
+        return
+    yield Text("    answers", "dim")
+    previous = None
+    for a in answers[:ANSWERS]:
+        if a["capture"] != previous:
+            previous = a["capture"]
+            yield Text("      " + safe(previous), "dim")
+        prompt = clip(visible(question(str(a["prompt"]))), 40) if a["prompt"] is not None else "(redacted)"
+        output = folded(visible(str(a["output"]))) if a["output"] is not None else f"({a['output_tokens']} tokens, redacted)"
+        finish = "" if a["finish_reason"] == "stop" else f" ({a['finish_reason']})"
+        line = f"{a['prompt_id']}  {prompt} -> “{output.strip()}”{finish}"
+        yield hanging("", clip(line, 3 * (width - 10)), width, label=4)
+    if len(answers) > ANSWERS:
+        yield Text(f"        and {len(answers) - ANSWERS} more: --json gives all", "dim")
+
+
+def _scores(scores: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
+    """Means over the probes of the first capture and the last, or over the program's own answers; then whose scores failed, and why."""
+    by_scorer: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for s in scores:
+        by_scorer.setdefault((s["scorer"], s["key"]), []).append(s)
+    told = []
+    for (scorer, key), rows in by_scorer.items():
+        name = f"{scorer} {key}".strip()
+        means = [s["mean"] for s in rows if s["source"] == "probe" and s["scored"]] or [s["mean"] for s in rows if s["scored"]]
+        if means:
+            told.append(f"{name} " + " -> ".join(number(mean) for mean in (means[:1] + means[1:][-1:])))
+        if failed := sum(s["failed"] for s in rows):
+            why = next(s["error"] for s in rows if s["error"])
+            told.append(f"{name} failed on {failed} of {failed + sum(s['scored'] for s in rows)} answers: {why}")
+    yield from (_row("scores" if n == 0 else "", text, width) for n, text in enumerate(told))
+
+
+_TOLD = (
+    (
+        "model",
+        (
+            "model_type",
+            "hidden_size",
+            "num_hidden_layers",
+            "vocab_size",
+            "tie_word_embeddings",
+            "quantization.bits",
+            "quantization.group_size",
+        ),
+    ),
+    ("tokenizer", ("class", "eos_ids", "pad_id", "bos_id", "end_ids")),
+    ("generation", ("eos_token_id", "temperature", "top_p")),
+)
+
+
+def _configs(configs: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
+    values = {(c["kind"], c["key"]): c["value"] for c in configs}
+    for kind, keys in _TOLD:
+        told = [f"{k} {_brief(values[kind, k])}" for k in keys if (kind, k) in values]
+        if told:
+            yield _row(kind, ", ".join(told), width)
+
+
+def _brief(value: object) -> str:
+    try:
+        return clip(str(json.loads(str(value))), 40)
+    except ValueError:
+        return clip(str(value), 40)
+
+
+def _environment(facts: Facts, width: int) -> Iterator[Text]:
+    known = facts["environment"]
+    told = [f"{k} {known[k]}" for k in ("python", "mlx", "mlx-lm", "platform", "device") if known.get(k)]
+    if told:
+        yield _row("with", ", ".join(told), width)
+
+
+def _missing(facts: Facts, width: int) -> Iterator[Text]:
+    for n, m in enumerate(facts["missing"]):
+        yield _row("missing" if n == 0 else "", Text(f"{safe(m.get('what'))}: {safe(m.get('why'))}", "yellow"), width)
+
+
+def _short(place: object) -> str:
+    """The last part of a file:line."""
+    return safe(place or "").rpartition("/")[2]
+
+
+def _count(value: Any) -> str:
+    """134.5 M"""
+    n = float(value or 0)
+    for unit, scale in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if n >= scale:
+            return f"{n / scale:.1f} {unit}"
+    return f"{n:.0f}"
+
+
+def _n(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0

@@ -1,1 +1,0 @@
-"""Models at rest, as captures: what files alone say, and what the model says when it is asked."""

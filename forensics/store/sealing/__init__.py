@@ -1,1 +1,0 @@
-"""From what a watched run left in its spool to sealed captures and one run."""

@@ -1,0 +1,1 @@
+"""One capture of one live model: when, what, and at what price."""

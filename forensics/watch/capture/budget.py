@@ -1,0 +1,101 @@
+"""Which bytes are written: the user's `--tensors`, what the store has already, what lies in the files that were loaded, and free space.
+
+With `trainable` and `none` more is written than is kept: the parent measures what moved while both states exist, then drops it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import weakref
+from pathlib import Path
+from typing import Any
+
+from ..run import watch
+
+_LESS = {"all": "new", "new": "nothing", "trainable": "nothing", "none": "nothing"}
+
+written: set[str] = set()  # digests whose bytes this process wrote
+_mode: str | None = None
+_loaded: dict[int, tuple[Any, list[Any]]] = {}  # id of an array -> (weak reference, the file it came from)
+_files: dict[str, list[Any]] = {}  # digest -> file
+
+
+def mode() -> str:
+    """`all`, `new`, `trainable`, `none`, or `nothing` on a full disk, as in force now."""
+    return _mode or str(watch.options.get("tensors") or "all")
+
+
+@functools.cache
+def known() -> frozenset[str]:
+    """Digests that the store has already."""
+    path = watch.options.get("known")
+    with contextlib.suppress(OSError):
+        if path:
+            return frozenset(Path(path).read_text(encoding="ascii").split())
+    return frozenset()
+
+
+def first(arrays: dict[str, Any], frozen: set[str]) -> None:
+    """Tell the parent what lies ahead, once, when the first model is seen."""
+    if _mode is None:
+        nbytes = sum(array.nbytes for array in arrays.values())
+        trainable = sum(array.nbytes for name, array in arrays.items() if name not in frozen)
+        _settle(mode(), nbytes, trainable, 0 if mode() == "none" else nbytes)
+
+
+def came_from(path: str, arrays: dict[str, Any]) -> None:
+    """These array objects were just loaded from a safetensors file, under these names."""
+    state = os.stat(path)
+    place = [os.path.abspath(path), state.st_size, state.st_mtime_ns, state.st_ino]
+    for name, array in arrays.items():
+        _loaded[id(array)] = (weakref.ref(array), [*place, name])
+
+
+def file_of(array: Any, digest: str) -> list[Any] | None:
+    """[path, size, mtime_ns, inode, name] of the file that holds these bytes, where the run loaded them from one."""
+    entry = _loaded.get(id(array))
+    if entry is not None and entry[0]() is array:
+        _files.setdefault(digest, entry[1])
+    return _files.get(digest)
+
+
+def choose(rows: dict[str, dict[str, Any]]) -> set[str]:
+    """Of the digests of one capture, those to write now; falls back to fewer where the disk has not twice the need."""
+    while True:
+        chosen = {digest for digest, row in rows.items() if digest not in written and digest not in known() and _wanted(row)}
+        need = sum(rows[digest]["nbytes"] for digest in chosen)
+        if not need or shutil.disk_usage(watch.directory).free >= 2 * need:
+            return chosen
+        _settle(_LESS[mode()], need, need, need)
+
+
+def _wanted(row: dict[str, Any]) -> bool:
+    return mode() == "all" or (mode() != "nothing" and row.get("file") is None)
+
+
+def _settle(kind: str, nbytes: int, trainable: int, need: int) -> None:
+    global _mode
+    free = shutil.disk_usage(watch.directory).free
+    while need and free < 2 * need and kind == "all":
+        kind, need = _LESS[kind], 0
+    asked = str(watch.options.get("tensors") or "all")
+    if kind != asked:
+        less = "none" if kind == "nothing" else kind
+        watch.missing(f"tensors kept as {less}", f"{free:,} bytes are free where {need or nbytes:,} would be written")
+    _mode = kind
+    kind = "none" if kind == "nothing" else kind
+    path = watch.directory / "plan.json"
+    temporary = path.with_suffix(".part")
+    told = {
+        "nbytes": nbytes,
+        "trainable_nbytes": trainable,
+        "free": free,
+        "tensors": kind,
+        "degraded_from": asked if kind != asked else None,
+    }
+    temporary.write_text(json.dumps(told), encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Scripts that run in a fresh process of the program's interpreter."""

@@ -1,0 +1,178 @@
+"""Loads what a run saved, as a fresh program would: by mlx-lm, on the base that it was trained from."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import trees
+from ..hooks.load import matching, names_in
+from ..trees import mx
+from . import peft
+
+_ADAPTER_FILE, _ADAPTER_CONFIG = "adapters.safetensors", "adapter_config.json"
+
+
+class NotLoaded(Exception):
+    """What was saved cannot be loaded; `detail` says how its names stood to the model's, as far as it came."""
+
+    def __init__(self, why: str, detail: dict[str, Any] | None = None) -> None:
+        super().__init__(why)
+        self.detail = detail or {}
+
+
+@dataclass
+class Loaded:
+    """A model in a fresh process."""
+
+    module: Any
+    config: dict[str, Any] | None
+    tokenizer: Any = None
+    tokenizer_path: str | None = None
+    path: str | None = None  # the model's directory
+    adapter_path: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)  # of the load event
+
+
+def load(base: str | None, saved: str | None, tokenizer: str | None = None) -> Loaded:
+    """Load `saved` on `base`, with a tokenizer.
+
+    Args:
+        base: directory of the model that was trained; None where it was built in memory.
+        saved: an adapter's directory or file, a model's directory, a file of weights; None: the base alone.
+        tokenizer: directory of the tokenizer, where neither `saved` nor `base` holds one.
+
+    Raises:
+        NotLoaded: with one line of why.
+    """
+    place = Path(saved) if saved else None
+    if place is not None and not place.exists():
+        raise NotLoaded(f"{place.name} is gone")
+    found = _base(base) if place is None else _saved(base, place)
+    for directory in (place if place is None or place.is_dir() else place.parent, base, tokenizer):
+        if directory and (Path(directory) / "tokenizer_config.json").exists():
+            from mlx_lm.utils import load_tokenizer
+
+            ends = (found.config or {}).get("eos_token_id")
+            found.tokenizer, found.tokenizer_path = load_tokenizer(Path(directory), eos_token_ids=ends), str(directory)
+            break
+    return found
+
+
+def _saved(base: str | None, place: Path) -> Loaded:
+    file = place / peft.FILE if place.is_dir() else place
+    if file.name == peft.FILE and file.exists():
+        return _peft(base, file.parent)
+    if place.is_dir():
+        if (place / _ADAPTER_CONFIG).exists() or (place / _ADAPTER_FILE).exists():
+            return _adapter(base, place / _ADAPTER_FILE)
+        if (place / "config.json").exists():
+            return _model(place)
+        raise NotLoaded(f"{place.name} holds neither config.json nor {_ADAPTER_CONFIG}")
+    if place.suffix not in (".safetensors", ".npz"):
+        raise NotLoaded(f"mlx_lm does not load {place.suffix or place.name} files")
+    if (place.parent / _ADAPTER_CONFIG).exists() or any("lora_" in name for name in names_in(str(place))):
+        return _adapter(base, place)
+    return _weights(base, place)
+
+
+def _model(directory: Path) -> Loaded:
+    """A whole model's directory."""
+    from mlx_lm.utils import load_model
+
+    try:
+        module, config = load_model(directory)
+    except Exception as error:
+        raise NotLoaded(_line(error)) from error
+    names = sum(len(names_in(str(file))) for file in directory.glob("model*.safetensors"))
+    return Loaded(module, config, path=str(directory), detail={"what": "model", "path": str(directory), "names": names})
+
+
+def _base(base: str | None) -> Loaded:
+    if not base or not Path(base).is_dir():
+        raise NotLoaded("the base was built in memory" if not base else "the base's directory is gone")
+    return _model(Path(base))
+
+
+def _adapter(base: str | None, file: Path) -> Loaded:
+    """Adapter tensors and the configuration beside them, put on the base as `mlx_lm.load(base, adapter_path=...)` does."""
+    from mlx_lm.tuner.utils import load_adapters
+
+    if not file.exists():
+        raise NotLoaded(f"{file.name} is missing")
+    if not (file.parent / _ADAPTER_CONFIG).exists():
+        raise NotLoaded(f"{_ADAPTER_CONFIG} is missing beside {file.name}: mlx_lm cannot load it")
+    found = _base(base)
+    names = names_in(str(file))
+    with tempfile.TemporaryDirectory(prefix="forensics-") as held:
+        directory = _arranged(Path(held), file) if file.name != _ADAPTER_FILE else file.parent
+        detail = {"what": "adapter", "path": str(file)}
+        try:
+            found.module = load_adapters(found.module, str(directory))
+            found.module.eval()
+            mx().eval(found.module.parameters())  # before the arranged directory goes
+        except Exception as error:
+            raise NotLoaded(_line(error), detail | matching(found.module, names)) from error
+    found.adapter_path, found.detail = str(file.parent), detail | matching(found.module, names)
+    return found
+
+
+def _peft(base: str | None, directory: Path) -> Loaded:
+    """An adapter in PEFT's form."""
+    found = _base(base)
+    names = names_in(str(directory / peft.FILE))
+    found.adapter_path, found.detail = str(directory), {"what": "adapter", "path": str(directory / peft.FILE), "names": len(names)}
+    try:
+        matched = peft.put_on(found.module, directory)
+        mx().eval(found.module.parameters())
+    except Exception as error:
+        raise NotLoaded(_line(error), found.detail) from error
+    found.detail |= {"matched": len(matched), "unexpected": 0, "absent": 0, "from_adapter": True}
+    return found
+
+
+def _arranged(directory: Path, file: Path) -> Path:
+    """A numbered checkpoint stands under the name that the loader wants."""
+    (directory / _ADAPTER_FILE).symlink_to(file.resolve())
+    shutil.copyfile(file.parent / _ADAPTER_CONFIG, directory / _ADAPTER_CONFIG)
+    return directory
+
+
+def _weights(base: str | None, file: Path) -> Loaded:
+    """A file of weights: a whole model by the configuration beside it, else of the base; or a part of the base's weights."""
+    beside = file.parent / "config.json"
+    if file.name.startswith("model") and file.suffix == ".safetensors" and beside.exists():
+        return _model(file.parent)
+    found = _base(base)
+    try:
+        arrays = dict(mx().load(str(file)))
+    except Exception as error:
+        raise NotLoaded(_line(error)) from error
+    if hasattr(found.module, "sanitize"):
+        arrays = found.module.sanitize(arrays)
+    detail = {"what": "weights", "path": str(file), **matching(found.module, list(arrays))}
+    have = trees.parameters(found.module)
+    strange = [name for name in arrays if name not in have]
+    odd = [name for name in arrays if name in have and have[name].shape != arrays[name].shape]
+    if strange or odd:
+        raise NotLoaded(_unmatched(strange, odd, len(arrays)), detail)
+    found.module.load_weights(list(arrays.items()), strict=False)
+    mx().eval(found.module.parameters())
+    found.detail = detail | {"partial": len(arrays) < len(have)}
+    return found
+
+
+def _unmatched(strange: list[str], odd: list[str], count: int) -> str:
+    if strange:
+        return f"{len(strange)} of {count} tensors are not in the base's architecture, the first: {strange[0]}"
+    return f"{len(odd)} of {count} tensors have another shape than the base's, the first: {odd[0]}"
+
+
+def _line(error: BaseException) -> str:
+    """An error in one line."""
+    lines: Iterable[str] = (line.strip() for line in str(error).splitlines())
+    return f"{type(error).__name__}: {' '.join(line for line in lines if line)}"[:300]

@@ -1,0 +1,100 @@
+"""Run as a script, in a fresh process of the program's interpreter: load what was saved, capture it, answer the probes.
+
+    python reload.py arguments.json
+
+The arguments are described in docs/design.md. Nothing of the program's own code runs here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = "_forensics_watch"
+
+
+def main(path: str) -> None:
+    arguments: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):  # a path that is gone is no name on a hub
+        os.environ[variable] = "1"
+    core = _watcher()
+    import mlx.core  # noqa: F401  the watch package takes it from sys.modules
+
+    spool = Path(arguments["spool"])
+    core.watch.begin(spool, json.loads((spool / "options.json").read_text(encoding="utf-8")))
+    from importlib import import_module
+
+    import_module(f"{_PACKAGE}.capture.facts").process()
+    _forget_written(spool)
+    for item in arguments["items"]:
+        _item(core, item)
+    core.watch.close()
+    (core.watch.directory / "exit.json").write_text(json.dumps({"time": time.time(), "exception": None}), encoding="utf-8")
+
+
+def _watcher() -> Any:
+    """The watch package under a name of its own, as in a watched program, but without its hooks."""
+    from importlib import import_module
+    from importlib.machinery import ModuleSpec
+    from importlib.util import module_from_spec
+
+    here = str(Path(__file__).parent)
+    sys.path[:] = [place for place in sys.path if place != here]  # its module names are not for the libraries to find
+    spec = ModuleSpec(_PACKAGE, None, is_package=True)
+    spec.submodule_search_locations = [str(Path(here).parent)]
+    sys.modules[_PACKAGE] = module_from_spec(spec)
+    return import_module(f"{_PACKAGE}.run")
+
+
+def _forget_written(spool: Path) -> None:
+    """Bytes that an earlier process of the run wrote, or loaded from a file, are not written again."""
+    from importlib import import_module
+
+    plan, tensors = import_module(f"{_PACKAGE}.capture.budget"), import_module(f"{_PACKAGE}.capture.tensors")
+    for capture in spool.glob("p*/c*"):
+        try:
+            plan.written.update(tensors.header(capture / "tensors.safetensors"))
+        except (OSError, ValueError):
+            pass
+        try:
+            with (capture / "placements.jsonl").open(encoding="utf-8") as rows:
+                held = [json.loads(line) for line in rows]
+            plan.written.update(row["digest"] for row in held if row.get("file") and row.get("digest"))
+        except (OSError, ValueError):
+            pass
+
+
+def _item(core: Any, item: dict[str, Any]) -> None:
+    """Load and capture one model; what cannot be loaded leaves an event with a line of why."""
+    from importlib import import_module
+
+    loading, live = import_module(f"{_PACKAGE}.child.loading"), import_module(f"{_PACKAGE}.capture.snapshot")
+    watch, point = core.watch, str(item["point"])
+    try:
+        found = loading.load(item.get("base"), item.get("saved"), item.get("tokenizer"))
+    except Exception as error:  # noqa: BLE001   whatever a loader raises is what a user would see
+        detail = getattr(error, "detail", {})
+        line = str(error) if isinstance(error, loading.NotLoaded) else f"{type(error).__name__}: {error}"[:300]
+        _event(watch, item, **detail, ok=False, message=line)
+        return
+    _event(watch, item, **found.detail, ok=True)
+    model = core.Model(item["model"], found.module)
+    model.path, model.adapter_path, model.config = found.path, found.adapter_path, found.config
+    model.tokenizer, model.tokenizer_path, model.updates = found.tokenizer, found.tokenizer_path, item.get("updates")
+    if item.get("probes_only"):
+        live.ask(model, point)
+    else:
+        live.take(model, point)
+
+
+def _event(watch: Any, item: dict[str, Any], **detail: Any) -> None:
+    row = {"via": "reload", "point": item["point"], **detail}
+    watch.row("events", time=time.time(), kind="load", model=item["model"], detail=row, place=None)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,1 @@
+"""What the program generated, and with which state of the model."""

@@ -1,0 +1,187 @@
+"""Prompt caches that the program keeps: what was read into them, by which state of the model, and whether they still agree with it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..capture import tensors
+from ..capture.forward import logits
+from ..capture.still import still
+from ..run import Model, bound, watch, wrap
+from ..trees import flatten, mx
+from .looks import apart
+
+_LONGEST = 2048  # tokens that are read again to compare
+_COPIES = 256  # states of caches that are told from others by their keys
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a cache holds: token ids, and the updates of the model when its oldest token was read."""
+
+    model: str
+    updates: int
+    ids: tuple[int, ...] = field(repr=False)
+
+
+_known: weakref.WeakKeyDictionary[Any, Filled] = weakref.WeakKeyDictionary()  # by the first layer's cache
+_saved: dict[str, Filled] = {}  # by path
+_marks: dict[str, Filled] = {}  # by the digest of the first keys, as they were when a generation began
+
+
+def tokens_in(cache: Any) -> int:
+    """How many tokens a prompt cache holds; 0 for none, and for what is no cache of mlx-lm's."""
+    return max((_held(layer) for layer in _layers(cache)), default=0)
+
+
+def _layers(cache: Any) -> list[Any]:
+    return list(cache) if isinstance(cache, (list, tuple)) else [] if cache is None else [cache]
+
+
+def _held(layer: Any) -> int:
+    parts = getattr(layer, "caches", None)
+    if isinstance(parts, (list, tuple)):
+        return max(map(_held, parts), default=0)
+    offset = getattr(layer, "offset", 0)
+    return offset if isinstance(offset, int) else 0
+
+
+def filled(model: Model, cache: Any, ids: Sequence[int]) -> None:
+    """These ids were read, or produced, with this cache after what it held before."""
+    first = _first(cache)
+    if first is None:
+        return
+    before = _remembered(first)
+    if before is None or before.model != model.number or not before.ids:
+        before = Filled(model.number, model.updates, ())
+    _remember(first, replace(before, ids=(*before.ids, *ids)))
+
+
+def look(model: Model, cache: Any, ids: Sequence[int], compare: bool) -> dict[str, Any]:
+    """cache_tokens, and where what it holds is known: cache_updates_behind, cache_difference. The cache itself is not touched.
+
+    `ids` are about to be read with it. Called before each generation, so that what was trimmed or cleared is noted, too.
+    """
+    held = tokens_in(cache)
+    first = _first(cache)
+    if not held:
+        if _remembered(first) is not None:
+            del _known[first]
+        return {"cache_tokens": 0}
+    found = _remembered(first) or _twin(first, held)
+    row: dict[str, Any] = {"cache_tokens": held}
+    if found is None or len(found.ids) < held:
+        return row
+    found = replace(found, ids=found.ids[:held])
+    _remember(first, found)
+    mark = _mark(first)
+    if mark is not None and len(_marks) < _COPIES:
+        _marks[mark] = found
+    if found.model == model.number:
+        row["cache_updates_behind"] = model.updates - found.updates
+    empty = [_emptied(layer) for layer in _layers(cache)]
+    if compare and ids and held + len(ids) <= _LONGEST and all(layer is not None for layer in empty):
+        row["cache_difference"] = _difference(model.module, cache, empty, found.ids, ids)
+    return row
+
+
+def _difference(module: Any, cache: Any, empty: list[Any], held: tuple[int, ...], ids: Sequence[int]) -> float:
+    """max abs between the logits of `ids` read with a copy of the cache, and with one of its kind into which all was read now."""
+    core = mx()
+    twin = copy.deepcopy(cache)
+    with still(module, evaluation=True):
+        cached = logits(module, ids, twin).astype(core.float32)
+        logits(module, held, empty)
+        whole = logits(module, ids, empty).astype(core.float32)
+        core.eval(cached, whole)
+    return apart(whole, cached)
+
+
+def _emptied(layer: Any) -> Any:
+    """A cache of the same kind and settings that holds nothing; None for a kind that is not known."""
+    made = copy.copy(layer)
+    if isinstance(getattr(layer, "caches", None), (list, tuple)):
+        parts = [_emptied(part) for part in layer.caches]
+        made.caches = type(layer.caches)(parts)
+        return made if all(part is not None for part in parts) else None
+    if isinstance(getattr(layer, "cache", None), list):
+        made.cache = [None] * len(layer.cache)
+        return made
+    if not hasattr(layer, "keys") or not hasattr(layer, "offset"):
+        return None
+    made.keys = made.values = None
+    for count in ("offset", "_idx", "start_position"):
+        if hasattr(layer, count):
+            setattr(made, count, 0)
+    return made
+
+
+def _first(cache: Any) -> Any:
+    return next(iter(_layers(cache)), None)
+
+
+def _remembered(first: Any) -> Filled | None:
+    with contextlib.suppress(TypeError):  # a tuple of arrays cannot be held weakly
+        return _known.get(first)
+    return None
+
+
+def _remember(first: Any, what: Filled) -> None:
+    with contextlib.suppress(TypeError):
+        _known[first] = what
+
+
+def _twin(first: Any, held: int) -> Filled | None:
+    """A copy of a cache that is known holds the same keys."""
+    mark = _mark(first)
+    if mark is None or mark in _marks:
+        return None if mark is None else _marks[mark]
+    return next((found for other, found in list(_known.items()) if len(found.ids) >= held and _mark(other) == mark), None)
+
+
+def _mark(layer: Any) -> str | None:
+    arrays = [array for _, array in flatten(getattr(layer, "state", None))]
+    return tensors.digest(arrays[0]) if arrays else None
+
+
+def _save_prompt_cache(original: Callable[..., Any]) -> Callable[..., Any]:
+    def save_prompt_cache(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if watch.on:
+            with watch.looking("save_prompt_cache"):
+                call = bound(original, args, kwargs)
+                found = _remembered(_first(call["cache"]))
+                if found is not None:
+                    _saved[os.path.abspath(call["file_name"])] = replace(found, ids=found.ids[: tokens_in(call["cache"])])
+        return result
+
+    return save_prompt_cache
+
+
+def _load_prompt_cache(original: Callable[..., Any]) -> Callable[..., Any]:
+    def load_prompt_cache(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if watch.on:
+            with watch.looking("load_prompt_cache"):
+                call = bound(original, args, kwargs)
+                cache = result[0] if call.get("return_metadata") else result
+                found = _saved.get(os.path.abspath(call["file_name"]))
+                if found is not None:
+                    _remember(_first(cache), found)
+        return result
+
+    return load_prompt_cache
+
+
+def _module(module: Any) -> None:
+    wrap(module, "save_prompt_cache", _save_prompt_cache)
+    wrap(module, "load_prompt_cache", _load_prompt_cache)
+
+
+HOOKS: dict[str, Callable[[Any], None]] = {"mlx_lm.models.cache": _module}

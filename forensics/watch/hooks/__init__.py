@@ -1,0 +1,1 @@
+"""One module a patched surface of mlx or mlx-lm."""

@@ -1,0 +1,164 @@
+"""Compiled functions: Python runs in them only while they are traced, so what a trace did counts for each call."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from .. import trees
+from ..capture import points
+from ..proxy import Made
+from ..run import Model, watch, where, wrap
+from ..training import compiled as observed
+from ..training import state, steps
+from ..training.steps import Trace
+from ..trees import mx
+
+_SKIPPED = ("mlx.", "mlx_lm.")  # their own small kernels and samplers; the trainer's step is looked at
+_LOOKED = ("mlx_lm.tuner.",)
+
+functions: list[Function] = []
+_rows: dict[int, dict[str, Any]] = {}
+
+
+class Function:
+    """One compiled function of the program: its row of `compiled`."""
+
+    def __init__(self, fun: Any, inputs: Any, outputs: Any, shapeless: bool) -> None:
+        self.number = len(functions)
+        self.name = str(getattr(fun, "__qualname__", None) or type(fun).__name__)
+        self.inputs, self.outputs, self.shapeless = inputs, outputs, shapeless
+        self.place = where()
+        self.calls = self.traces = 0
+        self.purpose: str | None = None
+        self.model: Model | None = None
+        self.state_in_inputs: bool | None = None
+        self.state_in_outputs: bool | None = None
+        self.random_used = False
+        self.random_captured = any(each is mx().random.state for each in state.parts(inputs))
+        self.training_at_trace: bool | None = None
+        self.seen = observed.Seen()
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "function": self.number, "name": self.name, "purpose": self.purpose, "model": self.model.number if self.model else None,
+            "calls": self.calls, "traces": self.traces, "state_in_inputs": self.state_in_inputs, "state_in_outputs": self.state_in_outputs,
+            "random_used": self.random_used, "random_captured": self.random_captured, "training_at_trace": self.training_at_trace,
+            **self.seen.row(), "place": self.place,
+        }  # fmt: skip
+
+
+def _compile(original: Callable[..., Any]) -> Callable[..., Any]:
+    def compile(*args: Any, **kwargs: Any) -> Any:
+        fun = args[0] if args else kwargs.get("fun")
+        if not watch.on or watch.local.quiet or not callable(fun) or _is_kernel(fun):
+            return original(*args, **kwargs)
+        with watch.looking("compile"):
+            rest = dict(zip(("inputs", "outputs", "shapeless"), args[1:], strict=False)) | kwargs
+            function = Function(fun, rest.get("inputs"), rest.get("outputs"), bool(rest.get("shapeless")))
+            traced = _traced(fun, function)
+            compiled = original(traced, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": traced})
+            functions.append(function)
+            watch.event("compile", None, None, function=function.number)
+            return Made(fun, _called(compiled, function))
+        return original(*args, **kwargs)
+
+    return compile
+
+
+def _is_kernel(fun: Any) -> bool:
+    home = f"{getattr(fun, '__module__', '')}."
+    return home.startswith(_SKIPPED) and not home.startswith(_LOOKED)
+
+
+def _traced(fun: Callable[..., Any], function: Function) -> Callable[..., Any]:
+    """What mlx traces in place of `fun`: its result, the arrays of what happened, and the trace itself, which comes back with each call."""
+
+    def traced(*args: Any, **kwargs: Any) -> Any:
+        if observed.asking():
+            raise observed.TracedAgain
+        trace = Trace(closed=function.shapeless)  # such a function can give no further outputs
+        random = mx().random.state
+        key = random[0]
+        with steps.tracing(trace):
+            result = fun(*args, **kwargs)
+        arrays: list[Any] = []
+        output: Any = None
+        with watch.looking("trace"):
+            trace.facts["random"] = random[0] is not key
+            output = _described(function, trace, (args, kwargs), result)
+            arrays = [event.arrays for event in trace.events]
+        return result, arrays, output, trace
+
+    with contextlib.suppress(Exception):
+        functools.update_wrapper(traced, fun)
+    return traced
+
+
+def _described(function: Function, trace: Trace, given: Any, result: Any) -> Any:
+    """At the end of a trace: what it is for; the tracers that it knows are turned into their places."""
+    facts = trace.facts
+    state.placed(trace, [given, function.inputs], [result, function.outputs])
+    kinds = {event.kind for event in trace.events}
+    record = next((event.model for event in trace.events if event.model), facts.get("forward"))
+    facts["model"] = record
+    facts["purpose"] = (
+        "step" if kinds & {"update", "write"} else "gradient" if "gradient" in kinds else "forward" if "forward" in facts
+        else "sampler" if facts["random"] else "other"
+    )  # fmt: skip
+    if record is not None and record.module is not None:
+        dropouts = [each.training for _, each in trees.modules(record.module) if trees.dropout(each)]
+        facts["training"] = any(dropouts) if dropouts else bool(getattr(record.module, "training", False))
+    facts["recipe"] = observed.recipe(facts.pop("call", None), given)
+    output = facts.pop("output", None)
+    return output if facts["purpose"] == "forward" and not trace.closed else None
+
+
+def _called(compiled: Callable[..., Any], function: Function) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        held: state.Before | None = None
+        with watch.looking("compiled function"):
+            held = state.Before(function, (args, kwargs)) if not watch.tracing else None
+        result, arrays, _, trace = compiled(*args, **kwargs)
+        with watch.looking("compiled function"):
+            function.calls += 1
+            if not trace.facts.setdefault("seen", False):
+                _first(function, trace)
+            if held is not None:
+                held.after(trace, result)
+                if function.purpose == "forward":
+                    function.seen.call(compiled, trace, args, kwargs)
+            steps.replay(trace, arrays)
+        return result
+
+    return call
+
+
+def _first(function: Function, trace: Trace) -> None:
+    """After the first call with a new trace."""
+    trace.facts["seen"] = True
+    function.traces += 1
+    function.random_used = function.random_used or bool(trace.facts.get("random"))
+    purpose = trace.facts.get("purpose")
+    if purpose == "step" or function.purpose is None:
+        function.purpose = purpose
+    function.model = function.model or trace.facts.get("model")
+    if function.training_at_trace is None:
+        function.training_at_trace = trace.facts.get("training")
+
+
+def _write() -> None:
+    """Hold compiled forwards against their live model, and write the row of each function that changed."""
+    for function in functions:
+        if function.purpose == "forward" and function.model is not None:
+            function.seen.compare(function, function.model)
+        row = function.row()
+        if row != _rows.get(function.number):
+            _rows[function.number] = row
+            watch.row("compiled", **row)
+
+
+points.on_boundary(_write)
+HOOKS: dict[str, Callable[[Any], None]] = {"mlx.core": lambda module: wrap(module, "compile", _compile)}

@@ -1,0 +1,245 @@
+"""Gradients: which model is differentiated, with respect to what, and what its forward and backward pass showed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .. import trees
+from ..capture import points
+from ..proxy import Made
+from ..run import Model, watch, where, wrap
+from ..training import steps
+from ..training.steps import Event, Trace
+from ..training.subjects import model_of, of_module
+
+_SMALL = 1 << 16  # elements of a gradient that is kept to see how several were put together
+_FEW = 6
+
+_uncalled: dict[int, tuple[str, Model | None, str | None]] = {}  # gradient functions of modules that the program has not called yet
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.called: list[Any] = []
+        self.making: list[Any] = []  # the module whose nn.value_and_grad is being made
+
+
+_local = _Local()
+
+
+class Frame:
+    """One evaluation of a gradient."""
+
+    def __init__(self, kept: bool | None) -> None:
+        self.kept = kept  # is every position written? None: not known, this may be another step at each call
+        self.forward = False  # the program's function runs; afterwards comes the backward pass, which may call models again
+        self.began = time.perf_counter()
+        self.traces = len(steps.local.traces)
+        self.prints: list[dict[str, Any]] = []  # what tells the logits of its forwards apart
+        self.made: list[str] = []  # the model of each tap
+        self.taps: list[dict[str, Any]] = []  # what the backward pass said
+        self.covered: set[int] = set()  # taps within a model whose own tap has spoken
+
+    @property
+    def open(self) -> bool:
+        """May arrays of the forward pass be kept? Not those of a function that is compiled within this gradient."""
+        return self.forward and self.traces == len(steps.local.traces)
+
+
+def calls(module: Any = None) -> bool:
+    """Is this module being called already (through super().__call__)? Without one: is any?"""
+    return bool(_local.called) if module is None else any(each is module for each in _local.called)
+
+
+@contextlib.contextmanager
+def calling(module: Any) -> Iterator[None]:
+    _local.called.append(module)
+    try:
+        yield
+    finally:
+        _local.called.pop()
+
+
+def frame() -> Frame | None:
+    """The gradient under way on this thread, None outside."""
+    return _local.frames[-1] if _local.frames else None
+
+
+class _Function:
+    """A gradient function of the program."""
+
+    made = 0
+
+    def __init__(self, via: str, argnums: Any, argnames: Any, module: Any) -> None:
+        self.via, self.module = via, module
+        self.argnums = [argnums] if isinstance(argnums, int) else list(argnums or ([] if argnames else [0]))
+        self.argnames = [argnames] if isinstance(argnames, str) else list(argnames or [])
+        self.said = False
+        self.number = _Function.made = _Function.made + 1
+        if module is not None:
+            _uncalled[self.number] = (via, watch.known(module), where())
+
+    def subjects(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        """What is differentiated: modules, trees, arrays."""
+        by_place = [args[n] for n in self.argnums if -len(args) <= n < len(args)]
+        return by_place + [kwargs[name] for name in self.argnames if name in kwargs]
+
+    def model(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Model | None:
+        if self.module is not None:
+            return of_module(self.module)
+        subjects = self.subjects(args, kwargs)
+        return next((found for found in map(model_of, subjects) if found), None)
+
+    def say(self, model: Model | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """The `grad` event, once."""
+        self.said = True
+        _uncalled.pop(self.number, None)
+        subjects = self.subjects(args, kwargs)
+        whole = self.module is None and any(trees.is_module(each) for each in subjects)
+        given = [name for each in subjects for name, _ in trees.flatten(each)]
+        frozen = 0
+        if model is not None and model.module is not None and self.module is None:
+            trained = trees.trainable(model.module)
+            frozen = sum(name not in trained for name in given)
+        wrt = "trainable" if self.module is not None else "all" if whole else "arrays"
+        if self.module is None and model is not None:
+            points.gradient_made(model.module)
+        watch.event("grad", model, None, via=self.via, wrt=wrt, leaves=len(given), frozen_leaves=frozen)
+
+
+# -- hooks ---------------------------------------------------------------------------------------------------------------
+
+
+def _gradient(via: str) -> Callable[..., Any]:
+    """mx.value_and_grad, mx.grad."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def gradient(*args: Any, **kwargs: Any) -> Any:
+            fun = args[0] if args else kwargs.get("fun")
+            if not watch.on or watch.local.quiet or not callable(fun):
+                return original(*args, **kwargs)
+            rest = dict(zip(("argnums", "argnames"), args[1:], strict=False)) | kwargs
+            module = _local.making[-1] if _local.making else None
+            spec = _Function("nn.value_and_grad" if module is not None else via, rest.get("argnums"), rest.get("argnames"), module)
+            inner = Made(fun, _forward(fun))
+            made = original(inner, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": inner})
+            return Made(fun, _evaluated(spec, made))
+
+        return gradient
+
+    return make
+
+
+def _forward(fun: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        now = frame()
+        if now is None:
+            return fun(*args, **kwargs)
+        now.forward = True
+        try:
+            return fun(*args, **kwargs)
+        finally:
+            now.forward = False
+
+    return forward
+
+
+def _evaluated(spec: _Function, made: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not watch.on or watch.local.quiet or not steps.open_here():
+            return made(*args, **kwargs)
+        now, model = Frame(None if watch.tracing else True), None
+        with watch.looking("gradient"):
+            model = spec.model(args, kwargs)
+            if model is not None and not watch.tracing:
+                now.kept = steps.keeps(model)
+            if not spec.said:
+                spec.say(model, args, kwargs)
+        _local.frames.append(now)
+        try:
+            with watch.within("gradient"):
+                result = made(*args, **kwargs)
+        finally:
+            _local.frames.pop()
+        with watch.looking("gradient"):
+            _finished(spec, now, model or _taught(spec.subjects(args, kwargs), now), result)
+        return result
+
+    return call
+
+
+def _finished(spec: _Function, now: Frame, model: Model | None, result: Any) -> None:
+    value, grads = (None, result) if spec.via == "mx.grad" else result
+    arrays: dict[str, Any] = {"taps": now.taps, "prints": now.prints, "small": small(dict(trees.flatten(grads)))}
+    scalar = next((leaf for _, leaf in trees.flatten(value) if leaf.size == 1), None)
+    if scalar is not None:
+        arrays["value"] = scalar
+    facts: dict[str, Any] = {"via": spec.via, "began": now.began}
+    if model is not None and isinstance(model.module, trees.Tree) and steps.local.traces:
+        facts |= {"gradients": dict(trees.flatten(grads)), "old": dict(trees.flatten(model.module.tree))}
+    steps.emit(Event("gradient", model, facts, arrays, where()))
+
+
+def _taught(subjects: list[Any], now: Frame) -> Model | None:
+    """Beside modules: a tree of arrays whose gradient goes through a model is what the program trains."""
+    tree = next((each for each in subjects if isinstance(each, (dict, list, tuple)) and now.taps), None)
+    return model_of(tree, always=True) if tree is not None else None
+
+
+def small(grads: Any) -> dict[str, Any]:
+    """A few small gradients, the smallest of each kind of parameter: enough to see a sum from a mean."""
+    core = trees.mx()
+    found: dict[str, tuple[int, str, Any]] = {}
+    for name, leaf in grads.items():
+        size, kind = leaf.size, name.rpartition(".")[2]
+        if 1 < size <= _SMALL and (kind not in found or size < found[kind][0]) and core.issubdtype(leaf.dtype, core.floating):
+            found[kind] = (size, name, leaf)
+    return {name: leaf for _, name, leaf in sorted(found.values(), key=lambda each: each[0])[:_FEW]}
+
+
+def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
+    def value_and_grad(*args: Any, **kwargs: Any) -> Any:
+        _local.making.append(args[0] if args else kwargs.get("model"))
+        try:
+            return original(*args, **kwargs)
+        finally:
+            _local.making.pop()
+
+    return value_and_grad
+
+
+def _vmap(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Arrays inside vmap are of the transformation: nothing may leave it."""
+
+    def vmap(*args: Any, **kwargs: Any) -> Any:
+        made = original(*args, **kwargs)
+
+        def call(*a: Any, **k: Any) -> Any:
+            with steps.tracing(Trace(closed=True)):
+                return made(*a, **k)
+
+        return Made(args[0] if args else kwargs.get("fun"), call)
+
+    return vmap
+
+
+def _report() -> None:
+    """A gradient function that was made and never called: the program meant to train."""
+    for via, model, place in _uncalled.values():
+        watch.event("grad", model, place, via=via, wrt="trainable", calls=0)
+
+
+def _core(module: Any) -> None:
+    wrap(module, "value_and_grad", _gradient("mx.value_and_grad"))
+    wrap(module, "grad", _gradient("mx.grad"))
+    wrap(module, "vmap", _vmap)
+
+
+points.on_exit(_report)
+
+HOOKS: dict[str, Callable[[Any], None]] = {"mlx.core": _core, "mlx.nn": lambda module: wrap(module, "value_and_grad", _nn)}

@@ -1,0 +1,192 @@
+"""What the loss teaches at each position, read off the user's own backward pass; their loss is never called by us.
+
+An identity with a vjp of its own stands at a model's output and sees the logits and their cotangent; `logits` says what these tell.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import registry, trees
+from ..capture import facts, points
+from ..run import Model, watch, wrap
+from ..training import rows as weights
+from ..training import steps
+from ..training.logits import after, print_of, reduce
+from ..training.steps import Event
+from ..trees import mx
+from . import gradients
+
+_DEPTH = 3  # parts of the path to a language model within another module
+
+
+_inner: dict[int, tuple[Any, Model, int]] = {}  # id of a module below a model -> (weak reference, the model, its vocabulary)
+
+
+def tap(model: Model) -> None:
+    """Look at the output of this model wherever it is called inside a gradient, and at that of a language model within it."""
+    module = model.module
+    if isinstance(module, trees.Tree):
+        return
+    wrap(type(module), "__call__", _call)
+    rows = facts.embedding_rows(module)
+    for path, each in trees.modules(module):
+        if rows and path and path.count(".") < _DEPTH and not trees.is_array(each.get("weight")) and facts.embedding_rows(each):
+            _inner[id(each)] = (weakref.ref(each), model, rows)
+            wrap(type(each), "__call__", _call)
+
+
+def _known(module: Any) -> tuple[Model | None, int | None]:
+    """The model that a module is, or is the inner one of, and then the width that its logits have."""
+    record = watch.known(module)
+    if record is None and id(module) in _inner:
+        reference, outer, rows = _inner[id(module)]
+        return (outer, rows) if reference() is module else (None, None)
+    return record, None
+
+
+def _call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not watch.on or watch.local.quiet:
+            return original(self, *args, **kwargs)
+        call: _Call | None = None
+        with watch.looking("loss tap"):
+            call = _looked_at(self, args, kwargs)
+        if call is None:
+            return original(self, *args, **kwargs)
+        with gradients.calling(self):
+            output = original(self, *args, **kwargs)
+        with watch.looking("loss tap"):
+            return call.through(output)
+        return output
+
+    return __call__
+
+
+@dataclass
+class _Call:
+    """A call of a model whose output is looked at."""
+
+    record: Model
+    width: int | None  # that an output must have to be logits
+    frame: Any  # the gradient under way
+    given: Any  # (args, kwargs)
+    outer: bool  # no other model's call is around it
+    taps: int  # taps so far in this gradient
+
+    def through(self, output: Any) -> Any:
+        """What the program gets: the same output, looked at where it is computed."""
+        about = steps.local.traces[-1].facts if steps.local.traces else {}
+        about.setdefault("forward", self.record)
+        if self.frame is not None:
+            return _through(output, self._tapped)
+        if self.width is None:
+            about.setdefault("call", self.given)
+            _through(output, lambda z: about.setdefault("output", z))
+        return _through(output, self._outside) if _compared(self.given) else output
+
+    def _outside(self, z: Any) -> Any:
+        ids = _ids(self.given, z)
+        if ids is None or not self.outer:
+            return z
+        mark = print_of(z)
+        steps.emit(Event("forward", self.record, {}, {"mark": mark, "ids": ids}))
+        return after(z, [mark])
+
+    def _tapped(self, z: Any) -> Any:
+        """An identity whose vjp sees the cotangent. What it needs it is given as inputs, so that it holds in compiled functions."""
+        core, ids, number = mx(), _ids(self.given, z), len(self.frame.made)
+        if self.width not in (None, z.shape[-1]):
+            return z
+        within = set(range(self.taps, number))
+        self.frame.made.append(self.record.number)
+        if self.frame.open and self.outer and ids is not None:
+            mark = print_of(z)
+            self.frame.prints.append({"mark": mark, "ids": ids})
+            z = after(z, [mark])
+        known = ids is not None
+        ids = ids if known else core.zeros(z.shape[:-1], core.int32)
+
+        @core.custom_function  # type: ignore[untyped-decorator]
+        def identity(z: Any, ids: Any) -> Any:
+            return z
+
+        @identity.vjp  # type: ignore[untyped-decorator]
+        def backward(primals: Any, cotangent: Any, _: Any) -> Any:
+            g = cotangent[0] if isinstance(cotangent, (tuple, list)) else cotangent
+            if watch.on and not watch.local.quiet:
+                with watch.looking("loss tap"):
+                    g = _taken(number, within, primals[0], primals[1] if known else None, g)
+            return g, core.zeros_like(primals[1])
+
+        return identity(z, ids)
+
+
+def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any) -> Any:
+    """Keep what the cotangent says, unless a model around this one has said it; returns the cotangent."""
+    frame = gradients.frame()
+    if frame is None or not steps.open_here() or number in frame.covered:
+        return g
+    frame.covered |= within
+    found: dict[str, Any] = {} if ids is None else {"ids": ids}
+    if frame.kept is not True:
+        found["brief"] = reduce(z, g, brief=True)
+    if frame.kept is not False:
+        found["full"] = reduce(z, g)
+    frame.taps.append(found)
+    return after(g, list((found.get("brief") or found["full"]).values()))
+
+
+def _looked_at(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
+    if not steps.open_here() or gradients.calls(module):
+        return None
+    (record, width), frame = _known(module), gradients.frame()
+    if record is None or (frame is None and not steps.local.traces and not _compared((args, kwargs))):
+        return None
+    return _Call(record, width, frame, (args, kwargs), not gradients.calls(), len(frame.made) if frame else 0)
+
+
+def _compared(given: Any) -> bool:
+    """May this forward outside a gradient be the reference of a preference loss? While training goes on, over whole rows."""
+    if not any(track.started or track.renewed for track in registry.tracks.values()) or given[1].get("cache") is not None:
+        return False
+    core = mx()
+    ids = next((array for _, array in trees.flatten(given) if core.issubdtype(array.dtype, core.integer)), None)
+    return ids is not None and ids.ndim == 2 and ids.shape[1] > 1
+
+
+def _through(output: Any, function: Callable[[Any], Any]) -> Any:
+    """Apply `function` to the logits in what a model returned: an array, or the first of a tuple, a list, `logits` of an object."""
+    if trees.is_array(output):
+        return function(output) if _is_logits(output) else output
+    if isinstance(output, (tuple, list)) and output and trees.is_array(output[0]):
+        first = _through(output[0], function)
+        return type(output)(*(first, *output[1:])) if hasattr(output, "_fields") else type(output)((first, *output[1:]))
+    if isinstance(output, dict) and not trees.is_module(output) and trees.is_array(output.get("logits")):
+        return type(output)({**output, "logits": _through(output["logits"], function)})
+    if trees.is_array(getattr(output, "logits", None)):
+        output.logits = _through(output.logits, function)
+    return output
+
+
+def _is_logits(z: Any) -> bool:
+    return bool(z.ndim >= 2 and z.shape[-1] > 1 and z.size > 0 and mx().issubdtype(z.dtype, mx().floating))
+
+
+def _ids(given: Any, z: Any) -> Any:
+    """The token ids that a model was called with: an integer array with one entry a position of the logits."""
+    core = mx()
+    for _, array in trees.flatten(given):
+        if array.shape == z.shape[:-1] and core.issubdtype(array.dtype, core.integer):
+            return array
+    return None
+
+
+points.on_sight(tap)
+points.on_boundary(steps.flush)
+points.on_exit(steps.finish)
+steps.on_step(weights.write)
+HOOKS: dict[str, Any] = {}

@@ -1,0 +1,129 @@
+"""Changes to a module's trainable set and its parameters, outside an optimizer."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .. import trees
+from ..capture import points
+from ..run import watch, wrap
+from ..training import steps
+from . import declared
+
+_LOOKS = 3  # gradient functions at whose making declarations are looked for; some programs make one at each step
+
+_said: set[tuple[Any, ...]] = set()  # writes that an event stands for
+_made = itertools.count()
+
+
+def _trainable_set(kind: str) -> Callable[..., Any]:
+    """freeze and unfreeze: how many tensors of the whole model were trainable before and after."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def change(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if not watch.observing or watch.local.library:
+                return original(self, *args, **kwargs)
+            root, path, before = self, "", 0
+            with watch.looking(kind):
+                root, path = root_of(self)
+                before = len(trees.trainable(root))
+            result = original(self, *args, **kwargs)
+            with watch.looking(kind):
+                keys = kwargs.get("keys")
+                names = [keys] if isinstance(keys, str) else list(keys) if keys else None
+                after = len(trees.trainable(root))
+                watch.event(kind, watch.known(root), None, module=path, keys=names, trainable_before=before, trainable_after=after)
+            return result
+
+        return change
+
+    return make
+
+
+def root_of(module: Any) -> tuple[Any, str]:
+    """The known model that holds this module, and the path to it; else the module itself."""
+    for record in watch.models:
+        if record.module is not None and not isinstance(record.module, trees.Tree):
+            path = trees.path_below(record.module, module)
+            if path is not None:
+                return record.module, path
+    return module, ""
+
+
+def _writer(via: str) -> Callable[..., Any]:
+    """Module.update, apply and set_dtype. mlx itself calls update for optimizers and gradients: those are not writes."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def write(self: Any, *args: Any, **kwargs: Any) -> Any:
+            given = args[0] if args else kwargs.get("parameters")
+            if not watch.on or watch.local.quiet or watch.local.library or watch.local.gradient or _from_mlx(sys._getframe(1)):
+                return original(self, *args, **kwargs)
+            if watch.tracing or via == "Module.update" and points.is_applied(given):
+                result = original(self, *args, **kwargs)
+                with watch.looking(via):
+                    _applied(self, given)
+                return result
+            if not watch.known(self):
+                return original(self, *args, **kwargs)
+            points.before_write(self)
+            with watch.within("library"):
+                result = original(self, *args, **kwargs)
+            with watch.looking(via):
+                wrote(self, via, [name for name, _ in trees.flatten(given if via == "Module.update" else self.parameters())])
+            return result
+
+        return write
+
+    return make
+
+
+def _applied(module: Any, given: Any) -> None:
+    """What apply_gradients returned is in place; or a function that is compiled updates parameters by hand."""
+    if points.is_applied(given):
+        steps.put_in()
+    elif (record := watch.known(module)) is not None and steps.follows_gradient(record):
+        steps.emit(steps.by_hand(record, [name for name, _ in trees.flatten(given)]))
+
+
+def wrote(module: Any, via: str, names: list[str]) -> None:
+    """Parameters were written outside an optimizer: an event for each kind of write, counted all; after a gradient it is a step."""
+    record = watch.known(module)
+    if record is not None:
+        trained = trees.trainable(module)
+        frozen, after = sum(name not in trained for name in names), record.gradients > 0 or record.updates > 0
+        mark = (record.number, via, len(names), frozen, after)
+        if mark not in _said:
+            _said.add(mark)
+            watch.event("write", record, None, via=via, leaves=len(names), frozen_leaves=frozen, after_gradient=after)
+        points.written(module)
+        if steps.follows_gradient(record):
+            steps.emit(steps.by_hand(record, names))
+
+
+def _from_mlx(frame: Any) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in ("mlx", "mlx_lm", "_forensics_watch")
+
+
+def _value_and_grad(original: Callable[..., Any]) -> Callable[..., Any]:
+    def value_and_grad(*args: Any, **kwargs: Any) -> Any:
+        if watch.observing:
+            points.gradient_made(args[0] if args else kwargs.get("model"))
+            if next(_made) < _LOOKS:
+                declared.look()  # a program that fails before its first update has said what it wants by now
+        return original(*args, **kwargs)
+
+    return value_and_grad
+
+
+def _nn(module: Any) -> None:
+    wrap(module.Module, "freeze", _trainable_set("freeze"))
+    wrap(module.Module, "unfreeze", _trainable_set("unfreeze"))
+    for name in ("update", "apply", "set_dtype"):
+        wrap(module.Module, name, _writer(f"Module.{name}"))
+    wrap(module, "value_and_grad", _value_and_grad)
+
+
+HOOKS: dict[str, Callable[[Any], None]] = {"mlx.nn": _nn}

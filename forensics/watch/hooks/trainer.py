@@ -1,0 +1,127 @@
+"""mlx-lm's own trainer and evaluation: what they were told."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..capture import facts, points
+from ..run import bound, watch, where, wrap
+from ..training import records
+from . import declared
+
+_DECLARED = (
+    "iters", "batch_size", "grad_accumulation_steps", "max_seq_length",
+    "grad_checkpoint", "val_batches", "steps_per_eval", "steps_per_save",
+)  # fmt: skip
+_phases: dict[str, int] = {}
+
+
+def _train(original: Callable[..., Any]) -> Callable[..., Any]:
+    def train(*args: Any, **kwargs: Any) -> Any:
+        if watch.observing:
+            with watch.looking("train"):
+                call = bound(original, args, kwargs)
+                settings, optimizer = fields(call.get("args")), call.get("optimizer")
+                record = points.model(call["model"], "train")
+                told = {key: settings[key] for key in _DECLARED if key in settings} | {
+                    "learning_rate": facts.optimizer(optimizer)["learning_rate"],
+                    "scheduled": facts.optimizer(optimizer)["scheduled"],
+                    "loss": getattr(call.get("loss"), "__name__", None) if _own(call.get("loss")) else "other",
+                    "mask_prompt": _masks(call.get("train_dataset")),
+                }
+                number = record.number if record else ""
+                _phases[number] = _phases.get(number, 0) + 1
+                watch.event(
+                    "train", record, None, via="mlx_lm.train", optimizer=type(optimizer).__name__, declared=told, phase=_phases[number]
+                )
+                facts.rows("configs", "training", settings)
+                _datasets(call)
+        return original(*args, **kwargs)
+
+    return train
+
+
+def _own(loss: Any) -> bool:
+    return str(getattr(loss, "__module__", "")).startswith("mlx_lm.")
+
+
+def _masks(data: Any) -> bool | None:
+    """Does a data set say that it masks prompts? mlx-lm's own hold the rows of another in `_data`."""
+    for _ in range(4):
+        if data is None or isinstance(getattr(data, "mask_prompt", None), bool):
+            break
+        data = getattr(data, "_data", None)
+    return getattr(data, "mask_prompt", None)
+
+
+def _datasets(call: dict[str, Any]) -> None:
+    for key, purpose in (("train_dataset", "train"), ("val_dataset", "valid")):
+        if call.get(key) is not None:
+            watch.row("datasets", source="trainer", path=None, file=None, records=len(call[key]), purpose=purpose, place=where())
+
+
+def _train_model(original: Callable[..., Any]) -> Callable[..., Any]:
+    """mlx_lm.lora.train_model(args, ...): the settings of the whole command."""
+
+    def train_model(*args: Any, **kwargs: Any) -> Any:
+        if watch.observing:
+            with watch.looking("train_model"):
+                settings = fields(args[0] if args else kwargs["args"])
+                facts.rows("configs", "program", settings)
+                declared.settings(settings, "argument", where(), certain=True)
+        return original(*args, **kwargs)
+
+    return train_model
+
+
+def _evaluate(original: Callable[..., Any]) -> Callable[..., Any]:
+    def evaluate(*args: Any, **kwargs: Any) -> Any:
+        if watch.observing:
+            with watch.looking("evaluate"):
+                call = bound(original, args, kwargs)
+                points.boundary("evaluate", call["model"])
+                watch.event("evaluate", points.model(call["model"]), None, batches=call.get("num_batches"))
+                args, kwargs = _measured(original, args, kwargs)
+        return original(*args, **kwargs)
+
+    return evaluate
+
+
+def _measured(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call of evaluate, with a loss that remembers the rows that it is given."""
+    call = inspect.signature(original).bind(*args, **kwargs)
+    call.apply_defaults()
+    call.arguments["loss"] = records.measuring(call.arguments["loss"])
+    return call.args, call.kwargs
+
+
+def _report() -> None:
+    """At the end: what was evaluated, and how much of it had been trained on."""
+    found = records.evaluated()
+    if found is not None:
+        rows, trained, place = found
+        watch.row("datasets", source="forward", path=None, file=None, records=rows, used=trained, purpose="valid", place=place)
+
+
+def fields(settings: Any) -> dict[str, Any]:
+    """The fields of a dataclass, a namespace or a dict."""
+    if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
+        return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    if isinstance(settings, dict):
+        return settings
+    return {} if settings is None or inspect.isclass(settings) else dict(getattr(settings, "__dict__", {}))
+
+
+def _trainer(module: Any) -> None:
+    wrap(module, "train", _train)
+    wrap(module, "evaluate", _evaluate)
+
+
+points.on_exit(_report)
+HOOKS: dict[str, Callable[[Any], None]] = {
+    "mlx_lm.tuner.trainer": _trainer,
+    "mlx_lm.lora": lambda module: wrap(module, "train_model", _train_model),
+}

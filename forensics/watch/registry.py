@@ -1,0 +1,178 @@
+"""Which models there are: live modules, bare trees of arrays, what came with them, and what was taken of each."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import trees
+from .capture import snapshot
+from .hooks import ranks as distributed
+from .run import Model, watch
+
+
+@dataclass
+class Track:
+    """What was taken of one model, and what is due."""
+
+    model: Model
+    hold: Any = None  # the module itself, while a capture of it is due
+    started: bool = False  # this phase has its `start`
+    phase: int = 0  # number of `start`s
+    renewed: bool = False  # a gradient function was made since the last `start`
+    dirty: bool = False  # updated since the last `end`
+    ended: bool = False  # an `end` was taken in this phase
+    optimizers: dict[str, Any] = field(default_factory=dict)  # o0, o1, ... -> object, those that updated this model
+    wholes: dict[str, int] = field(default_factory=dict)  # whole captures of `end` and `generate`
+    last: snapshot.Taken | None = None
+    last_whole: snapshot.Taken | None = None
+    last_end: snapshot.Taken | None = None
+    adapters: tuple[int, int] = (0, 0)  # adapter layers, and those around another
+    kin: tuple[int, list[tuple[Track, str, bool]]] = (0, [])  # see `kin`, and how many models were known then
+
+
+tracks: dict[str, Track] = {}
+_bare: list[trees.Tree] = []
+_optimizers: list[Any] = []
+_tokenizers: list[tuple[Any, str | None]] = []
+_sighted: list[Callable[[Model], None]] = []
+_rows: dict[str, dict[str, Any]] = {}
+
+
+def on_sight(function: Callable[[Model], None]) -> None:
+    """Call `function` with each model when it becomes known."""
+    _sighted.append(function)
+
+
+def find(module: Any) -> Track | None:
+    """The track of a module that is known."""
+    known = watch.known(module)
+    return tracks.get(known.number) if known else None
+
+
+def register(module: Any) -> tuple[Track, bool]:
+    """The track of a module, and whether it is new."""
+    known = watch.known(module)
+    record = known or watch.model(module)
+    fresh = record.number not in tracks
+    found = tracks.setdefault(record.number, Track(record))
+    if fresh:
+        found.adapters = trees.adapters(module)
+        if record.tokenizer is None and len(_tokenizers) == 1:
+            record.tokenizer, record.tokenizer_path = _tokenizers[0]
+        for tell in _sighted:
+            tell(record)
+    return found, fresh
+
+
+def rooted(module: Any) -> Any:
+    """What can be tracked: a module, or the stand-in of a tree of arrays; None for what holds no arrays."""
+    if trees.is_module(module) or isinstance(module, trees.Tree):
+        return module
+    return bare(module)
+
+
+def bare(tree: Any) -> trees.Tree | None:
+    """The stand-in for a tree of arrays, found again by its names and shapes; it points at the newest tree."""
+    shapes = {name: tuple(array.shape) for name, array in trees.flatten(tree)}
+    if not shapes:
+        return None
+    for each in _bare:
+        if each.shapes() == shapes:
+            each.tree = tree
+            return each
+    _bare.append(trees.Tree(tree))
+    return _bare[-1]
+
+
+def kin(found: Track) -> list[tuple[Track, str, bool]]:
+    """Known models that share modules with this one: (track, path, does it stand at that path below this one, or this below it?).
+
+    A wrapper around a model that was loaded is a model of its own, and what updates the one updates the other.
+    """
+    if found.kin[0] != len(tracks):
+        pairs = []
+        for other in tracks.values() if len(tracks) > 1 and trees.is_module(found.model.module) else ():
+            if other is not found and trees.is_module(other.model.module):
+                below = trees.path_below(found.model.module, other.model.module)
+                above = trees.path_below(other.model.module, found.model.module) if below is None else None
+                pairs += [(other, path, here) for path, here in ((below, True), (above, False)) if path is not None]
+        found.kin = len(tracks), pairs
+    return found.kin[1]
+
+
+def describe(record: Model, path: str | None, tokenizer: Any, adapter_path: str | None, config: Any) -> None:
+    """Add what a loader said of a model."""
+    record.path = path or record.path
+    record.adapter_path = adapter_path or record.adapter_path
+    record.config = config or record.config
+    if tokenizer is not None:
+        record.tokenizer, record.tokenizer_path = tokenizer, path or record.tokenizer_path
+
+
+def copied(found: Track) -> None:
+    """A model that no loader returned, equal to one that is known when first seen, is a copy of it."""
+    if found.model.path is None and found.last is not None:
+        for other in tracks.values():
+            if other is not found and any(t and t.parameters == found.last.parameters for t in (other.last, other.last_whole)):
+                twin = other.model
+                found.model.copied_from = twin.number
+                describe(found.model, None, found.model.tokenizer or twin.tokenizer, None, twin.config)
+                found.model.tokenizer_path = found.model.tokenizer_path or twin.tokenizer_path
+                return
+
+
+def tokenizer_seen(tokenizer: Any, path: str | None) -> None:
+    """A tokenizer was loaded: it stands for models built in memory while it is the only one."""
+    _tokenizers[:] = [entry for entry in _tokenizers if path is None or entry[1] != path] + [(tokenizer, path)]
+    for found in tracks.values():
+        if found.model.tokenizer is None and (found.model.path == path or len(tracks) == 1):
+            found.model.tokenizer, found.model.tokenizer_path = tokenizer, path
+
+
+def optimizer_number(optimizer: Any) -> str:
+    """o0, o1, ... in order of first sight."""
+    for index, each in enumerate(_optimizers):
+        if each is optimizer:
+            return f"o{index}"
+    _optimizers.append(optimizer)
+    return f"o{len(_optimizers) - 1}"
+
+
+def scan() -> list[Any]:
+    """Modules in memory that stand under no other module: the models that no hook saw."""
+    found = [each for each in gc.get_objects() if isinstance(each, dict) and trees.is_module(each)]
+    below = {id(child) for each in found for path, child in trees.modules(each) if path}
+    return [each for each in found if id(each) not in below and trees.parameters(each)]
+
+
+def digests_of(record: Model) -> set[str]:
+    """The digests of the parameters of a model at its newest capture."""
+    found = tracks.get(record.number)
+    return {digest for digest in found.last.digests.values() if digest} if found and found.last else set()
+
+
+def write() -> None:
+    """Write the row of each model that changed since it was written."""
+    rank, ranks = distributed.group()
+    for found in tracks.values():
+        record = found.model
+        row = {
+            "model": record.number,
+            "class": None if record.class_name == trees.Tree.__name__ else record.class_name,
+            "path": record.path,
+            "updates": record.updates,
+            "writes": record.writes,
+            "gradients": record.gradients,
+            "generations": record.generations,
+            "saves": record.saves,
+            "parameters": len(found.last.digests) if found.last else None,
+            "copied_from": record.copied_from,
+            "rank": rank,
+            "ranks": ranks,
+        }
+        if row != _rows.get(record.number):
+            _rows[record.number] = row
+            watch.row("models", **row)

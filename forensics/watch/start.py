@@ -1,0 +1,96 @@
+"""Begins the watch when the program imports mlx, and ends it when the interpreter does."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .run import raised_at, watch
+
+MODULES = (
+    "hooks.ranks", "hooks.load", "hooks.save", "hooks.arrays", "hooks.modules", "hooks.convert", "hooks.trainer", "hooks.files",
+    "hooks.losses", "hooks.compiling", "hooks.updates", "hooks.gradients", "hooks.schedules", "hooks.generate", "generation.cache",
+    "hooks.errors",
+)  # fmt: skip
+"""Hook modules; where several patch one module, the later wraps the earlier, so errors are seen outermost."""
+
+_hooks: dict[str, list[tuple[str, Callable[[Any], None]]]] = {}
+_hooked: set[str] = set()
+
+
+def begin() -> None:
+    """Claim this process's directory and load the hooks. Called once, when mlx.core has executed."""
+    if watch.on:
+        return
+    spool = Path(os.environ["FORENSICS_SPOOL"])
+    options = json.loads((spool / "options.json").read_text(encoding="utf-8"))
+    watch.begin(spool, options)
+    with watch.looking("process"):
+        from .capture import facts
+
+        facts.process()
+    for name in MODULES:
+        with watch.looking(f"hooks of {name}"):
+            module = importlib.import_module(f".{name}", __package__)
+            for target, function in getattr(module, "HOOKS", {}).items():
+                _hooks.setdefault(target, []).append((name, function))
+    os.register_at_fork(after_in_child=_forked)
+    atexit.register(_end)
+    for module in list(sys.modules.values()):  # what was imported before mlx, and is hooked all the same
+        if not getattr(getattr(module, "__spec__", None), "_initializing", False):
+            hook(module)
+
+
+def hook(module: Any) -> None:
+    """Run the hooks of a module that has executed."""
+    name = getattr(module, "__name__", None)
+    if name not in _hooks or name in _hooked or not watch.on:
+        return
+    _hooked.add(name)
+    for owner, function in _hooks[name]:
+        with watch.looking(f"hook {owner} of {name}"):
+            function(module)
+
+
+def last() -> None:
+    """Move our exit work before what was registered until now (atexit runs the last registered first)."""
+    if watch.on:
+        atexit.unregister(_end)
+        atexit.register(_end)
+
+
+def _forked() -> None:
+    """A forked child has no mlx streams and another life: it is not watched further, and writes nothing of its parent's."""
+    watch.on = False
+
+
+def _end() -> None:
+    if not watch.on or os.getpid() != watch.pid:
+        return
+    error = getattr(sys, "last_value", None)  # set by the interpreter for an exception that nobody caught
+    with contextlib.suppress(Exception), watch.looking("errors"):
+        from .hooks.errors import settle
+
+        settle(error)  # before a boundary takes what is pending for caught
+    with contextlib.suppress(Exception):
+        from .capture import points
+
+        with watch.looking("the end of the process"):
+            points.finish()
+    with contextlib.suppress(Exception):
+        text = None if error is None else f"{type(error).__name__}: {error}"
+        name = type(error).__name__ if error is not None else None
+        watch.event("exit", None, raised_at(error.__traceback__) if error is not None else None, exception=name)
+        watch.close()
+        temporary = watch.directory / ".exit.json"
+        temporary.write_text(json.dumps({"time": time.time(), "exception": text}), encoding="utf-8")
+        temporary.replace(watch.directory / "exit.json")
+    watch.on = False

@@ -1,0 +1,1 @@
+"""What a training step taught and did, as rows."""

@@ -1,0 +1,150 @@
+"""What the cotangent g at logits z tells of the loss.
+
+For a cross-entropy of any making g = w (p - onehot(y)) at one position: every entry but one follows w p, the one that does not
+is the target y. What this form does not explain is the `residual`: 0 for cross-entropy, focal and preference losses, 0.1 and
+more for others. All of it is computed with the program's own evaluation, in nodes that stay out of its compiled kernels.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ..trees import mx
+from . import steps
+
+_BLOCK = 1 << 21  # elements of logits that are reduced at once: bounds the memory of intermediate results
+_SAMPLE, _WIDTH = 16, 4096  # positions, and entries at each, that stand for all logits where two forwards are compared
+_ENTRIES = 32  # entries of the vocabulary that are looked at in brief
+_UNIT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+def after(array: Any, needed: list[Any]) -> Any:
+    """The same array or list of arrays, which the program cannot have before `needed` is computed, so that this is computed with it."""
+    depends = getattr(mx(), "depends", None)
+    if not depends or not needed:
+        return array
+    return depends(array, needed) if isinstance(array, list) else depends([array], needed)[0]
+
+
+def print_of(z: Any) -> Any:
+    """A number that tells logits apart to the bit, from a sample of positions."""
+    core = mx()
+    flat = core.stop_gradient(z).reshape(-1, z.shape[-1])
+    flat = flat[:: max(1, flat.shape[0] // _SAMPLE), :_WIDTH]
+    bits = core.stop_gradient(flat.view(core.uint16 if flat.dtype.size == 2 else core.uint32)).reshape(-1)
+    odd = core.array(_odd(bits.size))
+    return alone(core.multiply, alone(lambda each: each.astype(core.uint32), bits), odd).sum()
+
+
+@functools.lru_cache(4)
+def _odd(size: int) -> Any:
+    """Factors by which places count differently."""
+    from array import array
+
+    return memoryview(array("I", [(2654435761 * i + 1) & 0xFFFFFFFF for i in range(size)]))
+
+
+def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
+    """Target, weight, residual and mass of each position.
+
+    Args:
+        z, g: (..., vocabulary) logits and cotangent.
+        brief: look at a few entries beside the extremes, in two passes over g in place of some twenty over both.
+
+    Returns: `target` int32, `weight`, `residual`, `mass` (the sum of |g|) float32, each of shape (...).
+    """
+    core = mx()
+    shape, width = z.shape[:-1], z.shape[-1]
+    z, g = (apart(core.stop_gradient(each).reshape(-1, width)) for each in (z, g))
+    rows = z.shape[0] if brief else max(1, _BLOCK // width)
+    look = _few if brief else _all
+    parts = [look(z[i : i + rows], g[i : i + rows]) for i in range(0, z.shape[0], rows)]
+    joined = [parts[0][k] if len(parts) == 1 else core.concatenate([part[k] for part in parts]) for k in range(4)]
+    return {name: each.reshape(shape) for name, each in zip(("target", "weight", "residual", "mass"), joined, strict=True)}
+
+
+def _all(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
+    """For (n, vocabulary). In 16 bits the target's own entry drowns in rounding, so the weight is read off the others."""
+    core = mx()
+    unit = _UNIT.get(str(z.dtype).rpartition(".")[2], 2.0**-22)
+    z, g = wide(z), wide(g)
+    peak = core.logsumexp(z, -1, keepdims=True)
+    p = alone(core.exp, alone(core.subtract, z, peak))
+    side = _side(g)
+    g = alone(core.multiply, g, side)
+    up = alone(core.greater, g, 0.0)
+    above = _sum(alone(core.where, up, p, 0.0))
+    w = alone(core.divide, _sum(alone(core.maximum, g, 0.0)), alone(core.maximum, above, 1e-30))
+    off = alone(core.subtract, g, alone(core.multiply, w, p))
+    y = core.argmin(off, -1, keepdims=True)
+    at, p_y = core.take_along_axis(off, y, -1), core.take_along_axis(p, y, -1)
+    mass = _sum(alone(core.abs, g))
+    others = alone(core.subtract, _sum(alone(core.abs, off)), alone(core.abs, at))
+    slack = alone(core.multiply, alone(core.multiply, w, p_y), alone(core.multiply, alone(core.add, alone(core.abs, peak), 3.0), unit))
+    own = alone(core.maximum, alone(core.subtract, alone(core.abs, alone(core.add, at, w)), slack), 0.0)
+    residual = alone(core.divide, alone(core.add, others, own), alone(core.maximum, mass, 1e-30))
+    return y[:, 0].astype(core.int32), alone(core.multiply, w, side)[:, 0], residual[:, 0], mass[:, 0]
+
+
+def _few(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
+    """The same off two entries: with y the target and o the largest other, w p_y = g_o exp(z_y - z_o) and w = w p_y - g_y."""
+    core = mx()
+    stride = max(1, z.shape[-1] // _ENTRIES)
+    some, at = wide(g[:, ::stride]), wide(z[:, ::stride])
+    side = _side(some)
+    low, high = core.argmin(g, -1, keepdims=True), core.argmax(g, -1, keepdims=True)
+    positive = alone(core.greater, side, 0.0)
+    y, o = alone(core.where, positive, low, high), alone(core.where, positive, high, low)
+    g_y, g_o = (wide(core.take_along_axis(g, each, -1)) for each in (y, o))
+    z_y, z_o = (wide(core.take_along_axis(z, each, -1)) for each in (y, o))
+    w = alone(core.subtract, alone(core.multiply, g_o, _times(z_y, z_o)), g_y)
+    # what of the sampled entries does not follow one factor times exp(z); the target itself is left out
+    places = core.array(list(range(0, z.shape[-1], stride)), dtype=y.dtype)
+    own = alone(core.equal, apart(core.broadcast_to(places, some.shape)), apart(core.broadcast_to(y, some.shape)))
+    some, shape = alone(core.where, own, 0.0, some), alone(core.where, own, 0.0, _times(at, z_o))
+    factor = alone(core.divide, _sum(some), alone(core.maximum, _sum(shape), 1e-30))
+    off = _sum(alone(core.abs, alone(core.subtract, some, alone(core.multiply, factor, shape))))
+    residual = alone(core.divide, off, alone(core.maximum, _sum(alone(core.abs, some)), 1e-30))
+    return y[:, 0].astype(core.int32), w[:, 0], residual[:, 0], alone(core.multiply, alone(core.abs, g_y), 2.0)[:, 0]
+
+
+def _side(g: Any) -> Any:
+    """The sign that most entries have: the weight's own."""
+    core = mx()
+    return alone(core.sign, alone(core.add, _sum(alone(core.sign, g)), 0.5))
+
+
+def _times(a: Any, b: Any) -> Any:
+    """exp(a - b), bounded."""
+    core = mx()
+    return alone(core.exp, alone(core.minimum, alone(core.subtract, a, b), 80.0))
+
+
+def wide(x: Any) -> Any:
+    """In float32."""
+    core = mx()
+    return x if x.dtype == core.float32 else alone(lambda each: each.astype(core.float32), x)
+
+
+def _sum(x: Any) -> Any:
+    return x.sum(-1, keepdims=True)
+
+
+def alone(function: Callable[..., Any], *given: Any) -> Any:
+    """One operation by itself: in a function that is compiled it stays out of the program's fused kernels, and makes none.
+
+    What is given is no fresh result of an operation that mlx fuses: it went through here, or through `apart`.
+    """
+    if not steps.local.traces:
+        return function(*given)
+    core = mx()
+    arrays = [core.array(each) if isinstance(each, float) else each for each in given]
+    shape = max((array.shape for array in arrays), key=lambda shape: (len(shape), shape))
+    return apart(function(*(array if array.shape == shape else apart(core.broadcast_to(array, shape)) for array in arrays)))
+
+
+def apart(array: Any) -> Any:
+    """The same array; in a function that is compiled, behind a node that mlx neither fuses nor drops."""
+    return after(array, [array]) if steps.local.traces else array

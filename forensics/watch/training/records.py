@@ -1,0 +1,171 @@
+"""Which records of a data file reached the model, and which rows mlx-lm's evaluation measured: looked up at the end, by text.
+
+A record counts as used where its longest text stands in a training row, in a row that was evaluated, or in a prompt; or a part
+of it that is in no other record, since rows may be cut at a cap, or anywhere where they are pieces of a stream.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import registry
+from ..capture.probe import Words
+from ..hooks import ranks
+from ..run import watch, where
+from ..trees import is_array
+
+_RECORDS = 5000  # a file of more is not looked through
+_BYTES = 16 << 20
+_PREFIX = 32  # characters by which a text is known where its row was cut
+_LEAST = 12  # characters that do not stand in a row by chance
+_SOME = 50  # records of which it is looked up what stands before them
+_EFFORT = 4 << 30  # characters that are looked through at most, some seconds: a program's end is not to wait for us
+
+_evaluated: dict[tuple[int, ...], str | None] = {}  # row without its padding -> where evaluation was called
+
+
+def measuring(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """The same loss; the rows that it is called with are remembered."""
+    place = where()
+
+    @functools.wraps(loss)
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        with watch.looking("evaluated rows"):
+            rows = args[1].tolist() if len(args) > 1 and is_array(args[1]) and args[1].ndim == 2 else []
+            if len(_evaluated) < _RECORDS:
+                _evaluated.update(dict.fromkeys((_body(row) for row in rows), place))
+        return loss(*args, **kwargs)
+
+    return measured
+
+
+def evaluated() -> tuple[int, int, str | None] | None:
+    """(distinct rows that were evaluated, how many of them were trained on, where); None where none was."""
+    if not _evaluated:
+        return None
+    trained = {_body(row)[:-cut] if cut else _body(row) for row in _ids("rows", "ids") for cut in (0, 1, 2)}
+    seen = sum(any(body[: len(body) - cut] in trained for cut in (0, 1, 2)) for body in _evaluated)
+    return len(_evaluated), seen, next(iter(_evaluated.values()))
+
+
+def used(path: Path) -> dict[str, Any]:
+    """Columns `used` and `unused_between` of `datasets` for a data file; {} where its records cannot be looked for.
+
+    Of a rank, which is given a part of the file, `found` as well: the numbers of the records that were found.
+    """
+    records = [sorted(map(_bare, _strings(record)), key=len, reverse=True) for record in _records(path)]
+    rows = _text() if records else ""
+    found = held(records, rows)
+    if not any(found):
+        return {"found": []} if found and rows and ranks.group()[1] else {}
+    if redrawn([texts[0] for texts, yes in zip(records, found, strict=True) if yes], rows):
+        return {"used": sum(found)}
+    first, last = found.index(True), len(found) - found[::-1].index(True)
+    told = {"used": sum(found), "unused_between": found[first:last].count(False)}
+    numbers = {"found": [i for i, yes in enumerate(found) if yes]} if ranks.group()[1] else {}
+    return {**told, **numbers}
+
+
+def held(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
+    """Which records, each its texts with the longest first, stand in the rows, one a line; all without white space.
+
+    [] where to look for them would take long.
+    """
+    whole = [bool(texts) and bool(texts[0]) and (texts[0] in rows or texts[0][:_PREFIX] in rows) for texts in records]
+    if not any(whole):  # rows hold other texts than the file
+        return whole
+    every = "\n".join(text for texts in records for text in texts)
+    parts = sum(2 * len(texts) for yes, texts in zip(whole, records, strict=True) if not yes)
+    if parts * (len(rows) + len(every)) > _EFFORT:
+        return []
+    return [yes or _partly(texts, rows, every) for yes, texts in zip(whole, records, strict=True)]
+
+
+def _partly(texts: Sequence[str], rows: str, every: str) -> bool:
+    """Does a part of these texts stand in the rows that is in no other text?"""
+    return any(part in rows and every.count(part) == sum(text.count(part) for text in texts) for part in _parts(texts))
+
+
+def _parts(texts: Iterable[str]) -> Iterator[str]:
+    """The first and the last part of each text: a row that is cut in one of them still holds the other."""
+    for text in texts:
+        length = min(_PREFIX, max(_LEAST, len(text) // 2))
+        if len(text) >= length:
+            yield from {text[:length], text[-length:]}
+
+
+def redrawn(keys: Sequence[str], rows: str) -> bool:
+    """Do rows put the same record after different others? Then they were drawn from the records, and need not hold every one."""
+    keys = [key for key in keys if len(key) >= _LEAST]
+    some = keys[:: max(1, len(keys) // _SOME)]
+    company = [{frozenset(other for other in keys if other in text) for text in _before(key, rows)} for key in some]
+    return bool(some) and 10 * sum(len(sets) > 1 for sets in company) >= len(some)
+
+
+def _before(key: str, rows: str) -> Iterator[str]:
+    """What stands before a text in the first rows that hold it."""
+    at = rows.find(key)
+    for _ in range(8):
+        if at < 0:
+            return
+        yield rows[rows.rfind("\n", 0, at) + 1 : at]
+        end = rows.find("\n", at)
+        at = rows.find(key, end) if end >= 0 else -1
+
+
+@functools.cache
+def _text() -> str:
+    """All rows and prompts as one text without white space."""
+    model = next((track.model for track in registry.tracks.values() if track.model.tokenizer is not None), None)
+    if model is None:
+        return ""
+    words = Words(model)
+    rows = [*_ids("rows", "ids"), *_ids("generations", "prompt_ids"), *_evaluated]
+    return "\n".join(_bare(words.text(row) or "") for row in rows)
+
+
+def _ids(table: str, column: str) -> Iterator[list[int]]:
+    """Token ids that this process wrote into a table."""
+    path = watch.directory / f"{table}.jsonl"
+    if not path.exists() or path.stat().st_size > 4 * _BYTES:
+        return
+    with path.open(encoding="utf-8", errors="surrogatepass") as file:
+        for line in file:
+            ids = json.loads(line).get(column)
+            if isinstance(ids, list):
+                yield ids
+
+
+def _body(row: Iterable[int]) -> tuple[int, ...]:
+    """A row without the run of one id at its end."""
+    ids = list(row)
+    while len(ids) > 1 and ids[-1] == ids[-2]:
+        ids.pop()
+    return tuple(ids[:-1])
+
+
+def _records(path: Path) -> list[Any]:
+    if path.suffix not in (".jsonl", ".json") or path.stat().st_size > _BYTES:
+        return []
+    text = path.read_text(encoding="utf-8")
+    found = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line.strip()]
+    return found if isinstance(found, list) and len(found) <= _RECORDS else []
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())

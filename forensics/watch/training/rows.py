@@ -1,0 +1,201 @@
+"""From the taps of a step to rows: which token of which row carries which weight in the loss.
+
+Kept steps give every position (`forwards`); all steps give the same in brief (`weights`), beside each distinct row once (`rows`).
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..capture import facts
+from ..capture.probe import Words
+from ..run import Model, watch
+from .steps import Event, Step
+
+_FULL = 32  # forwards of a kept step whose positions are written in full
+_ROWS = 64 << 20  # bytes of `rows` at most
+_EQUAL = 0.1  # neighbours whose weights differ by less are one run
+_HELD = 16  # gradients of a step of which small arrays are held
+
+_numbers: dict[bytes, int] = {}  # row -> its number in `rows`
+_written = 0
+_spelled: dict[str, set[int]] = {}  # model -> tokens whose text is in `words`
+
+
+@dataclass
+class _Seen:
+    """What the gradients of one step show."""
+
+    tokens: int = 0
+    total: float = 0.0
+    residuals: list[float] = field(default_factory=list)
+    equal: int = 0
+    equal_outside: int = 0
+    silent: int = 0
+    outside: int = 0
+
+
+def write(step: Step, partly: bool) -> None:
+    """Write the forwards of the step's gradients, and keep what its row in `steps` needs."""
+    seen = step.seen = step.seen or _Seen()
+    for event in step.gradients:
+        value = facts.number(event.arrays.get("value"))
+        if value is not None:
+            step.losses.append(value)
+        if len(step.small) < _HELD:
+            step.small.append(event.arrays["small"])
+        equal, outside = _equal(event)
+        seen.equal += equal
+        seen.equal_outside += outside
+        seen.silent += _silent(event)
+        seen.outside += len(event.arrays.get("before", []))
+        for tap in event.arrays["taps"]:
+            _forward(step, tap, seen)
+            step.forwards += 1
+
+
+def totals(step: Step) -> dict[str, Any]:
+    """Columns of `steps`: over all positions of the step's forwards."""
+    seen = step.seen or _Seen()
+    counts = {
+        "forwards": step.forwards,
+        "equal_forwards": seen.equal,
+        "equal_outside": seen.equal_outside,
+        "silent_forwards": seen.silent,
+        "outside_forwards": seen.outside,
+    }
+    if not step.forwards:
+        return counts
+    residual = statistics.median(seen.residuals) if seen.residuals else None
+    return {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, **counts}
+
+
+def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
+    read = tap.get("full") or tap["brief"]
+    target, weight, residual, mass = (_table(read[name], "ids" in tap) for name in ("target", "weight", "residual", "mass"))
+    ids = _table(tap["ids"], True) if "ids" in tap else None
+    for w, r in zip(weight, residual, strict=True):
+        live = [(a, b) for a, b in zip(w, r, strict=True) if a != 0]
+        seen.tokens += len(live)
+        seen.total += sum(a for a, _ in live)
+        seen.residuals += [b for _, b in live]
+    named = {"model": step.model.number, "step": step.number, "forward": step.forwards}
+    if "full" in tap and step.forwards < _FULL:
+        targets = [[y if a != 0 else None for y, a in zip(t, w, strict=True)] for t, w in zip(target, weight, strict=True)]
+        watch.row(
+            "forwards", **named, inputs=ids, targets=targets, weights=_short(weight), mass=_short(mass), residual=_short(residual),
+        )  # fmt: skip
+        _spell(step.model, {token for row in (ids or []) + targets for token in row if token is not None})
+    watch.row(
+        "weights", **named, rows=[_number(row) for row in ids] if ids else None,
+        runs=[_runs(w) for w in weight], mass=[_segments(row, m) for row, m in zip(ids or [[]] * len(mass), mass, strict=True)],
+        last=[t[-1] if w[-1] != 0 else None for t, w in zip(target, weight, strict=True)],
+    )  # fmt: skip
+
+
+def _spell(model: Model, tokens: set[int]) -> None:
+    """Write what these tokens are as text, each once a model: the parent has no tokenizer."""
+    new = sorted(tokens - _spelled.setdefault(model.number, set()))
+    if not new or model.tokenizer is None:
+        return
+    _spelled[model.number].update(new)
+    words = Words(model)
+    for token in new:
+        watch.row("words", model=model.number, id=token, text=words.text([token]))
+
+
+def _table(array: Any, tokens: bool) -> list[list[Any]]:
+    """Rows of positions; without token ids, a list of outputs is as many rows of one."""
+    values: list[Any] = array.tolist()
+    if array.ndim == 1:
+        return [values] if tokens else [[value] for value in values]
+    for _ in range(array.ndim - 2):
+        values = [row for part in values for row in part]
+    return values
+
+
+def _short(table: list[list[float]]) -> list[list[float]]:
+    return [[float(f"{value:.6g}") for value in row] for row in table]
+
+
+def _number(row: list[int]) -> int | None:
+    """The row's number in `rows`, where it is written when it is new; None beyond what `rows` may hold."""
+    global _written
+    from array import array
+    from hashlib import blake2b
+
+    key = blake2b(array("q", row).tobytes(), digest_size=16).digest()
+    number = _numbers.get(key)
+    if number is None and _written < _ROWS:
+        number = _numbers[key] = len(_numbers)
+        _written += 6 * len(row)
+        watch.row("rows", row=number, ids=row)
+    return number
+
+
+def _runs(weights: list[float]) -> list[list[float]]:
+    """[start, length, total] of each run of positions with about the same weight, those of weight 0 left out."""
+    runs: list[list[float]] = []
+    head = 0.0
+    for position, weight in enumerate(weights):
+        if weight == 0:
+            continue
+        last = runs[-1] if runs else None
+        if last and last[0] + last[1] == position and abs(weight - head) <= _EQUAL * abs(head):
+            last[1] += 1
+            last[2] += weight
+        else:
+            head = weight
+            runs.append([position, 1, weight])
+    return [[start, length, float(f"{total:.6g}")] for start, length, total in runs]
+
+
+def _segments(row: list[int], mass: list[float]) -> list[float]:
+    """The mass on positions before a head of one repeated id ends, between, on the position before its tail, and in the tail."""
+    tail = len(row)
+    while tail and row[tail - 1] == row[-1]:
+        tail -= 1
+    head = 0
+    while head < len(row) and row[head] == row[0]:
+        head += 1
+    edges = [0, max(head - 1, 0), max(tail - 1, 0), tail, len(mass)] if tail else [0, 0, 0, 0, len(mass)]
+    return [float(f"{sum(mass[a:b]):.6g}") for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def _equal(event: Event) -> tuple[int, int]:
+    """Forwards of the gradient whose input and logits equal those of an earlier one, of it or outside, and how many one outside alone.
+
+    Those outside are not held against each other: samples of one prompt begin with equal forwards.
+    """
+    before = {mark for each in event.arrays.get("before", []) if (mark := _mark(each))}
+    under: set[tuple[str, Any]] = set()
+    equal = outside = 0
+    for mark in filter(None, map(_mark, event.arrays["prints"])):
+        equal += mark in under or mark in before
+        outside += mark in before and mark not in under
+        under.add(mark)
+    return equal, outside
+
+
+def _mark(forward: dict[str, Any]) -> tuple[str, Any] | None:
+    """What tells a forward over tokens from others: its input, and a number from its logits."""
+    return (str(forward["ids"].tolist()), forward["mark"].item()) if "ids" in forward else None
+
+
+def _silent(event: Event) -> int:
+    """Forwards that no gradient came back to, on rows that no other forward of the same gradient was taught: not those of a reference."""
+    taught = {row for tap in event.arrays["taps"] if "ids" in tap for row in _bare_rows(tap["ids"])}
+    return sum(not taught.intersection(_bare_rows(each["ids"])) for each in event.arrays["prints"] if "ids" in each)
+
+
+def _bare_rows(ids: Any) -> list[tuple[int, ...]]:
+    """Rows of token ids without the tail that repeats one id."""
+    rows = []
+    for row in _table(ids, True):
+        end = len(row)
+        while end > 1 and row[end - 1] == row[end - 2]:
+            end -= 1
+        rows.append(tuple(row[: end - 1] if end < len(row) else row))
+    return rows

@@ -1,0 +1,257 @@
+"""What happened in training, in order: gradients and updates, and the rows that follow from them.
+
+Taps and hooks `emit` events. An event is plain facts and a dict of small arrays that are not computed yet. Inside a compiled
+function these arrays leave as extra outputs, and the event happens anew with each call. The arrays were made so that the
+program's own evaluation computes them (`mx.depends`); they are read two updates later, or at the next safe moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .. import registry
+from ..run import Model, watch, where
+from ..trees import mx
+
+LAG = 2  # so many updates may wait for their numbers: by then the program has evaluated them
+WAITING = 64  # gradients of one step that are held; what lies before is written
+
+
+@dataclass
+class Event:
+    """Something that happened, or that a compiled function does at each of its calls.
+
+    Args:
+        kind: gradient | update | write | forward.
+        model: whose gradient, whose update; None where it is of no known model.
+        facts: plain values; `arrays`: small arrays by name, in lists and dicts.
+    """
+
+    kind: str
+    model: Model | None
+    facts: dict[str, Any]
+    arrays: dict[str, Any]
+    place: str | None = None
+
+
+@dataclass
+class Trace:
+    """One trace of a compiled function: what each call of it does."""
+
+    events: list[Event] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    closed: bool = False  # nothing may leave: the arrays within are of a transformation
+
+
+@dataclass
+class Step:
+    """The gradients that led to one update, and the update."""
+
+    model: Model
+    number: int
+    gradients: list[Event] = field(default_factory=list)
+    count: int = 0  # gradients, those that were written already included
+    forwards: int = 0
+    update: Event | None = None
+    kept: bool = True  # is every position of the loss written?
+    began: float = 0.0
+    seconds: float | None = None
+    losses: list[float] = field(default_factory=list)  # values of the gradients that are written
+    small: list[dict[str, Any]] = field(default_factory=list)  # a few small gradients of each
+    seen: Any = None  # what the loss tap sums up
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.traces: list[Trace] = []
+
+
+local = _Local()
+_open: dict[str, Step] = {}  # model number -> the step under way
+_done: deque[Step] = deque()
+_steps: dict[str, int] = {}  # model number -> steps so far
+_ended: dict[str, float] = {}  # model number -> when its last step ended
+_phases: dict[str, tuple[int, int]] = {}  # model number -> (phase, steps before it)
+_forwards: list[Event] = []  # forwards outside gradients since the last gradient
+_unwritten: list[Event] = []  # updates whose arrays the program has not put in place yet
+_put_in: set[str] = set()  # models of such updates that were put in place before
+_writers: list[Callable[[Step, bool], None]] = []
+_appliers: list[Callable[[Event], None]] = []
+
+
+def on_step(function: Callable[[Step, bool], None]) -> None:
+    """Call `function(step, partly)` to write a step's rows; `partly`: only its gradients, further ones and the update follow."""
+    _writers.append(function)
+
+
+def on_update(function: Callable[[Event], None]) -> None:
+    """Call `function(event)` when an update or a write by hand was applied."""
+    _appliers.append(function)
+
+
+# -- tracing -----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def tracing(trace: Trace) -> Iterator[Trace]:
+    """Events go into `trace` for a while."""
+    local.traces.append(trace)
+    try:
+        with watch.within("tracing"):
+            yield trace
+    finally:
+        local.traces.pop()
+
+
+def open_here() -> bool:
+    """May arrays be taken here? Not inside a transformation that none leaves."""
+    return not any(trace.closed for trace in local.traces)
+
+
+def emit(event: Event) -> None:
+    """An event happened; in a trace it belongs to the function that is traced."""
+    if local.traces:
+        if open_here():
+            local.traces[-1].events.append(event)
+    elif not watch.tracing:
+        _add(event)
+
+
+def replay(trace: Trace, arrays: list[dict[str, Any]]) -> None:
+    """A compiled function was called: what its trace did happened again, with these arrays."""
+    for event, given in zip(trace.events, arrays, strict=True):
+        emit(replace(event, arrays=given))
+
+
+def await_write(event: Event) -> None:
+    """`apply_gradients` was called by itself: the update happens when the program puts the arrays in place."""
+    _unwritten.append(event)
+
+
+def put_in() -> None:
+    """The program put them in place."""
+    while _unwritten:
+        event = _unwritten.pop(0)
+        if event.model is not None:
+            _put_in.add(event.model.number)
+        emit(event)
+
+
+def by_hand(model: Model, names: list[str]) -> Event:
+    """The program wrote parameters itself, after a gradient."""
+    return Event("write", model, {"names": names, "compiled": watch.tracing}, {}, where())
+
+
+def follows_gradient(model: Model) -> bool:
+    """Was there a gradient of this model since its last step?"""
+    if local.traces:
+        events = [event for event in local.traces[-1].events if event.model is model]
+        return bool(events) and events[-1].kind == "gradient"
+    return model.number in _open
+
+
+# -- steps ---------------------------------------------------------------------------------------------------------------
+
+
+def _add(event: Event) -> None:
+    if event.kind == "forward":
+        _forwards.append(event)
+        del _forwards[:-8]
+    elif event.model is not None:
+        with watch.lock:
+            (_gradient if event.kind == "gradient" else _close)(event, event.model)
+
+
+def _step(model: Model, began: float) -> Step:
+    step = _open.get(model.number)
+    if step is None:
+        step = Step(model, _steps.get(model.number, 0) + 1, kept=keeps(model), began=_ended.get(model.number, began))
+        _open[model.number] = step
+    return step
+
+
+def _gradient(event: Event, model: Model) -> None:
+    model.gradients += 1
+    step = _step(model, event.facts["began"])
+    event.arrays["before"] = [each.arrays for each in _forwards]
+    _forwards.clear()
+    _settled(step, event.arrays["taps"], "full")
+    step.gradients.append(event)
+    step.count += 1
+    if len(step.gradients) > WAITING:
+        _write(step, partly=True)
+
+
+def _close(event: Event, model: Model) -> None:
+    step = _step(model, time.perf_counter())
+    del _open[model.number]
+    step.update = event
+    now = _ended[model.number] = time.perf_counter()
+    step.seconds = now - step.began
+    _steps[model.number] = step.number
+    _settled(step, [event.arrays], "parameter")
+    _done.append(step)
+    while len(_done) > LAG:
+        _write(_done.popleft())
+    for function in _appliers:
+        function(event)
+
+
+def keeps(model: Model) -> bool:
+    """Are the loss's tokens kept at the next step? At the first 8 of a phase, then at 16, 32, 64, ..."""
+    track, number = registry.tracks.get(model.number), _steps.get(model.number, 0) + 1
+    phase, before = _phases.get(model.number, (-1, 0))
+    begins = track is None or not track.started or (track.ended and track.renewed)
+    now = (track.phase if track else 0) + begins
+    if now != phase:
+        before = number - 1
+        _phases[model.number] = (now, before)
+    index = number - before
+    return index <= 8 or index & (index - 1) == 0
+
+
+def keeping(model: Model) -> bool:
+    """Is the step under way one that is kept?"""
+    return _open[model.number].kept if model.number in _open else keeps(model)
+
+
+def _settled(step: Step, holders: list[dict[str, Any]], key: str) -> None:
+    """What a compiled function offers for kept steps: computed at once where the step is one, else never."""
+    for holder in holders:
+        if key in holder and not step.kept:
+            del holder[key]
+        elif key in holder:
+            mx().eval(holder[key])
+
+
+def flush() -> None:
+    """Write every step that is complete."""
+    while _done:
+        _write(_done.popleft())
+
+
+def finish() -> None:
+    """The program ends: write what gradients were never followed by an update, too."""
+    if any(event.model is not None and event.model.number in _put_in for event in _unwritten):
+        put_in()
+    flush()
+    for step in list(_open.values()):
+        _write(step, partly=True)
+    _open.clear()
+
+
+def _write(step: Step, partly: bool = False) -> None:
+    with watch.looking("steps"):
+        core = mx()
+        with contextlib.suppress(Exception):  # what cannot be computed is seen where it is read
+            core.eval([each.arrays for each in step.gradients], step.update.arrays if step.update else [])
+        for function in _writers:
+            with watch.looking(f"{function.__module__.rpartition('.')[2]} of a step"):
+                function(step, partly)
+        step.gradients.clear()

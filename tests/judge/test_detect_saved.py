@@ -1,0 +1,206 @@
+"""Detectors of what was saved, loaded and fused, on hand-made rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forensics.capture.fusion import fusions
+from forensics.judge import diagnose, library
+from tests.support.evidence import Made, ask, capture, event, evidence, parameter, row, run, step
+
+NAMES = {"w": "base", "q.lora_a": "lora_a", "q.lora_b": "lora_b"}
+DETECTORS = (
+    "adapter-not-loaded", "adapter-incomplete", "saved-untrained", "saved-before-last-update",
+    "save-failed", "wrong-base", "reload-mismatch",
+)  # fmt: skip
+
+
+def state(
+    point: str, model: str = "m0", *, trained: bool, base: str = "base", names: tuple[str, ...] = tuple(NAMES), **columns: Any
+) -> list[Made]:
+    """A capture of base weight `w` and the adapter of `q`, as before or after training."""
+    made = capture(point, model=model, **columns)
+    ref = made[1]["capture"]
+    digests = {"w": base, "q.lora_a": f"a{trained:d}", "q.lora_b": f"b{trained:d}"}
+    placed = [parameter(ref, name, digests[name], role=NAMES[name], trainable=name != "w") for name in names]
+    return [made, *(each for part in placed for each in part)]
+
+
+def saved(digests: Mapping[str, str | None], *, save: int = 0, updates: int | None = 8, model: str | None = "m0") -> list[Made]:
+    base = {
+        "run": "r",
+        "process": 0,
+        "save": save,
+        "file": f"f{save}.safetensors",
+        "model": model,
+        "updates": updates,
+        "place": "train.py:7",
+    }
+    written = [row("saved_tensors", **base, name=name, canonical=name, digest=d, digest_on_disk=d) for name, d in digests.items()]
+    told = event("save", 50 + save, detail={"save": save, "via": "mx.save_safetensors", "names": len(digests), "ok": True})
+    return [*(written or [row("saved_tensors", **base)]), told]
+
+
+def session(*made: Any) -> Any:
+    return evidence(
+        run(saves=1),
+        state("loaded", trained=False, names=("w",)),
+        state("start", trained=False),
+        state("end", trained=True, updates=8),
+        *made,
+    )
+
+
+def named(*made: Any) -> list[str]:
+    """The detectors of this family that are at fault."""
+    over = session(*made)
+    return [name for name in DETECTORS if any(each["fault"] for each in ask(over, name, "r@loaded", "r@end"))]
+
+
+TRAINED, FRESH, MIDWAY = {"q.lora_a": "a1", "q.lora_b": "b1"}, {"q.lora_a": "a0", "q.lora_b": "b0"}, {"q.lora_a": "a5", "q.lora_b": "b5"}
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ([saved(TRAINED)], []),
+        ([saved(FRESH)], ["saved-untrained"]),
+        ([saved(FRESH, updates=0), saved(TRAINED, save=1)], []),  # a first checkpoint is no fault
+        ([saved(MIDWAY, updates=5)], ["saved-before-last-update"]),
+        ([saved(MIDWAY, updates=5), saved(TRAINED, save=1)], []),
+        ([saved({"q.lora_b": "b1"})], ["adapter-incomplete"]),
+        ([saved({})], ["save-failed"]),
+        ([saved({}), saved(TRAINED, save=1)], []),
+        ([saved({"w": "other"}, model="m1")], []),
+    ],
+)  # fmt: skip
+def test_which_state_a_file_holds(made: list[Any], expected: list[str]) -> None:
+    assert named(*made) == expected
+
+
+def test_a_raising_save_counts_where_no_later_one_is_whole() -> None:
+    raised = event("error", 40, detail={"type": "TypeError", "call": "mx.save_safetensors", "caught": True})
+    assert named(raised) == ["save-failed"]
+    assert named(raised, saved(TRAINED)) == []
+
+
+def load(**detail: Any) -> Made:
+    return event("load", 60, detail={"what": "adapter", "via": "load_weights", "from_adapter": True, "names": 2, **detail})
+
+
+@pytest.mark.parametrize(
+    ("detail", "expected"),
+    [
+        ({"matched": 2, "unexpected": 0, "absent": 0}, []),
+        ({"matched": 0, "unexpected": 2, "absent": 2}, ["adapter-not-loaded"]),
+        ({"matched": 1, "unexpected": 0, "absent": 1}, ["adapter-incomplete"]),
+    ],
+)
+def test_how_the_names_of_a_file_meet_the_model(detail: dict[str, int], expected: list[str]) -> None:
+    assert named(saved(TRAINED), load(**detail)) == expected
+
+
+def test_our_own_reload_is_no_load_of_the_program() -> None:
+    met = {"matched": 2, "unexpected": 0, "absent": 0}
+    again = ("events", load(**met)[1] | {"place": None, "sequence": 70})
+    assert ask(session(again), "adapter-not-loaded", "r@loaded", "r@end")[0]["seen"].startswith("none by the program")
+    assert ask(session(load(**met), again), "adapter-not-loaded", "r@loaded", "r@end")[0]["seen"] == "1 by the program, all names met"
+
+
+def answers(relative: float) -> Made:
+    return row("probe_deltas", capture_a="r@end", capture_b="r@reloaded", prompt_id="p0", logits_max_abs=10 * relative, logits_scale=10.0)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ([state("reloaded", trained=True), answers(0.0)], []),
+        ([state("reloaded", trained=True), answers(0.3)], ["reload-mismatch"]),
+        ([state("reloaded", trained=True, base="other"), answers(0.3)], ["wrong-base"]),
+        ([state("reloaded", trained=False), answers(0.3)], ["reload-mismatch"]),
+        ([state("reloaded", trained=False), answers(0.001)], []),  # another type, the same answers
+        ([state("loaded", "m1", trained=True, base="other")], ["wrong-base"]),
+        ([state("loaded", "m1", trained=False, base="other")], []),  # another model altogether
+    ],
+)
+def test_what_a_reload_brings_back(made: list[Any], expected: list[str]) -> None:
+    assert named(saved(TRAINED), *made) == expected
+
+
+def test_a_reload_of_an_early_file_is_explained_by_the_file() -> None:
+    assert named(saved(FRESH), state("reloaded", trained=False), answers(0.3)) == ["saved-untrained"]
+
+
+def test_a_tensor_of_the_file_that_the_loaded_model_lacks() -> None:
+    file, back = state("saved", trained=True), state("reloaded", trained=True, names=("w", "q.lora_a"))
+    assert named(saved(TRAINED), file, back, answers(0.0)) == ["reload-mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("shares", "lost", "twice"),
+    [((1.0, 1.0), False, False), ((0.1, 0.2), True, False), ((2.0, 2.0), False, True), ((0.2, 1.1), False, False)],
+)
+def test_the_share_of_the_update_in_fused_weights(shares: tuple[float, float], lost: bool, twice: bool) -> None:
+    fused = [state("loaded", "m1", trained=False, names=("w",), base="fused")]
+    pair = {"capture_adapter": "r@end", "capture_fused": "r@loaded:m1", "cosine": 1.0, "quantized": False}
+    projected = [row("fusions", **pair, module=f"l{n}", k=k, intended_l2=1.0 + 2 * n, realised_l2=k) for n, k in enumerate(shares)]
+    over = session(*fused, projected)
+    assert [any(each["fault"] for each in ask(over, name, "r", "r")) for name in ("fuse-lost-update", "fused-twice")] == [lost, twice]
+
+
+@pytest.mark.parametrize(("dtype", "told"), [("F32", [("info", "possible")]), ("F16", []), (None, [])])
+def test_arrays_of_no_live_model_from_between_are_told_and_no_cast_of_them(dtype: str | None, told: list[tuple[str, str]]) -> None:
+    file = [row("tensors", digest=d, dtype=dtype) for d in MIDWAY.values()]
+    over = session(saved(MIDWAY, updates=None, model=None), file)
+    assert [(r["severity"], r["confidence"]) for r in ask(over, "saved-before-last-update", "r", "r") if r["fault"]] == told
+    assert (
+        ask(over, "saved-untrained", "r", "r")[0]["observed"] == "0 of 2 trained tensors in f0.safetensors are as before the first update"
+    )
+
+
+def test_what_a_file_lacks_is_mended_where_it_is_written() -> None:
+    over = session(saved({"q.lora_b": "b1"}), load(matched=1, unexpected=0, absent=1))
+    found = diagnose.judge(over, library.load(), "r@loaded", "r@end", "r").findings
+    assert [each.where for each in found if each.id == "adapter-incomplete"] == ["train.py:7"]
+
+
+def test_an_adapter_that_is_fused_with_another_scale_is_a_scale_and_no_second_fusing() -> None:
+    layer = row("modules", capture="r@end", module="q", canonical="q", kind="adapter", rank=8, scale=6.0, adapters=1)
+    said = row("adapters", run="r", origin="declared", via="saved-config", kind="lora", scale=20.0, strength="strong")
+    pair = {"capture_adapter": "r@end", "capture_fused": "r@loaded:m1", "module": "q", "k": 20 / 6, "intended_l2": 1.0}
+    fused = state("loaded", "m1", trained=False, names=("w",), base="fused")
+    over = session(saved(TRAINED), fused, layer, said, row("fusions", **pair, realised_l2=20 / 6, quantized=False))
+    first = diagnose.judge(over, library.load(), "r@loaded", "r@end", "r").findings[0]
+    assert first.id == "lora-scale-mismatch" and "fused-twice" in first.explains
+
+
+def test_the_best_of_several_checkpoints_is_told_and_no_error() -> None:
+    early = session(saved(MIDWAY, updates=5), [step(n, outside_forwards=n % 4) for n in range(1, 9)])
+    assert [each["severity"] for each in ask(early, "saved-before-last-update", "r", "r") if each["fault"]] == ["info"]
+
+
+def test_an_adapter_that_lies_on_its_own_fused_weight_counts_twice() -> None:
+    generator = np.random.default_rng(0)
+    a, b = (generator.standard_normal(shape, dtype=np.float32) for shape in ((4, 2), (2, 3)))
+    base = generator.standard_normal((3, 4), dtype=np.float32)
+    values = {"w0": base, "w1": base + 2.0 * (a @ b).T, "a": a, "b": b}
+    named_ = {"q.linear.weight": "base", "q.lora_a": "lora_a", "q.lora_b": "lora_b"}
+
+    def placements(weight: str, digests: tuple[str, ...]) -> list[dict[str, Any]]:
+        return [
+            {"name": n, "canonical": n.replace(".linear", ""), "module": "q", "leaf": n.rpartition(".")[2], "role": role, "digest": digest}
+            for (n, role), digest in zip(named_.items(), (weight, *digests), strict=True)
+        ]
+
+    captures = {"x": placements("w0", ("a", "b")), "fused": placements("w1", ("a", "b")), "plain": placements("w0", ("a", "b"))}
+    modules: list[dict[str, Any]] = [{"module": "q", "canonical": "q", "rank": 2, "scale": 2.0}]
+
+    def value(capture: str, name: str) -> Any:
+        return values[next(p["digest"] for p in captures[capture] if p["name"] == name)]
+
+    assert [round(float(str(each["k"])), 3) for each in fusions("x", "fused", captures, modules, value)] == [2.0]
+    assert list(fusions("x", "plain", captures, modules, value)) == []
