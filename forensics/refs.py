@@ -52,13 +52,14 @@ def run_or_capture(store: Store, text: str, *, ask: bool = False) -> Run | Captu
 def every(store: Store, text: str, *, ask: bool = False) -> Sequence[Run | Capture]:
     """All that `text` means: of a bundle its runs, in the order in which they were bundled; raises as `one`."""
     match = _REF.fullmatch(text)
-    if match and store.holds(match["run"]):
-        return [_within(store.run(match["run"]), match, text)]
+    run = store.newest_named(match["run"]) if match else ""
+    if match and store.holds(run):
+        return [_within(store.run(run), match, text)]
     if text.startswith(SNAPSHOTS):
         match = _REF.fullmatch(text.removeprefix(SNAPSHOTS))
         if match and (shipped() / match["run"]).is_dir():
             return [_within(snapshot(match["run"]), match, text)]
-    if _is_path(text):
+    if text and (_is_path(text) or located(text).exists()):
         return _at_path(store, located(text), text, ask)
     raise _unknown(store, text)
 
@@ -71,11 +72,15 @@ def removable(store: Store, text: str) -> list[Path]:
         UnknownRef: nothing bears this name.
     """
     match = _REF.fullmatch(text)
-    if match and store.holds(match["run"]):
+    run = store.newest_named(match["run"]) if match else ""
+    if match and store.holds(run):
+        if store.holds(match["run"]) and run != match["run"]:
+            hint = f"The first is {match['run']}-1, the newest {run}; `forensics list` shows all."
+            raise UsageError(f"{match['run']} names more than one run.", where=text, hint=hint)
         if match["place"] is None:
-            return store.directories(match["run"])
+            return store.directories(run)
         try:
-            found = _within(store.run(match["run"]), match, text)
+            found = _within(store.run(run), match, text)
             return [found.path] if isinstance(found, Capture) else []
         except DamagedEvidence:
             path = store.captures / text.replace(":", ".")
@@ -220,7 +225,9 @@ def _is_model(store: Store, text: str) -> bool:
     named = (
         _REF.fullmatch(text.removeprefix(SNAPSHOTS)) and text.startswith(SNAPSHOTS) and (shipped() / text.removeprefix(SNAPSHOTS)).is_dir()
     )
-    if named or not _is_path(text) or not path.exists() or (path / "manifest.json").is_file():
+    run = _REF.fullmatch(text)
+    named = named or (run and store.holds(run["run"]))
+    if named or not path.exists() or (path / "manifest.json").is_file():
         return False
     return not any(p.suffix == ".zip" and p.is_file() for p in (path, *path.parents))
 

@@ -67,7 +67,8 @@ def capture_rest(
     wanted = name or default_name(path, adapter)
     run = store.free_name(wanted)
     if run != wanted:
-        warn(f"forensics: the name {wanted} is taken; this run is {run}.")
+        store.name_again(wanted, run)
+        warn(f"forensics: the name {wanted} is taken; this run is {run}, which {wanted} means from now on.")
     before = _states(composed)
     found = measured([p.stored for p in composed.pieces], workers)
     packed = store.packs.nbytes()

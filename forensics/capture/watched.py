@@ -88,7 +88,8 @@ def _spool(store: Store, words: Sequence[str], settings: Settings, warn: Say) ->
             shutil.rmtree(spool, ignore_errors=True)
         return None
     if name != wanted:
-        warn(f"forensics: the name {wanted} is taken; this run is {name}.")
+        store.name_again(wanted, name)
+        warn(f"forensics: the name {wanted} is taken; this run is {name}, which {wanted} means from now on.")
     return spool
 
 
@@ -114,6 +115,10 @@ def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, se
         warn(f"forensics: the capture could not be sealed ({why}); what was recorded lies in {spool}, and the next `forensics` seals it.")
     else:
         shutil.rmtree(spool, ignore_errors=True)
+        if ended.status and summary.missing == (seal.UNUSED,):
+            store.remove(store.directories(summary.run))
+            say(f"forensics: {summary.run}: the command failed before it used a model of mlx; nothing is kept of it.")
+            return
         for line in scores.warnings(summary.missing):
             warn(line)
         (say if summary.points else warn)(summary_line(summary))

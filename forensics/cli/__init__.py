@@ -12,7 +12,8 @@ import click
 
 from forensics import __version__
 from forensics.cli.failing import debug_option, failed
-from forensics.cli.screen import colour, note, open_streams
+from forensics.cli.screen import colour, hush, note, open_streams
+from forensics.cli.words import behind_command, no_such_command
 from forensics.environment import lean
 from forensics.errors import ForensicsError
 
@@ -34,17 +35,29 @@ COMMANDS = {
 }
 """Command name to its one line of help, in the order of `--help`; each is `command` in the module of its name."""
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
 EPILOG = """\b
 Start here:
   forensics capture --name night -- python train.py
   forensics diagnose night
 Nothing captured yet? The package ships recorded runs:
   forensics diagnose snapshots/broken-stub
+--store, --queries, --json and --debug may stand before the command or after it.
 """
 
 
 class _Lazy(click.Group):
     """Lists commands without importing them, and ends as the contract says where one cannot go on."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, behind_command(args))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing and not args[0].startswith("-"):
+            raise no_such_command(args[0], COMMANDS, args)
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*COMMANDS]  # `list` is a command here
@@ -74,9 +87,10 @@ class _Lazy(click.Group):
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             status = error.exit_code
-        except click.Abort:
-            note("Aborted!")
-            status = 1
+        except (click.Abort, KeyboardInterrupt):
+            note("forensics: interrupted.")
+            hush(sys.stdout)
+            status = INTERRUPTED
         except (click.ClickException, OSError) as error:
             status = failed(error)
         sys.exit(status)

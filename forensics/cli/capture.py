@@ -10,6 +10,7 @@ import click
 
 from forensics.cli.options import store_option
 from forensics.cli.screen import note
+from forensics.cli.words import as_command, command_start
 from forensics.errors import UsageError
 
 EXAMPLES = """\b
@@ -25,13 +26,18 @@ Examples:
 
 
 class _CommandAfterDashes(click.Command):
-    """What follows the first `--` is the user's own command, to the letter."""
+    """What follows the first `--` is the user's own command, to the letter; so is a script or program that is named without it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--" in args:
             cut = args.index("--")
             ctx.meta["forensics.command"] = tuple(args[cut + 1 :])
             args = args[:cut]
+        elif (start := command_start(self, args)) is not None:
+            words = as_command(args[start:])
+            ctx.meta["forensics.command"] = words
+            ctx.meta["forensics.understood"] = f"forensics: taken as: forensics capture -- {shlex.join(words)}"
+            args = args[:start]
         return super().parse_args(ctx, args)
 
 
@@ -138,6 +144,8 @@ def command(
             reload=not no_reload,
         )
         say, show = (_hush, _hush) if quiet else (note, _show)
+        if "forensics.understood" in ctx.meta:
+            say(ctx.meta["forensics.understood"])
         ctx.exit(watch_run(place, words, settings, say, note, show))
     from forensics.capture.rest import capture_rest
     from forensics.model.remote import located

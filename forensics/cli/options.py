@@ -26,7 +26,9 @@ def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None)
     """
     if value is not None and value.is_file() and ctx.command.name != "capture":
         raise click.BadParameter(f"{str(value)!r} is a file, and a store is a directory.", ctx, parameter)
-    left = (value or Path(".forensics")) / "spool"
+    from forensics.store.store import directory
+
+    left = Path(directory(value)) / "spool"
     if ctx.command.name not in ("capture", "gc") and not ctx.resilient_parsing and left.is_dir() and any(left.iterdir()):
         from forensics.capture.watched import recover
         from forensics.cli.screen import note
@@ -38,7 +40,7 @@ def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None)
 
 store_option = click.option(
     "--store", type=click.Path(path_type=Path), metavar="DIR", envvar="FORENSICS_STORE",
-    callback=_settled, help="Where captures live; default: $FORENSICS_STORE, else .forensics.",
+    callback=_settled, help="Where captures live; default: $FORENSICS_STORE, else .forensics here or in a folder above.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, for a spreadsheet.")

@@ -1,4 +1,7 @@
-"""docs/detectors.md and docs/queries.md, made from the headers of the queries. `pytest --update-golden tests/house/test_docs.py` writes them."""
+"""docs/detectors.md and docs/queries.md, made from the headers of the queries.
+
+`pytest --update-golden tests/house/test_docs.py` writes them.
+"""
 
 from __future__ import annotations
 

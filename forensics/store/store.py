@@ -20,7 +20,7 @@ from forensics.records import Row
 from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, scalar
 from forensics.store.packs import Packs
 
-VARIABLE = "FORENSICS_STORE"
+VARIABLE, DEFAULT = "FORENSICS_STORE", ".forensics"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -73,18 +73,30 @@ class Run:
         return (ends or main)[-1]
 
 
+def directory(explicit: Path | str | None) -> Path | str:
+    """`explicit`, else $FORENSICS_STORE, else the nearest .forensics from the working directory upwards, else one to be made there."""
+    named = explicit or os.environ.get(VARIABLE)
+    if named:
+        return named
+    for parent in (Path.cwd(), *Path.cwd().parents):
+        if (parent / DEFAULT).is_dir():
+            return Path(DEFAULT) if parent == Path.cwd() else parent / DEFAULT
+    return Path(DEFAULT)
+
+
 class Store:
     """A directory of captures. Nothing is made before the first write, and a directory of snapshots reads the same way."""
 
     def __init__(self, root: Path, prefix: str = "") -> None:
         self.root, self.prefix = root, prefix
         self.captures, self.runs, self.spool = root / "captures", root / "runs", root / "spool"
+        self.names = root / "names"
         self._claims: list[IO[bytes]] = []
 
     @classmethod
     def find(cls, explicit: Path | str | None) -> Store:
-        """`explicit`, else $FORENSICS_STORE, else .forensics in the working directory; a URL's is for reading."""
-        place = str(explicit or os.environ.get(VARIABLE) or ".forensics")
+        """The store in `directory`; a URL's is for reading."""
+        place = str(directory(explicit))
         if is_url(place):
             from forensics.store.mirror import mirror
 
@@ -108,7 +120,7 @@ class Store:
             UsageError: it cannot be made or written.
         """
         with self.writing():
-            for path in (self.captures, self.runs, self.spool, self.root / "claims"):
+            for path in (self.captures, self.runs, self.spool, self.names, self.root / "claims"):
                 path.mkdir(parents=True, exist_ok=True)
             ignore = self.root / ".gitignore"
             if not ignore.exists():
@@ -171,6 +183,19 @@ class Store:
     def holds(self, name: str) -> bool:
         """Is there a run of that name, sealed or not?"""
         return name in _entries(self.runs, name) or any(_entries(self.captures, f"{name}@"))
+
+    def name_again(self, wanted: str, name: str) -> None:
+        """Note that run `name` was captured as `wanted`, which was taken: `wanted` means the newest such run from now on."""
+        with self.writing(), (self.names / wanted).open("a", encoding="ascii") as file:
+            file.write(f"{name}\n")
+
+    def newest_named(self, wanted: str) -> str:
+        """The newest run that was captured as `wanted`; NAME-1 is the first of them. `wanted` itself where it was captured once."""
+        if not self.holds(wanted) and wanted.endswith("-1") and (self.names / wanted[:-2]).is_file():
+            return wanted[:-2]
+        again = self.names / wanted
+        later = again.read_text(encoding="ascii", errors="replace").split() if again.is_file() else []
+        return next((name for name in reversed(later) if RUN_NAME.fullmatch(name) and self.holds(name)), wanted)
 
     def runs_(self) -> list[Run]:
         """All runs, oldest first."""

@@ -173,7 +173,7 @@ def test_a_program_that_dies_before_it_trains_is_told_no_fault_of_training(tmp_p
 
 def test_a_taken_name_is_said(plain: Done) -> None:
     again = forensics(plain.store.root.parent, "capture", "--name", "train", "--", PYTHON, "train.py")
-    assert again.err.splitlines()[0] == "forensics: the name train is taken; this run is train-2."
+    assert again.err.splitlines()[0] == "forensics: the name train is taken; this run is train-2, which train means from now on."
     assert again.points("train-2") == ["loaded", "start", "end"]
     assert len(again.store.packs.names()) == len(plain.store.packs.names()), "equal tensors are kept once"
 

@@ -63,7 +63,6 @@ def test_a_stderr_that_takes_nothing_changes_no_status(store: Path, streams: str
         (["diagnose", "--nosuch"], "No such option '--nosuch'.", "diagnose"),
         (["query", "--adapter"], "Option '--adapter' requires an argument.", "query"),
         (["bundle"], "Missing argument 'REF...'.", "bundle"),
-        (["nosuch"], "No such command 'nosuch'.", ""),
         (["--nosuch"], "No such option '--nosuch'.", ""),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forensics import refs
-from forensics.errors import UnknownRef, UsageError
+from forensics.errors import UnknownRef, UnreadableModel, UsageError
 from forensics.store.capture import Writer
 from forensics.store.store import Capture, Run, Store
 from tests.store.test_store import add, night, seal
@@ -77,9 +77,11 @@ def test_unknown(store: Store, shipped: Path, text: str, hint: str) -> None:
 def test_a_path_named_like_a_run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
-    with pytest.raises(UnknownRef) as caught:
+    with pytest.raises(UnreadableModel) as caught:  # the path is meant: nothing bears that name in the store
         refs.one(store, "model")
-    assert "./model" in caught.value.hint
+    assert caught.value.where == "model"
+    (tmp_path / "night").mkdir()
+    assert refs.one(store, "night").ref == "night@end", "a run of the store comes first"
 
 
 def test_snapshots(store: Store, shipped: Path) -> None:
