@@ -101,7 +101,8 @@ def test_the_same_model_twice_takes_no_more_room_and_another_name(store: Store) 
     keep(store, path, name="base")
     before = store.packs.nbytes()
     said = keep(store, path, name="base")
-    assert said[0] == "forensics: the name base is taken; this run is base-2, which base means from now on." and store.packs.nbytes() == before
+    assert said[0] == "forensics: the name base is taken; this run is base-2, which base means from now on."
+    assert store.packs.nbytes() == before
 
 
 @pytest.mark.parametrize(("tensors", "kept"), [("new", "file"), ("none", "none"), ("trainable", "file")])
