@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 Columns = Mapping[str, str]
 """Column name to DuckDB type."""
@@ -31,6 +32,39 @@ def tables() -> Mapping[str, Columns]:
     bare = re.sub(r"--[^\n]*", "", text())
     for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", bare, flags=re.DOTALL):
         found[name] = dict(part.split()[:2] for part in body.split(",") if part.strip())
+    return found
+
+
+class Column(NamedTuple):
+    """A column of a table, with what its line in schema.sql says of it."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+class Table(NamedTuple):
+    """A table of schema.sql, with the comment above it."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+
+@cache
+def described() -> Mapping[str, Table]:
+    """All tables with their comments, in the order of schema.sql; a comment that goes on in the next line is one text."""
+    found = {}
+    for above, name, body in re.findall(r"((?:^--[^\n]*\n)*)^CREATE TABLE (\w+) \((.*?)\n\);", text(), flags=re.DOTALL | re.MULTILINE):
+        columns: list[Column] = []
+        for line in body.strip().splitlines():
+            code, _, comment = line.partition("--")
+            names = re.findall(r"(\w+) ([A-Z]+(?:\[\])?)", code)
+            columns += [Column(column, kind, comment.strip()) for column, kind in names]
+            if not names and columns:
+                columns[-1] = columns[-1]._replace(meaning=f"{columns[-1].meaning} {comment.strip()}".strip())
+        meaning = " ".join(line.removeprefix("--").strip() for line in above.splitlines())
+        found[name] = Table(name, meaning, tuple(columns))
     return found
 
 

@@ -113,6 +113,7 @@ CREATE TABLE deltas (
     max_abs DOUBLE, l2 DOUBLE, relative DOUBLE, cosine DOUBLE, changed_fraction DOUBLE
 );
 
+-- Optimizer state at a capture: its class, settings and what it holds.
 CREATE TABLE optimizers (
     capture VARCHAR,
     optimizer VARCHAR,      -- o0, o1, ... in order of first sight
@@ -152,6 +153,7 @@ CREATE TABLE configs (
     value VARCHAR           -- JSON
 );
 
+-- What the program did, in order: loads, conversions, gradients, updates, saves, generations, errors.
 CREATE TABLE events (
     run VARCHAR,
     sequence BIGINT,        -- order over all processes
@@ -163,6 +165,7 @@ CREATE TABLE events (
     place VARCHAR
 );
 
+-- One row an update of a model by an optimizer: loss, rate, norms, and what carried the loss, by role.
 CREATE TABLE steps (
     run VARCHAR, process INTEGER, model VARCHAR,
     step BIGINT,            -- 1 is the first update of this model
@@ -196,6 +199,7 @@ CREATE TABLE gradients (
     nonfinite BOOLEAN
 );
 
+-- What the loss teaches at each position of a training row, read off the gradient at the logits.
 CREATE TABLE loss_tokens (
     run VARCHAR, process INTEGER, model VARCHAR, step BIGINT,
     forward INTEGER,        -- 0, 1, ... within the step
@@ -290,6 +294,7 @@ CREATE TABLE generations (
     place VARCHAR
 );
 
+-- Answers to prompts: to the probes of the tool, and those of the program's own generations.
 CREATE TABLE transcripts (
     capture VARCHAR,
     prompt_id VARCHAR,      -- p0, p1, ... for probes; g1, g2, ... for observed generations
@@ -308,6 +313,7 @@ CREATE TABLE transcripts (
     logits_digest VARCHAR   -- tensor: next-token logits after the prompt (vocab,), float32
 );
 
+-- The answers of `transcripts`, token by token.
 CREATE TABLE tokens (
     capture VARCHAR, prompt_id VARCHAR,
     position INTEGER,
@@ -336,6 +342,7 @@ CREATE TABLE fusions (
     quantized BOOLEAN
 );
 
+-- Scores of answers: built-in ones, and those of scorers of the user.
 CREATE TABLE scores (
     capture VARCHAR, prompt_id VARCHAR,
     scorer VARCHAR,         -- special-share | repetition | length | exact-match | module:function
@@ -369,12 +376,14 @@ CREATE TABLE datasets (
     place VARCHAR
 );
 
+-- Versions and device, one fact a row.
 CREATE TABLE environment (
     capture VARCHAR,        -- the run's name, for what holds for all of it
     key VARCHAR,            -- python | mlx | mlx-lm | platform | device | ...
     value VARCHAR
 );
 
+-- What diagnose said last of each run.
 CREATE TABLE findings (
     a VARCHAR, b VARCHAR, id VARCHAR, severity VARCHAR, role VARCHAR, confidence VARCHAR,
     title VARCHAR, claim VARCHAR, fix VARCHAR, place VARCHAR, explained_by VARCHAR, document VARCHAR

@@ -41,8 +41,16 @@ class Settings:
     reload: bool = True
 
 
-def watch_run(store: Store, words: Sequence[str], settings: Settings, say: Say, warn: Say, pass_by: Say = lambda _: None) -> int:
-    """Run `words` watched and seal the run; returns the command's exit status.
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A command that was run. `run` is None where nothing was recorded of it, or where sealing is left to the next command."""
+
+    exit_code: int
+    run: str | None
+
+
+def watch_run(store: Store, words: Sequence[str], settings: Settings, say: Say, warn: Say, pass_by: Say = lambda _: None) -> Watched:
+    """Run `words` watched and seal the run.
 
     `say` gets the plan and the summary, `warn` what went wrong, `pass_by` what is shown only while it lasts.
 
@@ -53,7 +61,7 @@ def watch_run(store: Store, words: Sequence[str], settings: Settings, say: Say, 
     """
     spool = _spool(store, words, settings, warn)
     if spool is None:
-        return runs.watched(words, None).exit_code
+        return Watched(runs.watched(words, None).exit_code, None)
     try:
         ended = runs.watched(words, spool, lambda plan: say(plan_line(plan)))
     except ForensicsError:
@@ -62,8 +70,7 @@ def watch_run(store: Store, words: Sequence[str], settings: Settings, say: Say, 
     with contextlib.suppress(KeyboardInterrupt):
         recover(store, warn)  # after the command, which is not to wait for us
     pass_by(f"forensics: sealing {spool.name}; Ctrl-C leaves that to the next command.")
-    _seal(store, spool, words, ended, settings, say, warn)
-    return ended.exit_code
+    return Watched(ended.exit_code, _seal(store, spool, words, ended, settings, say, warn))
 
 
 def _spool(store: Store, words: Sequence[str], settings: Settings, warn: Say) -> Path | None:
@@ -93,7 +100,8 @@ def _spool(store: Store, words: Sequence[str], settings: Settings, warn: Say) ->
     return spool
 
 
-def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, settings: Settings, say: Say, warn: Say) -> None:
+def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, settings: Settings, say: Say, warn: Say) -> str | None:
+    """The name of the run that is now in the store."""
     plan = seal.Plan(
         command=tuple(words),
         status=ended.status,
@@ -118,10 +126,12 @@ def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, se
         if ended.status and summary.missing == (seal.UNUSED,):
             store.remove(store.directories(summary.run))
             say(f"forensics: {summary.run}: the command failed before it used a model of mlx; nothing is kept of it.")
-            return
+            return None
         for line in scores.warnings(summary.missing):
             warn(line)
         (say if summary.points else warn)(summary_line(summary))
+        return summary.run
+    return None
 
 
 def recover(store: Store, warn: Say) -> None:

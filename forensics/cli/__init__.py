@@ -24,14 +24,18 @@ COMMANDS = {
     "show": "Show what one capture or run holds.",
     "diff": "Compare two captures, models or runs.",
     "diagnose": "Name the cause of what went wrong, with its evidence.",
+    "check": "Capture a command, diagnose it, and exit for CI and git bisect.",
     "report": "Write everything that was found as one page.",
     "query": "Ask one of the prepared questions.",
     "sql": "Ask in SQL, read-only.",
+    "explain": "Say what a finding means, how it looks and how to mend it.",
+    "schema": "Show the tables and their columns.",
     "bundle": "Write runs into one zip that may leave the machine.",
     "open": "Check a bundle and bring it into the store.",
     "verify": "Check that evidence is what was recorded.",
     "rm": "Remove a run or a capture.",
     "gc": "Free the space of tensors that no capture needs.",
+    "doctor": "Show what is installed, what would be seen, and how the store is.",
 }
 """Command name to its one line of help, in the order of `--help`; each is `command` in the module of its name."""
 

@@ -25,7 +25,7 @@ Examples:
 """
 
 
-class _CommandAfterDashes(click.Command):
+class CommandAfterDashes(click.Command):
     """What follows the first `--` is the user's own command, to the letter; so is a script or program that is named without it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -48,7 +48,7 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
     return values
 
 
-@click.command("capture", cls=_CommandAfterDashes, epilog=EXAMPLES)
+@click.command("capture", cls=CommandAfterDashes, epilog=EXAMPLES)
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name of the run; default: the script's or the model directory's.")
 @click.option(
@@ -146,7 +146,7 @@ def command(
         say, show = (_hush, _hush) if quiet else (note, _show)
         if "forensics.understood" in ctx.meta:
             say(ctx.meta["forensics.understood"])
-        ctx.exit(watch_run(place, words, settings, say, note, show))
+        ctx.exit(watch_run(place, words, settings, say, note, show).exit_code)
     from forensics.capture.rest import capture_rest
     from forensics.model.remote import located
 

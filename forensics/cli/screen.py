@@ -35,12 +35,51 @@ def show(text: Text) -> None:
     """Print rich text: colour on a terminal only, lines as they are."""
     from rich.console import Console
 
+    if not _encodes(_BEYOND_ASCII):
+        text = _in_ascii(text)
     _bear("replace")
     console = Console(soft_wrap=True, highlight=False, legacy_windows=False)
     if console.is_terminal:
         console.print(text, end="\n" if text.plain else "")
     else:  # which is what it would print too, line by line
         click.echo(text.plain, file=sys.stdout, nl=bool(text.plain))  # without the file click puts UTF-8 in place of ASCII
+
+
+_ASCII = {
+    **dict(zip("▁▂▃▄▅▆▇█", "_.-=+*%#", strict=True)),
+    **{
+        "░": ".",
+        "▒": "+",
+        "▓": "%",
+        "·": ".",
+        "…": "...",
+        "→": "->",
+        "×": "x",
+        "–": "-",
+        "—": "-",
+        "⏎": "|",
+        "≤": "<=",
+        "≥": ">=",
+        "−": "-",
+    },
+}
+_BEYOND_ASCII = "".join(_ASCII)
+_TO_ASCII = {ord(character): plain for character, plain in _ASCII.items()}
+
+
+def _in_ascii(text: Text) -> Text:
+    """Plots and marks by characters that every terminal has; colours are left out, since places move."""
+    from rich.text import Text
+
+    return Text(text.plain.translate(_TO_ASCII))
+
+
+def _encodes(characters: str) -> bool:
+    try:
+        characters.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def emit(document: Any) -> None:

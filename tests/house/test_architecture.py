@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "forensics"
 ORDER = [
     *("watch", "records", "errors", "units", "typed", "files", "schema", "environment", "model", "tensors", "store"),
-    *("capture", "bundle", "refs", "judge", "report", "api", "demo", "cli"),
+    *("capture", "bundle", "refs", "health", "judge", "report", "api", "demo", "cli"),
 ]
 UPWARD = {("store/store", "bundle"), ("bundle/contents", "refs")}
 FILES = sorted(path for path in ROOT.rglob("*.py") if "trainers" not in path.parts)

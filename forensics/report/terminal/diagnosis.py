@@ -78,6 +78,11 @@ def _findings(findings: Sequence[Finding], width: int, everything: bool) -> Iter
         told |= set(finding.explains)
 
 
+def one_finding(f: Finding, width: int) -> Text:
+    """A finding by itself, as a diagnosis shows it."""
+    return _finding(1, f, [], set(), width, everything=False)
+
+
 def _finding(place: int, f: Finding, follows: Sequence[Finding], told: set[str], width: int, everything: bool) -> Text:
     style = "bold red" if f.severity == "error" else "bold yellow"
     head = Text.assemble((f"{place:2d}  ", "bold"), (f.id, style), f"   {f.confidence}", "" if f.role == "cause" else f" {f.role}")

@@ -12,7 +12,7 @@
 -- params:     a, b, floor = 0.001
 -- fix:        multiply the per-token loss by a mask that is 0 where the target is padding, and divide by the mask's sum; mask by length, not by id, where the padding is also the end token
 -- harmless:   one pad a row, as mlx-lm's own loss has it; it is not counted here, and is in `weight_pad` of forensics query loss-by-role
--- fires on:   zoo/padding-collator, zoo/story-padding
+-- fires on:   snapshots/broken-stub, snapshots/padded-lora, zoo/padding-collator, zoo/story-padding
 -- silent on:  zoo/story-mended, zoo/healthy-command-masked
 WITH sums AS (
     SELECT sum(abs(weight)) AS weight, sum(abs(weight)) FILTER (beyond) AS beyond, sum(mass) FILTER (isfinite(mass)) AS mass,

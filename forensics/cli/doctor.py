@@ -1,0 +1,48 @@
+"""forensics doctor: what is installed, what of a program would be seen, and how the store is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from forensics.cli.options import json_option, store_option
+
+EXAMPLES = """\b
+Examples:
+  forensics doctor
+  forensics doctor --python .venv/bin/python      the interpreter that the training uses
+  forensics doctor --json > doctor.json           for a bug report
+
+\b
+Exit status: 0 all in order; 1 something is not, and the line says what to do.
+"""
+
+
+@click.command("doctor", epilog=EXAMPLES)
+@click.option("--python", default="python", metavar="PYTHON", show_default=True, help="The interpreter of the training program.")
+@json_option
+@store_option
+@click.pass_context
+def command(ctx: click.Context, python: str, as_json: bool, store: Path | None) -> None:
+    """Show what is installed, what of a program would be seen, and how the store is."""
+    from forensics import health
+    from forensics.store.store import Store
+
+    checks = [*health.installed(), *health.program(python), *health.store(Store.find(store))]
+    if as_json:
+        from forensics.cli.screen import emit
+
+        emit({"schema": 1, "ok": all(each.ok is not False for each in checks), "checks": [_document(each) for each in checks]})
+    else:
+        for each in checks:
+            mark = {True: click.style("ok  ", fg="green"), False: click.style("no  ", fg="red", bold=True), None: "-   "}[each.ok]
+            click.echo(f"{mark}{each.what}: {each.found}")
+            if each.ok is False and each.do:
+                click.echo(f"      do: {each.do}")
+    ctx.exit(0 if all(each.ok is not False for each in checks) else 1)
+
+
+def _document(check: Any) -> dict[str, Any]:
+    return {"what": check.what, "ok": check.ok, "found": check.found, "do": check.do}

@@ -1,0 +1,72 @@
+"""forensics explain: a finding, what it means, how it looks, and how to mend it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forensics.cli.options import json_option, queries_option
+from forensics.errors import UsageError, near
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from forensics.judge.library import Detector
+    from forensics.records import Finding
+
+EXAMPLES = """\b
+Examples:
+  forensics explain padding-in-loss
+  forensics explain lora-missing --json
+"""
+KEYS = ("claim", "fix", "harmless", "clean")
+
+
+@click.command("explain", epilog=EXAMPLES)
+@click.argument("finding", metavar="ID")
+@json_option
+@queries_option
+def command(finding: str, as_json: bool, queries: Path | None) -> None:
+    """Say what a finding means, how it looks in a real run, how to mend it, and what looks like it."""
+    from forensics.judge import library
+    from forensics.judge.library import Detector
+
+    ours = library.load(queries)
+    detector = ours.get(finding) if finding in ours.queries else None
+    if not isinstance(detector, Detector):
+        names = [each.name for each in ours.detectors]
+        close = near(finding, names, 1)
+        hint = f"Did you mean {close[0]}?" if close else "`forensics query` lists them."
+        raise UsageError(f"There is no finding {finding!r}.", where="forensics explain", hint=hint)
+    example = _example(detector)
+    if as_json:
+        from forensics.cli.screen import emit
+        from forensics.judge.diagnose import finding_document
+
+        emit({"schema": 1, **_document(detector), "example": example and finding_document(example)})
+        return
+    from forensics.cli.screen import show, width
+    from forensics.report.terminal import reference
+
+    show(reference.finding(detector.name, _document(detector), example, width()))
+
+
+def _document(detector: Detector) -> dict[str, Any]:
+    lists = {key.replace(" ", "_"): list(detector.names(key)) for key in ("explains", "rules out", "references")}
+    texts = {key: detector.text(key) or None for key in KEYS}
+    head = {"id": detector.name, "title": detector.title, "severity": detector.severity, "role": detector.role}
+    return {**head, "confidence": detector.confidence, **texts, **lists, "check": f"forensics query {detector.name} RUN"}
+
+
+def _example(detector: Detector) -> Finding | None:
+    """The finding in a recorded run that the package ships, where there is one."""
+    from forensics.judge.diagnose import diagnose_opened
+    from forensics.judge.opened import opened
+    from forensics.store.store import Store
+
+    for name in detector.names("fires on"):
+        if name.startswith("snapshots/"):
+            judged = diagnose_opened(opened(Store.find(None), (name,)))
+            return next((each for each in judged.findings if each.id == detector.name), None)
+    return None
