@@ -25,6 +25,7 @@ from forensics.records import Comparison, Diagnosis, Finding, TwoRuns
 
 if TYPE_CHECKING:
     from forensics.judge.opened import Opened
+    from forensics.store.session import Session
 
 __all__ = ["Captured", "Case", "Compared", "Diagnosed", "DiagnosedTwo", "Found", "Rows", "diagnose", "diff", "open", "show"]
 
@@ -113,7 +114,13 @@ class Case:
         Raises:
             ForensicsError: the statement is wrong, or reaches for what lies outside.
         """
-        return Rows(self._evidence.session.select(statement, parameters or []))
+        return Rows(self._session.select(statement, parameters or []))
+
+    @cached_property
+    def _session(self) -> Session:
+        """The session, with the macro of every detector in it."""
+        self._evidence.library.install_queries(self._evidence.session, self._evidence.library.detectors)
+        return self._evidence.session
 
     def report(self, path: Ref) -> Path:
         """Write the page that `forensics report` writes, and return where.

@@ -65,6 +65,8 @@ def command(
     library.load(queries).get(name)  # an unknown name is said before evidence is opened
     evidence = opened(Store.find(store), refs, adapter=adapter, queries=queries)
     query = evidence.library.get(name)
+    # a private query may ask any other
+    evidence.library.install_queries(evidence.session, evidence.library.detectors if query.private else [query])
     given = _refs(query, evidence, refs)
     columns, found = evidence.session.ask(_call(query, settings), given)
     if not (as_json or as_csv):

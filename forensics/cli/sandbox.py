@@ -41,13 +41,14 @@ def _answer(request: dict[str, Any], memory: int) -> None:
     from forensics.judge import library
     from forensics.store.catalog import reader
 
-    private = []
+    made = []
     if request["queries"]:
-        private = [query for query in library.load(Path(request["queries"])).queries.values() if query.private]
+        ours = library.load(Path(request["queries"]))
+        made = [ours.create(query) for query in ours.queries.values() if query.private]
 
     def prepare(session: Session) -> None:
-        for query in private:
-            session.script(query.create.replace("CREATE OR REPLACE MACRO", "CREATE OR REPLACE TEMP MACRO", 1))
+        for statement in made:
+            session.script(statement.replace("CREATE OR REPLACE MACRO", "CREATE OR REPLACE TEMP MACRO", 1))
 
     session = reader(Path(request["catalog"]), f"{memory >> 20}MB", 2, prepare)
     columns, batches = session.stream(request["sql"], BATCH)

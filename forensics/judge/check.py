@@ -42,7 +42,7 @@ def check(library: Library, session: Sql, *, only: Iterable[Query] | None = None
     asked = list(only) if only is not None else list(library.queries.values())
     tables = columns()
     for query in asked:
-        _one_select(query, session, tables)
+        _one_select(query, library, session, tables)
     library.install(session)
     for query in asked:
         _binds(query, session)
@@ -51,7 +51,7 @@ def check(library: Library, session: Sql, *, only: Iterable[Query] | None = None
         _detector(query, library, session)
 
 
-def _one_select(query: Query, session: Sql, tables: dict[str, dict[str, bool]]) -> None:
+def _one_select(query: Query, library: Library, session: Sql, tables: dict[str, dict[str, bool]]) -> None:
     """By DuckDB's own parser: a second statement would run while the macro is made."""
     parsed = json.loads(str(session.rows("SELECT json_serialize_sql(?) AS tree", [query.body])[0]["tree"]))
     if parsed.get("error"):
@@ -63,6 +63,12 @@ def _one_select(query: Query, session: Sql, tables: dict[str, dict[str, bool]]) 
         raise QueryError("There is no ORDER BY at its end.", str(query.path), "Order the rows, so that equal evidence reads equally.")
     nodes = list(_walk(node))
     used = {n["table_name"].lower() for n in nodes if n.get("type") == "BASE_TABLE"}
+    if (shared := used & library.tables.keys() - _named(nodes)) != set(query.reads):
+        raise QueryError(
+            f"reads must name what the SELECT reads of the pair: {', '.join(sorted(shared)) or 'nothing'}.",
+            str(query.path),
+            "Mend the key.",
+        )
     if used & {"parameters"}:
         used |= {"placements", "tensors"}
     names = {name for table in used & tables.keys() for name in tables[table]} | {str(n.get("alias", "")).lower() for n in nodes}
@@ -73,6 +79,11 @@ def _one_select(query: Query, session: Sql, tables: dict[str, dict[str, bool]]) 
                 str(query.path),
                 f"Call it {parameter.name}_at_least, or the like.",
             )
+
+
+def _named(nodes: Iterable[dict[str, Any]]) -> set[str]:
+    """Names that WITH gives: they hide the tables of the pair."""
+    return {str(entry["key"]).lower() for node in nodes if (map_ := node.get("cte_map")) for entry in map_["map"]}
 
 
 def _walk(tree: object) -> Iterator[dict[str, Any]]:
@@ -97,7 +108,7 @@ def _binds(query: Query, session: Sql) -> dict[str, str]:
 
 def _detector(query: Detector, library: Library, session: Sql) -> None:
     try:
-        session.script(query.create)
+        session.script(library.create(query))
         found = _binds(query, session)
     except QueryError as error:
         raise QueryError(

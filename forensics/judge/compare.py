@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forensics.judge.library import Sql
+from forensics.judge.pair import Session, paired
 from forensics.records import ChangedParameter, Codes, Comparison, Row
 
 _CHANGED = """
@@ -14,23 +14,23 @@ SELECT p.name_a AS name, p.name_b, p.dtype_a, p.dtype_b, p.shape_a, p.shape_b,
     p.value_digest_a IS NOT NULL AND p.value_digest_b IS NOT NULL AND p.dtype_a = 'U32' AND p.dtype_b = 'U32' AS quantized,
     d.max_abs, d.l2, d.relative, d.cosine, d.changed_fraction,
     c.max_abs AS code_max_abs, c.changed_fraction AS code_fraction, p.digest_a = p.digest_b AS same_codes
-FROM {pairs} p
+FROM paired p
 LEFT JOIN deltas d ON d.digest_a = p.key_a AND d.digest_b = p.key_b
 LEFT JOIN deltas c ON c.digest_a = p.digest_a AND c.digest_b = p.digest_b
 WHERE p.status IN ('changed', 'unknown')
 ORDER BY p.layer NULLS FIRST, p.canonical
 """
 _ALONE = """
-SELECT status, coalesce(name_b, name_a) AS name FROM {pairs} WHERE status IN ('added', 'removed') ORDER BY layer NULLS FIRST, canonical
+SELECT status, coalesce(name_b, name_a) AS name FROM paired WHERE status IN ('added', 'removed') ORDER BY layer NULLS FIRST, canonical
 """
 
 
-def compare(session: Sql, a: str, b: str) -> Comparison:
+def compare(session: Session, a: str, b: str) -> Comparison:
     """Everything in which b differs from a, by ref; `fill` measures deltas before."""
-    pairs = session.once("paired", a, b)
-    counts = {row["status"]: int(row["n"]) for row in session.rows(f"SELECT status, count(*) AS n FROM {pairs} GROUP BY status")}
-    names = session.rows(_ALONE.format(pairs=pairs)) if counts.keys() & {"added", "removed"} else []
-    changed = tuple(_changed(row) for row in session.rows(_CHANGED.format(pairs=pairs))) if counts.keys() & {"changed", "unknown"} else ()
+    paired(session, a, b)
+    counts = {row["status"]: int(row["n"]) for row in session.rows("SELECT status, count(*) AS n FROM paired GROUP BY status")}
+    names = session.rows(_ALONE) if counts.keys() & {"added", "removed"} else []
+    changed = tuple(_changed(row) for row in session.rows(_CHANGED)) if counts.keys() & {"changed", "unknown"} else ()
     both = sum(counts.get(k, 0) for k in ("identical", "changed", "unknown"))
     parameters = {
         "a": both + counts.get("removed", 0),
@@ -80,13 +80,13 @@ _PARTS_OF = {
 """Questions of queries/ask that give the parts of a comparison, and the table that each is about."""
 
 
-def _asked(session: Sql) -> set[str]:
+def _asked(session: Session) -> set[str]:
     """The questions whose table holds a row: to plan one takes as long as to compare a model."""
     tables = [f"SELECT '{name}' AS name WHERE EXISTS (FROM {table})" for name, table in _PARTS_OF.items()]
     return {str(row["name"]) for row in session.rows(" UNION ALL ".join(tables))}
 
 
-def _part(session: Sql, name: str, a: str, b: str) -> tuple[Row, ...]:
+def _part(session: Session, name: str, a: str, b: str) -> tuple[Row, ...]:
     rows = session.rows(f"SELECT * FROM {name.replace('-', '_')}(?, ?)", [a, b])
     return tuple({_SIDE.get(k, k): v for k, v in row.items()} for row in rows)
 

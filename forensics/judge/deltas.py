@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from forensics.errors import ForensicsError
-from forensics.judge.library import Sql
+from forensics.judge.pair import Session, paired
 from forensics.records import Delta, RawTensor, Row
 from forensics.tensors import digest as digests
 from forensics.tensors import pastdeltas
@@ -15,7 +15,7 @@ from forensics.tensors.workers import Workers, kernels_for
 Read = Callable[[str], RawTensor | None]
 
 
-class Evidence(Sql, Protocol):
+class Evidence(Session, Protocol):
     """What a judge asks of a session."""
 
     def insert(self, table: str, rows: Sequence[Row], /) -> None: ...
@@ -24,9 +24,9 @@ class Evidence(Sql, Protocol):
 
 _UNMEASURED = """
 WITH pairs AS (
-    SELECT key_a AS x, key_b AS y FROM {pairs} WHERE status = 'changed'
+    SELECT key_a AS x, key_b AS y FROM paired WHERE status = 'changed'
     UNION
-    SELECT digest_a, digest_b FROM {pairs}
+    SELECT digest_a, digest_b FROM paired
     WHERE status = 'changed' AND dtype_a = 'U32' AND dtype_b = 'U32' AND shape_a = shape_b AND digest_a <> digest_b
 )
 SELECT x, y FROM pairs ANTI JOIN deltas ON digest_a = x AND digest_b = y ORDER BY x, y
@@ -49,10 +49,10 @@ def fill(session: Evidence, a: str, b: str) -> list[Delta]:
     """Measure what differs between a and b and was not measured when they were captured; returns what was added to `deltas`."""
     if a == b:
         return []
-    pairs = session.once("paired", a, b)
-    if not session.rows(f"SELECT 1 FROM {pairs} WHERE status = 'changed' LIMIT 1"):
+    paired(session, a, b)
+    if not session.rows("SELECT 1 FROM paired WHERE status = 'changed' LIMIT 1"):
         return []
-    named = [(str(pair["x"]), str(pair["y"])) for pair in session.rows(_UNMEASURED.format(pairs=pairs))]
+    named = [(str(pair["x"]), str(pair["y"])) for pair in session.rows(_UNMEASURED)]
     if not named:
         return []
     known = pastdeltas.recall(named)
@@ -98,8 +98,7 @@ class _Values:
 
     def __init__(self, session: Evidence, a: str, b: str) -> None:
         self._session = session
-        pairs = session.once("paired", a, b)
-        valued = session.rows(f"SELECT 1 FROM {pairs} WHERE coalesce(value_digest_a, value_digest_b) IS NOT NULL LIMIT 1")
+        valued = session.rows("SELECT 1 FROM paired WHERE coalesce(value_digest_a, value_digest_b) IS NOT NULL LIMIT 1")
         self._parts = {row["value_digest"]: row for row in session.rows(_PARTS, [a, b])} if valued else {}
         self._packed = {row["weight"]: digest for digest, row in self._parts.items() if row["scales"] is not None}
 

@@ -13,6 +13,7 @@ from forensics.judge.deltas import Evidence as Session
 from forensics.judge.findings import ordered
 from forensics.judge.library import Detector, Library
 from forensics.judge.opened import Opened, opened
+from forensics.judge.pair import Pair
 from forensics.judge.verdict import verdict
 from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, TwoRuns
 
@@ -46,7 +47,7 @@ def diagnose_opened(evidence: Opened) -> Diagnosis | TwoRuns:
 def judge(session: Session, library: Library, a: str, b: str, question: str) -> Diagnosis:
     """One pair of captures, by ref; b's run is judged with all that was seen in it. `question`: the refs as the user would type them."""
     facts = outcomes.Facts(session, a, b)
-    found = outcomes.ask_all(session, library, a, b, facts)
+    found = outcomes.ask_all(Pair(session, library, a, b), library, facts)
     versions = issues.versions(session, b)
     findings = tuple(_with_references(library, versions, finding) for finding in ordered(library, found, question))
     said, gaps = verdict(session, b, findings, found, facts)

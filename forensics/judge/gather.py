@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from forensics.judge.declared import declared
 from forensics.judge.library import Sql
 from forensics.judge.material import Answer, Exchange, Material, Step, Token, TrainingRow
+from forensics.judge.pair import Session
 from forensics.judge.picture import heat
 from forensics.records import Comparison, Diagnosis, Scalar, TwoRuns
 from forensics.typed import whole
@@ -24,7 +25,7 @@ MAX_ANSWER = 192  # tokens of one answer
 ROLES = ("prompt", "answer", "end", "pad")
 
 
-def gather(session: Sql, diagnosis: Diagnosis | TwoRuns, comparison: Comparison, *, title: str = "") -> Material:
+def gather(session: Session, diagnosis: Diagnosis | TwoRuns, comparison: Comparison, *, title: str = "") -> Material:
     """The material of a report on `comparison.a` against `comparison.b`."""
     a, b = comparison.a, comparison.b
     run = next(iter(session.rows("SELECT * FROM runs WHERE run = run_of(?)", [b])), {})

@@ -2,12 +2,16 @@
 
 A file is a header of `-- ` lines and one SELECT. The header begins with the title, a blank `--` line, and then `-- key: value` lines;
 a line that begins `--   ` carries the value on. HEADER says what each key means. The macro is named as the file, hyphens as underscores.
+
+`ask/` has questions, `detect/` detectors, `pair/` what several detectors share. A file of `pair/` is a table while a pair is judged, filled
+once (`judge/pair.py`), and a macro of the same name for everybody else. Who reads one names it in the key `reads` and writes `FROM moves`.
+`lib/` has macros of other shapes: single values, facts that detectors need.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +31,7 @@ HEADER = {
     "claim": "one sentence; {column} of the first faulty row, {n} faulty rows, {looked} rows in all; {n:row is|rows are}: with words",
     "clean": "the phrase quoted under `ruled out` of other findings where this detector was evaluated and clean; {column} of the first row",
     "rules out": "ids of detectors whose clean outcome speaks for this finding",
+    "reads": "tables of queries/pair that the SELECT reads, by name: FROM moves",
     "needs": "facts that must have been captured: names of macros need_<name>(a, b) in queries/lib",
     "nothing": "what to say where there is nothing of its kind to look at and the query gives no row",
     "fix": "what to do, short, in the words of the user's program; may hold {column}",
@@ -37,7 +42,7 @@ HEADER = {
 }
 """Keys of a header and what they mean. docs/queries.md is made from this."""
 
-QUESTION_KEYS = ("params", "example")
+QUESTION_KEYS = ("params", "example", "reads")
 COLUMNS = ("subject", "observed", "expected", "fault")
 """Columns that every detector gives; `severity`, `confidence` and `place` override the header by row, others serve texts."""
 
@@ -47,8 +52,6 @@ class Sql(Protocol):
 
     def rows(self, sql: str, params: Sequence[Any] = ..., /) -> list[dict[str, Any]]: ...
     def script(self, text: str, /) -> None: ...
-    def offer(self, macros: Mapping[str, str], /) -> None: ...
-    def once(self, macro: str, /, *refs: str) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,9 @@ class Query:
         return f"{self.macro}({', '.join(p.name + (f' := {p.default}' if p.default is not None else '') for p in self.params)})"
 
     @property
-    def create(self) -> str:
-        """The statement that makes its macro."""
-        return f"CREATE OR REPLACE MACRO {self.signature} AS TABLE\n{self.body}\n;"
+    def reads(self) -> tuple[str, ...]:
+        """Tables of the pair that the SELECT reads."""
+        return _names(self.header.get("reads", ""))
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Detector(Query):
 
     def names(self, key: str) -> tuple[str, ...]:
         """A key whose value is a list of names: explains, rules out, needs, fires on, silent on, references."""
-        return tuple(re.split(r"[,\s]+", value)) if (value := self.header.get(key, "")) else ()
+        return _names(self.header.get(key, ""))
 
     def text(self, key: str) -> str:
         return self.header.get(key, "")
@@ -116,9 +119,10 @@ class Detector(Query):
 
 @dataclass(frozen=True)
 class Library:
-    """All questions and detectors by name, and the texts of the helper macros in the order in which they load."""
+    """All questions and detectors by name, tables of the pair by name, each after those that it reads, and files of helper macros."""
 
     queries: Mapping[str, Query]
+    tables: Mapping[str, Query]
     helpers: Mapping[Path, str]
 
     @cached_property
@@ -147,31 +151,39 @@ class Library:
             raise QueryError(f"There is no query {name!r}.", where=name, hint=hint)
         return found
 
-    @cached_property
-    def macros(self) -> dict[str, str]:
-        """Each macro's name and the statements that make it, in no order: a macro may be bound after those that it calls alone."""
-        found = {query.macro: query.create for query in self.queries.values()}
-        for text in self.helpers.values():
-            for statement, name in re.findall(r"^(CREATE OR REPLACE MACRO (\w+).*?)(?=^CREATE |\Z)", text, re.MULTILINE | re.DOTALL):
-                found[name] = found.get(name, "") + statement
-        return found
+    def create(self, query: Query) -> str:
+        """The statement that makes a query's macro, which works out for its own captures what the query reads of a pair."""
+        calls = [f"{name} AS MATERIALIZED (FROM {self._called(name)})" for name in query.reads]
+        body = f"WITH {', '.join(calls)}\nSELECT * FROM (\n{query.body}\n)" if calls else query.body
+        return f"CREATE OR REPLACE MACRO {query.signature} AS TABLE\n{body}\n;"
 
-    def install(self, session: Sql) -> None:
-        """Make every macro in `session`.
+    def _called(self, table: str) -> str:
+        return f"{table}({', '.join(p.name for p in self.tables[table].params)})"
+
+    def install_shared(self, session: Sql) -> None:
+        """Make the macros that a diagnosis and a comparison ask: those of lib/ and pair/, and the questions.
 
         Raises:
             QueryError: DuckDB refuses one; names the file.
         """
-        waiting = dict(self.helpers)
-        while waiting:
-            # a macro is bound when it is made: a file that builds on a later one goes behind it
-            refused = {path: error for path, text in waiting.items() if (error := _refused(session, text, path))}
-            if len(refused) == len(waiting):
-                raise next(iter(refused.values()))
-            waiting = {path: waiting[path] for path in refused}
-        for query in self.queries.values():
-            if error := _refused(session, query.create, query.path):
-                raise error
+        # a macro is bound when it is made: what asks of a pair (needs) comes after the tables of the pair
+        last = {path for path in self.helpers if path.name == "needs.sql" or path.parent.parent != schema.queries()}
+        statements = [(text, path) for path, text in self.helpers.items() if path not in last]
+        statements += [(self.create(table), table.path) for table in self.tables.values()]
+        statements += [(text, path) for path, text in self.helpers.items() if path in last]
+        for text, path in statements:
+            _make(session, text, path)
+        self.install_queries(session, self.questions)
+
+    def install_queries(self, session: Sql, queries: Iterable[Query]) -> None:
+        """Make the macros of these; raises as `install_shared`."""
+        for query in queries:
+            _make(session, self.create(query), query.path)
+
+    def install(self, session: Sql) -> None:
+        """Make every macro; raises as `install_shared`."""
+        self.install_shared(session)
+        self.install_queries(session, self.detectors)
 
 
 def load(private: Path | None = None) -> Library:
@@ -183,6 +195,7 @@ def load(private: Path | None = None) -> Library:
     ours = schema.queries()
     queries: dict[str, Query] = {}
     helpers = {path: path.read_text(encoding="utf-8") for path in _helpers(ours)}
+    tables = _tables(sorted((ours / "pair").glob("*.sql")))
     found = [(path, False) for folder in ("ask", "detect") for path in sorted((ours / folder).rglob("*.sql"), key=lambda path: path.name)]
     if private is not None:
         helpers |= {path: path.read_text(encoding="utf-8") for path in _helpers(private)}
@@ -193,13 +206,39 @@ def load(private: Path | None = None) -> Library:
             raise QueryError(
                 f"There are two queries named {query.name}.", str(path), f"Rename one; the other is {queries[query.name].path}"
             )
+        for name in query.reads:
+            if name not in tables:
+                raise QueryError(f"reads names {name!r}, which is no table of the pair.", str(path), f"Tables: {', '.join(tables)}.")
         queries[query.name] = query
-    return Library(queries, helpers)
+    return Library(queries, tables, helpers)
 
 
 def _helpers(directory: Path) -> list[Path]:
     """Files of helper macros in the order in which they load: a macro is bound when it is made, and all build on refs."""
     return sorted((directory / "lib").glob("*.sql"), key=lambda path: (path.name != "refs.sql", path.name))
+
+
+def _tables(paths: Sequence[Path]) -> dict[str, Query]:
+    """Tables of the pair, each after those that it reads.
+
+    Raises:
+        QueryError: a name that a table of schema.sql bears (it would be hidden), a table that is read and is none, a circle.
+    """
+    waiting = {query.macro: query for query in (parse(path, path.read_text(encoding="utf-8")) for path in paths)}
+    for name in waiting.keys() & schema.tables().keys():
+        raise QueryError(f"A table of schema.sql is named {name}.", str(waiting[name].path), "Give the table of the pair another name.")
+    found: dict[str, Query] = {}
+    while waiting:
+        ready = [name for name, query in waiting.items() if all(read in found for read in query.reads)]
+        if not ready:
+            name, query = next(iter(waiting.items()))
+            raise QueryError(f"{name} reads what is no table of the pair, or reads it.", str(query.path), "Mend its key `reads`.")
+        found |= {name: waiting.pop(name) for name in ready}
+    return found
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(re.split(r"[,\s]+", text)) if text else ()
 
 
 def parse(path: Path, text: str, *, private: bool = False) -> Query:
@@ -287,12 +326,11 @@ def _check_detector(path: Path, header: Mapping[str, str], params: tuple[Paramet
         raise QueryError("A detector's parameters begin with a, b.", str(path), "Write params: a, b")
 
 
-def _refused(session: Sql, text: str, path: Path) -> QueryError | None:
+def _make(session: Sql, text: str, path: Path) -> None:
     try:
         session.script(text)
     except QueryError as error:
-        return QueryError(f"DuckDB refuses it: {error.message}", str(path), "Mend the SQL.")
-    return None
+        raise QueryError(f"DuckDB refuses it: {error.message}", str(path), "Mend the SQL.") from error
 
 
 def needed(session: Sql, fact: str, a: str, b: str) -> str | None:

@@ -88,7 +88,7 @@ def _session(captures: Sequence[Capture], runs: Sequence[Run], ours: Library) ->
     from forensics.store.session import open_session
 
     session = open_session(captures, runs)
-    session.offer(ours.macros)
+    ours.install_shared(session)
     # Detectors join many small tables: the search for the best order of joins takes as long as all the rest, and gains nothing.
     session.script("SET disabled_optimizers = 'join_order'")
     session.lock()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from forensics.errors import ForensicsError
-from forensics.judge.kept import Kept
 from forensics.judge.library import Detector, Library, Sql, needed
+from forensics.judge.pair import Pair
 from forensics.records import Cleared, Confidence, Evidence, Finding, NotEvaluated, Severity
 
 SEVERITIES: Sequence[Severity] = ("info", "warning", "error")
@@ -66,14 +66,14 @@ class Facts:
         return self._missing[fact]
 
 
-def ask(session: Sql, detector: Detector, a: str, b: str, facts: Facts, kept: Kept) -> Outcome:
+def ask(pair: Pair, detector: Detector, facts: Facts) -> Outcome:
     """One detector's outcome; whatever it raises is its outcome too."""
     try:
         for fact in detector.names("needs"):
             missing = facts.missing(fact)
             if missing is not None:
                 return Missing(detector, missing)
-        rows = session.rows(f"SELECT * FROM {kept.asked(detector.macro)}(?, ?)", [a, b])
+        rows = pair.rows(detector)
     except Exception as error:  # a detector, ours or private, may not take the others down
         return Crashed(detector, error.message if isinstance(error, ForensicsError) else f"{type(error).__name__}: {error}")
     if not rows:
@@ -81,10 +81,9 @@ def ask(session: Sql, detector: Detector, a: str, b: str, facts: Facts, kept: Ke
     return Found(detector, rows) if any(row["fault"] for row in rows) else Clean(detector, rows)
 
 
-def ask_all(session: Sql, library: Library, a: str, b: str, facts: Facts) -> dict[str, Outcome]:
+def ask_all(pair: Pair, library: Library, facts: Facts) -> dict[str, Outcome]:
     """Every detector's outcome by id."""
-    kept = Kept(session, library, a, b)
-    return {detector.name: ask(session, detector, a, b, facts, kept) for detector in library.detectors}
+    return {detector.name: ask(pair, detector, facts) for detector in library.detectors}
 
 
 def phrase(found: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from forensics.judge.library import Sql
 from forensics.judge.material import Cell, Heat
+from forensics.judge.pair import Session, paired
 
 MAX_CELLS = 3000  # layers times modules; beyond it layers are drawn together
 MAX_LAYERS = 128  # columns that a page has room for
@@ -18,7 +18,7 @@ _LEAVES = {"weight", "bias", "scales", "biases", "lora_a", "lora_b", "m"}
 
 _PAIRS = """
 SELECT p.canonical, p.layer, p.role, p.trainable_b AS trainable, p.status, d.relative
-FROM {pairs} p
+FROM paired p
 LEFT JOIN deltas d ON d.digest_a = p.key_a AND d.digest_b = p.key_b"""
 
 _ORDER = "SELECT canonical FROM placements WHERE capture IN (capture_of(?), capture_of(?)) ORDER BY rowid"
@@ -37,11 +37,12 @@ SELECT l.canonical, l.layer, m.scale * l.a_ * l.b_ / sqrt(m.rank) / nullif(l.bas
 FROM l JOIN m USING (canonical) WHERE added IS NOT NULL"""
 
 
-def heat(session: Sql, a: str, b: str) -> Heat:
+def heat(session: Session, a: str, b: str) -> Heat:
     """Layers by modules, with the relative change of each. Experts and other numbered parts of a block share one line."""
     cells: dict[tuple[str, str], Cell] = {}
     order = {str(r["canonical"]): i for i, r in enumerate(session.rows(_ORDER, [a, b]))}
-    pairs = session.rows(_PAIRS.format(pairs=session.once("paired", a, b)))
+    paired(session, a, b)
+    pairs = session.rows(_PAIRS)
     for r in sorted(pairs, key=lambda r: order.get(str(r["canonical"]), len(order))):
         layer, module = _place(str(r["canonical"]), r["layer"])
         cells[layer, module] = _joined(cells.get((layer, module)), layer, module, r)

@@ -6,7 +6,6 @@ once `lock` was called no SQL reaches a file, an extension or a setting.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from forensics.typed import typed
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_CALL = re.compile(r'\b([a-z_][a-z0-9_]*)"?\s*\(')
 REFS_COLUMNS = {"ref": "VARCHAR", "capture": "VARCHAR", "run": "VARCHAR"}
 REFS = "CREATE TABLE refs (ref VARCHAR, capture VARCHAR, run VARCHAR)"
 _NAMES = {"capture", "run", "probes_of", "capture_a", "capture_b", "capture_adapter", "capture_fused", "a", "b"}
@@ -65,8 +63,7 @@ class Session:
 
     def __init__(self, connection: DuckDBPyConnection, packs: Sequence[Packs] = ()) -> None:
         self._connection, self._packs, self._locked = connection, packs, False
-        self._offered: dict[str, str] = {}
-        self._tables: dict[tuple[str, ...], str] = {}
+        self.filled: dict[str, tuple[str, str]] = {}  # TEMP tables of a pair of captures, and the pair (judge/pair.py)
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The rows of one statement as dictionaries.
@@ -79,7 +76,6 @@ class Session:
 
     def ask(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Column names and rows of one statement; raises as `rows`."""
-        self._make(sql)
         with refusing(sql):
             cursor = self._connection.execute(sql, params or None)
             return [d[0] for d in cursor.description or ()], cursor.fetchall()
@@ -91,7 +87,6 @@ class Session:
             QueryError: DuckDB refuses it, or it is no single SELECT, EXPLAIN or DESCRIBE. The rows raise it too.
             MemoryError: it takes more than the session may.
         """
-        self._make(sql)
         with refusing(sql):
             cursor = self._connection.execute(one_select(self._connection, sql))
             names = [d[0] for d in cursor.description or ()]
@@ -105,7 +100,6 @@ class Session:
 
     def select(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of one SELECT of the user's; raises as `stream`. What a statement inside it would change stays as it is."""
-        self._make(sql)
         with refusing(sql):
             one_select(self._connection, sql)
         self._connection.execute("BEGIN TRANSACTION READ ONLY")
@@ -118,29 +112,6 @@ class Session:
         """Run statements, for macros of the library; raises as `rows`."""
         with refusing(text):
             self._connection.execute(text)
-
-    def offer(self, macros: Mapping[str, str]) -> None:
-        """Macros to be made when they are first asked for: name to statement. A command asks few of the hundred, and each takes 3 ms."""
-        self._offered |= macros
-
-    def _make(self, sql: str) -> None:
-        """Make the offered macros that `sql` calls, after those that they call themselves."""
-        for name in dict.fromkeys(_CALL.findall(sql.lower())) if self._offered else ():
-            if (statement := self._offered.pop(name, None)) is not None:
-                self._make(statement)
-                self.script(statement)
-
-    def once(self, macro: str, /, *refs: str) -> str:
-        """The name of a temporary table of what a macro says of these captures, made when it is first asked for.
-
-        To plan such a question takes longer than to answer it. Only for macros over what was captured, which no longer changes.
-        What detectors share of the one pair that they judge is kept by `judge/kept.py`, until the next pair.
-        """
-        if (macro, *refs) not in self._tables:
-            name = f"once_{macro}_{len(self._tables)}"
-            self.rows(f"CREATE TEMP TABLE {name} AS SELECT * FROM {macro}({', '.join('?' for _ in refs)})", refs)
-            self._tables[macro, *refs] = name
-        return self._tables[macro, *refs]
 
     def insert(self, table: str, rows: Iterable[Row]) -> None:
         """Add rows to a table of schema.sql, as the judge does with differences that it measured."""

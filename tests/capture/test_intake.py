@@ -370,7 +370,7 @@ def test_a_scorer_that_fails_is_said_and_missing_and_shown(spool: Path, tmp_path
     expected = [f"forensics: the scores of {name} are missing: {why}" for name, why in zip(names, reasons, strict=False)]
     assert len(warnings) == 3 and all(map(str.startswith, warnings, expected)) and " (incomplete: the scores of nosuch:fn, " in summary
     sealed = Sealed(store, intake.Summary("test", (), False, 0))
-    sealed.session.offer(library.load().macros)
+    library.load().install(sealed.session)
     assert {r["what"] for r in sealed.rows("SELECT what FROM what_is_missing('test')")} == {f"the scores of {name}" for name in names[:3]}
     assert sealed.rows("SELECT complete FROM runs") == [{"complete": False}]
     told = listing.run(facts.of_run(sealed.run), 200).plain

@@ -43,8 +43,7 @@ def detector(name: str, rows: str = "('x', true)", sql: str | None = None, **key
 
 def judged(*detectors: library.Detector, session: Session | None = None, a: str = "r@loaded", b: str = "r@end") -> Diagnosis:
     session = session or evidence(*COMPLETE)
-    ours = library.Library({d.name: d for d in detectors}, {})
-    ours.install(session)
+    ours = library.Library({d.name: d for d in detectors}, {}, {})
     return diagnose.judge(session, ours, a, b, "r")
 
 

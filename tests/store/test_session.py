@@ -218,11 +218,3 @@ def test_many_captures_open_fast(tmp_path: Path) -> None:
     session: Session = open_session(run.captures, [run])
     assert time.process_time() - began < 0.6
     assert session.rows("SELECT count(*) AS n FROM parameters") == [{"n": 1800}]
-
-
-def test_an_offered_macro_is_made_with_those_that_it_calls() -> None:
-    session = from_rows({})
-    session.offer({"twice": "CREATE MACRO twice(x) AS 2 * x", "four": "CREATE MACRO four(x) AS twice(twice(x))", "bad": "CREATE MACRO bad"})
-    assert session.rows('SELECT "four"(1) AS n, Twice (3) AS m') == [{"n": 4, "m": 6}]
-    with pytest.raises(QueryError):
-        session.rows("SELECT bad(1)")

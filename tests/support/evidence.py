@@ -8,6 +8,7 @@ Each helper gives (table, row); what a row does not say is NULL. The run is `r`,
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -30,12 +31,21 @@ def evidence(*made: Made | Sequence[Made], private: Path | None = None) -> Sessi
     for number, row in enumerate(tables["captures"]):
         row.setdefault("sequence", number)
     session = from_rows(tables)
-    session.offer(library.load(private).macros)
+    if private is None:
+        ours().install_shared(session)
+    else:
+        library.load(private).install(session)
     return session
+
+
+ours = functools.cache(library.load)
+"""Our own library, read once: its macros are made as they are asked for, which spares each test a tenth of a second."""
 
 
 def ask(session: Any, name: str, *refs: str, **numbers: float) -> list[dict[str, Any]]:
     """The rows of one query."""
+    if name in ours().queries:
+        ours().install_queries(session, [ours().queries[name]])
     macro = name.replace("-", "_")
     words = ["?"] * len(refs) + [f"{key} := {value}" for key, value in numbers.items()]
     return list(session.rows(f"SELECT * FROM {macro}({', '.join(words)})", list(refs)))

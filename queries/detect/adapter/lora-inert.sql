@@ -7,6 +7,7 @@
 -- claim:      {n:adapter multiplies|adapters all multiply} to exactly zero after training: {observed}.
 -- clean:      an adapter without effect ({observed})
 -- needs:      parameters, end
+-- reads:      enclosed, spans, stillness
 -- nothing:    the model has no adapter
 -- fix:        {fix_}
 -- harmless:   before the first update, where lora_b is zero on purpose
@@ -15,9 +16,9 @@
 WITH pairs AS MATERIALIZED (
     SELECT s.model, p.module,
         bool_or(p.zeros = p.size) FILTER (p.role = 'lora_a') AS dead_a, bool_or(p.zeros = p.size) FILTER (p.role = 'lora_b') AS dead_b
-    FROM parameters p JOIN spans(a, b) s ON p.capture = s.y ANTI JOIN enclosed(a, b) inner_ ON inner_.model = s.model
+    FROM parameters p JOIN spans s ON p.capture = s.y ANTI JOIN enclosed inner_ ON inner_.model = s.model
     WHERE p.role IN ('lora_a', 'lora_b') GROUP BY s.model, p.module
-), scales AS (SELECT s.model, x.module, max(x.scale) AS scale FROM modules x JOIN spans(a, b) s ON x.capture = s.y WHERE x.rank IS NOT NULL GROUP BY s.model, x.module),
+), scales AS (SELECT s.model, x.module, max(x.scale) AS scale FROM modules x JOIN spans s ON x.capture = s.y WHERE x.rank IS NOT NULL GROUP BY s.model, x.module),
 tried AS (
     SELECT CASE WHEN watched(b) THEN (SELECT coalesce(sum(updates), 0) + coalesce(sum(writes), 0) FROM models WHERE run = run_of(b)) ELSE 1 END AS updates
 ), dead AS (
@@ -34,5 +35,5 @@ SELECT module AS subject,
          WHEN s.undone_place IS NOT NULL THEN 'the updates moved lora_b, and the state of the beginning was written back: copy the state that is to be kept after an update'
          ELSE 'find why lora_b never moved in the causes above; where there are none, look at its gradient, in the table gradients' END AS fix_,
     s.undone_place AS place
-FROM dead, tried, (SELECT any_value(undone_place) AS undone_place FROM stillness(a, b)) s
+FROM dead, tried, (SELECT any_value(undone_place) AS undone_place FROM stillness) s
 ORDER BY subject

@@ -8,24 +8,25 @@
 -- clean:      a missing adapter ({observed})
 -- rules out:  lora-target-unmatched, error-swallowed, adapter-not-loaded
 -- needs:      run
+-- reads:      declared, meant, stillness
 -- nothing:    nothing says that an adapter was meant
 -- fix:        call linear_to_lora_layers(model, num_layers, {{"rank": ..., "scale": ..., "dropout": 0.0}}) after model.freeze() and before the optimizer's first update, and check that tree_flatten(model.trainable_parameters()) holds lora_a
 -- harmless:   a full fine-tune on purpose: say so by --expect full, or fine_tune_type "full"
 -- fires on:   zoo/missing-classes, zoo/missing-loop, zoo/missing-pipeline
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
-WITH m AS MATERIALIZED (SELECT * FROM meant(b)),
+WITH m AS MATERIALIZED (SELECT * FROM meant),
 p AS MATERIALIZED (
     SELECT count(*) AS n, count(*) FILTER (adapter_role(role)) AS adapter, count(*) FILTER (trainable AND NOT adapter_role(role)) AS trained
     FROM placements WHERE capture = coalesce(at_point(b, 'start'), capture_of(b)) AND role <> 'optimizer'
 ), later AS (SELECT has_adapter(b) AS there),
 left_ AS (  -- where training never began, what `freeze` left is known better than by a capture before it
-    SELECT any_value(trainables) AS trainables FROM stillness(a, b)
+    SELECT any_value(trainables) AS trainables FROM stillness
 ), tried AS (
     SELECT count(*) AS n FROM events WHERE run = run_of(b) AND kind = 'convert'
 ), keyed AS (  -- keys that name no module are another fault
     SELECT count(*) AS n, count(*) FILTER (EXISTS (
         SELECT 1 FROM modules x WHERE x.capture = capture_of(b) AND answers_to(x.canonical, k.key_))) AS answered
-    FROM (SELECT DISTINCT unnest(keys) AS key_ FROM declared(b) WHERE strength = 'strong') k
+    FROM (SELECT DISTINCT unnest(keys) AS key_ FROM declared WHERE strength = 'strong') k
 )
 SELECT 'adapter' AS subject,
     CASE WHEN p.adapter > 0 OR later.there THEN p.adapter || ' adapter tensors'

@@ -7,6 +7,7 @@
 -- claim:      {n:layer has|layers have} an adapter around an adapter; first {subject}: {observed} adapters.
 -- clean:      nested adapters (one adapter a layer, {looked:layer|layers})
 -- needs:      parameters
+-- reads:      adapted_at_end
 -- nothing:    the model has no adapter
 -- fix:        convert once: fuse or remove the first adapter before the second conversion (remove_lora_layers), or train on with the one that is there
 -- fires on:   zoo/nested-loop, zoo/nested-stages
@@ -18,6 +19,6 @@ WITH last AS (
     SELECT place FROM events WHERE run = run_of(b) AND kind = 'convert' AND (detail->>'nested_after')::INTEGER > 0 ORDER BY sequence LIMIT 1
 )
 SELECT t.canonical AS subject, max(t.adapters) AS observed, 1 AS expected, max(t.adapters) > 1 AS fault, (SELECT place FROM doubled) AS place
-FROM (SELECT canonical, adapters FROM adapted((SELECT capture FROM last)) UNION ALL SELECT canonical, adapters FROM adapted_at_end(a, b)) t
+FROM (SELECT canonical, adapters FROM adapted((SELECT capture FROM last)) UNION ALL SELECT canonical, adapters FROM adapted_at_end) t
 GROUP BY t.canonical
 ORDER BY subject

@@ -7,16 +7,17 @@
 -- claim:      The adapter is not the declared one: {subject}: {observed}, declared {expected}.
 -- clean:      the adapted layers ({observed})
 -- needs:      parameters
+-- reads:      adapted_at_end, declared, own_moves
 -- nothing:    an adapter whose layers, targets or kind are declared
 -- fix:        {fix_}
 -- harmless:   some layers or targets alone, where the declaration says the same
 -- fires on:   zoo/partial-loop, zoo/partial-classes, zoo/partial-api
 -- silent on:  zoo/healthy-step-0, zoo/healthy-dora, zoo/healthy-rank-1
-WITH there AS MATERIALIZED (SELECT * FROM adapted_at_end(a, b) WHERE model IS NOT DISTINCT FROM model_of(b)),
+WITH there AS MATERIALIZED (SELECT * FROM adapted_at_end WHERE model IS NOT DISTINCT FROM model_of(b)),
 depth AS (SELECT count(DISTINCT layer) AS n FROM modules WHERE capture = capture_of(b) AND layer IS NOT NULL),
 said AS MATERIALIZED (
     SELECT *, CASE WHEN num_layers IS NULL OR num_layers <= 0 OR num_layers >= depth.n THEN depth.n ELSE num_layers END AS layers
-    FROM declared(b), depth WHERE strength = 'strong' AND kind IN ('lora', 'dora') AND via <> 'expect'
+    FROM declared, depth WHERE strength = 'strong' AND kind IN ('lora', 'dora') AND via <> 'expect'
 ), ignored AS (
     SELECT string_agg(DISTINCT word, ', ') AS words, any_value(place) AS place
     FROM (SELECT unnest(from_json(detail->'unknown', '["VARCHAR"]')) AS word, place FROM events WHERE run = run_of(b) AND kind = 'convert')
@@ -44,7 +45,7 @@ keys AS MATERIALIZED (
 ), option AS (  -- what --expect says of an adapter that was trained
     SELECT any_value(expect) AS expect, (SELECT count(*) > 0 FROM modules WHERE capture = capture_of(b) AND kind = 'dora') AS dora,
         (SELECT any_value(place) FROM events WHERE run = run_of(b) AND kind = 'convert') AS place
-    FROM runs WHERE run = run_of(b) AND expect IS NOT NULL AND EXISTS (FROM own_moves(a, b) WHERE changed AND adapter_role(role))
+    FROM runs WHERE run = run_of(b) AND expect IS NOT NULL AND EXISTS (FROM own_moves WHERE changed AND adapter_role(role))
 ), verdicts AS (
     SELECT 'layers' AS subject, len(layers.have) || ' of ' || depth.n || ' blocks (' || layers.names || ')' AS observed,
         'the last ' || v.layers || ' blocks' AS expected, v.via, v.agrees, v.place FROM by_layer v, layers, depth

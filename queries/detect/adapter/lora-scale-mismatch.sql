@@ -7,14 +7,15 @@
 -- claim:      The adapter works with scale {observed}, {expected}.
 -- clean:      the adapter's scale ({observed}, {expected})
 -- needs:      parameters
+-- reads:      adapted_at_end, declared
 -- nothing:    an adapter whose scale is declared or seen again after a reload
 -- fix:        {fix_}
 -- fires on:   zoo/scale-classes, zoo/scale-loop, zoo/scale-mixed
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mlp-last-layer
 WITH there AS MATERIALIZED (
-    SELECT scale, rank, count(*) AS n, min(canonical) AS first FROM adapted_at_end(a, b) WHERE scale IS NOT NULL GROUP BY scale, rank
+    SELECT scale, rank, count(*) AS n, min(canonical) AS first FROM adapted_at_end WHERE scale IS NOT NULL GROUP BY scale, rank
 ), said AS MATERIALIZED (
-    SELECT DISTINCT via, scale, by_alpha, alpha, rank, place FROM declared(b)
+    SELECT DISTINCT via, scale, by_alpha, alpha, rank, place FROM declared
     WHERE strength = 'strong' AND kind IN ('lora', 'dora') AND scale IS NOT NULL
 ), compared AS (
     SELECT said.via, there.first AS subject, there.scale AS observed, said.scale AS expected, by_alpha, alpha, said.rank, place,
@@ -25,7 +26,7 @@ WITH there AS MATERIALIZED (
     SELECT *, bool_or(agrees) OVER (PARTITION BY via = 'saved-config', subject) AS one_agrees FROM compared
 ), again AS (  -- the same layer in training and after the reload
     SELECT x.canonical AS subject, x.scale AS observed, y.scale AS expected
-    FROM adapted_at_end(a, b) x
+    FROM adapted_at_end x
     JOIN captures c ON c.run = run_of(b) AND c.model = x.model AND c.point = 'reloaded'
     JOIN modules y ON y.capture = c.capture AND y.canonical = x.canonical AND y.rank IS NOT NULL
     WHERE x.scale IS NOT NULL AND y.scale IS NOT NULL AND watched(b)

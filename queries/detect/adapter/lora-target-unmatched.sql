@@ -8,6 +8,7 @@
 -- clean:      the targets of the adapter ({observed})
 -- rules out:  lora-missing
 -- needs:      run
+-- reads:      declared, meant
 -- nothing:    no conversion to adapters was attempted
 -- fix:        name the targets as they stand inside a block ({example}), and check that tree_flatten(model.trainable_parameters()) holds lora_a afterwards
 -- fires on:   zoo/unmatched-api, zoo/unmatched-classes, zoo/unmatched-command
@@ -21,7 +22,7 @@ calls AS (
         coalesce((e.detail->>'ok')::BOOLEAN, true) AS ok, e.detail->>'via' AS via, (e.detail->>'made')::INTEGER AS made
     FROM events e WHERE e.run = run_of(b) AND e.kind = 'convert'
 ), said AS (
-    SELECT DISTINCT unnest(keys) AS key_ FROM declared(b) WHERE strength = 'strong'
+    SELECT DISTINCT unnest(keys) AS key_ FROM declared WHERE strength = 'strong'
 ), keyed AS (
     SELECT count(*) AS n, string_agg(key_, ', ' ORDER BY key_) AS keys,
         count(*) FILTER (EXISTS (SELECT 1 FROM inside i WHERE answers_to(i.canonical, said.key_))) AS answered
@@ -34,7 +35,7 @@ SELECT coalesce(c.via, 'conversion') AS subject,
          WHEN coalesce(c.made, 0) > 0 THEN c.made || ' adapter layers were made, and none stands in the model'
          ELSE '0 of ' || c.candidates || ' layers were converted' END AS observed,
     'at least one adapted layer' AS expected, NOT (c.adapted > 0) AND NOT has_adapter(b) AND c.ok AS fault, c.place, example.path AS example
-FROM calls c, example, meant(b) m
+FROM calls c, example, meant m
 WHERE c.via IS DISTINCT FROM 'walk' OR m.kind IN ('lora', 'dora')
 UNION ALL
 SELECT 'declared targets', 'no module answers to ' || keyed.keys, 'at least one adapted layer', true, NULL, example.path

@@ -6,6 +6,7 @@
 -- claim:      {n} of {looked} answers collapsed: {observed}.
 -- clean:      the answers ({looked} of them, no more collapsed than the base's)
 -- needs:      probes
+-- reads:      asked_after
 -- nothing:    answers of the base and of the trained model
 -- params:     a, b, share = 0.5, least = 6, looped = 0.6
 -- fix:        look at the causes above; where there are none, lower the learning rate or the number of steps
@@ -24,7 +25,7 @@ each AS (
 ), mine AS (
     SELECT each.* FROM each JOIN k ON each.capture = k.trained WHERE each.source = 'probe'
     UNION ALL
-    SELECT each.* FROM asked_after(a, b) g JOIN each ON each.source = 'observed' AND each.prompt_id = 'g' || g.generation
+    SELECT each.* FROM asked_after g JOIN each ON each.source = 'observed' AND each.prompt_id = 'g' || g.generation
     JOIN captures c ON c.capture = each.capture JOIN k ON c.run = k.run
 ), sums AS (SELECT avg(spam::INTEGER) AS spam, avg(loop::INTEGER) AS loop FROM mine)
 SELECT m.source || ' ' || m.prompt_id AS subject,

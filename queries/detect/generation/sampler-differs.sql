@@ -8,6 +8,7 @@
 -- clean:      the sampler ({looked:pair|pairs} of equal prompts and parameters, equal settings)
 -- rules out:  dropout-in-generation, reload-mismatch
 -- needs:      generations
+-- reads:      asked_after
 -- nothing:    two generations of one prompt with equal parameters
 -- fix:        give both the same sampler: make_sampler(temp=..., top_p=...), and temp=0 where answers are compared
 -- harmless:   several settings tried on one model, which is told as info
@@ -17,7 +18,7 @@ WITH asked AS (
     SELECT g.generation, g.model, g.prompt_digest, g.asked_at, g.used, g.capture, g.sampler, coalesce(g.settings->>'temperature', '') AS temperature, coalesce(g.settings->>'top_p', '') AS top_p,
         g.sampler || coalesce(', temperature ' || brief((g.settings->>'temperature')::DOUBLE), '') || coalesce(', top-p ' || brief(nullif((g.settings->>'top_p')::DOUBLE, 0)), '')
         || coalesce(', top-k ' || nullif(g.settings->>'top_k', '0'), '') || coalesce(', min-p ' || brief(nullif((g.settings->>'min_p')::DOUBLE, 0)), '') AS said
-    FROM asked_after(a, b) g WHERE g.prompt_digest IS NOT NULL AND g.sampler <> 'unknown'
+    FROM asked_after g WHERE g.prompt_digest IS NOT NULL AND g.sampler <> 'unknown'
 )
 SELECT 'generations ' || x.generation || ' and ' || y.generation AS subject, y.said AS observed, x.said AS expected, x.said <> y.said AS fault,
     y.asked_at AS place, CASE WHEN x.model <> y.model THEN 'warning' ELSE 'info' END AS severity

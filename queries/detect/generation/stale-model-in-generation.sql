@@ -8,16 +8,17 @@
 -- clean:      the parameters that generation used ({looked:generation|generations}, of them with the trained ones: {trained})
 -- rules out:  stale-compiled-function, stale-prompt-cache, adapter-not-loaded, wrong-model-updated
 -- needs:      generations, parameters, end
+-- reads:      asked_after, saves_held
 -- nothing:    a generation after training
 -- fix:        {fix_}
 -- harmless:   a comparison with the base beside answers of the trained model; a running average that is saved
 -- fires on:   zoo/copy-before, zoo/copy-unblended
 -- silent on:  zoo/healthy-average, zoo/healthy-roundtrip, zoo/healthy-fused
-WITH asked AS (SELECT * FROM asked_after(a, b) WHERE moved > 0), sums AS (
+WITH asked AS (SELECT * FROM asked_after WHERE moved > 0), sums AS (
     SELECT count(*) FILTER (used IN ('trained', 'saved')) AS trained, count(*) FILTER (used IN ('start', 'part', 'base alone') AND coalesce(saves_of, 0) = 0 AND model <> model_of(b)) AS stale,
         count(*) AS n FROM asked
 ), kept AS (  -- the last file that holds all of what was trained
-    SELECT max_by(file || coalesce(', written at ' || place, ''), save) AS file FROM saves_held(a, b) WHERE present > 0 AND after = present AND present = moved
+    SELECT max_by(file || coalesce(', written at ' || place, ''), save) AS file FROM saves_held WHERE present > 0 AND after = present AND present = moved
 ), loaded AS (  -- models that were loaded since training began
     SELECT l.model, bool_or(coalesce((l.detail->>'from_adapter')::BOOLEAN, false)) AS adapter FROM events l
     WHERE l.run = run_of(b) AND l.kind = 'load' AND l.model <> model_of(b) AND l.detail->>'via' IS DISTINCT FROM 'reload'

@@ -7,12 +7,13 @@
 -- claim:      In {n} of {looked} recorded steps no token carries weight: the mask covers everything.
 -- clean:      the mask (each of {looked} recorded steps has tokens with weight)
 -- needs:      run
+-- reads:      taught
 -- nothing:    a loss on the output of a language model's forward
 -- fix:        check that the marker or offset at which the mask ends lies inside the row after truncation, and raise where mask.sum() is 0
 -- harmless:   a step without weight where weights are set by more than a mask (an advantage, a reward), unless it is every step
 -- fires on:   zoo/masked-collator, zoo/masked-dialog
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
-WITH t AS MATERIALIZED (SELECT * FROM taught(b)), lines AS (
+WITH t AS MATERIALIZED (SELECT * FROM taught), lines AS (
     SELECT process, step, forward, min(weight) AS least, max(weight) AS most, sum(weight) AS whole, 2 * count(*) FILTER (weight IS NULL) > count(*) AS other
     FROM t WHERE weight <> 0 OR (weight IS NULL AND mass > 0 AND isfinite(mass)) GROUP BY process, step, forward, line
 ), factors AS (  -- what is left of a mean under a mask has one weight a token, or one a row: else a factor does it, and may be 0

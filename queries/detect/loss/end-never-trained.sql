@@ -8,6 +8,7 @@
 -- clean:      the end token ({observed})
 -- rules out:  answers-truncated, stop-token-missing
 -- needs:      loss_tokens
+-- reads:      taught
 -- nothing:    answers in the training rows that could end
 -- fix:        {fix_}
 -- harmless:   rows that are cut at their length
@@ -16,7 +17,7 @@
 WITH rows_ AS (
     SELECT process, step, forward, line, count(*) FILTER (closes) AS ends_, count(*) FILTER (closes AND weight <> 0) AS trained,
         count(*) FILTER (role = 'answer' AND weight <> 0) AS answers, any_value(at_cap) AS at_cap, any_value(ends_with_end) AS ended
-    FROM taught(b) GROUP BY process, step, forward, line
+    FROM taught GROUP BY process, step, forward, line
 ), sums AS (
     SELECT count(*) AS n, sum(ends_) AS ends_, sum(trained) AS trained, count(*) FILTER (ends_ = 0 AND NOT at_cap AND NOT ended) AS open, count(*) FILTER (ended OR ends_ > 0) AS closed
     FROM rows_ WHERE answers > 0 AND ended IS NOT NULL

@@ -8,6 +8,7 @@
 -- clean:      the shift of the labels ({next} of the targets are the next token)
 -- rules out:  labels-shifted-twice
 -- needs:      loss_tokens
+-- reads:      alignment
 -- nothing:    a target with weight
 -- params:     a, b, share = 0.5
 -- fix:        logits = model(tokens[:, :-1]) against targets = tokens[:, 1:]
@@ -15,5 +16,5 @@
 -- silent on:  zoo/healthy-noise, zoo/healthy-prompt-in-loss-on-purpose
 SELECT n || ' targets' AS subject, percent(same_) AS observed, '0 %: a target is the next token' AS expected, same_ >= share AS fault,
     loss_place(b) AS place, percent(next_) AS next
-FROM alignment(b)
+FROM alignment
 ORDER BY subject

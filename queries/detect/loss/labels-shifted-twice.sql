@@ -8,6 +8,7 @@
 -- clean:      a second shift of the labels ({observed} of the targets are the next but one)
 -- rules out:  labels-not-shifted
 -- needs:      loss_tokens
+-- reads:      alignment
 -- nothing:    a target with weight
 -- params:     a, b, share = 0.5
 -- fix:        shift in one place: labels equal to the tokens in the data, logits[:, :-1] against labels[:, 1:] in the loss
@@ -15,5 +16,5 @@
 -- silent on:  zoo/healthy-noise, zoo/healthy-prompt-in-loss-on-purpose
 SELECT n || ' targets' AS subject, percent(second_) AS observed, '0 %: a target is the next token' AS expected, second_ >= share AS fault,
     loss_place(b) AS place, percent(next_) AS next
-FROM alignment(b)
+FROM alignment
 ORDER BY subject

@@ -8,6 +8,7 @@
 -- clean:      padding in the loss ({observed})
 -- rules out:  template-mismatch, end-never-trained, stop-token-missing, sampler-differs, dropout-in-generation
 -- needs:      run
+-- reads:      taught
 -- nothing:    a loss on the output of a language model's forward
 -- params:     a, b, floor = 0.001
 -- fix:        multiply the per-token loss by a mask that is 0 where the target is padding, and divide by the mask's sum; mask by length, not by id, where the padding is also the end token
@@ -19,7 +20,7 @@ WITH sums AS (
         sum(mass) FILTER (beyond AND isfinite(mass)) AS mass_beyond, count(*) FILTER (beyond) AS pads, count(*) FILTER (beyond AND coalesce(weight, mass) <> 0) AS taught,
         count(*) FILTER (coalesce(weight, mass) <> 0) AS targets,
         count(DISTINCT step) AS steps, count(DISTINCT (step, forward, line)) AS lines, count(weight) AS known
-    FROM taught(b)
+    FROM taught
 ), shares AS (
     SELECT *, CASE WHEN known > 0 THEN coalesce(beyond, 0) / nullif(weight, 0) ELSE coalesce(mass_beyond, 0) / nullif(mass, 0) END AS share,
         known > 0 AS by_weight

@@ -8,13 +8,14 @@
 -- clean:      the reference of the preference loss (equal to the policy at {observed})
 -- rules out:  learning-rate-zero
 -- needs:      steps
+-- reads:      taught
 -- nothing:    a loss that pulls some rows up and pushes others down
 -- fix:        keep a frozen copy: reference = load(base) or copy.deepcopy(policy) before training, then reference.freeze(); or compute its log-probabilities before the first update
 -- harmless:   equal logits at the first step, when nothing is trained yet; log-probabilities of samples that the policy drew for the step, taken before it
 -- fires on:   zoo/anchor-functions, zoo/anchor-class
 -- silent on:  zoo/healthy-preference, zoo/healthy-preference-precomputed
 WITH k AS MATERIALIZED (SELECT run_of(b) AS run, model_of(b) AS model), lines AS (
-    SELECT process, step, forward, line, sum(weight) AS pull FROM taught(b) GROUP BY process, step, forward, line
+    SELECT process, step, forward, line, sum(weight) AS pull FROM taught GROUP BY process, step, forward, line
 ), paired_ AS (
     SELECT process, step FROM lines GROUP BY process, step HAVING bool_or(pull > 0) AND bool_or(pull < 0)
 ), later AS (

@@ -7,6 +7,7 @@
 -- claim:      The gradient was exactly zero at each of {observed} updates: the loss does not depend on the model.
 -- clean:      the gradients (largest norm {norm})
 -- needs:      steps
+-- reads:      stillness
 -- nothing:    an update whose gradient was measured
 -- fix:        {fix_}
 -- fires on:   zoo/gradient-loop, zoo/gradient-classes
@@ -16,5 +17,5 @@ SELECT 'gradient' AS subject, s.measured AS observed, 'a norm above 0' AS expect
     CASE WHEN coalesce(s.forwards, 0) = 0
         THEN 'call the model inside the function that nn.value_and_grad differentiates; outputs that were computed before it, stop_gradient, or values that went through numpy or .item() are constants to it'
         ELSE 'the loss gives no token a weight: check its mask' END AS fix_
-FROM stillness(a, b) s WHERE s.measured > 0
+FROM stillness s WHERE s.measured > 0
 ORDER BY subject

@@ -8,6 +8,7 @@
 -- clean:      the updates ({observed})
 -- rules out:  nothing-trainable
 -- needs:      updates
+-- reads:      stillness
 -- nothing:    an attempt to train
 -- fix:        {fix_}
 -- fires on:   zoo/unstepped-pipeline-names, zoo/unstepped-pipeline-flat, zoo/unstepped-classes
@@ -21,5 +22,5 @@ SELECT 'updates' AS subject,
          WHEN s.exception IS NOT NULL THEN 'mend the ' || s.exception || ' that ended the program before its first update'
          WHEN s.gradients = 0 THEN 'the loop ran zero times: check how the number of steps is computed, and fail where it is 0'
          ELSE 'call optimizer.update(model, gradients) after each gradient; gradients are nested like the model, so a filter by name needs tree_flatten and tree_unflatten' END AS fix_
-FROM stillness(a, b) s WHERE s.tries
+FROM stillness s WHERE s.tries
 ORDER BY subject

@@ -7,11 +7,12 @@
 -- claim:      {subject}: {observed}; {expected}.
 -- clean:      the size of the update ({observed})
 -- needs:      parameters
+-- reads:      adapted_at_end, moves, spans
 -- nothing:    trained weights whose change was measured
 -- fix:        lower the learning rate (1e-5 to 2e-4 for an adapter's Adam is common), warm it up, and divide the adapter's scale by the factor by which its rank or alpha grew
 -- fires on:   zoo/large-loop, zoo/large-full
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
-WITH e AS MATERIALIZED (SELECT * FROM spans(a, b)),
+WITH e AS MATERIALIZED (SELECT * FROM spans),
 w AS (  -- norms of the layers that adapters stand on; of a quantized one about what its scales and number of codes give
     SELECT e.model, p.module, max(p.l2) FILTER (p.leaf = 'weight') AS plain, max(p.l2) FILTER (p.role = 'scales') AS scales,
         max(regexp_replace(p.canonical, '\.[^.]*$', '')) AS canonical,
@@ -24,11 +25,11 @@ w AS (  -- norms of the layers that adapters stand on; of a quantized one about 
 ), adapters_ AS (  -- a product of factors that know nothing of each other has their norms over the root of the rank
     SELECT f.model, x.canonical AS name, x.scale * f.a_ * f.b_ / sqrt(x.rank)
             / nullif(CASE WHEN w.scales IS NULL THEN w.plain ELSE (2 ** coalesce(w.bits, 4) - 1) / 5.0 * w.scales * sqrt(coalesce(w.width, 64)) END, 0) AS size
-    FROM f JOIN adapted_at_end(a, b) x ON x.module = f.module AND x.model IS NOT DISTINCT FROM f.model
+    FROM f JOIN adapted_at_end x ON x.module = f.module AND x.model IS NOT DISTINCT FROM f.model
     JOIN w ON w.canonical = x.canonical AND w.model IS NOT DISTINCT FROM f.model
     WHERE x.scale IS NOT NULL
 ), plain_ AS (
-    SELECT m.model, m.name, d.relative AS size FROM moves(a, b) m JOIN deltas d ON d.digest_a = m.digest_a AND d.digest_b = m.digest_b
+    SELECT m.model, m.name, d.relative AS size FROM moves m JOIN deltas d ON d.digest_a = m.digest_a AND d.digest_b = m.digest_b
     WHERE m.changed AND NOT adapter_role(m.role) AND m.role IN ('base', 'embedding', 'head') AND d.relative IS NOT NULL
 ), every AS (SELECT * FROM adapters_ WHERE size IS NOT NULL UNION ALL SELECT * FROM plain_),
 l AS (

@@ -7,6 +7,7 @@
 -- claim:      {n} of {looked} tensors hold NaN or infinity; {first}.
 -- clean:      the weights (all of {looked:tensor is|tensors are} finite)
 -- needs:      parameters
+-- reads:      spans
 -- nothing:    parameters with statistics
 -- fix:        {fix_}
 -- fires on:   zoo/nan-half, zoo/nan-loop
@@ -19,7 +20,7 @@ WITH s AS MATERIALIZED (
     SELECT min_by(name, step) AS name FROM gradients WHERE run = run_of(b) AND (nonfinite OR isnan(update_norm) OR isinf(update_norm))
 ), t AS MATERIALIZED (
     SELECT p.capture, p.name, p.nans, p.infs, p.size, p.dtype, coalesce(p.nans, 0) + coalesce(p.infs, 0) > 0 AS bad, before.bad AS already
-    FROM parameters p JOIN (SELECT DISTINCT y, x FROM spans(a, b)) e ON p.capture = e.y
+    FROM parameters p JOIN (SELECT DISTINCT y, x FROM spans) e ON p.capture = e.y
     LEFT JOIN LATERAL (SELECT coalesce(q.nans, 0) + coalesce(q.infs, 0) > 0 AS bad FROM parameters q
         WHERE q.capture = e.x AND q.name = p.name AND p.capture <> e.x LIMIT 1) before ON true
     WHERE p.role <> 'optimizer' AND p.nans IS NOT NULL

@@ -8,6 +8,7 @@
 -- clean:      the length of rows ({observed} are cut before their answer ends)
 -- rules out:  end-never-trained
 -- needs:      run
+-- reads:      taught
 -- nothing:    training rows with answers that could end
 -- params:     a, b, many = 0.5, some_ = 0.05
 -- fix:        raise the length that rows are cut to (max_seq_length) above {cap} tokens, or leave such rows out
@@ -18,7 +19,7 @@ WITH rows_ AS (
     SELECT row_digest, any_value(r.tokens) AS tokens, any_value(r.at_cap) AS at_cap, any_value(r.ends_with_end) AS ended, any_value(ends_) AS ends_, bool_or(taught_) AS taught_, any_value(r.frame) IN ('template', 'partial') AS chat,
         bool_or(r.head_digest IS NOT NULL) AS headed
     FROM batch_rows r LEFT JOIN (
-        SELECT process, step, forward, line, count(*) FILTER (closes) AS ends_, coalesce(bool_or(weight <> 0), false) AS taught_ FROM taught(b) GROUP BY process, step, forward, line
+        SELECT process, step, forward, line, count(*) FILTER (closes) AS ends_, coalesce(bool_or(weight <> 0), false) AS taught_ FROM taught GROUP BY process, step, forward, line
     ) t ON t.process = r.process AND t.step = r.step AND t.forward = r.forward AND t.line = r."row"
     WHERE r.run = run_of(b) AND r.model = model_of(b) AND r.ends_with_end IS NOT NULL GROUP BY row_digest
 ), sums AS (

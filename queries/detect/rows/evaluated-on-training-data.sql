@@ -7,6 +7,7 @@
 -- claim:      {observed}.
 -- clean:      what was measured ({observed})
 -- needs:      run
+-- reads:      asked_after
 -- nothing:    an evaluation, or three questions to the trained model
 -- params:     a, b, least = 3, many = 8
 -- fix:        hold rows back before training (train, held = rows[:-n], rows[-n:]), and measure on these alone
@@ -14,7 +15,7 @@
 -- fires on:   zoo/seen-roundtrip, zoo/seen-tuner
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-held-out
 WITH asked AS (
-    SELECT count(DISTINCT prompt_digest) AS n, count(DISTINCT prompt_digest) FILTER (trained_on) AS seen, any_value(asked_at) AS place FROM asked_after(a, b) WHERE trained_on IS NOT NULL
+    SELECT count(DISTINCT prompt_digest) AS n, count(DISTINCT prompt_digest) FILTER (trained_on) AS seen, any_value(asked_at) AS place FROM asked_after WHERE trained_on IS NOT NULL
 ), measured AS (
     SELECT sum(records) AS n, sum(used) AS seen, any_value(place) AS place FROM datasets WHERE run = run_of(b) AND source = 'forward' AND used IS NOT NULL
 )

@@ -8,6 +8,7 @@
 -- clean:      the completeness of adapter files ({looked} looked at)
 -- rules out:  adapter-not-loaded, saved-untrained
 -- needs:      run
+-- reads:      adapter_loads
 -- nothing:    an adapter's file that was saved or loaded
 -- fix:        save all of dict(tree_flatten(model.trainable_parameters())): half an adapter loads without a word, and what is missing stays as it was made
 -- fires on:   zoo/half-filtered, zoo/half-one-factor
@@ -26,5 +27,5 @@ UNION ALL
 SELECT CASE WHEN l.place IS NULL THEN 'reload of what was saved' ELSE 'load at ' || l.place END,
     CASE WHEN l.absent > 0 THEN printf('%d adapter tensors of the model are not in the file, which holds %d', l.absent, l.names) ELSE 'no adapter tensor is missing in the file' END,
     'every adapter tensor is in the file', l.absent > 0, l.place
-FROM adapter_loads(b) l WHERE l.matched > 0 AND l.unexpected = 0 AND l.absent IS NOT NULL
+FROM adapter_loads l WHERE l.matched > 0 AND l.unexpected = 0 AND l.absent IS NOT NULL
 ORDER BY fault DESC, subject NOT LIKE 'save %', subject  -- what a file lacks is mended where it is written

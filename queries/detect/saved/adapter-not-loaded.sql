@@ -8,6 +8,7 @@
 -- clean:      the loading of adapters ({seen})
 -- rules out:  saved-untrained, adapter-incomplete
 -- needs:      run
+-- reads:      adapter_loads
 -- nothing:    a load of an adapter's file
 -- fix:        {fix_}
 -- fires on:   zoo/unread-plain, zoo/unread-prefix
@@ -20,5 +21,5 @@ SELECT CASE WHEN l.place IS NULL THEN 'reload of what was saved' ELSE 'load at '
     CASE WHEN l.matched = 0 AND NOT EXISTS (SELECT 1 FROM modules x JOIN captures c ON c.capture = x.capture WHERE c.run = run_of(b) AND c.model = l.model AND x.kind IN ('adapter', 'dora'))
          THEN 'put the adapter layers in first: mlx_lm.load(base, adapter_path=...) or mlx_lm.tuner.utils.load_adapters(model, path), not model.load_weights(..., strict=False)'
          ELSE 'save the names that tree_flatten(model.trainable_parameters()) gives, and load with load_adapters, which refuses other names' END AS fix_
-FROM adapter_loads(b) l WHERE l.names > 0 AND l.unexpected IS NOT NULL
+FROM adapter_loads l WHERE l.names > 0 AND l.unexpected IS NOT NULL
 ORDER BY fault DESC, l.sequence

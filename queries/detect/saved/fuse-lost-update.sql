@@ -8,6 +8,7 @@
 -- clean:      fusing ({observed} of the update is in the fused weights)
 -- rules out:  fused-twice, saved-untrained
 -- needs:      fusions
+-- reads:      fused_shares
 -- nothing:    an adapter that was trained and fused
 -- params:     a, b, least = 0.5
 -- fix:        {fix_}
@@ -18,5 +19,5 @@ SELECT capture_fused AS subject, percent(greatest(k, 0)) AS observed, '100 %' AS
     fuse_place(b) AS place, layers,
     CASE WHEN quantized THEN 'fuse into full precision: module.fuse(dequantize=True) (mlx_lm.fuse --dequantize), and quantize later if the update is large enough to survive it'
          ELSE 'load the trained adapter before fusing: mlx_lm.load(base, adapter_path=...), then fuse that model' END AS fix_
-FROM fused_shares(b)
+FROM fused_shares
 ORDER BY fault DESC, subject

@@ -8,11 +8,12 @@
 -- clean:      fusing once (the update is in the weights {observed} times)
 -- rules out:  fuse-lost-update
 -- needs:      fusions
+-- reads:      fused_shares
 -- nothing:    an adapter that was trained and fused
 -- params:     a, b, most = 1.5
 -- fix:        fuse once: load a fused model without its adapter, and put no fused layer under an adapter again
 -- fires on:   zoo/fused-and-adapted, zoo/fused-in-a-loop
 -- silent on:  zoo/healthy-fused, zoo/healthy-dequantized
 SELECT capture_fused AS subject, printf('%.2f', k) AS observed, '1' AS expected, k > most AS fault, fuse_place(b) AS place, layers
-FROM fused_shares(b)
+FROM fused_shares
 ORDER BY fault DESC, subject

@@ -7,12 +7,13 @@
 -- clean:      the reload ({observed})
 -- rules out:  adapter-not-loaded, adapter-incomplete, saved-untrained, wrong-base, lora-scale-mismatch
 -- needs:      reloaded, end
+-- reads:      adapter_loads, held_against, saves_held
 -- nothing:    what was saved, loaded again
 -- params:     a, b, floor = 0.02
 -- fix:        compare names and values in the file with tree_flatten(model.parameters()) of the live model, and write what config.json and adapter_config.json must say
 -- fires on:   zoo/other-head, zoo/scaled-file
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-checkpoints, zoo/healthy-fused
-WITH h AS (SELECT * FROM held_against(a, b) WHERE source = 'reload'),
+WITH h AS (SELECT * FROM held_against WHERE source = 'reload'),
 probes AS (
     SELECT h.capture, max(d.logits_max_abs / nullif(d.logits_scale, 0)) AS relative, max(d.logits_max_abs) AS apart, any_value(d.logits_scale) AS scale
     FROM h JOIN probe_deltas d ON h.model = model_of(b) AND d.capture_a = coalesce((SELECT c.probes_of FROM captures c WHERE c.capture = capture_of(b)), capture_of(b)) AND d.capture_b = h.capture GROUP BY h.capture
@@ -23,8 +24,8 @@ probes AS (
         JOIN placements s ON s.capture = c.capture AND s.role <> 'optimizer' LEFT JOIN placements r ON r.capture = h.capture AND r.canonical = s.canonical
         GROUP BY h.capture, c.capture
     ) GROUP BY capture
-), saves AS (SELECT coalesce(bool_or(save = (SELECT max(save) FROM saves_held(a, b)) AND (before = present OR (updates < total AND after < present))), false) AS early FROM saves_held(a, b) WHERE present > 0
-), met AS (SELECT coalesce(bool_or(unexpected > 0 OR absent > 0), false) AS partly FROM adapter_loads(b)
+), saves AS (SELECT coalesce(bool_or(save = (SELECT max(save) FROM saves_held) AND (before = present OR (updates < total AND after < present))), false) AS early FROM saves_held WHERE present > 0
+), met AS (SELECT coalesce(bool_or(unexpected > 0 OR absent > 0), false) AS partly FROM adapter_loads
 ), fused AS (SELECT h.capture FROM h WHERE h.present = 0 AND h.base_moved > 0)
 SELECT h.capture AS subject,
     CASE WHEN file.lost > 0 THEN printf('%d of %d tensors in the file are not in the model that loads it', file.lost, file.n)

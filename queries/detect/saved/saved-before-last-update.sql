@@ -8,16 +8,17 @@
 -- clean:      the last save ({seen})
 -- rules out:  saved-untrained, adapter-incomplete
 -- needs:      saved, parameters, end
+-- reads:      own_moves, saves_held
 -- nothing:    a saved file of a model that training moved
 -- fix:        save once more after the loop, when the last optimizer.update is done
 -- harmless:   the best of several checkpoints, where the program measures them; arrays that no live model holds, a running average among them (told as info)
 -- fires on:   zoo/midway-functions, zoo/midway-class
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-checkpoints
-WITH s AS (SELECT * FROM saves_held(a, b) WHERE present > 0), any_ AS (SELECT bool_or(after = present) AS good, max(save) AS last, max(updates) AS latest FROM s),
+WITH s AS (SELECT * FROM saves_held WHERE present > 0), any_ AS (SELECT bool_or(after = present) AS good, max(save) AS last, max(updates) AS latest FROM s),
 between_ AS (  -- arrays that no live model holds, none as before training or after it, and no cast of either
     SELECT s.process, s.save, bool_and(coalesce(x.dtype = y.dtype, false)) AS other
     FROM s JOIN saved_tensors t ON t.run = run_of(b) AND t.process = s.process AND t.save = s.save
-    JOIN own_moves(a, b) m ON m.canonical = t.canonical AND m.changed
+    JOIN own_moves m ON m.canonical = t.canonical AND m.changed
     LEFT JOIN tensors x ON x.digest = coalesce(t.digest_on_disk, t.digest) LEFT JOIN tensors y ON y.digest = m.digest_b
     WHERE s.updates IS NULL AND s.total > 0 AND s.present = s.moved AND s.after = 0 AND s.before = 0 GROUP BY s.process, s.save
 ), measured AS (

@@ -8,6 +8,7 @@
 -- clean:      the base weights (none of {looked} was trained)
 -- rules out:  frozen-but-changed
 -- needs:      parameters, trainable
+-- reads:      made, moves
 -- nothing:    an adapter that was trained
 -- fix:        {fix_}
 -- harmless:   what the program made itself, as a head is; an embedding, head or norm outside the adapted layers that was unfrozen on purpose is told as info
@@ -21,7 +22,7 @@ WITH frees AS (
     FROM events e WHERE e.run = run_of(b) GROUP BY e.model
 ), m AS MATERIALIZED (
     SELECT moves.*, trainable AND changed AND role NOT IN ('scales', 'biases') AS bad
-    FROM moves(a, b) moves ANTI JOIN made(b) made ON made.model IS NOT DISTINCT FROM moves.model AND made.canonical = moves.canonical
+    FROM moves moves ANTI JOIN made made ON made.model IS NOT DISTINCT FROM moves.model AND made.canonical = moves.canonical
     WHERE moves.adapter AND NOT adapter_role(moves.role)
 ), whole AS (
     SELECT bool_and(role IN ('embedding', 'head', 'norm', 'bias')) AS outside FROM m WHERE bad

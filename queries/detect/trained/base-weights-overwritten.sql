@@ -7,14 +7,15 @@
 -- claim:      {observed} of the base are not as they were; {why}.
 -- clean:      the base weights ({observed})
 -- needs:      parameters
+-- reads:      made, meant, moves
 -- nothing:    an adapter, there or meant; a run that was meant to train nothing (--expect none)
 -- fix:        load the base again from where it came, and {fix_}
 -- fires on:   zoo/unfrozen-loop, zoo/missing-classes
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
-WITH m AS MATERIALIZED (SELECT * FROM meant(b)),
+WITH m AS MATERIALIZED (SELECT * FROM meant),
 t AS (
     SELECT count(*) AS n, count(*) FILTER (changed) AS moved, count(DISTINCT layer) FILTER (changed) AS layers
-    FROM moves(a, b) moves ANTI JOIN made(b) made ON made.model IS NOT DISTINCT FROM moves.model AND made.canonical = moves.canonical, m
+    FROM moves moves ANTI JOIN made made ON made.model IS NOT DISTINCT FROM moves.model AND made.canonical = moves.canonical, m
     WHERE NOT adapter_role(role) AND (adapter OR (m.kind IN ('lora', 'dora') AND m.kind IS NOT NULL AND tries(b)) OR (m.kind = 'none' AND trains(b)))
 )
 SELECT 'base weights' AS subject,

@@ -8,6 +8,7 @@
 -- clean:      the frozen weights (none of {looked} moved)
 -- rules out:  base-not-frozen
 -- needs:      parameters, trainable
+-- reads:      moves
 -- nothing:    parameters outside the trainable set
 -- fix:        {fix_}
 -- fires on:   zoo/frozen-moved-loop, zoo/frozen-moved-handmade, zoo/frozen-moved-pipeline
@@ -29,6 +30,6 @@ SELECT m.name AS subject, CASE WHEN m.changed THEN 'moved' ELSE 'as at the start
     CASE WHEN acts.grad IS NOT NULL THEN 'use nn.value_and_grad(model, loss): ' || acts.grad_via || ' differentiates frozen arrays too, and freeze() holds only for trainable_parameters()'
          WHEN acts.updated IS NOT NULL THEN 'hand the optimizer the gradients of model.trainable_parameters() alone, as nn.value_and_grad gives them'
          ELSE 'write only what model.trainable_parameters() holds' END AS fix_
-FROM moves(a, b) m LEFT JOIN acts USING (model)
+FROM moves m LEFT JOIN acts USING (model)
 WHERE NOT m.trainable
 ORDER BY fault DESC, m.changed DESC, subject

@@ -6,6 +6,7 @@
 -- claim:      {observed} were trained, and nothing in the program says whether that was meant.
 -- clean:      full training ({observed})
 -- needs:      run, trainable
+-- reads:      meant
 -- nothing:    an update
 -- fix:        say what is meant: forensics capture --expect full, or --expect lora
 -- fires on:   zoo/healthy-scratch
@@ -15,5 +16,5 @@ WITH p AS (
 )
 SELECT 'parameters' AS subject, p.trained || ' of ' || p.n || ' tensors' AS observed, 'a word of what was meant' AS expected,
     p.trained = p.n AND p.adapter = 0 AND m.kind IS NULL AS fault
-FROM p, meant(b) m WHERE p.n > 0
+FROM p, meant m WHERE p.n > 0
 ORDER BY subject

@@ -7,11 +7,12 @@
 -- claim:      {n} of {looked} scales and biases of quantized weights moved, while the codes stayed; first {subject}.
 -- clean:      the scales and biases of quantized weights (none of {looked} moved)
 -- needs:      parameters
+-- reads:      moves
 -- nothing:    quantized weights
 -- fix:        freeze the quantized layers: unfreeze(keys=["lora_a", "lora_b"], strict=False) leaves their scales and biases alone
 -- fires on:   zoo/scales-qlora, zoo/scales-compiled
 -- silent on:  zoo/healthy-qlora
-WITH m AS MATERIALIZED (SELECT * FROM moves(a, b) WHERE NOT adapter_role(role)),
+WITH m AS MATERIALIZED (SELECT * FROM moves WHERE NOT adapter_role(role)),
 codes AS (
     SELECT count(*) AS n FROM m WHERE changed AND role NOT IN ('scales', 'biases')
         AND EXISTS (SELECT 1 FROM m s WHERE s.role = 'scales' AND s.model IS NOT DISTINCT FROM m.model AND s.module = m.module)

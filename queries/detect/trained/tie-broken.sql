@@ -7,11 +7,12 @@
 -- claim:      {subject}: {observed}, though {expected}.
 -- clean:      the tie of head and embedding ({observed})
 -- needs:      parameters
+-- reads:      spans
 -- nothing:    a head that is tied to the embedding
 -- fix:        use the embedding itself as the head (embedding.as_linear(x)); two names for one array part at the first update
 -- fires on:   zoo/untied-scratch, zoo/untied-full
 -- silent on:  zoo/healthy-tied
-WITH e AS MATERIALIZED (SELECT DISTINCT model, x, y FROM spans(a, b)),
+WITH e AS MATERIALIZED (SELECT DISTINCT model, x, y FROM spans),
 said AS (
     SELECT bool_or(value = 'true') AS tied FROM configs c JOIN e ON c.capture IN (e.x, e.y) WHERE c.kind = 'model' AND ends_with(c.key, 'tie_word_embeddings')
 ), t AS (

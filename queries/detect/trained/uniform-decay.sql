@@ -7,13 +7,14 @@
 -- claim:      {n:frozen tensor|frozen tensors} shrank by one factor, {observed}: a decay was applied to weights without a gradient.
 -- clean:      decay of frozen weights (none of {looked} shrank)
 -- needs:      parameters, trainable, deltas
+-- reads:      moves
 -- nothing:    frozen parameters
 -- fix:        hand the optimizer the trainable parameters alone: weight decay moves every tensor that it is given, with a gradient or without
 -- fires on:   zoo/decay-loop, zoo/decay-classes
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
 WITH m AS MATERIALIZED (
     SELECT m.model, m.name, m.changed, x.l2 AS before, y.l2 AS after, y.l2 / nullif(x.l2, 0) AS ratio, d.cosine, d.relative, x.dtype
-    FROM moves(a, b) m JOIN tensors x ON x.digest = m.digest_a JOIN tensors y ON y.digest = m.digest_b
+    FROM moves m JOIN tensors x ON x.digest = m.digest_a JOIN tensors y ON y.digest = m.digest_b
     LEFT JOIN deltas d ON d.digest_a = m.digest_a AND d.digest_b = m.digest_b
     WHERE NOT m.trainable AND x.dtype IN ('F32', 'F16', 'BF16') AND x.dtype = y.dtype
 ), f AS (  -- turned by nothing, and all by about the same: rounding of 16-bit types blurs both

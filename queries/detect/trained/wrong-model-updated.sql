@@ -7,6 +7,7 @@
 -- claim:      {observed}; {expected}.
 -- clean:      which model was updated ({observed})
 -- needs:      updates, end
+-- reads:      stillness
 -- nothing:    an update
 -- fix:        train, save and ask one object: pass the model that is saved to nn.value_and_grad(model, ...) and optimizer.update(model, ...); a copy.deepcopy or a second load() is another model
 -- fires on:   zoo/other-loop, zoo/other-pairs
@@ -15,5 +16,5 @@ SELECT 'model' AS subject, s.updates || ' updates went to ' || coalesce(s.other,
     CASE WHEN s.other IS NULL THEN 'the model that is kept' WHEN s.other_saved THEN s.kept || ' was saved and never updated'
          ELSE s.kept || ' answered and was never updated' END AS expected,
     s.cause IS NOT DISTINCT FROM 'wrong-model-updated' AS fault, s.update_place AS place
-FROM stillness(a, b) s WHERE s.updates > 0
+FROM stillness s WHERE s.updates > 0
 ORDER BY subject

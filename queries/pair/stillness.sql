@@ -1,7 +1,9 @@
 -- Why nothing moved: the first of the causes that holds, in the order in which one hides the next. One row; `cause` is NULL where training went on.
 -- trainables: tensors in the trainable set when training was tried. moved: parameters that differ from the beginning of training.
 -- undone_place: where what the steps had moved was written over, so that nothing is moved at the end.
-CREATE OR REPLACE MACRO stillness(a, b) AS TABLE
+--
+-- params: a, b
+-- reads:  held_against, moves
 WITH k AS MATERIALIZED (
     SELECT run_of(b) AS run, model_of(b) AS model, tries(b) AS tries, (SELECT epoch(any_value(created_at)::TIMESTAMPTZ) FROM runs WHERE run = run_of(b)) AS began
 ), live AS (
@@ -31,14 +33,14 @@ WITH k AS MATERIALIZED (
     FROM models m JOIN k ON m.run = k.run
 ), moved AS (  -- of several models that were trained, the one that moved least
     SELECT arg_min(n, moved) AS n, min(moved) AS moved, arg_min(trained, moved) AS trained
-    FROM (SELECT model, count(*) AS n, count(*) FILTER (changed) AS moved, count(*) FILTER (trainable) AS trained FROM moves(a, b) GROUP BY model)
+    FROM (SELECT model, count(*) AS n, count(*) FILTER (changed) AS moved, count(*) FILTER (trainable) AS trained FROM moves GROUP BY model)
 ),
 other AS (  -- the object that was updated is neither saved nor asked, and a twin of it is
     SELECT any_value(x.model) AS model, any_value(y.model) AS kept, sum(x.updates) AS updates, bool_or(y.saves > 0) AS saved
     FROM models x JOIN k ON x.run = k.run
     JOIN models y ON y.run = x.run AND y.model <> x.model AND y.class IS NOT DISTINCT FROM x.class AND y.parameters = x.parameters
     WHERE x.updates > 0 AND x.saves = 0 AND x.generations = 0 AND y.updates = 0 AND y.writes = 0
-        AND NOT EXISTS (SELECT 1 FROM held_against(a, b) h WHERE h.model = y.model AND h.present > 0 AND h.before = 0)  -- a running average moves without an update
+        AND NOT EXISTS (SELECT 1 FROM held_against h WHERE h.model = y.model AND h.present > 0 AND h.before = 0)  -- a running average moves without an update
         AND (y.saves > 0 OR (NOT EXISTS (SELECT 1 FROM models z WHERE z.run = x.run AND z.saves > 0)
             AND NOT EXISTS (SELECT 1 FROM events l JOIN events u ON u.run = l.run AND u.kind = 'update' AND u.sequence < l.sequence
                 WHERE l.run = x.run AND l.kind = 'load' AND l.model = y.model AND l.detail->>'via' IS DISTINCT FROM 'reload')  -- what was loaded since is no twin that should have been updated
@@ -86,4 +88,4 @@ SELECT k.tries, counted.trainables, counted.place AS set_place, own.updates, own
          WHEN own.updated > 0 AND moved.trained > 0 AND moved.moved = 0 AND steps_.gradient > 0 AND NOT dead.dead AND coalesce(steps_.change, 0) = 0
              THEN 'update-lost-to-rounding'
     END AS cause
-FROM k, counted, own, moved, other, fixed, steps_, dead, ended, put, failed, asked;
+FROM k, counted, own, moved, other, fixed, steps_, dead, ended, put, failed, asked
