@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+from markupsafe import Markup
+
 from forensics.judge.material import Answer, Cell, Exchange, Heat, Token
 from forensics.judge.picture import coarse
 from forensics.judge.reporting import materials
+from forensics.report import html as html_package
 from forensics.report.html import page
 from forensics.report.html.answers import exchanges
 from forensics.report.html.heat import colour, heat
+from forensics.report.html.render import environment
 from forensics.report.html.tokens import lessons
 from forensics.store.store import Store
 from tests.support import made, pages, reports
@@ -166,3 +171,17 @@ def test_modules_without_end_share_lines_by_their_parents() -> None:
     joined = coarse(Heat(("—",), tuple(m for _, m in cells), cells, 1, 700))
     assert joined.merged and len(joined.modules) == 7 and joined.cells["—", "part6.*"].relative == 699.0
     assert "700 parameters are too many to draw one by one: a line for all modules of one parent" in heat(joined)
+
+
+def test_markup_of_a_page_is_made_by_templates_alone() -> None:
+    """Python makes data, and the SVG of the chart; a tag in a string of Python would be one that nobody escapes."""
+    for path in Path(html_package.__file__).parent.glob("*.py"):
+        strings = [n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+        joined = [each for each in strings if re.search(r"<(?!p>[^<]*</p>$)/?[a-z]+", each)]
+        assert not joined or path.name in ("chart.py", "style.py"), (path.name, joined)
+
+
+def test_every_value_that_a_template_shows_is_escaped() -> None:
+    template = environment().from_string('<p title="{{ said }}">{{ said }}{{ made }}</p>')
+    shown = template.render(said='"<script>\u202e', made=Markup("<b>x</b>"))
+    assert shown == '<p title="&#34;&lt;script&gt;\ufffd">&#34;&lt;script&gt;\ufffd<b>x</b></p>'

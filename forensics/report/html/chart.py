@@ -6,8 +6,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from forensics.judge.material import Step
 from forensics.report.html.escape import text
+from forensics.report.html.numbers import four as _number
+from forensics.report.html.render import macros
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 440, 176, 46, 14, 10, 40
 _ROWS = 40  # of the table
@@ -28,16 +32,16 @@ _LINES: tuple[tuple[str, Callable[[Step], float | None], str], ...] = (
 )
 
 
-def charts(*series: Series) -> str:
+def charts(*series: Series) -> Markup:
     """The curves of one run, or of several on the same axes."""
     seen = [each for each in series if each.steps]
     if not seen:
-        return "<p>No update was seen.</p>"
+        return Markup("<p>No update was seen.</p>")
     drawn = [
         chart(title, seen, value, hue) for title, value, hue in _LINES if any(value(s) is not None for each in seen for s in each.steps)
     ]
-    tables = "".join(_table(each, len(seen) > 1) for each in seen)
-    return f'<div class="charts">{"".join(drawn)}</div>{tables}'
+    tables = Markup().join(_table(each, len(seen) > 1) for each in seen)
+    return Markup('<div class="charts">') + Markup().join(drawn) + Markup("</div>") + tables
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class _Axes:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - (value - self.low) / ((self.high - self.low) or 1.0))
 
 
-def chart(title: str, series: Sequence[Series], value: Callable[[Step], float | None], hue: str) -> str:
+def chart(title: str, series: Sequence[Series], value: Callable[[Step], float | None], hue: str) -> Markup:
     """One quantity over steps from zero up; the last of several runs is the solid line. What is not finite is marked, never left out."""
     known = [[(s.step, v) for s in each.steps if (v := value(s)) is not None] for each in series]
     every = [pair for line in known for pair in line]
@@ -64,13 +68,12 @@ def chart(title: str, series: Sequence[Series], value: Callable[[Step], float | 
     axes = _Axes(min(s for s, _ in every), max(s for s, _ in every), ticks[0], ticks[-1])
     said = [_said(each.name if len(series) > 1 else "", line) for each, line in zip(series, known, strict=True) if line]
     lines = "".join(_line(line, axes, hue, dashed=n + 1 < len(series)) for n, line in enumerate(known))
-    dash = '<br><span class="soft small">dashed: ' + text(series[0].name) + "</span>" if len(series) > 1 else ""
     course = "; ".join(said)
-    return (
-        f'<figure><figcaption><strong>{title}</strong> <span class="soft">{text(course)}</span>{dash}</figcaption>'
+    svg = Markup(  # made here of numbers and of texts that went through the filter
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{text(f"{title}: {course}")}">'
-        f"{''.join(_tick(t, axes) for t in ticks)}{''.join(_marks(series[-1].points, axes))}{lines}{''.join(_bottom(axes))}</svg></figure>"
+        f"{''.join(_tick(t, axes) for t in ticks)}{''.join(_marks(series[-1].points, axes))}{lines}{''.join(_bottom(axes))}</svg>"
     )
+    return Markup(macros("chart").figure(title, course, series[0].name if len(series) > 1 else "", svg))
 
 
 def _said(name: str, line: Sequence[tuple[int, float]]) -> str:
@@ -135,24 +138,9 @@ def _bottom(axes: _Axes) -> Iterator[str]:
         yield f'<text x="{axes.x(step):.1f}" y="{_HEIGHT - _BOTTOM + 17}" text-anchor="{anchor}">step {step:,}</text>'
 
 
-def _table(series: Series, named: bool) -> str:
+def _table(series: Series, named: bool) -> Markup:
     steps = series.steps
     shown = list(steps) if len(steps) <= _ROWS else [steps[round(i * (len(steps) - 1) / (_ROWS - 1))] for i in range(_ROWS)]
-    rows = "".join(
-        f'<tr><th scope="row" class="num">{s.step:,}</th>'
-        + "".join(f'<td class="num">{_number(v)}</td>' for v in (s.loss, s.learning_rate, s.gradient_norm, s.update_norm, s.pad))
-        + "</tr>"
-        for s in shown
-    )
-    names = ("step", "loss", "learning rate", "gradient norm", "update norm", "padding")
-    head = "".join(f'<th scope="col" class="num">{n}</th>' for n in names)
+    rows = [(s.step, *map(_number, (s.loss, s.learning_rate, s.gradient_norm, s.update_norm, s.pad))) for s in shown]
     some = f", {len(shown)} of {len(steps):,} steps" if len(shown) < len(steps) else ""
-    of = f" of {text(series.name)}" if named else ""
-    return (
-        f'<details><summary>The numbers{of}{some}</summary><div class="scroll" tabindex="0" role="group" aria-label="numbers of the steps{of}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>"
-    )
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return Markup(macros("chart").numbers(f" of {series.name}" if named else "", some, rows))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
+
+from markupsafe import Markup, escape
 
 _UNIT = re.compile(r"(\d) %")  # a number and its unit stay on one line
 _NAMES = {"\n": "↵\n", "\t": "⇥"}
 
 
-def text(value: object) -> str:
-    """A text as HTML; what a terminal or a browser would act on is shown as a picture of itself."""
-    return html.escape("".join(_shown(c) for c in _UNIT.sub("\\1\u00a0%", str(value))), quote=True)
+def harmless(value: object) -> str:
+    """A text, in which what a terminal or a browser would act on is a picture of itself. It is not escaped yet."""
+    return "".join(_shown(c) for c in _UNIT.sub("\\1\u00a0%", str(value)))
 
 
-def token(value: str | None) -> str:
+def text(value: object) -> Markup:
+    """A text of a stranger as HTML."""
+    return escape(harmless(value))
+
+
+def token(value: str | None) -> Markup:
     """A token as HTML, with line ends and tabs made visible; a redacted one is a dot."""
     if value is None:
-        return "·"
-    return html.escape("".join(_NAMES.get(c) or _shown(c) for c in value), quote=True) or "∅"
+        return Markup("·")
+    return escape("".join(_NAMES.get(c) or _shown(c) for c in value)) or Markup("∅")
 
 
 def _shown(character: str) -> str:

@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from forensics.judge.material import Heat
 from forensics.records import Comparison, Diagnosis, Finding, TwoRuns
 from forensics.report.html import cards, heat, tables, unseen
-from forensics.report.html.escape import text
+from forensics.report.html.numbers import short
+from forensics.report.html.render import macros
 from forensics.report.html.sections import names
 from forensics.report.html.style import FRAGMENT
 
 _SHOWN = 100  # rows of a table
 _SCALARS = ("created_at", "source", "place", "path", "model", "updates", "parameters", "trainable", "tensors", "nbytes", "complete")
+_SAME = {True: "the same", False: "differs", None: "nothing to compare"}
 
 
-def _whole(body: str) -> str:
-    return f'<div class="forensics"><style>{FRAGMENT}</style>{body}</div>'
+def _whole(body: Markup) -> str:
+    return str(macros("fragment").whole(Markup(FRAGMENT), body))
 
 
 def diagnosis(found: Diagnosis | TwoRuns) -> str:
     """The verdict, the causes as cards, what was not evaluated."""
     if isinstance(found, TwoRuns):
-        sides = "".join(cards.verdict(d, name) for d, name in zip(found.runs, (found.a, found.b), strict=True))
-        return _whole(f'<div class="pair">{sides}</div>{cards.findings(found.findings)}')
+        verdicts = [cards.verdict(d, name) for d, name in zip(found.runs, (found.a, found.b), strict=True)]
+        return _whole(macros("fragment").two(verdicts, cards.findings(found.findings)))
     name, span = names(found)
-    rest = f"<details><summary>{len(found.not_evaluated)} checks were not evaluated</summary>{unseen.not_evaluated(found.not_evaluated)}</details>"
-    return _whole(
-        f'<h3>{text(name)} <span class="tag">{text(span)}</span></h3>{cards.verdict(found)}'
-        f"{cards.findings(found.findings) if found.findings else ''}{rest if found.not_evaluated else ''}"
-    )
+    shown = cards.findings(found.findings) if found.findings else Markup()
+    rest = unseen.not_evaluated(found.not_evaluated)
+    return _whole(macros("fragment").diagnosis(name, span, cards.verdict(found), shown, rest, len(found.not_evaluated)))
 
 
 def finding(found: Finding) -> str:
@@ -39,39 +41,24 @@ def finding(found: Finding) -> str:
 
 def comparison(found: Comparison, picture: Heat) -> str:
     """Counts, the picture of what changed, and the parameters that changed most."""
-    same = f'<span class="tag">{ {True: "the same", False: "differs", None: "nothing to compare"}[found.same] }</span>'
-    settings = tables.differences(found.configs, found.a, found.b, keys=("kind", "key")) if found.configs else ""
-    return _whole(
-        f"<h3>{text(found.a)} → {text(found.b)} {same}</h3>{tables.counted(found)}{heat.heat(picture)}{tables.changed(found)}"
-        + (f"<details><summary>{len(found.configs)} settings differ</summary>{settings}</details>" if settings else "")
-    )
+    settings = tables.differences(found.configs, found.a, found.b, keys=("kind", "key")) if found.configs else Markup()
+    parts = [tables.counted(found), heat.heat(picture), tables.changed(found)]
+    return _whole(macros("fragment").comparison(found.a, found.b, _SAME[found.same], parts, settings, len(found.configs)))
 
 
 def rows(found: Sequence[Mapping[str, Any]]) -> str:
     """Rows of a query as a table."""
     if not found:
-        return _whole("<p>no rows</p>")
-    heads = [text(name) for name in found[0]]
-    cells = [["" if value is None else text(_short(value)) for value in row.values()] for row in found[:_SHOWN]]
-    more = f'<p class="soft small">and {len(found) - _SHOWN:,} more rows</p>' if len(found) > _SHOWN else ""
-    return _whole(f'<div class="scroll">{tables.table(heads, cells, kind="lines")}</div>{more}')
+        return _whole(Markup("<p>no rows</p>"))
+    cells = [["" if value is None else short(value) for value in row.values()] for row in found[:_SHOWN]]
+    return _whole(macros("fragment").rows(tables.table(list(found[0]), cells, kind="lines"), max(0, len(found) - _SHOWN)))
 
 
 def capture(facts: Mapping[str, Any]) -> str:
     """What a capture or a run holds: its numbers, what stands in which role, what is missing."""
-    told = [(text(name.replace("_", " ")), text(_short(facts[name]))) for name in _SCALARS if facts.get(name) not in (None, "none")]
-    roles = [[text(_short(value)) for value in role.values()] for role in facts.get("roles") or []]
-    heads = [text(name) for name in facts["roles"][0]] if roles else []
-    captures = [str(c["capture"]) for c in facts.get("captures") or []]
-    return _whole(
-        f"<h3>{text(facts['ref'])}</h3>{tables.table((' what', 'value'), told, kind='lines')}"
-        + (f"<p>captures: {', '.join(f'<code>{text(name)}</code>' for name in captures)}</p>" if captures else "")
-        + (f"<details><summary>parameters by role</summary>{tables.table(heads, roles, kind='lines')}</details>" if roles else "")
-        + "".join(f"<p>missing: {text(m.get('what'))}: {text(m.get('why'))}</p>" for m in facts.get("missing") or [])
-    )
-
-
-def _short(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    values = [(name.replace("_", " "), short(facts[name])) for name in _SCALARS if facts.get(name) not in (None, "none")]
+    by_role = facts.get("roles") or []
+    roles = tables.table(list(by_role[0]), [[short(v) for v in role.values()] for role in by_role], kind="lines") if by_role else Markup()
+    captures = [c["capture"] for c in facts.get("captures") or []]
+    scalars = tables.table((" what", "value"), values, kind="lines")
+    return _whole(macros("fragment").capture(facts["ref"], scalars, captures, roles, facts.get("missing") or []))

@@ -4,60 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from forensics.judge.material import Material
-from forensics.records import Finding, TwoRuns
+from forensics.records import TwoRuns
 from forensics.report.html import answers, cards, chart, heat, sections, tables, tokens
-from forensics.report.html.escape import text
+from forensics.report.html.render import macros
 
 
-def two(materials: Sequence[Material]) -> str:
+def two(materials: Sequence[Material]) -> Markup:
     ends, *each = materials
     both = ends.diagnosis
     assert isinstance(both, TwoRuns)
-    a, b = both.a, both.b
+    of = macros("sections")
     parts = {
         "Findings of one alone": _findings(both),
         "Where they differ": _settings(both),
-        "What changed": _pair([(m.title, tables.counted(m.comparison) + heat.heat(m.heat)) for m in each]),
+        "What changed": of.pair([(m.title, tables.counted(m.comparison) + heat.heat(m.heat)) for m in each]),
         "Training": chart.charts(*(chart.Series(m.title, m.steps, m.points) for m in each)),
         "What the loss trains on": _lessons(each),
         "What the model says": answers.exchanges(ends.exchanges, ends.more_exchanges),
         "Environment": sections.environment(ends),
-        "Each for itself": "".join(f"<details><summary>All of {text(m.title)}</summary>{_inner(m)}</details>" for m in each),
+        "Each for itself": Markup().join(of.inner(m.title, sections.parts(m)) for m in each),
     }
-    sides = "".join(cards.verdict(d, name) for d, name in zip(both.runs, (a, b), strict=True))
-    head = f'<p class="eyebrow">forensics report</p><h1>{text(a)} → {text(b)}</h1><div class="pair">{sides}</div>'
-    return f"<header>{head}{sections.contents(parts)}</header>" + "".join(sections.section(title, body) for title, body in parts.items())
+    verdicts = [cards.verdict(d, name) for d, name in zip(both.runs, (both.a, both.b), strict=True)]
+    return Markup(of.two(both.a, both.b, verdicts, parts))
 
 
-def _findings(both: TwoRuns) -> str:
-    parts = []
-    for side, name in (("a", both.a), ("b", both.b)):
-        only: list[Finding] = [f for f in both.findings if f.only_in == side]
-        if only:
-            parts.append(f'<h3 style="margin-top:1.2rem">Only in {text(name)}</h3>{cards.findings(only)}')
-    return "".join(parts) or "<p>No finding is in one alone.</p>"
+def _findings(both: TwoRuns) -> Markup:
+    sides = {name: [f for f in both.findings if f.only_in == side] for side, name in (("a", both.a), ("b", both.b))}
+    shown = [macros("sections").only(name, cards.findings(found)) for name, found in sides.items() if found]
+    return Markup().join(shown) or Markup("<p>No finding is in one alone.</p>")
 
 
-def _settings(both: TwoRuns) -> str:
+def _settings(both: TwoRuns) -> Markup:
     """Settings and facts; the causes stand above as cards."""
     causes = {f.id for f in both.findings}
-    rows = [(text(d.subject), text(d.expected), text(d.observed)) for d in both.differences if d.subject not in causes]
+    rows = [(d.subject, d.expected, d.observed) for d in both.differences if d.subject not in causes]
     if not rows:
-        return "<p>No setting and no fact that decides differs.</p>"
-    return tables.table((" what", text(both.a), text(both.b)), rows, label=f"settings of {both.a} and {both.b} that differ")
+        return Markup("<p>No setting and no fact that decides differs.</p>")
+    return tables.table((" what", both.a, both.b), rows, label=f"settings of {both.a} and {both.b} that differ")
 
 
-def _lessons(each: Sequence[Material]) -> str:
-    bars = "".join(tokens.bar(m.shares, m.title) for m in each)
-    rows = tokens.legend() + _pair([(m.title, tokens.first_row(m.rows)) for m in each]) if any(m.rows for m in each) else ""
-    return bars + rows if bars else "<p>What the loss trains on was not seen.</p>"
-
-
-def _pair(sides: Sequence[tuple[str, str]]) -> str:
-    return f'<div class="pair">{"".join(f"<div><h3>{text(name)}</h3>{body}</div>" for name, body in sides)}</div>'
-
-
-def _inner(m: Material) -> str:
-    """One run's whole report, under headings of a lower level."""
-    return "".join(f'<section><h3 class="inner">{title}</h3>{body}</section>' for title, body in sections.parts(m).items())
+def _lessons(each: Sequence[Material]) -> Markup:
+    bars = Markup().join(tokens.bar(m.shares, m.title) for m in each)
+    if not bars:
+        return Markup("<p>What the loss trains on was not seen.</p>")
+    if not any(m.rows for m in each):
+        return bars
+    return bars + tokens.legend() + Markup(macros("sections").pair([(m.title, tokens.first_row(m.rows)) for m in each]))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from forensics.records import Cleared, NotEvaluated
-from forensics.report.html.escape import text
+from forensics.report.html.render import macros
 
 WATCHED = "a watched run: forensics capture -- COMMAND"
 _HOW = (
@@ -23,38 +25,28 @@ _HOW = (
 )
 
 
-def clean(items: Sequence[Cleared]) -> str:
-    if not items:
-        return ""
-    rows = "".join(f'<tr><th scope="row"><code>{text(c.id)}</code></th><td>{text(c.said)}</td></tr>' for c in items)
-    return (
-        f"<details><summary>{len(items)} checks were clean</summary>"
-        f'<table class="wide"><thead><tr><th scope="col">check</th><th scope="col">what it saw</th></tr></thead><tbody>{rows}</tbody></table></details>'
-    )
+def absent(names: Sequence[str]) -> Markup:
+    """The parts of a page that this evidence does not hold."""
+    return Markup(macros("unseen").absent(names))
 
 
-def not_evaluated(items: Sequence[NotEvaluated]) -> str:
+def clean(items: Sequence[Cleared]) -> Markup:
+    return Markup(macros("unseen").clean(items))
+
+
+def not_evaluated(items: Sequence[NotEvaluated]) -> Markup:
     """Grouped by what is needed, the most frequent first; what a watched run would give is one thing to do."""
-    if not items:
-        return "<p>Everything that applies was evaluated.</p>"
     groups: dict[str, list[str]] = defaultdict(list)
     for each in items:
         groups[WATCHED if each.needs.endswith(WATCHED) else each.needs].append(each.id)
     ordered = sorted(groups.items(), key=lambda kv: (not kv[0].startswith("crashed"), kv[0] != WATCHED, -len(kv[1])))
-    body = "".join(_group(needs, ids) for needs, ids in ordered)
     lead = "Nothing is claimed about these: what they look at is not there. Many need a thing that this program does not do, and are not missing."
-    return (
-        f'<p class="lead">{lead}</p><details{" open" if len(ordered) <= 3 else ""}><summary>{len(items)} '
-        f"check{'s were' if len(items) != 1 else ' was'} not evaluated, and what each needs</summary><ul class=groups>{body}</ul></details>"
-    )
+    return Markup(macros("unseen").not_evaluated(len(items), [_group(needs, ids) for needs, ids in ordered], lead))
 
 
-def _group(needs: str, ids: Sequence[str]) -> str:
-    names = " ".join(f"<code>{text(name)}</code>" for name in ids)
+def _group(needs: str, ids: Sequence[str]) -> dict[str, object]:
     if needs == WATCHED:
-        said = "A watched run"
-        how = 'Run the training again under the tool: <code class="copy">forensics capture --name night -- python train.py</code>'
-    else:
-        said = text(needs[:1].upper() + needs[1:])
-        how = next((text(advice) for word, advice in _HOW if word in needs), "")
-    return f'<li><strong>{said}</strong>{f" — {how}" if how else ""}<span class="ids">{names}</span></li>'
+        again = "forensics capture --name night -- python train.py"
+        return {"said": "A watched run", "how": "Run the training again under the tool: ", "command": again, "ids": ids}
+    how = next((advice for word, advice in _HOW if word in needs), "")
+    return {"said": needs[:1].upper() + needs[1:], "how": how, "command": "", "ids": ids}
