@@ -36,6 +36,13 @@ class UnknownRef(ForensicsError):
     slug = "unknown-ref"
 
 
+class NotSealed(ForensicsError):
+    """A run that is still recorded or sealed, or whose sealing failed: nothing of it can be judged yet."""
+
+    exit_code = 4
+    slug = "not-sealed"
+
+
 class UnreadableModel(ForensicsError):
     """A model file of the user's own that is missing, truncated, or no model."""
 

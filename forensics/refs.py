@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from forensics.errors import DamagedEvidence, UnknownRef, UsageError, near
+from forensics.errors import DamagedEvidence, NotSealed, UnknownRef, UsageError, near
 from forensics.files import scratch
 from forensics.model.remote import is_url, located
+from forensics.store import unsealed
 from forensics.store.manifest import read_manifest
 from forensics.store.store import Capture, Run, Store
 
@@ -297,7 +298,10 @@ def _several(text: str, found: Sequence[Run | Capture], why: str) -> UsageError:
     return UsageError(f"The bundle holds {len(found)} runs, and {why}.", where=text, hint=f"Name what you mean: {', '.join(names)}.")
 
 
-def _unknown(store: Store, text: str) -> UnknownRef:
+def _unknown(store: Store, text: str) -> UnknownRef | NotSealed:
+    run = store.newest_named(text.partition("@")[0])
+    if _REF.fullmatch(text) and store.spooled(run):
+        return unsealed.refuse(store.root, run)
     names = [*sorted(store.run_names()), *(SNAPSHOTS + name for name in snapshots())]
     close = near(text.partition("@")[0], names)
     close += [n for n in names if n.rpartition("/")[2] == text.partition("@")[0] and n not in close]

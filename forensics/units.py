@@ -27,3 +27,10 @@ def ended(status: int) -> str:
         return f"killed by {signal.Signals(-status).name}"
     except ValueError:  # of another system
         return f"killed by signal {-status}"
+
+
+def iso(time: float) -> str:
+    """A unix time as ISO 8601 in UTC, with milliseconds."""
+    from datetime import UTC, datetime  # slow to load, and few commands write a time
+
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

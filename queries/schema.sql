@@ -19,7 +19,8 @@ CREATE TABLE runs (
     missing VARCHAR,        -- JSON list of {"what", "why"}
     expect VARCHAR,         -- lora | dora | full | none | NULL: what the user said by --expect
     main_model VARCHAR,     -- the model that RUN@POINT means
-    tensors VARCHAR         -- all | new | trainable | none: what was kept
+    tensors VARCHAR,        -- all | new | trainable | none: what was kept
+    captures VARCHAR        -- JSON list of what stood after the @ in its captures' directories when it was sealed; NULL: sealed before this was kept
 );
 
 -- Every live model object of a run. Of a process that was killed, counts are at least so many, and NULL where none was seen.

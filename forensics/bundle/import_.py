@@ -72,7 +72,8 @@ def _first(store: Store, path: Path, told: Told, name: str | None) -> Landed:
     wanted = {run: (name if alone else f"{name}-{run}"[:64]) if name else run.lstrip("-") or "run" for run in told["runs"]}
     with _beside(store) as staging:
         names, answer = _staged(store, path, told, wanted, staging)
-        record = {"id": told["id"], "runs": names, "waiting": answer["waiting"]}
+        bare = [run for run in names.values() if not (staging / "runs" / run).is_dir()]
+        record = {"id": told["id"], "runs": names, "waiting": answer["waiting"], "alone": bare}
         (staging / "import.json").write_text(json.dumps(record), encoding="utf-8")
         _synced(staging)
         imports = store.root / "imports"

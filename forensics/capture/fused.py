@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from forensics.capture.live import Record
-from forensics.capture.shared import iso
 from forensics.records import Row
+from forensics.units import iso
 
 
 class Fused:

@@ -10,7 +10,7 @@ from typing import Any
 from forensics.capture.answers import token, transcript
 from forensics.capture.frames import Facts
 from forensics.capture.naming import Named
-from forensics.capture.shared import config, iso, observed, place
+from forensics.capture.shared import config, observed, place
 from forensics.capture.sources import Sources
 from forensics.capture.spool import Captured
 from forensics.model import names
@@ -18,6 +18,7 @@ from forensics.model.configs import flat
 from forensics.records import Row, Scalar
 from forensics.store.keyed import Keyed
 from forensics.tensors.digest import value_digest
+from forensics.units import iso
 
 
 @dataclass

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from forensics import __version__, files
-from forensics.capture import scores, shared
+from forensics.capture import scores
 from forensics.capture.atrest import Names, tables
 from forensics.capture.prompts import Prompt
 from forensics.capture.questions import Answers, Questions, askable
@@ -30,7 +30,7 @@ from forensics.store.manifest import read_manifest
 from forensics.store.store import Capture, Run, Store, capture_from, size_of
 from forensics.tensors.cache import Measured, measured
 from forensics.tensors.workers import Workers
-from forensics.units import counted, size
+from forensics.units import counted, iso, size
 
 Say = Callable[[str], None]
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -218,7 +218,7 @@ def _seal_capture(store: Store, composed: Composed, found: Mapping[str, Measured
         "sequence": 0,
         "process": 0,
         "model": "m0",
-        "created_at": shared.iso(time.time()),
+        "created_at": iso(time.time()),
         "source": "file",
         "format": composed.model.kind,
         "path": str(composed.model.path),
@@ -244,12 +244,13 @@ def _seal_run(store: Store, composed: Composed, called: Names, tensors: str, sai
     missing = [*composed.missing, *said.missing]
     head: dict[str, Scalar] = {
         "run": called.run,
-        "created_at": shared.iso(time.time()),
+        "created_at": iso(time.time()),
         "kind": "rest",
         "complete": not missing,
         "missing": json.dumps(missing),
         "main_model": "m0",
         "tensors": tensors,
+        "captures": json.dumps(["rest"]),
     }
     model: Row = {"run": called.run, "model": "m0", "process": 0, "path": str(composed.model.path), "parameters": len(composed.pieces)}
     with Writer(store.runs, called.run, "run") as writer:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forensics.capture import answers as transcripts
-from forensics.capture import counts, live, ranks, retention, runtables, saved, scores, shared
+from forensics.capture import counts, live, ranks, retention, runtables, saved, scores
 from forensics.capture import reload as reloading
 from forensics.capture.frames import Facts
 from forensics.capture.fused import Fused
@@ -29,6 +29,7 @@ from forensics.records import Row, Scalar
 from forensics.store.capture import Writer
 from forensics.store.keyed import Keyed
 from forensics.store.store import Store, size_of
+from forensics.units import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
     spool, plan = run.spool, run.plan
     head: dict[str, Scalar | list[Any]] = {
         "run": spool.run,
-        "created_at": shared.iso(float(_n(spool.options.get("started")))),
+        "created_at": iso(float(_n(spool.options.get("started")))),
         "kind": "watched",
         "command": list(plan.command),
         "exit_status": plan.status,
@@ -259,6 +260,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
         "expect": plan.expect,
         "main_model": run.main if run.records else None,
         "tensors": _kept(spool.processes, plan.tensors),
+        "captures": [r.named.directory.partition("@")[2] for r in run.records],
     }
     with Writer(run.store.runs, spool.run, "run") as writer:
         writer.rows("runs", [head])  # type: ignore[list-item]

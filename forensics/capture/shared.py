@@ -61,10 +61,3 @@ def place(where: Any, cwd: str | None) -> str | None:
         return where
     near = min((os.path.relpath(path, cwd) for path in (file, os.path.realpath(file))), key=len)
     return f"{near}{colon}{line}" if len(near) < len(file) else where
-
-
-def iso(time: float) -> str:
-    """A unix time as ISO 8601 in UTC, with milliseconds."""
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from forensics import files
 from forensics.capture import command as runs
@@ -19,6 +18,7 @@ from forensics.capture.prompts import Prompt
 from forensics.capture.spool import Spool
 from forensics.errors import ForensicsError, UsageError
 from forensics.records import Scalar
+from forensics.store import unsealed
 from forensics.store.store import Store
 from forensics.units import size
 
@@ -113,6 +113,8 @@ def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, se
     )
     try:
         (spool / _RESERVE).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (spool / unsealed.SEALING).touch()
         summary = seal.seal(store, Spool(spool), plan)
     except KeyboardInterrupt:
         warn(f"forensics: interrupted; what was recorded lies in {spool}, and the next `forensics` seals it.")
@@ -139,7 +141,7 @@ def recover(store: Store, warn: Say) -> None:
     for options in sorted(store.spool.glob("*/options.json")) if store.spool.is_dir() else []:
         with contextlib.suppress(Exception), files.locked(options.parent / "lock", exclusive=True) as mine:
             spool = Spool(options.parent)
-            if not mine or _running(spool):
+            if not mine or unsealed.running(spool.path):
                 continue
             plan = seal.Plan(
                 command=tuple(spool.options.get("command") or ()),
@@ -153,27 +155,6 @@ def recover(store: Store, warn: Say) -> None:
             summary = seal.seal(store, spool, plan)
             shutil.rmtree(spool.path, ignore_errors=True)
             warn(f"forensics: sealed {summary.run}, which an interrupted capture left behind.")
-
-
-def _running(spool: Spool) -> bool:
-    """Does the capture that made the spool, or a process that it watches, still run?"""
-    parent = (spool.options.get("parent"), spool.options.get("started"))
-    watched = [(p.facts.get("pid"), p.facts.get("started")) for p in spool.processes if not p.exit]
-    return any(_alive(pid, started) for pid, started in (parent, *watched))
-
-
-def _alive(pid: Any, by: Any) -> bool:
-    """Does the process run that had this number at the time `by`? A later one may have the number now."""
-    if not isinstance(pid, int) or not files.alive(pid):
-        return False
-    boot = time.time() - time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-    began = boot
-    with contextlib.suppress(OSError, ValueError, IndexError):  # on Linux alone
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        if stat[0] in "ZX":  # it has ended, and nobody asked yet how
-            return False
-        began = boot + int(stat[19]) / os.sysconf("SC_CLK_TCK")
-    return not isinstance(by, (int, float)) or began <= by + 2.0
 
 
 def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings) -> None:

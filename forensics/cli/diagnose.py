@@ -36,6 +36,7 @@ Exit status: 0 healthy; 1 a finding at or above --fail-on; 2 no such thing, unre
     "--fail-on", type=click.Choice(["error", "warning", "info"]), default="warning", show_default=True,
     help="The least severe finding that makes the exit status 1.",
 )  # fmt: skip
+@click.option("--wait", is_flag=True, help="Where a run is still recorded or sealed: wait until it is in the store.")
 @click.option("--all", "everything", is_flag=True, help="Show all evidence, all that is clean, all that was not evaluated.")
 @json_option
 @queries_option
@@ -46,6 +47,7 @@ def command(
     refs: tuple[str, ...],
     adapter: Path | None,
     fail_on: str,
+    wait: bool,
     everything: bool,
     as_json: bool,
     queries: Path | None,
@@ -61,6 +63,8 @@ def command(
     from forensics.store.store import Store
 
     place = Store.find(store)
+    if wait:
+        _wait(place, refs)
     evidence = opened(place, refs, adapter=adapter, queries=queries)
     found = diagnose_opened(evidence)
     if adapter is None and queries is None:
@@ -78,6 +82,17 @@ def command(
         picture = heat(evidence.session, found.a, found.b) if everything and evidence.two_runs is None else None
         show(diagnosis(found, width(), everything=everything, steps=steps(evidence.session, evidence.b), heat=picture))
     ctx.exit(status(found, fail_on))
+
+
+def _wait(place: Store, refs: tuple[str, ...]) -> None:
+    """Wait for the runs that are named, or for every run that is under way, and seal what was then left behind."""
+    from forensics.capture.watched import recover
+    from forensics.cli.screen import note
+    from forensics.store import unsealed
+
+    for run in [place.newest_named(ref.partition("@")[0]) for ref in refs] or unsealed.names(place.root):
+        unsealed.wait(place.root, run)
+    recover(place, note)
 
 
 def _remember(place: Store, refs: tuple[str, ...], found: dict[str, Any]) -> None:

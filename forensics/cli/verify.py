@@ -41,8 +41,8 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
     from forensics import refs
     from forensics.cli.progress import bar
     from forensics.errors import UsageError
-    from forensics.store.store import Store
-    from forensics.store.upkeep import Checked, check_directories, check_tensors, directories, sealed
+    from forensics.store.store import Run, Store
+    from forensics.store.upkeep import Checked, check_directories, check_runs, check_tensors, directories, sealed, whole_runs
 
     place = Store.find(store)
     if key is not None:
@@ -50,11 +50,13 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
     checked = Checked()
     if ref is None:
         paths, packs = list(sealed(place)), place.packs
+        check_runs(place, whole_runs(place), checked)
     else:
         found = refs.every(place, ref)
         if (holder := found[0].store) is None or not (holder.root / "captures").is_dir():
             raise UsageError("A model on disk was never recorded, so there is nothing to compare it with.", ref, "Name a run or a capture.")
         paths, packs = directories(found), holder.packs
+        check_runs(holder, [each for each in found if isinstance(each, Run)], checked)
     with bar("Tables", len(paths)) as tick:
         kept = check_directories(paths, checked, tick)
     with bar("Tensors", len(kept)) as tick:

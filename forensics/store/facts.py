@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from forensics.store.session import Session, open_session
+from forensics.store import unsealed
+from forensics.store.session import Session, lost_capture, open_session
 from forensics.store.store import Capture, Run
 
 Facts = dict[str, Any]
@@ -87,7 +88,7 @@ def of_run(run: Run) -> Facts:
             "ref": run.name,
             **_head(run.head, ("created_at", "command", "exit_status", "seconds", "complete", "expect", "tensors", "main_model")),
             "source": run.head.get("kind"),
-            "missing": _missing(run.head, run.captures, sealed=run.path is not None),
+            "missing": _missing(run.head, run.captures, _gaps(run)),
             "models": session.rows(_MODELS, [name]),
             "captures": session.rows(_CAPTURES, [name, None]),
             **_common(session, name, None),
@@ -111,7 +112,7 @@ def of_capture(capture: Capture, run: Run | None) -> Facts:
             **session.rows(_CAPTURES, [capture.run, ref])[0],
             **_head(capture.head, ("created_at", "format", "path")),
             "ref": ref,
-            "missing": _missing(capture.head, [], sealed=True),
+            "missing": _missing(capture.head, [], []),
             "roles": session.rows(_ROLES_OF, [ref]),
             "modules": session.rows(
                 "SELECT coalesce(class, kind) AS class, count(*) AS n FROM modules WHERE capture = $1 GROUP BY ALL ORDER BY n DESC, class",
@@ -162,8 +163,15 @@ def _head(head: Mapping[str, Any], keys: tuple[str, ...]) -> Facts:
     return {key: _json(head.get(key)) if key == "command" else head.get(key) for key in keys}
 
 
-def _missing(head: Mapping[str, Any], captures: list[Capture], *, sealed: bool) -> list[Facts]:
-    found = [] if sealed else [{"what": "the run's own tables", "why": "it was interrupted before they were sealed"}]
+def _gaps(run: Run) -> list[Facts]:
+    """What is missing because directories of the run are not there."""
+    if run.path is None:
+        return [dict(unsealed.gap(run.store.root if run.store else None, run.name.removeprefix(run.prefix)))]
+    return [lost_capture(ref) for ref in run.lost()]
+
+
+def _missing(head: Mapping[str, Any], captures: list[Capture], gaps: list[Facts]) -> list[Facts]:
+    found = list(gaps)
     for each in (head, *(c.head for c in captures)):
         told = _json(each.get("missing"))
         found += [m for m in told if isinstance(m, dict)] if isinstance(told, list) else []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from forensics import files
 from forensics.errors import DamagedEvidence
 from forensics.records import Row, Scalar
 
@@ -89,6 +90,20 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
             raise refuse(f"member {member[:80]!r} has no digest")
     checked = {member: File(f["size"], f["sha256"]) for member, f in members.items()}
     return Manifest(d["format"], d["kind"], name, head, checked)
+
+
+def rewrite_head(path: Path, key: str, value: Scalar) -> None:
+    """Give one entry of a sealed directory's head another value, where the head has that entry; its members stay as they are.
+
+    Raises:
+        DamagedEvidence: as `read_manifest`.
+    """
+    manifest = path / "manifest.json"
+    if not path.is_dir() or key not in read_manifest(path).head:
+        return
+    document = json.loads(manifest.read_bytes())
+    document["head"][key] = value
+    files.write_whole(manifest, (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode())
 
 
 def verify(path: Path, manifest: Manifest | None = None) -> list[str]:

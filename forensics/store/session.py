@@ -6,6 +6,7 @@ once `lock` was called no SQL reaches a file, an extension or a setting.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from forensics import schema
 from forensics.errors import DamagedEvidence
 from forensics.records import RawTensor, Row
+from forensics.store import unsealed
 from forensics.store.manifest import checked, read_manifest
 from forensics.store.packs import Packs
 from forensics.store.refusing import first_line, one_select, refusing
@@ -163,7 +165,7 @@ def open_session(captures: Iterable[Capture], runs: Iterable[Run], typed_refs: M
     wanted, whole = _once(captures), _once(runs)
     stores = {id(x.store): x.store.packs for x in [*wanted, *whole] if x.store is not None}
     session = Session(_fresh(), list(stores.values()))
-    session.insert("runs", [{**r.head, "run": r.name} if r.path else {"run": r.name, "complete": False} for r in whole])
+    session.insert("runs", [_run_row(r) for r in whole])
     session.insert("captures", [_head(c) for c in wanted])
     sources = [_capture_source(c) for c in wanted] + [_run_source(r) for r in whole if r.path]
     members: dict[str, list[tuple[Path, _Source]]] = {}
@@ -241,6 +243,27 @@ def _quoted(text: str) -> str:
 def _head(c: Capture) -> Row:
     again = c.head.get("probes_of")
     return {**c.head, "capture": c.ref, "run": c.run, "probes_of": c.prefix + str(again) if again else None}
+
+
+def _run_row(r: Run) -> Row:
+    if r.path:
+        row: Row = {**r.head, "run": r.name}
+        lost = [lost_capture(ref) for ref in r.lost()]
+        return {**row, "complete": False, "missing": json.dumps([*_missing(r.head), *lost])} if lost else row
+    return unsealed.row(r.store.root if r.store else None, r.name, r.name.removeprefix(r.prefix))
+
+
+def lost_capture(ref: str) -> dict[str, Any]:
+    """What is missing where a capture that the run had when it was sealed is gone."""
+    return {"what": f"the capture {ref}", "why": "it was there when the run was sealed, and is gone", "kind": "capture"}
+
+
+def _missing(head: Row) -> list[Any]:
+    try:
+        found = json.loads(str(head.get("missing") or "[]"))
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _capture_source(c: Capture) -> _Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,8 @@ from forensics import files
 from forensics.errors import DamagedEvidence, UnknownRef, UsageError
 from forensics.model.remote import is_url
 from forensics.records import Row
-from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, scalar
+from forensics.store import unsealed
+from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, rewrite_head, scalar
 from forensics.store.packs import Packs
 
 VARIABLE, DEFAULT = "FORENSICS_STORE", ".forensics"
@@ -61,6 +63,11 @@ class Run:
         """The model that RUN@POINT means: the one whose captures bear no model in their ref."""
         plain = next((c.model for c in self.captures if ":" not in c.ref), "m0")
         return str(self.head.get("main_model") or plain)
+
+    def lost(self) -> list[str]:
+        """The refs of captures that were there when the run was sealed, that nobody removed by `rm`, and that are gone."""
+        here = {c.path.name.partition("@")[2] for c in self.captures}
+        return [f"{self.name}@{place}" for place in sealed_with(self.head) if place not in here]
 
     def first(self) -> Capture:
         """The first capture of the main model."""
@@ -195,7 +202,12 @@ class Store:
             return wanted[:-2]
         again = self.names / wanted
         later = again.read_text(encoding="ascii", errors="replace").split() if again.is_file() else []
-        return next((name for name in reversed(later) if RUN_NAME.fullmatch(name) and self.holds(name)), wanted)
+        there = (name for name in reversed(later) if RUN_NAME.fullmatch(name) and (self.holds(name) or self.spooled(name)))
+        return next(there, wanted)
+
+    def spooled(self, name: str) -> bool:
+        """Is there a run of that name that is recorded or sealed now, or was left behind?"""
+        return (self.spool / name / "options.json").is_file()
 
     def runs_(self) -> list[Run]:
         """All runs, oldest first."""
@@ -218,12 +230,31 @@ class Store:
         return self._run(name, captures)
 
     def newest(self) -> Run | None:
-        """The run that was made last, None in an empty store."""
+        """The run that was made last, None in an empty store. One whose program still runs does not count yet.
+
+        Raises:
+            NotSealed: the last one is being sealed, or could not be sealed, and no capture of it is there.
+        """
+        here = self.run_names()
+        left = {name for name in unsealed.names(self.root) if unsealed.state(self.root, name) != "recording"}
         heads = []
-        for name in self.run_names():
+        for name in here | left:
             path = self.runs / name
-            heads.append((str(_head(path).get("created_at") or ""), _mtime(path), name))
-        return self.run(max(heads)[2]) if heads else None
+            heads.append((str(_head(path).get("created_at") or self._begun(name)), _mtime(path), name))
+        if not heads:
+            return None
+        last = max(heads)[2]
+        if last not in here:
+            raise unsealed.refuse(self.root, last)
+        return self.run(last)
+
+    def _begun(self, name: str) -> str:
+        """When a run without tables of its own began, as its spool or its first capture says it."""
+        found = unsealed.begun(self.root, name)
+        with contextlib.suppress(DamagedEvidence):
+            captures = self._run(name, list(_entries(self.captures, f"{name}@"))).captures
+            return found or min((str(c.head.get("created_at") or "") for c in captures), default="")
+        return found
 
     def _run(self, name: str, captures: list[str]) -> Run:
         path = self.runs / name
@@ -247,10 +278,28 @@ class Store:
         freed = 0
         for path in paths:
             freed += size_of(path)
+            if path.parent == self.captures:
+                self._not_lost(path.name)
             gone = files.aside(path)  # out of sight in one step: an interrupted removal leaves no half capture
             path.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
         return freed
+
+    def _not_lost(self, entry: str) -> None:
+        """Take a capture that the user removes off the list of what its run consists of."""
+        run, _, place = entry.partition("@")
+        with contextlib.suppress(DamagedEvidence):
+            left = [each for each in sealed_with(_head(self.runs / run)) if each != place]
+            rewrite_head(self.runs / run, "captures", json.dumps(left))
+
+
+def sealed_with(head: Row) -> list[str]:
+    """What the head of a run says that its captures are called, after the @; empty where it was sealed before that was kept."""
+    try:
+        places = json.loads(str(head.get("captures") or "[]"))
+    except ValueError:
+        return []
+    return [str(place) for place in places] if isinstance(places, list) else []
 
 
 def capture_from(manifest: Manifest, path: Path, prefix: str, store: Store | None) -> Capture:

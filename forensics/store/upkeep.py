@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from forensics import files
 from forensics.errors import DamagedEvidence, ForensicsError, UsageError
+from forensics.store import origins, unsealed
 from forensics.store.manifest import contents, read_manifest, verify
 from forensics.store.packs import Packs
 from forensics.store.store import Capture, Run, Store
@@ -53,6 +55,25 @@ def check_directories(paths: Sequence[Path], checked: Checked, tick: Tick) -> se
             checked.problems.append((path.name, error.message))
         tick()
     return kept
+
+
+def check_runs(store: Store, found: Sequence[Run], checked: Checked) -> None:
+    """Is all of each run there that it had when it was sealed? Of captures that a bundle brought without their run, nothing is missing."""
+    alone = origins.alone(store.root)
+    for run in found:
+        stored = run.name.removeprefix(run.prefix)
+        checked.problems += [(run.name, f"its capture {ref} is gone") for ref in run.lost()]
+        if run.path is None and stored not in alone and unsealed.state(store.root, stored) in ("interrupted", "gone"):
+            checked.problems.append((run.name, f"{unsealed.WHAT} are not there"))
+
+
+def whole_runs(store: Store) -> list[Run]:
+    """All runs of a store whose manifests can be read."""
+    found = []
+    for name in sorted(store.run_names()):
+        with contextlib.suppress(DamagedEvidence):
+            found.append(store.run(name))
+    return found
 
 
 def check_tensors(packs: Packs, kept: set[str], checked: Checked, tick: Tick) -> None:

@@ -266,6 +266,7 @@ def base_only(root: Path, of: Store) -> Store:
     first = next(c for c in of.run("night").captures if c.point == "loaded")
     names = {r["name"]: of.packs.read(r["digest"]) for t, found in contents.tables(first.path) if t == "placements" for r in found}
     made.capture(store, "model@rest", {name: raw for name, raw in names.items() if raw is not None})
+    made.run(store, "model", kind="rest")
     return store
 
 

@@ -11,11 +11,11 @@ from forensics.capture.fused import Fused
 from forensics.capture.live import Record
 from forensics.capture.naming import Named
 from forensics.capture.pairs import Between
-from forensics.capture.shared import iso
 from forensics.capture.sources import Sources
 from forensics.records import Row, Scalar
 from forensics.tensors import digest as digests
 from forensics.tensors.workers import threads
+from forensics.units import iso
 from tests.support.bytes import Bytes
 
 

@@ -306,7 +306,7 @@ def test_a_capture_that_runs_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_number_that_another_process_has_now_is_not_ours() -> None:
-    from forensics.capture.watched import _alive
+    from forensics.store.unsealed import _alive
 
     assert _alive(os.getpid(), time.time())
     assert not _alive(os.getpid(), 1.0), "this process began later"

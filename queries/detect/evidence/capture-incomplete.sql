@@ -8,7 +8,7 @@
 -- nothing:    a watched run
 -- fix:        capture the run again; what is missing and why stands in forensics show
 WITH said AS (
-    SELECT run AS subject, complete, missing FROM runs WHERE run = run_of(b) AND kind = 'watched'
+    SELECT run AS subject, complete, missing FROM runs WHERE run = run_of(b) AND coalesce(kind, 'watched') = 'watched'
     UNION ALL
     SELECT capture, complete, missing FROM captures WHERE run = run_of(b) AND watched(b)
 ), one AS (
