@@ -38,7 +38,8 @@ def test_the_wheel_carries_queries_and_snapshots_under_the_package_alone(wheel: 
 def test_the_wheel_carries_the_watcher_that_goes_into_the_users_process(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
     assert {f"forensics/{p.relative_to(ROOT / 'forensics')}" for p in (ROOT / "forensics/watch").rglob("*.py")} <= names
-    assert {f"forensics/{p.relative_to(ROOT / 'forensics')}" for p in (ROOT / "forensics/report").rglob("*.html")} <= names
+    assert {f"forensics/{p.relative_to(ROOT / 'forensics')}" for p in (ROOT / "forensics").rglob("*.html")} <= names
+    assert "forensics/tensors/loops.ll.jinja" in names
 
 
 def test_help_needs_none_of_the_slow_packages() -> None:
