@@ -13,17 +13,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forensics.bounded import Bounded, Limits
 from forensics.environment import inherited
 from forensics.errors import UsageError
 from forensics.records import Scalar
 
 WATCH = Path(__file__).parents[1] / "watch"
 SPOOL_VARIABLE = "FORENSICS_SPOOL"
+_SAID = 1 << 16  # bytes of the end of what a helper wrote to stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,13 @@ def _signals() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def helper(
-    script: str, arguments: Sequence[str], *, python: str | None, cwd: str | None, spool: Path | None = None, seconds: float = 600.0
+    script: str,
+    arguments: Sequence[str],
+    *,
+    python: str | None,
+    cwd: str | None,
+    spool: Path | None = None,
+    limits: Callable[[], Limits] = lambda: Limits(seconds=600.0),
 ) -> str | None:
     """Run one of the watcher's own scripts in a fresh process of the program's interpreter.
 
@@ -130,23 +139,21 @@ def helper(
     variables = inherited() | {"TOKENIZERS_PARALLELISM": "false"}
     if spool is not None:
         variables["FORENSICS_HELPER"] = str(spool)
-    try:
-        done = subprocess.run(
-            command,
-            cwd=cwd if cwd and Path(cwd).is_dir() else None,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"gave up after {seconds:.0f} s"
-    except OSError as error:
-        return f"could not be started: {error}"
-    if done.returncode == 0:
-        return None
-    last = [line for line in done.stderr.strip().splitlines() if line.strip()]
-    return last[-1][:300] if last else f"ended with status {done.returncode}"
+    place = cwd if cwd and Path(cwd).is_dir() else None
+    with tempfile.TemporaryFile() as said:
+        try:
+            child = subprocess.Popen(command, cwd=place, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+        except OSError as error:
+            return f"could not be started: {error}"
+        bounded = Bounded(child, limits)
+        try:
+            status = bounded.wait()
+        finally:
+            child.kill()
+        if bounded.over:
+            return f"took more {bounded.over} than it may"
+        if status == 0:
+            return None
+        said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
+        last = [line for line in said.read().decode("utf-8", "replace").strip().splitlines() if line.strip()]
+    return last[-1][:300] if last else f"ended with status {status}"

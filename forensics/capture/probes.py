@@ -16,6 +16,9 @@ from forensics.capture.reload import ask
 from forensics.capture.sources import raw_tensors, tensor_row
 from forensics.capture.spool import Captured, Spool
 from forensics.model.composed import Composed
+from forensics.model.headers import read_header
+from forensics.model.regular import look_through
+from forensics.model.trust import refused, trusted
 from forensics.store.keyed import Keyed
 from forensics.store.packs import Packs
 from forensics.tensors.measure import measure
@@ -27,8 +30,13 @@ def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, pa
     with tempfile.TemporaryDirectory(prefix="forensics-ask-") as name:
         place = Path(name) / "spool"
         options = {"prompts": given, "max_tokens": questions.max_tokens}
-        captured, why = ask(place, composed.model.path, composed.adapter.path if composed.adapter else None, options)
         found = Answers()
+        beside = composed.adapter.path if composed.adapter else None
+        captured, found.refused = None, refused(_looked_at(composed))
+        why = found.refused
+        if why is None:
+            nbytes = sum(p.stored.raw.nbytes for p in composed.pieces) + look_through(composed.model.path)
+            captured, why = ask(place, composed.model.path, beside, options, trust=trusted(), nbytes=nbytes)
         if why:
             found.missing.append({"what": "the answers to probes", "why": why})
         if captured is not None:
@@ -36,6 +44,21 @@ def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, pa
         else:
             found.missing += scores.missing(questions.scorers, "there was no answer to score")
         return found
+
+
+def _looked_at(composed: Composed) -> list[Path]:
+    """The directories that are loaded, every file of theirs that a loader takes looked at first.
+
+    Raises:
+        UnreadableModel: one is no regular file, or a file of weights beside the model's own is damaged: mlx-lm loads all of them.
+    """
+    directories = [c.path if c.path.is_dir() else c.path.parent for c in (composed.model, composed.adapter) if c is not None]
+    for directory in directories:
+        look_through(directory)
+    for file in sorted(composed.model.path.glob("model*.safetensors")):
+        if file not in composed.model.files:
+            read_header(file)
+    return directories
 
 
 def _read(found: Answers, captured: Captured, ref: str, questions: Questions, keyed: Keyed, packs: Packs | None, spool: Spool) -> None:

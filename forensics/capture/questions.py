@@ -10,6 +10,7 @@ from typing import Any
 
 from forensics.capture.prompts import Prompt
 from forensics.model.composed import Composed
+from forensics.model.configs import LAYERS, page
 from forensics.records import Row
 
 SHARE = 0.4
@@ -27,16 +28,23 @@ class Questions:
 
 @dataclass
 class Answers:
-    """Rows of transcripts, tokens, scores and tensors (of logits); the tokenizer's facts as mlx-lm loads it; why there is none."""
+    """Rows of transcripts, tokens, scores and tensors (of logits); the tokenizer's facts as mlx-lm loads it; why there is none.
+
+    `refused`: why the model was not even loaded: it would run code of its own.
+    """
 
     tables: dict[str, list[Row]] = field(default_factory=dict)
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     missing: list[dict[str, str]] = field(default_factory=list)
+    refused: str | None = None
 
 
 def askable(composed: Composed) -> bool:
     """A directory that mlx-lm can load, mlx to load it with, and memory enough."""
     if composed.model.kind != "mlx" or not composed.model.path.is_dir() or find_spec("mlx_lm") is None:
         return False
+    config = composed.model.path / "config.json"
+    if config.is_file() and any(type(n) is int and n > len(composed.pieces) for k, n in page(config).items() if k in LAYERS):
+        return False  # it declares more layers than the files hold tensors: no loader can fill them
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return (composed.model.path / "config.json").is_file() and sum(p.stored.raw.nbytes for p in composed.pieces) < SHARE * memory
+    return config.is_file() and sum(p.stored.raw.nbytes for p in composed.pieces) < SHARE * memory

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from forensics.bounded import Limits
 from forensics.capture import command
 from forensics.capture.spool import Captured, Spool
 from forensics.records import Row
 
 _ADAPTER = "lora_"
+_MEMORY = 800 << 20
+"""Bytes that a process may use that asks a model at rest, beside three times the model's own: libraries alone take 400 MB."""
+_ANSWERS = 600.0
+_IMPORTS, _LOADS, _LOADED_A_SECOND = 60.0, 4.0, 50e6
+"""Seconds of processor until the libraries are there, then until model and prompts are: a tiny one takes 0.3 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to load: `saved` on `base`, captured at `point` under the number of the model whose file it is."""
+    """One thing to load: `saved` on `base`, captured at `point` under the number of the model whose file it is.
+
+    `trust`: whether a stranger's model may run its own code; None for what a run loaded and wrote itself.
+    """
 
     point: str
     model: str
@@ -26,6 +36,7 @@ class Item:
     saved: str | None
     tokenizer: str | None = None
     probes_only: bool = False
+    trust: bool | None = None
 
 
 def items(spool: Spool) -> list[Item]:
@@ -60,7 +71,7 @@ def _place(path: Path) -> Path:
     return path.parent if whole else path
 
 
-def reload(spool: Spool, wanted: Sequence[Item], *, seconds: float = 600.0) -> str | None:
+def reload(spool: Spool, wanted: Sequence[Item], limits: Callable[[], Limits] = lambda: Limits(seconds=600.0)) -> str | None:
     """Load and capture them into `spool` as one more process; None when it ended well, else one line of why not.
 
     What cannot be loaded is no failure: it leaves an event `load` with `ok` false and a line of why.
@@ -69,25 +80,40 @@ def reload(spool: Spool, wanted: Sequence[Item], *, seconds: float = 600.0) -> s
     arguments = spool.path / "reload.json"
     content = {"spool": str(spool.path.resolve()), "items": [asdict(item) for item in wanted]}
     arguments.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    return command.helper(
-        "reload.py", [str(arguments.resolve())], python=_text(first.get("executable")), cwd=_text(first.get("cwd")), seconds=seconds
-    )
+    python, cwd = _text(first.get("executable")), _text(first.get("cwd"))
+    return command.helper("reload.py", [str(arguments.resolve())], python=python, cwd=cwd, limits=limits)
 
 
 def ask(
-    place: Path, base: Path, adapter: Path | None, options: Mapping[str, object], *, seconds: float = 600.0
+    place: Path, base: Path, adapter: Path | None, options: Mapping[str, object], *, trust: bool, nbytes: int
 ) -> tuple[Captured | None, str | None]:
     """The probes' answers of a model at rest: (what it left, or None; a line of why not). The interpreter is our own.
 
     Args:
         place: an empty or missing directory, which becomes a spool; the answers lie below it.
         options: `prompts` and `max_tokens`, as in options.json.
+        trust: the model may run its own code.
+        nbytes: of its files, by which its limits are measured.
     """
     command.write_options(place, {"version": 1, "run": "rest", "tensors": "none", **options})
-    item = Item("rest", "m0", None, str(base.resolve()), str(adapter.resolve()) if adapter else None, probes_only=True)
-    why = reload(Spool(place), [item], seconds=seconds)
+    item = Item("rest", "m0", None, str(base.resolve()), str(adapter.resolve()) if adapter else None, probes_only=True, trust=trust)
+    why = reload(Spool(place), [item], _growing(place, nbytes))
     left = Spool(place)
     return next(iter(left.captures), None), why or next(filter(None, map(_why, left.table("events"))), None)
+
+
+def _growing(place: Path, nbytes: int) -> Callable[[], Limits]:
+    """What the process may take that asks a model of so many bytes: little until it is loaded and its template has written the prompts."""
+    memory = _MEMORY + 3 * nbytes
+
+    def now() -> Limits:
+        if (place / "prepared").exists():
+            return Limits(memory, _ANSWERS)
+        with contextlib.suppress(OSError, ValueError):
+            return Limits(memory, _ANSWERS, float((place / "begun").read_text("ascii")) + _LOADS + nbytes / _LOADED_A_SECOND)
+        return Limits(memory, _ANSWERS, _IMPORTS)
+
+    return now
 
 
 def _why(event: Row) -> str | None:

@@ -84,9 +84,9 @@ def capture_rest(
         questions = Questions(prompts, max_tokens, scorers)
         said = answers(composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs)
     else:
-        why = "there are no answers: this is no directory that mlx-lm loads, mlx-lm is not there, or memory is too small"
+        why = "there are no answers: this is no directory that mlx-lm loads or can fill, mlx-lm is not there, or memory is too small"
         said = Answers(missing=scores.missing(scorers, why))
-    for line in scores.warnings(said.missing):
+    for line in [*scores.warnings(said.missing), *([f"forensics: no answers: {said.refused}"] if said.refused else [])]:
         warn(line)
     with store.writing():
         directory = _seal_capture(store, composed, found, called, said)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from forensics.cli.options import store_option
+from forensics.cli.options import store_option, trust_option
 from forensics.cli.screen import note
 from forensics.cli.words import as_command, command_start
 from forensics.errors import UsageError
@@ -88,6 +88,7 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
     metavar="dask://HOST:PORT",
     help="With MODEL: measure on this Dask cluster, whose workers see the model at the same address.",
 )
+@trust_option
 @store_option
 @click.pass_context
 def command(

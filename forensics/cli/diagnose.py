@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensics.cli.completion import complete_refs
-from forensics.cli.options import json_option, queries_option, store_option
+from forensics.cli.options import json_option, queries_option, store_option, trust_option
 
 if TYPE_CHECKING:
     from forensics.records import Diagnosis, TwoRuns
@@ -38,6 +38,7 @@ Exit status: 0 healthy; 1 a finding at or above --fail-on; 2 no such thing, unre
 )  # fmt: skip
 @click.option("--wait", is_flag=True, help="Where a run is still recorded or sealed: wait until it is in the store.")
 @click.option("--all", "everything", is_flag=True, help="Show all evidence, all that is clean, all that was not evaluated.")
+@trust_option
 @json_option
 @queries_option
 @store_option

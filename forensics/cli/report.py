@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from forensics.cli.completion import complete_refs
-from forensics.cli.options import queries_option, store_option
+from forensics.cli.options import queries_option, store_option, trust_option
 from forensics.cli.output import STDOUT, output
 
 EXAMPLES = """\b
@@ -26,6 +26,7 @@ Examples:
     help="The page to write; - is stdout.",
 )  # fmt: skip
 @click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
+@trust_option
 @queries_option
 @store_option
 def command(refs: tuple[str, ...], out: Path, adapter: Path | None, queries: Path | None, store: Path | None) -> None:

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from forensics.errors import UnreadableModel
 from forensics.model import gguf
-from forensics.model.configs import AdapterSettings, adapter_settings, flat, gguf_facts, page, template, tokenizer_facts
-from forensics.model.headers import read_header
+from forensics.model.configs import AdapterSettings, adapter_settings, flat, gguf_facts, page, plausible, template, tokenizer_facts
+from forensics.model.headers import MAX_TENSORS, read_header
+from forensics.model.regular import look_through
 from forensics.model.remote import located
 from forensics.model.sharded import complete, shards
 from forensics.records import RawTensor
@@ -104,6 +105,7 @@ def open_model(path: Path) -> Checkpoint:
 
 
 def _directory(path: Path) -> Checkpoint:
+    look_through(path)
     index = path / INDEX
     if index.is_file():
         return _safetensors(path, path, "mlx", shards(index))
@@ -157,6 +159,11 @@ def _file(path: Path) -> Checkpoint:
 
 def _safetensors(directory: Path, path: Path, kind: Kind, files: list[Path]) -> Checkpoint:
     headers = [read_header(file) for file in files]
+    if (count := sum(len(h.entries) for h in headers)) > MAX_TENSORS:
+        hint = "Check that they are one model's."
+        raise UnreadableModel(f"The files hold {count:,} tensors together.", where=str(path), hint=hint)
+    config = page(directory / "config.json")
+    plausible(config, directory / "config.json")
     stored = tuple(Stored(raw, h.path, *_as_mlx(raw.name, kind)) for h in headers for raw in h.tensors())
     _unique(path, stored)
     if path.name.endswith(".index.json") or (path / INDEX).is_file():
@@ -169,7 +176,7 @@ def _safetensors(directory: Path, path: Path, kind: Kind, files: list[Path]) -> 
         files=tuple(files),
         stored=stored,
         configs=tuple(_configs(directory, kind)),
-        quantization=_quantization(page(directory / "config.json")),
+        quantization=_quantization(config),
         adapter=adapter,
         tokenizer=facts,
         tokenizer_path=directory if facts else None,

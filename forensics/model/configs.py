@@ -11,8 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from forensics.errors import UnreadableModel
+from forensics.model.regular import regular
+from forensics.model.remote import Remote
 
-MAX_PAGE = 256 << 20  # tokenizer.json of a large vocabulary has 30 MB
+MAX_PAGE = 64 << 20
+"""Bytes of a JSON file: tokenizer.json of a large vocabulary has 33 MB, an index of 200,000 tensors 20."""
+MAX_PARSED = 600 << 20
+"""Bytes that a JSON file's values may take in memory, at most; `[],[],[],` takes thirty times its length."""
+_COSTS = ((b"{", 240), (b"[", 72), (b",", 90))  # of a dictionary, a list, a value in CPython
+MAX_TEMPLATE = 4 << 20
+MAX_LAYERS = 10_000
+_OWN = "Check that it is the model's own."
+LAYERS = {"num_hidden_layers", "num_layers", "n_layers", "n_layer"}
 _NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 _CONTROL, _USER_DEFINED = 3, 4  # token types of GGUF
 
@@ -21,12 +31,13 @@ def page(path: Path, *, required: bool = False) -> dict[str, Any]:
     """A JSON object from a file; empty where there is no such file, unless it is required.
 
     Raises:
-        UnreadableModel: it cannot be read, is above 256 MB, or is no JSON object.
+        UnreadableModel: it cannot be read, is no regular file, is above 64 MB or 600 MB when parsed, or is no JSON object.
     """
     try:
-        if path.stat().st_size > MAX_PAGE:
-            raise UnreadableModel("The file is above 256 MB.", where=str(path), hint="Check that it is the model's own.")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        data = small(path, MAX_PAGE)
+        if sum(data.count(sign) * cost for sign, cost in _COSTS) > MAX_PARSED:
+            raise UnreadableModel("The file holds too many values.", where=str(path), hint=_OWN)
+        document = json.loads(data.decode("utf-8"))
     except FileNotFoundError:
         if required:
             raise UnreadableModel("There is no such file.", where=str(path), hint="Check the path.") from None
@@ -40,13 +51,45 @@ def page(path: Path, *, required: bool = False) -> dict[str, Any]:
     return document
 
 
+def small(path: Path, most: int) -> bytes:
+    """The bytes of a file that is read whole.
+
+    Raises:
+        UnreadableModel: it is no regular file, or holds more than `most` bytes.
+        OSError: it is not there, or cannot be read.
+    """
+    if regular(path).st_size > most:
+        raise UnreadableModel(f"The file is above {most >> 20} MB.", where=str(path), hint=_OWN)
+    if isinstance(path, Remote):
+        return path.read_bytes()
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise UnreadableModel(f"The file is above {most >> 20} MB.", where=str(path), hint=_OWN)
+    return data
+
+
+def plausible(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a configuration that no model has: whoever built it would not end.
+
+    Raises:
+        UnreadableModel: it declares more than 10,000 layers.
+    """
+    for key, value in flat(config):
+        if key.rpartition(".")[2] in LAYERS and isinstance(value, int) and value > MAX_LAYERS:
+            why = f"The configuration declares {key} = {value:,}."
+            raise UnreadableModel(why, where=str(path), hint="Check that it is the model's own; no model has so many.")
+
+
 def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of each leaf of a nested configuration; lists stay whole."""
-    if isinstance(config, Mapping) and config:
-        for key, value in config.items():
-            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
-    elif prefix:
-        yield prefix, config
+    waiting = [(prefix, config)]  # no recursion: a stranger's file may be as deep as its reader bears
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, Mapping) and value:
+            waiting += [(f"{key}.{name}" if key else str(name), each) for name, each in reversed([*value.items()])]
+        elif key:
+            yield key, value
 
 
 # -- adapters ------------------------------------------------------------------------------------------------------------
@@ -144,8 +187,8 @@ def _float(value: Any) -> float | None:
 def template(directory: Path) -> str | None:
     """The chat template's text: its own file first, as transformers reads it; several named ones as one JSON text."""
     path = directory / "chat_template.jinja"
-    if path.is_file():
-        return path.read_text(encoding="utf-8", errors="replace")
+    if path.exists():
+        return small(path, MAX_TEMPLATE).decode("utf-8", "replace")
     for name in ("chat_template.json", "tokenizer_config.json"):
         found = page(directory / name).get("chat_template")
         if isinstance(found, str):
@@ -180,7 +223,7 @@ def tokenizer_facts(directory: Path) -> dict[str, Any]:
         "added_tokens": added,
         "end_ids": sorted(stop),
         "template_digest": None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
-        "digest": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
+        "digest": hashlib.sha256(small(path, MAX_PAGE)).hexdigest() if path.is_file() else None,
         "names": {str(index): names[index] for index in sorted(names)},
     }
 

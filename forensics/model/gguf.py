@@ -16,10 +16,12 @@ from typing import IO, Any, NoReturn
 from forensics.errors import UnreadableModel
 from forensics.model.headers import MAX_TENSORS, Entry
 from forensics.model.ranges import Stat, ranged
+from forensics.model.regular import regular
 from forensics.records import RawTensor
 
-MAX_HEADER = 256 << 20  # the vocabulary, its merges and scores stand in it: 6 MB of 50,000 tokens
+MAX_HEADER = 96 << 20  # the vocabulary, its merges and scores stand in it: 6 MB of 50,000 tokens
 MAX_PAIRS = 100_000
+MAX_VALUES = 5_000_000  # tokens, scores, types and merges of a vocabulary of 262,000 are 1.3 million
 _HINT = "Copy or download the file again; it may have been cut off while it was written."
 
 TYPES: dict[int, tuple[str, int, int]] = {
@@ -62,7 +64,7 @@ def read_gguf(path: Path) -> Gguf:
         UnreadableModel: not there, no GGUF file, an unknown version or type, cut off, or tensors that do not fit or overlap.
     """
     try:
-        state = path.stat()
+        state = regular(path)
         with path.open("rb") as file:
             return _Parser(path, file, state).document()
     except OSError as error:
@@ -76,14 +78,14 @@ class _Parser:
 
     def __init__(self, path: Path, file: IO[bytes], state: Stat) -> None:
         self.path, self.file, self.size, self.state = path, file, state.st_size, state
-        self.at = 0
+        self.at, self.values = 0, 0
 
     def refuse(self, why: str) -> NoReturn:
         raise UnreadableModel(f"The GGUF file cannot be read: {why}.", where=str(self.path), hint=_HINT)
 
     def take(self, count: int) -> bytes:
         if count > min(self.size, MAX_HEADER) - self.at:
-            self.refuse("it is cut off in its header" if count > self.size - self.at else "its header is above 256 MB")
+            self.refuse("it is cut off in its header" if count > self.size - self.at else "its header is above 96 MB")
         self.at += count
         return self.file.read(count)
 
@@ -120,6 +122,10 @@ class _Parser:
         if kind != _ARRAY or depth > 4:
             self.refuse(f"a setting is of type {kind}")
         inner, count = self.number("I"), self.number("Q")
+        self.values += count
+        if self.values > MAX_VALUES:
+            cut = count > self.size - self.at
+            self.refuse("it is cut off in its header" if cut else f"its settings hold more than {MAX_VALUES:,} values")
         if inner in _SCALARS:
             data = self.take(count * struct.calcsize("<" + _SCALARS[inner]))
             return list(struct.unpack(f"<{count}{_SCALARS[inner]}", data))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from forensics.errors import UnreadableModel
 from forensics.model.ranges import Stat, ranged
+from forensics.model.regular import regular
 from forensics.records import RawTensor
 
 BITS = {
@@ -76,7 +77,7 @@ def read_header(path: Path) -> Header:
         UnreadableModel: not there, cut off, above 8 MB or 200,000 tensors, or entries that overlap, leave holes, or do not fit.
     """
     try:
-        state = path.stat()
+        state = regular(path)
         size = state.st_size
         with path.open("rb") as file:
             first = file.read(8)

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "forensics"
 ORDER = [
-    *("watch", "records", "errors", "units", "typed", "files", "schema", "environment", "model", "tensors", "store"),
+    *("watch", "records", "errors", "units", "typed", "files", "schema", "environment", "bounded", "model", "tensors", "store"),
     *("capture", "bundle", "refs", "health", "judge", "report", "api", "demo", "cli"),
 ]
 UPWARD = {("store/store", "bundle"), ("bundle/contents", "refs")}

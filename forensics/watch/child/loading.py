@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -38,13 +39,16 @@ class Loaded:
     detail: dict[str, Any] = field(default_factory=dict)  # of the load event
 
 
-def load(base: str | None, saved: str | None, tokenizer: str | None = None) -> Loaded:
+def load(base: str | None, saved: str | None, tokenizer: str | None = None, trust: bool | None = None) -> Loaded:
     """Load `saved` on `base`, with a tokenizer.
 
     Args:
         base: directory of the model that was trained; None where it was built in memory.
         saved: an adapter's directory or file, a model's directory, a file of weights; None: the base alone.
         tokenizer: directory of the tokenizer, where neither `saved` nor `base` holds one.
+        trust: False for a stranger's model: only classes of mlx-lm and transformers are used, whatever its files name and whatever
+            the installed version would do. True where the user trusts it. None for what the run itself loaded and wrote: as the
+            installed mlx-lm does it, which ran in the program as well.
 
     Raises:
         NotLoaded: with one line of why.
@@ -52,15 +56,49 @@ def load(base: str | None, saved: str | None, tokenizer: str | None = None) -> L
     place = Path(saved) if saved else None
     if place is not None and not place.exists():
         raise NotLoaded(f"{place.name} is gone")
+    _trust.given = trust
     found = _base(base) if place is None else _saved(base, place)
     for directory in (place if place is None or place.is_dir() else place.parent, base, tokenizer):
         if directory and (Path(directory) / "tokenizer_config.json").exists():
             from mlx_lm.utils import load_tokenizer
 
             ends = (found.config or {}).get("eos_token_id")
-            found.tokenizer, found.tokenizer_path = load_tokenizer(Path(directory), eos_token_ids=ends), str(directory)
+            extra = {} if trust is None else {"trust_remote_code": trust}
+            found.tokenizer, found.tokenizer_path = load_tokenizer(Path(directory), extra, eos_token_ids=ends), str(directory)
             break
     return found
+
+
+class _Trust:
+    """Whether the model's own code may run; this process loads for one answer to that."""
+
+    given: bool | None = None
+
+    def arguments(self, load_model: Any) -> dict[str, Any]:
+        """What `load_model` of any version is told. Before 0.32 it ran `model_file` unasked: a setting of ours goes over the file's."""
+        known = inspect.signature(load_model).parameters
+        if self.given:
+            return {"trust_remote_code": True} if "trust_remote_code" in known else {}
+        if self.given is None:
+            return {}
+        if "model_config" not in known or "get_model_classes" not in known:
+            raise NotLoaded("this mlx-lm cannot be kept from running a model's own code; use 0.19 or later")
+        return {"model_config": {"model_file": None}, "get_model_classes": _library_classes}
+
+
+_trust = _Trust()
+
+
+def _library_classes(config: dict[str, Any]) -> tuple[Any, Any]:
+    """The classes that mlx-lm itself has for a configuration."""
+    from mlx_lm import utils
+
+    if not str(config.get("model_type", "")).replace("-", "_").isidentifier():
+        raise NotLoaded("config.json names no model type")
+    found = utils._get_classes(config)
+    if not all(each.__module__.startswith("mlx_lm.models.") for each in found):
+        raise NotLoaded("config.json names a class that is none of mlx-lm's")
+    return found[0], found[1]
 
 
 def _saved(base: str | None, place: Path) -> Loaded:
@@ -85,7 +123,7 @@ def _model(directory: Path) -> Loaded:
     from mlx_lm.utils import load_model
 
     try:
-        module, config = load_model(directory)
+        module, config = load_model(directory, **_trust.arguments(load_model))
     except Exception as error:
         raise NotLoaded(_line(error)) from error
     names = sum(len(names_in(str(file))) for file in directory.glob("model*.safetensors"))

@@ -7,6 +7,7 @@ The arguments are described in docs/design.md. Nothing of the program's own code
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = "_forensics_watch"
+BEGUN, PREPARED = "begun", "prepared"
+"""Files in the spool: the libraries are imported (after so many seconds of processor); the model is loaded and the prompts are written."""
 
 
 def main(path: str) -> None:
@@ -30,6 +33,10 @@ def main(path: str) -> None:
 
     import_module(f"{_PACKAGE}.capture.facts").process()
     _forget_written(spool)
+    if any(item.get("probes_only") for item in arguments["items"]):
+        import mlx_lm.utils  # noqa: F401
+
+        (spool / BEGUN).write_text(f"{time.process_time():.3f}", encoding="ascii")
     for item in arguments["items"]:
         _item(core, item)
     core.watch.close()
@@ -75,7 +82,7 @@ def _item(core: Any, item: dict[str, Any]) -> None:
     loading, live = import_module(f"{_PACKAGE}.child.loading"), import_module(f"{_PACKAGE}.capture.snapshot")
     watch, point = core.watch, str(item["point"])
     try:
-        found = loading.load(item.get("base"), item.get("saved"), item.get("tokenizer"))
+        found = loading.load(item.get("base"), item.get("saved"), item.get("tokenizer"), item.get("trust"))
     except Exception as error:  # noqa: BLE001   whatever a loader raises is what a user would see
         detail = getattr(error, "detail", {})
         line = str(error) if isinstance(error, loading.NotLoaded) else f"{type(error).__name__}: {error}"[:300]
@@ -86,9 +93,23 @@ def _item(core: Any, item: dict[str, Any]) -> None:
     model.path, model.adapter_path, model.config = found.path, found.adapter_path, found.config
     model.tokenizer, model.tokenizer_path, model.updates = found.tokenizer, found.tokenizer_path, item.get("updates")
     if item.get("probes_only"):
+        _prepare(model)
         live.ask(model, point)
     else:
         live.take(model, point)
+
+
+def _prepare(model: Any) -> None:
+    """Write the prompts by the chat template, which is a program of the model's author, and say that it ended: what follows may take long.
+
+    The parent gives what comes before a few seconds of processor, and the answers of a large model as long as they need.
+    """
+    from importlib import import_module
+
+    probe, core = import_module(f"{_PACKAGE}.capture.probe"), import_module(f"{_PACKAGE}.run")
+    with contextlib.suppress(Exception):  # told where the answers are made
+        list(probe._prompts(model, probe.Words(model)))
+    (core.watch.directory.parent / PREPARED).touch()
 
 
 def _event(watch: Any, item: dict[str, Any], **detail: Any) -> None:
