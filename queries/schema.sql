@@ -16,7 +16,7 @@ CREATE TABLE runs (
     exit_status INTEGER,    -- of the command; negative: killed by that signal; NULL: not watched
     seconds DOUBLE,         -- wall time of the command
     complete BOOLEAN,       -- nothing that should have been recorded is missing
-    missing VARCHAR,        -- JSON list of {"what", "why"}
+    missing VARCHAR,        -- JSON list of {"what", "why", "kind"}; kind run: its own tables, capture: one that is gone, rows, save: cut short
     expect VARCHAR,         -- lora | dora | full | none | NULL: what the user said by --expect
     main_model VARCHAR,     -- the model that RUN@POINT means
     tensors VARCHAR,        -- all | new | trainable | none: what was kept

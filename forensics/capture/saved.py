@@ -103,6 +103,34 @@ def saved_tensors(rows: Sequence[Mapping[str, Any]], disk: Disk, canonical: Mapp
         }
 
 
+def whole(rows: Sequence[Row], events: Sequence[Mapping[str, Any]], disk: Disk) -> tuple[list[Row], list[dict[str, str]]]:
+    """The rows of saves of which all were written, and what is missing of the others.
+
+    The event of a save says how many tensors were handed over. Where fewer rows are there, the disk was full or the process was
+    killed: what the rows do not name is then no evidence. If the file still is what the rows say, its other tensors are taken from it;
+    else the save's rows are left out.
+    """
+    details = [(e["process"], e.get("detail")) for e in events]
+    names = {(process, d.get("save")): d.get("names") for process, d in details if isinstance(d, Mapping)}
+    saves: dict[tuple[Any, Any], list[Row]] = {}
+    for row in rows:
+        saves.setdefault((row["process"], row.get("save")), []).append(row)
+    kept: list[Row] = []
+    missing: list[dict[str, str]] = []
+    for key, each in saves.items():
+        if names.get(key) == sum(row.get("name") is not None for row in each):
+            kept += each
+            continue
+        on_disk = disk.digests(str(each[0]["path"])) if each[0].get("path") else {}
+        same = on_disk and all(on_disk.get(str(row.get("name"))) == row.get("digest") for row in each)
+        named = {str(row["name"]) for row in each}
+        kept += [*each, *({**each[0], "name": name, "digest": None} for name in on_disk if name not in named)] if same else []
+        why = "its other tensors were read from the file" if same else "and the file is another by now"
+        what = f"rows of saved_tensors of {each[0].get('file') or 'a save'}"
+        missing.append({"what": what, "why": f"not all of them were written; {why}", "kind": "save"})
+    return kept, missing
+
+
 def artifacts(rows: Sequence[Mapping[str, Any]], models: Mapping[str, set[str]], seen: Mapping[str, float]) -> list[Artifact]:
     """The models and adapters among the files that were written, in the order in which they were written last.
 

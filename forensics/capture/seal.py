@@ -171,6 +171,8 @@ def _captures(run: _Run) -> None:
         run.records.append(saved.record(run.scene, artifact, named[artifact.path], twin, facts, run.disk, keep))
     run.records += [_live(run, captured, named) for captured in loaded]
     canonical = {str(p["name"]): str(p["canonical"]) for r in twins.values() for p in r.rows("placements")}
+    rows, gaps = saved.whole(rows, run.spool.table("events"), run.disk)
+    run.missing += gaps
     run.tables["saved_tensors"] = list(saved.saved_tensors(rows, run.disk, canonical, run.scene.cwd))
 
 
@@ -202,9 +204,21 @@ def _run_tables(run: _Run) -> None:
     run.tables["generations"] = [rows.generation(row, run.facts.get(str(row.get("model")), Facts())) for row in generations]
     _observed(run, generations)
     _scores(run)
+    run.missing += _orphaned(run)
     run.missing += [*runtables.missing(spool, run.plan.status, run.scene.sources), *ranks.Ranks(spool.latest("models", "model")).missing()]
     if not run.records and not run.missing:
         run.missing.append(UNUSED)
+
+
+def _orphaned(run: _Run) -> list[dict[str, str]]:
+    """What nobody could record because the capture around the command was killed; --no-reload and no --scorer ask for less."""
+    if run.plan.status is not None:
+        return []
+    why = "the capture that watched the command was killed"
+    found = [{"what": "the exit status of the command", "why": why, "kind": "exit"}]
+    if run.spool.options.get("reload", True) and not run.plan.reload and reloading.items(run.spool):
+        found.append({"what": "the reload of what was saved", "why": why, "kind": "reload"})
+    return found + [{**each, "kind": "scores"} for each in scores.missing(run.spool.options.get("scorers") or (), why)]
 
 
 def _observed(run: _Run, generations: Sequence[Mapping[str, Any]]) -> None:

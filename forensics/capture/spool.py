@@ -7,6 +7,7 @@ in captures.jsonl is there. The form is written down in docs/design.md.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,6 +44,11 @@ def read_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, str]:
+    """The kind of what is missing and the table that it is of, where the watcher says them."""
+    return {key: str(row[key]) for key in ("kind", "table") if row.get(key)}
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,15 @@ class Process:
     def rows(self, table: str) -> list[dict[str, Any]]:
         return read_lines(self.directory / f"{table}.jsonl")
 
+    def cut(self) -> Iterator[str]:
+        """The tables whose last row was not written to its end."""
+        for path in sorted(self.directory.glob("*.jsonl")):
+            with path.open("rb") as file:
+                if file.seek(0, os.SEEK_END):
+                    file.seek(-1, os.SEEK_END)
+                    if file.read() != b"\n":
+                        yield path.stem
+
     def captures(self) -> Iterator[Captured]:
         for head in self.rows("captures"):
             number = head.get("number")
@@ -146,5 +161,9 @@ class Spool:
         return list(last.values())
 
     def missing(self) -> list[dict[str, str]]:
-        """What could not be recorded, and why."""
-        return [{"what": str(r.get("what")), "why": str(r.get("why"))} for p in self.processes for r in p.rows("missing")]
+        """What could not be recorded, and why: as the watcher noted it, and tables of a process that lived on whose last row is cut off."""
+        rows = (r for p in self.processes for r in p.rows("missing"))
+        found = [{"what": str(r.get("what")), "why": str(r.get("why")), **_named(r)} for r in rows]
+        noted = {each.get("table") for each in found}
+        cut = dict.fromkeys(table for p in self.processes if p.exit for table in p.cut() if table not in noted)
+        return found + [{"what": f"rows of {t}", "why": "the last one is cut off", "kind": "rows", "table": t} for t in cut]

@@ -154,7 +154,8 @@ def recover(store: Store, warn: Say) -> None:
             (spool.path / _RESERVE).unlink(missing_ok=True)
             summary = seal.seal(store, spool, plan)
             shutil.rmtree(spool.path, ignore_errors=True)
-            warn(f"forensics: sealed {summary.run}, which an interrupted capture left behind.")
+            gaps = f" It is incomplete: {_reasons(summary.missing)}." if summary.missing else ""
+            warn(f"forensics: sealed {summary.run}, which an interrupted capture left behind.{gaps}")
 
 
 def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings) -> None:
@@ -179,6 +180,8 @@ def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings
             "prompts": [p.as_json() for p in settings.prompts] if settings.prompts else None,
             "known": str(known.resolve()),
             "expect": settings.expect,
+            "reload": settings.reload,
+            "scorers": list(settings.scorers),
             "started": time.time(),
             "parent": os.getpid(),
         },

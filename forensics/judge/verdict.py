@@ -20,7 +20,7 @@ def verdict(
 ) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict, and what stands against `healthy`, in words."""
     core = CORE if session.rows("SELECT watched(?) AS yes", [b])[0]["yes"] else CORE[:1]
-    gaps = [str(row["gap"]) for row in session.rows("SELECT * FROM directories_gone(?)", [b])]
+    gaps = [str(row["gap"]) for row in session.rows("SELECT * FROM parts_gone(?)", [b])]
     gaps += [missing for missing in map(facts.missing, core) if missing is not None and not missing.startswith(NOT_APPLICABLE)]
     gaps += [
         f"{name}, which crashed"

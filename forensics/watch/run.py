@@ -120,7 +120,12 @@ class Watch:
         """The disk is full: give back what was set aside for this moment, so that it can be said."""
         with contextlib.suppress(OSError):
             (self.directory / _RESERVE).unlink(missing_ok=True)
-        self.missing(f"rows of {table.rpartition('/')[2]}", error)
+        name = table.rpartition("/")[2]
+        what = f"rows of {name}"
+        with contextlib.suppress(Exception):
+            if what not in self._failed:
+                self._failed.add(what)
+                self.row("missing", what=what, why=f"{type(error).__name__}: {error}"[:500], time=time.time(), kind="rows", table=name)
 
     def close(self, prefix: str = "") -> None:
         """Close the files whose table begins with `prefix`."""

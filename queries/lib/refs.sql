@@ -53,11 +53,11 @@ CREATE OR REPLACE MACRO trains(r) AS (
 -- Was a ref's run watched?
 CREATE OR REPLACE MACRO watched(r) AS (SELECT coalesce(bool_or(runs.kind = 'watched'), false) FROM runs WHERE runs.run = run_of(r));
 
--- What is not there of a run that a ref stands for: its own tables, or captures that it had when it was sealed.
-CREATE OR REPLACE MACRO directories_gone(r) AS TABLE
+-- What is not there of a run that a ref stands for: its own tables, captures that it had when it was sealed, rows that the disk cut short.
+CREATE OR REPLACE MACRO parts_gone(r) AS TABLE
 SELECT one.gap.what || ': ' || one.gap.why AS gap
 FROM (SELECT unnest(from_json(missing, '[{"what": "VARCHAR", "why": "VARCHAR", "kind": "VARCHAR"}]')) AS gap FROM runs WHERE run = run_of(r)) one
-WHERE one.gap.kind IN ('run', 'capture');
+WHERE one.gap.kind IN ('run', 'capture', 'rows', 'save');
 
 -- Was what a ref stands for read from files? They say nothing of classes, modes and optimizers.
 CREATE OR REPLACE MACRO from_file(r) AS (

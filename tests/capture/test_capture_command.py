@@ -207,6 +207,8 @@ def test_a_killed_capture_is_sealed_by_the_next_command(tmp_path: Path, words: t
     assert done.status == 0 and "forensics: sealed first, which an interrupted capture left behind." in done.err
     assert done.points("first") == ["loaded", "start"] and not done.head("first")["complete"]
     assert done.head("first").get("exit_status") is None
+    missing = json.loads(str(done.head("first")["missing"]))
+    assert "the exit status of the command" in [gap["what"] for gap in missing] and "It is incomplete: the exit status" in done.err
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import gzip
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from forensics.capture import watched as watching
 from forensics.capture.command import Ended
 from forensics.capture.spool import Spool
 from forensics.judge import library
+from forensics.judge.diagnose import diagnose
+from forensics.records import Diagnosis
 from forensics.report.terminal import listing
 from forensics.store import facts
 from forensics.store.session import Session, open_session
@@ -340,6 +342,12 @@ def spool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program(tmp_path_factory.mktemp("spool") / "run", TWO).spool
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> watched.Ran:
+    """A run that trains and saves, not sealed yet."""
+    return program(tmp_path_factory.mktemp("ran") / "run", TRAIN)
+
+
 def copy(spool: Path, tmp_path: Path) -> Path:
     shutil.copytree(spool, tmp_path / "spool")
     return tmp_path / "spool"
@@ -358,6 +366,44 @@ def test_a_killed_run_is_incomplete_and_usable(spool: Path, tmp_path: Path) -> N
     summary = sealed(tmp_path, own, -9)
     assert not summary.complete and summary.points == ("loaded:m0", "loaded", "start")
     assert {"what": "the end of process 0", "why": "it was ended by signal 9"} in summary.missing
+
+
+def edited(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    rows = change([json.loads(line) for line in path.read_text().splitlines()])
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_rows_of_a_save_that_the_disk_cut_short_are_no_evidence(ran: watched.Ran, tmp_path: Path) -> None:
+    """A full disk kept half of the rows of whole files: what they do not name is read from the file, or the save is left out."""
+    own = copy(ran.spool, tmp_path)
+    table = own / "p0" / "saved_tensors.jsonl"
+    edited(table, lambda rows: [row for row in rows if "lora_a" in row["name"]])
+    summary = sealed(tmp_path, own)
+    assert [gap["what"] for gap in summary.missing if gap.get("kind") == "save"] == [
+        "rows of saved_tensors of adapters.safetensors", "rows of saved_tensors of gone.safetensors",
+    ]  # fmt: skip
+    told = Sealed(Store(tmp_path / "store"), summary)
+    saves = told.rows("SELECT file, count(*) AS n, count(digest_on_disk) AS there FROM saved_tensors GROUP BY file")
+    assert saves == [{"file": "adapters.safetensors", "n": 4, "there": 4}]
+    assert not summary.complete
+    found = diagnose(told.store, [summary.run])
+    assert isinstance(found, Diagnosis)
+    assert "adapter-incomplete" not in [finding.id for finding in found.findings]
+    assert any("rows of saved_tensors of adapters.safetensors" in note for note in found.notes)
+
+
+def test_a_table_whose_last_row_is_cut_off_is_a_gap(spool: Path, tmp_path: Path) -> None:
+    own = copy(spool, tmp_path)
+    path = own / "p0" / "steps.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert {"what": "rows of steps", "why": "the last one is cut off", "kind": "rows", "table": "steps"} in sealed(tmp_path, own).missing
+
+
+def test_a_run_whose_parent_was_killed_says_what_nobody_saw(ran: watched.Ran, tmp_path: Path) -> None:
+    own = copy(ran.spool, tmp_path)
+    kinds = [gap.get("kind") for gap in sealed(tmp_path, own, None).missing]
+    assert "exit" in kinds and "reload" in kinds
+    assert "exit" not in [gap.get("kind") for gap in sealed(tmp_path / "other", copy(ran.spool, tmp_path / "other"), 0).missing]
 
 
 def test_a_scorer_that_fails_is_said_and_missing_and_shown(spool: Path, tmp_path: Path) -> None:
