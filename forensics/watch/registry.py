@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import trees
-from .capture import snapshot
+from .capture import dropped, snapshot
 from .hooks import ranks as distributed
-from .run import Model, watch
+from .run import Model, watch, weakly
+
+
+class Used:
+    """An optimizer that was seen: a weak reference, and what it held when the program dropped it before an `end` was taken."""
+
+    def __init__(self, number: str, optimizer: Any) -> None:
+        self.number, self.left = number, None
+        self._optimizer = weakly(optimizer)
+
+    @property
+    def here(self) -> Any:
+        """The optimizer, or what it left; None where it left nothing that was due."""
+        live = self._optimizer()
+        return self.left if live is None else live
+
+    def became(self, left: Any) -> None:
+        self._optimizer, self.left = _nothing, left
+
+
+def _nothing() -> None:
+    return None
 
 
 @dataclass
@@ -18,13 +40,12 @@ class Track:
     """What was taken of one model, and what is due."""
 
     model: Model
-    hold: Any = None  # the module itself, while a capture of it is due
     started: bool = False  # this phase has its `start`
     phase: int = 0  # number of `start`s
     renewed: bool = False  # a gradient function was made since the last `start`
     dirty: bool = False  # updated since the last `end`
     ended: bool = False  # an `end` was taken in this phase
-    optimizers: dict[str, Any] = field(default_factory=dict)  # o0, o1, ... -> object, those that updated this model
+    optimizers: dict[str, Used] = field(default_factory=dict)  # o0, o1, ...: those that updated this model
     wholes: dict[str, int] = field(default_factory=dict)  # whole captures of `end` and `generate`
     last: snapshot.Taken | None = None
     last_whole: snapshot.Taken | None = None
@@ -32,10 +53,15 @@ class Track:
     adapters: tuple[int, int] = (0, 0)  # adapter layers, and those around another
     kin: tuple[int, list[tuple[Track, str, bool]]] = (0, [])  # see `kin`, and how many models were known then
 
+    @property
+    def ends(self) -> bool:
+        """Is an `end`, or a whole one, still due?"""
+        return self.dirty or (self.last_end is not None and not self.last_end.whole)
+
 
 tracks: dict[str, Track] = {}
 _bare: list[trees.Tree] = []
-_optimizers: list[Any] = []
+_optimizers: list[Used] = []
 _tokenizers: list[tuple[Any, str | None]] = []
 _sighted: list[Callable[[Model], None]] = []
 _rows: dict[str, dict[str, Any]] = {}
@@ -127,18 +153,34 @@ def copied(found: Track) -> None:
 def tokenizer_seen(tokenizer: Any, path: str | None) -> None:
     """A tokenizer was loaded: it stands for models built in memory while it is the only one."""
     _tokenizers[:] = [entry for entry in _tokenizers if path is None or entry[1] != path] + [(tokenizer, path)]
+    if len(_tokenizers) > 1:  # none of several stands for a model: they need not stay alive
+        _tokenizers[:] = [(None, other) for _, other in _tokenizers[-2:]]
     for found in tracks.values():
         if found.model.tokenizer is None and (found.model.path == path or len(tracks) == 1):
             found.model.tokenizer, found.model.tokenizer_path = tokenizer, path
 
 
+def used(optimizer: Any) -> Used:
+    """What stands for an optimizer: o0, o1, ... in order of first sight."""
+    for each in _optimizers:
+        if each.here is optimizer:
+            return each
+    found = Used(f"o{len(_optimizers)}", optimizer)
+    _optimizers.append(found)
+    dropped.follow(optimizer, functools.partial(_optimizer_dropped, found))
+    return found
+
+
 def optimizer_number(optimizer: Any) -> str:
     """o0, o1, ... in order of first sight."""
-    for index, each in enumerate(_optimizers):
-        if each is optimizer:
-            return f"o{index}"
-    _optimizers.append(optimizer)
-    return f"o{len(_optimizers) - 1}"
+    return used(optimizer).number
+
+
+def _optimizer_dropped(which: Used, optimizer: Any) -> None:
+    """Where an `end` of a model that it updated is still due, what it holds is written now."""
+    due = (each for each in tracks.values() if which.number in each.optimizers and each.ends)
+    found = next(due, None)
+    which.became(snapshot.left(found.model, which.number, optimizer) if found else None)
 
 
 def scan() -> list[Any]:

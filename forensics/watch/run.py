@@ -58,6 +58,10 @@ class Model:
         """The module, or None where the program dropped it."""
         return self._module()
 
+    def again(self, module: Any) -> None:
+        """For the last look at a module that the collector found: weak references to it are gone already."""
+        self._module = weakref.ref(module)
+
 
 class Watch:
     """One a process. Rows go to `<spool>/p<K>/<table>.jsonl`, each line flushed, so that a kill -9 loses nothing before it."""
@@ -215,6 +219,14 @@ def _plain(value: Any) -> Any:
 
 
 watch = Watch()
+
+
+def weakly(item: Any) -> Callable[[], Any]:
+    """A weak reference; a strong one for the few kinds of object that allow none."""
+    try:
+        return weakref.ref(item)
+    except TypeError:
+        return lambda: item
 
 
 def is_users(file: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..run import Model, watch
+from ..run import Model, watch, weakly
 from ..trees import is_array, mx
 
 _PACKAGES = ("mlx", "mlx-lm", "transformers", "tokenizers", "safetensors", "numpy", "datasets", "peft", "torch")
@@ -123,7 +123,7 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 # -- tokenizers ------------------------------------------------------------------------------------------------------
 
-_known: dict[int, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {}  # id -> (tokenizer, its state then, facts)
+_known: dict[int, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {}  # id -> (weak reference, its state then, facts)
 
 
 def inner(tokenizer: Any) -> Any:
@@ -143,8 +143,8 @@ def tokenizer(model: Model) -> dict[str, Any]:
         return {}
     held = _known.get(id(model.tokenizer))
     state = _state(model.tokenizer)
-    if held is None or held[0] is not model.tokenizer or held[1] != state:
-        held = _known[id(model.tokenizer)] = (model.tokenizer, state, _tokenizer(model.tokenizer, model))
+    if held is None or held[0]() is not model.tokenizer or held[1] != state:
+        held = _known[id(model.tokenizer)] = (weakly(model.tokenizer), state, _tokenizer(model.tokenizer, model))
     return {**held[2], "rows": embedding_rows(model.module)}
 
 

@@ -15,11 +15,11 @@ from typing import Any, ParamSpec, TypeVar
 from .. import registry, trees
 from ..registry import Track, on_sight, optimizer_number, tokenizer_seen
 from ..run import Model, watch, where
-from . import snapshot
+from . import dropped, snapshot
 
 __all__ = [
     "adapted", "after_update", "applied", "before_update", "before_write", "boundary", "capture_number_of", "finish", "flush",
-    "generating", "gradient_made", "is_applied", "loaded", "model", "on_boundary", "on_exit", "on_first_update", "on_sight",
+    "generating", "gradient_made", "is_applied", "loaded", "model", "on_boundary", "on_dropped", "on_exit", "on_first_update", "on_sight",
     "optimizer_number", "tokenizer_seen", "track", "with_tokenizer", "written",
 ]  # fmt: skip
 
@@ -31,6 +31,7 @@ _trainer: list[int | None] = [None]  # the thread that applied the last update
 _flushers: list[Callable[[], None]] = []
 _finishers: list[Callable[[], None]] = []
 _first: list[Callable[[], None]] = []
+_droppers: list[Callable[[Model], None]] = []
 _applied: list[Any] = []  # weak references to arrays that apply_gradients returned last
 
 _P = ParamSpec("_P")
@@ -61,6 +62,11 @@ def on_boundary(function: Callable[[], None]) -> None:
 def on_exit(function: Callable[[], None]) -> None:
     """Call `function` once when the program ends, after the last boundary."""
     _finishers.append(function)
+
+
+def on_dropped(function: Callable[[Model], None]) -> None:
+    """Call `function` with a model that the program dropped, after its last look."""
+    _droppers.append(function)
 
 
 def on_first_update(function: Callable[[], None]) -> None:
@@ -155,7 +161,7 @@ def before_update(module: Any, references: dict[str, Any] | None = None, optimiz
     if (found.ended and (found.renewed or another)) or (found.optimizers and found.renewed and another):
         found.started = False
     if optimizer is not None:
-        found.optimizers[optimizer_number(optimizer)] = optimizer
+        found.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
     if not found.started:
         found.kin = (0, [])  # modules may have been put elsewhere since
         for other, path, below in registry.kin(found):
@@ -193,16 +199,17 @@ def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
     found = track(module, "update")
     if found is None or count <= 0:
         return
+    dropped.catch_up()
     snapshot.forget()
     record = found.model
     record.updates += count
     record.last_place = where() or record.last_place
-    found.dirty, found.hold, _trainer[0] = True, record.module, threading.get_ident()
+    found.dirty, _trainer[0] = True, threading.get_ident()
     for other, _, _ in registry.kin(found):
         other.model.updates += count
-        other.dirty, other.hold = True, other.model.module
+        other.dirty = True
     if optimizer is not None:
-        found.optimizers[optimizer_number(optimizer)] = optimizer
+        found.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
     every = watch.options.get("every")
     if every and not watch.tracing and record.updates // every != (record.updates - count) // every:
         flush()
@@ -225,7 +232,7 @@ def written(module: Any) -> None:
     if found and found.started:
         for each in (found, *(other for other, _, _ in registry.kin(found))):
             each.model.writes += 1
-            each.dirty, each.hold = True, each.model.module
+            each.dirty = True
 
 
 def applied(tree: Any) -> None:
@@ -265,6 +272,7 @@ def boundary(reason: str, module: Any = None) -> None:
     """A safe moment: before a save, generate, fuse, load, convert, evaluate or exit. Takes `end` of each dirty model."""
     if watch.tracing or watch.local.gradient:
         return
+    dropped.catch_up()
     snapshot.forget()
     flush()
     if module is not None:
@@ -282,7 +290,6 @@ def _end(found: Track, reason: str) -> None:
     found.dirty, found.ended = False, True
     if whole:
         found.wholes["end"] = found.wholes.get("end", 0) + 1
-        found.hold = None
 
 
 @_safely
@@ -308,9 +315,33 @@ def capture_number_of(module: Any) -> int | None:
     return found.last.number if found and found.last else None
 
 
+def _follow(record: Model) -> None:
+    if trees.is_module(record.module):
+        dropped.follow(record.module, functools.partial(_dropped, record))
+
+
+@_safely
+def _dropped(record: Model, module: Any) -> None:
+    """The program drops a model: take the `end` that is due, and let go of what came with it."""
+    found = registry.tracks[record.number]
+    record.again(module)
+    snapshot.forget()
+    flush()
+    end = found.last_end
+    if found.dirty or (end is not None and not end.whole and snapshot.parameters(module) == end.parameters):
+        _end(found, "exit")
+    found.optimizers.clear()
+    found.kin = (0, [])
+    record.tokenizer = None
+    for function in _droppers:
+        function(record)
+    registry.write()
+
+
 @_safely
 def finish() -> None:
     """The program ends: take what is due, look for models that no hook saw, let the taps write their last rows."""
+    dropped.catch_up()
     boundary("exit")
     for found in list(registry.tracks.values()):
         end, module = found.last_end, found.model.module
@@ -333,7 +364,8 @@ def _take(
     before = None if everything else found.last_whole if whole else found.last
     taken = snapshot.take(
         found.model, point, whole=whole, references=references, before=before, probes=found.last_whole, place=where(),
-        optimizers={**found.optimizers, **(optimizers or {})} if whole else None, unlike=unlike,
+        optimizers={**{number: each.here for number, each in found.optimizers.items()}, **(optimizers or {})} if whole else None,
+        unlike=unlike,
     )  # fmt: skip
     if taken is not None:
         found.last = taken
@@ -346,6 +378,9 @@ def _unchanged(found: Track, taken: snapshot.Taken) -> bool:
     arrays = trees.parameters(found.model.module)
     same = all((seen := taken.seen.get(name)) is not None and seen() is array for name, array in arrays.items())
     return same and len(arrays) == len(taken.seen) and snapshot.settings(found.model.module) == taken.settings
+
+
+on_sight(_follow)
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 import time
 import weakref
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .. import trees
 from ..run import Model, watch
+from ..trees import mx
 from . import budget, facts, tensors
 
 
@@ -33,7 +36,17 @@ class Taken:
     answers: int | None = None  # number of the capture that holds the probes' answers; None: nothing was asked
 
 
+@dataclass(frozen=True)
+class Left:
+    """What an optimizer held when the program dropped it: its rows, and the file that has the bytes by digest."""
+
+    told: dict[str, Any]
+    rows: list[dict[str, Any]]
+    file: Path
+
+
 _count = 0
+_lefts = 0
 _stated: set[str] = set()  # digests whose statistics stand in an earlier row
 _of_array: dict[int, tuple[Any, str]] = {}  # id -> (weak reference, digest), since the last moment at which training ran
 
@@ -72,6 +85,19 @@ def ask(model: Model, point: str) -> None:
     capture.probe()
     watch.close(f"{capture.prefix}/")
     capture.done(moment, True, None)
+
+
+def left(model: Model, number: str, optimizer: Any) -> Left:
+    """Write what an optimizer holds, for the next capture of a model that it updated."""
+    global _lefts
+    capture = _Capture(model, None, "", None)
+    told, rows = capture.optimizer(number, optimizer)
+    with watch.lock:
+        file, _lefts = watch.directory / f".left-{_lefts}.safetensors", _lefts + 1
+    need = sum(array.nbytes for array in capture.bytes.values())
+    if need and shutil.disk_usage(watch.directory).free >= 2 * need:
+        tensors.write(file, capture.bytes)
+    return Left(told, rows, file)
 
 
 def settings(module: Any) -> str:
@@ -216,6 +242,19 @@ class _Capture:
             )
 
     def _optimizer(self, number: str, optimizer: Any) -> list[dict[str, Any]]:
+        if optimizer is None:
+            return []
+        if isinstance(optimizer, Left):
+            told, rows = optimizer.told, [dict(row) for row in optimizer.rows]
+            if optimizer.file.exists():
+                self.bytes |= {digest: array for digest, array in mx().load(str(optimizer.file)).items() if digest not in self.bytes}
+        else:
+            told, rows = self.optimizer(number, optimizer)
+        watch.row(f"{self.prefix}/optimizers", **told)
+        return rows
+
+    def optimizer(self, number: str, optimizer: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The row of an optimizer, and those of its moments."""
         state = dict(trees.flatten(optimizer.state))
         moments = {name: array for name, array in state.items() if array.ndim > 0}
         computed = tensors.evaluated(state)
@@ -233,15 +272,14 @@ class _Capture:
             }
             rows.append(row | self._digest(name, array, None))
             total += facts.square_norm(array)
-        watch.row(
-            f"{self.prefix}/optimizers",
-            optimizer=number,
+        told = {
+            "optimizer": number,
             **facts.optimizer(optimizer),
-            state_tensors=len(moments),
-            state_l2=total**0.5,
-            state_evaluated=all(value is not False for value in computed.values()),
-        )
-        return rows
+            "state_tensors": len(moments),
+            "state_l2": total**0.5,
+            "state_evaluated": all(value is not False for value in computed.values()),
+        }
+        return told, rows
 
     def _keep(self, rows: list[dict[str, Any]], whole: bool) -> None:
         """Write the bytes that are wanted and new; give statistics in place of those that are not kept."""

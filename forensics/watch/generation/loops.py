@@ -1,6 +1,6 @@
 """Generation by a loop of the program's own: the model called, outside a gradient, with growing or cached inputs.
 
-The first call of a model is held as two numbers and its ids; only a second call that goes on where it stopped makes a loop.
+The first call of a model is held as its ids; only a second call that goes on where it stopped makes a loop.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from ..capture import facts, points
 from ..capture.probe import Words
-from ..run import Model, watch, wrap
+from ..run import Model, watch, weakly, wrap
 from ..trees import is_array, is_module, mx
 from . import cache as caches
 from .record import Recording, free
@@ -31,10 +31,10 @@ class _Loop:
     """Calls of one model that may be one generation a row."""
 
     def __init__(self, module: Any, inputs: Any, cache: Any) -> None:
-        self.module, self.cache = module, cache
+        self.module, self.cache = weakly(module), _mark(cache)
         self.cached = cache is not None
-        self.returned: Any = None  # a cache that the model gave back with its logits
-        self.last = inputs  # (rows, length)
+        self.returned: Any = _mark(None)  # a cache that the model gave back with its logits
+        self.last: list[list[int]] = inputs.tolist() if inputs.shape[0] <= _ROWS else []
         self.rows: list[list[int]] = []  # ids read so far, by row
         self.prompt = inputs.shape[1]  # length of the prompt
         self.held: dict[str, Any] = {}  # what the cache held before
@@ -44,15 +44,15 @@ class _Loop:
 
     def goes_on(self, module: Any, inputs: Any, cache: Any) -> bool:
         """Does this call read on where the last one stopped?"""
-        before, length = self.last.shape, inputs.shape[1]
-        if module is not self.module or inputs.shape[0] != before[0] or before[0] > _ROWS:
+        length = inputs.shape[1]
+        if module is not self.module() or not self.last or inputs.shape[0] != len(self.last):
             return False
         if cache is not None or self.cached:
-            return cache is not None and (cache is self.cache or cache is self.returned) and length <= _STEP
-        core = mx()
-        if length == before[1] + 1:
-            return bool(core.array_equal(inputs[:, :-1], self.last).item())
-        return bool(self.recordings) and length == before[1] > 1 and bool(core.array_equal(inputs[:, :-1], self.last[:, 1:]).item())
+            return cache is not None and (_is(cache, self.cache) or _is(cache, self.returned)) and length <= _STEP
+        before, last = len(self.last[0]), self.last
+        if length == before + 1:
+            return bool([row[:-1] for row in inputs.tolist()] == last)
+        return bool(self.recordings) and length == before > 1 and [row[:-1] for row in inputs.tolist()] == [row[1:] for row in last]
 
     def step(self, inputs: Any, cached: bool) -> None:
         """One more call: the first makes the recordings, each brings the ids that were chosen after the call before."""
@@ -66,13 +66,13 @@ class _Loop:
             self.rows[row] += ids
             if len(self.rows[row]) > self.prompt:
                 self.hits[row].append(self.best is None or ids[0] == self.best[row])
-        self.last = inputs
+        self.last = inputs.tolist()
 
     def _begin(self) -> None:
-        self.rows = self.last.tolist()
+        self.rows = [list(row) for row in self.last]
         self.hits = [[] for _ in self.rows]
         for row in self.rows:
-            recording = Recording("loop", self.module)
+            recording = Recording("loop", self.module())
             recording.begin(row, known="unknown")
             recording.row |= self.held
             self.recordings.append(recording)
@@ -81,7 +81,7 @@ class _Loop:
         """The call's logits: which token each row's last position says is best. Asked of loops alone."""
         result = getattr(result, "logits", result)
         if isinstance(result, (tuple, list)) and result:
-            self.returned = result[1] if len(result) == 2 else None
+            self.returned = _mark(result[1] if len(result) == 2 else None)
             result = result[0]
         self.best = None
         if self.recordings and is_array(result) and result.ndim == 3:
@@ -107,6 +107,18 @@ class _Loop:
         middle = (frame or {}).get("middle") or []
         last = ids[: self.prompt + 1]
         return len(last) if self.cached and middle and last[-len(middle) :] == middle else self.prompt
+
+
+def _mark(cache: Any) -> Callable[[], Any]:
+    """A weak reference to a cache, by that of its first layer: a list has none of its own."""
+    while isinstance(cache, (list, tuple)):
+        cache = next(iter(cache), None)
+    return weakly(cache)
+
+
+def _is(cache: Any, mark: Callable[[], Any]) -> bool:
+    first = _mark(cache)()
+    return first is not None and first is mark()
 
 
 def _call(original: Callable[..., Any]) -> Callable[..., Any]:

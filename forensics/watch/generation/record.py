@@ -10,7 +10,7 @@ from typing import Any
 
 from ..capture import points
 from ..capture.probe import Words
-from ..run import Model, watch, where
+from ..run import Model, watch, weakly, where
 from ..trees import is_array
 from . import cache, looks, samplers
 
@@ -35,7 +35,7 @@ class Recording:
     """What is known of a generation. `begin` looks at the model, `saw` takes a token, `close` writes the row, once."""
 
     def __init__(self, via: str, module: Any, tokenizer: Any = None, prompt: Any = None) -> None:
-        self.via, self.module, self.place = via, module, where()
+        self.via, self._module, self.place = via, weakly(module), where()
         self.model: Model | None = None
         self.row: dict[str, Any] = {}
         self.settings: dict[str, Any] = {}
@@ -49,6 +49,11 @@ class Recording:
         self.cache: Any = None
         self.begun = self.looked = self.closed = False
         self._open(tokenizer)
+
+    @property
+    def module(self) -> Any:
+        """The model that generates; None where the program dropped it."""
+        return self._module()
 
     def _open(self, tokenizer: Any) -> None:
         """Take the captures that are due, and number the generation."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .. import trees
-from ..capture import points
+from ..capture import dropped, points
 from ..proxy import Made
 from ..run import Model, watch, where, wrap
 from ..training import compiled as observed
@@ -23,13 +25,22 @@ functions: list[Function] = []
 _rows: dict[int, dict[str, Any]] = {}
 
 
+@dataclass
+class Given:
+    """What a compiled function holds of the program: it lives as long as that function, and no longer."""
+
+    inputs: Any
+    outputs: Any
+    last: Any = None  # see `observed.Seen.call`
+
+
 class Function:
     """One compiled function of the program: its row of `compiled`."""
 
-    def __init__(self, fun: Any, inputs: Any, outputs: Any, shapeless: bool) -> None:
+    def __init__(self, fun: Any, given: Given, shapeless: bool) -> None:
         self.number = len(functions)
         self.name = str(getattr(fun, "__qualname__", None) or type(fun).__name__)
-        self.inputs, self.outputs, self.shapeless = inputs, outputs, shapeless
+        self._given, self.shapeless = weakref.ref(given), shapeless
         self.place = where()
         self.calls = self.traces = 0
         self.purpose: str | None = None
@@ -37,9 +48,17 @@ class Function:
         self.state_in_inputs: bool | None = None
         self.state_in_outputs: bool | None = None
         self.random_used = False
-        self.random_captured = any(each is mx().random.state for each in state.parts(inputs))
+        self.random_captured = any(each is mx().random.state for each in state.parts(given.inputs))
         self.training_at_trace: bool | None = None
         self.seen = observed.Seen()
+
+    @property
+    def inputs(self) -> Any:
+        return getattr(self._given(), "inputs", None)
+
+    @property
+    def outputs(self) -> Any:
+        return getattr(self._given(), "outputs", None)
 
     def row(self) -> dict[str, Any]:
         return {
@@ -57,12 +76,14 @@ def _compile(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(*args, **kwargs)
         with watch.looking("compile"):
             rest = dict(zip(("inputs", "outputs", "shapeless"), args[1:], strict=False)) | kwargs
-            function = Function(fun, rest.get("inputs"), rest.get("outputs"), bool(rest.get("shapeless")))
+            given = Given(rest.get("inputs"), rest.get("outputs"))
+            function = Function(fun, given, bool(rest.get("shapeless")))
+            dropped.follow(given, functools.partial(_compared, function))
             traced = _traced(fun, function)
             compiled = original(traced, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": traced})
             functions.append(function)
             watch.event("compile", None, None, function=function.number)
-            return Made(fun, _called(compiled, function))
+            return Made(fun, _called(compiled, function, given))
         return original(*args, **kwargs)
 
     return compile
@@ -116,12 +137,16 @@ def _described(function: Function, trace: Trace, given: Any, result: Any) -> Any
     return output if facts["purpose"] == "forward" and not trace.closed else None
 
 
-def _called(compiled: Callable[..., Any], function: Function) -> Callable[..., Any]:
+def _called(compiled: Callable[..., Any], function: Function, given: Given) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         held: state.Before | None = None
         with watch.looking("compiled function"):
             held = state.Before(function, (args, kwargs)) if not watch.tracing else None
-        result, arrays, _, trace = compiled(*args, **kwargs)
+        try:
+            result, arrays, _, trace = compiled(*args, **kwargs)
+        except BaseException:
+            held = None  # the traceback may be kept, and this frame with it
+            raise
         with watch.looking("compiled function"):
             function.calls += 1
             if not trace.facts.setdefault("seen", False):
@@ -129,7 +154,7 @@ def _called(compiled: Callable[..., Any], function: Function) -> Callable[..., A
             if held is not None:
                 held.after(trace, result)
                 if function.purpose == "forward":
-                    function.seen.call(compiled, trace, args, kwargs)
+                    given.last = observed.call(compiled, trace, args, kwargs)
             steps.replay(trace, arrays)
         return result
 
@@ -149,11 +174,18 @@ def _first(function: Function, trace: Trace) -> None:
         function.training_at_trace = trace.facts.get("training")
 
 
+def _compared(function: Function, given: Given) -> None:
+    last, given.last = given.last, None
+    if function.purpose == "forward" and function.model is not None and last is not None:
+        function.seen.compare(last, given.outputs, function, function.model)
+
+
 def _write() -> None:
     """Hold compiled forwards against their live model, and write the row of each function that changed."""
     for function in functions:
-        if function.purpose == "forward" and function.model is not None:
-            function.seen.compare(function, function.model)
+        given = function._given()
+        if given is not None:
+            _compared(function, given)
         row = function.row()
         if row != _rows.get(function.number):
             _rows[function.number] = row

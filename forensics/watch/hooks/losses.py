@@ -92,9 +92,9 @@ class _Call:
         ids = _ids(self.given, z)
         if ids is None or not self.outer:
             return z
-        mark = print_of(z)
+        mark, ids = print_of(z), _own(ids)
         steps.emit(Event("forward", self.record, {}, {"mark": mark, "ids": ids}))
-        return after(z, [mark])
+        return after(z, [mark, ids])
 
     def _tapped(self, z: Any) -> Any:
         """An identity whose vjp sees the cotangent. What it needs it is given as inputs, so that it holds in compiled functions."""
@@ -104,9 +104,9 @@ class _Call:
         within = set(range(self.taps, number))
         self.frame.made.append(self.record.number)
         if self.frame.open and self.outer and ids is not None:
-            mark = print_of(z)
-            self.frame.prints.append({"mark": mark, "ids": ids})
-            z = after(z, [mark])
+            mark, own = print_of(z), _own(ids)
+            self.frame.prints.append({"mark": mark, "ids": own})
+            z = after(z, [mark, own])
         known = ids is not None
         ids = ids if known else core.zeros(z.shape[:-1], core.int32)
 
@@ -176,6 +176,11 @@ def _is_logits(z: Any) -> bool:
     return bool(z.ndim >= 2 and z.shape[-1] > 1 and z.size > 0 and mx().issubdtype(z.dtype, mx().floating))
 
 
+def _own(ids: Any) -> Any:
+    """Equal ids that keep nothing of the program alive once they are computed, with its own evaluation."""
+    return ids if steps.local.traces else ids + mx().array(0, ids.dtype)
+
+
 def _ids(given: Any, z: Any) -> Any:
     """The token ids that a model was called with: an integer array with one entry a position of the logits."""
     core = mx()
@@ -188,5 +193,6 @@ def _ids(given: Any, z: Any) -> Any:
 points.on_sight(tap)
 points.on_boundary(steps.flush)
 points.on_exit(steps.finish)
+points.on_dropped(steps.dropped)
 steps.on_step(weights.write)
 HOOKS: dict[str, Any] = {}

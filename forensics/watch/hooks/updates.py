@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .. import trees
+from .. import registry, trees
 from ..capture import facts, points
 from ..run import Model, watch, where, wrap
 from ..training import rows, steps
@@ -96,7 +96,7 @@ def _observed(optimizer: Any, record: Model | None, grads: dict[str, Any], old: 
     if trees.is_array(rate):
         arrays["rate"] = rate
     about = {
-        "optimizer": optimizer, "names": found.names, "leaves": list(grads),
+        "optimizer": registry.used(optimizer), "class": type(optimizer).__name__, "names": found.names, "leaves": list(grads),
         "rate": rate if isinstance(rate, (int, float)) else None, "compiled": watch.tracing,
     }  # fmt: skip
     if steps.local.traces:
@@ -129,20 +129,21 @@ def _replaced(tree: Any, arrays: Iterator[Any]) -> Any:
 
 def applied(event: Event) -> None:
     """An update was applied, now: tell the points of the run, and say it once a pair of model and optimizer."""
-    record, optimizer = event.model, event.facts.get("optimizer")
-    if record is None or record.module is None:
+    record, used = event.model, event.facts.get("optimizer")
+    if record is None or record.module is None or (used is None and event.kind != "write"):
         return
     if event.kind == "write":
         if event.facts["compiled"]:
             wrote(record.module, "tree" if isinstance(record.module, trees.Tree) else "Module.update", event.facts["names"])
         return
-    points.after_update(record.module, optimizer)
-    mark = (record.number, points.optimizer_number(optimizer))
+    assert used is not None
+    points.after_update(record.module, used.here)
+    mark = (record.number, used.number)
     if mark not in _said:
         _said.add(mark)
         trained, leaves = trees.trainable(record.module), event.facts["leaves"]
         watch.event(
-            "update", record, event.place, optimizer=type(optimizer).__name__, leaves=len(leaves),
+            "update", record, event.place, optimizer=event.facts["class"], leaves=len(leaves),
             frozen_leaves=sum(name not in trained for name in leaves), compiled=event.facts["compiled"], first=record.updates <= 1,
         )  # fmt: skip
 
@@ -154,10 +155,10 @@ def write(step: Step, partly: bool) -> None:
         return
     names = event.facts["names"]
     gradient, update, parameter = (_numbers(event, key) for key in ("gradient", "update", "parameter"))
-    optimizer = event.facts.get("optimizer")
+    used = event.facts.get("optimizer")
     rate = facts.number(event.arrays.get("rate"))
     watch.row(
-        "steps", model=step.model.number, step=step.number, optimizer=points.optimizer_number(optimizer) if optimizer is not None else None,
+        "steps", model=step.model.number, step=step.number, optimizer=used.number if used is not None else None,
         loss=statistics.fmean(step.losses) if step.losses else None, learning_rate=event.facts.get("rate") if rate is None else rate,
         gradients=step.count, gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=sum(not math.isfinite(each) for each in gradient) if gradient else None,

@@ -79,33 +79,35 @@ def _cooked(value: Any, arrays: list[Any]) -> Any:
     return value
 
 
+Call = tuple[Callable[..., Any], Trace, Any, Any, int]  # of a compiled function: (itself, its trace, args, kwargs, updates so far)
+
+
+def call(compiled: Callable[..., Any], trace: Trace, args: Any, kwargs: Any) -> Call | None:
+    """The program called it: its arguments, held until the next safe moment; None for what cannot be called again."""
+    record = trace.facts.get("model")
+    size = sum(array.size for _, array in trees.flatten((args, kwargs)))
+    plain = size <= _LARGEST and _is_plain((args, kwargs))
+    return (compiled, trace, args, kwargs, record.updates) if plain and record is not None else None
+
+
 class Seen:
-    """The last call of one compiled forward, and what came of asking it again."""
+    """What came of asking a compiled forward again."""
 
     def __init__(self) -> None:
         self.repeat: float | None = None
         self.live: float | None = None
         self.scale: float | None = None
-        self._call: tuple[Callable[..., Any], Trace, Any, Any, int] | None = None
         self._looks = 0
 
     def row(self) -> dict[str, Any]:
         return {"repeat_difference": self.repeat, "live_difference": self.live, "live_scale": self.scale}
 
-    def call(self, compiled: Callable[..., Any], trace: Trace, args: Any, kwargs: Any) -> None:
-        """The program called it: hold the arguments until the next safe moment."""
-        record = trace.facts.get("model")
-        size = sum(array.size for _, array in trees.flatten((args, kwargs)))
-        plain = size <= _LARGEST and _is_plain((args, kwargs))
-        self._call = (compiled, trace, args, kwargs, record.updates) if plain and record is not None else None
-
-    def compare(self, function: Any, model: Model) -> None:
+    def compare(self, call: Call, outputs: Any, function: Any, model: Model) -> None:
         """At a safe moment: call it twice more, and the model once, on the same arguments. Nothing stays changed by that."""
-        call, self._call = self._call, None
-        if call is None or call[-1] != model.updates or self._looks >= _LOOKS or model.module is None:
+        if call[-1] != model.updates or self._looks >= _LOOKS or model.module is None:
             return
         random = mx().random.state
-        if function.outputs is not None and not all(array is random[0] for _, array in trees.flatten([list(function.outputs)])):
+        if outputs is not None and not all(array is random[0] for _, array in trees.flatten([list(outputs)])):
             return  # it writes into state of the program
         self._looks += 1
         compiled, trace, args, kwargs, _ = call

@@ -112,7 +112,7 @@ class Before:
         if bare and self.given:
             references = {name: self.given[i] for name, i in event.facts["come"].items()} or None
         if event.kind == "update":
-            optimizer = event.facts["optimizer"]
+            optimizer = event.facts["optimizer"].here
             points.before_update(model.module, references=references, optimizer=optimizer, as_it_was=self._as_it_was(optimizer))
         else:
             points.before_write(model.module, references)
@@ -136,7 +136,8 @@ class Before:
         """Are the parameters that this function moves, or reads, among its inputs and outputs? So with the optimizer's state."""
         function, module = self.function, model.module
         update = next((event for event in trace.events if event.kind in ("update", "write")), None)
-        optimizer = update.facts.get("optimizer") if update else None
+        used = update.facts.get("optimizer") if update else None
+        optimizer = used.here if used is not None else None
         if isinstance(module, trees.Tree):
             come, gone = (len(update.facts[key]) == len(module.shapes()) for key in ("come", "gone")) if update else (True, None)
         else:

@@ -236,6 +236,15 @@ def flush() -> None:
         _write(_done.popleft())
 
 
+def dropped(model: Model) -> None:
+    """The program dropped a model: what its gradients showed that no update followed is written."""
+    step = _open.pop(model.number, None)
+    if step is not None:
+        _write(step, partly=True)
+    _forwards[:] = [event for event in _forwards if event.model is not model]
+    _unwritten[:] = [event for event in _unwritten if event.model is not model]
+
+
 def finish() -> None:
     """The program ends: write what gradients were never followed by an update, too."""
     if any(event.model is not None and event.model.number in _put_in for event in _unwritten):
