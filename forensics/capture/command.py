@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from forensics.bounded import Bounded, Limits
 from forensics.environment import inherited
@@ -110,16 +111,20 @@ def _signals() -> Iterator[list[subprocess.Popen[bytes]]]:
                 child.send_signal(number)
 
     before: dict[int, object] = {}
+    # Handlers of Python's, not SIG_IGN: an ignored signal would stay ignored in the command. One that is ignored already
+    # (nohup, a shell's `&`) stays so, here and there.
+    ours: dict[int, Callable[[int, FrameType | None], None]] = {
+        signal.SIGINT: lambda *_: None, signal.SIGTERM: hand_on, signal.SIGHUP: hand_on,
+    }  # fmt: skip
     with contextlib.suppress(ValueError):  # not in the main thread: leave signals alone
-        # A handler of Python's, not SIG_IGN: an ignored signal would stay ignored in the command.
-        before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            before[number] = signal.signal(number, hand_on)
+        for number, handler in ours.items():
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, handler)
     try:
         yield children
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)  # type: ignore[arg-type]
+        for each, held in before.items():
+            signal.signal(each, held)  # type: ignore[arg-type]
 
 
 def helper(

@@ -40,6 +40,31 @@ def test_the_command_prints_and_ends_as_without(plain: Done, tmp_path: Path) -> 
     assert (plain.status, plain.out) == (0, alone.stdout), "what stands after -- is the command's own, --name included"
 
 
+@pytest.mark.parametrize("ignored", [(), ("SIGHUP",), ("SIGINT", "SIGHUP", "SIGTERM", "SIGUSR1")])
+def test_the_command_inherits_the_signals_that_it_would_have(ignored: tuple[str, ...], tmp_path: Path) -> None:
+    """nohup and `&` ignore signals for what they start: so they are in the command."""
+    write(
+        tmp_path,
+        """
+        import signal
+        print([getattr(each, "name", each) for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN])
+        print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+        """,
+    )
+
+    def before() -> None:
+        for name in ignored:
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+
+    outs = [
+        subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, preexec_fn=before).stdout  # noqa: PLW1509
+        for words in ([PYTHON, "train.py"], [*command("capture"), "--", PYTHON, "train.py"])
+    ]
+    assert outs[0] == outs[1]
+    assert all(name in outs[0] for name in ignored)
+
+
 def test_it_says_the_plan_first_and_one_line_at_the_end(plain: Done) -> None:
     lines = plain.err.splitlines()
     assert len(lines) == 2 and lines[0].startswith("forensics: watching a model of 1.1 KB; keeps up to ")
