@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from forensics import __version__
-from forensics.cli.failing import debug_option, failed
+from forensics.cli.failing import debug_option, failed, unexpected
 from forensics.cli.screen import colour, hush, note, open_streams
 from forensics.cli.words import behind_command, no_such_command
 from forensics.environment import lean
@@ -106,6 +106,10 @@ class _Lazy(click.Group):
             return super().invoke(ctx)
         except (ForensicsError, click.ClickException, OSError) as error:
             ctx.exit(failed(error, ctx))
+        except Exception as error:  # noqa: BLE001   whatever it is, status 1 says that there is a finding
+            if isinstance(error, click.exceptions.Exit | click.Abort):
+                raise
+            ctx.exit(failed(unexpected(error, sys.argv[1:]), ctx))
 
 
 @click.group(cls=_Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 
 import click
 
-from forensics.cli.screen import hush, note
+from forensics.cli.screen import escaped, hush, note
 from forensics.errors import ForensicsError, UsageError
 
 _TRACED = "forensics.traced"
@@ -25,6 +26,29 @@ def debug_option(*, hidden: bool = False) -> click.Option:
     return click.Option(["--debug"], is_flag=True, expose_value=False, callback=_traced, hidden=hidden, help=text)
 
 
+class Unexpected(ForensicsError):
+    """A failure of ours that no command expected. It is no finding (status 1), and tells nothing about the evidence."""
+
+    exit_code = 4
+    slug = "unexpected"
+
+
+class Damaging(Unexpected):
+    """The same over evidence that came from elsewhere: what none of ours holds is damaged."""
+
+    exit_code = 3
+
+
+def unexpected(error: Exception, words: Sequence[str]) -> ForensicsError:
+    """What a user is told of an error that is ours, or of evidence that no check foresaw."""
+    if isinstance(error, MemoryError):
+        return ForensicsError("This takes more memory than there is.", " ".join(words), "Ask for less, or ask on a larger machine.")
+    kind = Damaging if any(word.partition(".zip")[1] for word in words) else Unexpected
+    what = f"Reading this failed in a way that was not foreseen: {type(error).__name__}: {str(error)[:200]}"
+    found = kind(what, "forensics " + " ".join(words), "--debug shows the traceback, which belongs into an issue.")
+    return found.with_traceback(error.__traceback__)
+
+
 def failed(error: ForensicsError | click.ClickException | OSError, ctx: click.Context | None = None) -> int:
     """Say what went wrong; returns the exit status."""
     if isinstance(error, BrokenPipeError):  # the reader went away (`| head`): nothing to say
@@ -39,11 +63,11 @@ def failed(error: ForensicsError | click.ClickException | OSError, ctx: click.Co
 
 def _say(error: ForensicsError) -> None:
     """One line of what, one of where, one of what to do."""
-    note(f"{click.style('error', fg='red', bold=True)}: {error.message}")
+    note(f"{click.style('error', fg='red', bold=True)}: {escaped(error.message)}", styled=True)
     if error.where:
-        note(f"  at: {error.where}")
+        note(f"  at: {escaped(error.where)}", styled=True)
     if error.hint:
-        note(f"  do: {error.hint}")
+        note(f"  do: {escaped(error.hint)}", styled=True)
 
 
 def _usage(error: click.ClickException, ctx: click.Context | None) -> ForensicsError:

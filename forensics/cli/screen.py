@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ _ASCII = {
         "−": "-",
     },
 }
+# DEL and C1 controls, line separators, bidirectional overrides and isolates, invisible marks; JSON itself escapes C0
+_STEERING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 _BEYOND_ASCII = "".join(_ASCII)
 _TO_ASCII = {ord(character): plain for character, plain in _ASCII.items()}
 
@@ -84,7 +87,17 @@ def _encodes(characters: str) -> bool:
 
 def emit(document: Any) -> None:
     """Print one JSON document; NaN and infinity have no place in JSON and must be text by now."""
-    click.echo(json.dumps(document, ensure_ascii=ascii_alone(), indent=2, allow_nan=False))
+    click.echo(spelled(json.dumps(document, ensure_ascii=ascii_alone(), indent=2, allow_nan=False)))
+
+
+def spelled(text: str) -> str:
+    """JSON text whose characters that steer a terminal, or turn the direction of what is read, stand as escapes of JSON."""
+    return text if text.isascii() and text.isprintable() else _STEERING.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+
+
+def escaped(text: str) -> str:
+    """Words of a stranger on one line of the terminal: what steers it, breaks the line or turns the direction is spelled out."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def ascii_alone() -> bool:
@@ -103,8 +116,10 @@ def comma_separated(columns: Iterable[str], rows: Iterable[Iterable[object]]) ->
     writer.writerows(rows)
 
 
-def note(line: str) -> None:
-    """A line on stderr; where that takes none, what is done goes on without it."""
+def note(line: str, *, styled: bool = False) -> None:
+    """A line on stderr; where that takes none, what is done goes on without it. `styled`: it bears our own colours, and is clean."""
+    if not styled:
+        line = "\n".join(escaped(part.expandtabs(4)) for part in line.split("\n"))
     try:
         click.echo(line, err=True, color=colour())
     except OSError:

@@ -105,13 +105,13 @@ def _warn(line: str) -> None:
 
 def _as_json(columns: list[str], rows: Iterator[list[Any]]) -> None:
     """One document, written as the rows come: an answer may be larger than memory."""
-    from forensics.cli.screen import ascii_alone
+    from forensics.cli.screen import ascii_alone, spelled
 
     write, escaped = sys.stdout.write, ascii_alone()
     columns = [name if columns.index(name) == n else f"{name}_{n + 1}" for n, name in enumerate(columns)]
-    write(json.dumps({"schema": 1, "columns": columns}, ensure_ascii=escaped)[:-1] + ', "rows": [')
+    write(spelled(json.dumps({"schema": 1, "columns": columns}, ensure_ascii=escaped))[:-1] + ', "rows": [')
     for n, row in enumerate(rows):
-        write(("," if n else "") + "\n  " + json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=escaped))
+        write(("," if n else "") + "\n  " + spelled(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=escaped)))
     write("\n]}\n")
 
 

@@ -7,6 +7,7 @@ since is put into a copy of it. Runs are the unit: a run of which any directory 
 from __future__ import annotations
 
 import atexit
+import glob
 import gzip
 import hashlib
 import json
@@ -50,7 +51,8 @@ def up_to_date(store: Store, install: Install, library: str, said: Said = lambda
         said: told one line for each directory that is damaged and left out.
         step: told what is read, one line a table, for a progress display.
     """
-    home = store.root if os.access(store.root, os.W_OK) else _elsewhere()
+    odd = "?" in str(store.root)  # DuckDB puts the name of its log before a question mark
+    home = store.root if os.access(store.root, os.W_OK) and not odd else _elsewhere()
     target = home / NAME
     with files.waited(home / "catalog.lock"):
         now = _wanted(store)
@@ -225,7 +227,7 @@ def _load(connection: DuckDBPyConnection, table: str, path: Path) -> None:
     if table in ONCE:
         keys = ", ".join(ONCE[table])
         query = f"SELECT DISTINCT ON ({keys}) * FROM ({query}) AS new WHERE NOT EXISTS (SELECT 1 FROM {table} AS old WHERE {_same(table)})"
-    connection.execute(f"INSERT INTO {table} {query}", {"files": [str(path)]})
+    connection.execute(f"INSERT INTO {table} {query}", {"files": [glob.escape(str(path))]})
 
 
 def _same(table: str) -> str:

@@ -6,6 +6,7 @@ once `lock` was called no SQL reaches a file, an extension or a setting.
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -205,7 +206,7 @@ def _load(connection: DuckDBPyConnection, table: str, columns: Mapping[str, str]
 
     groups: dict[_Source | None, list[str]] = {}
     for path, source in members:
-        groups.setdefault(source if source.renamed else None, []).append(str(path))
+        groups.setdefault(source if source.renamed else None, []).append(glob.escape(str(path)))
     parts, params = [], {}
     for number, (renamed, paths) in enumerate(groups.items()):
         select = ", ".join(_renamed(c, renamed) for c in columns) if renamed else "*"

@@ -21,6 +21,11 @@ FORMAT = 2
 LEVELS = ("stats", "changed", "full")
 REFS = {"capture", "run", "probes_of", "capture_a", "capture_b", "capture_adapter", "capture_fused"}
 """Columns that hold the ref of a capture or the name of a run."""
+_CLOCK = {"seconds", "time"}
+"""Columns of durations and moments, which every process can tell: never NaN, never without end."""
+_LONGEST = 1e12
+_LARGEST = 1 << 1023
+"""Whole numbers beyond it are no DOUBLE."""
 _MAX_LINE = 4 << 20
 _MAX_TABLE = 512 << 20  # bytes of a table, unpacked
 _MAX_RATIO = 150  # and so many times its size, beyond the first megabyte
@@ -208,6 +213,8 @@ class Bundle:
                 continue
             if not _fits(kind, value):
                 self.zip.refuse(f"{column} holds a value of another type than {kind}", member)
+            if column in _CLOCK and not (isinstance(value, (int, float)) and abs(value) < _LONGEST):
+                self.zip.refuse(f"{column} holds what no clock says", member)
             if column in documents and isinstance(value, str):
                 parsed(value.encode("utf-8", "surrogatepass"), self.zip, member)
             made[column] = value
@@ -232,7 +239,9 @@ def _fits(kind: str, value: object) -> bool:
     if kind == "BOOLEAN":
         return isinstance(value, bool)
     if kind == "DOUBLE":
-        return (isinstance(value, (int, float)) and not isinstance(value, bool)) or value in ("NaN", "Infinity", "-Infinity")
+        if isinstance(value, int) and not isinstance(value, bool):
+            return abs(value) < _LARGEST
+        return isinstance(value, float) or value in ("NaN", "Infinity", "-Infinity")
     limit = 1 << (63 if kind == "BIGINT" else 31)
     return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
 

@@ -15,6 +15,7 @@ from forensics.report.html.render import macros
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 440, 176, 46, 14, 10, 40
 _ROWS = 40  # of the table
+_FAR = 1e300
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def chart(title: str, series: Sequence[Series], value: Callable[[Step], float | 
     """One quantity over steps from zero up; the last of several runs is the solid line. What is not finite is marked, never left out."""
     known = [[(s.step, v) for s in each.steps if (v := value(s)) is not None] for each in series]
     every = [pair for line in known for pair in line]
-    finite = [v for _, v in every if math.isfinite(v)]
+    finite = [_drawn(v) for _, v in every if math.isfinite(v)]
     ticks = _ticks(min(0.0, min(finite, default=0.0)), max(finite, default=1.0))
     axes = _Axes(min(s for s, _ in every), max(s for s, _ in every), ticks[0], ticks[-1])
     said = [_said(each.name if len(series) > 1 else "", line) for each, line in zip(series, known, strict=True) if line]
@@ -88,7 +89,7 @@ def _line(line: Sequence[tuple[int, float]], axes: _Axes, hue: str, *, dashed: b
     bad = []
     for step, value in line:
         if math.isfinite(value):
-            stretches[-1].append(f"{axes.x(step):.1f},{axes.y(value):.1f}")
+            stretches[-1].append(f"{axes.x(step):.1f},{axes.y(_drawn(value)):.1f}")
         else:
             stretches.append([])
             bad.append(f'<text class="nan" x="{axes.x(step):.1f}" y="{_TOP + 10}" text-anchor="middle">✕</text>')
@@ -97,6 +98,11 @@ def _line(line: Sequence[tuple[int, float]], axes: _Axes, hue: str, *, dashed: b
     few = [p.split(",") for points in stretches for p in points] if len(line) <= 30 or any(len(p) == 1 for p in stretches) else []
     dots = "".join(f'<circle cx="{x}" cy="{y}" r="2.6" style="fill:var(--{hue})"/>' for x, y in few)
     return strokes + dots + "".join(bad)
+
+
+def _drawn(value: float) -> float:
+    """Where a value is drawn: at the edge where differences of such numbers are no numbers any more."""
+    return max(-_FAR, min(_FAR, value))
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -186,7 +186,7 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
 
 def _mean(group: Sequence[float | None]) -> float | None:
     known = [v for v in group if v is not None]
-    return sum(known) / len(known) if known else None
+    return sum(v / len(known) for v in known) if known else None  # each share alone: a sum of numbers near 1e308 is none
 
 
 def _spark(value: float | None, low: float, high: float) -> str:
@@ -194,7 +194,7 @@ def _spark(value: float | None, low: float, high: float) -> str:
         return " "
     if not math.isfinite(value):
         return "!"
-    return _SPARKS[0] if high == low else _SPARKS[min(7, int(8 * (value - low) / (high - low)))]
+    return _SPARKS[0] if high / 2 == low / 2 else _SPARKS[min(7, int(8 * ((value / 2 - low / 2) / (high / 2 - low / 2))))]
 
 
 def rendered(text: Text, width: int = 80, *, color: bool = False) -> str:
