@@ -59,11 +59,11 @@ def opened(
         check.check(ours, open_session([], []), only=[query for query in ours.queries.values() if query.private])
     lone = _lone_run(store, words) if adapter is None else None
     if lone is not None and not lone.captures:
-        return Opened(_session([], [lone], ours), ours, lone.name, lone.name, lone.name, empty=lone.name)
+        return Opened(session_of([], [lone], ours), ours, lone.name, lone.name, lone.name, empty=lone.name)
     meant = pair(store, words, adapter, ask=ask, light=light)
     runs = _runs([meant.a, meant.b], [*(meant.two_runs or ()), *([meant.run] if meant.run else [])])
     captures = {c.ref: c for c in [meant.a, meant.b, *(c for run in runs for c in run.captures)]}
-    session = _session(list(captures.values()), runs, ours)
+    session = session_of(list(captures.values()), runs, ours)
     if meant.two_runs:
         ends = [(run.first().ref, run.last().ref) for run in meant.two_runs]
         for a, b in [*([] if light else ends), (ends[0][1], ends[1][1])]:
@@ -84,7 +84,7 @@ def _lone_run(store: Store, words: Sequence[str]) -> Run | None:
     return store.run(words[0]) if len(words) == 1 and store.holds(words[0]) else None
 
 
-def _session(captures: Sequence[Capture], runs: Sequence[Run], ours: Library) -> Session:
+def session_of(captures: Sequence[Capture], runs: Sequence[Run], ours: Library) -> Session:
     from forensics.store.session import open_session
 
     session = open_session(captures, runs)

@@ -1,0 +1,58 @@
+"""forensics bisect: the first capture of a run at which it turns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from forensics.cli.completion import complete_refs
+from forensics.cli.options import json_option, queries_option, store_option
+
+EXAMPLES = """\b
+Examples:
+  forensics capture --name night --every 10 -- python train.py
+  forensics bisect night                             when its first cause began
+  forensics bisect night --when weights-not-finite
+  forensics bisect night --when "SELECT 1 FROM transcripts WHERE capture = $capture AND output = ''"
+
+\b
+Exit status: 0 it turns within the run; 1 it holds nowhere, or from the first capture on.
+"""
+
+
+@click.command("bisect", epilog=EXAMPLES)
+@click.argument("run", shell_complete=complete_refs)
+@click.option("--when", metavar="ID|SQL", help="A finding, or a SELECT that gives rows where it holds; $capture is the ref.")
+@json_option
+@queries_option
+@store_option
+@click.pass_context
+def command(ctx: click.Context, run: str, when: str | None, as_json: bool, queries: Path | None, store: Path | None) -> None:
+    """Name the first capture of a run at which it turns.
+
+    Captures are halved, on the word that what once holds goes on to hold: of 1,000 at most 12 are opened.
+    """
+    from dataclasses import asdict
+
+    from forensics import refs
+    from forensics.errors import UsageError
+    from forensics.judge.bisect import turn
+    from forensics.store.store import Run, Store
+
+    meant = refs.run_or_capture(Store.find(store), run)
+    if not isinstance(meant, Run):
+        raise UsageError("One capture has no course.", where=run, hint="Name a run.")
+    found = turn(meant, when, queries)
+    if as_json:
+        from forensics.cli.screen import emit
+
+        emit({"schema": 1, "run": meant.name, **asdict(found)})
+    elif found.after is None:
+        click.echo(f"{found.when}: it holds at none of {found.captures} captures that were looked at; the last is {found.before}.")
+    elif found.before is None:
+        click.echo(f"{found.when}: it holds at {found.after} already, the first capture.")
+    else:
+        click.echo(f"{found.when}: it turns at {found.after}; at {found.before} it does not hold yet.")
+        click.echo(f"{found.opened} of {found.captures} captures were opened. forensics diff {found.before} {found.after}", err=True)
+    ctx.exit(0 if found.before and found.after else 1)

@@ -1,0 +1,95 @@
+"""When it began: the first capture of a run at which something holds that does not hold at its first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forensics.errors import UsageError
+from forensics.judge import deltas, library, said
+from forensics.judge.diagnose import judge
+from forensics.judge.opened import session_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from forensics.store.store import Capture, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where it turned: `after` is the first capture at which `when` holds, `before` the last one looked at where it does not.
+
+    `after` is None where it holds at no capture, `before` where it holds at the first already. `opened` of `captures` were read.
+    """
+
+    when: str
+    before: str | None
+    after: str | None
+    opened: int
+    captures: int
+
+
+def turn(run: Run, when: str | None, queries: Path | None = None) -> Turn:
+    """Halve the captures of the run's main model until two neighbours differ: at most log2(n) + 2 of n are read.
+
+    Args:
+        when: a finding's id, or a SELECT that gives rows where it holds, with `$capture` for the ref; None: the run's first cause.
+
+    Raises:
+        UsageError: no such finding, no finding in the run, or a run without captures.
+        QueryError: a SELECT that DuckDB refuses.
+    """
+    captures = [c for c in run.captures if c.model == run.main_model and c.point not in ("saved", "reloaded")]
+    if not captures:
+        raise UsageError(f"Run {run.name} holds no capture.", where=run.name, hint="`forensics show` says what it holds.")
+    ours = library.load(queries)
+    when = when or _first_cause(run, captures, ours)
+    if " " not in when and when not in {detector.name for detector in ours.detectors}:
+        raise UsageError(f"There is no finding {when!r}.", where="--when", hint="`forensics query` lists them; or give a SELECT.")
+    holds = _by_select(run, captures[0], ours, when) if " " in when else _by_finding(run, captures[0], ours, when)
+    return _halved(captures, holds, when)
+
+
+def _halved(captures: Sequence[Capture], holds: Callable[[Capture], bool], when: str) -> Turn:
+    """Binary search, on the word that it stays once it holds."""
+    if not holds(captures[-1]):
+        return Turn(when, captures[-1].ref, None, 1, len(captures))
+    if len(captures) == 1 or holds(captures[0]):
+        return Turn(when, None, captures[0].ref, min(2, len(captures)), len(captures))
+    low, high, opened = 0, len(captures) - 1, 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        opened += 1
+        low, high = (low, middle) if holds(captures[middle]) else (middle, high)
+    return Turn(when, captures[low].ref, captures[high].ref, opened, len(captures))
+
+
+def _first_cause(run: Run, captures: Sequence[Capture], ours: library.Library) -> str:
+    first, last = captures[0], run.last()
+    session = session_of([first, last], [run], ours)
+    deltas.fill(session, first.ref, last.ref)
+    said.fill(session, first.ref, last.ref)
+    serious = [each for each in judge(session, ours, first.ref, last.ref, run.name).findings if each.severity != "info"]
+    if not serious:
+        raise UsageError(f"Nothing is found in run {run.name}.", where=run.name, hint="Say what to look for: --when ID or --when SELECT.")
+    return serious[0].id
+
+
+def _by_finding(run: Run, first: Capture, ours: library.Library, finding: str) -> Callable[[Capture], bool]:
+    def holds(capture: Capture) -> bool:
+        session = session_of([first, capture], [run], ours)
+        deltas.fill(session, first.ref, capture.ref)
+        said.fill(session, first.ref, capture.ref)
+        return any(each.id == finding for each in judge(session, ours, first.ref, capture.ref, capture.ref).findings)
+
+    return holds
+
+
+def _by_select(run: Run, first: Capture, ours: library.Library, select: str) -> Callable[[Capture], bool]:
+    def holds(capture: Capture) -> bool:
+        session = session_of([first, capture], [run], ours)
+        return bool(session.rows(select, {"capture": capture.ref} if "$capture" in select else ()))
+
+    return holds
