@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from forensics import schema
-from forensics.bundle import secrets
+from forensics.bundle import named, secrets
 from forensics.records import Row, Scalar
 from forensics.store.keyed import Keyed
 
@@ -50,6 +50,7 @@ _ENVIRONMENT = re.compile(
 _PROSE = {("runs", "missing"), ("captures", "missing"), ("placements", "error"), ("scores", "error")}
 _FILE = {("saved_tensors", "file"), ("datasets", "file")}
 _TOGETHER = {"configs": ("key", "value")}  # what a value may be hangs on its key
+_ATTRIBUTES = {"modules": ("attributes",), "optimizers": ("settings",)}  # of the user's own classes as well
 _DROPPED_KEYS = {"path", "message", "prompt", "text", "output", "traceback"}
 _COMMAND = {"command", "argv"}  # a column, or a key of an event: a password among its words has no form by which it is known
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
@@ -62,10 +63,12 @@ class Redactor:
     """Redacts rows of one bundle.
 
     `map` is what each token stands for, `counts` how often a column was redacted, `leaving` each text that stays, by column.
+    `personal` counts phone numbers, IBANs and the like in texts that were asked for; they stay only with `people`.
     """
 
-    def __init__(self, keyed: Keyed, *, text: bool) -> None:
-        self._keyed, self._text = keyed, text
+    def __init__(self, keyed: Keyed, *, text: bool, people: bool = False) -> None:
+        self._keyed, self._text, self._numbers = keyed, text, people
+        self.personal: Counter[str] = Counter()
         self.map: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
         self.leaving: dict[str, set[str]] = {}
@@ -121,7 +124,7 @@ class Redactor:
         if where in _PROSE:
             return self._listed(value) if column in self._json[table] else self.prose(value)
         if column in self._json[table]:
-            return self._document(value, table == "events")
+            return self._document(value, table == "events", strict=column in _ATTRIBUTES.get(table, ()))
         if column == "prompt_id":
             return value if _PROBE.fullmatch(value) else self.token("prompt", value)
         return self.word(value)
@@ -156,17 +159,21 @@ class Redactor:
         if _FILES.fullmatch(value):
             return value
         suffix = PurePosixPath(value).suffix
+        if self._text and _WORD.fullmatch(value) and not secrets.any_in(value):
+            return value
         return self.token("file", value) + (suffix if re.fullmatch(r"\.[a-z0-9]{1,12}", suffix) else "")
 
     def place(self, value: str) -> str:
-        """file:line of a program: the file's name and what follows site-packages stay, directories become tokens."""
+        """file:line of a program: what follows site-packages stays, and a name of the field's own; all else is tokens."""
         match = _PLACE.fullmatch(value)
         path, line = (match["path"], match["line"] or "") if match else (value, "")
         _, inside, library = path.rpartition("site-packages/")
         if inside and _WORD.fullmatch(library.replace("/", ".")):
             return library + line
         directory, _, name = path.replace("\\", "/").rpartition("/")
-        name = name if _WORD.fullmatch(name) and not secrets.any_in(name) else self.token("file", name)
+        stem, dot, ending = name.rpartition(".")
+        if not _WORD.fullmatch(name) or secrets.any_in(name) or not (self._text or named.of_the_field(stem or name)):
+            name = self.token("file", name) + (f".{ending}" if dot and re.fullmatch(r"[a-z0-9]{1,8}", ending) else "")
         return (f"{self.token('dir', directory)}/" if directory else "") + name + line
 
     def prose(self, value: str) -> str:
@@ -178,32 +185,51 @@ class Redactor:
 
     def marks(self, value: str) -> str:
         """A text without secrets, addresses, paths, user and host."""
+        if self._text:
+            masked, found = secrets.personal(value)
+            self.personal.update(found)
+            value = value if self._numbers else masked
         value = _URL.sub(lambda m: self.token("url", m[0]), secrets.clean(value))
         value = _PATH.sub(lambda m: self.token("path", m[0]), value)
         return self._people.sub(lambda m: self.token("name", m[0].lower()), value) if self._people else value
 
     # -- documents ---------------------------------------------------------------------------------------------------
 
-    def _document(self, value: str, event: bool) -> str | None:
+    def _document(self, value: str, event: bool, *, strict: bool) -> str | None:
         try:
             found = json.loads(value)
         except ValueError:
             return None
-        kept = self._tree(found, event)
+        kept = self._tree(found, event, strict=strict)
         return value if kept == found else json.dumps(kept, ensure_ascii=False)
 
-    def _tree(self, value: Any, event: bool = False) -> Any:
-        """A JSON value: numbers stay, strings as words, long lists of numbers as a token; of events, paths and messages go."""
+    def _tree(self, value: Any, event: bool = False, *, strict: bool = False, key: str = "") -> Any:
+        """A JSON value: numbers stay, strings as words, long lists of numbers as a token; of events, paths and messages go.
+
+        `strict`: strings are known options, or nothing but a token and a length. What a key calls a secret is one, with all below it.
+        """
+        if named.secret(key, value) and not (isinstance(value, str) and _SPECIAL.fullmatch(value)) and value is not None:
+            return self.token("secret", json.dumps(value)) if value != {} and value != [] else value
         if isinstance(value, dict):
             kept = {k: v for k, v in value.items() if not (event and (k in _COMMAND or (k in _DROPPED_KEYS and not self._text)))}
-            return {self.word(str(k)): self._tree(v, event) for k, v in kept.items()}
+            strict = strict or (event and key == "declared")
+            return {self.word(str(k)): self._tree(v, event, strict=strict, key=str(k)) for k, v in kept.items()}
         if isinstance(value, list):
             if len(value) > _MOST_IDS and all(isinstance(v, int) for v in value):
                 return self.token("ids", json.dumps(value))
-            return [self._tree(v, event) for v in value]
+            return [self._tree(v, event, strict=strict) for v in value]
         if not isinstance(value, str):
             return value
+        if strict and not self._text and not self._option(key, value):
+            return self.sized(value)
         return self.marks(value) if self._text and not _WORD.fullmatch(value) else self.word(value)
+
+    def _option(self, key: str, value: str) -> bool:
+        return value.lower() in named.OPTIONS or bool(key in _CONFIG_WORDS and _WORD.fullmatch(value)) or value == ""
+
+    def sized(self, value: str) -> str:
+        """A free text as a token and its length: `text-9c31-1f0c2a9b3d4e:42`."""
+        return f"{self.token('text', value)}:{len(value)}"
 
     def _listed(self, value: str) -> str | None:
         """A JSON list of {"what", "why"}."""
@@ -237,6 +263,8 @@ class Redactor:
 
     def _setting(self, kind: str, key: str, value: Any) -> Any:
         last = key.rpartition(".")[2]
+        if named.secret(key, value) and value is not None and not (isinstance(value, str) and _SPECIAL.fullmatch(value)):
+            return self.token("secret", json.dumps(value))
         if kind == "template" and key == "text":
             return self.marks(value) if self._text and isinstance(value, str) else None
         if kind == "tokenizer" and key.startswith("frame."):
@@ -251,7 +279,7 @@ class Redactor:
             return self.word(value) if last in _CONFIG_WORDS or key in _CONFIG_WORDS else self._free(value)
         if isinstance(value, list):
             known = last in _CONFIG_WORDS or last in ("eos_token_id", "rope_scaling")
-            return self._tree(value) if known or not _texts(value) else self.token("text", json.dumps(value))
+            return self._tree(value) if known or self._text or not _texts(value) else self.token("text", json.dumps(value))
         return self._tree(value) if isinstance(value, dict) else value
 
     def _free(self, value: str) -> str:

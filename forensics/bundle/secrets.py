@@ -32,7 +32,7 @@ _KEYS = {
     "authorization": r"(?i:\b(?:bearer|basic|token)[ =:]+[A-Za-z0-9._~+/=-]{12,})",
     "url with password": r"\b[a-z][a-z0-9+.-]*://[^\s/@:'\"]*:[^\s/@'\"]+@[^\s'\"]*",
     "password": r"(?i:\b[a-z0-9_.-]*(?:passwo?r?d|passwd|secret|api[_-]?key|access[_-]?key|accountkey|auth[_-]?token|access[_-]?token"
-    r"|private[_-]?key|credential)[a-z0-9_]*[\"']?\s*[=:]\s*[\"']?[^\s\"',;&]{4,})",
+    r"|private[_-]?key|credential|passphrase|pwd)[a-z0-9_]*[\"']?(?:\s*[=:]+>?\s*|\s+is:?\s+)[\"']?[^\s\"',;&]{4,})",
     "wandb": r"(?i:\bwandb\b.{0,40}?\b[0-9a-f]{40}\b)",
     "hexadecimal key": r"\b[0-9a-f]{32,}\b|\b[0-9A-F]{32,}\b",
     "address": r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b",
@@ -51,6 +51,48 @@ def clean(text: str) -> str:
     for kind, pattern in _FORMS.items():
         text = pattern.sub(f"[{kind}]", text)
     return _LONG.sub(lambda m: "[key]" if _mixed(m[0]) else m[0], text)
+
+
+# -- people ----------------------------------------------------------------------------------------------------------------
+
+_PERSONAL = {
+    "IBAN": re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?\b"),
+    "card number": re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"),
+    "social security number": re.compile(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])"),
+    "phone number": re.compile(
+        r"(?<![\w.+-])(?:\+\d{1,3}|00\d{2})[ ./()-]{0,2}(?:\d[ ./()-]{0,2}){6,12}\d(?!\w)"
+        r"|(?<![\w.+-])\(?0\d{1,4}\)?[ /-]\d{2,5}(?:[ -]?\d{2,5}){1,3}(?!\w)|(?<![\w.+-])\(?\d{3}\)?[ .-]\d{3}[.-]\d{4}(?!\w)"
+    ),
+}
+
+
+def personal(text: str) -> tuple[str, dict[str, int]]:
+    """(the text with numbers of people as `[phone number]`, how many of each kind): IBANs and cards by their checksums, others by form."""
+    counts: dict[str, int] = {}
+    if sum(map(str.isdigit, text)) < 9:
+        return text, counts
+    for kind, form in _PERSONAL.items():
+
+        def one(match: re.Match[str], kind: str = kind) -> str:
+            if kind in _CHECKS and not _CHECKS[kind](re.sub(r"[ -]", "", match[0])):
+                return match[0]
+            counts[kind] = counts.get(kind, 0) + 1
+            return f"[{kind}]"
+
+        text = form.sub(one, text)
+    return text, counts
+
+
+def _iban(text: str) -> bool:
+    return 15 <= len(text) <= 34 and int("".join(str(int(c, 36)) for c in text[4:] + text[:4])) % 97 == 1
+
+
+def _luhn(text: str) -> bool:
+    digits = [int(c) * (1 + n % 2) for n, c in enumerate(reversed(text))]
+    return len(set(text)) > 1 and sum(d - 9 if d > 9 else d for d in digits) % 10 == 0
+
+
+_CHECKS = {"IBAN": _iban, "card number": _luhn}
 
 
 def any_in(text: str) -> bool:

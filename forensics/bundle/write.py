@@ -74,14 +74,14 @@ class Staged:
         return sorted(found, key=lambda item: -item[1])[:5]
 
 
-def stage(store: Store, selected: Selected, level: Level, *, text: bool, stack: ExitStack) -> Staged:
-    """Redact everything into a temporary directory that `stack` removes.
+def stage(store: Store, selected: Selected, level: Level, *, text: bool, stack: ExitStack, people: bool = False) -> Staged:
+    """Redact everything into a temporary directory that `stack` removes. `people`: phone numbers and the like in texts stay too.
 
     Raises:
         DamagedEvidence: a capture differs from its manifest.
     """
     root, scratch = (Path(stack.enter_context(files.temporary("bundle"))) for _ in range(2))
-    redactor = Redactor(_key(store), text=text)
+    redactor = Redactor(_key(store), text=text, people=people)
     tensors = contents.tensors(selected, level, scratch)
     stored = {str(c.head.get("capture")) for c in selected.captures}
     known = stored | {c.path.name.partition("@")[0] for c in selected.captures} | {r.path.name for r in selected.runs if r.path}

@@ -29,7 +29,6 @@ Examples:
   forensics bundle broken fixed -o both.zip              two runs
   forensics bundle night -o bug.zip --sign key.pem       signed; who has the public key can check it: open --key public.pem
 """
-SHOWN = 8
 _DIGEST = re.compile(r"[0-9a-f]{32,64}")
 MB = 1_000_000
 
@@ -50,7 +49,13 @@ MB = 1_000_000
     help="Prompts, answers, training text, token ids, texts of settings and of errors as well; command lines, secrets, paths, user and "
     "host never.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would leave and what was redacted; write nothing.")
+@click.option(
+    "--personal", type=click.Choice(["ask", "mask", "keep"]), default="ask", show_default=True,
+    help="With --include-text: phone, card and social security numbers and IBANs in the texts. Where nobody can be asked they are masked.",
+)  # fmt: skip
+@click.option(
+    "--dry-run", is_flag=True, help="List every word that would leave, by where it stands; with -o to that file. No bundle is written."
+)
 @click.option(
     "--max-size", type=click.IntRange(min=1), default=25 * MB, show_default=True, metavar="BYTES", help="Stop where it would be larger."
 )
@@ -68,6 +73,7 @@ def command(
     out: Path | None,
     level: Level,
     include_text: bool,
+    personal: str,
     dry_run: bool,
     max_size: int,
     key: Path | None,
@@ -89,8 +95,13 @@ def command(
     sign = _signer(key) if key else None
     selected = contents.select(place, refs)
     with ExitStack() as stack:
-        staged = write.stage(place, selected, level, text=include_text, stack=stack)
+        staged = write.stage(place, selected, level, text=include_text, stack=stack, people=personal == "keep")
+        if _wanted(staged, personal, dry_run):
+            staged = write.stage(place, selected, level, text=include_text, stack=stack, people=True)
         staged.extra = _judged(staged, stack)
+        if dry_run and out is not None and out != STDOUT and not as_json:
+            _listed(staged, out)
+            return
         out = out or Path(f"{(staged.runs or [staged.captures[0].partition('@')[0]])[0]}.forensics.zip")
         if dry_run:
             _dry(staged, out, max_size, as_json)
@@ -115,6 +126,21 @@ def command(
         emit(told)
     else:
         _say(told, staged, beside=out == STDOUT)
+
+
+def _wanted(staged: Staged, personal: str, dry_run: bool) -> bool:
+    """Whether phone numbers, IBANs and the like in the texts go as well: asked once, on a terminal; without one they stay here."""
+    from forensics.cli.screen import note
+    from forensics.units import counted
+
+    found = staged.redactor.personal
+    if not found or personal != "ask":
+        return False
+    told = ", ".join(counted(n, kind) for kind, n in sorted(found.items()))
+    if not dry_run and sys.stdin.isatty() and sys.stderr.isatty():
+        return click.confirm(f"The texts hold {told}. Send them as they are?", default=False, err=True)
+    note(f"forensics: the texts hold {told}: masked (--personal keep sends them).")
+    return False
 
 
 def _may_be_stdout(as_json: bool) -> None:
@@ -199,7 +225,7 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
 
 def _leaving(staged: Staged) -> dict[str, list[str]]:
     """Each text that leaves, by column; digests are none."""
-    found = {}
+    found = {"names of runs and captures": sorted({*staged.runs, *staged.captures})}
     for column, texts in sorted(staged.redactor.leaving.items()):
         kept = sorted(text for text in texts if not _DIGEST.fullmatch(text))
         if kept:
@@ -224,20 +250,28 @@ def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
     click.echo(
         f"{out}: about {size(staged.nbytes())} at level {staged.level}, {counted(len(staged.tensors), 'tensor')}; nothing was written.\n"
     )
-    click.echo("Leaves as it is:")
-    for column, texts in leaving.items():
-        more = f" ... and {len(texts) - SHOWN:,} more" if len(texts) > SHOWN else ""
-        click.echo(f"  {column}: {', '.join(_short(t) for t in texts[:SHOWN])}{more}")
+    click.echo(f"Leaves as it is:\n{_words(leaving)}")
     click.echo("\nRedacted (column, times):")
     for column, count in redacted.items():
         click.echo(f"  {column}: {count:,}")
-    click.echo("\n--json lists every text, and what each token stands for.")
+    click.echo("\n-o FILE writes the list there; --json has it too, and what each token stands for.")
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    line = "".join(c if c.isprintable() else "?" for c in line)
-    return line if len(line) <= 60 else f"{line[:57]}..."
+def _words(leaving: dict[str, list[str]]) -> str:
+    """Every text that leaves, one a line and uncut, under the column in which it stands."""
+    from forensics.cli.screen import escaped
+
+    return "\n".join("\n".join([f"  {column}", *(f"    {escaped(t)}" for t in texts)]) for column, texts in leaving.items())
+
+
+def _listed(staged: Staged, out: Path) -> None:
+    """The same list as a file."""
+    from forensics.units import counted
+
+    leaving = _leaving(staged)
+    with output(out, "The list") as target:
+        target.write_text(_words(leaving) + "\n", encoding="utf-8", errors="backslashreplace")
+    click.echo(f"{out}: {counted(sum(map(len, leaving.values())), 'text')} that would leave; no bundle was written.")
 
 
 def _say(told: dict[str, Any], staged: Staged, *, beside: bool) -> None:
