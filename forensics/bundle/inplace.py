@@ -40,7 +40,7 @@ def _rebuilt(path: str, stamp: int, text: str, packs: Packs) -> Store:
         target = _fresh()
         answer = rebuild(Path(path), target, {}, packs, answer["waiting"])
     (target / "runs.json").write_text(json.dumps(answer["runs"]), encoding="utf-8")
-    return Store(target, f"{text}/")
+    return Store(target, f"{text}/", owner=path)
 
 
 def _fresh() -> Path:

@@ -120,7 +120,7 @@ def _reloaded(spool: Spool, plan: Plan) -> tuple[Spool, str | None]:
 
 
 def _begin(store: Store, spool: Spool, why: str | None, plan: Plan, executor: Executor) -> _Run:
-    sources = Sources(store.packs, retention.wanted(spool.captures, plan.tensors), earlier(store.captures))
+    sources = Sources(store.packs, retention.wanted(spool.captures, plan.tensors), earlier(store.captures, store.brought))
     for captured in spool.captures:
         sources.take(captured.tensors_file, executor)
         sources.take(captured.logits_file, executor)

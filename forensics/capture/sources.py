@@ -6,7 +6,7 @@ import contextlib
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,9 +142,10 @@ class Sources:
         return self._packs.read(digest) or self._raw.get(digest)
 
 
-def earlier(captures: Path) -> Iterator[Row]:
-    """Rows of `tensors` of the captures below a directory, newest first; what cannot be read is passed over."""
-    for path in sorted(captures.glob("*/tables/tensors.jsonl.gz"), key=lambda p: p.stat().st_mtime, reverse=True)[:_EARLIER]:
+def earlier(captures: Path, brought: Container[str]) -> Iterator[Row]:
+    """Rows of `tensors` of the captures below a directory, newest first; runs that were `brought` in bundles are passed over."""
+    found = (p for p in captures.glob("*/tables/tensors.jsonl.gz") if p.parents[1].name.partition("@")[0] not in brought)
+    for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)[:_EARLIER]:
         with contextlib.suppress(OSError, EOFError, ValueError, zlib.error), gzip.open(path, "rt", encoding="utf-8") as file:
             for line in file:
                 row = json.loads(line)

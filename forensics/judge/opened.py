@@ -63,7 +63,7 @@ def opened(
     meant = pair(store, words, adapter, ask=ask, light=light)
     runs = _runs([meant.a, meant.b], [*(meant.two_runs or ()), *([meant.run] if meant.run else [])])
     captures = {c.ref: c for c in [meant.a, meant.b, *(c for run in runs for c in run.captures)]}
-    session = session_of(list(captures.values()), runs, ours)
+    session = session_of(list(captures.values()), runs, ours, apart=light or not meant.two_runs)
     if meant.two_runs:
         ends = [(run.first().ref, run.last().ref) for run in meant.two_runs]
         for a, b in [*([] if light else ends), (ends[0][1], ends[1][1])]:
@@ -84,10 +84,10 @@ def _lone_run(store: Store, words: Sequence[str]) -> Run | None:
     return store.run(words[0]) if len(words) == 1 and store.holds(words[0]) else None
 
 
-def session_of(captures: Sequence[Capture], runs: Sequence[Run], ours: Library) -> Session:
+def session_of(captures: Sequence[Capture], runs: Sequence[Run], ours: Library, *, apart: bool = True) -> Session:
     from forensics.store.session import open_session
 
-    session = open_session(captures, runs)
+    session = open_session(captures, runs, apart=apart)
     ours.install_shared(session)
     # Detectors join many small tables: the search for the best order of joins takes as long as all the rest, and gains nothing.
     session.script("SET disabled_optimizers = 'join_order'")

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,10 +21,10 @@ from typing import IO, TYPE_CHECKING, Any
 from forensics import files, schema
 from forensics.errors import DamagedEvidence
 from forensics.records import Row
-from forensics.store import verdicts
+from forensics.store import once, verdicts
 from forensics.store.heads import stamps
 from forensics.store.manifest import contents, read_manifest
-from forensics.store.session import CLOSED, ONCE, REFS, Session, fill_refs, read_json
+from forensics.store.session import CLOSED, REFS, Session, fill_refs, read_json
 from forensics.store.store import Store
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def up_to_date(store: Store, install: Install, library: str, said: Said = lambda
         part = files.aside(target)
         try:
             kept = len(changed) < 0.5 * len({run for run, _ in now.values()}) + 1
-            if before and kept and old_version == version:
+            if before and kept and not store.brought and old_version == version:
                 files.copy(target, part)
                 _refresh(store, part, now, changed, said, step)
             else:
@@ -157,20 +157,23 @@ def _refresh(store: Store, path: Path, now: dict[str, tuple[str, str]], changed:
 def _fill(store: Store, connection: DuckDBPyConnection, wanted: dict[str, tuple[str, str]], said: Said, step: Said) -> None:
     session = Session(connection)
     heads: dict[str, list[Any]] = {"runs": [], "captures": []}
+    owners: dict[str, str] = {}
     with _Spread(store.root) as spread:
         step("files")
-        for entry in wanted:
+        for entry, (run, _) in wanted.items():
             kind = entry.partition("/")[0]
             if kind != "findings":
                 try:
-                    heads[kind].append(spread.take(store.root / entry))
+                    head = spread.take(store.root / entry, store.owner_of(run))
+                    heads[kind].append(head)
+                    owners[str(head.get("capture"))] = store.owner_of(run)
                 except DamagedEvidence as error:
                     said(f"{entry} is left out: {error.message}")
         for table, rows in heads.items():
             session.insert(table, rows)
-        for table, path in spread.paths.items():
+        for table in sorted(spread.paths, key=lambda name: name in once.KEYS):
             step(table)
-            _load(connection, table, path)
+            _load(connection, table, spread.paths[table], owners)
     for entry, (run, _) in wanted.items():
         if entry.startswith("findings/"):
             session.insert("findings", verdicts.rows(verdicts.recall(store, run) or {}))
@@ -187,17 +190,20 @@ class _Spread:
 
     def __init__(self, root: Path) -> None:
         self._place = tempfile.TemporaryDirectory(prefix=f"catalog~{os.getpid()}-", dir=root if os.access(root, os.W_OK) else None)
-        self._files: dict[str, IO[bytes]] = {}
+        self._files: dict[str, dict[str, IO[bytes]]] = {}  # table, owner
 
     @property
-    def paths(self) -> dict[str, Path]:
-        """Table to its file, all that was taken written out."""
-        for file in self._files.values():
+    def paths(self) -> dict[str, dict[str, Path]]:
+        """Table to the files of each owner, all that was taken written out."""
+        for file in self._all():
             file.flush()
-        return {table: Path(file.name) for table, file in self._files.items()}
+        return {table: {owner: Path(file.name) for owner, file in files.items()} for table, files in self._files.items()}
 
-    def take(self, path: Path) -> Row:
-        """Add the rows of one directory; returns its head.
+    def _all(self) -> Iterator[IO[bytes]]:
+        return (file for files in self._files.values() for file in files.values())
+
+    def take(self, path: Path, owner: str) -> Row:
+        """Add the rows of one directory, which `owner` measured; returns its head.
 
         Raises:
             DamagedEvidence: a member is missing or differs from its digest; nothing of the directory was added.
@@ -208,30 +214,37 @@ class _Spread:
         for name, text in lines.items():
             table = name.removeprefix("tables/").removesuffix(".jsonl.gz")
             if table in schema.tables() and table not in ("runs", "captures"):
-                if table not in self._files:
-                    self._files[table] = (Path(self._place.name) / f"{table}.jsonl").open("wb")
-                self._files[table].write(text)
+                files = self._files.setdefault(table, {})
+                if owner not in files:
+                    files[owner] = (Path(self._place.name) / f"{table}-{len(files)}.jsonl").open("wb")
+                files[owner].write(text)
         return manifest.head
 
     def __enter__(self) -> _Spread:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in self._files.values():
+        for file in self._all():
             file.close()
         self._place.cleanup()
 
 
-def _load(connection: DuckDBPyConnection, table: str, path: Path) -> None:
+def _load(connection: DuckDBPyConnection, table: str, paths: Mapping[str, Path], owners: Mapping[str, str]) -> None:
+    """Add the rows of each owner's file. Where there are several owners, the catalogue is new: see `up_to_date`."""
     query = read_json(table, schema.tables()[table], compression="none")
-    if table in ONCE:
-        keys = ", ".join(ONCE[table])
+    if table in once.OWNED and len(set(owners.values())) > 1:
+        files = {f"files{n}": [glob.escape(str(path))] for n, path in enumerate(paths.values())}
+        by_owner = {owner: query.replace("$files", f"$files{n}") for n, owner in enumerate(paths)}
+        once.fill(connection, table, by_owner, owners, files, apart=False)
+        return
+    if table in once.KEYS:
+        keys = ", ".join(once.KEYS[table])
         query = f"SELECT DISTINCT ON ({keys}) * FROM ({query}) AS new WHERE NOT EXISTS (SELECT 1 FROM {table} AS old WHERE {_same(table)})"
-    connection.execute(f"INSERT INTO {table} {query}", {"files": [glob.escape(str(path))]})
+    connection.execute(f"INSERT INTO {table} {query}", {"files": [glob.escape(str(path)) for path in paths.values()]})
 
 
 def _same(table: str) -> str:
-    return " AND ".join(f"old.{key} IS NOT DISTINCT FROM new.{key}" for key in ONCE[table])
+    return " AND ".join(f"old.{key} IS NOT DISTINCT FROM new.{key}" for key in once.KEYS[table])
 
 
 def _install(path: Path, install: Install, library: str) -> None:

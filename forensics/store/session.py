@@ -7,6 +7,7 @@ once `lock` was called no SQL reaches a file, an extension or a setting.
 from __future__ import annotations
 
 import glob
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from forensics import schema
 from forensics.errors import DamagedEvidence
 from forensics.records import RawTensor, Row
-from forensics.store import unsealed
+from forensics.store import once, unsealed
 from forensics.store.manifest import checked, read_manifest
 from forensics.store.packs import Packs
 from forensics.store.refusing import first_line, one_select, refusing
@@ -31,8 +32,6 @@ REFS_COLUMNS = {"ref": "VARCHAR", "capture": "VARCHAR", "run": "VARCHAR"}
 REFS = "CREATE TABLE refs (ref VARCHAR, capture VARCHAR, run VARCHAR)"
 _NAMES = {"capture", "run", "probes_of", "capture_a", "capture_b", "capture_adapter", "capture_fused", "a", "b"}
 """Columns that hold the ref of a capture or the name of a run."""
-ONCE = {"tensors": ("digest",), "deltas": ("digest_a", "digest_b"), "probe_deltas": ("capture_a", "capture_b", "prompt_id")}
-"""Tables that several captures may hold the same row of: their keys."""
 CLOSED = (
     "temp_directory=''",
     "max_temp_directory_size='0B'",
@@ -55,6 +54,7 @@ class _Source:
     stored: tuple[str, str]  # capture ref and run name as its rows have them
     wanted: tuple[str, str]
     prefix: str
+    owner: str
 
     @property
     def renamed(self) -> bool:
@@ -155,10 +155,14 @@ class Session:
         self.close()
 
 
-def open_session(captures: Iterable[Capture], runs: Iterable[Run], typed_refs: Mapping[str, str] | None = None) -> Session:
+def open_session(
+    captures: Iterable[Capture], runs: Iterable[Run], typed_refs: Mapping[str, str] | None = None, *, apart: bool = True
+) -> Session:
     """Tables over these captures and runs.
 
-    `typed_refs` maps what the user typed to the ref of a capture or the name of a run, for `refs`.
+    Args:
+        typed_refs: what the user typed to the ref of a capture or the name of a run, for `refs`.
+        apart: where what several people measured is compared with each other; not where each run is judged for itself (see `once.fill`).
 
     Raises:
         DamagedEvidence: a member is missing, differs from its digest, or holds rows that are none.
@@ -175,9 +179,9 @@ def open_session(captures: Iterable[Capture], runs: Iterable[Run], typed_refs: M
         names = [n for n in manifest.files if n.startswith("tables/")]
         for path in checked(source.path, manifest, names):
             members.setdefault(path.name.removesuffix(".jsonl.gz"), []).append((path, source))
-    for table, columns in schema.tables().items():
-        if table in members and table not in ("runs", "captures"):
-            _load(session._connection, table, columns, members[table])
+    owners = {c.ref: _owner(c) for c in wanted}
+    for table in sorted(members.keys() & schema.tables().keys() - {"runs", "captures"}, key=lambda name: name in once.KEYS):
+        _load(session._connection, table, members[table], owners, apart)
     fill_refs(session._connection)
     for text, ref in (typed_refs or {}).items():
         found = session.rows("SELECT capture, run FROM refs WHERE ref = $1", [ref])
@@ -201,23 +205,28 @@ def read_json(table: str, columns: Mapping[str, str], select: str = "*", compres
     return f"SELECT {select} FROM read_json($files, columns={dict(columns)!r}, {form})"
 
 
-def _load(connection: DuckDBPyConnection, table: str, columns: Mapping[str, str], members: Sequence[tuple[Path, _Source]]) -> None:
+def _load(
+    connection: DuckDBPyConnection, table: str, members: Sequence[tuple[Path, _Source]], owners: Mapping[str, str], apart: bool
+) -> None:
     from forensics.store.database import duckdb
 
-    groups: dict[_Source | None, list[str]] = {}
+    columns = schema.tables()[table]
+    groups: dict[tuple[str, _Source | None], list[str]] = {}
     for path, source in members:
-        groups.setdefault(source if source.renamed else None, []).append(glob.escape(str(path)))
-    parts, params = [], {}
-    for number, (renamed, paths) in enumerate(groups.items()):
+        groups.setdefault((source.owner, source if source.renamed else None), []).append(glob.escape(str(path)))
+    parts: dict[str, list[str]] = {}
+    params: dict[str, list[str]] = {}
+    for number, ((owner, renamed), paths) in enumerate(groups.items()):
         select = ", ".join(_renamed(c, renamed) for c in columns) if renamed else "*"
-        parts.append(read_json(table, columns, select).replace("$files", f"$files{number}"))
+        parts.setdefault(owner, []).append(read_json(table, columns, select).replace("$files", f"$files{number}"))
         params[f"files{number}"] = paths
-    query = " UNION ALL ".join(parts)
-    if table in ONCE:
-        best = "kept = 'none' OR kept IS NULL, mean IS NULL" if table == "tensors" else "1"
-        query = f"SELECT DISTINCT ON ({', '.join(ONCE[table])}) * FROM ({query}) ORDER BY {', '.join(ONCE[table])}, {best}"
     try:
-        connection.execute(f"INSERT INTO {table} {query}", params)
+        if table in once.OWNED and len(set(owners.values())) > 1:
+            by_owner = {owner: " UNION ALL ".join(queries) for owner, queries in parts.items()}
+            once.fill(connection, table, by_owner, owners, params, apart=apart)
+        else:
+            query = " UNION ALL ".join(itertools.chain.from_iterable(parts.values()))
+            connection.execute(f"INSERT INTO {table} {once.each(query, table) if table in once.KEYS else query}", params)
     except duckdb.Error as error:
         where = str(members[0][0] if len(members) == 1 else members[0][0].parent)
         raise DamagedEvidence(
@@ -246,6 +255,12 @@ def _head(c: Capture) -> Row:
     return {**c.head, "capture": c.ref, "run": c.run, "probes_of": c.prefix + str(again) if again else None}
 
 
+def _owner(found: Capture | Run) -> str:
+    """Who measured it; see `Store.owner_of`."""
+    run = found.run if isinstance(found, Capture) else found.name
+    return found.store.owner_of(run.removeprefix(found.prefix)) if found.store is not None else once.OURS
+
+
 def _run_row(r: Run) -> Row:
     if r.path:
         row: Row = {**r.head, "run": r.name}
@@ -269,12 +284,12 @@ def _missing(head: Row) -> list[Any]:
 
 def _capture_source(c: Capture) -> _Source:
     stored = str(c.head.get("capture") or c.ref.removeprefix(c.prefix))
-    return _Source(c.path, (stored, str(c.head.get("run") or stored.partition("@")[0])), (c.ref, c.run), c.prefix)
+    return _Source(c.path, (stored, str(c.head.get("run") or stored.partition("@")[0])), (c.ref, c.run), c.prefix, _owner(c))
 
 
 def _run_source(r: Run) -> _Source:
     assert r.path is not None
-    return _Source(r.path, ("", str(r.head.get("run") or r.path.name)), ("", r.name), r.prefix)
+    return _Source(r.path, ("", str(r.head.get("run") or r.path.name)), ("", r.name), r.prefix, _owner(r))
 
 
 def _once(items: Iterable[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from forensics import files
 from forensics.errors import DamagedEvidence, UnknownRef, UsageError
 from forensics.model.remote import is_url
 from forensics.records import Row
-from forensics.store import unsealed
+from forensics.store import origins, unsealed
 from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, rewrite_head, scalar
 from forensics.store.packs import Packs
 
@@ -94,8 +94,9 @@ def directory(explicit: Path | str | None) -> Path | str:
 class Store:
     """A directory of captures. Nothing is made before the first write, and a directory of snapshots reads the same way."""
 
-    def __init__(self, root: Path, prefix: str = "") -> None:
-        self.root, self.prefix = root, prefix
+    def __init__(self, root: Path, prefix: str = "", owner: str = "") -> None:
+        """`owner` names whose measurings are in it, where they are a stranger's."""
+        self.root, self.prefix, self.owner = root, prefix, owner
         self.captures, self.runs, self.spool = root / "captures", root / "runs", root / "spool"
         self.names = root / "names"
         self._claims: list[IO[bytes]] = []
@@ -115,6 +116,15 @@ class Store:
             with contextlib.suppress(OSError):  # one that may only be read stays as it is
                 settle(store.root)
         return store
+
+    @cached_property
+    def brought(self) -> Mapping[str, str]:
+        """The runs that came with bundles, by name, and the ids of these."""
+        return origins.owners(self.root)
+
+    def owner_of(self, run: str) -> str:
+        """Whose measurings those of a run are, by its name in this store: empty for the user's own."""
+        return self.owner or self.brought.get(run, "")
 
     @cached_property
     def packs(self) -> Packs:

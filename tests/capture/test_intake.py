@@ -498,7 +498,7 @@ def test_an_empty_spool_is_a_run_without_captures(tmp_path: Path) -> None:
 def test_what_an_earlier_run_measured_is_not_measured_again(spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sealed(tmp_path, copy(spool, tmp_path))
     store = Store(tmp_path / "store")
-    before = {str(row["digest"]): row for row in sources.earlier(store.captures)}
+    before = {str(row["digest"]): row for row in sources.earlier(store.captures, ())}
     again = tmp_path / "again"
     shutil.copytree(spool, again)
     for file in again.glob("p0/c*/*.safetensors"):
@@ -507,7 +507,7 @@ def test_what_an_earlier_run_measured_is_not_measured_again(spool: Path, tmp_pat
     (again / "options.json").write_text(json.dumps({**options, "run": "again"}))
     monkeypatch.setattr("forensics.tensors.measure.measure", lambda raw: pytest.fail(f"{raw.name} was measured again"))
     assert sealed(tmp_path, again).complete
-    assert {str(row["digest"]): row for row in sources.earlier(store.captures)} == before
+    assert {str(row["digest"]): row for row in sources.earlier(store.captures, ())} == before
 
 
 @pytest.mark.long
