@@ -39,6 +39,23 @@ def scratch(purpose: str) -> Path:
     return stack.enter_context(temporary(purpose))
 
 
+def spelled(path: Path) -> str:
+    """The path in UTF-8, for libraries that take no other: through a link where it is not."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return str(_link(path.parent) / path.name)
+    return str(path)
+
+
+@functools.cache
+def _link(directory: Path) -> Path:
+    links = scratch("links")
+    link = links / str(len(list(links.iterdir())))
+    link.symlink_to(directory.absolute(), target_is_directory=True)
+    return link
+
+
 @contextlib.contextmanager
 def temporary(purpose: str) -> Iterator[Path]:
     """A temporary directory. What processes left that were killed goes when the next one asks for a directory."""

@@ -53,6 +53,19 @@ _dumps: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separator
 _loose: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
+def utf8(text: str) -> bytes:
+    """Text for a table: the bytes of names that are no UTF-8 are written %FF, so that every reader takes them."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return "".join(_byte(c) if "\ud800" <= c <= "\udfff" else c for c in text).encode()
+
+
+def _byte(surrogate: str) -> str:
+    number = ord(surrogate) - 0xDC00  # as `surrogateescape` decodes a byte
+    return f"%{number:02X}" if 0x80 <= number <= 0xFF else "\ufffd"
+
+
 def nonfinite(value: float) -> str:
     """NaN and infinity as the strings that our JSON has for them."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -53,7 +53,7 @@ def environment(spool: Path, base: Mapping[str, str] | None = None) -> dict[str,
 def write_options(spool: Path, options: Mapping[str, object]) -> None:
     """Make the spool directory with its options.json."""
     spool.mkdir(parents=True, exist_ok=True)
-    (spool / "options.json").write_text(json.dumps(options, ensure_ascii=False), encoding="utf-8")
+    (spool / "options.json").write_text(json.dumps(options), encoding="ascii")  # words need not be UTF-8
 
 
 def watched(command: Sequence[str], spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None = None) -> Ended:

@@ -79,7 +79,7 @@ def reload(spool: Spool, wanted: Sequence[Item], limits: Callable[[], Limits] = 
     first = spool.processes[0].facts if spool.processes else {}
     arguments = spool.path / "reload.json"
     content = {"spool": str(spool.path.resolve()), "items": [asdict(item) for item in wanted]}
-    arguments.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    arguments.write_text(json.dumps(content), encoding="ascii")
     python, cwd = _text(first.get("executable")), _text(first.get("cwd"))
     return command.helper("reload.py", [str(arguments.resolve())], python=python, cwd=cwd, limits=limits)
 

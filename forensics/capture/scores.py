@@ -20,11 +20,11 @@ def fill(spool: Spool, records: Sequence[Record], scorers: Sequence[str], refere
     if not scorers or not answers:
         return missing(scorers, "there was no answer to score")
     given, wanted = spool.path / "transcripts.jsonl", spool.path / "scores.jsonl"
-    with given.open("w", encoding="utf-8", errors="surrogateescape") as file:
+    with given.open("w", encoding="ascii") as file:
         for record, t in answers:
             reference = references.get(str(t["prompt_id"])) if t["source"] == "probe" else None
             row = {"capture": record.ref, **{k: t[k] for k in ("prompt_id", "prompt", "output")}, "reference": reference}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row) + "\n")
     program: dict[str, Any] = spool.processes[0].facts
     why = command.helper(
         "score.py", [str(given), str(wanted), *scorers], python=_text(program.get("executable")), cwd=_text(program.get("cwd"))

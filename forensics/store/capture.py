@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 from forensics import files, schema
 from forensics.records import Row
 from forensics.store.manifest import FORMAT, NAME, File, Kind
-from forensics.typed import encode, lines
+from forensics.typed import encode, lines, utf8
 
 
 class Writer:
@@ -69,7 +69,7 @@ class Writer:
             "files": {name: {"size": f.size, "sha256": f.sha256} for name, f in members.items()},
         }
         manifest = self._path / "manifest.json"
-        manifest.write_text(json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n", encoding="utf-8")
+        manifest.write_bytes(utf8(json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n"))
         for path in [*(self._path / name for name in members), manifest, self._path / "tables", self._path]:
             files.sync(path)
         if self._target.exists():
@@ -101,7 +101,7 @@ class _Table:
     def add(self, lines: str) -> None:
         """Rows, each a line."""
         if self._gzip is not None:
-            self._gzip.write((lines + "\n").encode("utf-8", "replace"))
+            self._gzip.write(utf8(lines + "\n"))
 
     def write(self, packed: bytes) -> None:
         """What gzip made of them."""

@@ -92,7 +92,7 @@ def reader(path: Path, memory: str, threads: int, prepare: Install | None = None
     from forensics.store.database import duckdb
 
     connection = duckdb.connect(":memory:")
-    connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS evidence (READ_ONLY)")
+    connection.execute(f"ATTACH '{files.spelled(path).replace(chr(39), chr(39) * 2)}' AS evidence (READ_ONLY)")
     connection.execute("USE evidence")
     session = Session(connection)
     if prepare is not None:
@@ -117,7 +117,7 @@ def _state(path: Path) -> tuple[dict[str, tuple[str, str]], str | None, str | No
     if not path.exists():
         return {}, None, None
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with duckdb.connect(files.spelled(path), read_only=True) as connection:
             rows = connection.execute("SELECT entry, run, stamp FROM forensics.sources").fetchall()
             version, library = connection.execute("SELECT schema, library FROM forensics.catalog").fetchall()[0]
     except (duckdb.Error, IndexError):
@@ -233,14 +233,14 @@ def _load(connection: DuckDBPyConnection, table: str, paths: Mapping[str, Path],
     """Add the rows of each owner's file. Where there are several owners, the catalogue is new: see `up_to_date`."""
     query = read_json(table, schema.tables()[table], compression="none")
     if table in once.OWNED and len(set(owners.values())) > 1:
-        files = {f"files{n}": [glob.escape(str(path))] for n, path in enumerate(paths.values())}
+        given = {f"files{n}": [glob.escape(files.spelled(path))] for n, path in enumerate(paths.values())}
         by_owner = {owner: query.replace("$files", f"$files{n}") for n, owner in enumerate(paths)}
-        once.fill(connection, table, by_owner, owners, files, apart=False)
+        once.fill(connection, table, by_owner, owners, given, apart=False)
         return
     if table in once.KEYS:
         keys = ", ".join(once.KEYS[table])
         query = f"SELECT DISTINCT ON ({keys}) * FROM ({query}) AS new WHERE NOT EXISTS (SELECT 1 FROM {table} AS old WHERE {_same(table)})"
-    connection.execute(f"INSERT INTO {table} {query}", {"files": [glob.escape(str(path)) for path in paths.values()]})
+    connection.execute(f"INSERT INTO {table} {query}", {"files": [glob.escape(files.spelled(path)) for path in paths.values()]})
 
 
 def _same(table: str) -> str:
@@ -259,7 +259,7 @@ class _writing:  # noqa: N801 - a context manager
     def __init__(self, path: Path) -> None:
         from forensics.store.database import duckdb
 
-        self._connection = duckdb.connect(str(path), config={"storage_compatibility_version": STORAGE})
+        self._connection = duckdb.connect(files.spelled(path), config={"storage_compatibility_version": STORAGE})
 
     def __enter__(self) -> DuckDBPyConnection:
         return self._connection

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forensics import schema
+from forensics import files, schema
 from forensics.errors import DamagedEvidence
 from forensics.records import RawTensor, Row
 from forensics.store import once, unsealed
@@ -213,7 +213,7 @@ def _load(
     columns = schema.tables()[table]
     groups: dict[tuple[str, _Source | None], list[str]] = {}
     for path, source in members:
-        groups.setdefault((source.owner, source if source.renamed else None), []).append(glob.escape(str(path)))
+        groups.setdefault((source.owner, source if source.renamed else None), []).append(glob.escape(files.spelled(path)))
     parts: dict[str, list[str]] = {}
     params: dict[str, list[str]] = {}
     for number, ((owner, renamed), paths) in enumerate(groups.items()):

@@ -112,7 +112,8 @@ class Watch:
             if file is None:
                 path = self.directory / f"{table}.jsonl"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                file = self._files[table] = path.open("a", encoding="utf-8", errors="surrogatepass")
+                # what is no UTF-8 (a file name, say) is escaped as JSON does it, and comes back as it was
+                file = self._files[table] = path.open("a", encoding="utf-8", errors="backslashreplace")
             try:
                 file.write(line)
                 file.flush()

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 import venv
 from collections.abc import Iterator
@@ -338,3 +339,27 @@ def test_a_number_that_another_process_has_now_is_not_ours() -> None:
     assert _alive(os.getpid(), time.time())
     assert not _alive(os.getpid(), 1.0), "this process began later"
     assert not _alive(2**22 + 1, time.time())
+
+
+# -- words that are no UTF-8 -----------------------------------------------------------------------------------------
+
+_WORD = os.fsdecode(b"b\xffd")
+
+
+@pytest.mark.parametrize("place", ["argument", "script", "directory", "store"])
+def test_words_need_not_be_utf8(place: str, tmp_path: Path) -> None:
+    """The program starts and gets the same bytes, and what was recorded is read by every command."""
+    home = tmp_path / (_WORD if place == "directory" else "home")
+    script = f"{_WORD}.py" if place == "script" else "train.py"
+    write(home, "import os, sys\nprint(os.fsencode(repr(sys.argv[1:])))\n" + textwrap.dedent(LOOP), script)
+    words = [PYTHON, script, *([_WORD] if place == "argument" else [])]
+    store = home / (_WORD if place == "store" else ".forensics")
+    plain = subprocess.run(words, cwd=home, capture_output=True, text=True, errors="surrogateescape", check=True).stdout
+    done = forensics(home, "--store", str(store), "capture", "--name", "n", "--", *words, errors="surrogateescape")
+    assert (done.status, done.out) == (0, plain)
+    assert "Next: forensics diagnose n" in done.err
+    for reading in (["diagnose", "n"], ["sql", "SELECT place FROM events"], ["report", "n", "-o", "r.html"]):
+        read = forensics(home, *reading, "--store", str(store))
+        assert read.status in (0, 1) and "Traceback" not in read.err, (reading, read.err)
+    if place == "script":
+        assert "b%FFd.py" in forensics(home, "sql", "SELECT place FROM events", "--store", str(store)).out

@@ -247,7 +247,10 @@ class _Capture:
         if isinstance(optimizer, Left):
             told, rows = optimizer.told, [dict(row) for row in optimizer.rows]
             if optimizer.file.exists():
-                self.bytes |= {digest: array for digest, array in mx().load(str(optimizer.file)).items() if digest not in self.bytes}
+                with optimizer.file.open("rb") as file:  # mlx takes no path that is no UTF-8
+                    arrays = mx().load(file, format="safetensors")
+                    mx().eval(arrays)
+                self.bytes |= {digest: array for digest, array in arrays.items() if digest not in self.bytes}
         else:
             told, rows = self.optimizer(number, optimizer)
         watch.row(f"{self.prefix}/optimizers", **told)
