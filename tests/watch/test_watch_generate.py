@@ -373,3 +373,26 @@ def test_a_model_of_the_programs_own_without_tokenizer(tmp_path: Path) -> None:
     assert cached["output_ids"][:3] == answer[:3]
     assert window["prompt"] is None and window["output"] is None
     assert window["training_modules"] == 1 and window["repeat_difference"] > 0  # the program never called eval()
+
+
+def test_a_prompt_that_the_library_refuses(tmp_path: Path) -> None:
+    """An id beyond the vocabulary, read by a model, ends the process: we read none that the library does not."""
+    program = """
+    import mlx.core as mx
+    from mlx_lm import generate, load, stream_generate
+    model, tokenizer = load("model")
+    for prompt in (12345, -3, mx.array(7), [[1, 2], [3, 4]]):
+        try:
+            print(generate(model, tokenizer, prompt=prompt, max_tokens=2))
+        except Exception as error:
+            print(type(error).__name__, error)
+    print(generate(model, tokenizer, prompt=[1, 2, 3], max_tokens=2))
+    """
+    runs = []
+    for name in ("watched", "plain"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model").symlink_to(tiny.cached(), target_is_directory=True)
+        runs.append(watched.run(tmp_path / name, program, watch=name == "watched"))
+    seen, plain = runs
+    assert (seen.status, seen.stdout, seen.stderr) == (plain.status, plain.stdout, plain.stderr)
+    assert plain.status == 0 and seen.rows("generations")[-1]["parameters_digest"]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..capture import points
+from ..capture import facts, points
 from ..capture.probe import Words
 from ..run import Model, watch, weakly, where
 from ..trees import is_array
@@ -82,12 +82,13 @@ class Recording:
         model, ids = self.model, self.prompt_ids or []
         if model is None:
             return
-        self.looked = bool(ids) and _budget((model.number, self.row["capture"]), _LOOKS) and _budget(model.number, _ALL_LOOKS)
+        sound = bool(ids) and _sound(self.module, prompt, ids)
+        self.looked = sound and _budget((model.number, self.row["capture"]), _LOOKS) and _budget(model.number, _ALL_LOOKS)
         if self.looked:
             self.row["training_modules"] = looks.training_modules(self.module)
             self._look("parameters of a generation", lambda: {"parameters_digest": looks.parameters_digest(self.module)})
             self._look("forwards of a generation", lambda: looks.forwards(self.module, ids))
-        compare = bool(cache.tokens_in(prompt_cache)) and _budget((model.number, model.updates, "cache"), _LOOKS)
+        compare = sound and bool(cache.tokens_in(prompt_cache)) and _budget((model.number, model.updates, "cache"), _LOOKS)
         self._look("prompt cache", lambda: cache.look(model, prompt_cache, ids, compare))
 
     def _look(self, what: str, function: Any) -> None:
@@ -156,6 +157,12 @@ def running(recording: Recording | None) -> Iterator[None]:
 def free() -> bool:
     """May a generation be seen to begin here?"""
     return watch.observing and not watch.local.library and now.recording is None and not now.batch
+
+
+def _sound(module: Any, prompt: Any, ids: list[int]) -> bool:
+    """Would the library take this prompt? What it refuses is not put to the model by us: an id out of range ends the process."""
+    rows = facts.embedding_rows(module)
+    return (not is_array(prompt) or prompt.ndim == 1) and rows is not None and all(0 <= index < rows for index in ids)
 
 
 def _ids(prompt: Any) -> list[int] | None:
