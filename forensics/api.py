@@ -43,9 +43,9 @@ def open(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None, queri
         ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that breaks the rules.
     """
     from forensics.judge.opened import opened
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
-    return Case(opened(Store.find(_path(store)), [fspath(ref) for ref in refs], adapter=_path(adapter), queries=_path(queries), ask=True))
+    return Case(opened(find(_path(store)), [fspath(ref) for ref in refs], adapter=_path(adapter), queries=_path(queries), ask=True))
 
 
 def diagnose(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None) -> Diagnosed | DiagnosedTwo:
@@ -60,11 +60,12 @@ def diff(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None) -> Co
 
 def show(ref: Ref, store: Ref | None = None) -> Captured:
     """What one capture or run holds, and what is missing in it. Raises as `open`."""
-    from forensics import refs
+    from forensics import evidence
     from forensics.store import facts
-    from forensics.store.store import Run, Store
+    from forensics.store.place import find
+    from forensics.store.store import Run
 
-    found = refs.run_or_capture(Store.find(_path(store)), fspath(ref))
+    found = evidence.run_or_capture(find(_path(store)), fspath(ref))
     if isinstance(found, Run):
         return Captured(facts.of_run(found))
     owner = found.store.run(found.run.removeprefix(found.prefix)) if found.store else None

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from forensics import refs, schema
+from forensics import schema
 from forensics.bundle.difference import MAX_USES, Difference, difference
 from forensics.errors import UsageError
 from forensics.records import RawTensor
 from forensics.store import packfile
 from forensics.store.manifest import checked, read_manifest
-from forensics.store.store import Capture, Run, Store
+from forensics.store.store import Capture, Run
 
 Level = Literal["stats", "changed", "full"]
 LEVELS: tuple[Level, ...] = ("stats", "changed", "full")
@@ -32,7 +31,7 @@ class Selected:
     runs: tuple[Run, ...]
 
 
-def select(store: Store, words: Sequence[str]) -> Selected:
+def select(chosen: Iterable[Run | Capture]) -> Selected:
     """What the words mean; a run with all its captures, a capture with the one whose probes it shares.
 
     Raises:
@@ -41,7 +40,7 @@ def select(store: Store, words: Sequence[str]) -> Selected:
     """
     captures: dict[Path, Capture] = {}
     runs: dict[Path, Run] = {}
-    for found in itertools.chain.from_iterable(refs.every(store, word) for word in words):
+    for found in chosen:
         if isinstance(found, Run) and found.path is not None:
             runs[found.path] = found
         for c in found.captures if isinstance(found, Run) else _with_probes(found):
@@ -50,7 +49,7 @@ def select(store: Store, words: Sequence[str]) -> Selected:
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
         hint = "Bundle them one by one, or capture one again under another --name."
-        raise UsageError(f"Two of them are called {twice} where they lie.", where=" ".join(words), hint=hint)
+        raise UsageError(f"Two of them are called {twice} where they lie.", where=twice, hint=hint)
     return Selected(tuple(captures.values()), tuple(runs.values()))
 
 

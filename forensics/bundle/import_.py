@@ -19,6 +19,7 @@ from forensics import files
 from forensics.bundle import signing
 from forensics.bundle.reading import Told, inspect, rebuild
 from forensics.errors import DamagedEvidence, UsageError
+from forensics.store import origins
 from forensics.store.manifest import NAME_HINT, RUN_NAME
 from forensics.store.store import Store
 
@@ -78,9 +79,9 @@ def _first(store: Store, path: Path, told: Told, name: str | None) -> Landed:
         _synced(staging)
         imports = store.root / "imports"
         imports.mkdir(exist_ok=True)
-        settle(store.root)
+        origins.settle(store.root)
         staging.rename(imports / f"{str(told['id'])[:16]}.landing")
-    settle(store.root)
+    origins.settle(store.root)
     return _landed(told, names, answer, already=False)
 
 
@@ -148,26 +149,6 @@ def _free(store: Store, wanted: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         name = next(n for n in itertools.chain([each], numbered) if n.casefold() not in taken)
         taken.add(name.casefold())
         yield run, name
-
-
-def settle(root: Path) -> None:
-    """Put what has landed into its places. Idempotent, and safe where two processes do it at once."""
-    for landing in sorted((root / "imports").glob("*.landing")):
-        with files.locked(root / "imports" / "lock", exclusive=True) as mine:
-            if not mine or not landing.is_dir():
-                continue
-            for part in ("packs", "captures", "runs"):
-                for path in sorted((landing / part).glob("*")):
-                    target = root / part / path.name
-                    target.parent.mkdir(exist_ok=True)
-                    if not target.exists():
-                        path.rename(target)
-            for part in ("packs", "captures", "runs"):
-                with contextlib.suppress(FileNotFoundError):
-                    files.sync(root / part)
-            with contextlib.suppress(FileNotFoundError):
-                (landing / "import.json").replace(landing.with_suffix(".json"))
-            shutil.rmtree(landing, ignore_errors=True)
 
 
 def _record(store: Store, identity: str) -> Mapping[str, Any] | None:

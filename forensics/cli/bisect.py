@@ -35,12 +35,13 @@ def command(ctx: click.Context, run: str, when: str | None, as_json: bool, queri
     """
     from dataclasses import asdict
 
-    from forensics import refs
+    from forensics import evidence
     from forensics.errors import UsageError
     from forensics.judge.bisect import turn
-    from forensics.store.store import Run, Store
+    from forensics.store.place import find
+    from forensics.store.store import Run
 
-    meant = refs.run_or_capture(Store.find(store), run)
+    meant = evidence.run_or_capture(find(store), run)
     if not isinstance(meant, Run):
         raise UsageError("One capture has no course.", where=run, hint="Name a run.")
     found = turn(meant, when, queries)

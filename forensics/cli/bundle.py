@@ -86,14 +86,15 @@ def command(
     host always do. Where tokens stand for them, what each stands for is written down in the store. Weights can hold memorised
     text: levels changed and full send some.
     """
+    from forensics import evidence
     from forensics.bundle import contents, write
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
     if out == STDOUT and not dry_run:
         _may_be_stdout(as_json)
-    place = Store.find(store)
+    place = find(store)
     sign = _signer(key) if key else None
-    selected = contents.select(place, refs)
+    selected = contents.select(evidence.chosen(place, refs))
     with ExitStack() as stack:
         staged = write.stage(place, selected, level, text=include_text, stack=stack, people=personal == "keep")
         if _wanted(staged, personal, dry_run):

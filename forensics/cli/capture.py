@@ -127,10 +127,10 @@ def command(
             fits, given = ("a model at rest", "a command") if words else ("a command after --", "a model at rest")
             raise UsageError(f"{option} goes with {fits}, not with {given}.", where=option, hint="Leave it out.")
     from forensics.capture.prompts import read_prompts
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
     questions = read_prompts(prompts) if prompts else None
-    place = Store.find(store)
+    place = find(store)
     if words:
         from forensics.capture.watched import Settings, watch_run
 

@@ -66,10 +66,10 @@ def command(
     from forensics.judge import library
     from forensics.judge.diagnose import diagnose_opened, document
     from forensics.judge.opened import opened
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
     _known(only, [detector.name for detector in library.load(queries).detectors])
-    place = Store.find(store)
+    place = find(store)
     ran = watch_run(place, words, Settings(name=name, expect=expect, reload=not no_reload), note, note)
     if ran.exit_code in _INTERRUPTED and ran.run is None:
         ctx.exit(ran.exit_code)

@@ -21,10 +21,10 @@ def know_bash() -> None:
 def complete_refs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Runs and snapshots, captures once an `@` is typed, and files where none of these begins so."""
     from forensics import refs
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
     try:
-        found = refs.complete(Store.find(ctx.params.get("store")), incomplete)
+        found = refs.complete(find(ctx.params.get("store")), incomplete)
     except Exception:  # noqa: BLE001 - a damaged store must not print into the user's prompt
         found = []
     return [CompletionItem(ref) for ref in found] or [CompletionItem(incomplete, type="file")]

@@ -61,9 +61,9 @@ def command(
     """
     from forensics.judge.diagnose import diagnose_opened, document
     from forensics.judge.opened import opened
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
-    place = Store.find(store)
+    place = find(store)
     if wait:
         _wait(place, refs)
     evidence = opened(place, refs, adapter=adapter, queries=queries)

@@ -47,9 +47,9 @@ def command(
     """
     from forensics.judge.compare import compare, document
     from forensics.judge.opened import opened
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
-    evidence = opened(Store.find(store), refs, adapter=adapter, queries=queries, light=True)
+    evidence = opened(find(store), refs, adapter=adapter, queries=queries, light=True)
     found = compare(evidence.session, evidence.a, evidence.b)
     if as_json:
         from forensics.cli.screen import emit

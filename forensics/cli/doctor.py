@@ -28,9 +28,9 @@ Exit status: 0 all in order; 1 something is not, and the line says what to do.
 def command(ctx: click.Context, python: str, as_json: bool, store: Path | None) -> None:
     """Show what is installed, what of a program would be seen, and how the store is."""
     from forensics import health
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
-    checks = [*health.installed(), *health.program(python), *health.store(Store.find(store))]
+    checks = [*health.installed(), *health.program(python), *health.store(find(store))]
     if as_json:
         from forensics.cli.screen import emit
 

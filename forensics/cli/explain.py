@@ -63,10 +63,10 @@ def _example(detector: Detector) -> Finding | None:
     """The finding in a recorded run that the package ships, where there is one."""
     from forensics.judge.diagnose import diagnose_opened
     from forensics.judge.opened import opened
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
     for name in detector.names("fires on"):
         if name.startswith("snapshots/"):
-            judged = diagnose_opened(opened(Store.find(None), (name,)))
+            judged = diagnose_opened(opened(find(None), (name,)))
             return next((each for each in judged.findings if each.id == detector.name), None)
     return None

@@ -28,10 +28,10 @@ def command(dry_run: bool, as_json: bool, store: Path | None) -> None:
     from forensics.cli.progress import bar
     from forensics.cli.screen import emit, note
     from forensics.store import upkeep
-    from forensics.store.store import Store
+    from forensics.store.place import find
     from forensics.units import size
 
-    place = Store.find(store)
+    place = find(store)
     freed = 0
     if place.root.is_dir():
         if not dry_run:

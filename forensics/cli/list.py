@@ -32,9 +32,9 @@ def command(captures: bool, as_json: bool, store: Path | None) -> None:
     """
     from forensics.cli.screen import emit, show, width
     from forensics.store.overview import overview
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
-    place = Store.find(store)
+    place = find(store)
     lines = overview(place)
     packs = place.packs.nbytes()
     if as_json:

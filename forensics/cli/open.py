@@ -36,11 +36,11 @@ def command(path: Path, name: str | None, key: Path | None, as_json: bool, store
     from forensics.bundle import import_
     from forensics.cli.screen import emit, note
     from forensics.errors import UsageError
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.", where=str(path), hint="Check the path.")
-    place = Store.find(store)
+    place = find(store)
     landed = import_.bring_in(place, path, name, key)
     if landed.already and name is not None and not _bears(landed.runs, name):
         note(f"forensics: it is here already, as {', '.join(landed.runs)}; --as {name} changes nothing.")

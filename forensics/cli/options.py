@@ -32,9 +32,9 @@ def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None)
     if ctx.command.name not in ("capture", "gc") and not ctx.resilient_parsing and left.is_dir() and any(left.iterdir()):
         from forensics.capture.watched import recover
         from forensics.cli.screen import note
-        from forensics.store.store import Store
+        from forensics.store.place import find
 
-        recover(Store.find(value), note)
+        recover(find(value), note)
     return value
 
 

@@ -60,10 +60,10 @@ def command(
         _catalogue(library.load(queries), as_json)
         return
     from forensics.judge.opened import opened
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
     library.load(queries).get(name)  # an unknown name is said before evidence is opened
-    evidence = opened(Store.find(store), refs, adapter=adapter, queries=queries)
+    evidence = opened(find(store), refs, adapter=adapter, queries=queries)
     query = evidence.library.get(name)
     # a private query may ask any other
     evidence.library.install_queries(evidence.session, evidence.library.detectors if query.private else [query])

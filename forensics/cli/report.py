@@ -38,9 +38,9 @@ def command(refs: tuple[str, ...], out: Path, adapter: Path | None, queries: Pat
     from forensics.files import write_whole
     from forensics.judge.reporting import materials
     from forensics.report.html import page
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
-    found = materials(Store.find(store), refs, adapter=adapter, queries=queries)
+    found = materials(find(store), refs, adapter=adapter, queries=queries)
     text = page(*found).encode("utf-8", "replace")
     with output(out, "The page") as target:
         write_whole(target, text)

@@ -29,10 +29,11 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
     """
     from forensics import refs as words
     from forensics.store import verdicts
-    from forensics.store.store import Store, size_of
+    from forensics.store.place import find
+    from forensics.store.store import size_of
     from forensics.units import counted, size
 
-    place = Store.find(store)
+    place = find(store)
     chosen = {text: words.removable(place, text) for text in dict.fromkeys(refs)}  # all are found before any is removed
     freed: dict[str, int] = {}
     removed = []

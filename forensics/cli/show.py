@@ -24,14 +24,15 @@ Examples:
 @store_option
 def command(ref: str | None, as_json: bool, store: Path | None) -> None:
     """Show what one capture or run holds, and what is missing in it."""
-    from forensics import refs
+    from forensics import evidence
     from forensics.cli.screen import emit, show, width
     from forensics.errors import UnknownRef
     from forensics.store import facts
-    from forensics.store.store import Run, Store
+    from forensics.store.place import find
+    from forensics.store.store import Run
 
-    place = Store.find(store)
-    found = refs.run_or_capture(place, ref) if ref is not None else place.newest()
+    place = find(store)
+    found = evidence.run_or_capture(place, ref) if ref is not None else place.newest()
     if found is None:
         raise UnknownRef("Nothing is captured yet.", where=str(place.root), hint="forensics capture -- python train.py")
     if isinstance(found, Run):

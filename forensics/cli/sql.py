@@ -87,9 +87,9 @@ def _catalogue(store: Path | None) -> Path:
     from forensics.cli.progress import spinner
     from forensics.judge import library
     from forensics.store import catalog
-    from forensics.store.store import Store
+    from forensics.store.place import find
 
-    place = Store.find(store)
+    place = find(store)
     if not place.run_names():
         raise UsageError("Nothing is captured yet.", where=str(place.root), hint="forensics capture -- python train.py")
     version = catalog.fingerprint(schema.queries().rglob("*.sql"))

@@ -38,13 +38,14 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
 
     Every table is compared with the digest in its manifest, and every tensor that was kept is read and measured anew.
     """
-    from forensics import refs
+    from forensics import evidence
     from forensics.cli.progress import bar
     from forensics.errors import UsageError
-    from forensics.store.store import Run, Store
+    from forensics.store.place import find
+    from forensics.store.store import Run
     from forensics.store.upkeep import Checked, check_directories, check_runs, check_tensors, directories, sealed, whole_runs
 
-    place = Store.find(store)
+    place = find(store)
     if key is not None:
         _signed(ref, key)
     checked = Checked()
@@ -52,7 +53,7 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
         paths, packs = list(sealed(place)), place.packs
         check_runs(place, whole_runs(place), checked)
     else:
-        found = refs.every(place, ref)
+        found = evidence.every(place, ref)
         if (holder := found[0].store) is None or not (holder.root / "captures").is_dir():
             raise UsageError("A model on disk was never recorded, so there is nothing to compare it with.", ref, "Name a run or a capture.")
         paths, packs = directories(found), holder.packs

@@ -51,7 +51,7 @@ def opened(
     Raises:
         ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that breaks the rules.
     """
-    from forensics.refs import pair
+    from forensics.evidence import pair
     from forensics.store.session import open_session
 
     ours = library.load(queries)

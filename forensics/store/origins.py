@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from forensics import files
 
 
 def owners(root: Path) -> dict[str, str]:
@@ -16,6 +20,26 @@ def owners(root: Path) -> dict[str, str]:
 def alone(root: Path) -> set[str]:
     """The runs of which captures were brought in, and no tables of their own."""
     return {str(run) for record in _records(root) for run in record.get("alone") or ()}
+
+
+def settle(root: Path) -> None:
+    """Put what has landed into its places. Idempotent, and safe where two processes do it at once."""
+    for landing in sorted((root / "imports").glob("*.landing")):
+        with files.locked(root / "imports" / "lock", exclusive=True) as mine:
+            if not mine or not landing.is_dir():
+                continue
+            for part in ("packs", "captures", "runs"):
+                for path in sorted((landing / part).glob("*")):
+                    target = root / part / path.name
+                    target.parent.mkdir(exist_ok=True)
+                    if not target.exists():
+                        path.rename(target)
+            for part in ("packs", "captures", "runs"):
+                with contextlib.suppress(FileNotFoundError):
+                    files.sync(root / part)
+            with contextlib.suppress(FileNotFoundError):
+                (landing / "import.json").replace(landing.with_suffix(".json"))
+            shutil.rmtree(landing, ignore_errors=True)
 
 
 def _runs(record: Mapping[str, Any]) -> list[Any]:

@@ -16,7 +16,6 @@ from typing import IO
 
 from forensics import files
 from forensics.errors import DamagedEvidence, UnknownRef, UsageError
-from forensics.model.remote import is_url
 from forensics.records import Row
 from forensics.store import origins, unsealed
 from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, rewrite_head, scalar
@@ -100,22 +99,6 @@ class Store:
         self.captures, self.runs, self.spool = root / "captures", root / "runs", root / "spool"
         self.names = root / "names"
         self._claims: list[IO[bytes]] = []
-
-    @classmethod
-    def find(cls, explicit: Path | str | None) -> Store:
-        """The store in `directory`; a URL's is for reading."""
-        place = str(directory(explicit))
-        if is_url(place):
-            from forensics.store.mirror import mirror
-
-            return mirror(place)
-        store = cls(Path(place))
-        if (store.root / "imports").is_dir():
-            from forensics.bundle.import_ import settle
-
-            with contextlib.suppress(OSError):  # one that may only be read stays as it is
-                settle(store.root)
-        return store
 
     @cached_property
     def brought(self) -> Mapping[str, str]:

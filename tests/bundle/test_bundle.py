@@ -26,7 +26,7 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from forensics import files, schema
+from forensics import evidence, files, schema
 from forensics.bundle import contents, difference, import_, reading, repeats, secrets, write
 from forensics.bundle.archive import Zipped
 from forensics.bundle.reader import validate
@@ -36,7 +36,9 @@ from forensics.bundle.redact import Redactor
 from forensics.cli import main
 from forensics.errors import DamagedEvidence, UsageError
 from forensics.records import RawTensor
+from forensics.store import origins
 from forensics.store.keyed import Keyed
+from forensics.store.place import find
 from forensics.store.session import open_session
 from forensics.store.store import Store
 from tests.support import hostile, made
@@ -64,7 +66,7 @@ def cli(*words: str) -> Result:
 
 def sent(store: Store, out: Path, *words: str, level: contents.Level = "stats", text: bool = False) -> write.Staged:
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(store, words or ["night"]), level, text=text, stack=stack)
+        staged = write.stage(store, contents.select(evidence.chosen(store, words or ["night"])), level, text=text, stack=stack)
         write.finish(staged, out)
         return staged
 
@@ -412,7 +414,7 @@ def test_a_bundle_that_is_too_large_is_not_written_and_says_what_fits(tmp_path: 
 def test_the_size_is_known_before_writing(tmp_path: Path, level: contents.Level) -> None:
     store = made.tuned(tmp_path / "s", 5000)
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(store, ["night"]), level, text=False, stack=stack)
+        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), level, text=False, stack=stack)
         told = staged.nbytes()
         write.finish(staged, tmp_path / "b.zip")
     assert 0.7 * told < (tmp_path / "b.zip").stat().st_size <= told
@@ -422,7 +424,7 @@ def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
     store = made.night(tmp_path / "s")
     sent(store, tmp_path / "b.zip")
     with pytest.raises(UsageError, match="called night"):
-        contents.select(store, ["night", str(tmp_path / "b.zip")])
+        contents.select(evidence.chosen(store, ["night", str(tmp_path / "b.zip")]))
 
 
 # -- what comes in ----------------------------------------------------------------------------------------------------------
@@ -648,7 +650,7 @@ def test_every_table_comes_back_as_it_went(tmp_path_factory: pytest.TempPathFact
     made.capture(store, "night@end", {"w": made.tensor(1)}, drawn)
     made.run(store, "night")
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(store, ["night"]), "stats", text=True, stack=stack)
+        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), "stats", text=True, stack=stack)
         write.finish(staged, directory / "b.zip")
         with Zipped(directory / "b.zip") as zipped:
             rebuild(Bundle(zipped), directory / "t", {})
@@ -694,7 +696,7 @@ def test_killed_at_any_moment_nothing_half_made_is_left(tmp_path: Path, command:
             if out.exists():
                 reading.check(out)
             continue
-        found = Store.find(target)
+        found = find(target)
         if found.run_names():
             assert [c.ref for c in found.run("night").captures] == ["night@loaded", "night@end"] and found.run("night").path
         landed = import_.bring_in(found, tmp_path / "good.zip")
@@ -745,12 +747,12 @@ def test_what_was_killed_before_it_held_its_lock_or_after_goes_too(tmp_path: Pat
 def test_what_has_landed_is_put_in_its_place_by_whoever_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent(made.night(tmp_path / "s"), tmp_path / "b.zip", level="full")
     store = Store(tmp_path / "t")
-    real = import_.settle
+    real = origins.settle
     calls = iter([real, lambda _: None])
-    monkeypatch.setattr(import_, "settle", lambda root: next(calls, real)(root))
+    monkeypatch.setattr(origins, "settle", lambda root: next(calls, real)(root))
     import_.bring_in(store, tmp_path / "b.zip")
     assert not store.run_names() and list((store.root / "imports").glob("*.landing"))
-    found = Store.find(store.root)
+    found = find(store.root)
     assert found.run_names() == {"night"} and len(found.run("night").captures) == 2 and not list((store.root / "imports").glob("*.landing"))
 
 

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
+from forensics import evidence
 from forensics.bundle import contents, import_, write
 from forensics.bundle.archive import Zipped
 from forensics.bundle.reader.rebuild import rebuild
@@ -36,7 +37,7 @@ def good(directory: Path) -> Path:
     store = made.night(directory / "store")
     out = directory / "good.zip"
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(store, ["night"]), "full", text=True, stack=stack)
+        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), "full", text=True, stack=stack)
         staged.extra = {"report.html": b"<p>"}
         write.finish(staged, out)
     return out
@@ -62,7 +63,7 @@ def either(request: pytest.FixtureRequest, sound: hostile.Members, tmp_path_fact
     directory = tmp_path_factory.mktemp("apart")
     store = made.tuned(directory / "store", 1000)
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(store, ["night"]), "changed", text=True, stack=stack)
+        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), "changed", text=True, stack=stack)
         write.finish(staged, directory / "b.zip")
     bases = {d.base: store.packs.read(d.base) for d in staged.tensors.differences.values()}
     assert bases

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from forensics import evidence
 from forensics.bundle import contents, signing, write
 from forensics.cli import main
 from forensics.errors import DamagedEvidence, UsageError
@@ -47,7 +48,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     private, _ = keys(root, "ann")
     keys(root, "bob")
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(store, ["night"]), "stats", text=False, stack=stack)
+        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), "stats", text=False, stack=stack)
         write.finish(staged, root / "plain.zip")
         write.finish(staged, root / "signed.zip", sign=lambda manifest: signing.sign(manifest, private))
     return root

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics import refs
+from forensics import evidence, refs
 from forensics.errors import UnknownRef, UnreadableModel, UsageError
 from forensics.store.capture import Writer
 from forensics.store.store import Capture, Run, Store
@@ -44,12 +44,12 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_one(store: Store, text: str, wanted: str) -> None:
-    assert refs.one(store, text).ref == wanted
+    assert evidence.one(store, text).ref == wanted
 
 
 def test_a_run_is_a_run(store: Store) -> None:
-    assert isinstance(refs.run_or_capture(store, "night"), Run)
-    assert isinstance(refs.run_or_capture(store, "night@end"), Capture)
+    assert isinstance(evidence.run_or_capture(store, "night"), Run)
+    assert isinstance(evidence.run_or_capture(store, "night@end"), Capture)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_run_is_a_run(store: Store) -> None:
 )
 def test_unknown(store: Store, shipped: Path, text: str, hint: str) -> None:
     with pytest.raises(UnknownRef) as caught:
-        refs.one(store, text)
+        evidence.one(store, text)
     assert hint in caught.value.hint and caught.value.exit_code == 2
 
 
@@ -78,59 +78,59 @@ def test_a_path_named_like_a_run(store: Store, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     with pytest.raises(UnreadableModel) as caught:  # the path is meant: nothing bears that name in the store
-        refs.one(store, "model")
+        evidence.one(store, "model")
     assert caught.value.where == "model"
     (tmp_path / "night").mkdir()
-    assert refs.one(store, "night").ref == "night@end", "a run of the store comes first"
+    assert evidence.one(store, "night").ref == "night@end", "a run of the store comes first"
 
 
 def test_snapshots(store: Store, shipped: Path) -> None:
-    run = refs.run_or_capture(store, "snapshots/base")
+    run = evidence.run_or_capture(store, "snapshots/base")
     assert isinstance(run, Run) and run.name == "snapshots/base"
-    assert refs.one(store, "snapshots/base").ref == "snapshots/base@end"
-    assert refs.one(store, "snapshots/base@loaded").ref == "snapshots/base@loaded"
+    assert evidence.one(store, "snapshots/base").ref == "snapshots/base@end"
+    assert evidence.one(store, "snapshots/base@loaded").ref == "snapshots/base@loaded"
     assert refs.snapshots() == ["base"]
 
 
 def test_a_snapshot_whose_run_has_another_name(store: Store, shipped: Path) -> None:
     other = Store(shipped / "other")
     add(other, "inside", "end", 0)
-    assert refs.one(store, "snapshots/other").ref == "snapshots/other/inside@end"
+    assert evidence.one(store, "snapshots/other").ref == "snapshots/other/inside@end"
 
 
 def test_captures_and_runs_by_path(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "store"
-    capture = refs.run_or_capture(store, f"{path}/captures/night@end")
+    capture = evidence.run_or_capture(store, f"{path}/captures/night@end")
     assert isinstance(capture, Capture) and capture.ref == f"{path}/captures/night@end" and capture.run == f"{path}/captures/night"
-    run = refs.run_or_capture(store, f"{path}/runs/night/")
+    run = evidence.run_or_capture(store, f"{path}/runs/night/")
     assert isinstance(run, Run) and len(run.captures) == 6
 
 
 def test_pairs(store: Store, shipped: Path) -> None:
     for words in ([], ["night"]):
-        p = refs.pair(store, words)
+        p = evidence.pair(store, words)
         assert (p.a.ref, p.b.ref, p.run and p.run.name, p.two_runs) == ("night@loaded", "night@end", "night", None)
-    p = refs.pair(store, ["night@saved"])
+    p = evidence.pair(store, ["night@saved"])
     assert (p.a.ref, p.b.ref, p.run) == ("night@loaded", "night@saved", None)
-    p = refs.pair(store, ["night@start", "night@end"])
+    p = evidence.pair(store, ["night@start", "night@end"])
     assert (p.a.ref, p.b.ref, p.run, p.two_runs) == ("night@start-2", "night@end", None, None)
-    p = refs.pair(store, ["night@saved", "snapshots/base"])
+    p = evidence.pair(store, ["night@saved", "snapshots/base"])
     assert (p.a.ref, p.b.ref, p.two_runs) == ("night@saved", "snapshots/base@end", None)
-    p = refs.pair(store, ["night", "snapshots/base"])
+    p = evidence.pair(store, ["night", "snapshots/base"])
     assert p.two_runs is not None and (p.a.ref, p.b.ref) == ("night@end", "snapshots/base@end")
 
 
 def test_pairs_that_are_none(store: Store, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        refs.pair(store, ["night", "night", "night"])
+        evidence.pair(store, ["night", "night", "night"])
     with pytest.raises(UsageError, match="adapter"):
-        refs.pair(store, [], tmp_path)
+        evidence.pair(store, [], tmp_path)
     with pytest.raises(UnknownRef, match="Nothing is captured"):
-        refs.pair(Store(tmp_path / "empty"), [])
+        evidence.pair(Store(tmp_path / "empty"), [])
     with Writer(store.runs, "hollow", "run") as writer:
         writer.seal({"run": "hollow", "created_at": "2030"})
     with pytest.raises(UsageError, match="no capture"):
-        refs.pair(store, [])
+        evidence.pair(store, [])
 
 
 def test_completion(store: Store, shipped: Path) -> None:

@@ -11,9 +11,20 @@ import pytest
 ROOT = Path(__file__).parents[2] / "forensics"
 ORDER = [
     *("watch", "records", "errors", "units", "typed", "files", "schema", "environment", "bounded", "model", "tensors", "store"),
-    *("capture", "bundle", "refs", "health", "judge", "report", "api", "demo", "cli"),
+    *("capture", "bundle", "refs", "evidence", "health", "judge", "report", "api", "demo", "cli"),
 ]
-UPWARD = {("store/store", "bundle"), ("bundle/contents", "refs")}
+WITHIN = {
+    "store": [
+        *("packfile", "packs", "manifest", "capture", "keyed", "origins", "unsealed", "store", "mirror", "place", "heads", "verdicts"),
+        *("overview", "database", "refusing", "once", "session", "catalog", "facts", "upkeep"),
+    ],
+    "capture": [
+        *("spool", "command", "prompts", "questions", "ranks", "naming", "counts", "frames", "temporary", "retention", "shared"),
+        *("sources", "answers", "live", "atrest", "sidebyside", "reload", "roles", "runtables", "batches", "loss", "scores", "probes"),
+        *("rest", "saved", "fusion", "fused", "deltas", "pairs", "seal", "watched"),
+    ],
+}
+"""Modules of a room, the lowest first: each imports what stands before it."""
 FILES = sorted(path for path in ROOT.rglob("*.py") if "trainers" not in path.parts)
 
 
@@ -32,8 +43,7 @@ def test_layers(path: Path) -> None:
     for name in imports(path):
         package, *rest = name.split(".")
         if package == "forensics" and rest and rest[0] in ORDER and layer in ORDER:
-            if ("/".join(parts), rest[0]) not in UPWARD:
-                assert ORDER.index(rest[0]) <= ORDER.index(layer), f"{name} is above {layer}"
+            assert ORDER.index(rest[0]) <= ORDER.index(layer), f"{name} is above {layer}"
             assert not watch or rest[:1] == ["watch"], f"{name} is not there in a user's program"
         if package in ("mlx", "mlx_lm"):
             assert watch or layer == "demo", f"{name} outside the watcher"
@@ -45,3 +55,76 @@ def test_layers(path: Path) -> None:
     if layer != "cli" and not watch:
         calls = [n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
         assert "print" not in calls, "prints"
+
+
+def modules() -> dict[str, set[str]]:
+    """Each module of forensics to the modules of forensics that it imports, also inside functions; what only types need is left out.
+
+    So is the package itself, which gives its version to those below, and its interface, when asked, from above.
+    """
+    names = {".".join(["forensics", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path for path in FILES}
+    found: dict[str, set[str]] = {}
+    for module, path in names.items():
+        tree = ast.parse(path.read_text())
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        typing = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+        left_out = {id(n) for block in typing for n in ast.walk(block)}
+        found[module] = set()
+        for node in ast.walk(tree):
+            if id(node) in left_out:
+                continue
+            if isinstance(node, ast.Import):
+                imported = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                above = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
+                base = ".".join(filter(None, [above, node.module]))
+                imported = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in names else base for alias in node.names]
+            else:
+                continue
+            found[module] |= {name for name in imported if name in names and name not in (module, "forensics")}
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one module (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        index[name] = low[name] = len(index)
+        stack.append(name)
+        for other in graph[name]:
+            if other not in index:
+                visit(other)
+            if other in stack:
+                low[name] = min(low[name], low[other])
+        if low[name] == index[name]:
+            part = [stack.pop()]
+            while part[-1] != name:
+                part.append(stack.pop())
+            if len(part) > 1:
+                found.append(sorted(part))
+
+    for name in graph:
+        if name not in index:
+            visit(name)
+    return found
+
+
+def test_no_circle() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["b", "c"]], "the test finds one"
+    found = [part for part in circles(modules()) if not all(name.startswith("forensics.watch.") for name in part)]
+    assert found == [], "in the watcher one is left, from points over start and convert"
+
+
+@pytest.mark.parametrize("room", WITHIN)
+def test_order_within_a_room(room: str) -> None:
+    order, graph = WITHIN[room], modules()
+    there = {name.split(".")[2] for name in graph if name.startswith(f"forensics.{room}.")}
+    assert there == set(order), "every module has its place in the order"
+    for name, imported in graph.items():
+        for other in imported:
+            if name.startswith(f"forensics.{room}.") and other.startswith(f"forensics.{room}."):
+                assert order.index(other.split(".")[2]) < order.index(name.split(".")[2]), f"{other} is above {name}"

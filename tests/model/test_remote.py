@@ -19,7 +19,7 @@ from forensics.model import remote
 from forensics.model.checkpoint import open_model
 from forensics.model.remote import Remote, is_url, located
 from forensics.store import mirror
-from forensics.store.store import Store
+from forensics.store.place import find
 from forensics.tensors.cache import measured
 from tests.capture.test_sidebyside import model, two
 
@@ -150,10 +150,10 @@ def test_a_removed_run_goes_from_the_copy(tmp_path: Path) -> None:
         assert run("capture", path, store=here).exit_code == 0
     fs = fsspec.filesystem("memory")
     url = _put(fs, here, "memory://removed")
-    assert Store.find(url).run_names() == {"a", "b"}
+    assert find(url).run_names() == {"a", "b"}
     for name in ("/removed/captures/a@rest", "/removed/runs/a"):
         fs.rm(name, recursive=True)
-    assert Store.find(url).run_names() == {"b"}
+    assert find(url).run_names() == {"b"}
 
 
 def test_a_range_that_is_cut_off_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

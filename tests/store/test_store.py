@@ -11,6 +11,7 @@ import pytest
 
 from forensics.errors import DamagedEvidence, UnknownRef, UsageError
 from forensics.store.capture import Writer
+from forensics.store.place import find
 from forensics.store.store import Store
 
 
@@ -50,9 +51,9 @@ def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
 
 def test_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FORENSICS_STORE", raising=False)
-    assert Store.find(None).root == Path(".forensics")
+    assert find(None).root == Path(".forensics")
     monkeypatch.setenv("FORENSICS_STORE", str(tmp_path))
-    assert Store.find(None).root == tmp_path and Store.find("here").root == Path("here")
+    assert find(None).root == tmp_path and find("here").root == Path("here")
 
 
 def test_a_run_and_its_captures_in_order(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from forensics.judge.reporting import materials
 from forensics.report.html import page
+from forensics.store.place import find
 from forensics.store.store import Store
 from tests.support import made
 from tests.support.pages import HOSTILE
@@ -19,7 +20,7 @@ ENDLESS = "𝕏" * 400 + "漢字" * 200
 @cache
 def of(*refs: str) -> str:
     """The page that `forensics report` writes, of shipped snapshots."""
-    return page(*materials(Store.find(None), refs))
+    return page(*materials(find(None), refs))
 
 
 def hostile(root: Path) -> str:
