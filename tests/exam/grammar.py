@@ -82,11 +82,13 @@ SETTINGS: dict[str, Any] = {
     "beta": 0.1,
     "smoothing": 0.1,
     "temperature": 0.0,
+    "alpha": 16.0,
+    "gamma": 2.0,
     "max_tokens": 24,
     "out": "adapters",
 }
 
-WORDS: dict[str, tuple[str, ...]] = {
+SETTING_WORDS: dict[str, tuple[str, ...]] = {
     "lr": ("learning_rate", "lr", "eta", "step_size"),
     "steps": ("iters", "steps", "max_steps", "num_updates"),
     "epochs": ("epochs", "num_epochs"),
@@ -106,6 +108,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "temperature": ("temperature", "temp"),
     "max_tokens": ("max_tokens", "max_new_tokens"),
     "out": ("adapter_path", "output_dir", "save_dir"),
+}
+WORDS: dict[str, tuple[str, ...]] = {
     "model": ("model", "net", "lm", "policy", "student", "network"),
     "tok": ("tokenizer", "tok", "enc", "text_codec"),
     "rows": ("examples", "rows", "train_set", "samples", "records"),
@@ -117,6 +121,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "batches": ("iterate", "make_batches", "batch_iter", "loader", "minibatches"),
     "value": ("loss", "value", "l", "cost"),
     "grads": ("grads", "g", "gradients", "grad_tree"),
+    "batch": ("batch", "chunk", "part"),
     "step": ("step", "train_step", "one_update", "update_fn"),
     "ids": ("ids", "tokens", "seq", "encoded"),
     "mask": ("mask", "weights", "keep", "loss_mask"),
@@ -266,13 +271,15 @@ def _words(program: Program, used: Iterable[str]) -> dict[str, str]:
     # other libraries' names must stay free, and so must the modules' own
     imported = {word for line in IMPORTS.values() for word in re.split(r"\W+", line)}
     taken = {*dir(builtins), *keyword.kwlist, *imported, "self", "plain", "job", *"abceghilmnopv"}
-    for name in sorted({*names, *used}):
-        options = [name, f"{name}_"] if program.names == 0 else list(WORDS.get(name, (name, f"{name}_", f"this_{name}")))
+    for name in (*sorted(names), *(f"S.{one}" for one in sorted(used))):
+        bare = name.removeprefix("S.")
+        known = SETTING_WORDS if name != bare else WORDS
+        options = [bare, f"{bare}_"] if program.names == 0 else list(known.get(bare, (bare, f"{bare}_", f"this_{bare}")))
         draw.shuffle(options)
         if program.names < 0:
             options = ["".join(draw.choice(SYLLABLES) for _ in range(3)) for _ in range(9)]
-            options = [option.capitalize() if name[0].isupper() else option for option in options]
-        free = [option for option in options if option not in taken] or [f"{name}_{len(taken)}"]
+            options = [option.capitalize() if bare[0].isupper() else option for option in options]
+        free = [option for option in options if option not in taken] or [f"{bare}_{len(taken)}"]
         words[name] = free[0]
         taken.add(free[0])
     return words
@@ -286,7 +293,7 @@ def _probes(text: str, plain: bool) -> str:
 
 def _configuration(style: str, used: dict[str, Any], words: dict[str, str]) -> tuple[str, dict[str, str]]:
     """How settings are written: the lines that define them, and files."""
-    named = {words[name]: value for name, value in used.items()}
+    named = {words[f"S.{name}"]: value for name, value in used.items()}
     if style == "constants":
         return "".join(f"{name.upper()} = {value!r}\n" for name, value in named.items()), {}
     if style == "dataclass":
@@ -311,7 +318,7 @@ CONFIGURATIONS = ("constants", "dataclass", "dictionary", "json", "yaml", "comma
 
 def _settings(text: str, style: str, words: dict[str, str]) -> str:
     def one(found: re.Match[str]) -> str:
-        name = words[found[1]]
+        name = words[f"S.{found[1]}"]
         if style == "constants":
             return name.upper()
         return f'x_cfg["{name}"]' if style in ("dictionary", "json", "yaml") else f"x_cfg.{name}"

@@ -98,6 +98,7 @@ class Result:
             "not_evaluated": self.not_evaluated,
             "error": self.error,
             "seconds": round(self.seconds, 2),
+            "text": grammar.render(self.draw.program)["train.py"] if self.missed else None,
         }
 
 

@@ -219,6 +219,9 @@ def _look(entry: dict[str, Any], start: dict[str, np.ndarray], end: dict[str, np
     entry["exists"] = path.exists()
     if not path.exists():
         return
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        beside = json.loads((path.parent / "adapter_config.json").read_text())
+        entry["declared scale"] = beside["lora_parameters"]["scale"]
     with contextlib.suppress(Exception):
         held = {name: _array(value) for name, value in mx.load(str(path)).items()}
         entry["names"] = list(held)

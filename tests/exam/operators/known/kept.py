@@ -130,7 +130,7 @@ OPERATORS = [
     Operator(
         "lora-scale-mismatch/alpha-in-the-config",
         swaps("save", r'"scale": S\.scale', '"scale": S.scale * S.rank'),
-        lambda faulty, twin: True,
+        lambda faulty, twin: kept(faulty)["declared scale"] not in faulty["scales"] and kept(twin)["declared scale"] in twin["scales"],
         needs=("adapter-folder",),
         bars=("reloaded",),
     ),

@@ -313,11 +313,16 @@ OPERATORS = [
         needs=("by-hand",),
         mild=True,
     ),
+    # a loss over training rows after training is customary: only a validation set that is declared as one counts
     Operator(
-        "evaluated-on-training-data/same-rows",
-        edits("evaluation", "x_batches(x_held, x_tok)", "x_batches(x_rows, x_tok)"),
-        lambda faulty, twin: True,
-        needs=("evaluated",),
+        "evaluated-on-training-data/validation-set-is-the-training-set",
+        edits(
+            "loop",
+            "train(x_model, x_opt, x_rows, x_held, args",
+            "x_held = x_rows\n#: note('same', x_held is x_rows)\ntrain(x_model, x_opt, x_rows, x_held, args",
+        ),
+        lambda faulty, twin: proofs.notes(faulty, "same") == [True],
+        needs=("own",),
         mild=True,
         alone=True,
     ),
