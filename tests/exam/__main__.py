@@ -60,6 +60,8 @@ def main(given: list[str] | None = None) -> int:
     records, missed = [], []
     for result in run.sample(seed, arguments.draw, arguments.half, arguments.jobs, arguments.limit):
         records.append(record(result))
+        if arguments.json:  # kept as it comes: a sample is long, and what was drawn before it is stopped counts
+            arguments.json.write_text(json.dumps({**table.summary(records), "seed": seed, "programs": records}, indent=1))
         if result.missed:
             missed.append(result)
             print(one_line(result), flush=True)

@@ -152,6 +152,13 @@ def why_thrown(each: Draw, place: Path) -> str | None:
     return None
 
 
+def _proved(each: Draw, place: Path) -> str | None:
+    try:
+        return why_thrown(each, place)
+    except subprocess.TimeoutExpired:
+        return f"longer than {LIMIT} seconds without the tool"
+
+
 def watched(each: Draw, place: Path, result: Result) -> None:
     """Capture and diagnose, as users do."""
     write(each.program, place, plain=False)
@@ -181,7 +188,7 @@ def examine(each: Draw, *, proof: bool = True) -> Result:
     result = Result(each)
     place = Path(tempfile.mkdtemp(prefix="exam-"))
     try:
-        result.thrown = why_thrown(each, place) if proof else None
+        result.thrown = _proved(each, place) if proof else None
         if result.thrown is None:
             watched(each, place / "watched", result)
     except subprocess.TimeoutExpired as late:
@@ -198,7 +205,7 @@ def sample(seed: int, count: int, half: str | None, jobs: int, limit: float | No
     valid = number = 0
     with ThreadPoolExecutor(jobs) as pool:
         while valid < count and (limit is None or time.monotonic() - began < limit):
-            wave = [draw.one(seed, number + place, half) for place in range(min(max(count - valid, jobs), 4 * jobs))]
+            wave = [draw.one(seed, number + place, half) for place in range(min(max(count - valid, jobs), 2 * jobs))]
             number += len(wave)
             for result in pool.map(examine, wave):
                 valid += result.thrown is None
