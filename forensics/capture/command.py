@@ -47,7 +47,7 @@ def environment(spool: Path, base: Mapping[str, str] | None = None) -> dict[str,
     """The environment in which every Python that is started loads the watcher."""
     variables = inherited() if base is None else dict(base)
     paths = [str(WATCH / "site"), *filter(None, [variables.get("PYTHONPATH")])]
-    return variables | {SPOOL_VARIABLE: str(spool), "PYTHONPATH": os.pathsep.join(paths)}
+    return variables | {SPOOL_VARIABLE: str(spool.absolute()), "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def write_options(spool: Path, options: Mapping[str, object]) -> None:

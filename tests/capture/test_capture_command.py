@@ -363,3 +363,11 @@ def test_words_need_not_be_utf8(place: str, tmp_path: Path) -> None:
         assert read.status in (0, 1) and "Traceback" not in read.err, (reading, read.err)
     if place == "script":
         assert "b%FFd.py" in forensics(home, "sql", "SELECT place FROM events", "--store", str(store)).out
+
+
+def test_a_relative_store_and_a_program_that_goes_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "else").mkdir()
+    write(tmp_path, "import os\nos.chdir('else')\n" + textwrap.dedent(LOOP))
+    done = forensics(tmp_path, "--store", "mine", "capture", "--name", "n", "--", PYTHON, "train.py")
+    assert done.status == 0 and "n: loaded, start, end" in done.err
+    assert not (tmp_path / "else" / "mine").exists()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import training
+from tests.support import training, watched
 from tests.support.watched import Ran
 
 
@@ -221,3 +222,21 @@ def test_a_head_applied_by_hand_gives_steps_without_forwards() -> None:
     assert run.rows("forwards") == []
     errors = [row["detail"]["type"] for row in run.events("error")]
     assert "KeyError" in errors or "ValueError" in errors
+
+
+def test_apply_gradients_on_a_module_counts_each_update_once(tmp_path: Path) -> None:
+    """`model.update(optimizer.apply_gradients(gradients, model.trainable_parameters()))`, another library's own loop."""
+    program = """
+    import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
+    model, optimizer = nn.Linear(4, 4), optim.Adam(1e-2)
+    function = nn.value_and_grad(model, lambda model, x: model(x).square().mean())
+    for step in range(5):
+        value, gradients = function(model, mx.ones((2, 4)) * (step + 1))
+        model.update(optimizer.apply_gradients(gradients, model.trainable_parameters()))
+        mx.eval(model.state, optimizer.state, value)
+    """
+    ran = watched.run(tmp_path, program)
+    rows = ran.rows("steps")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+    assert all(row["loss"] and row["update_norm"] for row in rows)
+    assert ran.rows("models")[-1]["updates"] == 5 and not ran.events("write")

@@ -13,6 +13,8 @@ from . import steps
 
 _last: dict[str, dict[str, Any]] = {}  # model number -> weak references to the arrays that were differentiated last
 
+_counted: dict[str, tuple[int, int]] = {}  # model number -> its updates and writes then: those since have said that arrays moved
+
 
 def of_module(module: Any) -> Model | None:
     known = watch.known(module)
@@ -58,7 +60,9 @@ def _renewed(record: Model, tree: Any, leaves: dict[str, Any]) -> None:
         return
     module, last = record.module, _last.get(record.number, {})
     moved = bool(last) and all((array := last[name]()) is None or array is not leaf for name, leaf in leaves.items() if name in last)
-    by_hand = moved and steps.follows_gradient(record) and not points.is_applied(tree)
+    counted, now = _counted.get(record.number), (record.updates, record.writes)
+    _counted[record.number] = now
+    by_hand = moved and counted in (None, now) and steps.follows_gradient(record) and not points.is_applied(tree)
     if by_hand:
         points.before_write(module)
     if isinstance(module, trees.Tree):
