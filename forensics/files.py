@@ -131,6 +131,16 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
+def remember(path: Path, data: bytes, most: int) -> None:
+    """Write a file of a cache, whose directory keeps the newest `most` files of its kind; one that cannot be written is no error."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        old = sorted(path.parent.glob(f"*{path.suffix}"), key=lambda p: p.stat().st_mtime)
+        for gone in old[: max(0, len(old) - most)]:
+            gone.unlink(missing_ok=True)
+        write_whole(path, data)
+
+
 def sync(path: Path) -> None:
     """Force a file or a directory's entries to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

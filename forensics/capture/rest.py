@@ -16,7 +16,7 @@ from forensics.capture import scores
 from forensics.capture.atrest import Names, tables
 from forensics.capture.prompts import Prompt
 from forensics.capture.questions import Answers, Questions, askable
-from forensics.capture.sidebyside import compared
+from forensics.capture.sidebyside import compared, states
 from forensics.capture.temporary import Passing
 from forensics.environment import versions
 from forensics.errors import UnreadableModel
@@ -69,13 +69,13 @@ def capture_rest(
     if run != wanted:
         store.name_again(wanted, run)
         warn(f"forensics: the name {wanted} is taken; this run is {run}, which {wanted} means from now on.")
-    before = _states(composed)
+    before = states(p.stored for p in composed.pieces)
     found = measured([p.stored for p in composed.pieces], workers)
     packed = store.packs.nbytes()
     tensors = _affordable(store, composed, tensors, warn)
     with store.writing():
         kept = _keep(store, composed, found, tensors)
-    if before != _states(composed):
+    if before != states(p.stored for p in composed.pieces):
         raise UnreadableModel("The model changed while it was read.", where=str(path), hint="Try again when nothing writes to it.")
     called = Names(run, f"{run}@rest", kept)
     if askable(composed):
@@ -200,12 +200,6 @@ def _keep(store: Store, composed: Composed, found: Mapping[str, Measured], tenso
     for file, named in left.items():
         store.packs.refer(file, named)
     return kept
-
-
-def _states(composed: Composed) -> dict[Path, tuple[int, int, int]]:
-    """What tells each file from what lies at its place later."""
-    states = ((path, path.stat()) for path in {p.stored.file for p in composed.pieces})
-    return {path: (state.st_size, state.st_mtime_ns, state.st_ino) for path, state in states}
 
 
 def _seal_capture(store: Store, composed: Composed, found: Mapping[str, Measured], called: Names, said: Answers) -> Path:

@@ -34,13 +34,13 @@ def compared(a: Sequence[Stored], b: Sequence[Stored]) -> tuple[Found, Found] | 
     """
     if any(s.layout or s.raw.dtype not in BITS for s in (*a, *b)) or (recalled(a) and recalled(b)):
         return None
-    before = _states((*a, *b))
+    before = states((*a, *b))
     other = {s.mlx_name: s for s in b}
     pairs = [(s, other[s.mlx_name]) for s in a if s.mlx_name in other]
     far = any(map(is_url, before))
     equals = Workers().map(_equals, list(_neighbours(pairs)), lambda run: sum(s.raw.nbytes for s, _ in run), far=far)
     same = {name: yes for found in equals for name, yes in found.items()}
-    if before != _states((*a, *b)):
+    if before != states((*a, *b)):
         raise UnreadableModel("A model changed while it was read.", where=str(a[0].file), hint="Try again when nothing writes to it.")
     number = itertools.count()
     marks = {name: f"same bytes {next(number)}" for name, yes in same.items() if yes}
@@ -112,6 +112,7 @@ def _marked(stored: Sequence[Stored], marks: Mapping[str, str], number: Iterable
     return found
 
 
-def _states(stored: Iterable[Stored]) -> dict[Path, tuple[int, int, int]]:
-    states = ((path, path.stat()) for path in {s.file for s in stored})
-    return {path: (state.st_size, state.st_mtime_ns, state.st_ino) for path, state in states}
+def states(stored: Iterable[Stored]) -> dict[Path, tuple[int, int, int]]:
+    """What tells each file from what lies at its place later: size, time and inode."""
+    found = ((path, path.stat()) for path in {s.file for s in stored})
+    return {path: (state.st_size, state.st_mtime_ns, state.st_ino) for path, state in found}

@@ -5,7 +5,6 @@ They lie in the user's cache directory, one small file a model file. Losing it c
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forensics.errors import UnreadableModel
-from forensics.files import cache_directory, write_whole
+from forensics.files import cache_directory, remember
 from forensics.model.checkpoint import Stored
 from forensics.model.remote import is_url
 from forensics.records import STATISTICS, Row, TensorStats
@@ -106,12 +105,7 @@ class _Entry:
         if self._age < _FRESH:
             return
         document = {"file": self._is, "tensors": {key: _row(m) for key, m in known.items()}}
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            old = sorted(self._path.parent.glob("*.json"), key=lambda p: p.stat().st_mtime)
-            for path in old[: max(0, len(old) - _MOST)]:
-                path.unlink(missing_ok=True)
-            write_whole(self._path, json.dumps(document).encode())
+        remember(self._path, json.dumps(document).encode(), _MOST)
 
 
 def _identity(path: Path, state: os.stat_result) -> list[object]:

@@ -6,7 +6,6 @@ second reading, nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
@@ -44,12 +43,7 @@ def remember(pairs: Pairs, deltas: Sequence[Delta]) -> None:
         return
     columns = tables()["deltas"]
     lines = [json.dumps(_VERSION), *(encode(typed({n: getattr(d, n) for n in Delta.__slots__}, columns)) for d in deltas)]
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        old = sorted(path.parent.glob("*.jsonl"), key=lambda p: p.stat().st_mtime)
-        for gone in old[: max(0, len(old) - _MOST)]:
-            gone.unlink(missing_ok=True)
-        files.write_whole(path, ("\n".join(lines) + "\n").encode())
+    files.remember(path, ("\n".join(lines) + "\n").encode(), _MOST)
 
 
 def _path(pairs: Pairs) -> Path | None:
