@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from . import trees
 from .capture import dropped, snapshot
 from .hooks import ranks as distributed
-from .run import Model, watch, weakly
+from .run import Model, is_mine, watch, weakly
 
 
 class Used:
@@ -40,6 +41,7 @@ class Track:
     """What was taken of one model, and what is due."""
 
     model: Model
+    thread: int  # the thread that trains it, or that saw it first: no other thread evaluates what it holds
     started: bool = False  # this phase has its `start`
     phase: int = 0  # number of `start`s
     renewed: bool = False  # a gradient function was made since the last `start`
@@ -52,6 +54,11 @@ class Track:
     last_end: snapshot.Taken | None = None
     adapters: tuple[int, int] = (0, 0)  # adapter layers, and those around another
     kin: tuple[int, list[tuple[Track, str, bool]]] = (0, [])  # see `kin`, and how many models were known then
+
+    @property
+    def mine(self) -> bool:
+        """May this thread read what the model holds now?"""
+        return is_mine(self.thread)
 
     @property
     def ends(self) -> bool:
@@ -83,7 +90,7 @@ def register(module: Any) -> tuple[Track, bool]:
     known = watch.known(module)
     record = known or watch.model(module)
     fresh = record.number not in tracks
-    found = tracks.setdefault(record.number, Track(record))
+    found = tracks.setdefault(record.number, Track(record, threading.get_ident()))
     if fresh:
         found.adapters = trees.adapters(module)
         if record.tokenizer is None and len(_tokenizers) == 1:

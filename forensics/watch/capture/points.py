@@ -26,8 +26,6 @@ __all__ = [
 _WHOLE = 2  # so many `end` and `generate-N` captures are whole while training may go on
 _ENDING = {"save", "generate", "fuse", "load", "convert", "exit"}
 
-_lock = threading.RLock()
-_trainer: list[int | None] = [None]  # the thread that applied the last update
 _flushers: list[Callable[[], None]] = []
 _finishers: list[Callable[[], None]] = []
 _first: list[Callable[[], None]] = []
@@ -44,7 +42,7 @@ def _safely(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
     @functools.wraps(function)
     def safe(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
         if watch.on:
-            with watch.looking(function.__name__.replace("_", " ")), _lock:
+            with watch.looking(function.__name__.replace("_", " ")), watch.lock:
                 return function(*args, **kwargs)
         return None
 
@@ -139,7 +137,7 @@ def gradient_made(module: Any) -> None:
     """A new gradient function of this model: after an `end`, another phase begins with its first update."""
     found = track(module, "value_and_grad")
     if found:
-        found.renewed = True
+        found.renewed, found.thread = True, threading.get_ident()
 
 
 @_safely
@@ -157,6 +155,7 @@ def before_update(module: Any, references: dict[str, Any] | None = None, optimiz
     found = track(module, "update")
     if found is None:
         return
+    found.thread = threading.get_ident()
     another = optimizer is not None and optimizer_number(optimizer) not in found.optimizers
     if (found.ended and (found.renewed or another)) or (found.optimizers and found.renewed and another):
         found.started = False
@@ -188,7 +187,7 @@ def _start(found: Track, references: dict[str, Any] | None, optimizers: dict[str
         last()
     while _first:
         function = _first.pop(0)
-        with watch.looking(f"first update of {_name(function)}"):
+        with watch.looking(f"first update of {_name(function)}"), watch.lock.released():
             function()
     _take(found, "start", references=references, optimizers=optimizers)
 
@@ -204,7 +203,7 @@ def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
     record = found.model
     record.updates += count
     record.last_place = where() or record.last_place
-    found.dirty, _trainer[0] = True, threading.get_ident()
+    found.dirty, found.thread = True, threading.get_ident()
     for other, _, _ in registry.kin(found):
         other.model.updates += count
         other.dirty = True
@@ -259,11 +258,10 @@ def _converted_by_hand(found: Track) -> None:
 
 
 def flush() -> None:
-    """Run the flushers of the taps. What they hold was computed by the thread that trains, and only it can evaluate that."""
-    alive = {thread.ident for thread in threading.enumerate()}
-    if not watch.tracing and (_trainer[0] not in alive or _trainer[0] == threading.get_ident()):
+    """Run the flushers of the taps, each of which evaluates no more than this thread's own."""
+    if not watch.tracing:
         for function in list(_flushers):
-            with watch.looking(f"flush of {_name(function)}"):
+            with watch.looking(f"flush of {_name(function)}"), watch.lock.released():
                 function()
 
 
@@ -279,7 +277,7 @@ def boundary(reason: str, module: Any = None) -> None:
         track(module, reason)
     if reason in _ENDING:
         for found in list(registry.tracks.values()):
-            if found.dirty:
+            if found.dirty and found.mine:
                 _end(found, reason)
     registry.write()
 
@@ -302,6 +300,8 @@ def generating(module: Any) -> int | None:
     if found is None:
         return None
     found.model.generations += 1
+    if not found.mine:  # it is trained elsewhere meanwhile: what this generation uses cannot be read
+        return None
     if found.last is None or not _unchanged(found, found.last):
         whole, before = found.wholes.get("generate", 0) < _WHOLE, found.last
         if _take(found, f"generate-{found.model.generations}", whole=whole, unlike=before) is not before:
@@ -345,13 +345,13 @@ def finish() -> None:
     boundary("exit")
     for found in list(registry.tracks.values()):
         end, module = found.last_end, found.model.module
-        if end is not None and not end.whole and module is not None and snapshot.parameters(module) == end.parameters:
+        if end is not None and not end.whole and module is not None and found.mine and snapshot.parameters(module) == end.parameters:
             _end(found, "exit")
     if not registry.tracks:
         for module in registry.scan():
             track(module, "scan")
     for function in list(_finishers):
-        with watch.looking(f"exit of {_name(function)}"):
+        with watch.looking(f"exit of {_name(function)}"), watch.lock.released():
             function()
     registry.write()
 
@@ -361,12 +361,15 @@ def _take(
     optimizers: dict[str, Any] | None = None,
 ) -> snapshot.Taken | None:  # fmt: skip
     """Capture a model; `everything`: frozen parameters are read again, too; `optimizers`: stand-ins for those that it has."""
+    if not found.mine:
+        return None
     before = None if everything else found.last_whole if whole else found.last
-    taken = snapshot.take(
-        found.model, point, whole=whole, references=references, before=before, probes=found.last_whole, place=where(),
-        optimizers={**{number: each.here for number, each in found.optimizers.items()}, **(optimizers or {})} if whole else None,
-        unlike=unlike,
-    )  # fmt: skip
+    place, given = where(), {number: each.here for number, each in found.optimizers.items()} | (optimizers or {})
+    with watch.lock.released():  # the probes call the program's model
+        taken = snapshot.take(
+            found.model, point, whole=whole, references=references, before=before, probes=found.last_whole, place=place,
+            optimizers=given if whole else None, unlike=unlike,
+        )  # fmt: skip
     if taken is not None:
         found.last = taken
         found.last_whole = taken if taken.whole else found.last_whole

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import registry
-from ..run import Model, watch, where
+from ..run import Model, is_mine, watch, where
 from ..trees import mx
 
 LAG = 2  # so many updates may wait for their numbers: by then the program has evaluated them
@@ -70,16 +70,19 @@ class Step:
 class _Local(threading.local):
     def __init__(self) -> None:
         self.traces: list[Trace] = []
+        self.forwards: list[Event] = []  # forwards outside gradients since the last gradient
+        self.unwritten: list[Event] = []  # updates whose arrays the program has not put in place yet
+        self.done: deque[Step] = deque()
+        with watch.lock:
+            _queues.append((threading.get_ident(), self.done))
 
 
+_queues: list[tuple[int, deque[Step]]] = []  # complete steps by the thread that made them, which alone evaluates them while it lives
 local = _Local()
 _open: dict[str, Step] = {}  # model number -> the step under way
-_done: deque[Step] = deque()
 _steps: dict[str, int] = {}  # model number -> steps so far
 _ended: dict[str, float] = {}  # model number -> when its last step ended
 _phases: dict[str, tuple[int, int]] = {}  # model number -> (phase, steps before it)
-_forwards: list[Event] = []  # forwards outside gradients since the last gradient
-_unwritten: list[Event] = []  # updates whose arrays the program has not put in place yet
 _put_in: set[str] = set()  # models of such updates that were put in place before
 _writers: list[Callable[[Step, bool], None]] = []
 _appliers: list[Callable[[Event], None]] = []
@@ -131,13 +134,13 @@ def replay(trace: Trace, arrays: list[dict[str, Any]]) -> None:
 
 def await_write(event: Event) -> None:
     """`apply_gradients` was called by itself: the update happens when the program puts the arrays in place."""
-    _unwritten.append(event)
+    local.unwritten.append(event)
 
 
 def put_in() -> None:
     """The program put them in place."""
-    while _unwritten:
-        event = _unwritten.pop(0)
+    while local.unwritten:
+        event = local.unwritten.pop(0)
         if event.model is not None:
             _put_in.add(event.model.number)
         emit(event)
@@ -161,11 +164,10 @@ def follows_gradient(model: Model) -> bool:
 
 def _add(event: Event) -> None:
     if event.kind == "forward":
-        _forwards.append(event)
-        del _forwards[:-8]
+        local.forwards.append(event)
+        del local.forwards[:-8]
     elif event.model is not None:
-        with watch.lock:
-            (_gradient if event.kind == "gradient" else _close)(event, event.model)
+        (_gradient if event.kind == "gradient" else _close)(event, event.model)
 
 
 def _step(model: Model, began: float) -> Step:
@@ -179,8 +181,8 @@ def _step(model: Model, began: float) -> Step:
 def _gradient(event: Event, model: Model) -> None:
     model.gradients += 1
     step = _step(model, event.facts["began"])
-    event.arrays["before"] = [each.arrays for each in _forwards]
-    _forwards.clear()
+    event.arrays["before"] = [each.arrays for each in local.forwards]
+    local.forwards.clear()
     _settled(step, event.arrays["taps"], "full")
     step.gradients.append(event)
     step.count += 1
@@ -196,9 +198,9 @@ def _close(event: Event, model: Model) -> None:
     step.seconds = now - step.began
     _steps[model.number] = step.number
     _settled(step, [event.arrays], "parameter")
-    _done.append(step)
-    while len(_done) > LAG:
-        _write(_done.popleft())
+    local.done.append(step)
+    while len(local.done) > LAG:
+        _write(local.done.popleft())
     for function in _appliers:
         function(event)
 
@@ -231,9 +233,13 @@ def _settled(step: Step, holders: list[dict[str, Any]], key: str) -> None:
 
 
 def flush() -> None:
-    """Write every step that is complete."""
-    while _done:
-        _write(_done.popleft())
+    """Write every step that is complete: those of this thread, and of threads that have ended."""
+    for thread, done in list(_queues):
+        if is_mine(thread):
+            while done:
+                _write(done.popleft())
+            if done is not local.done:
+                _queues.remove((thread, done))
 
 
 def dropped(model: Model) -> None:
@@ -241,13 +247,13 @@ def dropped(model: Model) -> None:
     step = _open.pop(model.number, None)
     if step is not None:
         _write(step, partly=True)
-    _forwards[:] = [event for event in _forwards if event.model is not model]
-    _unwritten[:] = [event for event in _unwritten if event.model is not model]
+    local.forwards[:] = [event for event in local.forwards if event.model is not model]
+    local.unwritten[:] = [event for event in local.unwritten if event.model is not model]
 
 
 def finish() -> None:
     """The program ends: write what gradients were never followed by an update, too."""
-    if any(event.model is not None and event.model.number in _put_in for event in _unwritten):
+    if any(event.model is not None and event.model.number in _put_in for event in local.unwritten):
         put_in()
     flush()
     for step in list(_open.values()):
