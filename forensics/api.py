@@ -45,7 +45,8 @@ def open(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None, queri
     from forensics.judge.opened import opened
     from forensics.store.place import find
 
-    return Case(opened(find(_path(store)), [fspath(ref) for ref in refs], adapter=_path(adapter), queries=_path(queries), ask=True))
+    private = _path(queries)
+    return Case(opened(find(_path(store)), [fspath(ref) for ref in refs], adapter=_path(adapter), queries=private, ask=True), private)
 
 
 def diagnose(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None) -> Diagnosed | DiagnosedTwo:
@@ -75,8 +76,9 @@ def show(ref: Ref, store: Ref | None = None) -> Captured:
 class Case:
     """Opened evidence: `a` and `b` are the refs of the two captures that stand against each other."""
 
-    def __init__(self, evidence: Opened) -> None:
+    def __init__(self, evidence: Opened, queries: Path | None = None) -> None:
         self._evidence = evidence
+        self._queries = str(queries.resolve()) if queries else None
         self.a, self.b = evidence.a, evidence.b
 
     @cached_property
@@ -107,15 +109,32 @@ class Case:
         """
         query = self._evidence.library.get(name)
         given = [self.b] if query.refs == 1 else [self.a, self.b][: query.refs]
-        return self.sql(f"SELECT * FROM {query.macro}({', '.join('?' * len(given))})", given)
+        return Rows(self._session.select(f"SELECT * FROM {query.macro}({', '.join('?' * len(given))})", given))
 
-    def sql(self, statement: str, parameters: list[str] | None = None) -> Rows:
+    def sql(self, statement: str, parameters: list[Any] | None = None, *, memory: int = 2 << 30, seconds: float = 300.0) -> Rows:
         """Rows of one SELECT over the tables of these captures alone, which it cannot change; `?` stands for a parameter.
 
+        It runs in a process of its own, as `forensics sql` does: a statement of a stranger's takes `memory` bytes and `seconds` at most.
+
         Raises:
-            ForensicsError: the statement is wrong, or reaches for what lies outside.
+            ForensicsError: the statement is wrong, reaches for what lies outside, or takes more than it may.
         """
-        return Rows(self._session.select(statement, parameters or []))
+        from forensics.judge.asked import Asked
+
+        answer = Asked({"rows": str(self._rows), "queries": self._queries}, statement, memory, seconds, parameters or ())
+        columns = answer.columns()
+        return Rows(dict(zip(columns, row, strict=True)) for row in answer.rows())
+
+    @cached_property
+    def _rows(self) -> Path:
+        """A directory with the rows of these captures, for the process that is asked; it goes when this one ends."""
+        from tempfile import mkdtemp
+
+        from forensics.files import scratch
+
+        place = Path(mkdtemp(dir=scratch("case")))
+        self._evidence.session.export(place)
+        return place
 
     @cached_property
     def _session(self) -> Session:

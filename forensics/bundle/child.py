@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from forensics import files
+from forensics.bounded import Bounded, Limits
 from forensics.bundle.archive import HINT
 from forensics.environment import inherited
 from forensics.errors import DamagedEvidence
@@ -57,30 +55,15 @@ def _watched(command: list[str], place: Path, path: Path, seconds: float) -> int
     """Run the child until it ends, or has had enough time or memory."""
     variables = {k: v for k, v in inherited().items() if not k.startswith("FORENSICS_")}
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
-    end = time.monotonic() + _BUSY * seconds
     # The pipe says nothing: its end tells the child that we are gone, and that nobody waits for what it writes.
     with subprocess.Popen(
         command, cwd=place, env=variables, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as child:
+        bounded = Bounded(child, lambda: Limits(_MEMORY, _BUSY * seconds))
         try:
-            while True:
-                over = None
-                try:
-                    if (status := child.wait(timeout=0.05)) != -signal.SIGXCPU:
-                        return status
-                    over = "time"
-                except subprocess.TimeoutExpired:
-                    over = "time" if time.monotonic() > end else "memory" if _used(child.pid) > _MEMORY else None
-                if over:
-                    raise DamagedEvidence(f"The bundle is damaged: reading it takes more {over} than any of ours.", str(path), HINT)
+            status = bounded.wait()
         finally:
             child.kill()
-
-
-def _used(pid: int) -> int:
-    """Bytes of memory that a process uses; 0 where that cannot be seen."""
-    with contextlib.suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
-        if sys.platform == "linux":
-            return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return int(subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, timeout=2, check=True).stdout) << 10
-    return 0
+    if bounded.over:
+        raise DamagedEvidence(f"The bundle is damaged: reading it takes more {bounded.over} than any of ours.", str(path), HINT)
+    return status

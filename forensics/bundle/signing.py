@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from forensics import files
+from forensics.bounded import limit
 from forensics.bundle import child
 from forensics.bundle.archive import MANIFEST, SIGNATURE, Zipped
-from forensics.bundle.reader.process import leave_with_parent, limit
+from forensics.bundle.reader.process import leave_with_parent
 from forensics.errors import DamagedEvidence, ForensicsError, UsageError
 
 _MAX_SIGNATURE = 1 << 20

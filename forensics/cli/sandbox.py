@@ -1,17 +1,19 @@
-"""The child in which `forensics sql` runs: bounded memory, a database that can only be read, nothing else within reach.
+"""The child in which `forensics sql` and `case.sql` run: bounded memory, a database that can only be read, nothing else within reach.
 
 It reads one JSON request on stdin and writes JSON lines: the column names, rows as lists, or {"error": ...}.
-The parent watches its memory too, since a limit on address space is not kept on macOS.
+The parent watches its memory and time too (bounded.py). The tables are those of a catalogue, whose place
+is taken out of the answers; or rows in a directory, of captures that somebody has open in Python.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forensics.bounded import limit
 from forensics.cli.plain import plain
 from forensics.errors import QueryError
 
@@ -28,7 +30,7 @@ def main() -> None:
     request = json.load(sys.stdin.buffer)
     memory = int(request["memory"])
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (memory + ROOM, memory + ROOM))
+        limit(memory + ROOM)
     try:
         _answer(request, memory)
     except MemoryError:
@@ -40,6 +42,7 @@ def main() -> None:
 def _answer(request: dict[str, Any], memory: int) -> None:
     from forensics.judge import library
     from forensics.store.catalog import reader
+    from forensics.store.session import reopened
 
     made = []
     if request["queries"]:
@@ -50,11 +53,36 @@ def _answer(request: dict[str, Any], memory: int) -> None:
         for statement in made:
             session.script(statement.replace("CREATE OR REPLACE MACRO", "CREATE OR REPLACE TEMP MACRO", 1))
 
-    session = reader(Path(request["catalog"]), f"{memory >> 20}MB", 2, prepare)
-    columns, batches = session.stream(request["sql"], BATCH)
+    if request.get("rows"):
+        session, plainly = reopened(Path(request["rows"])), _number
+        library.load(None).install(session)
+        prepare(session)
+        session.lock(f"{memory >> 20}MB")
+        session.script("BEGIN TRANSACTION READ ONLY")
+    else:
+        session, plainly = reader(Path(request["catalog"]), f"{memory >> 20}MB", 2, prepare), plain
+    columns, batches = session.stream(request["sql"], BATCH, request["parameters"])
     _write({"columns": columns})
     for rows in batches:
-        _write([plain(row) for row in rows])
+        _write([[_placeless(plainly(value), request.get("catalog")) for value in row] for row in rows])
+
+
+def _placeless(value: Any, catalogue: str | None) -> Any:
+    """A cell without the place of the store, which DuckDB's own tables name."""
+    if not catalogue or not isinstance(value, str):
+        return value
+    return value.replace(catalogue, "catalog.duckdb").replace(str(Path(catalogue).parent), "")
+
+
+def _number(value: Any) -> Any:
+    """A value for Python at the other end, where NaN is a number."""
+    if isinstance(value, (list, tuple)):
+        return [_number(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): _number(each) for key, each in value.items()}
+    if isinstance(value, Decimal):
+        return float(value)
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
 def _write(value: object) -> None:

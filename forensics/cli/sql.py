@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
 from forensics.cli.options import csv_option, json_option, one_form, queries_option, store_option
-from forensics.errors import QueryError, UsageError
+from forensics.errors import UsageError
+from forensics.judge.asked import Asked
 
 EXAMPLES = """\b
 Examples:
@@ -63,7 +61,9 @@ def command(query: str, memory: int, timeout: float, as_csv: bool, as_json: bool
     no setting, so one from a stranger can be run. QUERY - reads it from standard input.
     """
     one_form(as_json, as_csv)
-    answer = _Asked(_catalogue(store), _text(query), memory, timeout, queries)
+    catalogue = _catalogue(store)
+    request = {"catalog": str(catalogue.resolve()), "queries": str(queries.resolve()) if queries else None}
+    answer = Asked(request, _text(query), memory, timeout)
     from forensics.cli.screen import comma_separated
 
     columns = answer.columns()
@@ -135,96 +135,3 @@ def _as_table(columns: list[str], rows: Iterator[list[Any]]) -> None:
     show(table(columns, shown, room(), indent=0))
     if more:
         note(f"and {more:,} more rows: --json or --csv gives all")
-
-
-class _Asked:
-    """A query on its way in the child."""
-
-    def __init__(self, catalogue: Path, text: str, memory: int, timeout: float, queries: Path | None) -> None:
-        self._memory, self._timeout, self._over = memory, timeout, ""
-        command = [sys.executable, "-m", "forensics.cli.sandbox"]
-        self._child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
-        )
-        assert self._child.stdin is not None and self._child.stdout is not None
-        request = {"catalog": str(catalogue.resolve()), "sql": text, "memory": memory, "queries": str(queries) if queries else None}
-        with suppress(BrokenPipeError):
-            self._child.stdin.write(json.dumps(request))
-            self._child.stdin.close()
-        self._out: IO[str] = self._child.stdout
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def columns(self) -> list[str]:
-        """Column names of the answer.
-
-        Raises:
-            QueryError: the query is refused, or takes too much.
-        """
-        return list(self._line(self._out.readline())["columns"])
-
-    def rows(self) -> Iterator[list[Any]]:
-        """Rows as they come; raises as `columns`."""
-        try:
-            for line in self._out:
-                yield from self._line(line)
-            if self._child.wait() != 0:
-                self._line("")
-        finally:
-            self._child.kill()
-            self._child.wait()
-
-    def _line(self, line: str) -> Any:
-        value = json.loads(line) if line.endswith("\n") else None
-        if value is None or (isinstance(value, dict) and "error" in value):
-            raise self._refused(value or {"kind": "", "error": self._died()})
-        return value
-
-    def _refused(self, value: dict[str, str]) -> QueryError:
-        self._child.kill()
-        if self._over or value["kind"] != "sql":
-            what = self._over or value["error"] or self._too_large
-            return QueryError(what, "sql", "Ask for less, or give it more with --memory and --timeout.")
-        return QueryError(value["error"], "sql", value["hint"] or "forensics sql --help shows examples.")
-
-    def _died(self) -> str:
-        """What is known of a child that ended without an answer: what it said last, or its exit status."""
-        assert self._child.stderr is not None
-        said = self._child.stderr.read().strip().rpartition("\n")[2]
-        status = self._child.wait()
-        if "MemoryError" in said or "bad_alloc" in said:
-            return self._too_large
-        return f"The query's process ended without an answer: {said[:200] or f'exit status {status}'}."
-
-    @property
-    def _too_large(self) -> str:
-        return f"The query needs more than {self._memory >> 20} MB of memory."
-
-    def _watch(self) -> None:
-        """Keep memory and time: the operating system's own limit is not kept everywhere."""
-        began = time.monotonic()
-        while self._child.poll() is None:
-            if time.monotonic() - began > self._timeout:
-                self._over = f"The query took longer than {self._timeout:g} s."
-            elif _resident(self._child.pid) > self._memory + (512 << 20):
-                self._over = self._too_large
-            if self._over:
-                self._child.kill()
-                return
-            time.sleep(0.05)
-
-
-def _resident(pid: int) -> int:
-    """Bytes of a process in memory; 0 where that cannot be seen."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource_page()
-    with suppress(OSError, ValueError, subprocess.SubprocessError):
-        done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False, timeout=5)
-        return int(done.stdout) * 1024
-    return 0
-
-
-def resource_page() -> int:
-    """Bytes of a page of memory."""
-    import resource
-
-    return resource.getpagesize()

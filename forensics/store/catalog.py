@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from forensics import files, schema
-from forensics.errors import DamagedEvidence
+from forensics.errors import DamagedEvidence, UsageError
 from forensics.records import Row
 from forensics.store import once, verdicts
 from forensics.store.heads import stamps
 from forensics.store.manifest import contents, read_manifest
+from forensics.store.refusing import first_line
 from forensics.store.session import CLOSED, REFS, Session, fill_refs, read_json
 from forensics.store.store import Store
 
@@ -52,6 +53,8 @@ def up_to_date(store: Store, install: Install, library: str, said: Said = lambda
         step: told what is read, one line a table, for a progress display.
     """
     odd = "?" in str(store.root)  # DuckDB puts the name of its log before a question mark
+    from forensics.store.database import duckdb
+
     home = store.root if os.access(store.root, os.W_OK) and not odd else _elsewhere()
     target = home / NAME
     with files.waited(home / "catalog.lock"):
@@ -73,6 +76,10 @@ def up_to_date(store: Store, install: Install, library: str, said: Said = lambda
                 _build(store, part, now, version, said, step)
             _install(part, install, library)
             part.replace(target)
+        except (OSError, duckdb.Error) as error:
+            why = first_line(error) if isinstance(error, duckdb.Error) else error.strerror or str(error)
+            hint = "Free some space there, or set TMPDIR and --store to a place that has some."
+            raise UsageError(f"The store's catalogue cannot be written: {why}.", where=str(home), hint=hint) from error
         finally:
             part.unlink(missing_ok=True)
             part.with_name(part.name + ".wal").unlink(missing_ok=True)

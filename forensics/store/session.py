@@ -23,7 +23,7 @@ from forensics.store.manifest import checked, read_manifest
 from forensics.store.packs import Packs
 from forensics.store.refusing import first_line, one_select, refusing
 from forensics.store.store import Capture, Run
-from forensics.typed import typed
+from forensics.typed import lines, typed
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -83,7 +83,7 @@ class Session:
             cursor = self._connection.execute(sql, params or None)
             return [d[0] for d in cursor.description or ()], cursor.fetchall()
 
-    def stream(self, sql: str, batch: int) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
+    def stream(self, sql: str, batch: int, params: Sequence[Any] = ()) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
         """Column names of one SELECT, and its rows `batch` at a time.
 
         Raises:
@@ -91,7 +91,7 @@ class Session:
             MemoryError: it takes more than the session may.
         """
         with refusing(sql):
-            cursor = self._connection.execute(one_select(self._connection, sql))
+            cursor = self._connection.execute(one_select(self._connection, sql), list(params) or None)
             names = [d[0] for d in cursor.description or ()]
 
         def batches() -> Iterator[list[tuple[Any, ...]]]:
@@ -143,6 +143,15 @@ class Session:
                 if (raw := packs.read(digest)) is not None:
                     return raw
         return None
+
+    def export(self, directory: Path) -> None:
+        """Write the rows of every table of schema.sql, and of `refs`, as lines of JSON, for `reopened` in another process."""
+        for table, columns in {**schema.tables(), "refs": REFS_COLUMNS}.items():
+            names, found = self.ask(f"SELECT * FROM {table}")
+            if found:
+                rows = (dict(zip(names, row, strict=True)) for row in found)
+                text = "\n".join(lines(rows, columns))
+                (directory / f"{table}.jsonl").write_bytes((text + "\n").encode("utf-8", "surrogatepass"))
 
     def close(self) -> None:
         """Free the tables."""
@@ -196,6 +205,17 @@ def from_rows(tables: Mapping[str, Sequence[Row]]) -> Session:
     for table, rows in tables.items():
         session.insert(table, rows)
     fill_refs(session._connection)
+    return session
+
+
+def reopened(directory: Path) -> Session:
+    """The tables that `Session.export` wrote."""
+    session = Session(_fresh())
+    for table, columns in {**schema.tables(), "refs": REFS_COLUMNS}.items():
+        path = directory / f"{table}.jsonl"
+        if path.exists():
+            query = read_json(table, columns, compression="none")
+            session._connection.execute(f"INSERT INTO {table} {query}", {"files": [glob.escape(str(path))]})
     return session
 
 

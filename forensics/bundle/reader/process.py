@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from forensics.bounded import limit
 from forensics.bundle.archive import HINT, SIGNATURE, Zipped
 from forensics.bundle.reader.rebuild import rebuild
 from forensics.bundle.reader.validate import Bundle
@@ -69,19 +70,6 @@ def _base(digest: str, path: str, dtype: str, shape: list[int], begin: int, end:
             return os.pread(file.fileno(), stop - start, begin + start)
 
     return RawTensor(digest, dtype, tuple(shape), end - begin, read)
-
-
-def limit(memory: int, seconds: int) -> None:
-    """The system's own limits on memory and processor time; where it keeps none (memory on macOS), the parent watches."""
-    import contextlib
-    import resource
-
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def leave_with_parent() -> None:
