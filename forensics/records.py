@@ -12,8 +12,11 @@ Row = Mapping[str, Scalar]
 
 Severity = Literal["error", "warning", "info"]
 Role = Literal["cause", "consequence", "symptom"]
-Confidence = Literal["certain", "strong", "probable", "possible"]
-Verdict = Literal["faulty", "healthy", "inconclusive"]
+Confidence = Literal["proved", "certain", "strong", "probable", "possible"]
+Verdict = Literal["faulty", "suspect", "healthy", "inconclusive"]
+Unevaluated = Literal["unwatched", "absent", "unseen", "not-applicable", "crashed"]
+"""Why a detector was not evaluated, in this order: files alone do not say it; it did not happen; it happened and was not seen; it cannot
+be here; it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +96,24 @@ class Finding:
     explains: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     only_in: Literal["a", "b"] | None = None
+    source: str | None = None  # the text of the line at `where`, as it was when the run was sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A finding that the user has accepted, and why: it is shown, and counts for nothing."""
+
+    finding: Finding
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotEvaluated:
-    """A detector that could not be asked, and what it needs."""
+    """A detector that could not be asked, why, and what it needs."""
 
     id: str
     needs: str
+    kind: Unevaluated = "absent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,9 @@ class Diagnosis:
     notes: tuple[str, ...] = ()  # what stands against `healthy`
     clean: tuple[Cleared, ...] = ()
     example: Example | None = None
+    allowed: tuple[Allowed, ...] = ()
+    headline: str = ""
+    watched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,7 @@ class TwoRuns:
     runs: tuple[Diagnosis, Diagnosis]
     differences: tuple[Evidence, ...] = ()
     findings: tuple[Finding, ...] = ()
+    headline: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ CREATE TABLE runs (
     expect VARCHAR,         -- lora | dora | full | none | NULL: what the user said by --expect
     main_model VARCHAR,     -- the model that RUN@POINT means
     tensors VARCHAR,        -- all | new | trainable | none: what was kept
-    captures VARCHAR        -- JSON list of what stood after the @ in its captures' directories when it was sealed; NULL: sealed before this was kept
+    captures VARCHAR,       -- JSON list of what stood after the @ in its captures' directories when it was sealed; NULL: sealed before this was kept
+    lines VARCHAR           -- private: JSON object, place to the text of its line, of files that did not change since the run began
 );
 
 -- Every live model object of a run. Of a process that was killed, counts are at least so many, and NULL where none was seen.
@@ -59,7 +60,7 @@ CREATE TABLE captures (
     probes_of VARCHAR,      -- the capture whose probes these are, where parameters and settings were equal
     place VARCHAR,          -- file:line of the user's program
     complete BOOLEAN,
-    missing VARCHAR         -- JSON list of {"what", "why"}
+    missing VARCHAR         -- JSON list of {"what", "why", "kind"}
 );
 
 -- The module tree.

@@ -38,7 +38,7 @@ def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, pa
             nbytes = sum(p.stored.raw.nbytes for p in composed.pieces) + look_through(composed.model.path)
             captured, why = ask(place, composed.model.path, beside, options, trust=trusted(), nbytes=nbytes)
         if why:
-            found.missing.append({"what": "the answers to probes", "why": why})
+            found.missing.append({"what": "the answers to probes", "why": why, "kind": "answers"})
         if captured is not None:
             _read(found, captured, ref, questions, keyed, packs, Spool(place))
         else:

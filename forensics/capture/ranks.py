@@ -53,7 +53,7 @@ class Ranks:
             left = sorted(set(range(ranks)) - {r.rank for r in here})
             if left:
                 why = "they ran on another machine, used no model, or in a Python that could not be watched"
-                found.append({"what": f"rank{'s' * (len(left) > 1)} {', '.join(map(str, left))} of {ranks}", "why": why})
+                found.append({"what": f"rank{'s' * (len(left) > 1)} {', '.join(map(str, left))} of {ranks}", "why": why, "kind": "ranks"})
         return found
 
 

@@ -87,13 +87,17 @@ def generations(spool: Spool, ref: Ref, cwd: str | None) -> Iterator[dict[str, A
 def missing(spool: Spool, status: int | None, sources: Sources) -> list[dict[str, str]]:
     """What could not be recorded in the whole run: what the watcher noted, evidence that fails its digest, ends that never came."""
     found = spool.missing()
-    found += [{"what": f"tensors of {name}", "why": "their bytes are not those of their digest"} for name in sources.damaged]
+    found += [
+        {"what": f"tensors of {name}", "why": "their bytes are not those of their digest", "kind": "tensors"} for name in sources.damaged
+    ]
     if sources.unkept:
-        found.append({"what": "the bytes of some tensors", "why": f"they could not be kept: {sources.unkept}"})
+        found.append({"what": "the bytes of some tensors", "why": f"they could not be kept: {sources.unkept}", "kind": "tensors"})
     for process in spool.processes:
         if not process.exit:
             why = f"it was ended by signal {-status}" if status is not None and status < 0 else "it ended without running its exit handlers"
-            found.append({"what": f"the end of process {process.number}", "why": why})
+            found.append(
+                {"what": f"the end of process {process.number}", "why": why, "kind": "process-end", "process": str(process.number)}
+            )
     return found
 
 

@@ -11,7 +11,8 @@ from forensics.capture.answers import score
 from forensics.capture.live import Record
 from forensics.capture.spool import Spool, read_lines
 
-_WHAT = "the scores of "
+KIND = "scores"
+"""The kind of what is missing where a scorer gave no score."""
 
 
 def fill(spool: Spool, records: Sequence[Record], scorers: Sequence[str], references: Mapping[str, str]) -> list[dict[str, str]]:
@@ -45,12 +46,12 @@ def fill(spool: Spool, records: Sequence[Record], scorers: Sequence[str], refere
 
 def missing(scorers: Sequence[str], why: str) -> list[dict[str, str]]:
     """Entries of `missing` for scorers that gave no score."""
-    return [{"what": _WHAT + name, "why": why} for name in dict.fromkeys(scorers)]
+    return [{"what": f"the scores of {name}", "why": why, "kind": KIND} for name in dict.fromkeys(scorers)]
 
 
 def warnings(gaps: Iterable[Mapping[str, str]]) -> Iterator[str]:
     """One line for each failed scorer among what is missing."""
-    return (f"forensics: {gap['what']} are missing: {gap['why']}." for gap in gaps if gap["what"].startswith(_WHAT))
+    return (f"forensics: {gap['what']} are missing: {gap['why']}." for gap in gaps if gap.get("kind") == KIND)
 
 
 def _text(value: Any) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forensics.capture import answers as transcripts
-from forensics.capture import counts, live, ranks, retention, runtables, saved, scores
+from forensics.capture import counts, lines, live, ranks, retention, runtables, saved, scores
 from forensics.capture import reload as reloading
 from forensics.capture.frames import Facts
 from forensics.capture.fused import Fused
@@ -56,7 +56,7 @@ class Summary:
     missing: tuple[Mapping[str, str], ...] = ()
 
 
-UNUSED = {"what": "every capture", "why": "the command never used a model of mlx in a Python that could be watched"}
+UNUSED = {"what": "every capture", "why": "the command never used a model of mlx in a Python that could be watched", "kind": "all"}
 """What is missing of a run where nothing else says why nothing was captured."""
 
 
@@ -107,7 +107,7 @@ def seal(store: Store, spool: Spool, plan: Plan) -> Summary:
 
 def _foreign(missing: Mapping[str, str]) -> bool:
     """What the program saved and nobody could load is a fact about the program, not a gap in what was recorded."""
-    return missing["what"].startswith("reloaded ")
+    return missing.get("kind") == "reloaded"
 
 
 def _reloaded(spool: Spool, plan: Plan) -> tuple[Spool, str | None]:
@@ -128,7 +128,7 @@ def _begin(store: Store, spool: Spool, why: str | None, plan: Plan, executor: Ex
     scene = Scene(spool.run, first.facts.get("cwd") if first else None, sources, Keyed.of(store.root))
     run = _Run(store, spool, plan, scene, _main(spool), _facts(spool.captures))
     if why is not None:
-        run.missing.append({"what": "the reload of what was saved", "why": why})
+        run.missing.append({"what": "the reload of what was saved", "why": why, "kind": "reload"})
     return run
 
 
@@ -275,6 +275,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
         "main_model": run.main if run.records else None,
         "tensors": _kept(spool.processes, plan.tensors),
         "captures": [r.named.directory.partition("@")[2] for r in run.records],
+        "lines": lines.texts(run.tables.values(), run.scene.cwd, float(_n(spool.options.get("started")))),
     }
     with Writer(run.store.runs, spool.run, "run") as writer:
         writer.rows("runs", [head])  # type: ignore[list-item]

@@ -37,6 +37,7 @@ Exit status: 0 healthy; 1 a finding at or above --fail-on; 2 no such thing, unre
     help="The least severe finding that makes the exit status 1.",
 )  # fmt: skip
 @click.option("--wait", is_flag=True, help="Where a run is still recorded or sealed: wait until it is in the store.")
+@click.option("--allow", "allowed", multiple=True, metavar="ID[=REASON]", help="A finding that is accepted: shown, never counted.")
 @click.option("--all", "everything", is_flag=True, help="Show all evidence, all that is clean, all that was not evaluated.")
 @trust_option
 @json_option
@@ -49,6 +50,7 @@ def command(
     adapter: Path | None,
     fail_on: str,
     wait: bool,
+    allowed: tuple[str, ...],
     everything: bool,
     as_json: bool,
     queries: Path | None,
@@ -58,7 +60,11 @@ def command(
 
     A run is judged from its first capture to its end, with all that was seen in between. Causes come first, and what follows from them
     stands under them. What was not captured is not evaluated, and nothing is claimed about it.
+
+    HEALTHY needs a watched run of which all that decides was seen; models on disk are INCONCLUSIVE where nothing is found. What you accept
+    stands, with a reason, under [[tool.forensics.allow]] in pyproject.toml.
     """
+    from forensics.judge import allow
     from forensics.judge.diagnose import diagnose_opened, document
     from forensics.judge.opened import opened
     from forensics.store.place import find
@@ -67,8 +73,8 @@ def command(
     if wait:
         _wait(place, refs)
     evidence = opened(place, refs, adapter=adapter, queries=queries)
-    found = diagnose_opened(evidence)
-    if adapter is None and queries is None:
+    found = diagnose_opened(evidence, allow.given(allowed, [detector.name for detector in evidence.library.detectors]))
+    if adapter is None and queries is None and not allowed:
         _remember(place, refs, document(found))
     if as_json:
         from forensics.cli.screen import emit

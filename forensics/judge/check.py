@@ -123,6 +123,9 @@ def _detector(query: Detector, library: Library, session: Sql) -> None:
         for name in placeholders(query.text(key)):
             if name not in found and name not in ("n", "looked"):
                 raise QueryError(f"{key} holds {{{name}}}, which is no column.", str(query.path), f"Columns: {', '.join(found)}.")
+    for other, column in query.links.items():
+        if column is not None and found.get(column) != "BOOLEAN":
+            raise QueryError(f"explains {other} when {column}, which is no BOOLEAN column.", str(query.path), "Name one of its columns.")
     for fact in query.names("needs"):
         if fact not in library.facts:
             raise QueryError(f"needs names {fact!r}, which is no fact.", str(query.path), f"Facts: {', '.join(sorted(library.facts))}.")

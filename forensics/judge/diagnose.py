@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forensics.judge import example, issues, outcomes, runs
+from forensics.judge import allow, example, issues, outcomes, runs, verdict
 from forensics.judge.compare import plain
 from forensics.judge.deltas import Evidence as Session
 from forensics.judge.findings import ordered
 from forensics.judge.library import Detector, Library
 from forensics.judge.opened import Opened, opened
 from forensics.judge.pair import Pair
-from forensics.judge.verdict import verdict
-from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, TwoRuns
+from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, Row, TwoRuns
 
 if TYPE_CHECKING:
     from forensics.store.store import Store
@@ -30,28 +30,48 @@ def diagnose(store: Store, words: Sequence[str] = (), *, adapter: Path | None = 
     return diagnose_opened(opened(store, words, adapter=adapter, queries=queries, ask=True))
 
 
-def diagnose_opened(evidence: Opened) -> Diagnosis | TwoRuns:
-    """Judge evidence that is open."""
+def diagnose_opened(evidence: Opened, allowances: Sequence[allow.Allowance] = ()) -> Diagnosis | TwoRuns:
+    """Judge evidence that is open. `allowances`: what is accepted beside that of the configuration."""
     if evidence.empty is not None:
         why = "nothing was captured: the command never used a model of mlx in a Python that could be watched"
-        needs = tuple(NotEvaluated(detector.name, why) for detector in evidence.library.detectors)
-        return Diagnosis(evidence.empty, evidence.empty, "inconclusive", not_evaluated=needs, notes=(why,))
+        needs = tuple(NotEvaluated(detector.name, why, "unseen") for detector in evidence.library.detectors)
+        said = "nothing was captured"
+        return Diagnosis(evidence.empty, evidence.empty, "inconclusive", not_evaluated=needs, notes=(why,), headline=said)
+    allowed = (*evidence.allowed, *allowances)
     if evidence.two_runs is None:
-        return judge(evidence.session, evidence.library, evidence.a, evidence.b, evidence.question)
+        return judge(evidence.session, evidence.library, evidence.a, evidence.b, evidence.question, allowed)
     (first_a, first_b), (second_a, second_b) = evidence.two_runs
-    one = judge(evidence.session, evidence.library, first_a, first_b, evidence.questions[0])
-    other = judge(evidence.session, evidence.library, second_a, second_b, evidence.questions[1])
+    one = judge(evidence.session, evidence.library, first_a, first_b, evidence.questions[0], allowed)
+    other = judge(evidence.session, evidence.library, second_a, second_b, evidence.questions[1], allowed)
     return runs.two_runs(evidence.session, one, other, evidence.questions)
 
 
-def judge(session: Session, library: Library, a: str, b: str, question: str) -> Diagnosis:
+def judge(session: Session, library: Library, a: str, b: str, question: str, allowances: Sequence[allow.Allowance] = ()) -> Diagnosis:
     """One pair of captures, by ref; b's run is judged with all that was seen in it. `question`: the refs as the user would type them."""
     facts = outcomes.Facts(session, a, b)
     found = outcomes.ask_all(Pair(session, library, a, b), library, facts)
+    about = session.rows("SELECT run_of($1) AS run, model_of($1) AS model", [b])[0]
+    head: Row = next(iter(session.rows("SELECT lines FROM runs WHERE run = ?", [about["run"]])), {})
+    texts = json.loads(str(head.get("lines") or "{}"))
     versions = issues.versions(session, b)
-    findings = tuple(_with_references(library, versions, finding) for finding in ordered(library, found, question))
-    said, gaps = verdict(session, b, findings, found, facts)
-    return Diagnosis(a, b, said, findings, outcomes.not_evaluated(found), gaps, outcomes.cleared(found), example.example(session, a, b))
+    told = ordered(library, found, question, _sequences(session, b))
+    told = tuple(replace(_with_references(library, versions, finding), source=texts.get(finding.where)) for finding in told)
+    findings, allowed = allow.apart(told, allowances, about["model"])
+    gaps = verdict.gaps(session, b, found, facts)
+    said = verdict.verdict(findings, gaps)
+    return Diagnosis(
+        a, b, said, findings, outcomes.not_evaluated(found), gaps, outcomes.cleared(found), example.example(session, a, b), allowed,
+        verdict.headline(session, (a, b), said, findings, found), verdict.is_watched(session, b),
+    )  # fmt: skip
+
+
+def _sequences(session: Session, b: str) -> dict[str, int]:
+    """The first event of b's run at each place, by its number in the run."""
+    rows = session.rows(
+        "SELECT place, min(sequence) AS first FROM events WHERE run = run_of(?) AND place IS NOT NULL AND sequence IS NOT NULL GROUP BY place",
+        [b],
+    )
+    return {str(row["place"]): int(row["first"]) for row in rows}
 
 
 def _with_references(library: Library, versions: dict[str, str], finding: Finding) -> Finding:
@@ -66,20 +86,27 @@ def _with_references(library: Library, versions: dict[str, str], finding: Findin
 
 def document(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
     """The JSON form: CONTRACT of `diagnose --json`."""
-    head = {"schema": 1, "a": diagnosis.a, "b": diagnosis.b, "verdict": diagnosis.verdict}
+    head = {"schema": 2, "a": diagnosis.a, "b": diagnosis.b, "verdict": diagnosis.verdict, "headline": diagnosis.headline}
     findings = [finding_document(finding) for finding in diagnosis.findings]
     if isinstance(diagnosis, TwoRuns):
         differences = [{"subject": d.subject, "a": d.expected, "b": d.observed} for d in diagnosis.differences]
-        return {**head, "runs": [document(each) for each in diagnosis.runs], "differences": differences, "findings": findings}
-    needs = [{"id": each.id, "needs": each.needs} for each in diagnosis.not_evaluated]
+        return {**head, "schema": 1, "runs": [document(each) for each in diagnosis.runs], "differences": differences, "findings": findings}
+    needs = [{"id": each.id, "kind": each.kind, "needs": each.needs} for each in diagnosis.not_evaluated]
+    allowed = [{**finding_document(each.finding), "reason": each.reason} for each in diagnosis.allowed]
     clean = [{"id": each.id, "said": each.said} for each in diagnosis.clean]
-    return {**head, "findings": findings, "not_evaluated": needs, "notes": list(diagnosis.notes), "clean": clean}
+    return {**head, "findings": findings, "allowed": allowed, "not_evaluated": needs, "notes": list(diagnosis.notes), "clean": clean}
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:
     evidence: list[dict[str, Any]] = [_evidence(each) for each in finding.evidence]
     row: dict[str, Any] = {k: getattr(finding, k) for k in ("id", "severity", "role", "confidence", "title", "claim")}
-    row |= {"evidence": evidence, "ruled_out": list(finding.ruled_out), "fix": finding.fix, "where": finding.where}
+    row |= {
+        "evidence": evidence,
+        "ruled_out": list(finding.ruled_out),
+        "fix": finding.fix,
+        "where": finding.where,
+        "source": finding.source,
+    }
     row |= {"check": finding.check, "explains": list(finding.explains), "references": list(finding.references)}
     return plain(row | ({"only_in": finding.only_in} if finding.only_in else {}))
 

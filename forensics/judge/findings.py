@@ -4,62 +4,77 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from forensics.judge.library import Library
-from forensics.judge.outcomes import CONFIDENCES, SEVERITIES, Clean, Found, Outcome, phrase
+from forensics.judge.outcomes import CONFIDENCES, SEVERITIES, Found, Outcome, phrase
 from forensics.records import Finding, Role
 
 ROLES: Sequence[Role] = ("cause", "consequence", "symptom")
+FAMILIES = ("rows", "loss", "computation", "optimizer", "adapter", "trained", "saved", "generation", "evidence")
+"""Directories of queries/detect in the order in which a run goes through what they look at: of equal causes the earlier one comes first."""
 _ABOVE = re.compile(r"^[^;]*\bthe causes above; where there are none, ")
 """How a fix begins that is meant for what stands under a cause."""
 
 
-def ordered(library: Library, outcomes: Mapping[str, Outcome], question: str) -> tuple[Finding, ...]:
+@dataclass(frozen=True)
+class _Weight:
+    """What decides between two causes that explain as much: the larger measured share, the earlier event."""
+
+    share: float
+    sequence: float
+    family: int
+
+
+def ordered(
+    library: Library, outcomes: Mapping[str, Outcome], question: str, sequences: Mapping[str, int] | None = None
+) -> tuple[Finding, ...]:
     """Findings of all outcomes: causes, the one that explains most first, then consequences and symptoms.
 
-    `question` is what follows `forensics query ID` to see a finding's rows.
+    `question` is what follows `forensics query ID` to see a finding's rows. `sequences`: the first event of the run at each place.
     """
-    found = {
-        name: phrase(outcome, outcomes, f"forensics query {name} {question}".strip())
-        for name, outcome in outcomes.items()
-        if isinstance(outcome, Found)
-    }
-    explains = {name: _explained(name, found, outcomes, library) for name in found}
-    ranked = sorted(found, key=lambda name: _rank(found[name], explains[name], found))
-    kept: dict[str, tuple[str, ...]] = dict.fromkeys(ranked, ())
+    present = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Found)}
+    found = {name: phrase(outcome, outcomes, f"forensics query {name} {question}".strip()) for name, outcome in present.items()}
+    weights = {name: _weight(present[name], found[name], sequences or {}) for name in found}
+    explains = {name: _explained(name, found, present) for name in found}
+    ranked = sorted(found, key=lambda name: _rank(found[name], explains[name], found, weights))
+    folded: dict[str, tuple[str, ...]] = dict.fromkeys(ranked, ())
     under: set[str] = set()
     for name in ranked:
         # two that explain each other: the one that ranks first keeps the other under it
-        kept[name] = tuple(other for other in ranked if other in explains[name] and not _closes(other, name, kept))
-        under |= set(kept[name])
-    findings = [replace(found[name], explains=kept[name], role=_role(found[name], name in under)) for name in ranked]
-    findings.sort(key=lambda f: (ROLES.index(f.role), _rank(f, set(f.explains), found)))
+        folded[name] = tuple(other for other in ranked if other in explains[name] and not _closes(other, name, folded))
+        under |= set(folded[name])
+    findings = [replace(found[name], explains=folded[name], role=_role(found[name], name in under)) for name in ranked]
+    findings.sort(key=lambda f: (ROLES.index(f.role), _rank(f, set(f.explains), found, weights)))
     causes = [place for place, f in enumerate(findings) if f.role == "cause" and f.severity != "info"]
     return tuple(f if causes and place > causes[0] else replace(f, fix=_ABOVE.sub("", f.fix)) for place, f in enumerate(findings))
 
 
-def _closes(other: str, name: str, kept: Mapping[str, tuple[str, ...]]) -> bool:
+def _closes(other: str, name: str, folded: Mapping[str, tuple[str, ...]]) -> bool:
     """Does `other` already explain `name`?"""
-    return name in kept[other] or any(name in kept[third] for third in kept[other])
+    return name in folded[other] or any(name in folded[third] for third in folded[other])
 
 
-def _explained(name: str, found: Mapping[str, Finding], outcomes: Mapping[str, Outcome], library: Library) -> set[str]:
-    """Present findings that follow from one, over any number of links; a link that was looked at and is clean carries nothing on.
+def _explained(name: str, found: Mapping[str, Finding], present: Mapping[str, Found]) -> set[str]:
+    """Present findings that follow from one, over any number of links; none runs over a finding that is not present.
 
     An info explains infos alone: what is not wrong is no cause of what is.
     """
-    headers = {detector.name: detector.names("explains") for detector in library.detectors}
     reached: set[str] = set()
-    waiting = list(headers[name])
+    waiting = [name]
     while waiting:
-        other = waiting.pop()
-        if other in reached or other == name or isinstance(outcomes.get(other), Clean):
-            continue
-        reached.add(other)
-        waiting += headers.get(other, ())
+        for other in _links(present[waiting.pop()]):
+            if other in found and other != name and other not in reached:
+                reached.add(other)
+                waiting.append(other)
     info = found[name].severity == "info"
-    return {other for other in reached if other in found and not (info and found[other].severity != "info")}
+    return {other for other in reached if not (info and found[other].severity != "info")}
+
+
+def _links(outcome: Found) -> list[str]:
+    """What follows from a finding directly, by its own facts: a link with a condition holds where a faulty row says so."""
+    faulty = [row for row in outcome.rows if row["fault"]]
+    return [other for other, column in outcome.detector.links.items() if column is None or any(row.get(column) for row in faulty)]
 
 
 def _role(finding: Finding, explained: bool) -> Role:
@@ -69,13 +84,27 @@ def _role(finding: Finding, explained: bool) -> Role:
     return "consequence" if explained else "cause"
 
 
-def _rank(finding: Finding, explains: set[str], found: Mapping[str, Finding]) -> tuple[object, ...]:
+def _weight(outcome: Found, finding: Finding, sequences: Mapping[str, int]) -> _Weight:
+    shares = [float(row["share"]) for row in outcome.rows if row["fault"] and isinstance(row.get("share"), (int, float))]
+    family = outcome.detector.path.parent.name
+    return _Weight(
+        max(shares, default=0.0),
+        sequences.get(finding.where or "", float("inf")),
+        FAMILIES.index(family) if family in FAMILIES else len(FAMILIES),
+    )
+
+
+def _rank(finding: Finding, explains: set[str], found: Mapping[str, Finding], weights: Mapping[str, _Weight]) -> tuple[object, ...]:
     serious = sum(found[other].severity != "info" for other in explains)
+    weight = weights[finding.id]
     return (
         finding.severity == "info",
         ROLES.index(finding.role),
+        finding.confidence != "proved",
         -serious,
         -SEVERITIES.index(finding.severity),
         -CONFIDENCES.index(finding.confidence),
-        finding.id,
+        -weight.share,
+        weight.sequence,
+        weight.family,
     )

@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast, get_args
 
 from forensics import schema
 from forensics.errors import QueryError, near
-from forensics.records import Confidence, Role, Row, Severity
+from forensics.records import Confidence, Role, Severity, Unevaluated
 
 HEADER = {
     "params": "parameters of the macro: a, b (capture refs as text), then numbers with a default (floor = 0.02)",
@@ -27,7 +27,8 @@ HEADER = {
     "severity": "error, warning or info; a row's column `severity` overrides it (this key makes a file a detector)",
     "role": "cause, consequence or symptom; what a present finding explains is never a cause",
     "confidence": "certain (two facts that cannot both hold), strong (ten times over the noise), probable (one alternative left), possible",
-    "explains": "ids of findings that follow from this one, folded under it where both are present",
+    "explains": "ids of findings that follow from this one, folded under it where both are present; `id when column`: only where "
+    "that column is true in a faulty row",
     "claim": "one sentence; {column} of the first faulty row, {n} faulty rows, {looked} rows in all; {n:row is|rows are}: with words",
     "clean": "the phrase quoted under `ruled out` of other findings where this detector was evaluated and clean; {column} of the first row",
     "rules out": "ids of detectors whose clean outcome speaks for this finding",
@@ -111,7 +112,13 @@ class Detector(Query):
 
     def names(self, key: str) -> tuple[str, ...]:
         """A key whose value is a list of names: explains, rules out, needs, fires on, silent on, references."""
-        return _names(self.header.get(key, ""))
+        return tuple(self.links) if key == "explains" else _names(self.header.get(key, ""))
+
+    @cached_property
+    def links(self) -> Mapping[str, str | None]:
+        """Each finding that follows from this one, and the column on which that hangs, if any."""
+        parts = [part.split() for part in self.header.get("explains", "").split(",")]
+        return {part[0]: part[2] if len(part) == 3 and part[1] == "when" else None for part in parts if part}
 
     def text(self, key: str) -> str:
         return self.header.get(key, "")
@@ -316,6 +323,9 @@ def _parameters(path: Path, text: str) -> Iterator[Parameter]:
 
 
 def _check_detector(path: Path, header: Mapping[str, str], params: tuple[Parameter, ...]) -> None:
+    for part in filter(str.strip, header.get("explains", "").split(",")):
+        if not re.fullmatch(r"[a-z0-9-]+(\s+when\s+[a-z_][a-z0-9_]*)?", part.strip()):
+            raise QueryError(f"{part.strip()!r} is no link.", str(path), "Write explains: one-id, another-id when a_column")
     for key, choices in (("severity", get_args(Severity)), ("role", get_args(Role)), ("confidence", get_args(Confidence))):
         if header.get(key) not in choices:
             raise QueryError(f"{key} must be one of {', '.join(choices)}.", str(path), f"Write -- {key}: {choices[0]}")
@@ -333,7 +343,17 @@ def _make(session: Sql, text: str, path: Path) -> None:
         raise QueryError(f"DuckDB refuses it: {error.message}", str(path), "Mend the SQL.") from error
 
 
-def needed(session: Sql, fact: str, a: str, b: str) -> str | None:
-    """What is missing of a fact, in words, or None where it is there."""
-    row: Row = cast(Row, session.rows(f"SELECT missing FROM need_{fact}(?, ?)", [a, b])[0])
-    return None if row["missing"] is None else str(row["missing"])
+@dataclass(frozen=True)
+class Gap:
+    """A fact that is not there: why, and what is needed, in words."""
+
+    kind: Unevaluated
+    needs: str
+
+
+def needed(session: Sql, fact: str, a: str, b: str) -> Gap | None:
+    """What is missing of a fact, or None where it is there."""
+    row = session.rows(f"SELECT * FROM need_{fact}(?, ?)", [a, b])[0]
+    if "gap" in row:
+        return None if row["gap"] is None else Gap(**row["gap"])
+    return None if row["missing"] is None else Gap("unseen", str(row["missing"]))  # a private fact in words alone

@@ -27,4 +27,4 @@ def why(session: Sql, library: Library, query: Query, a: str, b: str) -> str:
 
 
 def _missing(session: Sql, facts: Iterable[str], a: str, b: str) -> str | None:
-    return next((missing for fact in facts if (missing := needed(session, fact, a, b)) is not None), None)
+    return next((gap.needs for fact in facts if (gap := needed(session, fact, a, b)) is not None), None)

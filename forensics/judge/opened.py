@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forensics.judge import check, deltas, library, said
+from forensics.judge import allow, check, deltas, library, said
+from forensics.judge.allow import Allowance
 from forensics.judge.library import Library
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Opened:
     """Evidence to judge.
 
     `a` and `b` are refs of captures (of a run: its first capture and its `end` or last), `question` is what follows `forensics query ID`.
+    `allowed`: what the user's configuration accepts.
     With two runs, `two_runs` has the ends of each and `questions` what each is called. `empty` names a run that holds no capture.
     """
 
@@ -35,6 +37,7 @@ class Opened:
     two_runs: tuple[Ends, Ends] | None = None
     questions: Ends = ("", "")
     empty: str | None = None
+    allowed: tuple[Allowance, ...] = ()
 
 
 def opened(
@@ -55,6 +58,7 @@ def opened(
     from forensics.store.session import open_session
 
     ours = library.load(queries)
+    allowed = allow.configured(Path.cwd(), [detector.name for detector in ours.detectors])
     if queries is not None:
         check.check(ours, open_session([], []), only=[query for query in ours.queries.values() if query.private])
     lone = _lone_run(store, words) if adapter is None else None
@@ -70,11 +74,11 @@ def opened(
             deltas.fill(session, a, b)
             said.fill(session, a, b)
         names = (meant.two_runs[0].name, meant.two_runs[1].name)
-        return Opened(session, ours, ends[0][1], ends[1][1], shlex.join(names), (ends[0], ends[1]), names)
+        return Opened(session, ours, ends[0][1], ends[1][1], shlex.join(names), (ends[0], ends[1]), names, allowed=allowed)
     deltas.fill(session, meant.a.ref, meant.b.ref)
     said.fill(session, meant.a.ref, meant.b.ref)
     question = meant.run.name if meant.run else shlex.join([*words, *(["--adapter", str(adapter)] if adapter else [])])
-    return Opened(session, ours, meant.a.ref, meant.b.ref, question)
+    return Opened(session, ours, meant.a.ref, meant.b.ref, question, allowed=allowed)
 
 
 def _lone_run(store: Store, words: Sequence[str]) -> Run | None:

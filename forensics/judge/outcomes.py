@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from forensics.errors import ForensicsError
-from forensics.judge.library import Detector, Library, Sql, needed
+from forensics.judge.library import Detector, Gap, Library, Sql, needed
 from forensics.judge.pair import Pair
-from forensics.records import Cleared, Confidence, Evidence, Finding, NotEvaluated, Severity
+from forensics.records import Cleared, Confidence, Evidence, Finding, NotEvaluated, Severity, Unevaluated
 
 SEVERITIES: Sequence[Severity] = ("info", "warning", "error")
-CONFIDENCES: Sequence[Confidence] = ("possible", "probable", "strong", "certain")
+CONFIDENCES: Sequence[Confidence] = ("possible", "probable", "strong", "certain", "proved")
 KEPT = 200
 """Faulty rows that a finding holds as evidence; the claim has their number, the query has them all."""
 
@@ -40,6 +40,7 @@ class Missing:
 
     detector: Detector
     needs: str
+    kind: Unevaluated
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ class Facts:
 
     def __init__(self, session: Sql, a: str, b: str) -> None:
         self._session, self._a, self._b = session, a, b
-        self._missing: dict[str, str | None] = {}
+        self._missing: dict[str, Gap | None] = {}
 
-    def missing(self, fact: str) -> str | None:
+    def missing(self, fact: str) -> Gap | None:
         if fact not in self._missing:
             self._missing[fact] = needed(self._session, fact, self._a, self._b)
         return self._missing[fact]
@@ -72,12 +73,12 @@ def ask(pair: Pair, detector: Detector, facts: Facts) -> Outcome:
         for fact in detector.names("needs"):
             missing = facts.missing(fact)
             if missing is not None:
-                return Missing(detector, missing)
+                return Missing(detector, missing.needs, missing.kind)
         rows = pair.rows(detector)
     except Exception as error:  # a detector, ours or private, may not take the others down
         return Crashed(detector, error.message if isinstance(error, ForensicsError) else f"{type(error).__name__}: {error}")
     if not rows:
-        return Missing(detector, detector.text("nothing") or "something of its kind to look at")
+        return Missing(detector, detector.text("nothing") or "something of its kind to look at", "absent")
     return Found(detector, rows) if any(row["fault"] for row in rows) else Clean(detector, rows)
 
 
@@ -133,9 +134,9 @@ def not_evaluated(outcomes: Mapping[str, Outcome]) -> tuple[NotEvaluated, ...]:
     lines = []
     for name, outcome in sorted(outcomes.items()):
         if isinstance(outcome, Missing):
-            lines.append(NotEvaluated(name, outcome.needs))
+            lines.append(NotEvaluated(name, outcome.needs, outcome.kind))
         elif isinstance(outcome, Crashed):
-            lines.append(NotEvaluated(name, f"crashed: {outcome.error}"))
+            lines.append(NotEvaluated(name, outcome.error, "crashed"))
     return tuple(lines)
 
 

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from forensics.judge.deltas import Evidence as Session
 from forensics.records import Diagnosis, Evidence, Finding, TwoRuns
 
+SAMPLER = "sampler-differs"
+SAMPLING = {
+    "observed generations: temperature": "temperature",
+    "observed generations: top-p": "top-p",
+    "observed generations: top-k": "top-k",
+    "observed generations: sampler": "sampler",
+}
+"""Subjects of queries/ask/run-differences.sql that say how answers were sampled, and what a headline calls them."""
+_BESIDE = ("environment: ",)
+"""Subjects that do not make two runs differ by themselves."""
+
 
 def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[str, str]) -> TwoRuns:
     """Put two diagnoses side by side; the verdict is the second's."""
     mine, yours = {f.id for f in one.findings}, {f.id for f in other.findings}
     findings = (*_only(one, yours, "a"), *_only(other, mine, "b"))
+    settings = tuple(_settings(session, one, other))
+    said = ""
+    if one.verdict == other.verdict == "healthy":
+        sampled = [each for each in settings if each.subject in SAMPLING]
+        if sampled and not any(finding.id == SAMPLER for finding in findings):
+            findings = (*findings, _sampler(session, sampled, names))
+        said = _apart(sampled, settings)
     return TwoRuns(
         a=names[0],
         b=names[1],
         verdict=other.verdict,
         runs=(one, other),
-        differences=(*_causes(findings, one, other), *_settings(session, one, other)),
+        differences=(*_causes(findings, one, other), *settings),
         findings=findings,
+        headline=said,
     )
+
+
+def _apart(sampled: Sequence[Evidence], settings: Sequence[Evidence]) -> str:
+    """What the headline of two healthy runs adds; nothing where no setting, answer or number of updates differs."""
+    first = next(iter([*sampled, *(each for each in settings if not each.subject.startswith(_BESIDE))]), None)
+    if first is None:
+        return ""
+    return f", but not the same: {SAMPLING.get(first.subject, first.subject)} {first.expected} / {first.observed}"
+
+
+def _sampler(session: Session, sampled: Sequence[Evidence], names: tuple[str, str]) -> Finding:
+    """Other settings of sampling, as a finding that informs: the runs were judged apart, and neither is at fault."""
+    told = "; ".join(f"{SAMPLING[each.subject]} {each.expected} / {each.observed}" for each in sampled)
+    return Finding(
+        id=SAMPLER, severity="info", role="cause", confidence="certain", title="Two runs were sampled with other settings.",
+        claim=f"The runs generate with other settings: {told}.", evidence=tuple(sampled), only_in="b",
+        fix="give both the same sampler where answers are compared", check=f"forensics query run-differences {' '.join(names)}",
+    )  # fmt: skip
 
 
 def _only(diagnosis: Diagnosis, elsewhere: set[str], side: Literal["a", "b"]) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def alone(model: Checkpoint) -> Composed:
     pieces = _ordered(Piece(s, s.raw.name, s.mlx_name, names.plain(s.mlx_name)) for s in model.stored)
     missing: tuple[Mapping[str, str], ...] = ()
     if model.is_adapter and model.adapter is None:
-        missing = ({"what": "the adapter's scale and settings", "why": "there is no adapter_config.json beside it"},)
+        missing = ({"what": "the adapter's scale and settings", "why": "there is no adapter_config.json beside it", "kind": "adapter"},)
     return Composed(model, None, pieces, model.adapter, missing=missing)
 
 

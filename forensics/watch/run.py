@@ -177,13 +177,13 @@ class Watch:
         """Append to events; `place` defaults to the innermost line of the user's program."""
         self.row("events", time=time.time(), kind=kind, model=model.number if model else None, detail=detail, place=place or where())
 
-    def missing(self, what: str, why: BaseException | str) -> None:
-        """Note evidence that could not be taken: once a `what`; the program goes on."""
+    def missing(self, what: str, why: BaseException | str, kind: str = "watcher") -> None:
+        """Note evidence that could not be taken: once a `what`; the program goes on. `kind`: loss where it is of the loss at its tokens."""
         with contextlib.suppress(Exception):
             if what not in self._failed:
                 self._failed.add(what)
                 text = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
-                self.row("missing", what=what, why=text[:500], time=time.time())
+                self.row("missing", what=what, why=text[:500], kind=kind, time=time.time())
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Watch:
             setattr(local, what, getattr(local, what) - 1)
 
     @contextlib.contextmanager
-    def looking(self, what: str) -> Iterator[None]:
+    def looking(self, what: str, kind: str = "watcher") -> Iterator[None]:
         """Our own work: hooks are quiet, and what fails is noted as missing and swallowed.
 
         KeyboardInterrupt and SystemExit pass, so that Ctrl-C still ends the user's program.
@@ -221,7 +221,7 @@ class Watch:
             try:
                 yield
             except Exception as error:  # noqa: BLE001
-                self.missing(what, error)
+                self.missing(what, error, kind)
 
     # -- models ------------------------------------------------------------------------------------------------------
 

@@ -36,8 +36,9 @@ facts AS (
     SELECT side, 8, c.kind || ': ' || c.key, c.value
     FROM configs c JOIN r ON c.capture = r.run OR c.capture = CASE side WHEN 'a' THEN capture_of(a) ELSE capture_of(b) END
     UNION ALL
-    SELECT side, 9, 'observed generations: ' || unnest(['sampler', 'size of the stop set', 'finish']),
-        unnest([string_agg(DISTINCT g.sampler, ', '), string_agg(DISTINCT CAST(g.stop_tokens AS VARCHAR), ', '),
+    SELECT side, 9, 'observed generations: ' || unnest(['temperature', 'top-p', 'top-k', 'sampler', 'size of the stop set', 'finish']),
+        unnest([string_agg(DISTINCT brief((g.settings->>'temperature')::DOUBLE), ', '), string_agg(DISTINCT brief((g.settings->>'top_p')::DOUBLE), ', '),
+            string_agg(DISTINCT g.settings->>'top_k', ', '), string_agg(DISTINCT g.sampler, ', '), string_agg(DISTINCT CAST(g.stop_tokens AS VARCHAR), ', '),
             string_agg(DISTINCT g.finish_reason, ', ')])
     FROM generations g JOIN r ON g.run = r.run GROUP BY side
     UNION ALL

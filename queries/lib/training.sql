@@ -19,8 +19,8 @@ WHERE run = run_of(b) AND kind = 'exit' AND detail->>'exception' IS NOT NULL;
 -- Was the process that holds b's model killed? Nobody saw its end, and the program failed: one that leaves by os._exit(0) meant to end there.
 CREATE OR REPLACE MACRO cut_off(b) AS (
     SELECT count(*) > 0
-    FROM (SELECT unnest(from_json(runs.missing, '[{"what": "VARCHAR"}]')) AS gap FROM runs WHERE runs.run = run_of(b) AND runs.exit_status IS DISTINCT FROM 0) g
-    JOIN models ON models.run = run_of(b) AND models.model = model_of(b) AND g.gap.what = 'the end of process ' || models.process
+    FROM (SELECT unnest(from_json(runs.missing, '[{"kind": "VARCHAR", "process": "INTEGER"}]')) AS gap FROM runs WHERE runs.run = run_of(b) AND runs.exit_status IS DISTINCT FROM 0) g
+    JOIN models ON models.run = run_of(b) AND models.model = model_of(b) AND g.gap.kind = 'process-end' AND g.gap.process = models.process
 );
 
 -- Did the run try to train: a gradient or an update, an error in a call for one; a function made for it counts where the program lived on.

@@ -365,7 +365,7 @@ def test_a_killed_run_is_incomplete_and_usable(spool: Path, tmp_path: Path) -> N
         path.write_bytes(path.read_bytes()[:-9])  # the last line is cut off
     summary = sealed(tmp_path, own, -9)
     assert not summary.complete and summary.points == ("loaded:m0", "loaded", "start")
-    assert {"what": "the end of process 0", "why": "it was ended by signal 9"} in summary.missing
+    assert {"what": "the end of process 0", "why": "it was ended by signal 9", "kind": "process-end", "process": "0"} in summary.missing
 
 
 def edited(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
@@ -425,7 +425,7 @@ def test_a_scorer_that_fails_is_said_and_missing_and_shown(spool: Path, tmp_path
 
 def test_scores_of_a_run_without_answers_are_missing(tmp_path: Path) -> None:
     assert scores.fill(Spool(tmp_path), [], ("own:words",), {}) == [
-        {"what": "the scores of own:words", "why": "there was no answer to score"}
+        {"what": "the scores of own:words", "why": "there was no answer to score", "kind": "scores"}
     ]
     assert scores.fill(Spool(tmp_path), [], (), {}) == []
 

@@ -53,7 +53,7 @@ def test_printed_it_is_what_the_terminal_shows(case: Case) -> None:
 
 def test_a_finding_a_comparison_a_capture_and_rows_show_themselves(case: Case) -> None:
     shown = {
-        "padding-in-loss": case.diagnosis.findings[1],
+        "padding-in-loss": case.diagnosis.findings[0],
         "mlp.down_proj": case.comparison,
         "snapshots/broken-stub@end": forensics.show("snapshots/broken-stub@end"),
         "weight_pad": case.query("loss-by-role"),

@@ -91,7 +91,7 @@ def test_healthy_run(store: Path) -> None:
     ("rules", "fail_on", "status", "verdict"),
     [
         ("error", "warning", 1, "faulty"),
-        ("warning", "error", 0, "faulty"),
+        ("warning", "error", 0, "suspect"),
         ("info", "warning", 0, "healthy"),
         ("info", "info", 1, "healthy"),
     ],

@@ -291,7 +291,7 @@ def test_a_policy_may_be_held_against_itself_on_what_it_sampled_for_the_step() -
 
 
 def test_without_loss_tokens_nothing_is_claimed() -> None:
-    session = evidence(run(missing=[{"what": "the loss", "why": "compiled away"}]), capture("loaded"), capture("end"))
+    session = evidence(run(missing=[{"what": "loss tap", "why": "compiled away", "kind": "loss"}]), capture("loaded"), capture("end"))
     assert missing(session, "loss_tokens") == "the loss at its tokens, which could not be recorded"
     assert ask(session, "padding-in-loss", "r@loaded", "r@end") == []
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from forensics.judge import diagnose, issues, library, runs
+from forensics.errors import UsageError
+from forensics.judge import allow, diagnose, issues, library, runs, verdict
 from forensics.judge.opened import opened
 from forensics.records import Diagnosis
 from forensics.store.session import Session
@@ -100,13 +102,80 @@ def test_what_is_explained_is_folded_under_its_cause() -> None:
     ]
 
 
-def test_a_link_that_was_not_looked_at_carries_on_and_a_clean_one_does_not() -> None:
+def test_a_link_runs_over_no_finding_that_is_not_present() -> None:
     end, first = detector("z-end", role="symptom"), detector("a-first", explains="m-middle")
     other = detector("b-other")
     silent = detector("m-middle", rows="('x', false)", role="consequence", explains="z-end")
     unseen = detector("m-middle", role="consequence", explains="z-end", needs="probes")
-    assert order(judged(first, other, end, unseen))[0] == ("a-first", "cause", ("z-end",))
-    assert order(judged(first, other, end, silent))[0] == ("a-first", "cause", ())
+    present = detector("m-middle", role="consequence", explains="z-end")
+    assert order(judged(first, other, end, present))[0] == ("a-first", "cause", ("m-middle", "z-end"))
+    for middle in (silent, unseen):
+        assert all(explains == () for _, _, explains in order(judged(first, other, end, middle)))
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_link_holds_where_the_row_says_so(holds: bool) -> None:
+    sql = f"SELECT 'x' AS subject, '' AS observed, '' AS expected, true AS fault, {str(holds).lower()} AS applied ORDER BY subject"
+    first = detector("a-first", sql=sql, explains="z-end when applied, y-end")
+    diagnosis = judged(first, detector("z-end", role="symptom"), detector("y-end", role="symptom"))
+    assert order(diagnosis)[0] == ("a-first", "cause", ("y-end", "z-end") if holds else ("y-end",))
+
+
+def test_of_causes_that_explain_as_much_the_larger_share_then_the_earlier_event_stands_first() -> None:
+    def cause(name: str, share: float, place: str) -> library.Detector:
+        return detector(name, sql=f"SELECT 'x' AS subject, '' AS observed, '' AS expected, true AS fault, {share} AS share, "
+            f"'{place}' AS place ORDER BY subject")  # fmt: skip
+
+    session = evidence(*COMPLETE, [event("grad", place="late.py:2"), event("grad", place="early.py:1")])
+    session.script("UPDATE events SET sequence = CASE WHEN place = 'late.py:2' THEN 2 ELSE 1 END")
+    found = judged(cause("a-one", 0.2, "late.py:2"), cause("b-two", 0.2, "early.py:1"), cause("c-three", 0.9, "x.py:1"), session=session)
+    assert [f.id for f in found.findings] == ["c-three", "b-two", "a-one"]
+
+
+def test_a_warning_is_suspect_and_what_is_allowed_never_counts() -> None:
+    warning = detector("a-warning", severity="warning", explains="b-follows")
+    follows = detector("b-follows", role="consequence")
+    assert judged(detector("a-warning", severity="warning")).verdict == "suspect"
+    assert judged(warning, follows).verdict == "faulty"
+    session, ours = evidence(*COMPLETE), library.Library({d.name: d for d in (warning, follows)}, {}, {})
+    allowances = allow.given(["a-warning=we mean it"], ["a-warning"])
+    found = diagnose.judge(session, ours, "r@loaded", "r@end", "r", allowances)
+    assert (found.verdict, found.findings) == ("healthy", ())
+    assert [(each.finding.id, each.reason) for each in found.allowed] == [
+        ("a-warning", "we mean it"),
+        ("b-follows", "follows from a-warning"),
+    ]
+    document = diagnose.document(found)
+    assert [(each["id"], each["reason"]) for each in document["allowed"]][0] == ("a-warning", "we mean it")
+
+
+def test_an_allowance_of_a_file_or_model_holds_there_alone(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[[tool.forensics.allow]]\nid = "a-one"\nreason = "meant"\nfile = "pre.py"\n'
+        '[[tool.forensics.allow]]\nid = "b-two"\nreason = "meant"\nmodel = "m1"\n'
+    )
+    (tmp_path / "below").mkdir()
+    allowances = allow.configured(tmp_path / "below", ["a-one", "b-two"])
+    one = judged(detector("a-one"), detector("b-two")).findings
+    assert allow.apart(one, allowances, "m0")[1] == ()
+    here = [replace(f, where="src/pre.py:8") for f in one]
+    assert [each.finding.id for each in allow.apart(here, allowances, "m1")[1]] == ["a-one", "b-two"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "allow = 3",
+        '[[allow]]\nid = "a-one"',
+        '[[allow]]\nid = "a-two"\nreason = "x"',
+        '[[allow]]\nid = "a-one"\nreason = "x"\nwhy = "y"',
+        "allow =",
+    ],
+)
+def test_an_allowance_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "forensics.toml").write_text(text)
+    with pytest.raises(UsageError):
+        allow.configured(tmp_path, ["a-one"])
 
 
 def test_two_that_explain_each_other_give_one_cause() -> None:
@@ -157,7 +226,7 @@ def test_a_crash_stands_against_healthy_where_the_detector_is_basic(needs: str, 
     )
     diagnosis = judged(crashed, session=evidence(*COMPLETE, saved))
     assert diagnosis.verdict == verdict
-    assert [each.needs for each in diagnosis.not_evaluated] == ["crashed: Invalid Input Error: no"]
+    assert [(each.kind, each.needs) for each in diagnosis.not_evaluated] == [("crashed", "Invalid Input Error: no")]
 
 
 def without(table: str, **where: Any) -> Session:
@@ -205,7 +274,10 @@ def test_no_pair_of_captures_of_a_healthy_run_is_accused(pair: tuple[str, str]) 
     assert found.verdict == ("healthy" if pair[1] == "reloaded" else "inconclusive")
 
 
-KILLED: dict[str, Any] = {"exit_status": -9, "missing": [{"what": "the end of process 0", "why": "it was ended by signal 9"}]}
+KILLED: dict[str, Any] = {
+    "exit_status": -9,
+    "missing": [{"what": "the end of process 0", "why": "it was ended by signal 9", "kind": "process-end", "process": "0"}],
+}
 
 
 def test_run_that_was_killed_is_inconclusive_though_an_end_was_taken_before() -> None:
@@ -233,15 +305,20 @@ def test_loss_that_is_no_cross_entropy_does_not_stand_against_healthy() -> None:
     residual = evidence(*COMPLETE[:7], loss_token(1, 0, 0.4, residual=0.3))
     diagnosis = judged(clean, padding, session=residual)
     assert diagnosis.verdict == "healthy"
-    assert [each.needs for each in diagnosis.not_evaluated] == ["not applicable: the loss is no cross-entropy"]
-    lost = evidence(run(missing=[{"what": "loss tokens", "why": "a hook failed"}]), *COMPLETE[1:7])
+    assert [(each.kind, each.needs) for each in diagnosis.not_evaluated] == [("not-applicable", "the loss is no cross-entropy")]
+    lost = evidence(run(missing=[{"what": "loss tap", "why": "a hook failed", "kind": "loss"}]), *COMPLETE[1:7])
     assert judged(clean, padding, session=lost).verdict == "inconclusive"
 
 
-def test_models_at_rest_need_parameters_alone() -> None:
+def test_models_at_rest_are_never_healthy() -> None:
     rest = [("runs", {"run": n, "kind": "rest", "main_model": "m0"}) for n in ("x", "y")]
     both = evidence(rest, capture("rest", "x"), capture("rest", "y"), parameter("x@rest", "w", "d"), parameter("y@rest", "w", "d"))
-    assert judged(detector("a-clean", rows="('x', false)"), session=both, a="x@rest", b="y@rest").verdict == "healthy"
+    found = judged(detector("a-clean", rows="('x', false)"), session=both, a="x@rest", b="y@rest")
+    assert (found.verdict, found.headline, found.notes) == (
+        "inconclusive",
+        "nothing found in the 1 check that files allow",
+        (verdict.FILES,),
+    )
     one = evidence(rest, capture("rest", "x"), capture("rest", "y"), parameter("x@rest", "w", "d"))
     assert judged(detector("a-clean", rows="('x', false)"), session=one, a="x@rest", b="y@rest").verdict == "inconclusive"
 
@@ -268,11 +345,11 @@ def test_two_runs_say_what_only_one_does() -> None:
 
 def test_json_form() -> None:
     document = diagnose.document(judged(detector("a-cause", role="cause"), detector("b-needs", needs="probes")))
-    assert list(document)[:5] == ["schema", "a", "b", "verdict", "findings"]
+    assert list(document)[:5] == ["schema", "a", "b", "verdict", "headline"]
     finding = document["findings"][0]
     assert finding["evidence"] == [{"subject": "x", "observed": "seen", "expected": "meant"}]
     assert {"id", "severity", "role", "confidence", "title", "claim", "ruled_out", "fix", "where", "check", "explains"} <= finding.keys()
-    assert document["not_evaluated"] == [{"id": "b-needs", "needs": "the answers to probes at r@loaded and r@end"}]
+    assert document["not_evaluated"] == [{"id": "b-needs", "kind": "absent", "needs": "the answers to probes at r@loaded and r@end"}]
 
 
 def test_references_are_gated_by_the_captured_version(monkeypatch: pytest.MonkeyPatch) -> None:

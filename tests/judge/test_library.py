@@ -39,7 +39,7 @@ def test_needs_say_what_is_missing() -> None:
     assert missing(bare, "trainable") == "the trainable set of r@end"
     assert missing(bare, "probes") == "the answers to probes at r@loaded and r@end"
     assert missing(bare, "saved") == "nothing was saved"
-    assert missing(bare, "loss_tokens") == "not applicable: the loss is not taken on the output of a language model's forward"
+    assert missing(bare, "loss_tokens") == "the loss is not taken on the output of a language model's forward"
     rest = evidence([("runs", {"run": "r", "kind": "rest", "main_model": "m0"})], capture("rest"), parameter("rest", "w", "d"))
     assert missing(rest, "parameters", "r@rest", "r@rest") is None
     for fact in ("run", "trainable", "updates", "loss_tokens", "generations", "saved", "reloaded", "steps", "gradients", "compiled"):
@@ -59,7 +59,7 @@ def test_needs_are_met_by_rows() -> None:
 def test_every_fact_has_its_macro() -> None:
     session = evidence(run(), capture("end"))
     facts = library.load().facts
-    assert len(facts) == 16
+    assert len(facts) == 18
     for fact in facts:
         missing(session, fact, "r@end", "r@end")
 

@@ -109,7 +109,7 @@ def test_a_run_without_a_capture_says_that_nothing_was_captured(tmp_path: Path) 
 
 def test_files_alone_are_not_called_healthy_without_saying_what_was_not_watched() -> None:
     html = reports.of("snapshots/base")
-    assert "How it was trained was not watched." in html and "forensics capture --name night -- python train.py" in html
+    assert "how the model was trained, which files do not say" in html and "forensics capture --name night -- python train.py" in html
     assert "This evidence does not hold: steps of training, what the loss trains on" in html.replace("what changed, ", "")
 
 

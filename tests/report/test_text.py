@@ -62,12 +62,22 @@ NEEDS = (
     NotEvaluated("adapter-not-loaded", "nothing was saved"),
     NotEvaluated("reload-mismatch", "nothing was saved"),
     NotEvaluated("stale-prompt-cache", "the program generated nothing"),
-    NotEvaluated("dtype-drift", "crashed: Binder Error"),
+    NotEvaluated("dtype-drift", "Binder Error", "crashed"),
 )
 CLEAN = (Cleared("lora-scale-mismatch", "the scale (10 in force, 10 declared)"), Cleared("template-mismatch", "the template (same prefix)"))
 SAID = Example("Who mends the\nlamp?", "Nobody.", "<|endoftext|>" * 48, "length", {"pad": "<|endoftext|>", "end": "<|im_end|>"})
-FAULTY = Diagnosis("night@loaded", "night@end", "faulty", (PADDING, LOST, VERSIONS, COLLAPSE, UNCHANGED), NEEDS, (), CLEAN, SAID)
-HEALTHY = Diagnosis("night@loaded", "night@end", "healthy", (VERSIONS,), NEEDS[:3], (), CLEAN)
+FAULTY = Diagnosis(
+    "night@loaded",
+    "night@end",
+    "faulty",
+    (PADDING, LOST, VERSIONS, COLLAPSE, UNCHANGED),
+    NEEDS,
+    (),
+    CLEAN,
+    SAID,
+    headline="2 causes, 2 symptoms",
+)
+HEALTHY = Diagnosis("night@loaded", "night@end", "healthy", (VERSIONS,), NEEDS[:3], (), CLEAN, headline="none of 2 known causes")
 OPEN = Diagnosis(
     "night@loaded",
     "night@start",
@@ -76,6 +86,7 @@ OPEN = Diagnosis(
     NEEDS[:3],
     ("the model after the last update", "the trainable set of night@start"),
     CLEAN,
+    headline="no fault seen, but not all that decides was recorded",
 )
 BOTH = TwoRuns(
     "night", "day", "healthy", (FAULTY, HEALTHY),

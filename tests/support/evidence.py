@@ -52,7 +52,9 @@ def ask(session: Any, name: str, *refs: str, **numbers: float) -> list[dict[str,
 
 
 def missing(session: Any, fact: str, a: str = "r@loaded", b: str = "r@end") -> str | None:
-    return library.needed(session, fact, a, b)
+    """What is missing of a fact, in words."""
+    gap = library.needed(session, fact, a, b)
+    return gap and gap.needs
 
 
 def run(name: str = "r", **columns: Any) -> list[Made]:

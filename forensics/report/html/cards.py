@@ -9,14 +9,8 @@ from markupsafe import Markup
 
 from forensics.records import Diagnosis, Finding, TwoRuns
 from forensics.report.html.render import macros
-from forensics.report.html.unseen import WATCHED
 from forensics.units import counted
 
-_WORDS = {
-    "faulty": "",
-    "healthy": "Everything that decides was captured, and nothing is wrong with it.",
-    "inconclusive": "No fault was found, but not everything that decides was captured.",
-}
 _MAX_EVIDENCE = 8
 _MAX_CAUSES = 3  # beside the first, in the verdict
 
@@ -25,19 +19,15 @@ def verdict(diagnosis: Diagnosis | TwoRuns, name: str = "") -> Markup:
     """The verdict in one line: the word, the first cause, how many there are."""
     judged = diagnosis.runs[1] if isinstance(diagnosis, TwoRuns) else diagnosis
     serious = [f for f in judged.findings if f.severity != "info"]
-    said = serious[0].claim if judged.verdict == "faulty" and serious else _word(judged)
+    said = serious[0].claim if serious else _word(judged)
     gaps = judged.notes if judged.verdict == "inconclusive" else ()
     others = [f for f in serious if f.role == "cause" and f is not serious[0]][:_MAX_CAUSES]
-    return Markup(macros("cards").verdict(name, judged.verdict, said, others, _counted(judged, serious), gaps))
+    return Markup(macros("cards").verdict(name, judged.verdict, said, others, _counted(judged, serious), gaps, judged.allowed))
 
 
 def _word(judged: Diagnosis) -> str:
-    """What a verdict without a finding claims: of files no more than files can show."""
-    if judged.verdict == "healthy" and any(each.needs.endswith(WATCHED) for each in judged.not_evaluated):
-        return "Nothing is wrong with what files can show. How it was trained was not watched."
-    if judged.verdict == "inconclusive" and not judged.clean and judged.a == judged.b:
-        return "Nothing was captured."
-    return _WORDS[judged.verdict]
+    """What a verdict without a finding claims."""
+    return f"{judged.headline[:1].upper()}{judged.headline[1:]}."
 
 
 def _counted(judged: Diagnosis, serious: Sequence[Finding]) -> str:

@@ -32,7 +32,7 @@ a{color:var(--accent);text-underline-offset:.15em}
 .verdict .also{color:var(--ink);margin-top:.25rem;overflow-wrap:anywhere}
 .verdict .count{color:var(--soft);font-size:.9rem;margin-top:.35rem}
 .verdict ul{color:var(--ink);margin-top:.5rem;padding-left:1.1rem}
-.faulty{color:var(--bad)}.healthy{color:var(--good)}.inconclusive{color:var(--doubt)}
+.faulty{color:var(--bad)}.healthy{color:var(--good)}.inconclusive,.suspect{color:var(--doubt)}
 .facts{display:flex;flex-wrap:wrap;gap:.5rem 2rem;font-size:.9rem}
 .facts dt{color:var(--soft);font-size:.78rem}.facts dd{overflow-wrap:anywhere}
 nav{margin-top:1.1rem;font-size:.9rem}

@@ -10,9 +10,9 @@ from markupsafe import Markup
 from forensics.records import Cleared, NotEvaluated
 from forensics.report.html.render import macros
 
-WATCHED = "a watched run: forensics capture -- COMMAND"
+WATCHED = "a watched run"
+_CRASHED = "The check itself failed: please report it, with the bundle."
 _HOW = (
-    ("crashed", "The check itself failed: please report it, with the bundle."),
     ("digests alone", "Capture again with --tensors all."),
     ("could not be", "The capture says why: forensics show RUN."),
     ("a score", "Capture with --scorer module:function, which scores the same answers before and after."),
@@ -36,17 +36,18 @@ def clean(items: Sequence[Cleared]) -> Markup:
 
 def not_evaluated(items: Sequence[NotEvaluated]) -> Markup:
     """Grouped by what is needed, the most frequent first; what a watched run would give is one thing to do."""
-    groups: dict[str, list[str]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for each in items:
-        groups[WATCHED if each.needs.endswith(WATCHED) else each.needs].append(each.id)
-    ordered = sorted(groups.items(), key=lambda kv: (not kv[0].startswith("crashed"), kv[0] != WATCHED, -len(kv[1])))
+        groups[each.kind, WATCHED if each.kind == "unwatched" else each.needs].append(each.id)
+    order = {"crashed": 0, "unwatched": 1, "unseen": 2}
+    ordered = sorted(groups.items(), key=lambda kv: (order.get(kv[0][0], 3), -len(kv[1])))
     lead = "Nothing is claimed about these: what they look at is not there. Many need a thing that this program does not do, and are not missing."
-    return Markup(macros("unseen").not_evaluated(len(items), [_group(needs, ids) for needs, ids in ordered], lead))
+    return Markup(macros("unseen").not_evaluated(len(items), [_group(kind, needs, ids) for (kind, needs), ids in ordered], lead))
 
 
-def _group(needs: str, ids: Sequence[str]) -> dict[str, object]:
-    if needs == WATCHED:
+def _group(kind: str, needs: str, ids: Sequence[str]) -> dict[str, object]:
+    if kind == "unwatched":
         again = "forensics capture --name night -- python train.py"
         return {"said": "A watched run", "how": "Run the training again under the tool: ", "command": again, "ids": ids}
-    how = next((advice for word, advice in _HOW if word in needs), "")
+    how = _CRASHED if kind == "crashed" else next((advice for word, advice in _HOW if word in needs), "")
     return {"said": needs[:1].upper() + needs[1:], "how": how, "command": "", "ids": ids}

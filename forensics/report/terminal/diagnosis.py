@@ -15,9 +15,10 @@ from forensics.report.terminal.difference import heat_map
 from forensics.report.terminal.lines import clip, folded, hanging, number, safe, sparkline, spread, table, visible, wrapped
 from forensics.units import counted
 
-COLOURS: dict[Verdict, str] = {"faulty": "bold red", "healthy": "bold green", "inconclusive": "bold yellow"}
+COLOURS: dict[Verdict, str] = {"faulty": "bold red", "suspect": "bold yellow", "healthy": "bold green", "inconclusive": "bold yellow"}
 _CLASSES = {"pad": "padding", "end": "the end of an answer"}
 _WATCHED = "a watched run: forensics capture -- COMMAND"
+"""What every check asks for that files alone do not answer."""
 SHOWN = 3
 _NAMED = 9  # clean checks
 """Rows of evidence that are shown of a finding; --all shows every one."""
@@ -32,33 +33,21 @@ def diagnosis(
 
 def _one(d: Diagnosis, width: int, everything: bool, steps: Sequence[Step], heat: Heat | None) -> Text:
     pair = safe(d.a) if d.a == d.b else f"{safe(d.a)} -> {safe(d.b)}"
-    blocks = [spread(wrapped(Text.assemble((d.verdict.upper(), COLOURS[d.verdict]), "  ", _headline(d)), width), pair, width)]
+    blocks = [spread(wrapped(Text.assemble((d.verdict.upper(), COLOURS[d.verdict]), "  ", safe(d.headline)), width), pair, width)]
     blocks += _findings(d.findings, width, everything)
     infos = [f for f in _shown(d.findings) if f.severity == "info"]
     if infos:
         blocks.append(_lines(hanging("Also", f"{safe(f.claim)} ({f.id})", width) for f in infos))
-    seen = [*_trained(steps, width), *(_example(d.example, d.findings, width) if d.verdict == "faulty" and d.example else ())]
+    if d.allowed:
+        blocks.append(_lines(hanging("Allowed", f"{safe(e.finding.claim)} ({e.finding.id}: {safe(e.reason)})", width) for e in d.allowed))
+    shown = d.example is not None and d.verdict in ("faulty", "suspect")
+    seen = [*_trained(steps, width), *(_example(d.example, d.findings, width) if shown and d.example else ())]
     if seen:
         blocks.append(_lines(seen))
     if heat and any(cell.changed or cell.adapted for cell in heat.cells.values()):
         blocks.append(heat_map(heat, width))
     blocks.append(_lines(_closing(d, width, everything)))
     return Text("\n\n").join(block for block in blocks if block.plain)
-
-
-def _headline(d: Diagnosis) -> str:
-    serious = [f for f in d.findings if f.severity != "info"]
-    if d.verdict == "healthy":
-        watched = "" if all(not each.needs.endswith(_WATCHED) for each in d.not_evaluated) else "; how it was trained was not watched"
-        return f"{counted(len(d.clean), 'check')} clean, none at fault{watched}"
-    if d.verdict == "inconclusive":
-        return "no fault seen, but not all that decides was recorded"
-    causes = sum(f.role == "cause" for f in serious)
-    parts = [counted(causes, "cause")] if causes else []
-    for role in ("consequence", "symptom"):
-        if n := sum(f.role == role for f in serious):
-            parts.append(counted(n, role))
-    return ", ".join(parts)
 
 
 # -- findings --------------------------------------------------------------------------------------------------------
@@ -102,6 +91,8 @@ def _finding(place: int, f: Finding, follows: Sequence[Finding], told: set[str],
     if f.ruled_out:
         parts.append(hanging("Not", safe(", ".join(f.ruled_out)) + ".", width))
     line = f"{safe(f.where)}: " if f.where and f.where not in f.fix else ""
+    if f.source:
+        parts.append(hanging("Line", f"{safe(f.where or '')}  {safe(f.source)}", width))
     fix = f"{line}{safe(f.fix)}".removesuffix(": ")
     if fix:
         parts.append(hanging("Fix", Text(fix, "bold"), width))
@@ -149,11 +140,12 @@ def _closing(d: Diagnosis, width: int, everything: bool) -> Iterator[Text]:
         for row, gap in enumerate(d.notes):
             yield hanging("Missing" if row == 0 else "", safe(gap), width)
         run = safe(d.b).partition("@")[0]
-        yield hanging("Next", f"forensics show {run} says what was recorded; forensics capture -- COMMAND records a run.", width)
+        told = f"forensics show {run} says what was recorded; " if d.watched else ""
+        yield hanging("Next", f"{told}forensics capture -- COMMAND records a run.", width)
     if everything:
         for row, each in enumerate(d.clean):
             yield hanging("Clean" if row == 0 else "", f"{each.id}: {safe(each.said)}", width)
-    elif d.verdict != "faulty" and d.clean:
+    elif d.verdict in ("healthy", "inconclusive") and d.clean:
         yield hanging("Clean", _named([each.id for each in d.clean]), width)
     yield from _unseen(d.not_evaluated, width, everything)
 
@@ -167,15 +159,13 @@ def _unseen(not_evaluated: Sequence[NotEvaluated], width: int, everything: bool)
     """What was not evaluated: folded to counts by what is needed, the most frequent first."""
     if everything:
         for row, each in enumerate(not_evaluated):
-            yield hanging("Unseen" if row == 0 else "", f"{each.id}: {safe(each.needs)}", width)
+            yield hanging("Unseen" if row == 0 else "", f"{each.id}: {_why(each)}", width)
         return
     if not not_evaluated:
         return
-    crashed = [each for each in not_evaluated if each.needs.startswith("crashed")]
+    crashed = [each for each in not_evaluated if each.kind == "crashed"]
     # many facts come from a watched run: that is one thing to do
-    needs = Counter(
-        _WATCHED if each.needs.endswith(_WATCHED) else each.needs for each in not_evaluated if each not in crashed
-    ).most_common()
+    needs = Counter(_WATCHED if each.kind == "unwatched" else each.needs for each in not_evaluated if each not in crashed).most_common()
     said = [f"{safe(text)} ({n})" for text, n in needs[:SHOWN]] + (
         [f"other reasons ({sum(n for _, n in needs[SHOWN:])})"] if needs[SHOWN:] else []
     )
@@ -184,13 +174,18 @@ def _unseen(not_evaluated: Sequence[NotEvaluated], width: int, everything: bool)
             "Unseen", f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(said)}. --all lists them.", width
         )
     for each in crashed:
-        yield hanging("Crashed", f"{each.id}: {safe(each.needs.removeprefix('crashed: '))}", width)
+        yield hanging("Crashed", f"{each.id}: {safe(each.needs)}", width)
+
+
+def _why(each: NotEvaluated) -> str:
+    return f"{'crashed: ' if each.kind == 'crashed' else ''}{safe(each.needs)}"
 
 
 def _two_runs(d: TwoRuns, width: int, everything: bool) -> Text:
-    blocks = [spread(Text.assemble((d.verdict.upper(), COLOURS[d.verdict]), "  ", safe(d.b)), f"against {safe(d.a)}", width)]
+    said = Text.assemble((d.verdict.upper(), COLOURS[d.verdict]), safe(d.headline), "  ", safe(d.b))
+    blocks = [spread(wrapped(said, width), f"against {safe(d.a)}", width)]
     for name, each in zip((d.a, d.b), d.runs, strict=True):
-        judged = Text.assemble((f"{safe(name)}: ", "bold"), (each.verdict.upper(), COLOURS[each.verdict]), "  ", _headline(each))
+        judged = Text.assemble((f"{safe(name)}: ", "bold"), (each.verdict.upper(), COLOURS[each.verdict]), "  ", safe(each.headline))
         blocks.append(wrapped(judged, width))
     names_of = {"a": d.a, "b": d.b}
     for side in ("a", "b"):

@@ -18,7 +18,7 @@ from forensics.units import counted, ended, size
 Facts = Mapping[str, Any]
 LABEL = 11
 ANSWERS = 8
-_COLOURS = {"faulty": "bold red", "healthy": "bold green", "inconclusive": "bold yellow"}
+_COLOURS = {"faulty": "bold red", "suspect": "bold yellow", "healthy": "bold green", "inconclusive": "bold yellow"}
 
 
 def listing(root: str, lines: Sequence[Line], packs: int, width: int, *, captures: bool, now: datetime | None = None) -> Text:

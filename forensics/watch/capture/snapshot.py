@@ -190,7 +190,7 @@ class _Capture:
         try:
             yield
         except Exception as error:  # noqa: BLE001
-            self.missing.append({"what": what, "why": f"{type(error).__name__}: {error}"[:300]})
+            self.missing.append({"what": what, "why": f"{type(error).__name__}: {error}"[:300], "kind": "part"})
 
     def _placements(self, arrays: dict[str, Any], frozen: set[str], before: Taken | None) -> list[dict[str, Any]]:
         computed: dict[str, bool | None] = dict.fromkeys(arrays)

@@ -53,13 +53,13 @@ def _call(original: Callable[..., Any]) -> Callable[..., Any]:
         if not watch.on or watch.local.quiet:
             return original(self, *args, **kwargs)
         call: _Call | None = None
-        with watch.looking("loss tap"):
+        with watch.looking("loss tap", "loss"):
             call = _looked_at(self, args, kwargs)
         if call is None:
             return original(self, *args, **kwargs)
         with gradients.calling(self):
             output = original(self, *args, **kwargs)
-        with watch.looking("loss tap"):
+        with watch.looking("loss tap", "loss"):
             return call.through(output)
         return output
 
@@ -118,7 +118,7 @@ class _Call:
         def backward(primals: Any, cotangent: Any, _: Any) -> Any:
             g = cotangent[0] if isinstance(cotangent, (tuple, list)) else cotangent
             if watch.on and not watch.local.quiet:
-                with watch.looking("loss tap"):
+                with watch.looking("loss tap", "loss"):
                     g = _taken(number, within, primals[0], primals[1] if known else None, g)
             return g, core.zeros_like(primals[1])
 

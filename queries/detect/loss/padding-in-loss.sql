@@ -3,12 +3,13 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   generation-collapse, loss-not-decreasing, score-dropped, output-unchanged, stop-token-missing
+-- explains:   generation-collapse when repeats_padding, loss-not-decreasing when applied, score-dropped when applied,
+--   output-unchanged when applied, stop-token-missing when applied
 -- claim:      Padding carries {portion} of the loss.
 -- clean:      padding in the loss ({observed})
 -- rules out:  template-mismatch, end-never-trained, stop-token-missing, sampler-differs, dropout-in-generation
 -- needs:      run
--- reads:      taught
+-- reads:      moves, taught
 -- nothing:    a loss on the output of a language model's forward
 -- params:     a, b, floor = 0.001
 -- fix:        multiply the per-token loss by a mask that is 0 where the target is padding, and divide by the mask's sum; mask by length, not by id, where the padding is also the end token
@@ -25,6 +26,10 @@ WITH sums AS (
     SELECT *, CASE WHEN known > 0 THEN coalesce(beyond, 0) / nullif(weight, 0) ELSE coalesce(mass_beyond, 0) / nullif(mass, 0) END AS share,
         known > 0 AS by_weight
     FROM sums WHERE steps > 0
+), effect AS (  -- what the loss teaches shows in answers only where an update was applied; of a collapse, in the token that is repeated
+    SELECT EXISTS (FROM moves WHERE changed) AS applied, EXISTS (
+        SELECT 1 FROM transcripts t JOIN captures c ON c.capture = t.capture
+        WHERE c.run = run_of(b) AND t.top_token_class <> 'text' AND 2 * t.special_tokens > t.output_tokens) AS padded
 )
 SELECT 'the loss of ' || counted(steps, 'step') AS subject,
     CASE WHEN pads = 0 THEN '0 %: ' || counted(lines, 'row') || ' without padding to teach'
@@ -33,6 +38,7 @@ SELECT 'the loss of ' || counted(steps, 'step') AS subject,
             || CASE WHEN by_weight THEN 'weight' ELSE 'gradient' END END AS observed,
     'weight 0 where the target is padding' AS expected, coalesce(share > floor, false) AS fault, loss_place(b) AS place,
     percent(share) AS portion, pads AS pad_positions, taught AS pads_taught, CASE WHEN by_weight THEN 'weight' ELSE 'gradient' END AS measured_by,
-    CASE WHEN by_weight THEN 'certain' ELSE 'strong' END AS confidence
-FROM shares WHERE share IS NOT NULL OR pads = 0
+    CASE WHEN by_weight THEN 'certain' ELSE 'strong' END AS confidence,
+    round(share, 4) AS share, applied, applied AND padded AS repeats_padding
+FROM shares, effect WHERE share IS NOT NULL OR pads = 0
 ORDER BY subject

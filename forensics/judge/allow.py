@@ -1,0 +1,106 @@
+"""What the user has accepted, with a reason: `allow` in [tool.forensics] of pyproject.toml, in forensics.toml, or --allow ID.
+
+    [[tool.forensics.allow]]
+    id = "prompt-in-loss"
+    reason = "we teach the prompts too"
+    file = "pretrain.py"     # only where the finding points there
+    model = "m1"             # only where that model is judged
+
+What is allowed is shown and never counts. What follows from nothing else is allowed with it; what was measured in answers stays.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forensics.errors import UsageError, near
+from forensics.records import Allowed, Finding
+
+_KEYS = {"id", "reason", "file", "model"}
+_FORM = 'Write [[tool.forensics.allow]] with id = "..." and reason = "..." (and file or model).'
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """One finding that is accepted: everywhere, or where it points into `file`, or where `model` is judged."""
+
+    id: str
+    reason: str
+    file: str | None = None
+    model: str | None = None
+
+    def covers(self, finding: Finding, model: str | None) -> bool:
+        place = (finding.where or "").rpartition(":")[0]
+        here = self.file is None or place == self.file or place.endswith(f"/{self.file}")
+        return finding.id == self.id and here and self.model in (None, model)
+
+
+def configured(start: Path, known: Sequence[str]) -> tuple[Allowance, ...]:
+    """What the nearest forensics.toml, or pyproject.toml with [tool.forensics], of `start` and the directories above it allows.
+
+    Raises:
+        UsageError: an entry without an id or a reason, an id that no detector gives, a file that is no TOML.
+    """
+    for directory in (start, *start.parents):
+        for path, table in ((directory / "forensics.toml", ()), (directory / "pyproject.toml", ("tool", "forensics"))):
+            if path.is_file() and (found := _table(path, table)) is not None:
+                return tuple(_entry(each, str(path), known) for each in _entries(found, path))
+    return ()
+
+
+def given(ids: Iterable[str], known: Sequence[str]) -> tuple[Allowance, ...]:
+    """--allow ID, or ID=REASON. Raises as `configured`."""
+    pairs = (text.partition("=") for text in ids)
+    return tuple(_entry({"id": name, "reason": why or "allowed on the command line"}, "--allow", known) for name, _, why in pairs)
+
+
+def apart(
+    findings: Sequence[Finding], allowances: Sequence[Allowance], model: str | None
+) -> tuple[tuple[Finding, ...], tuple[Allowed, ...]]:
+    """Findings that count, and those that are allowed, each in order."""
+    reasons = {f.id: each.reason for f in findings for each in allowances if each.covers(f, model)}
+    explained: dict[str, set[str]] = {}
+    for finding in findings:
+        for other in finding.explains:
+            explained.setdefault(other, set()).add(finding.id)
+    for finding in findings:
+        above = explained.get(finding.id, set())
+        if finding.role == "consequence" and finding.id not in reasons and above and above <= reasons.keys():
+            reasons[finding.id] = f"follows from {', '.join(sorted(above))}"
+    counted = tuple(f for f in findings if f.id not in reasons)
+    return counted, tuple(Allowed(f, reasons[f.id]) for f in findings if f.id in reasons)
+
+
+def _table(path: Path, keys: Sequence[str]) -> Mapping[str, Any] | None:
+    try:
+        table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        if keys:
+            return None  # a pyproject.toml that is broken is no matter of ours
+        raise UsageError(f"It is no TOML: {error}.", where=str(path), hint=_FORM) from error
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else None
+
+
+def _entries(table: Mapping[str, Any], path: Path) -> Sequence[Any]:
+    entries = table.get("allow", [])
+    if not isinstance(entries, list):
+        raise UsageError("allow is no list.", where=str(path), hint=_FORM)
+    return entries
+
+
+def _entry(entry: Any, where: str, known: Sequence[str]) -> Allowance:
+    if not isinstance(entry, dict) or not all(isinstance(value, str) and value for value in entry.values()):
+        raise UsageError(f"{entry!r} is no entry of allow.", where=where, hint=_FORM)
+    if not {"id", "reason"} <= entry.keys() <= _KEYS:
+        raise UsageError(f"An entry of allow has {', '.join(sorted(entry))}.", where=where, hint=_FORM)
+    if entry["id"] not in known:
+        close = near(entry["id"], known, 1)
+        hint = f"Did you mean {close[0]}?" if close else "forensics query lists them."
+        raise UsageError(f"There is no finding {entry['id']!r}.", where=where, hint=hint)
+    return Allowance(**entry)
