@@ -67,11 +67,9 @@ def judge(session: Session, library: Library, a: str, b: str, question: str, all
 
 def _sequences(session: Session, b: str) -> dict[str, int]:
     """The first event of b's run at each place, by its number in the run."""
-    rows = session.rows(
-        "SELECT place, min(sequence) AS first FROM events WHERE run = run_of(?) AND place IS NOT NULL AND sequence IS NOT NULL GROUP BY place",
-        [b],
-    )
-    return {str(row["place"]): int(row["first"]) for row in rows}
+    select = "SELECT place, min(sequence) AS first FROM events WHERE run = run_of(?) GROUP BY place HAVING first >= 0"
+    rows = session.rows(select, [b])
+    return {str(row["place"]): int(row["first"]) for row in rows if row["place"]}
 
 
 def _with_references(library: Library, versions: dict[str, str], finding: Finding) -> Finding:

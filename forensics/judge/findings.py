@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from forensics.judge.library import Library
 from forensics.judge.outcomes import CONFIDENCES, SEVERITIES, Found, Outcome, phrase
@@ -85,7 +86,7 @@ def _role(finding: Finding, explained: bool) -> Role:
 
 
 def _weight(outcome: Found, finding: Finding, sequences: Mapping[str, int]) -> _Weight:
-    shares = [float(row["share"]) for row in outcome.rows if row["fault"] and isinstance(row.get("share"), (int, float))]
+    shares = [float(row["share"]) for row in outcome.rows if row["fault"] and isinstance(row.get("share"), (int, float, Decimal))]
     family = outcome.detector.path.parent.name
     return _Weight(
         max(shares, default=0.0),
