@@ -19,7 +19,7 @@ WITHIN = {
         *("overview", "database", "refusing", "once", "session", "catalog", "facts", "upkeep"),
     ],
     "capture": [
-        *("spool", "command", "prompts", "questions", "ranks", "naming", "counts", "frames", "temporary", "retention", "shared"),
+        *("spool", "command", "prompts", "questions", "ranks", "naming", "counts", "frames", "temporary", "lines", "retention", "shared"),
         *("sources", "answers", "live", "atrest", "sidebyside", "reload", "roles", "runtables", "batches", "loss", "scores", "probes"),
         *("rest", "saved", "fusion", "fused", "deltas", "pairs", "seal", "watched"),
     ],
