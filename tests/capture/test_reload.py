@@ -38,6 +38,8 @@ def save(name, **changed):
 train(2)
 """
 
+OPEN = {"trust": False, "nbytes": 1 << 20}  # of a model of ours, which runs no code of its own
+
 
 def reloaded(directory: Path, body: str, head: str = LORA, *, status: str | None = None) -> watched.Ran:
     """Run a program watched, then load what it saved; process 1 of the result is the fresh one."""
@@ -132,7 +134,7 @@ def test_whole_and_partial_weights_are_loaded_on_their_base(tmp_path: Path, body
 
 def test_a_model_at_rest_answers_the_probes(tmp_path: Path) -> None:
     prompts = [{"id": "a", "prompt": "What color is the sky?"}, {"id": "b", "ids": [302, 329]}]
-    captured, why = reload.ask(tmp_path / "spool", tiny.cached(taught=True), None, {"prompts": prompts, "max_tokens": 12})
+    captured, why = reload.ask(tmp_path / "spool", tiny.cached(taught=True), None, {"prompts": prompts, "max_tokens": 12}, **OPEN)
     assert why is None and captured is not None
     a, b = captured.rows("transcripts")
     assert (captured.point, captured.head["tokenizer"]["eos_ids"]) == ("rest", [tiny.END])
@@ -161,7 +163,7 @@ def test_a_peft_adapter_answers_as_the_same_adapter_of_mlx_lm(tmp_path: Path) ->
     (ours / "adapter_config.json").write_text(json.dumps({"num_layers": 1, "lora_parameters": settings}))
     said: list[list[str]] = []
     for adapter in (theirs, ours, None):
-        captured, why = reload.ask(tmp_path / f"spool-{len(said)}", tiny.cached(taught=True), adapter, {"max_tokens": 4})
+        captured, why = reload.ask(tmp_path / f"spool-{len(said)}", tiny.cached(taught=True), adapter, {"max_tokens": 4}, **OPEN)
         assert captured is not None and why is None
         said.append([row["logits_digest"] for row in captured.rows("transcripts")])
     assert said[0] == said[1] != said[2]
@@ -170,5 +172,5 @@ def test_a_peft_adapter_answers_as_the_same_adapter_of_mlx_lm(tmp_path: Path) ->
 def test_a_directory_that_is_no_model_says_why(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text(json.dumps({"model_type": "no-such-thing"}))
-    captured, why = reload.ask(tmp_path / "spool", tmp_path / "model", None, {})
+    captured, why = reload.ask(tmp_path / "spool", tmp_path / "model", None, {}, **OPEN)
     assert captured is None and why is not None and "\n" not in why

@@ -26,6 +26,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         extensions=["jinja2.ext.do"],
     )
     found.globals["counted"] = counted
