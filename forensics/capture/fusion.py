@@ -5,7 +5,8 @@ For an adapter that adds D = scale * A B to a base weight W, and the weight W' f
     k = <W' - W, D> / <D, D>
 
 is 0 where the update was lost, 1 where it is in there once, 2 where it was added twice (least squares for W' = W + k D).
-Where the same adapter lies on the fused weight once more, it counts as one more.
+Where the same adapter lies on the fused weight once more, it counts as one more. DoRA, with one magnitude m for each output row,
+makes m (W + D) / |W + D| of W + D; its D is what that adds to W.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class _Adapter:
     a: str
     b: str
     scale: float
+    magnitude: str | None  # of DoRA, one for each output row
 
 
 def fusions(adapter: str, fused: str, placements: Mapping[str, Sequence[Row]], modules: Sequence[Row], values: Values) -> Iterator[Row]:
@@ -42,9 +44,8 @@ def fusions(adapter: str, fused: str, placements: Mapping[str, Sequence[Row]], m
         again = after.get(layer.canonical)
         if target is None or (again and (again != before.get(layer.canonical) or target["digest"] == bases.get(layer.weight))):
             continue
-        row = _project(
-            layer, values(adapter, layer.weight), values(adapter, layer.a), values(adapter, layer.b), values(fused, str(target["name"]))
-        )
+        intended = _intended(layer, lambda name: values(adapter, name))
+        row = _project(values(adapter, layer.weight), intended, values(fused, str(target["name"])))
         if row is not None:
             yield {
                 "capture_adapter": adapter,
@@ -70,24 +71,39 @@ def _adapters(placements: Sequence[Row], modules: Sequence[Row]) -> Iterator[_Ad
     by_module: dict[str, dict[str, str]] = {}
     bases: dict[str, str] = {}
     for p in placements:
-        if p["role"] in ("lora_a", "lora_b"):
+        if p["role"] in ("lora_a", "lora_b", "dora_m"):
             by_module.setdefault(str(p["module"]), {})[str(p["role"])] = str(p["name"])
         elif p["role"] in ("base", "head", "embedding") and p["leaf"] == "weight":
             bases[str(p["canonical"]).removesuffix(".weight")] = str(p["name"])
     canonical = {str(m["module"]): str(m["canonical"]) for m in modules}
     for module, names in by_module.items():
         scale, path = scales.get(module), canonical.get(module, module)
-        if len(names) == 2 and isinstance(scale, (int, float)) and path in bases:
-            yield _Adapter(path, bases[path], names["lora_a"], names["lora_b"], float(scale))
+        if {"lora_a", "lora_b"} <= set(names) and isinstance(scale, (int, float)) and path in bases:
+            yield _Adapter(path, bases[path], names["lora_a"], names["lora_b"], float(scale), names.get("dora_m"))
 
 
-def _project(layer: _Adapter, w: Array | None, a: Array | None, b: Array | None, fused: Array | None) -> dict[str, float] | None:
-    if w is None or a is None or b is None or fused is None or w.shape != fused.shape or w.ndim != 2:
+def _intended(layer: _Adapter, values: Callable[[str], Array | None]) -> Array | None:
+    """What the adapter adds to its base weight, (out, in); None where a part of it is not there or does not fit."""
+    w, a, b = values(layer.weight), values(layer.a), values(layer.b)
+    if w is None or a is None or b is None or w.ndim != 2:
         return None
-    intended = _product(a, b, w.shape)
-    if intended is None:
+    product = _product(a, b, w.shape)
+    if product is None:
         return None
-    intended = intended * np.float32(layer.scale)
+    added = product * np.float32(layer.scale)
+    if layer.magnitude is None:
+        return added
+    m = values(layer.magnitude)
+    if m is None or m.size != w.shape[0]:
+        return None
+    whole = w + added
+    norm = np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return np.asarray(m.reshape(-1, 1) * whole / norm - w, dtype=np.float32)
+
+
+def _project(w: Array | None, intended: Array | None, fused: Array | None) -> dict[str, float] | None:
+    if w is None or intended is None or fused is None or w.shape != fused.shape:
+        return None
     realised = fused - w
     square, cross = float(np.vdot(intended, intended)), float(np.vdot(realised, intended))
     size = float(np.linalg.norm(realised))

@@ -7,7 +7,7 @@
 -- claim:      {n:adapter multiplies|adapters all multiply} to exactly zero after training: {observed}.
 -- clean:      an adapter without effect ({observed})
 -- needs:      parameters, end
--- reads:      enclosed, spans, stillness
+-- reads:      enclosed, meant_free, spans, stillness
 -- nothing:    the model has no adapter
 -- fix:        {fix_}
 -- harmless:   before the first update, where lora_b is zero on purpose
@@ -22,14 +22,15 @@ WITH pairs AS MATERIALIZED (
 tried AS (
     SELECT CASE WHEN watched(b) THEN (SELECT coalesce(sum(updates), 0) + coalesce(sum(writes), 0) FROM models WHERE run = run_of(b)) ELSE 1 END AS updates
 ), dead AS (
-    SELECT pairs.*, scales.scale, coalesce(dead_a, false) OR coalesce(dead_b, false) OR coalesce(scales.scale = 0, false) AS inert
+    SELECT pairs.*, scales.scale, coalesce(dead_a, false) OR coalesce(dead_b, false) OR coalesce(scales.scale = 0, false) AS inert,
+        (SELECT any_value(f.why) FROM meant_free f WHERE f.why = 'merged' AND f.model IS NOT DISTINCT FROM pairs.model) AS merged
     FROM pairs LEFT JOIN scales ON scales.module = pairs.module AND scales.model IS NOT DISTINCT FROM pairs.model
 )
 SELECT module AS subject,
     CASE WHEN scale = 0 THEN 'the scale is 0' WHEN dead_a AND dead_b THEN 'lora_a and lora_b are zero' WHEN dead_a THEN 'lora_a is zero'
          WHEN dead_b THEN 'lora_b is zero' ELSE 'factors and scale are not zero' END AS observed,
     'a product that is not zero' AS expected,
-    bool_and(inert) OVER (PARTITION BY model) AND tried.updates > 0 AS fault,
+    bool_and(inert AND merged IS NULL) OVER (PARTITION BY model) AND tried.updates > 0 AS fault,
     CASE WHEN scale = 0 THEN 'set the adapter''s scale to a value above 0'
          WHEN dead_a AND dead_b THEN 'begin with a random lora_a, as LoRALinear does: with both factors zero, both gradients are zero for ever'
          WHEN s.undone_place IS NOT NULL THEN 'the updates moved lora_b, and the state of the beginning was written back: copy the state that is to be kept after an update'

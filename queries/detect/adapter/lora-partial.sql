@@ -35,11 +35,15 @@ named_there AS MATERIALIZED (
     SELECT said.via, said.layers, said.place, layers.have = (
             SELECT coalesce(list(could.layer ORDER BY could.layer), []) FROM could WHERE could.layer >= depth.n - said.layers) AS agrees
     FROM said, layers, depth WHERE said.num_layers IS NOT NULL AND len(layers.have) > 0
+), known AS (  -- keys that name a module of this model; a list for many architectures holds others, which are passed over
+    SELECT coalesce(list(DISTINCT k.key_), []) AS keys FROM (SELECT unnest(keys) AS key_ FROM named) k
+    WHERE EXISTS (FROM modules x WHERE x.capture = capture_of(b) AND answers_to(x.canonical, k.key_))
 ), paths AS MATERIALIZED (SELECT list(canonical ORDER BY canonical) AS paths FROM there),
 keys AS MATERIALIZED (
-    SELECT DISTINCT via, place, keys, list_filter(keys, lambda k: list_bool_or(list_transform(paths, lambda p: answers_to(p, k)))) AS found,
-        list_filter(paths, lambda p: NOT list_bool_or(list_transform(keys, lambda k: answers_to(p, k)))) AS more
-    FROM said, paths WHERE len(said.keys) > 0 AND NOT list_has_any(said.keys, ['all-linear', 'auto', 'all'])
+    SELECT DISTINCT via, place, list_filter(said.keys, lambda k: list_contains(known.keys, k) OR len(known.keys) = 0) AS keys,
+        list_filter(said.keys, lambda k: list_bool_or(list_transform(paths, lambda p: answers_to(p, k)))) AS found,
+        list_filter(paths, lambda p: NOT list_bool_or(list_transform(said.keys, lambda k: answers_to(p, k)))) AS more
+    FROM said, paths, known WHERE len(said.keys) > 0 AND NOT list_has_any(said.keys, ['all-linear', 'auto', 'all'])
 ), by_key AS (
     SELECT *, len(found) = len(keys) AND len(more) = 0 AS agrees FROM keys WHERE EXISTS (FROM there)
 ), option AS (  -- what --expect says of an adapter that was trained

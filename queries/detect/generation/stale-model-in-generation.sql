@@ -11,11 +11,15 @@
 -- reads:      asked_after, saves_held
 -- nothing:    a generation after training
 -- fix:        {fix_}
--- harmless:   a comparison with the base beside answers of the trained model; a running average that is saved
+-- harmless:   a comparison with the base beside answers of the trained model; a running average that is saved; what was trained is no part of the model that generates
 -- fires on:   zoo/copy-before, zoo/copy-unblended
 -- silent on:  zoo/healthy-average, zoo/healthy-roundtrip, zoo/healthy-fused
-WITH asked AS (SELECT * FROM asked_after WHERE moved > 0), sums AS (
-    SELECT count(*) FILTER (used IN ('trained', 'saved')) AS trained, count(*) FILTER (used IN ('start', 'part', 'base alone') AND coalesce(saves_of, 0) = 0 AND model <> model_of(b)) AS stale,
+WITH asked AS (  -- heads, a projector or a prefix are no part of the model that generates: it is of another class, and has no such tensor
+    SELECT q.*, q.present > 0 OR coalesce(x.class = y.class, true) AS could_hold
+    FROM asked_after q LEFT JOIN models x ON x.run = q.run AND x.model = q.model LEFT JOIN models y ON y.run = q.run AND y.model = model_of(b)
+    WHERE q.moved > 0
+), sums AS (
+    SELECT count(*) FILTER (used IN ('trained', 'saved')) AS trained, count(*) FILTER (used IN ('start', 'part', 'base alone') AND coalesce(saves_of, 0) = 0 AND model <> model_of(b) AND could_hold) AS stale,
         count(*) AS n FROM asked
 ), kept AS (  -- the last file that holds all of what was trained
     SELECT max_by(file || coalesce(', written at ' || place, ''), save) AS file FROM saves_held WHERE present > 0 AND after = present AND present = moved

@@ -10,13 +10,15 @@
 -- reads:      alignment, masked_rows
 -- nothing:    a prompt in the training rows
 -- fix:        let the mask begin where the answer does: the offset is the length of apply_chat_template(messages[:-1], add_generation_prompt=True), and the loss must read it; flags of 1 are for what is trained
--- harmless:   a loss over the whole conversation, where nothing says that the prompt is masked; one token before the answer
+-- harmless:   a loss over the whole conversation, where nothing says that the prompt is masked; one token before the answer; a constant head alone is masked, as a system prompt
 -- fires on:   zoo/prompt-header, zoo/prompt-declared
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
 WITH said AS MATERIALIZED (SELECT says_masked(b) AS said), every AS (
     SELECT m.*, coalesce(max(answers) OVER () < 2 AND max(untold) OVER () > 1, false) AS inverted FROM masked_rows m  -- no answer is trained in the whole run
+), heads AS (  -- as many masked tokens in each row, though prompts differ in length: what all rows share, as a system prompt
+    SELECT count(DISTINCT hidden) = 1 AND count(DISTINCT hidden + leaks) > 1 AS constant FROM every WHERE hidden + leaks > 0
 ), rows_ AS (
-    SELECT e.*, said.said, said.said OR e.hidden > 1 AS meant FROM every e, said WHERE (e.answers > 0 OR e.inverted AND e.untold > 1) AND e.leaks + e.hidden > 0
+    SELECT e.*, said.said, said.said OR (e.hidden > 1 AND NOT heads.constant) AS meant FROM every e, said, heads WHERE (e.answers > 0 OR e.inverted AND e.untold > 1) AND e.leaks + e.hidden > 0
 ), aligned AS (SELECT next_ FROM alignment)
 SELECT 'step ' || r.step || ' row ' || r.line AS subject,
     r.leaks || ' of ' || (r.leaks + r.hidden) || ' prompt tokens carry weight' || CASE WHEN r.inverted THEN ', and ' || r.answers || ' of ' || (r.answers + r.untold) || ' answer tokens' ELSE '' END AS observed,

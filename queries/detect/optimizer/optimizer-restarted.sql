@@ -6,6 +6,7 @@
 -- claim:      {observed}, though {expected}.
 -- clean:      the optimizer's state ({observed})
 -- needs:      steps
+-- reads:      meant_free
 -- nothing:    a second phase of training
 -- fix:        {fix_}
 -- harmless:   one or two phases with another rate, other parameters in each phase, weights that are written between them, or mlx-lm's own trainer, which has no way to keep the state: told as info
@@ -55,7 +56,8 @@ one AS (
 SELECT every.model || ' after ' || counted(before, 'update') AS subject,
     CASE WHEN kept THEN class || ' went on from its state' ELSE class || ' began at step 0 with empty moments' || CASE WHEN times > 1 THEN printf(', %d times in all', times) ELSE '' END END AS observed,
     counted(before, 'update') || ' had been made' AS expected, NOT kept AS fault,
-    CASE WHEN own.n > 0 THEN 'info' WHEN same AND (kind = 'resume' OR own.loads = 0) THEN 'error'
+    CASE WHEN own.n > 0 THEN 'info' WHEN EXISTS (FROM meant_free f WHERE f.why = 'merged') THEN 'info'  -- merged, and the adapter began anew with it
+         WHEN same AND (kind = 'resume' OR own.loads + own.writes = 0) THEN 'error'
          WHEN times > 2 AND coalesce(updated.alike, false) AND own.loads + own.writes = 0 THEN 'error' ELSE 'info' END AS severity,  -- so often is no phase, whatever the rate
     (SELECT max_by(place, sequence) FROM events WHERE run = run_of(b) AND kind = 'update' AND events.model = every.model) AS place,
     CASE WHEN kind = 'stage' THEN 'make the optimizer once, outside the function that each stage calls'

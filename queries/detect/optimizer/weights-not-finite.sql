@@ -10,6 +10,7 @@
 -- reads:      spans
 -- nothing:    parameters with statistics
 -- fix:        {fix_}
+-- harmless:   infinities that stood there before training and never moved, as those of a mask do
 -- fires on:   zoo/nan-half, zoo/nan-loop
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
 WITH s AS MATERIALIZED (
@@ -19,14 +20,14 @@ WITH s AS MATERIALIZED (
 ), g AS (
     SELECT min_by(name, step) AS name FROM gradients WHERE run = run_of(b) AND (nonfinite OR isnan(update_norm) OR isinf(update_norm))
 ), t AS MATERIALIZED (
-    SELECT p.capture, p.name, p.nans, p.infs, p.size, p.dtype, coalesce(p.nans, 0) + coalesce(p.infs, 0) > 0 AS bad, before.bad AS already
+    SELECT p.capture, p.name, p.nans, p.infs, p.size, p.dtype, coalesce(p.nans, 0) + coalesce(p.infs, 0) > 0 AS bad, before.bad AS already, before.digest = p.digest AS still
     FROM parameters p JOIN (SELECT DISTINCT y, x FROM spans) e ON p.capture = e.y
-    LEFT JOIN LATERAL (SELECT coalesce(q.nans, 0) + coalesce(q.infs, 0) > 0 AS bad FROM parameters q
+    LEFT JOIN LATERAL (SELECT coalesce(q.nans, 0) + coalesce(q.infs, 0) > 0 AS bad, q.digest FROM parameters q
         WHERE q.capture = e.x AND q.name = p.name AND p.capture <> e.x LIMIT 1) before ON true
     WHERE p.role <> 'optimizer' AND p.nans IS NOT NULL
 ), half AS (SELECT mode(dtype) FILTER (bad) AS dtype FROM t)
 SELECT t.name AS subject, CASE WHEN t.bad THEN t.nans || ' NaN, ' || t.infs || ' infinite of ' || t.size || CASE WHEN t.already THEN ', before training already' ELSE '' END
-    ELSE 'finite' END AS observed, 'finite' AS expected, t.bad AS fault,
+    ELSE 'finite' END AS observed, 'finite' AS expected, t.bad AND NOT (coalesce(t.already, false) AND t.nans = 0 AND t.still) AS fault,
     CASE WHEN s.gradient_at IS NULL AND s.update_at IS NULL AND s.loss_at IS NULL THEN 'no step showed it'
          WHEN coalesce(s.update_at, 1e18) < least(coalesce(s.gradient_at, 1e18), coalesce(s.loss_at, 1e18)) THEN 'the update of step ' || s.update_at || ' made them, out of a finite loss and finite gradients' || coalesce(', first in ' || g.name, '')
          WHEN coalesce(s.gradient_at, 1e18) < coalesce(s.loss_at, 1e18) THEN 'the gradient of step ' || s.gradient_at || ' brought them, from a finite loss' || coalesce(', first in ' || g.name, '')

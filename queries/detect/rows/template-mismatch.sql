@@ -10,6 +10,7 @@
 -- needs:      generations
 -- nothing:    training rows and generations of a model with a chat template
 -- fix:        format both with tokenizer.apply_chat_template(messages, add_generation_prompt=True) for the prompt, and the same call without it for training rows
+-- harmless:   texts without turns, where the model is asked in their form too
 -- fires on:   zoo/template-chatset, zoo/template-roundtrip
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-roundtrip
 WITH rows_ AS (
@@ -24,6 +25,7 @@ SELECT 'generation ' || asked.generation AS subject,
     CASE asked.frame WHEN 'template' THEN 'in the form of the chat template' WHEN 'partial' THEN 'in a part of the chat template' ELSE 'without the chat template' END AS observed,
     CASE WHEN framed = n THEN 'the form of the chat template, as in training' ELSE 'no chat template, as in training' END AS expected,
     (framed = n AND asked.frame <> 'template') OR (plain = n AND asked.frame = 'template') AS fault, asked.place,
+    CASE WHEN plain = n AND NOT bool_and(asked.frame = 'template') OVER () THEN 'info' ELSE 'error' END AS severity,  -- asked as it was taught, too
     CASE WHEN framed = n THEN 'All training rows have the form of the chat template' WHEN plain = n THEN 'No training row has the form of the chat template'
         ELSE framed || ' of ' || n || ' training rows have the form of the chat template' END AS trained
 FROM asked, rows_ WHERE rows_.n > 0

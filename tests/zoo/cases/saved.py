@@ -244,6 +244,15 @@ CASES = [
         model=LLAMA,
     ),
     Case(
+        "fused-weaker",
+        "fusion",
+        ("fuse-wrong",),
+        (("(name, module.fuse())", '(name, (setattr(module, "scale", 0.7 * module.scale), module.fuse())[1])'),),
+        "now = mx.load('fused/model.safetensors')\nscale = 10.0" + TIMES + "fault = 0.5 < times < 0.9",
+        (*WORSE, "lora-scale-mismatch", "reload-mismatch", "stale-model-in-generation"),
+        model=LLAMA,
+    ),
+    Case(
         "fused-and-adapted",
         "fusion",
         ("fused-twice",),
