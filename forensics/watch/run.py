@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .rowfile import RowFile
+
 HERE = str(Path(__file__).parent)
 _LIBRARIES = (HERE, f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", f"{os.sep}lib{os.sep}python3", "<frozen")
 
@@ -99,7 +101,7 @@ class Model:
 
 
 class Watch:
-    """One a process. Rows go to `<spool>/p<K>/<table>.jsonl`, each line flushed, so that a kill -9 loses nothing before it."""
+    """One a process. Rows go to `<spool>/p<K>/<table>.jsonl`, each line unbuffered, so that a kill -9 loses nothing before it."""
 
     def __init__(self) -> None:
         self.on = False
@@ -110,7 +112,7 @@ class Watch:
         self.local = _Local()
         self.lock = Lock()
         self.models: list[Model] = []
-        self._files: dict[str, Any] = {}
+        self._files: dict[str, RowFile] = {}
         self._failed: set[str] = set()
         self._pid = 0
 
@@ -147,11 +149,10 @@ class Watch:
             if file is None:
                 path = self.directory / f"{table}.jsonl"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                # what is no UTF-8 (a file name, say) is escaped as JSON does it, and comes back as it was
-                file = self._files[table] = path.open("a", encoding="utf-8", errors="backslashreplace")
+                file = self._files[table] = RowFile(path)
             try:
-                file.write(line)
-                file.flush()
+                # what is no UTF-8 (a file name, say) is escaped as JSON does it, and comes back as it was
+                file.write(line.encode("utf-8", "backslashreplace"))
             except OSError as error:
                 self._full(table, error)
                 raise
