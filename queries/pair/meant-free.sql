@@ -1,5 +1,5 @@
 -- Base tensors beside an adapter that moved and may well be meant to: unfrozen by the program outside the adapted layers, merged into while
--- their adapter began anew, statistics that a layer keeps of its batches, and weights that stand as before in a later capture.
+-- their adapter began anew, statistics that a layer keeps of its batches, and weights that stand as before in a later capture of the live model.
 --
 -- params: a, b
 -- reads:  moves, spans
@@ -16,8 +16,10 @@ UNION ALL
 SELECT m.model, m.canonical, 'merged' FROM moves m JOIN empty e ON e.model IS NOT DISTINCT FROM m.model AND e.canonical = m.canonical
 WHERE m.changed AND NOT m.trainable
 UNION ALL
-SELECT m.model, m.canonical, 'statistics' FROM moves m WHERE m.changed AND ends_with(m.canonical, '.running_mean') OR ends_with(m.canonical, '.running_var')
+SELECT m.model, m.canonical, 'statistics' FROM moves m WHERE m.changed
+    AND (ends_with(m.canonical, '.running_mean') OR ends_with(m.canonical, '.running_var'))
 UNION ALL
 SELECT m.model, m.canonical, 'put back' FROM moves m WHERE m.changed AND m.model IS NOT NULL AND EXISTS (
     FROM placements p JOIN captures c ON c.capture = p.capture
-    WHERE c.run = run_of(b) AND c.model = m.model AND c.sequence > sequence_of(b) AND p.canonical = m.canonical AND p.digest = m.digest_a)
+    WHERE c.run = run_of(b) AND c.model = m.model AND c.sequence > sequence_of(b) AND c.point NOT IN ('saved', 'reloaded')  -- files on their base
+        AND p.canonical = m.canonical AND p.digest = m.digest_a)

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from forensics import evidence
 from forensics.bundle import contents, write
 from forensics.store.store import Store
 from tests.support import made
@@ -145,7 +146,7 @@ def run(seed: int, budget: int) -> dict[str, int]:
         for text in (False, True):
             out = Path(name) / f"{text}.zip"
             with ExitStack() as stack:
-                write.finish(write.stage(store, contents.select(store, ["night"]), "stats", text=text, stack=stack), out)
+                write.finish(write.stage(store, contents.select(evidence.chosen(store, ["night"])), "stats", text=text, stack=stack), out)
             held = members(out)
             leaks += [(place, kind, secret, text) for place, kind, secret in secrets if _core(secret) in held]
     for leak in leaks:

@@ -22,7 +22,7 @@ WITH k AS MATERIALIZED (SELECT run_of(b) AS run, model_of(b) AS model), lines AS
     SELECT s.step, s.equal_forwards, s.update_norm FROM steps s JOIN k ON s.run = k.run AND s.model = k.model JOIN paired_ p ON p.process = s.process AND p.step = s.step
     WHERE NOT (s.equal_forwards > 0 AND s.equal_forwards = coalesce(s.equal_outside, 0)  -- of its own samples, before they are learned from
         AND (EXISTS (FROM generations g WHERE g.run = s.run AND g.process = s.process AND g.model = s.model AND g.updates = s.step - 1)
-            OR s.outside_forwards > 2 * s.forwards))  -- drawn by a loop of its own: more looks than a reference takes
+            OR coalesce(s.outside_forwards > 2 * s.forwards, false)))  -- drawn by a loop of its own: more looks than a reference takes
 ), sums AS (
     SELECT count(*) FILTER (step > 1) AS n, count(*) FILTER (step > 1 AND equal_forwards > 0) AS equal, bool_or(update_norm > 0) AS moves_ FROM later
 )
