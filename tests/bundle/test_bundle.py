@@ -630,6 +630,7 @@ def filled(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
                 name: REFS[name] if name in REFS
                 else json.dumps(draw(st.lists(st.integers(0, 9), max_size=3))) if name in documents
                 else draw(st.sampled_from(["0" * 64, "ab" * 32])) if name in ("digest_a", "digest_b")
+                else draw(st.none() | st.floats(-1e11, 1e11)) if name in ("time", "seconds")
                 else draw(st.none() | VALUES[kind])
                 for name, kind in columns.items()
             }  # fmt: skip

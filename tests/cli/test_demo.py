@@ -13,7 +13,7 @@ from forensics.demo import story
 from tests.support.command import forensics
 from tests.zoo import varied
 
-CAUSES = {"broken-stub": ["lora-missing", "padding-in-loss"], "padded-lora": ["padding-in-loss"], "fixed": []}
+CAUSES = {"broken-stub": ["padding-in-loss", "lora-missing"], "padded-lora": ["padding-in-loss"], "fixed": []}
 ARGUMENTS = story.RECIPES["tiny"].arguments
 
 

@@ -92,7 +92,7 @@ def test_nothing_overflows_the_page(opened: Any, html: str, width: int) -> None:
 
 def test_no_script_runs_and_no_request_is_made(opened: Any, html: str) -> None:
     tab = opened(html, 1000)
-    assert tab.title().startswith(("faulty", "healthy"))
+    assert tab.title().startswith(("faulty", "healthy", "inconclusive"))
     assert [url for url in tab.asked if not url.startswith("file:")] == [] and len(tab.asked) == 1
     assert tab.said == []
 
@@ -130,7 +130,7 @@ def test_a_chain_leads_from_the_cause_to_what_it_explains(opened: Any) -> None:
     for width, axis in ((1400, "x"), (360, "y")):
         nodes = opened(reports.of("snapshots/broken-stub"), width).locator(".chain").first.locator(".node")
         places = [nodes.nth(i).bounding_box()[axis] for i in range(nodes.count())]
-        assert len(places) == 3 and places == sorted(places) and len(set(places)) == 3
+        assert len(places) == 2 and places == sorted(places) and len(set(places)) == 2
 
 
 def test_a_picture_of_many_parameters_says_that_it_was_drawn_together(opened: Any) -> None:

@@ -61,7 +61,6 @@ def _renewed(record: Model, tree: Any, leaves: dict[str, Any]) -> None:
     module, last = record.module, _last.get(record.number, {})
     moved = bool(last) and all((array := last[name]()) is None or array is not leaf for name, leaf in leaves.items() if name in last)
     counted, now = _counted.get(record.number), (record.updates, record.writes)
-    _counted[record.number] = now
     by_hand = moved and counted in (None, now) and steps.follows_gradient(record) and not points.is_applied(tree)
     if by_hand:
         points.before_write(module)
@@ -71,6 +70,7 @@ def _renewed(record: Model, tree: Any, leaves: dict[str, Any]) -> None:
         wrote(module, "tree", list(leaves))
     elif moved:
         steps.put_in()
+    _counted[record.number] = (record.updates, record.writes)  # the write that was just noted among them
     _last[record.number] = {name: weakref.ref(leaf) for name, leaf in leaves.items()}
 
 
