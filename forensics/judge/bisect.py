@@ -14,6 +14,7 @@ from forensics.judge.opened import session_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from forensics.records import Finding
     from forensics.store.store import Capture, Run
 
 
@@ -66,25 +67,23 @@ def _halved(captures: Sequence[Capture], holds: Callable[[Capture], bool], when:
     return Turn(when, captures[low].ref, captures[high].ref, opened, len(captures))
 
 
-def _first_cause(run: Run, captures: Sequence[Capture], ours: library.Library) -> str:
-    first, last = captures[0], run.last()
+def _findings(run: Run, first: Capture, last: Capture, ours: library.Library) -> Sequence[Finding]:
+    """What is found between two captures of a run, of which alone the tables are opened."""
     session = session_of([first, last], [run], ours)
     deltas.fill(session, first.ref, last.ref)
     said.fill(session, first.ref, last.ref)
-    serious = [each for each in judge(session, ours, first.ref, last.ref, run.name).findings if each.severity != "info"]
+    return judge(session, ours, first.ref, last.ref, run.name).findings
+
+
+def _first_cause(run: Run, captures: Sequence[Capture], ours: library.Library) -> str:
+    serious = [each for each in _findings(run, captures[0], run.last(), ours) if each.severity != "info"]
     if not serious:
         raise UsageError(f"Nothing is found in run {run.name}.", where=run.name, hint="Say what to look for: --when ID or --when SELECT.")
     return serious[0].id
 
 
 def _by_finding(run: Run, first: Capture, ours: library.Library, finding: str) -> Callable[[Capture], bool]:
-    def holds(capture: Capture) -> bool:
-        session = session_of([first, capture], [run], ours)
-        deltas.fill(session, first.ref, capture.ref)
-        said.fill(session, first.ref, capture.ref)
-        return any(each.id == finding for each in judge(session, ours, first.ref, capture.ref, capture.ref).findings)
-
-    return holds
+    return lambda capture: any(each.id == finding for each in _findings(run, first, capture, ours))
 
 
 def _by_select(run: Run, first: Capture, ours: library.Library, select: str) -> Callable[[Capture], bool]:
