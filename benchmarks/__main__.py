@@ -54,7 +54,9 @@ class Bench:
         self.cache, self.store = root / "cache", root / "store"
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling every module anew is no user's day
 
-    def run(self, command: Sequence[str], *, before: Callable[[], None] | None = None, **variables: str) -> Cost:
+    def run(
+        self, command: Sequence[str], *, before: Callable[[], None] | None = None, **variables: str
+    ) -> Cost:
         """The median run by processor time."""
         costs = []
         for _ in range(self.repeats):
@@ -69,9 +71,13 @@ class Bench:
 
     def _inside(self, a: str, b: str) -> Cost:
         command = [sys.executable, "-m", "benchmarks.inside", a, b]
-        done = subprocess.run(command, env={**os.environ, **self._places}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env={**os.environ, **self._places}, capture_output=True, text=True, check=False
+        )
         if done.returncode:
-            return Cost(0.0, 0.0, 0.0, (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1][:200])
+            return Cost(
+                0.0, 0.0, 0.0, (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1][:200]
+            )
         said = json.loads(done.stdout)
         return Cost(said["processor"], said["wall"], said["anonymous"], None)
 
@@ -113,7 +119,11 @@ def captures(bench: Bench, model: Path) -> list[Line]:
         ("read, cold", bench.run([*python, READ, *files], before=cold), size),
         ("sha256sum", bench.run(["sha256sum", *files]), size),
         ("sha256 of hashlib", bench.run([*python, HASH, *files]), size),
-        ("NumPy with sha256", bench.run([sys.executable, str(HERE / "baseline.py"), "capture", str(model)]), size),
+        (
+            "NumPy with sha256",
+            bench.run([sys.executable, str(HERE / "baseline.py"), "capture", str(model)]),
+            size,
+        ),
         ("capture, NumPy alone", bench.run(capture, before=bench.fresh, **plain), size),
     ]
     if importlib.util.find_spec("llvmlite"):
@@ -129,11 +139,19 @@ def differences(bench: Bench, a: Path, b: Path) -> list[Line]:
     baseline = [sys.executable, str(HERE / "baseline.py")]
     lines = [("NumPy", bench.run([*baseline, "diff", str(a), str(b)]), size)]
     lines.append(("NumPy, bytes first", bench.run([*baseline, "bytes-first", str(a), str(b)]), size))
-    lines.append(("diff of two paths", bench.run(forensics("diff", a, b, "--json"), before=bench.fresh), size))
+    lines.append(
+        ("diff of two paths", bench.run(forensics("diff", a, b, "--json"), before=bench.fresh), size)
+    )
     bench.fresh()
     for run, model in (("a", a), ("b", b)):
         bench.run(forensics("capture", model, "--tensors", "new", "--name", run))
-    lines.append(("diff of two captures", bench.run(forensics("diff", "a", "b", "--json"), before=bench.forgetful), size))
+    lines.append(
+        (
+            "diff of two captures",
+            bench.run(forensics("diff", "a", "b", "--json"), before=bench.forgetful),
+            size,
+        )
+    )
     lines.append(("the same again", bench.run(forensics("diff", "a", "b", "--json")), size))
     lines.append(("their tensors, where both are open", bench.inside("a", "b"), size))
     return lines
@@ -169,7 +187,11 @@ def growth(bench: Bench, sizes: Sequence[float]) -> list[Line]:
         capture = forensics("capture", a, "--tensors", "none", "--name", "m")
         lines.append((f"{size:g} GB: capture", bench.run(capture, before=bench.fresh), size))
         lines.append(
-            (f"{size:g} GB: diff of two paths, 3 % changed", bench.run(forensics("diff", a, b, "--json"), before=bench.fresh), 2 * size)
+            (
+                f"{size:g} GB: diff of two paths, 3 % changed",
+                bench.run(forensics("diff", a, b, "--json"), before=bench.fresh),
+                2 * size,
+            )
         )
         for path in (a, b):
             shutil.rmtree(path)
@@ -180,7 +202,10 @@ def others(bench: Bench, a: Path, b: Path, *, slow: bool) -> list[Line]:
     """Two models by us and by the peers."""
     size = 2 * sum(p.stat().st_size for p in a.glob("*.safetensors")) / 1e9
     lines = [("diff of two paths", bench.run(forensics("diff", a, b, "--json"), before=bench.fresh), size)]
-    return lines + [(name, bench.run(command), size) for name, command in peers.commands(bench.root, a, b, slow=slow).items()]
+    return lines + [
+        (name, bench.run(command), size)
+        for name, command in peers.commands(bench.root, a, b, slow=slow).items()
+    ]
 
 
 def table(lines: Sequence[Line], against: Mapping[str, str]) -> str:
@@ -194,7 +219,10 @@ def table(lines: Sequence[Line], against: Mapping[str, str]) -> str:
         other = by_name.get(against.get(name, ""))
         ratio = f"{other.processor / c.processor:.2g} x {against[name]}" if other and c.processor else ""
         rate = f"{size / c.processor:.2f}" if size and c.processor else ""
-        told = c.failed or f"{c.processor:.2f} | {c.wall:.2f} | {c.cores:.1f} | {rate} | {c.anonymous:.0f} | {ratio}"
+        told = (
+            c.failed
+            or f"{c.processor:.2f} | {c.wall:.2f} | {c.cores:.1f} | {rate} | {c.anonymous:.0f} | {ratio}"
+        )
         rows.append(f"| {name} | {told} |")
     return "\n".join(rows)
 
@@ -205,13 +233,23 @@ def main() -> None:
     parser.add_argument("--gb", type=float, default=2.5, help="Size of each model.")
     parser.add_argument("--root", type=Path, default=Path(".bench"), help="Where the files are made.")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--curve", type=float, nargs="*", default=[0.25, 1.0, 4.0, 16.0], help="Sizes in GB of the growth curve.")
-    parser.add_argument("--captures", type=int, default=10_000, help="Captures of the store of many; 0: no such store.")
+    parser.add_argument(
+        "--curve",
+        type=float,
+        nargs="*",
+        default=[0.25, 1.0, 4.0, 16.0],
+        help="Sizes in GB of the growth curve.",
+    )
+    parser.add_argument(
+        "--captures", type=int, default=10_000, help="Captures of the store of many; 0: no such store."
+    )
     parser.add_argument("--no-peers", action="store_true", help="Install nothing from the package index.")
     parser.add_argument("--out", default="docs/speed.md", help="The page; - for standard output.")
     asked = parser.parse_args()
     out = Path(asked.out)
-    page = [out.read_text(encoding="utf-8").partition(MEASURED)[0] + MEASURED + "\n"] if out.is_file() else []  # words stay
+    page = (
+        [out.read_text(encoding="utf-8").partition(MEASURED)[0] + MEASURED + "\n"] if out.is_file() else []
+    )  # words stay
     bench = Bench(asked.root.resolve(), asked.repeats)
     for part in _parts(bench, asked.gb, asked.curve, asked.captures, with_peers=not asked.no_peers):
         page.append(part)  # what was measured stands on the page when the rest is interrupted
@@ -221,7 +259,9 @@ def main() -> None:
             out.write_text("\n".join(page), encoding="utf-8")
 
 
-def _parts(bench: Bench, gigabytes: float, curve: Sequence[float], captures_: int, *, with_peers: bool) -> Iterator[str]:
+def _parts(
+    bench: Bench, gigabytes: float, curve: Sequence[float], captures_: int, *, with_peers: bool
+) -> Iterator[str]:
     """The page, a section at a time, each as soon as it was measured."""
     yield _head()
     for title, name, dtype in (
@@ -229,7 +269,10 @@ def _parts(bench: Bench, gigabytes: float, curve: Sequence[float], captures_: in
         ("In float32", "single", "F32"),
     ):
         lines = captures(bench, pair(bench.root, name, gigabytes, 0.0, dtype=dtype)[0])
-        hold = {n: "sha256 of hashlib" for n, _, _ in lines} | {"sha256 of hashlib": "sha256sum", "capture again": "NumPy with sha256"}
+        hold = {n: "sha256 of hashlib" for n, _, _ in lines} | {
+            "sha256 of hashlib": "sha256sum",
+            "capture again": "NumPy with sha256",
+        }
         yield f"## {title}\n\n{table(lines, hold)}\n"
     pairs = {
         "identical": pair(bench.root, "identical", gigabytes, 0.0),
@@ -244,7 +287,10 @@ def _parts(bench: Bench, gigabytes: float, curve: Sequence[float], captures_: in
         yield f"## Two models of {size:.2g} GB: {name}\n\n{table(lines, {n: lines[0][0] for n, _, _ in lines[1:]})}\n"
     if with_peers:
         small = pair(bench.root, "small", 0.05, 0.2, tensors=40)
-        for which, models in (("on the pair of 4 shards", shards), ("on a pair of 0.05 GB in 40 tensors", small)):
+        for which, models in (
+            ("on the pair of 4 shards", shards),
+            ("on a pair of 0.05 GB in 40 tensors", small),
+        ):
             lines = others(bench, *models, slow=models is small)
             yield f"## Beside other tools, {which}\n\n{table(lines, {n: lines[0][0] for n, _, _ in lines[1:]})}\n"
     if captures_:
@@ -255,7 +301,11 @@ def _parts(bench: Bench, gigabytes: float, curve: Sequence[float], captures_: in
 def _head() -> str:
     names: list[str] = []
     if (about := Path("/proc/cpuinfo")).exists():
-        names = [line.partition(":")[2].strip() for line in about.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip()
+            for line in about.read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ]
     machine = f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
     made = f"{machine}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}, load {os.getloadavg()[0]:.1f} at the start"
     return f"""## Measured

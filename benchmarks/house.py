@@ -17,10 +17,60 @@ ROOT = Path(__file__).parents[1]
 WIDE, LIMIT = 100, 110
 VAGUE = ("told", "said", "held", "kept", "made", "each", "known", "asked", "apart")
 MOODS = (
-    *("kept", "said", "opened", "resting", "received", "passing", "choosing", "landing", "reading", "rebuilt", "composed", "arranged"),
-    *("remembered", "differing", "zipped", "asking", "answering", "watching", "learned", "shared", "fused", "saved", "sealing"),
-    *("loading", "recording", "observed", "declared", "forward", "still", "keeping", "naming", "scoring", "refusing", "failing"),
-    *("gather", "looks", "atrest", "sidebyside", "inplace", "norows", "taught", "asked", "reporting", "unseen", "shown", "stored"),
+    *(
+        "kept",
+        "said",
+        "opened",
+        "resting",
+        "received",
+        "passing",
+        "choosing",
+        "landing",
+        "reading",
+        "rebuilt",
+        "composed",
+        "arranged",
+    ),
+    *(
+        "remembered",
+        "differing",
+        "zipped",
+        "asking",
+        "answering",
+        "watching",
+        "learned",
+        "shared",
+        "fused",
+        "saved",
+        "sealing",
+    ),
+    *(
+        "loading",
+        "recording",
+        "observed",
+        "declared",
+        "forward",
+        "still",
+        "keeping",
+        "naming",
+        "scoring",
+        "refusing",
+        "failing",
+    ),
+    *(
+        "gather",
+        "looks",
+        "atrest",
+        "sidebyside",
+        "inplace",
+        "norows",
+        "taught",
+        "asked",
+        "reporting",
+        "unseen",
+        "shown",
+        "stored",
+    ),
 )
 
 
@@ -37,7 +87,10 @@ def functions(tree: ast.AST) -> Iterator[int]:
 
 def arrows(package: Path, paths: list[Path]) -> dict[str, set[str]]:
     """Module to the modules of the package that it imports, relative imports resolved."""
-    names = {".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    names = {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in paths
+    }
     found: dict[str, set[str]] = {name: set() for name in names}
     for name, path in names.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -91,9 +144,13 @@ def count(root: Path) -> dict[str, object]:
     lines = [line for text in texts.values() for line in text.splitlines()]
     lengths = [n for tree in trees.values() for n in functions(tree)]
     whole = "\n".join(texts.values())
-    judged = "\n".join(text for path, text in texts.items() if {"store", "judge", "capture"} & set(path.parts))
+    judged = "\n".join(
+        text for path, text in texts.items() if {"store", "judge", "capture"} & set(path.parts)
+    )
     detectors = list((root / "queries/detect").rglob("*.sql"))
-    selects = {path.stem: len(re.findall(r"\bSELECT\b", path.read_text(encoding="utf-8"))) for path in detectors}
+    selects = {
+        path.stem: len(re.findall(r"\bSELECT\b", path.read_text(encoding="utf-8"))) for path in detectors
+    }
     return {
         "modules": len(paths),
         "lines": sum(sizes),

@@ -24,13 +24,17 @@ if "XDG_CACHE_HOME" not in os.environ:
     sys.exit("set XDG_CACHE_HOME: differences that are remembered there are removed")
 said = {}
 for _ in range(3):
-    shutil.rmtree(cache_directory() / "deltas", ignore_errors=True)  # nothing is remembered of earlier differences
+    shutil.rmtree(
+        cache_directory() / "deltas", ignore_errors=True
+    )  # nothing is remembered of earlier differences
     meant = pair(Store.find(None), sys.argv[1:], light=True)
     with open_session([meant.a, meant.b], []) as session:
         session.offer(library.load().macros)
         began = time.perf_counter(), time.process_time()
         deltas.fill(session, meant.a.ref, meant.b.ref)
-        session.rows(f"SELECT status, count(*) AS n FROM {session.once('paired', meant.a.ref, meant.b.ref)} GROUP BY status")
+        session.rows(
+            f"SELECT status, count(*) AS n FROM {session.once('paired', meant.a.ref, meant.b.ref)} GROUP BY status"
+        )
         said = {
             "processor": time.process_time() - began[1],
             "wall": time.perf_counter() - began[0],

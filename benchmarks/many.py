@@ -30,28 +30,88 @@ def store(root: Path, captures: int) -> Path:
 def _run(root: Path, number: int) -> None:
     run, made = f"run-{number:05}", datetime.fromtimestamp(1.79e9 + number, UTC).isoformat()
     ref = f"{run}@end"
-    head = {"capture": ref, "run": run, "point": "end", "ordinal": 1, "sequence": 0, "process": 0, "model": "m0", "created_at": made}
+    head = {
+        "capture": ref,
+        "run": run,
+        "point": "end",
+        "ordinal": 1,
+        "sequence": 0,
+        "process": 0,
+        "model": "m0",
+        "created_at": made,
+    }
     head |= {"source": "live", "updates": 8, "whole": True, "complete": True, "missing": "[]"}
     names = [f"model.layers.{n // 10}.block.part_{n % 10}.weight" for n in range(TENSORS)]
-    digests = [hashlib.sha256(f"{name} {number if n % 10 == 0 else ''}".encode()).hexdigest() for n, name in enumerate(names)]
+    digests = [
+        hashlib.sha256(f"{name} {number if n % 10 == 0 else ''}".encode()).hexdigest()
+        for n, name in enumerate(names)
+    ]
     with Writer(root / "captures", ref, "capture") as writer:
         writer.rows("captures", [head])
-        writer.rows("placements", [_placement(ref, n, *each) for n, each in enumerate(zip(names, digests, strict=True))])
+        writer.rows(
+            "placements",
+            [_placement(ref, n, *each) for n, each in enumerate(zip(names, digests, strict=True))],
+        )
         writer.rows("tensors", [_tensor(digest) for digest in digests])
         writer.seal(head)
-    whole = {"run": run, "created_at": made, "kind": "watched", "complete": True, "missing": "[]", "main_model": "m0", "tensors": "none"}
+    whole = {
+        "run": run,
+        "created_at": made,
+        "kind": "watched",
+        "complete": True,
+        "missing": "[]",
+        "main_model": "m0",
+        "tensors": "none",
+    }
     with Writer(root / "runs", run, "run") as writer:
         writer.rows("runs", [whole])
-        writer.rows("models", [{"run": run, "model": "m0", "process": 0, "class": "Model", "updates": 8, "parameters": TENSORS}])
+        writer.rows(
+            "models",
+            [
+                {
+                    "run": run,
+                    "model": "m0",
+                    "process": 0,
+                    "class": "Model",
+                    "updates": 8,
+                    "parameters": TENSORS,
+                }
+            ],
+        )
         writer.seal(whole)
 
 
 def _placement(ref: str, n: int, name: str, digest: str) -> dict[str, object]:
     module = name.removesuffix(".weight")
-    placed = {"capture": ref, "name": name, "canonical": name, "module": module, "leaf": "weight", "role": "base", "layer": n // 10}
+    placed = {
+        "capture": ref,
+        "name": name,
+        "canonical": name,
+        "module": module,
+        "leaf": "weight",
+        "role": "base",
+        "layer": n // 10,
+    }
     return {**placed, "digest": digest, "trainable": n % 10 == 0, "evaluated": True}
 
 
 def _tensor(digest: str) -> dict[str, object]:
-    told = {"digest": digest, "dtype": "BF16", "shape": json.dumps([2048, 2048]), "size": 1 << 22, "nbytes": 1 << 23}
-    return {**told, "mean": 1e-5, "std": 0.02, "min": -0.11, "max": 0.11, "l2": 41.0, "zeros": 0, "nans": 0, "infs": 0, "kept": "none"}
+    told = {
+        "digest": digest,
+        "dtype": "BF16",
+        "shape": json.dumps([2048, 2048]),
+        "size": 1 << 22,
+        "nbytes": 1 << 23,
+    }
+    return {
+        **told,
+        "mean": 1e-5,
+        "std": 0.02,
+        "min": -0.11,
+        "max": 0.11,
+        "l2": 41.0,
+        "zeros": 0,
+        "nans": 0,
+        "infs": 0,
+        "kept": "none",
+    }

@@ -27,11 +27,15 @@ class Cost:
         return self.processor / self.wall if self.wall else 0.0
 
 
-def cost(command: Sequence[str], variables: Mapping[str, str] | None = None, *, good: Sequence[int] = (0, 1)) -> Cost:
+def cost(
+    command: Sequence[str], variables: Mapping[str, str] | None = None, *, good: Sequence[int] = (0, 1)
+) -> Cost:
     """Run a command to its end; `good` are the statuses that are no failure (`diff` ends with 1 where something differs)."""
     with tempfile.TemporaryFile() as said:
         began = time.monotonic()
-        child = subprocess.Popen(command, env={**os.environ, **(variables or {})}, stdout=subprocess.DEVNULL, stderr=said)
+        child = subprocess.Popen(
+            command, env={**os.environ, **(variables or {})}, stdout=subprocess.DEVNULL, stderr=said
+        )
         most = [0.0]
         watcher = threading.Thread(target=_watch, args=(child.pid, most), daemon=True)
         watcher.start()

@@ -12,7 +12,14 @@ BYTES = {"BF16": 2, "F32": 4, "F16": 2}
 
 
 def pair(
-    root: Path, name: str, gigabytes: float, changed: float, *, dtype: str = "BF16", tensors: int = 300, shards: int = 1
+    root: Path,
+    name: str,
+    gigabytes: float,
+    changed: float,
+    *,
+    dtype: str = "BF16",
+    tensors: int = 300,
+    shards: int = 1,
 ) -> tuple[Path, Path]:
     """Two models of about this size, of which this share of the tensors differs slightly; made once, then found again."""
     a, b = root / f"{name}-a", root / f"{name}-b"
@@ -30,7 +37,9 @@ def _shape(elements: float) -> tuple[int, int]:
     return rows, max(8, round(elements / rows))
 
 
-def _model(path: Path, dtype: str, shape: tuple[int, int], tensors: int, shards: int, moved: set[int]) -> None:
+def _model(
+    path: Path, dtype: str, shape: tuple[int, int], tensors: int, shards: int, moved: set[int]
+) -> None:
     path.mkdir(parents=True, exist_ok=True)
     nbytes = shape[0] * shape[1] * BYTES[dtype]
     index: dict[str, str] = {}
@@ -39,7 +48,8 @@ def _model(path: Path, dtype: str, shape: tuple[int, int], tensors: int, shards:
         file = f"model-{shard + 1:05}-of-{shards:05}.safetensors" if shards > 1 else "model.safetensors"
         index |= {_name(n): file for n in mine}
         entries = {
-            _name(n): {"dtype": dtype, "shape": list(shape), "data_offsets": [i * nbytes, (i + 1) * nbytes]} for i, n in enumerate(mine)
+            _name(n): {"dtype": dtype, "shape": list(shape), "data_offsets": [i * nbytes, (i + 1) * nbytes]}
+            for i, n in enumerate(mine)
         }
         header = json.dumps(entries).encode()
         with (path / file).open("wb") as out:
@@ -58,7 +68,9 @@ def _name(n: int) -> str:
 
 def _values(n: int, dtype: str, shape: tuple[int, int], moved: bool) -> bytes:
     """Normal numbers; one draw is repeated through a large tensor, since drawing would take longer than all that is measured."""
-    draw = np.random.default_rng(n).standard_normal(min(shape[0] * shape[1], 1 << 20), dtype=np.float32) * 0.02
+    draw = (
+        np.random.default_rng(n).standard_normal(min(shape[0] * shape[1], 1 << 20), dtype=np.float32) * 0.02
+    )
     if moved:
         draw += np.random.default_rng(n + 10**6).standard_normal(len(draw), dtype=np.float32) * 1e-3
     whole = np.resize(draw, shape[0] * shape[1])

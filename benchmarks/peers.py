@@ -37,7 +37,11 @@ PEERS = (
     ),
     Peer("weightscope", (("weightscope", "diff", "{a}", "{b}"),), "weightscope"),
     Peer("tensortracker", (("python", "-c", _TRACKED, "{a}", "{b}"),), "torch"),
-    Peer("mergelens", (("mergelens", "compare", "{a}", "{b}", "--metric", "cosine_similarity", "--metric", "l2_distance"),), "torch"),
+    Peer(
+        "mergelens",
+        (("mergelens", "compare", "{a}", "{b}", "--metric", "cosine_similarity", "--metric", "l2_distance"),),
+        "torch",
+    ),
     Peer("modeldelta", (("modeldelta", "{a}", "{b}"),), "torch", slow=True),
 )
 """Three bring PyTorch, gigabytes of it, and share one environment."""
@@ -52,19 +56,31 @@ def commands(root: Path, a: Path, b: Path, *, slow: bool) -> dict[str, list[str]
             continue
         for words in peer.steps:
             last = words is peer.steps[-1]
-            name = peer.package if last else f"{peer.package}, {words[1]} {'first' if words is peer.steps[0] else 'second'}"
+            name = (
+                peer.package
+                if last
+                else f"{peer.package}, {words[1]} {'first' if words is peer.steps[0] else 'second'}"
+            )
             found[name] = [
                 str(place / "bin" / words[0]),
-                *(w.replace("{a}", str(a)).replace("{b}", str(b)).replace("{at}", str(place)) for w in words[1:]),
+                *(
+                    w.replace("{a}", str(a)).replace("{b}", str(b)).replace("{at}", str(place))
+                    for w in words[1:]
+                ),
             ]
     return found
 
 
 def _installed(place: Path, package: str) -> bool:
     python = place / "bin" / "python"
-    if not python.exists() and subprocess.run([sys.executable, "-m", "venv", str(place)], check=False).returncode:
+    if (
+        not python.exists()
+        and subprocess.run([sys.executable, "-m", "venv", str(place)], check=False).returncode
+    ):
         return False
     there = f"import importlib.metadata as m; m.version({package!r})"
     if subprocess.run([str(python), "-c", there], check=False, capture_output=True).returncode == 0:
         return True
-    return subprocess.run([str(python), "-m", "pip", "install", "--quiet", package], check=False).returncode == 0
+    return (
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", package], check=False).returncode == 0
+    )

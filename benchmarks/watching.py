@@ -59,7 +59,16 @@ def main() -> None:
         train = f"lora --train --model {model} --data {root / 'data'} --iters {options.steps} --batch-size {options.batch_size}"
         train += " --num-layers -1 --adapter-path adapters --val-batches 0 --steps-per-report 1 --save-every 100000"
         plain = [sys.executable, "-m", "mlx_lm", *train.split()]
-        watched = [sys.executable, "-m", "forensics", "capture", "--quiet", *shlex.split(options.options), "--", *plain]
+        watched = [
+            sys.executable,
+            "-m",
+            "forensics",
+            "capture",
+            "--quiet",
+            *shlex.split(options.options),
+            "--",
+            *plain,
+        ]
         commands = {"plain": plain, "watched": watched}
         for number in range(options.rounds):
             order = list(commands) if number % 2 == 0 else list(reversed(commands))
@@ -76,11 +85,15 @@ def run(command: Sequence[str], root: Path, name: str) -> Ran:
     variables = {**os.environ, "FORENSICS_STORE": str(work / "store"), "PYTHONUNBUFFERED": "1"}
     at: list[float] = []
     spent, began = _spent(), time.perf_counter()
-    with subprocess.Popen(command, cwd=work, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=work, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdout is not None
         at.extend(time.perf_counter() for line in process.stdout if STEP.match(STYLE.sub("", line)))
     if process.returncode or len(at) < 2 * WARM:
-        raise SystemExit(f"{shlex.join(command)} ended with status {process.returncode} after {len(at)} steps")
+        raise SystemExit(
+            f"{shlex.join(command)} ended with status {process.returncode} after {len(at)} steps"
+        )
     steps = [after - before for before, after in zip(at, at[1:], strict=False)]
     return Ran(steps, time.perf_counter() - began, _spent() - spent)
 
@@ -93,7 +106,8 @@ def _spent() -> float:
 def said(rounds: Sequence[tuple[Ran, Ran]]) -> str:
     """Steps plain and watched, their ratio with its quartiles, and the fixed cost."""
     plain, watched = (
-        [min(steps) for steps in zip(*(side.steps[WARM:] for side in sides), strict=True)] for sides in zip(*rounds, strict=True)
+        [min(steps) for steps in zip(*(side.steps[WARM:] for side in sides), strict=True)]
+        for sides in zip(*rounds, strict=True)
     )
     low, ratio, high = statistics.quantiles((w / p for p, w in zip(plain, watched, strict=True)), n=4)
     plain_step, watched_step = statistics.median(plain), statistics.median(watched)

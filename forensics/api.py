@@ -27,13 +27,27 @@ if TYPE_CHECKING:
     from forensics.judge.opened import Opened
     from forensics.store.session import Session
 
-__all__ = ["Captured", "Case", "Compared", "Diagnosed", "DiagnosedTwo", "Found", "Rows", "diagnose", "diff", "open", "show"]
+__all__ = [
+    "Captured",
+    "Case",
+    "Compared",
+    "Diagnosed",
+    "DiagnosedTwo",
+    "Found",
+    "Rows",
+    "diagnose",
+    "diff",
+    "open",
+    "show",
+]
 
 Ref = str | PathLike[str]
 _T = TypeVar("_T")
 
 
-def open(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None, queries: Ref | None = None) -> Case:
+def open(
+    *refs: Ref, adapter: Ref | None = None, store: Ref | None = None, queries: Ref | None = None
+) -> Case:
     """Open what the refs mean, as `forensics diagnose` does: nothing = the newest run; a run; two captures, models or runs.
 
     `adapter`: with a model on disk, the adapter on it. `store`: where captures live, else FORENSICS_STORE, else .forensics.
@@ -46,7 +60,16 @@ def open(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None, queri
     from forensics.store.place import find
 
     private = _path(queries)
-    return Case(opened(find(_path(store)), [fspath(ref) for ref in refs], adapter=_path(adapter), queries=private, ask=True), private)
+    return Case(
+        opened(
+            find(_path(store)),
+            [fspath(ref) for ref in refs],
+            adapter=_path(adapter),
+            queries=private,
+            ask=True,
+        ),
+        private,
+    )
 
 
 def diagnose(*refs: Ref, adapter: Ref | None = None, store: Ref | None = None) -> Diagnosed | DiagnosedTwo:
@@ -109,9 +132,18 @@ class Case:
         """
         query = self._evidence.library.get(name)
         given = [self.b] if query.refs == 1 else [self.a, self.b][: query.refs]
-        return Rows(self._session.select(f"SELECT * FROM {query.macro}({', '.join('?' * len(given))})", given))
+        return Rows(
+            self._session.select(f"SELECT * FROM {query.macro}({', '.join('?' * len(given))})", given)
+        )
 
-    def sql(self, statement: str, parameters: list[Any] | None = None, *, memory: int = 2 << 30, seconds: float = 300.0) -> Rows:
+    def sql(
+        self,
+        statement: str,
+        parameters: list[Any] | None = None,
+        *,
+        memory: int = 2 << 30,
+        seconds: float = 300.0,
+    ) -> Rows:
         """Rows of one SELECT over the tables of these captures alone, which it cannot change; `?` stands for a parameter.
 
         It runs in a process of its own, as `forensics sql` does: a statement of a stranger's takes `memory` bytes and `seconds` at most.
@@ -121,7 +153,9 @@ class Case:
         """
         from forensics.judge.asked import Asked
 
-        answer = Asked({"rows": str(self._rows), "queries": self._queries}, statement, memory, seconds, parameters or ())
+        answer = Asked(
+            {"rows": str(self._rows), "queries": self._queries}, statement, memory, seconds, parameters or ()
+        )
         columns = answer.columns()
         return Rows(dict(zip(columns, row, strict=True)) for row in answer.rows())
 

@@ -87,7 +87,9 @@ def processor_seconds(pid: int) -> float:
 
 
 def _ps(pid: int, column: str) -> str:
-    done = subprocess.run(["ps", "-o", f"{column}=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False)
+    done = subprocess.run(
+        ["ps", "-o", f"{column}=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False
+    )
     return done.stdout.strip()
 
 
@@ -95,7 +97,11 @@ def limit(memory: int | None, seconds: int | None = None) -> None:
     """In the child: the system's own limits on address space and processor time, where it keeps them, and no core file."""
     import resource
 
-    for kind, value in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0)):
+    for kind, value in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_CORE, 0),
+    ):
         if value is not None:
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(kind, (value, value))

@@ -36,7 +36,11 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
     for directory in sys.path:
         for entry in _entries(directory or "."):
             name, _, version = entry.stem.partition("-")
-            if entry.suffix in (".dist-info", ".egg-info") and (package := wanted.get(_plain(name))) and package not in found:
+            if (
+                entry.suffix in (".dist-info", ".egg-info")
+                and (package := wanted.get(_plain(name)))
+                and package not in found
+            ):
                 found[package] = version if entry.suffix == ".dist-info" else _asked(package)
     return {package: found[package] for package in wanted.values() if found.get(package)}
 
@@ -57,5 +61,8 @@ def _asked(package: str) -> str:
 
     try:
         return version(package)
-    except (ImportError, OSError):  # not there, or, in the words of a finder that another package put in, without metadata
+    except (
+        ImportError,
+        OSError,
+    ):  # not there, or, in the words of a finder that another package put in, without metadata
         return ""

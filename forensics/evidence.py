@@ -57,7 +57,9 @@ def chosen(store: Store, words: Iterable[str]) -> list[Run | Capture]:
     return [found for word in words for found in every(store, word)]
 
 
-def pair(store: Store, words: Sequence[str], adapter: Path | None = None, *, ask: bool = False, light: bool = False) -> Pair:
+def pair(
+    store: Store, words: Sequence[str], adapter: Path | None = None, *, ask: bool = False, light: bool = False
+) -> Pair:
     """The two captures that `[A [B]]` means.
 
     Nothing is the newest run; one run is its first capture and its `end` or last; one capture is judged against the first
@@ -69,7 +71,11 @@ def pair(store: Store, words: Sequence[str], adapter: Path | None = None, *, ask
         UsageError: more than two words or runs, an adapter without a model, a run without captures, or one capture alone.
     """
     if len(words) > 2:
-        raise UsageError(f"{len(words)} refs where at most two are compared.", where=" ".join(words), hint="Give A, or A and B.")
+        raise UsageError(
+            f"{len(words)} refs where at most two are compared.",
+            where=" ".join(words),
+            hint="Give A, or A and B.",
+        )
     if adapter is not None:
         return _with_adapter(store, words, adapter, ask)
     if light and len(words) == 1 and refs.is_model(store, words[0]):  # before it is read
@@ -109,7 +115,9 @@ def _of_one(found: Run | Capture) -> Pair:
 
 def _alone(word: str) -> UsageError:
     return UsageError(
-        "A second model or capture is missing: there is nothing to compare this one with.", word, f"forensics diff {word} OTHER"
+        "A second model or capture is missing: there is nothing to compare this one with.",
+        word,
+        f"forensics diff {word} OTHER",
     )
 
 
@@ -122,9 +130,14 @@ def _with_adapter(store: Store, words: Sequence[str], adapter: Path, ask: bool) 
             hint=f"For example: ./model --adapter {adapter}",
         )
     if not adapter.exists():
-        raise UnknownRef(f"There is no adapter at {str(adapter)!r}.", where=str(adapter), hint="Check the path.")
+        raise UnknownRef(
+            f"There is no adapter at {str(adapter)!r}.", where=str(adapter), hint="Check the path."
+        )
     path = located(words[0])
-    return Pair(rest.at_rest(store, path, None, words[0], ask=ask), rest.at_rest(store, path, adapter, f"{words[0]}+{adapter}", ask=ask))
+    return Pair(
+        rest.at_rest(store, path, None, words[0], ask=ask),
+        rest.at_rest(store, path, adapter, f"{words[0]}+{adapter}", ask=ask),
+    )
 
 
 def _at_path(store: Store, path: Path, text: str, ask: bool) -> Sequence[Run | Capture]:
@@ -133,7 +146,11 @@ def _at_path(store: Store, path: Path, text: str, ask: bool) -> Sequence[Run | C
         return _bundled(store, bundle, path, text)
     if not path.exists():
         close = near(text, [refs.SNAPSHOTS + name for name in refs.snapshots()])
-        hint = f"Did you mean {' or '.join(close)}?" if close else "Check the path; a run of the store is named without a slash."
+        hint = (
+            f"Did you mean {' or '.join(close)}?"
+            if close
+            else "Check the path; a run of the store is named without a slash."
+        )
         raise UnknownRef(f"There is nothing at {text!r}.", where=str(path), hint=hint)
     if (path / "manifest.json").is_file():
         if is_url(path):
@@ -152,7 +169,11 @@ def _bundled(ours: Store, bundle: Path, path: Path, text: str) -> Sequence[Run |
     store = inplace.passing_store(_here(bundle), text[: -len(inside) - 1], ours.packs)
     run = refs.run_name(inside)
     if run is None or run not in store.run_names():
-        raise UnknownRef(f"The bundle holds no {inside[:100]!r}.", where=text, hint=f"It holds {', '.join(sorted(store.run_names()))}.")
+        raise UnknownRef(
+            f"The bundle holds no {inside[:100]!r}.",
+            where=text,
+            hint=f"It holds {', '.join(sorted(store.run_names()))}.",
+        )
     return [refs.within(store.run(run), inside)]
 
 
@@ -168,9 +189,14 @@ def _here(bundle: Path) -> Path:
 def _sealed(path: Path, text: str) -> Run | Capture:
     """A capture or run directory of any store."""
     manifest = read_manifest(path)
-    owner = Store(path.resolve().parents[1], text.rstrip("/")[: -len(path.name)] if text.rstrip("/").endswith(path.name) else "")
+    owner = Store(
+        path.resolve().parents[1],
+        text.rstrip("/")[: -len(path.name)] if text.rstrip("/").endswith(path.name) else "",
+    )
     run = owner.run(manifest.name.partition("@")[0])
-    return run if manifest.kind == "run" else next(c for c in run.captures if c.path.name == path.resolve().name)
+    return (
+        run if manifest.kind == "run" else next(c for c in run.captures if c.path.name == path.resolve().name)
+    )
 
 
 def _last(found: Run | Capture) -> Capture:
@@ -179,10 +205,18 @@ def _last(found: Run | Capture) -> Capture:
 
 def _held(run: Run) -> Run:
     if not run.captures:
-        raise UsageError(f"Run {run.name} holds no capture.", where=run.name, hint="`forensics show` says what is missing, and why.")
+        raise UsageError(
+            f"Run {run.name} holds no capture.",
+            where=run.name,
+            hint="`forensics show` says what is missing, and why.",
+        )
     return run
 
 
 def _several(text: str, found: Sequence[Run | Capture], why: str) -> UsageError:
     names = [each.name if isinstance(each, Run) else each.ref for each in found]
-    return UsageError(f"The bundle holds {len(found)} runs, and {why}.", where=text, hint=f"Name what you mean: {', '.join(names)}.")
+    return UsageError(
+        f"The bundle holds {len(found)} runs, and {why}.",
+        where=text,
+        hint=f"Name what you mean: {', '.join(names)}.",
+    )

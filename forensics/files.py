@@ -155,7 +155,9 @@ def clone(source: Path, target: Path) -> bool:
     """Make `target` share the blocks of `source` until one of them changes; False where the filesystem cannot. Never a hard link."""
     try:
         if sys.platform == "darwin":
-            return ctypes.CDLL(None, use_errno=True).clonefile(os.fsencode(source), os.fsencode(target), 0) == 0
+            return (
+                ctypes.CDLL(None, use_errno=True).clonefile(os.fsencode(source), os.fsencode(target), 0) == 0
+            )
         with source.open("rb") as old, target.open("xb") as new:
             fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
     except OSError:

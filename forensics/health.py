@@ -48,10 +48,19 @@ class Check:
 
 def installed() -> Iterator[Check]:
     """This tool and what it stands on."""
-    yield Check("forensics", True, f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}")
+    yield Check(
+        "forensics",
+        True,
+        f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}",
+    )
     there = versions((*_OURS, *_EXTRAS))
     missing = [name for name in _OURS[:5] if name not in there]
-    yield Check("packages", not missing, ", ".join(f"{k} {v}" for k, v in there.items()), f"install {', '.join(missing)}")
+    yield Check(
+        "packages",
+        not missing,
+        ", ".join(f"{k} {v}" for k, v in there.items()),
+        f"install {', '.join(missing)}",
+    )
     absent = [f"{extra} ({package})" for package, extra in _EXTRAS.items() if package not in there]
     if absent:
         yield Check("extras", None, f"not installed: {', '.join(absent)}")
@@ -61,23 +70,46 @@ def program(python: str) -> Iterator[Check]:
     """The interpreter of the training program: what it has, and whether the watcher starts in it."""
     found = shutil.which(python)
     if found is None:
-        yield Check("program", False, f"there is no {python!r} on the PATH", "name its interpreter with --python")
+        yield Check(
+            "program", False, f"there is no {python!r} on the PATH", "name its interpreter with --python"
+        )
         return
     with tempfile.TemporaryDirectory() as place:
         spool = Path(place) / "doctor"
-        write_options(spool, {"version": 1, "run": "doctor", "tensors": "none", "max_tokens": 1, "prompts": None, "known": None})
+        write_options(
+            spool,
+            {
+                "version": 1,
+                "run": "doctor",
+                "tensors": "none",
+                "max_tokens": 1,
+                "prompts": None,
+                "known": None,
+            },
+        )
         (spool / "models").mkdir()
         try:
-            done = subprocess.run([found, "-c", _PROBE], env=environment(spool), capture_output=True, text=True, timeout=120, check=False)
+            done = subprocess.run(
+                [found, "-c", _PROBE],
+                env=environment(spool),
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
             facts = json.loads(done.stdout)
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            yield Check("program", False, f"{found} does not run: {error}", "name another interpreter with --python")
+            yield Check(
+                "program", False, f"{found} does not run: {error}", "name another interpreter with --python"
+            )
             return
         yield _backend(found, facts)
         if "mlx" in facts:
             seen = any((each / "process.json").is_file() for each in spool.glob("p*"))
             do = "see whether its PYTHONPATH or -I, -E, -S keeps `sitecustomize` away"
-            yield Check("watching", seen, "the watcher starts with mlx" if seen else "the watcher does not start", do)
+            yield Check(
+                "watching", seen, "the watcher starts with mlx" if seen else "the watcher does not start", do
+            )
 
 
 def _backend(found: str, facts: dict[str, str]) -> Check:
@@ -103,9 +135,16 @@ def store(place: Store) -> Iterator[Check]:
             damaged.append(f"{name} ({error.message})")
     free = size(shutil.disk_usage(place.root).free)
     packs = size(place.packs.nbytes())
-    yield Check("store", True, f"{place.root.resolve()}: {counted(len(names), 'run')}, tensors {packs}; {free} free")
+    yield Check(
+        "store", True, f"{place.root.resolve()}: {counted(len(names), 'run')}, tensors {packs}; {free} free"
+    )
     if damaged:
-        yield Check("damaged runs", False, "; ".join(damaged), "forensics verify RUN says what; forensics rm RUN removes it")
+        yield Check(
+            "damaged runs",
+            False,
+            "; ".join(damaged),
+            "forensics verify RUN says what; forensics rm RUN removes it",
+        )
     left = sorted(each.name for each in place.spool.iterdir()) if place.spool.is_dir() else []
     if left:
         yield Check("unsealed runs", None, ", ".join(left))

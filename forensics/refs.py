@@ -67,7 +67,11 @@ def removable(store: Store, text: str) -> list[Path]:
             path = store.captures / text.replace(":", ".")
             return [path] if path.is_dir() else []
     if text.startswith(SNAPSHOTS) or _is_path(text):
-        raise UsageError("Only runs and captures of the store can be removed.", where=text, hint="`forensics list` shows them.")
+        raise UsageError(
+            "Only runs and captures of the store can be removed.",
+            where=text,
+            hint="`forensics list` shows them.",
+        )
     raise _unknown(store, text)
 
 
@@ -124,14 +128,18 @@ def within(run: Run, text: str) -> Run | Capture:
     place, model = match["place"], match["model"]
     if place is None:
         return run
-    mine = [c for c in run.captures if (c.model == model if model else ":" not in c.ref.removeprefix(run.prefix))]
+    mine = [
+        c for c in run.captures if (c.model == model if model else ":" not in c.ref.removeprefix(run.prefix))
+    ]
     same = [c for c in mine if c.point == place]
     exact = [c for c in mine if c.place == place or f"{c.point}-{c.ordinal}" == place]
     if same or exact:
         return max(same, key=lambda c: c.ordinal) if same else exact[-1]
     places = list(dict.fromkeys(c.ref.partition("@")[2] for c in run.captures))
     close = near(text.partition("@")[2], places, 1)
-    hint = (f"Did you mean {run.name}@{close[0]}? " if close else "") + f"It has {', '.join(places[:12]) or 'no capture'}."
+    hint = (
+        f"Did you mean {run.name}@{close[0]}? " if close else ""
+    ) + f"It has {', '.join(places[:12]) or 'no capture'}."
     raise UnknownRef(f"Run {run.name} has no capture {text.partition('@')[2]!r}.", where=text, hint=hint)
 
 
@@ -143,7 +151,9 @@ def is_model(store: Store, text: str) -> bool:
     """Whether a word is the path of a model, not of evidence."""
     path = located(text)
     named = (
-        _REF.fullmatch(text.removeprefix(SNAPSHOTS)) and text.startswith(SNAPSHOTS) and (shipped() / text.removeprefix(SNAPSHOTS)).is_dir()
+        _REF.fullmatch(text.removeprefix(SNAPSHOTS))
+        and text.startswith(SNAPSHOTS)
+        and (shipped() / text.removeprefix(SNAPSHOTS)).is_dir()
     )
     run = _REF.fullmatch(text)
     named = named or (run and store.holds(run["run"]))

@@ -55,7 +55,9 @@ class Table(NamedTuple):
 def described() -> Mapping[str, Table]:
     """All tables with their comments, in the order of schema.sql; a comment that goes on in the next line is one text."""
     found = {}
-    for above, name, body in re.findall(r"((?:^--[^\n]*\n)*)^CREATE TABLE (\w+) \((.*?)\n\);", text(), flags=re.DOTALL | re.MULTILINE):
+    for above, name, body in re.findall(
+        r"((?:^--[^\n]*\n)*)^CREATE TABLE (\w+) \((.*?)\n\);", text(), flags=re.DOTALL | re.MULTILINE
+    ):
         columns: list[Column] = []
         for line in body.strip().splitlines():
             code, _, comment = line.partition("--")
@@ -74,5 +76,7 @@ def marked(word: str) -> Mapping[str, frozenset[str]]:
     found = {}
     for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", text(), flags=re.DOTALL):
         lines = (line.partition("--") for line in body.splitlines())
-        found[name] = frozenset(c for code, _, comment in lines if word in comment for c in re.findall(r"(\w+) [A-Z]+\b", code))
+        found[name] = frozenset(
+            c for code, _, comment in lines if word in comment for c in re.findall(r"(\w+) [A-Z]+\b", code)
+        )
     return found

@@ -18,7 +18,12 @@ def encode(row: Mapping[str, Any]) -> str:
     try:
         return _dumps(plain)
     except ValueError:  # of NaN and infinity, which few rows hold
-        return _dumps({k: nonfinite(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in plain.items()})
+        return _dumps(
+            {
+                k: nonfinite(v) if isinstance(v, float) and not math.isfinite(v) else v
+                for k, v in plain.items()
+            }
+        )
 
 
 def lines(rows: Iterable[Row], columns: Mapping[str, str]) -> Iterator[str]:
@@ -26,7 +31,9 @@ def lines(rows: Iterable[Row], columns: Mapping[str, str]) -> Iterator[str]:
     left = iter(rows)
     while batch := [typed(row, columns) for row in islice(left, _BATCH)]:
         try:
-            together = _BORDER.sub("}\n{", _dumps(batch)[1:-1]) if all(batch) else None  # an empty row has no border to be seen
+            together = (
+                _BORDER.sub("}\n{", _dumps(batch)[1:-1]) if all(batch) else None
+            )  # an empty row has no border to be seen
         except ValueError:  # of NaN and infinity
             together = None
         yield "\n".join(map(encode, batch)) if together is None else together
@@ -39,7 +46,9 @@ def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
         if value is None or (kind := columns.get(key)) is None:
             continue
         found = type(value)
-        if _EXACT.get(found) == kind or (found is int and kind in _WHOLE and -_SAFE <= value < _SAFE):  # nearly all, and there are millions
+        if _EXACT.get(found) == kind or (
+            found is int and kind in _WHOLE and -_SAFE <= value < _SAFE
+        ):  # nearly all, and there are millions
             plain[key] = value
         elif (fitting := _TYPES[kind](value)) is not None:
             plain[key] = fitting
@@ -49,8 +58,12 @@ def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
 _BATCH = 500
 _BORDER = re.compile(r'\},\{(?="\w)')
 """Between two rows. In a string a quotation mark has a backslash before it, or ends the string, and then no letter follows."""
-_dumps: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False).encode
-_loose: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_dumps: Callable[[object], str] = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False
+).encode
+_loose: Callable[[object], str] = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), default=str
+).encode
 
 
 def utf8(text: str) -> bytes:

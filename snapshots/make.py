@@ -25,8 +25,25 @@ def make() -> None:
         story.write_prompts(work / "prompts.jsonl")
         for trainer in story.STORY:
             shutil.copy(story.TRAINERS / trainer.script, work / trainer.script)
-            options = ["--name", trainer.run, "--prompts", "prompts.jsonl", "--max-tokens", str(recipe.max_tokens), "--tensors", "none"]
-            command = [sys.executable, trainer.script, "--model", "model", "--out", trainer.run, *recipe.arguments]
+            options = [
+                "--name",
+                trainer.run,
+                "--prompts",
+                "prompts.jsonl",
+                "--max-tokens",
+                str(recipe.max_tokens),
+                "--tensors",
+                "none",
+            ]
+            command = [
+                sys.executable,
+                trainer.script,
+                "--model",
+                "model",
+                "--out",
+                trainer.run,
+                *recipe.arguments,
+            ]
             _forensics(work, "capture", *options, "--", *command)
         _forensics(
             work, "capture", "--name", "base", "--prompts", "prompts.jsonl", "--max-tokens", str(recipe.max_tokens),
@@ -48,7 +65,9 @@ def _keep(work: Path, run: str) -> None:
 
 
 def _forensics(work: Path, *words: str) -> None:
-    subprocess.run([sys.executable, "-m", "forensics", *words], cwd=work, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "forensics", *words], cwd=work, check=True, stdout=subprocess.DEVNULL
+    )
 
 
 if __name__ == "__main__":

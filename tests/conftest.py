@@ -17,11 +17,15 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="Write what is shown now into tests/golden and docs.")
+    parser.addoption(
+        "--update-golden", action="store_true", help="Write what is shown now into tests/golden and docs."
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # workers take it from the environment of the process that starts them
+    if not hasattr(
+        config, "workerinput"
+    ):  # workers take it from the environment of the process that starts them
         directory = Path(tempfile.mkdtemp(prefix="forensics-tests-"))
         config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
         quick.children(directory)

@@ -11,7 +11,10 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
+    None,
+)
 PICTURES = {
     "broken": (["snapshots/broken-stub"], "#s-what-changed"),
     "half-mended": (["snapshots/padded-lora"], "#s-what-the-model-says"),

@@ -70,7 +70,9 @@ class Zipped:
             self._file = path.open("rb")
             self._size = path.stat().st_size
         except OSError as error:
-            raise DamagedEvidence(f"The bundle cannot be read: {error.strerror}.", where=str(path), hint="Check the path.") from error
+            raise DamagedEvidence(
+                f"The bundle cannot be read: {error.strerror}.", where=str(path), hint="Check the path."
+            ) from error
         self.members = {m.name: m for m in self._listed()}
 
     def close(self) -> None:
@@ -85,7 +87,9 @@ class Zipped:
     def refuse(self, why: str, member: str = "") -> NoReturn:
         """Raise DamagedEvidence; `member` is where."""
         raise DamagedEvidence(
-            f"The bundle is damaged: {why}.", where=f"{self.path}: {shown(member)}" if member else str(self.path), hint=HINT
+            f"The bundle is damaged: {why}.",
+            where=f"{self.path}: {shown(member)}" if member else str(self.path),
+            hint=HINT,
         )
 
     def blocks(self, name: str, size: int = 1 << 18) -> Iterator[bytes]:
@@ -123,7 +127,15 @@ class Zipped:
         try:
             with zipfile.ZipFile(self._file) as archive:
                 infos, comment, start = archive.infolist(), archive.comment, archive.start_dir
-        except (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError, EOFError, UnicodeDecodeError) as error:
+        except (
+            zipfile.BadZipFile,
+            ValueError,
+            OSError,
+            struct.error,
+            NotImplementedError,
+            EOFError,
+            UnicodeDecodeError,
+        ) as error:
             self.refuse(f"it is no zip file, or is cut off ({type(error).__name__})")
         if comment:
             self.refuse("it carries a comment")
@@ -159,7 +171,13 @@ class Zipped:
             self.refuse("it is cut off", name)
         signature, _, flags, method, _, _, crc, packed, size, length, extra = _LOCAL.unpack(head)
         wide = packed == size == 0xFFFFFFFF
-        if signature != b"PK\3\4" or flags or method or crc != info.CRC or self._file.read(length) != name.encode():
+        if (
+            signature != b"PK\3\4"
+            or flags
+            or method
+            or crc != info.CRC
+            or self._file.read(length) != name.encode()
+        ):
             self.refuse("its two headers differ", name)
         if not wide and (packed, size) != (info.file_size, info.file_size):
             self.refuse("its two headers differ", name)

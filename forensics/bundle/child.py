@@ -35,29 +35,49 @@ def run(module: str, path: Path, arguments: Mapping[str, Any], nbytes: int = 0) 
     try:
         seconds = _SECONDS + _SECONDS_A_MB * path.stat().st_size / 1e6 + nbytes / 20e6
     except OSError as error:
-        raise DamagedEvidence(f"The bundle cannot be read: {error.strerror}.", where=str(path), hint="Check the path.") from error
+        raise DamagedEvidence(
+            f"The bundle cannot be read: {error.strerror}.", where=str(path), hint="Check the path."
+        ) from error
     with files.temporary("child") as place:
         limits = {"memory": _SPACE, "seconds": int(seconds), "answer": str(place / "answer.json")}
-        (place / "arguments.json").write_text(json.dumps({"zip": str(path.resolve()), **arguments, **limits}), encoding="utf-8")
-        status = _watched([sys.executable, "-m", f"forensics.bundle.{module}", str(place / "arguments.json")], place, path, seconds)
+        (place / "arguments.json").write_text(
+            json.dumps({"zip": str(path.resolve()), **arguments, **limits}), encoding="utf-8"
+        )
+        status = _watched(
+            [sys.executable, "-m", f"forensics.bundle.{module}", str(place / "arguments.json")],
+            place,
+            path,
+            seconds,
+        )
         try:
             answer: dict[str, Any] = json.loads((place / "answer.json").read_bytes())
         except (OSError, ValueError) as error:
-            raise DamagedEvidence(f"The bundle cannot be read: its reader ended with status {status}.", str(path), HINT) from error
+            raise DamagedEvidence(
+                f"The bundle cannot be read: its reader ended with status {status}.", str(path), HINT
+            ) from error
     if status == 2:
         raise OSError(answer["errno"], answer["why"], answer["where"])
     if status == 3:
-        raise DamagedEvidence(answer["message"], str(answer["where"]).replace(str(path.resolve()), str(path)), answer["hint"])
+        raise DamagedEvidence(
+            answer["message"], str(answer["where"]).replace(str(path.resolve()), str(path)), answer["hint"]
+        )
     return answer
 
 
 def _watched(command: list[str], place: Path, path: Path, seconds: float) -> int:
     """Run the child until it ends, or has had enough time or memory."""
     variables = {k: v for k, v in inherited().items() if not k.startswith("FORENSICS_")}
-    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    variables["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])
+    )
     # The pipe says nothing: its end tells the child that we are gone, and that nobody waits for what it writes.
     with subprocess.Popen(
-        command, cwd=place, env=variables, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=place,
+        env=variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as child:
         bounded = Bounded(child, lambda: Limits(_MEMORY, _BUSY * seconds))
         try:
@@ -65,5 +85,7 @@ def _watched(command: list[str], place: Path, path: Path, seconds: float) -> int
         finally:
             child.kill()
     if bounded.over:
-        raise DamagedEvidence(f"The bundle is damaged: reading it takes more {bounded.over} than any of ours.", str(path), HINT)
+        raise DamagedEvidence(
+            f"The bundle is damaged: reading it takes more {bounded.over} than any of ours.", str(path), HINT
+        )
     return status

@@ -152,7 +152,9 @@ def _wanted(selected: Selected, level: Level) -> tuple[dict[str, str | None], di
             wanted |= dict.fromkeys(d for each in held for d in (*each.parameters.values(), *each.others))
         elif level == "changed" and len(held) > 1:
             first = held[0].parameters
-            wanted |= {d: first.get(name) for name, d in _last(held).parameters.items() if first.get(name) != d}
+            wanted |= {
+                d: first.get(name) for name, d in _last(held).parameters.items() if first.get(name) != d
+            }
     # a base that is sent itself would have to be restored first
     return {d: None if base in wanted else base for d, base in wanted.items()}, every
 

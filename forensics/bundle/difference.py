@@ -43,7 +43,11 @@ def difference(base: RawTensor, tensor: RawTensor, file: BinaryIO) -> tuple[Diff
 
     The second is the deflated bytes, as a tensor that is read from `file` by position.
     """
-    if (base.dtype, base.shape, base.nbytes) != (tensor.dtype, tensor.shape, tensor.nbytes) or tensor.nbytes < _SMALL:
+    if (base.dtype, base.shape, base.nbytes) != (
+        tensor.dtype,
+        tensor.shape,
+        tensor.nbytes,
+    ) or tensor.nbytes < _SMALL:
         return None
     begin, found, size = file.tell(), hashlib.sha256(), 0
     packer = zlib.compressobj(_EFFORT)

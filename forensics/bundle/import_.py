@@ -70,7 +70,10 @@ def bring_in(store: Store, path: Path, name: str | None = None, key: Path | None
 
 def _first(store: Store, path: Path, told: Told, name: str | None) -> Landed:
     alone = len(told["runs"]) == 1
-    wanted = {run: (name if alone else f"{name}-{run}"[:64]) if name else run.lstrip("-") or "run" for run in told["runs"]}
+    wanted = {
+        run: (name if alone else f"{name}-{run}"[:64]) if name else run.lstrip("-") or "run"
+        for run in told["runs"]
+    }
     with _beside(store) as staging:
         names, answer = _staged(store, path, told, wanted, staging)
         bare = [run for run in names.values() if not (staging / "runs" / run).is_dir()]
@@ -104,7 +107,16 @@ def _landed(told: Told, names: Mapping[str, str], answer: Mapping[str, Any], *, 
     against = (run.partition("@") for run in told["against"])
     here = tuple(names.get(run, run) + at + point for run, at, point in against)
     count = len(answer["waiting"])
-    return Landed(told["id"], tuple(names.values()), told["level"], already, answer["dropped"], count, here, told["signed"])
+    return Landed(
+        told["id"],
+        tuple(names.values()),
+        told["level"],
+        already,
+        answer["dropped"],
+        count,
+        here,
+        told["signed"],
+    )
 
 
 @contextlib.contextmanager
@@ -120,7 +132,9 @@ def _beside(store: Store) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _staged(store: Store, path: Path, told: Told, wanted: Mapping[str, str], staging: Path) -> tuple[dict[str, str], Told]:
+def _staged(
+    store: Store, path: Path, told: Told, wanted: Mapping[str, str], staging: Path
+) -> tuple[dict[str, str], Told]:
     """Rebuild under names that look free, claimed only when all is checked; once more where somebody else holds them."""
     names = dict(_free(store, wanted))
     for claimed in (False, True):

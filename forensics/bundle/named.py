@@ -41,7 +41,9 @@ def secret(name: str, value: object = "") -> bool:
         words = [word.lower() for word in _WORDS.findall(part)]
         if not words:
             continue
-        said = words[-1] in _SECRET or (words[-1] in ("key", "keys") and len(words) > 1 and words[-2] in _KEYS)
+        said = words[-1] in _SECRET or (
+            words[-1] in ("key", "keys") and len(words) > 1 and words[-2] in _KEYS
+        )
         if said and words[-1] == "token" and len(words) > 1 and words[-2] in _OF_TOKENIZERS:
             continue
         number = isinstance(value, (int, float))

@@ -36,11 +36,15 @@ def rebuild(path: Path, target: Path, names: Mapping[str, str], packs: Packs, ba
         packs: where `bases` are looked for, the digests of tensors that others in the bundle differ from.
     """
     places = {digest: place for digest in dict.fromkeys(bases) if (place := packs.place(digest)) is not None}
-    found = {d: (str((packs.root / p.pack).resolve()), p.dtype, p.shape, p.begin, p.end) for d, p in places.items()}
+    found = {
+        d: (str((packs.root / p.pack).resolve()), p.dtype, p.shape, p.begin, p.end) for d, p in places.items()
+    }
     return _read(path, target, names, found, keep=True)
 
 
-def _read(path: Path, target: Path | None, names: Mapping[str, str], bases: Mapping[str, Any], *, keep: bool) -> Told:
+def _read(
+    path: Path, target: Path | None, names: Mapping[str, str], bases: Mapping[str, Any], *, keep: bool
+) -> Told:
     where = str(target.resolve()) if target else None
     arguments = {"target": where, "names": dict(names), "tensors": keep, "bases": bases}
     return child.run("reader.process", path, arguments, sum(end - begin for *_, begin, end in bases.values()))

@@ -52,7 +52,10 @@ _FILE = {("saved_tensors", "file"), ("datasets", "file")}
 _TOGETHER = {"configs": ("key", "value")}  # what a value may be hangs on its key
 _ATTRIBUTES = {"modules": ("attributes",), "optimizers": ("settings",)}  # of the user's own classes as well
 _DROPPED_KEYS = {"path", "message", "prompt", "text", "output", "traceback"}
-_COMMAND = {"command", "argv"}  # a column, or a key of an event: a password among its words has no form by which it is known
+_COMMAND = {
+    "command",
+    "argv",
+}  # a column, or a key of an event: a password among its words has no form by which it is known
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 _REMEMBERED = 100_000  # texts of a column
 _FOUR = re.compile(r"\d{1,3}(\.\d{1,3}){3}")  # an address as part of a dotted key
@@ -87,7 +90,11 @@ class Redactor:
             if column not in columns or value is None or column in together:
                 continue
             if isinstance(value, str):
-                kept = value if "digest" in column and _DIGEST.fullmatch(value) else self._text_cell(table, column, value)
+                kept = (
+                    value
+                    if "digest" in column and _DIGEST.fullmatch(value)
+                    else self._text_cell(table, column, value)
+                )
             else:
                 kept = None if self._stays(table, column) else value
             if kept is not value and kept != value:
@@ -116,7 +123,11 @@ class Redactor:
             # text that was asked for: what is secret, or says who and where, is taken out all the same
             return self.marks(value)
         if table == "environment" and column == "value":
-            return value if _VERSION.fullmatch(value) and not secrets.any_in(value) else self.token("text", value)
+            return (
+                value
+                if _VERSION.fullmatch(value) and not secrets.any_in(value)
+                else self.token("text", value)
+            )
         if column == "place":
             return self.place(value)
         if where in _FILE:
@@ -172,8 +183,14 @@ class Redactor:
             return library + line
         directory, _, name = path.replace("\\", "/").rpartition("/")
         stem, dot, ending = name.rpartition(".")
-        if not _WORD.fullmatch(name) or secrets.any_in(name) or not (self._text or named.of_the_field(stem or name)):
-            name = self.token("file", name) + (f".{ending}" if dot and re.fullmatch(r"[a-z0-9]{1,8}", ending) else "")
+        if (
+            not _WORD.fullmatch(name)
+            or secrets.any_in(name)
+            or not (self._text or named.of_the_field(stem or name))
+        ):
+            name = self.token("file", name) + (
+                f".{ending}" if dot and re.fullmatch(r"[a-z0-9]{1,8}", ending) else ""
+            )
         return (f"{self.token('dir', directory)}/" if directory else "") + name + line
 
     def prose(self, value: str) -> str:
@@ -181,7 +198,9 @@ class Redactor:
         error = _ERROR.fullmatch(value)
         if error and not self._text:
             return f"{error[1]} (its text was left out)"
-        return self.marks(value if self._text else _QUOTED.sub(lambda m: self.token("text", m[0]), value))[:300]
+        return self.marks(value if self._text else _QUOTED.sub(lambda m: self.token("text", m[0]), value))[
+            :300
+        ]
 
     def marks(self, value: str) -> str:
         """A text without secrets, addresses, paths, user and host."""
@@ -208,12 +227,22 @@ class Redactor:
 
         `strict`: strings are known options, or nothing but a token and a length. What a key calls a secret is one, with all below it.
         """
-        if named.secret(key, value) and not (isinstance(value, str) and _SPECIAL.fullmatch(value)) and value is not None:
+        if (
+            named.secret(key, value)
+            and not (isinstance(value, str) and _SPECIAL.fullmatch(value))
+            and value is not None
+        ):
             return self.token("secret", json.dumps(value)) if value != {} and value != [] else value
         if isinstance(value, dict):
-            kept = {k: v for k, v in value.items() if not (event and (k in _COMMAND or (k in _DROPPED_KEYS and not self._text)))}
+            kept = {
+                k: v
+                for k, v in value.items()
+                if not (event and (k in _COMMAND or (k in _DROPPED_KEYS and not self._text)))
+            }
             strict = strict or (event and key == "declared")
-            return {self.word(str(k)): self._tree(v, event, strict=strict, key=str(k)) for k, v in kept.items()}
+            return {
+                self.word(str(k)): self._tree(v, event, strict=strict, key=str(k)) for k, v in kept.items()
+            }
         if isinstance(value, list):
             if len(value) > _MOST_IDS and all(isinstance(v, int) for v in value):
                 return self.token("ids", json.dumps(value))
@@ -225,7 +254,11 @@ class Redactor:
         return self.marks(value) if self._text and not _WORD.fullmatch(value) else self.word(value)
 
     def _option(self, key: str, value: str) -> bool:
-        return value.lower() in named.OPTIONS or bool(key in _CONFIG_WORDS and _WORD.fullmatch(value)) or value == ""
+        return (
+            value.lower() in named.OPTIONS
+            or bool(key in _CONFIG_WORDS and _WORD.fullmatch(value))
+            or value == ""
+        )
 
     def sized(self, value: str) -> str:
         """A free text as a token and its length: `text-9c31-1f0c2a9b3d4e:42`."""
@@ -235,7 +268,9 @@ class Redactor:
         """A JSON list of {"what", "why"}."""
         with contextlib.suppress(ValueError, TypeError, AttributeError):
             found = json.loads(value)
-            kept = [{k: self.prose(str(v)) for k, v in each.items() if k in ("what", "why")} for each in found]
+            kept = [
+                {k: self.prose(str(v)) for k, v in each.items() if k in ("what", "why")} for each in found
+            ]
             return value if kept == found else json.dumps(kept, ensure_ascii=False)
         return None
 
@@ -263,7 +298,11 @@ class Redactor:
 
     def _setting(self, kind: str, key: str, value: Any) -> Any:
         last = key.rpartition(".")[2]
-        if named.secret(key, value) and value is not None and not (isinstance(value, str) and _SPECIAL.fullmatch(value)):
+        if (
+            named.secret(key, value)
+            and value is not None
+            and not (isinstance(value, str) and _SPECIAL.fullmatch(value))
+        ):
             return self.token("secret", json.dumps(value))
         if kind == "template" and key == "text":
             return self.marks(value) if self._text and isinstance(value, str) else None
@@ -279,7 +318,11 @@ class Redactor:
             return self.word(value) if last in _CONFIG_WORDS or key in _CONFIG_WORDS else self._free(value)
         if isinstance(value, list):
             known = last in _CONFIG_WORDS or last in ("eos_token_id", "rope_scaling")
-            return self._tree(value) if known or self._text or not _texts(value) else self.token("text", json.dumps(value))
+            return (
+                self._tree(value)
+                if known or self._text or not _texts(value)
+                else self.token("text", json.dumps(value))
+            )
         return self._tree(value) if isinstance(value, dict) else value
 
     def _free(self, value: str) -> str:
@@ -310,6 +353,12 @@ def _people() -> re.Pattern[str] | None:
         host = socket.gethostname()
         found |= {host, host.partition(".")[0]}
     names = sorted(
-        (n for n in found if len(n) > 2 and n.lower() not in ("root", "user", "localhost", "home", "admin")), key=len, reverse=True
+        (n for n in found if len(n) > 2 and n.lower() not in ("root", "user", "localhost", "home", "admin")),
+        key=len,
+        reverse=True,
     )
-    return re.compile(rf"(?i)(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, names))})(?![A-Za-z0-9])") if names else None
+    return (
+        re.compile(rf"(?i)(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, names))})(?![A-Za-z0-9])")
+        if names
+        else None
+    )

@@ -31,7 +31,9 @@ class Captures:
         self._tensors: set[str] = set()
         self._numbers: dict[str, str] = {}  # digest -> #n, in the order in which placements name them
         self._large = False
-        self._before: dict[tuple[str, str], tuple[str, dict[str, dict[str, Any]]]] = {}  # run, model -> its last capture and placements
+        self._before: dict[
+            tuple[str, str], tuple[str, dict[str, dict[str, Any]]]
+        ] = {}  # run, model -> its last capture and placements
 
     def all(self, captures: Iterable[Capture]) -> None:
         ordered = sorted(captures, key=lambda c: (c.run, c.sequence, c.path.name))
@@ -94,7 +96,9 @@ def run(root: Path, redactor: Redactor, path: Path, known: set[str]) -> None:
     """Write a run, redacted, below `root`."""
     with Writer(root / "runs", path.name, "run", 9) as writer:
         for table, rows in tables(path):
-            redacted = (redactor.row(table, _without_absent(row, known)) for row in rows if leaves(table, row, known))
+            redacted = (
+                redactor.row(table, _without_absent(row, known)) for row in rows if leaves(table, row, known)
+            )
             writer.rows(table, [head(redactor, "runs", path, known)] if table == "runs" else redacted)
         writer.seal(head(redactor, "runs", path, known))
 
@@ -106,7 +110,11 @@ def head(redactor: Redactor, table: str, path: Path, known: set[str]) -> dict[st
 
 def _without_absent(row: Mapping[str, Any], known: set[str]) -> Row:
     """The row without the names of captures that are not in the bundle: they stay at home, or were removed there."""
-    return {column: value for column, value in row.items() if column not in ("capture", "probes_of") or value in known}
+    return {
+        column: value
+        for column, value in row.items()
+        if column not in ("capture", "probes_of") or value in known
+    }
 
 
 def leaves(table: str, row: Mapping[str, Any], known: set[str]) -> bool:

@@ -105,5 +105,7 @@ def _mixed(run: str) -> bool:
     if _HEX.fullmatch(run):
         return False
     counts = [sum(map(f, run)) for f in (str.islower, str.isupper, str.isdigit)]
-    changes = sum(a.isdigit() != b.isdigit() or a.isupper() != b.isupper() for a, b in zip(run, run[1:], strict=False))
+    changes = sum(
+        a.isdigit() != b.isdigit() or a.isupper() != b.isupper() for a, b in zip(run, run[1:], strict=False)
+    )
     return min(counts) >= 3 and changes > len(run) / 3

@@ -41,12 +41,19 @@ def sign(manifest: bytes, key: Path, password: str | None = None) -> bytes:
         directory, out = _laid_out(name, manifest), name / SIGNATURE
         try:
             # its annotation says text; what it hands the password to takes bytes
-            signer = signing.Config().use_elliptic_key_signer(private_key=key, password=password.encode() if password else None)
+            signer = signing.Config().use_elliptic_key_signer(
+                private_key=key, password=password.encode() if password else None
+            )
             signer.sign(directory, out)
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            why = getattr(error, "strerror", None) or "it is no private key for ECDSA (P-256, P-384, P-521) in PEM, or has another password"
+            why = (
+                getattr(error, "strerror", None)
+                or "it is no private key for ECDSA (P-256, P-384, P-521) in PEM, or has another password"
+            )
             raise UsageError(
-                f"The key cannot be used: {why}.", where=str(key), hint="openssl ecparam -genkey -name prime256v1 -noout -out key.pem"
+                f"The key cannot be used: {why}.",
+                where=str(key),
+                hint="openssl ecparam -genkey -name prime256v1 -noout -out key.pem",
             ) from error
         return out.read_bytes()
 
@@ -70,7 +77,9 @@ def check(path: Path, key: Path, identity: str) -> None:
         public = key.read_bytes()
     except OSError as error:
         raise UsageError(
-            f"The key cannot be read: {error.strerror}.", where=str(key), hint="Give the signer's public key in PEM."
+            f"The key cannot be read: {error.strerror}.",
+            where=str(key),
+            hint="Give the signer's public key in PEM.",
         ) from error
     if b"PUBLIC KEY" not in public:
         hint = "openssl ec -in key.pem -pubout -out public.pem makes one of a private key."
@@ -83,7 +92,11 @@ def check(path: Path, key: Path, identity: str) -> None:
 def _installed() -> None:
     missing = [name for name in ("model_signing", "OpenSSL") if importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageError("Signatures need the package model-signing.", where=", ".join(missing), hint="pip install 'mlx-forensics[sign]'")
+        raise UsageError(
+            "Signatures need the package model-signing.",
+            where=", ".join(missing),
+            hint="pip install 'mlx-forensics[sign]'",
+        )
 
 
 def _laid_out(parent: Path, manifest: bytes) -> Path:
@@ -132,7 +145,9 @@ def signed(path: Path, key: Path) -> str:
     with Zipped(path) as zipped, files.temporary("sign") as name:
         if SIGNATURE not in zipped.members:
             raise DamagedEvidence(
-                "The bundle is not signed.", where=str(path), hint="Ask its sender to make it with --sign, or leave --key out."
+                "The bundle is not signed.",
+                where=str(path),
+                hint="Ask its sender to make it with --sign, or leave --key out.",
             )
         manifest = zipped.whole(MANIFEST)
         directory, signature = _laid_out(name, manifest), name / SIGNATURE

@@ -69,12 +69,21 @@ class Staged:
 
     def largest(self) -> list[tuple[str, int]]:
         """What takes most room: (member, or `tensors`, bytes), largest first."""
-        found = [(p.relative_to(self.root).as_posix(), p.stat().st_size) for p in self.root.rglob("*") if p.is_file()]
-        found += [("tensors", self.tensors.nbytes), *((name, len(content)) for name, content in self.extra.items())]
+        found = [
+            (p.relative_to(self.root).as_posix(), p.stat().st_size)
+            for p in self.root.rglob("*")
+            if p.is_file()
+        ]
+        found += [
+            ("tensors", self.tensors.nbytes),
+            *((name, len(content)) for name, content in self.extra.items()),
+        ]
         return sorted(found, key=lambda item: -item[1])[:5]
 
 
-def stage(store: Store, selected: Selected, level: Level, *, text: bool, stack: ExitStack, people: bool = False) -> Staged:
+def stage(
+    store: Store, selected: Selected, level: Level, *, text: bool, stack: ExitStack, people: bool = False
+) -> Staged:
     """Redact everything into a temporary directory that `stack` removes. `people`: phone numbers and the like in texts stay too.
 
     Raises:
@@ -84,13 +93,19 @@ def stage(store: Store, selected: Selected, level: Level, *, text: bool, stack: 
     redactor = Redactor(_key(store), text=text, people=people)
     tensors = contents.tensors(selected, level, scratch)
     stored = {str(c.head.get("capture")) for c in selected.captures}
-    known = stored | {c.path.name.partition("@")[0] for c in selected.captures} | {r.path.name for r in selected.runs if r.path}
+    known = (
+        stored
+        | {c.path.name.partition("@")[0] for c in selected.captures}
+        | {r.path.name for r in selected.runs if r.path}
+    )
     captures = repeats.Captures(root, redactor, known, {*tensors.whole, *tensors.differences})
     captures.all(selected.captures)
     runs = [run.path for run in selected.runs if run.path is not None]
     for path in runs:
         repeats.run(root, redactor, path, known)
-    return Staged(root, level, text, redactor, tensors, captures.names, [path.name for path in runs], captures.compact)
+    return Staged(
+        root, level, text, redactor, tensors, captures.names, [path.name for path in runs], captures.compact
+    )
 
 
 def _key(store: Store) -> Keyed:
@@ -104,10 +119,14 @@ def _key(store: Store) -> Keyed:
 def size_at(staged: Staged, selected: Selected, level: Level) -> int:
     """Bytes that the same bundle would have at another level."""
     with files.temporary("bundle") as scratch:
-        return staged.nbytes() - staged.tensors.nbytes + contents.tensors(selected, level, Path(scratch)).nbytes
+        return (
+            staged.nbytes() - staged.tensors.nbytes + contents.tensors(selected, level, Path(scratch)).nbytes
+        )
 
 
-def finish(staged: Staged, out: Path, *, tensors: bool = True, sign: Callable[[bytes], bytes] | None = None) -> str:
+def finish(
+    staged: Staged, out: Path, *, tensors: bool = True, sign: Callable[[bytes], bytes] | None = None
+) -> str:
     """Write tensors and the zip, aside and renamed; returns the bundle's id.
 
     Args:
@@ -122,7 +141,9 @@ def finish(staged: Staged, out: Path, *, tensors: bool = True, sign: Callable[[b
         for each in (staged.tensors.whole, staged.tensors.held):  # a pack holds the ones or the others
             packs.put(sorted(each.items()))
     members: dict[str, Path | bytes] = {
-        p.relative_to(staged.root).as_posix(): p for p in staged.root.rglob("*") if p.is_file() and p.name != "lock"
+        p.relative_to(staged.root).as_posix(): p
+        for p in staged.root.rglob("*")
+        if p.is_file() and p.name != "lock"
     }
     members |= {README: _README.encode(), **staged.extra}
     described = {name: _described(content) for name, content in members.items()}
@@ -139,7 +160,11 @@ def finish(staged: Staged, out: Path, *, tensors: bool = True, sign: Callable[[b
         files.sync(part)
         part.replace(out)
     except OSError as error:
-        raise UsageError(f"The bundle cannot be written: {error.strerror}.", where=str(out), hint="Give another place with -o.") from error
+        raise UsageError(
+            f"The bundle cannot be written: {error.strerror}.",
+            where=str(out),
+            hint="Give another place with -o.",
+        ) from error
     finally:
         part.unlink(missing_ok=True)
     return identity
@@ -147,7 +172,9 @@ def finish(staged: Staged, out: Path, *, tensors: bool = True, sign: Callable[[b
 
 def _document(staged: Staged, members: Mapping[str, Mapping[str, Any]], tensors: bool) -> dict[str, Any]:
     """The manifest. Its format is the lowest that reads it: 1 where no tensor is stored as a difference."""
-    differences = {d: apart.document() for d, apart in sorted(staged.tensors.differences.items())} if tensors else {}
+    differences = (
+        {d: apart.document() for d, apart in sorted(staged.tensors.differences.items())} if tensors else {}
+    )
     return {
         "format": 2 if differences else 1,
         "kind": "bundle",
@@ -175,6 +202,11 @@ def remember(store: Store, staged: Staged, identity: str) -> Path:
     """Keep at home what each token of a bundle stands for."""
     path = store.root / "redacted" / f"{identity[:16]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_whole(path, json.dumps(staged.redactor.map, ensure_ascii=False, sort_keys=True, indent=1).encode("utf-8", "surrogatepass"))
+    files.write_whole(
+        path,
+        json.dumps(staged.redactor.map, ensure_ascii=False, sort_keys=True, indent=1).encode(
+            "utf-8", "surrogatepass"
+        ),
+    )
     path.chmod(0o600)
     return path

@@ -88,7 +88,8 @@ def token(raw: Mapping[str, Any], capture: str, facts: Facts) -> Row:
         "position": raw.get("position"),
         "token_id": raw.get("token_id"),
         "token": raw.get("token"),
-        "class": raw.get("class") or (facts.kind(int(raw["token_id"])) if isinstance(raw.get("token_id"), int) else None),
+        "class": raw.get("class")
+        or (facts.kind(int(raw["token_id"])) if isinstance(raw.get("token_id"), int) else None),
         "logprob": raw.get("logprob"),
         "top": json.dumps(top) if isinstance(top, list) else top,
     }
@@ -132,6 +133,15 @@ def scores(rows: Sequence[Row], references: Mapping[str, str]) -> Iterator[Row]:
             yield score(str(row["capture"]), row["prompt_id"], name, "", value)
 
 
-def score(capture: str, prompt: Any, scorer: str, key: str, value: float | None, error: str | None = None) -> Row:
+def score(
+    capture: str, prompt: Any, scorer: str, key: str, value: float | None, error: str | None = None
+) -> Row:
     """One row of `scores`."""
-    return {"capture": capture, "prompt_id": prompt, "scorer": scorer, "key": key, "value": value, "error": error}
+    return {
+        "capture": capture,
+        "prompt_id": prompt,
+        "scorer": scorer,
+        "key": key,
+        "value": value,
+        "error": error,
+    }

@@ -37,7 +37,9 @@ def tables(
     digests = {name: m.stats.digest for name, m in stats.items()}
     twins = _tied(composed, measured)
     shown = {p.mlx_name: p.name for p in composed.pieces}
-    values = {p.mlx_name: _value(p, composed, digests) or stats[p.mlx_name].value_digest for p in composed.pieces}
+    values = {
+        p.mlx_name: _value(p, composed, digests) or stats[p.mlx_name].value_digest for p in composed.pieces
+    }
     found: dict[str, list[Row]] = {
         "placements": [
             {
@@ -55,11 +57,17 @@ def tables(
             }
             for p in composed.pieces
         ],
-        "tensors": [tensor_row(m.stats, called.kept.get(d, "none")) for d, m in {m.stats.digest: m for m in stats.values()}.items()],
+        "tensors": [
+            tensor_row(m.stats, called.kept.get(d, "none"))
+            for d, m in {m.stats.digest: m for m in stats.values()}.items()
+        ],
         "modules": list(_modules(composed, shaped, placed, called.ref)),
         "configs": list(_configs(composed, called.ref, _rows(shaped, placed), told or {})),
     }
-    found["adapters"] = [*_declared(composed, called.run), *shared.observed(called.run, called.ref, found["modules"], "file")]
+    found["adapters"] = [
+        *_declared(composed, called.run),
+        *shared.observed(called.run, called.ref, found["modules"], "file"),
+    ]
     return found
 
 
@@ -70,7 +78,9 @@ def tokenizer(composed: Composed) -> Mapping[str, Any]:
 
 def _shape(p: Piece) -> tuple[int, ...]:
     shape = p.stored.raw.shape
-    return (*shape[:-2], shape[-1], shape[-2]) if p.stored.layout == "transposed" and len(shape) > 1 else shape
+    return (
+        (*shape[:-2], shape[-1], shape[-2]) if p.stored.layout == "transposed" and len(shape) > 1 else shape
+    )
 
 
 def _tied(composed: Composed, measured: Mapping[str, Measured]) -> dict[str, str]:
@@ -92,7 +102,14 @@ def _value(p: Piece, composed: Composed, digests: Mapping[str, str]) -> str | No
     scales = digests.get(f"{prefix}scales")
     if how is None or scales is None:
         return None
-    return value_digest(how["mode"], how["bits"], how["group_size"], digests[p.mlx_name], scales, digests.get(f"{prefix}biases"))
+    return value_digest(
+        how["mode"],
+        how["bits"],
+        how["group_size"],
+        digests[p.mlx_name],
+        scales,
+        digests.get(f"{prefix}biases"),
+    )
 
 
 def packing(p: Piece, composed: Composed) -> Mapping[str, Any] | None:
@@ -109,7 +126,10 @@ def packing(p: Piece, composed: Composed) -> Mapping[str, Any] | None:
 
 
 def _modules(
-    composed: Composed, shaped: list[tuple[str, str, tuple[int, ...]]], placed: Mapping[str, names.Placed], ref: str
+    composed: Composed,
+    shaped: list[tuple[str, str, tuple[int, ...]]],
+    placed: Mapping[str, names.Placed],
+    ref: str,
 ) -> Iterator[Row]:
     paths: dict[str, None] = {"": None}
     for p in placed.values():
@@ -154,13 +174,18 @@ def _declared(composed: Composed, run: str) -> Iterator[Row]:
 
 def _configs(composed: Composed, ref: str, rows: int | None, told: Mapping[str, Any]) -> Iterator[Row]:
     seen: set[tuple[str, str]] = set()
-    for kind, key, value in [*composed.model.configs, *(composed.adapter.configs if composed.adapter else ())]:
+    for kind, key, value in [
+        *composed.model.configs,
+        *(composed.adapter.configs if composed.adapter else ()),
+    ]:
         if (kind, key) not in seen:
             seen.add((kind, key))
             yield shared.config(ref, kind, key, value)
     facts = {**tokenizer(composed), **told}
     if facts:
-        yield from (shared.config(ref, "tokenizer", key, value) for key, value in flat({**facts, "rows": rows}))
+        yield from (
+            shared.config(ref, "tokenizer", key, value) for key, value in flat({**facts, "rows": rows})
+        )
 
 
 def _rows(shaped: list[tuple[str, str, tuple[int, ...]]], placed: Mapping[str, names.Placed]) -> int | None:

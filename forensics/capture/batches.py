@@ -32,7 +32,11 @@ class Rows:
     """Training rows of kept steps, with what all rows that were seen say together."""
 
     def __init__(
-        self, lessons: Sequence[Lesson], brief: Iterable[tuple[str, Outline, Sequence[int], Facts]], caps: Mapping[str, int], keyed: Keyed
+        self,
+        lessons: Sequence[Lesson],
+        brief: Iterable[tuple[str, Outline, Sequence[int], Facts]],
+        caps: Mapping[str, int],
+        keyed: Keyed,
     ) -> None:
         """`brief` are (model, outline, tokens, tokenizer) of further rows; `caps` the length that rows are cut to, by model."""
         self._lessons, self._keyed = lessons, keyed
@@ -79,14 +83,17 @@ class Rows:
                 "pad_tokens": counts[roles.PAD],
                 "first_pad": outline.tail if outline.tail < len(read.tokens) else None,
                 "ends_with_end": frames.ends(read.body, facts),
-                "at_cap": counts[roles.PAD] == 0 and len(read.tokens) in (self._widest[lesson.model], self._caps.get(lesson.model)),
+                "at_cap": counts[roles.PAD] == 0
+                and len(read.tokens) in (self._widest[lesson.model], self._caps.get(lesson.model)),
                 "bos_count": frames.bos_count(read.body, facts),
                 "framed": None if begins is None else begins == "template",
                 "frame": begins,
                 "head_digest": self._head(read.body, self._heads[lesson.model], facts),
                 "row_digest": self._keyed.digest(read.tokens),
                 "prompt_digest": self._prompt(read.tokens, outline, facts),
-                "out_of_range": sum(t < 0 or (facts.rows is not None and t >= facts.rows) for t in read.tokens),
+                "out_of_range": sum(
+                    t < 0 or (facts.rows is not None and t >= facts.rows) for t in read.tokens
+                ),
             }
 
     def generation(self, row: Mapping[str, Any], facts: Facts) -> Row:

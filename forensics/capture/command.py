@@ -56,7 +56,9 @@ def write_options(spool: Path, options: Mapping[str, object]) -> None:
     (spool / "options.json").write_text(json.dumps(options), encoding="ascii")  # words need not be UTF-8
 
 
-def watched(command: Sequence[str], spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None = None) -> Ended:
+def watched(
+    command: Sequence[str], spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None = None
+) -> Ended:
     """Run `command` watched until it ends.
 
     Ctrl-C goes to the command, as without us: the terminal sends it to both, and we only wait. SIGTERM and SIGHUP to us
@@ -68,14 +70,22 @@ def watched(command: Sequence[str], spool: Path | None, on_plan: Callable[[Mappi
     """
     program = shutil.which(command[0])
     if program is None:
-        raise UsageError(f"There is no command {command[0]!r}.", where=" ".join(command), hint="Check the spelling, or give its path.")
+        raise UsageError(
+            f"There is no command {command[0]!r}.",
+            where=" ".join(command),
+            hint="Check the spelling, or give its path.",
+        )
     began = time.monotonic()
     with _signals() as forward:
         try:
-            process = subprocess.Popen(command, executable=program, env=environment(spool) if spool else inherited())
+            process = subprocess.Popen(
+                command, executable=program, env=environment(spool) if spool else inherited()
+            )
         except OSError as error:
             raise UsageError(
-                f"The command cannot be started: {error.strerror}.", where=program, hint="Make it executable, or call its interpreter."
+                f"The command cannot be started: {error.strerror}.",
+                where=program,
+                hint="Make it executable, or call its interpreter.",
             ) from error
         forward.append(process)
         waiting = on_plan if spool else None
@@ -89,7 +99,9 @@ def watched(command: Sequence[str], spool: Path | None, on_plan: Callable[[Mappi
     return Ended(status, time.monotonic() - began)
 
 
-def _say_plan(spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None) -> Callable[[Mapping[str, Scalar]], None] | None:
+def _say_plan(
+    spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None
+) -> Callable[[Mapping[str, Scalar]], None] | None:
     """Call `on_plan` where the plan lies there; returns what is still to be called."""
     if on_plan is None or spool is None:
         return None
@@ -147,7 +159,14 @@ def helper(
     place = cwd if cwd and Path(cwd).is_dir() else None
     with tempfile.TemporaryFile() as said:
         try:
-            child = subprocess.Popen(command, cwd=place, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+            child = subprocess.Popen(
+                command,
+                cwd=place,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
         except OSError as error:
             return f"could not be started: {error}"
         bounded = Bounded(child, limits)

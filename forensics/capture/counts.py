@@ -25,7 +25,10 @@ def models(spool: Spool) -> list[Row]:
     return [
         row
         if row["process"] in ended
-        else {**row, **{c: max(whole(row.get(c)), told[c, row["process"], row["model"]]) or None for c in _COUNTS}}
+        else {
+            **row,
+            **{c: max(whole(row.get(c)), told[c, row["process"], row["model"]]) or None for c in _COUNTS},
+        }
         for row in rows
     ]
 
@@ -35,7 +38,9 @@ def _told(spool: Spool) -> Counter[tuple[str, object, object]]:
     told: Counter[tuple[str, object, object]] = Counter()
     for step in spool.each("steps"):
         who = step["process"], step.get("model")
-        told["updates" if step.get("optimizer") else "writes", *who] += 1  # a step without an optimizer was written by hand
+        told["updates" if step.get("optimizer") else "writes", *who] += (
+            1  # a step without an optimizer was written by hand
+        )
         told["gradients", *who] += whole(step.get("gradients"))
     for captured in spool.captures:
         key = ("updates", captured.process, captured.model)

@@ -25,9 +25,15 @@ def partners(named: Sequence[Named]) -> list[tuple[Named, Named]]:
     pairs: list[tuple[Named, Named]] = []
     for i, b in enumerate(named):
         earlier = [a for a in named[:i] if a.model == b.model]
-        chosen = [*earlier[:1], *earlier[-1:], *(a for point in ("start", "end") for a in [e for e in earlier if e.point == point][-1:])]
+        chosen = [
+            *earlier[:1],
+            *earlier[-1:],
+            *(a for point in ("start", "end") for a in [e for e in earlier if e.point == point][-1:]),
+        ]
         if not earlier and named[:i]:
-            chosen = [named[0]]  # another model of the run: a policy against its reference, a copy against its original
+            chosen = [
+                named[0]
+            ]  # another model of the run: a policy against its reference, a copy against its original
         pairs += [(a, b) for a in {id(a): a for a in chosen}.values()]
     return pairs
 
@@ -37,7 +43,13 @@ def changed_digests(a: Sequence[Row], b: Sequence[Row]) -> Iterator[tuple[str, s
     before = {str(p["canonical"]): p for p in a if p.get("role") != "optimizer"}
     for p in b:
         q = before.get(str(p["canonical"]))
-        if q and p.get("role") != "optimizer" and p.get("digest") and q.get("digest") and p["digest"] != q["digest"]:
+        if (
+            q
+            and p.get("role") != "optimizer"
+            and p.get("digest")
+            and q.get("digest")
+            and p["digest"] != q["digest"]
+        ):
             yield str(q["digest"]), str(p["digest"])
 
 
@@ -70,7 +82,10 @@ def probe_deltas(a: str, b: str, before: Sequence[Row], after: Sequence[Row], re
         if s is None or t.get("source") != "probe" or s.get("prompt_ids") != t.get("prompt_ids"):
             continue
         x, y = _ids(s.get("output_ids")), _ids(t.get("output_ids"))
-        first = next((i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q), None if len(x) == len(y) else min(len(x), len(y)))
+        first = next(
+            (i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q),
+            None if len(x) == len(y) else min(len(x), len(y)),
+        )
         yield {
             "capture_a": a,
             "capture_b": b,

@@ -37,7 +37,8 @@ class Facts:
             rows=_one(told.get("rows")),
             stop=_many(told.get("eos_ids")),
             ends=_many(told.get("end_ids")) | _many(told.get("eos_ids")),
-            special=_many(told.get("special_ids")) | _many(list(added.values()) if isinstance(added, Mapping) else None),
+            special=_many(told.get("special_ids"))
+            | _many(list(added.values()) if isinstance(added, Mapping) else None),
             head=tuple(_listed(frame.get("head"))) if frame else (),
             middle=tuple(_listed(frame.get("middle"))) if frame else (),
             tail=tuple(_listed(frame.get("tail"))) if frame else (),
@@ -134,7 +135,9 @@ def frame(row: Sequence[int], facts: Facts) -> str | None:
     head = fold(facts.head, facts)
     marks = facts.markers
     user, answer = marks if marks else ((), tuple(facts.middle))
-    begins = tuple(body[: len(head)]) == tuple(head) or bool(user and body and body[0] == user[0] and find(body, user) >= 0)
+    begins = tuple(body[: len(head)]) == tuple(head) or bool(
+        user and body and body[0] == user[0] and find(body, user) >= 0
+    )
     holds = find(body, answer) >= 0
     if begins and holds:
         return "template"

@@ -30,7 +30,11 @@ class Fused:
     def __contains__(self, record: Record) -> bool:
         if record.head["source"] != "live":
             return self._is_file(record.head.get("path"), record.named.process)
-        states = [held for since, model, held in self._states if model == record.named.model and since <= str(record.head["created_at"])]
+        states = [
+            held
+            for since, model, held in self._states
+            if model == record.named.model and since <= str(record.head["created_at"])
+        ]
         return bool(states) and states[-1]
 
     def _read(self, event: Row, detail: Mapping[str, Any]) -> None:
@@ -50,7 +54,9 @@ class Fused:
 
     def _holds(self, model: object) -> bool:
         """Arrays of nobody may be fused ones: mlx-lm's own save takes them from the model before it writes."""
-        return model is None or next((held for _, each, held in reversed(self._states) if each == model), False)
+        return model is None or next(
+            (held for _, each, held in reversed(self._states) if each == model), False
+        )
 
     def _is_file(self, path: object, process: int) -> bool:
         return path is not None and self._absolute(path, process) in self._files

@@ -34,7 +34,9 @@ class _Adapter:
     magnitude: str | None  # of DoRA, one for each output row
 
 
-def fusions(adapter: str, fused: str, placements: Mapping[str, Sequence[Row]], modules: Sequence[Row], values: Values) -> Iterator[Row]:
+def fusions(
+    adapter: str, fused: str, placements: Mapping[str, Sequence[Row]], modules: Sequence[Row], values: Values
+) -> Iterator[Row]:
     """Rows of `fusions` for every adapted layer of capture `adapter` whose weight stands in capture `fused`, plain or adapted again."""
     plain = {str(p["canonical"]): p for p in placements[fused] if p["role"] in ("base", "head", "embedding")}
     before, after = _factors(placements[adapter]), _factors(placements[fused])
@@ -42,7 +44,9 @@ def fusions(adapter: str, fused: str, placements: Mapping[str, Sequence[Row]], m
     for layer in _adapters(placements[adapter], modules):
         target = plain.get(f"{layer.canonical}.weight")
         again = after.get(layer.canonical)
-        if target is None or (again and (again != before.get(layer.canonical) or target["digest"] == bases.get(layer.weight))):
+        if target is None or (
+            again and (again != before.get(layer.canonical) or target["digest"] == bases.get(layer.weight))
+        ):
             continue
         intended = _intended(layer, lambda name: values(adapter, name))
         row = _project(values(adapter, layer.weight), intended, values(fused, str(target["name"])))
@@ -79,7 +83,9 @@ def _adapters(placements: Sequence[Row], modules: Sequence[Row]) -> Iterator[_Ad
     for module, names in by_module.items():
         scale, path = scales.get(module), canonical.get(module, module)
         if {"lora_a", "lora_b"} <= set(names) and isinstance(scale, (int, float)) and path in bases:
-            yield _Adapter(path, bases[path], names["lora_a"], names["lora_b"], float(scale), names.get("dora_m"))
+            yield _Adapter(
+                path, bases[path], names["lora_a"], names["lora_b"], float(scale), names.get("dora_m")
+            )
 
 
 def _intended(layer: _Adapter, values: Callable[[str], Array | None]) -> Array | None:
@@ -109,7 +115,12 @@ def _project(w: Array | None, intended: Array | None, fused: Array | None) -> di
     size = float(np.linalg.norm(realised))
     if square == 0.0:
         return None
-    return {"k": cross / square, "cosine": cross / (square**0.5 * size) if size else 0.0, "intended_l2": square**0.5, "realised_l2": size}
+    return {
+        "k": cross / square,
+        "cosine": cross / (square**0.5 * size) if size else 0.0,
+        "intended_l2": square**0.5,
+        "realised_l2": size,
+    }
 
 
 def _product(a: Array, b: Array, shape: tuple[int, ...]) -> Array | None:

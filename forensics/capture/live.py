@@ -71,14 +71,22 @@ def record(scene: Scene, captured: Captured, named: Named, facts: Facts, probes_
     made.tables["optimizers"] = [_optimizer(named.ref, each) for each in captured.rows("optimizers")]
     told = head.get("tokenizer")
     made.tables["configs"] = [
-        *({"capture": named.ref, **{k: each.get(k) for k in ("kind", "key", "value")}} for each in captured.rows("configs")),
-        *(config(named.ref, "tokenizer", key, value) for key, value in flat(told if isinstance(told, Mapping) else {})),
+        *(
+            {"capture": named.ref, **{k: each.get(k) for k in ("kind", "key", "value")}}
+            for each in captured.rows("configs")
+        ),
+        *(
+            config(named.ref, "tokenizer", key, value)
+            for key, value in flat(told if isinstance(told, Mapping) else {})
+        ),
     ]
     answers(scene, made, captured.rows("transcripts"), captured.rows("tokens"))
     return made
 
 
-def common(scene: Scene, named: Named, time: float, missing: Sequence[Mapping[str, Any]]) -> dict[str, Scalar]:
+def common(
+    scene: Scene, named: Named, time: float, missing: Sequence[Mapping[str, Any]]
+) -> dict[str, Scalar]:
     """The columns of `captures` that every kind of capture fills alike."""
     return {
         "capture": named.ref,
@@ -94,27 +102,39 @@ def common(scene: Scene, named: Named, time: float, missing: Sequence[Mapping[st
     }
 
 
-def tree(scene: Scene, made: Record, placements: Sequence[Mapping[str, Any]], modules: Sequence[Mapping[str, Any]]) -> None:
+def tree(
+    scene: Scene, made: Record, placements: Sequence[Mapping[str, Any]], modules: Sequence[Mapping[str, Any]]
+) -> None:
     """Fill placements, tensors, modules and observed adapters of a capture."""
     parameters = [p for p in placements if p.get("role") != "optimizer"]
     shaped = [(str(p["name"]), str(p["dtype"]), tuple(p["shape"])) for p in parameters]
-    placed = names.place(shaped, tied={str(p["name"]): str(p["shared_with"]) for p in parameters if p.get("shared_with")})
+    placed = names.place(
+        shaped, tied={str(p["name"]): str(p["shared_with"]) for p in parameters if p.get("shared_with")}
+    )
     digests = {str(p["name"]): p.get("digest") for p in placements}
     for p in placements:
         if p.get("digest"):
             scene.sources.know(str(p["digest"]), p)
-    made.quantization = {str(p["name"]): p["quantization"] for p in parameters if isinstance(p.get("quantization"), Mapping)}
+    made.quantization = {
+        str(p["name"]): p["quantization"] for p in parameters if isinstance(p.get("quantization"), Mapping)
+    }
     values = {name: value(name, q, digests) for name, q in made.quantization.items()}
     made.tables["placements"] = [_placement(made.ref, p, placed, values) for p in placements]
-    made.tables["tensors"] = [scene.sources.stats[d] for d in dict.fromkeys(str(d) for d in digests.values() if d)]
+    made.tables["tensors"] = [
+        scene.sources.stats[d] for d in dict.fromkeys(str(d) for d in digests.values() if d)
+    ]
     of = names.modules([str(m["module"]) for m in modules], shaped, placed)
     made.tables["modules"] = [_module(made.ref, m, of[str(m["module"])]) for m in modules]
     made.tables["adapters"] = list(observed(scene.run, made.ref, made.tables["modules"], "modules"))
 
 
-def _placement(capture: str, p: Mapping[str, Any], placed: Mapping[str, names.Placed], values: Mapping[str, str | None]) -> Row:
+def _placement(
+    capture: str, p: Mapping[str, Any], placed: Mapping[str, names.Placed], values: Mapping[str, str | None]
+) -> Row:
     name = str(p["name"])
-    at = placed.get(name) or names.Placed(name, name, name.rpartition(".")[0], name.rpartition(".")[2], "optimizer", names.layer_of(name))
+    at = placed.get(name) or names.Placed(
+        name, name, name.rpartition(".")[0], name.rpartition(".")[2], "optimizer", names.layer_of(name)
+    )
     return {
         "capture": capture,
         "name": name,
@@ -138,7 +158,9 @@ def value(name: str, how: Mapping[str, Any], digests: Mapping[str, str | None]) 
     weight, scales, biases = (digests.get(prefix + leaf) for leaf in ("weight", "scales", "biases"))
     if not weight or not scales:
         return None
-    return value_digest(str(how["mode"]), int(how["bits"]), int(how["group_size"]), weight, scales, biases or "")
+    return value_digest(
+        str(how["mode"]), int(how["bits"]), int(how["group_size"]), weight, scales, biases or ""
+    )
 
 
 def _module(capture: str, m: Mapping[str, Any], of: names.Shaped) -> Row:
@@ -159,13 +181,30 @@ def _module(capture: str, m: Mapping[str, Any], of: names.Shaped) -> Row:
 
 
 def _optimizer(capture: str, o: Mapping[str, Any]) -> Row:
-    columns = ("optimizer", "class", "step", "learning_rate", "scheduled", "state_tensors", "state_l2", "state_evaluated")
-    return {"capture": capture, **{c: o.get(c) for c in columns}, "settings": json.dumps(o.get("settings") or {})}
+    columns = (
+        "optimizer",
+        "class",
+        "step",
+        "learning_rate",
+        "scheduled",
+        "state_tensors",
+        "state_l2",
+        "state_evaluated",
+    )
+    return {
+        "capture": capture,
+        **{c: o.get(c) for c in columns},
+        "settings": json.dumps(o.get("settings") or {}),
+    }
 
 
-def answers(scene: Scene, made: Record, transcripts: Sequence[Mapping[str, Any]], tokens: Sequence[Mapping[str, Any]]) -> None:
+def answers(
+    scene: Scene, made: Record, transcripts: Sequence[Mapping[str, Any]], tokens: Sequence[Mapping[str, Any]]
+) -> None:
     """Fill transcripts and tokens of a capture, and keep what logits they point at."""
-    made.rows("transcripts").extend(transcript(each, made.ref, made.facts, scene.keyed) for each in transcripts)
+    made.rows("transcripts").extend(
+        transcript(each, made.ref, made.facts, scene.keyed) for each in transcripts
+    )
     made.rows("tokens").extend(token(each, made.ref, made.facts) for each in tokens)
     held = {row["digest"] for row in made.rows("tensors")}
     for row in made.rows("transcripts"):

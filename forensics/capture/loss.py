@@ -38,7 +38,9 @@ class _Step:
     def row(self) -> dict[str, Scalar]:
         """The columns of `steps` that hang on roles; a share of nothing is NULL."""
         total = sum(self.weight.values())
-        shares: dict[str, Scalar] = {f"weight_{role}": self.weight[role] / total if total else None for role in _SHARES}
+        shares: dict[str, Scalar] = {
+            f"weight_{role}": self.weight[role] / total if total else None for role in _SHARES
+        }
         return {**shares, "mass_pad": self.pad / self.mass if self.mass else None}
 
 
@@ -47,11 +49,19 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
     tokens: list[Row] = []
     lessons: list[Lesson] = []
     usual: Counter[tuple[int, str, str]] = Counter()
-    words: dict[Any, Scalar] = {(whole(w["process"]), str(w.get("model")), w.get("id")): w.get("text") for w in spool.table("words")}
+    words: dict[Any, Scalar] = {
+        (whole(w["process"]), str(w.get("model")), w.get("id")): w.get("text") for w in spool.table("words")
+    }
     for forward in spool.each("forwards"):
         key = _key(forward)
         of = facts.get(key[1], Facts())
-        head = {"run": spool.run, "process": key[0], "model": key[1], "step": key[2], "forward": forward.get("forward")}
+        head = {
+            "run": spool.run,
+            "process": key[0],
+            "model": key[1],
+            "step": key[2],
+            "forward": forward.get("forward"),
+        }
         left = POSITIONS
         for read in roles.read(list(roles.lines(forward)), of):
             lessons.append(Lesson(head, read, of))
@@ -60,7 +70,11 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
                 taught = _loss_tokens(head, read, of.rows)
                 following = [*read.line.inputs[1:], None]
                 tokens.extend(
-                    {**row, "token": words.get((*key[:2], row["target_id"])), "next_token": words.get((*key[:2], after))}
+                    {
+                        **row,
+                        "token": words.get((*key[:2], row["target_id"])),
+                        "next_token": words.get((*key[:2], after)),
+                    }
                     for row, after in zip(taught, following, strict=True)
                 )
                 left -= len(read.line.inputs)
@@ -70,7 +84,9 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
     found: dict[str, list[Row]] = {
         "loss_tokens": tokens,
         "batch_rows": list(seen.batch_rows()),
-        "steps": [{**row, **(steps[_key(row)].row() if _key(row) in steps else {})} for row in spool.table("steps")],
+        "steps": [
+            {**row, **(steps[_key(row)].row() if _key(row) in steps else {})} for row in spool.table("steps")
+        ],
         "datasets": ranks.datasets(spool, brief.drawn),
     }
     return found, seen
@@ -108,7 +124,9 @@ class _Brief:
 
     def __init__(self, spool: Spool, facts: Mapping[str, Facts], next_token: set[tuple[int, str]]) -> None:
         self._spool, self._facts, self._next = spool, facts, next_token
-        self._rows = {(whole(r["process"]), whole(r.get("row"))): _ids(r.get("ids")) for r in spool.each("rows")}
+        self._rows = {
+            (whole(r["process"]), whole(r.get("row"))): _ids(r.get("ids")) for r in spool.each("rows")
+        }
         self._edges: dict[tuple[int, int], roles.Edges | None] = {}
         self._outlines: dict[Any, tuple[roles.Outline, dict[str, list[int]]]] = {}
         self._seen: dict[tuple[str, int, int], tuple[roles.Outline, Sequence[int], Facts]] = {}
@@ -120,7 +138,11 @@ class _Brief:
         """rows_seen and rows_drawn of `datasets`: distinct rows, whatever their padding, and all of them; NULL where none was seen."""
         if not (drawn := sum(self._drawn[process] for process in processes)):
             return {}
-        seen = None if self._unknown.intersection(processes) else len(set().union(*(self._distinct[process] for process in processes)))
+        seen = (
+            None
+            if self._unknown.intersection(processes)
+            else len(set().union(*(self._distinct[process] for process in processes)))
+        )
         return {"rows_seen": seen, "rows_drawn": drawn}
 
     def steps(self) -> dict[Key, _Step]:
@@ -165,7 +187,13 @@ class _Brief:
             step.pad += _mass_on_padding(mass, outline, len(tokens) - edges.tail) if edges else 0.0
 
     def _outline(
-        self, key: tuple[int, int], tokens: Sequence[int], extra: tuple[int, ...], of: Facts, pads: frozenset[int], first: int | None
+        self,
+        key: tuple[int, int],
+        tokens: Sequence[int],
+        extra: tuple[int, ...],
+        of: Facts,
+        pads: frozenset[int],
+        first: int | None,
     ) -> tuple[roles.Outline, dict[str, list[int]]]:
         mark = (key, extra, tokens[0] in pads, tokens[-1] in pads, extra and extra[0] in pads, first, id(of))
         if mark not in self._outlines:
@@ -202,7 +230,9 @@ def _caps(spool: Spool) -> dict[str, int]:
     found: dict[str, int] = {}
     for event in spool.table("events"):
         detail = event.get("detail")
-        told = detail.get("declared") if event.get("kind") == "train" and isinstance(detail, Mapping) else None
+        told = (
+            detail.get("declared") if event.get("kind") == "train" and isinstance(detail, Mapping) else None
+        )
         cap = told.get("max_seq_length") if isinstance(told, Mapping) else None
         if isinstance(cap, int):
             found[str(event.get("model"))] = cap

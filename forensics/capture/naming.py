@@ -38,7 +38,11 @@ class Named:
     process: int
 
 
-def main_model(models: Iterable[Row], updates: Sequence[tuple[float, int, str]], generations: Sequence[tuple[float, int, str]]) -> str:
+def main_model(
+    models: Iterable[Row],
+    updates: Sequence[tuple[float, int, str]],
+    generations: Sequence[tuple[float, int, str]],
+) -> str:
     """The model that RUN@POINT means.
 
     The one that was updated most, of equals the one updated last; of several processes, in the last that updated; of the ranks
@@ -53,13 +57,19 @@ def main_model(models: Iterable[Row], updates: Sequence[tuple[float, int, str]],
 
     moved: dict[tuple[int, str], int] = {}
     for column in ("updates", "writes"):  # an average of weights is written as often as the model is updated
-        moved = moved or {(int(r["process"] or 0), str(r["model"])): n for r in rows if (n := whole(r.get(column))) > 0}
+        moved = moved or {
+            (int(r["process"] or 0), str(r["model"])): n for r in rows if (n := whole(r.get(column))) > 0
+        }
     moved = {key: n for key, n in moved.items() if counts(key[0])} or moved
     if moved:
         last = max((u for u in updates if (u[1], u[2]) in moved), default=None)
         process = last[1] if last else max(p for p, _ in moved)
-        here = {model: n for (p, model), n in moved.items() if p == process} or {model: n for (_, model), n in moved.items()}
-        latest = {m: max((u[0] for u in updates if u[2] == m), default=0.0) for m in here}  # a run taken up again counts as the later half
+        here = {model: n for (p, model), n in moved.items() if p == process} or {
+            model: n for (_, model), n in moved.items()
+        }
+        latest = {
+            m: max((u[0] for u in updates if u[2] == m), default=0.0) for m in here
+        }  # a run taken up again counts as the later half
         return max(here, key=lambda m: (here[m], latest[m], -int(m[1:] or 0)))
     if generations:
         return max([g for g in generations if counts(g[1])] or generations)[2]

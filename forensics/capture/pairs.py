@@ -42,7 +42,9 @@ class Between:
             after.rows("probe_deltas").extend(self._probes(before, after, by_ref))
         for adapter, later in self._fused(records, fused):
             rows = list(self._fusions(adapter, later))
-            if later in fused or any(row["realised_l2"] for row in rows):  # else an adapter was taken off again, and nothing meant more
+            if later in fused or any(
+                row["realised_l2"] for row in rows
+            ):  # else an adapter was taken off again, and nothing meant more
                 later.rows("fusions").extend(rows)
 
     # -- tensors -----------------------------------------------------------------------------------------------------
@@ -53,7 +55,9 @@ class Between:
         pairs -= self._measured
         self._measured |= pairs
         packed = {pair for pair in pairs if self._bits.keys() >= set(pair)}
-        plain = {pair for pair in pairs if not self._bits.keys() & set(pair)}  # of others one side has codes, and the other words
+        plain = {
+            pair for pair in pairs if not self._bits.keys() & set(pair)
+        }  # of others one side has codes, and the other words
         yield from deltas.deltas(packed, self._codes, self._executor)
         yield from deltas.deltas(plain, self.read, self._executor)
 
@@ -74,13 +78,20 @@ class Between:
     def _dense(self, record: Record, name: str) -> RawTensor | None:
         digests = {str(p["name"]): p["digest"] for p in record.rows("placements")}
         prefix = name.removesuffix("weight")
-        weight, scales, biases = (self._sources.read(str(d)) if (d := digests.get(prefix + leaf)) else None for leaf in _PARTS)
+        weight, scales, biases = (
+            self._sources.read(str(d)) if (d := digests.get(prefix + leaf)) else None for leaf in _PARTS
+        )
         if weight is None or scales is None:
             return None
         how = record.quantization[name]
         try:
             return measure.dense(
-                weight, scales, biases, bits=int(how["bits"]), group_size=int(how["group_size"]), mode=str(how.get("mode") or "affine")
+                weight,
+                scales,
+                biases,
+                bits=int(how["bits"]),
+                group_size=int(how["group_size"]),
+                mode=str(how.get("mode") or "affine"),
             )
         except (ForensicsError, ValueError, KeyError):
             return None
@@ -91,9 +102,15 @@ class Between:
         one, other = (by_ref.get(str(r.head["probes_of"]), r) for r in (a, b))
         if one is other:
             return
-        held = {(str(d["capture_a"]), str(d["capture_b"])) for r in by_ref.values() for d in r.rows("probe_deltas")}
+        held = {
+            (str(d["capture_a"]), str(d["capture_b"]))
+            for r in by_ref.values()
+            for d in r.rows("probe_deltas")
+        }
         if (one.ref, other.ref) not in held:
-            yield from deltas.probe_deltas(one.ref, other.ref, one.rows("transcripts"), other.rows("transcripts"), self._sources.read)
+            yield from deltas.probe_deltas(
+                one.ref, other.ref, one.rows("transcripts"), other.rows("transcripts"), self._sources.read
+            )
 
     # -- fusing ------------------------------------------------------------------------------------------------------
 
@@ -108,7 +125,13 @@ class Between:
             again, reached = _adapted(later), later in fused
             earlier = [r for r in records[:i] if _adapted(r) and _before(r, later)]
             earlier = [
-                r for r in earlier if (r.named.model != later.named.model if again else reached or r.named.model == later.named.model)
+                r
+                for r in earlier
+                if (
+                    r.named.model != later.named.model
+                    if again
+                    else reached or r.named.model == later.named.model
+                )
             ]
             trained = [r for r in earlier if r.head.get("updates")]
             if trained or (earlier and not again):
@@ -144,4 +167,8 @@ def _before(a: Record, b: Record) -> bool:
 
 def _by_value(record: Record) -> list[Row]:
     """Placements of weights under the digest of their value, where quantization gives them another than that of their codes."""
-    return [{**p, "digest": p["value_digest"] or p["digest"]} for p in record.rows("placements") if p["leaf"] == "weight"]
+    return [
+        {**p, "digest": p["value_digest"] or p["digest"]}
+        for p in record.rows("placements")
+        if p["leaf"] == "weight"
+    ]

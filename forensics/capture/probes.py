@@ -52,7 +52,11 @@ def _looked_at(composed: Composed) -> list[Path]:
     Raises:
         UnreadableModel: one is no regular file, or a file of weights beside the model's own is damaged: mlx-lm loads all of them.
     """
-    directories = [c.path if c.path.is_dir() else c.path.parent for c in (composed.model, composed.adapter) if c is not None]
+    directories = [
+        c.path if c.path.is_dir() else c.path.parent
+        for c in (composed.model, composed.adapter)
+        if c is not None
+    ]
     for directory in directories:
         look_through(directory)
     for file in sorted(composed.model.path.glob("model*.safetensors")):
@@ -61,12 +65,22 @@ def _looked_at(composed: Composed) -> list[Path]:
     return directories
 
 
-def _read(found: Answers, captured: Captured, ref: str, questions: Questions, keyed: Keyed, packs: Packs | None, spool: Spool) -> None:
+def _read(
+    found: Answers,
+    captured: Captured,
+    ref: str,
+    questions: Questions,
+    keyed: Keyed,
+    packs: Packs | None,
+    spool: Spool,
+) -> None:
     told = captured.head.get("tokenizer")
     found.tokenizer = told if isinstance(told, Mapping) else {}
     facts = Facts.read(found.tokenizer)
     record = Record(Named(0, ref, ref, "rest", 1, 0, "m0", 0), {}, facts=facts)
-    record.rows("transcripts").extend(transcripts.transcript(t, ref, facts, keyed) for t in captured.rows("transcripts"))
+    record.rows("transcripts").extend(
+        transcripts.transcript(t, ref, facts, keyed) for t in captured.rows("transcripts")
+    )
     record.rows("tokens").extend(transcripts.token(t, ref, facts) for t in captured.rows("tokens"))
     references = {p.id: p.reference for p in questions.prompts or () if p.reference is not None}
     record.rows("scores").extend(transcripts.scores(record.rows("transcripts"), references))
@@ -74,5 +88,7 @@ def _read(found: Answers, captured: Captured, ref: str, questions: Questions, ke
     logits = list(raw_tensors(captured.logits_file))
     if packs is not None and logits:
         packs.put([(raw.name, raw) for raw in logits])
-    record.rows("tensors").extend(tensor_row(measure(raw), "none" if packs is None else "pack") for raw in logits)
+    record.rows("tensors").extend(
+        tensor_row(measure(raw), "none" if packs is None else "pack") for raw in logits
+    )
     found.tables = record.tables

@@ -40,7 +40,10 @@ def read_prompts(path: Path) -> list[Prompt]:
         ) from error
     given = [(n, line.strip()) for n, line in enumerate(lines, 1) if line.strip()]
     as_json = bool(given) and all(line.startswith("{") for _, line in given)
-    prompts = [_parse(path, n, line, i) if as_json else Prompt(f"p{i}", prompt=line) for i, (n, line) in enumerate(given)]
+    prompts = [
+        _parse(path, n, line, i) if as_json else Prompt(f"p{i}", prompt=line)
+        for i, (n, line) in enumerate(given)
+    ]
     if not prompts:
         raise UsageError("The file holds no prompt.", where=str(path), hint="Write one user message a line.")
     if len({p.id for p in prompts}) < len(prompts):
@@ -66,8 +69,11 @@ def _parse(path: Path, number: int, line: str, index: int) -> Prompt:
     content = value[kinds[0]]
     fits = {
         "prompt": isinstance(content, str),
-        "messages": isinstance(content, list) and all(isinstance(m, dict) and isinstance(m.get("content"), str) for m in content),
-        "ids": isinstance(content, list) and bool(content) and all(type(i) is int and i >= 0 for i in content),
+        "messages": isinstance(content, list)
+        and all(isinstance(m, dict) and isinstance(m.get("content"), str) for m in content),
+        "ids": isinstance(content, list)
+        and bool(content)
+        and all(type(i) is int and i >= 0 for i in content),
     }
     if not fits[kinds[0]]:
         raise refuse(f"{kinds[0]} has another form")

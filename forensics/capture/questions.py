@@ -44,7 +44,9 @@ def askable(composed: Composed) -> bool:
     if composed.model.kind != "mlx" or not composed.model.path.is_dir() or find_spec("mlx_lm") is None:
         return False
     config = composed.model.path / "config.json"
-    if config.is_file() and any(type(n) is int and n > len(composed.pieces) for k, n in page(config).items() if k in LAYERS):
+    if config.is_file() and any(
+        type(n) is int and n > len(composed.pieces) for k, n in page(config).items() if k in LAYERS
+    ):
         return False  # it declares more layers than the files hold tensors: no loader can fill them
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return config.is_file() and sum(p.stored.raw.nbytes for p in composed.pieces) < SHARE * memory

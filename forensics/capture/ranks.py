@@ -29,7 +29,11 @@ class Ranks:
     """Processes that are ranks, by number. A command may launch again: the n-th process of a rank belongs to the n-th launch."""
 
     def __init__(self, models: Sequence[Row]) -> None:
-        told = {whole(m["process"]): (whole(m["rank"]), whole(m.get("ranks"))) for m in models if m.get("rank") is not None}
+        told = {
+            whole(m["process"]): (whole(m["rank"]), whole(m.get("ranks")))
+            for m in models
+            if m.get("rank") is not None
+        }
         seen: Counter[int] = Counter()
         self.of: dict[int, Rank] = {}
         for process, (rank, ranks) in sorted(told.items()):
@@ -53,7 +57,13 @@ class Ranks:
             left = sorted(set(range(ranks)) - {r.rank for r in here})
             if left:
                 why = "they ran on another machine, used no model, or in a Python that could not be watched"
-                found.append({"what": f"rank{'s' * (len(left) > 1)} {', '.join(map(str, left))} of {ranks}", "why": why, "kind": "ranks"})
+                found.append(
+                    {
+                        "what": f"rank{'s' * (len(left) > 1)} {', '.join(map(str, left))} of {ranks}",
+                        "why": why,
+                        "kind": "ranks",
+                    }
+                )
         return found
 
 
@@ -62,8 +72,14 @@ def datasets(spool: Spool, drawn: Drawn) -> list[Row]:
     ranks = Ranks(spool.latest("models", "model")).of
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in spool.latest("datasets", "source", "path", "purpose", "place"):
-        who = ("launch", ranks[whole(row["process"])].launch) if whole(row["process"]) in ranks else ("process", row["process"])
-        groups.setdefault((*who, *(row.get(key) for key in ("source", "path", "purpose", "place"))), []).append(row)
+        who = (
+            ("launch", ranks[whole(row["process"])].launch)
+            if whole(row["process"]) in ranks
+            else ("process", row["process"])
+        )
+        groups.setdefault(
+            (*who, *(row.get(key) for key in ("source", "path", "purpose", "place"))), []
+        ).append(row)
     return [_one(rows, ranks, drawn) for rows in groups.values()]
 
 

@@ -52,8 +52,17 @@ def items(spool: Spool) -> list[Item]:
         base = known.get("path") or paths.get(str(known.get("copied_from")), {}).get("path")
         is_adapter = any(_ADAPTER in str(row.get("name")).lower() for row in rows)
         place = _place(Path(str(rows[0]["path"])))
-        item = Item("reloaded", model, _int(rows[0].get("updates")), _text(base), str(place), _text(tokenizers.get(model)))
-        if place.exists() or (model, is_adapter) not in last:  # what the program removed again is not what it left
+        item = Item(
+            "reloaded",
+            model,
+            _int(rows[0].get("updates")),
+            _text(base),
+            str(place),
+            _text(tokenizers.get(model)),
+        )
+        if (
+            place.exists() or (model, is_adapter) not in last
+        ):  # what the program removed again is not what it left
             last[model, is_adapter] = (process, save), item
     return [item for _, item in sorted(last.values(), key=lambda pair: pair[0])]
 
@@ -67,11 +76,17 @@ def _saves(spool: Spool) -> Iterator[tuple[tuple[int, int], list[Mapping[str, An
 
 def _place(path: Path) -> Path:
     """A shard, or the one file of a whole model, stands for its directory."""
-    whole = path.name.startswith("model") and path.suffix == ".safetensors" and (path.parent / "config.json").exists()
+    whole = (
+        path.name.startswith("model")
+        and path.suffix == ".safetensors"
+        and (path.parent / "config.json").exists()
+    )
     return path.parent if whole else path
 
 
-def reload(spool: Spool, wanted: Sequence[Item], limits: Callable[[], Limits] = lambda: Limits(seconds=600.0)) -> str | None:
+def reload(
+    spool: Spool, wanted: Sequence[Item], limits: Callable[[], Limits] = lambda: Limits(seconds=600.0)
+) -> str | None:
     """Load and capture them into `spool` as one more process; None when it ended well, else one line of why not.
 
     What cannot be loaded is no failure: it leaves an event `load` with `ok` false and a line of why.
@@ -96,7 +111,15 @@ def ask(
         nbytes: of its files, by which its limits are measured.
     """
     command.write_options(place, {"version": 1, "run": "rest", "tensors": "none", **options})
-    item = Item("rest", "m0", None, str(base.resolve()), str(adapter.resolve()) if adapter else None, probes_only=True, trust=trust)
+    item = Item(
+        "rest",
+        "m0",
+        None,
+        str(base.resolve()),
+        str(adapter.resolve()) if adapter else None,
+        probes_only=True,
+        trust=trust,
+    )
     why = reload(Spool(place), [item], _growing(place, nbytes))
     left = Spool(place)
     return next(iter(left.captures), None), why or next(filter(None, map(_why, left.table("events"))), None)
@@ -110,7 +133,11 @@ def _growing(place: Path, nbytes: int) -> Callable[[], Limits]:
         if (place / "prepared").exists():
             return Limits(memory, _ANSWERS)
         with contextlib.suppress(OSError, ValueError):
-            return Limits(memory, _ANSWERS, float((place / "begun").read_text("ascii")) + _LOADS + nbytes / _LOADED_A_SECOND)
+            return Limits(
+                memory,
+                _ANSWERS,
+                float((place / "begun").read_text("ascii")) + _LOADS + nbytes / _LOADED_A_SECOND,
+            )
         return Limits(memory, _ANSWERS, _IMPORTS)
 
     return now
@@ -118,7 +145,9 @@ def _growing(place: Path, nbytes: int) -> Callable[[], Limits]:
 
 def _why(event: Row) -> str | None:
     detail: Any = event.get("detail")
-    return _text(detail.get("message")) if isinstance(detail, Mapping) and not detail.get("ok", True) else None
+    return (
+        _text(detail.get("message")) if isinstance(detail, Mapping) and not detail.get("ok", True) else None
+    )
 
 
 def _int(value: object) -> int | None:

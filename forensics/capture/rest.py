@@ -76,17 +76,26 @@ def capture_rest(
     with store.writing():
         kept = _keep(store, composed, found, tensors)
     if before != states(p.stored for p in composed.pieces):
-        raise UnreadableModel("The model changed while it was read.", where=str(path), hint="Try again when nothing writes to it.")
+        raise UnreadableModel(
+            "The model changed while it was read.",
+            where=str(path),
+            hint="Try again when nothing writes to it.",
+        )
     called = Names(run, f"{run}@rest", kept)
     if askable(composed):
         from forensics.capture.probes import answers
 
         questions = Questions(prompts, max_tokens, scorers)
-        said = answers(composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs)
+        said = answers(
+            composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs
+        )
     else:
         why = "there are no answers: this is no directory that mlx-lm loads or can fill, mlx-lm is not there, or memory is too small"
         said = Answers(missing=scores.missing(scorers, why))
-    for line in [*scores.warnings(said.missing), *([f"forensics: no answers: {said.refused}"] if said.refused else [])]:
+    for line in [
+        *scores.warnings(said.missing),
+        *([f"forensics: no answers: {said.refused}"] if said.refused else []),
+    ]:
         warn(line)
     with store.writing():
         directory = _seal_capture(store, composed, found, called, said)
@@ -95,7 +104,9 @@ def capture_rest(
     return f"forensics: {run}: {counted(len(composed.pieces), 'tensor')} at rest; {size(nbytes)}. Next: forensics show {run}"
 
 
-def at_rest(store: Store, path: Path, adapter: Path | None = None, text: str | None = None, *, ask: bool = False) -> Capture:
+def at_rest(
+    store: Store, path: Path, adapter: Path | None = None, text: str | None = None, *, ask: bool = False
+) -> Capture:
     """The capture at rest that a path stands for. It lives in a temporary store that goes with the process.
 
     Args:
@@ -158,14 +169,24 @@ def compose(path: Path, adapter: Path | None) -> Composed:
     if model.is_adapter or not on.is_adapter:
         where = path if model.is_adapter else adapter
         is_what = "an adapter, not a model" if model.is_adapter else "a model, not an adapter"
-        raise UnreadableModel(f"This is {is_what}.", where=str(where), hint="forensics capture MODEL --adapter ADAPTER_DIRECTORY")
+        raise UnreadableModel(
+            f"This is {is_what}.",
+            where=str(where),
+            hint="forensics capture MODEL --adapter ADAPTER_DIRECTORY",
+        )
     return adapted(model, on)
 
 
 def default_name(path: Path, adapter: Path | None) -> str:
     """The model directory's name, or the file's stem; only letters that a name may hold."""
     whole = path.expanduser().resolve()
-    text = whole.name if whole.is_dir() else whole.parent.name if whole.stem.startswith(("model", "adapter")) else whole.stem
+    text = (
+        whole.name
+        if whole.is_dir()
+        else whole.parent.name
+        if whole.stem.startswith(("model", "adapter"))
+        else whole.stem
+    )
     text += f"-{adapter.expanduser().resolve().name}" if adapter else ""
     return _NAME.sub("-", text).strip("-.")[:64] or "model"
 
@@ -178,7 +199,9 @@ def _affordable(store: Store, composed: Composed, tensors: str, warn: Say) -> st
     need = sum(p.stored.raw.nbytes for p in composed.pieces)
     if tensors != "all" or (free := shutil.disk_usage(store.root).free) >= 2 * need:
         return tensors
-    warn(f"forensics: {size(free)} are free, and twice {size(need)} is needed: bytes stay where they lie (--tensors new).")
+    warn(
+        f"forensics: {size(free)} are free, and twice {size(need)} is needed: bytes stay where they lie (--tensors new)."
+    )
     return "new"
 
 
@@ -190,7 +213,9 @@ def _keep(store: Store, composed: Composed, found: Mapping[str, Measured], tenso
     for p in composed.pieces:
         digest = found[p.stored.raw.name].stats.digest
         kept.setdefault(digest, "none" if tensors == "none" else "file")
-        if tensors == "all" or (tensors == "trainable" and composed.adapter and p.stored.file in composed.adapter.files):
+        if tensors == "all" or (
+            tensors == "trainable" and composed.adapter and p.stored.file in composed.adapter.files
+        ):
             by_file.setdefault(p.stored.file, {})[p.stored.raw.name] = digest
             kept[digest] = "pack"
         elif tensors != "none":
@@ -202,7 +227,9 @@ def _keep(store: Store, composed: Composed, found: Mapping[str, Measured], tenso
     return kept
 
 
-def _seal_capture(store: Store, composed: Composed, found: Mapping[str, Measured], called: Names, said: Answers) -> Path:
+def _seal_capture(
+    store: Store, composed: Composed, found: Mapping[str, Measured], called: Names, said: Answers
+) -> Path:
     missing = [*composed.missing, *said.missing]
     head: dict[str, Scalar] = {
         "capture": called.ref,
@@ -231,10 +258,25 @@ def _seal_capture(store: Store, composed: Composed, found: Mapping[str, Measured
 
 def _event(composed: Composed, run: str) -> Row:
     detail = json.dumps(composed.event)
-    return {"run": run, "sequence": 0, "time": 0.0, "process": 0, "kind": "load", "model": "m0", "detail": detail}
+    return {
+        "run": run,
+        "sequence": 0,
+        "time": 0.0,
+        "process": 0,
+        "kind": "load",
+        "model": "m0",
+        "detail": detail,
+    }
 
 
-def _seal_run(store: Store, composed: Composed, called: Names, tensors: str, said: Answers, environment: Mapping[str, str]) -> Path:
+def _seal_run(
+    store: Store,
+    composed: Composed,
+    called: Names,
+    tensors: str,
+    said: Answers,
+    environment: Mapping[str, str],
+) -> Path:
     missing = [*composed.missing, *said.missing]
     head: dict[str, Scalar] = {
         "run": called.run,
@@ -246,14 +288,26 @@ def _seal_run(store: Store, composed: Composed, called: Names, tensors: str, sai
         "tensors": tensors,
         "captures": json.dumps(["rest"]),
     }
-    model: Row = {"run": called.run, "model": "m0", "process": 0, "path": str(composed.model.path), "parameters": len(composed.pieces)}
+    model: Row = {
+        "run": called.run,
+        "model": "m0",
+        "process": 0,
+        "path": str(composed.model.path),
+        "parameters": len(composed.pieces),
+    }
     with Writer(store.runs, called.run, "run") as writer:
         writer.rows("runs", [head])
         writer.rows("models", [model])
-        writer.rows("environment", [{"capture": called.run, "key": k, "value": v} for k, v in environment.items()])
+        writer.rows(
+            "environment", [{"capture": called.run, "key": k, "value": v} for k, v in environment.items()]
+        )
         return writer.seal(head)
 
 
 def _environment() -> dict[str, str]:
-    machine = {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
+    machine = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+    }
     return {"forensics": __version__, **machine, **versions(_PACKAGES)}

@@ -74,7 +74,9 @@ def lines(forward: Mapping[str, Any]) -> Iterator[Line]:
 
         def part(name: str, i: int = i, n: int = len(inputs)) -> list[Any]:
             every = forward.get(name)
-            found = every[i] if isinstance(every, list) and i < len(every) and isinstance(every[i], list) else []
+            found = (
+                every[i] if isinstance(every, list) and i < len(every) and isinstance(every[i], list) else []
+            )
             return [_finite(x) for x in found[:n]] + [None] * (n - len(found))
 
         yield Line(i, inputs, part("targets"), part("weights"), part("mass"), part("residual"))
@@ -164,13 +166,25 @@ def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
     rows = [e for e in batch if e]
     named, tails = facts.special | facts.ends, Counter(e.last for e in rows if e.tail > 1)
     sure = {facts.pad} if facts.pad is not None else set()
-    sure |= {token for e in rows for token, run in ((e.first, e.head), (e.last, e.tail)) if run > 1 and token in named}
+    sure |= {
+        token
+        for e in rows
+        for token, run in ((e.first, e.head), (e.last, e.tail))
+        if run > 1 and token in named
+    }
     sure |= {e.last for e in rows if e.tail >= _SURE} | {token for token, count in tails.items() if count > 1}
     pads = frozenset(sure)
     if any(bounds(e, facts, pads)[1] < e.length for e in rows):
         return pads
-    heads = {token: {e.head if e.first == token else 0 for e in rows} for token in {e.first for e in rows if e.head > 1}}
-    return pads | {token for token, found in heads.items() if len(found - {0, 1}) > 1 or (len(found) > 1 and max(found) >= 2 * _SURE)}
+    heads = {
+        token: {e.head if e.first == token else 0 for e in rows}
+        for token in {e.first for e in rows if e.head > 1}
+    }
+    return pads | {
+        token
+        for token, found in heads.items()
+        if len(found - {0, 1}) > 1 or (len(found) > 1 and max(found) >= 2 * _SURE)
+    }
 
 
 def bounds(e: Edges | None, facts: Facts, pads: frozenset[int]) -> tuple[int, int]:

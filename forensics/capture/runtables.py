@@ -23,7 +23,12 @@ def events(spool: Spool, started: float, cwd: str | None) -> list[Row]:
     rows = [dict(row) for row in spool.table("events")]
     rows.sort(key=lambda r: _number(r.get("time"), started))
     return [
-        {**row, "sequence": i, "time": _number(row.get("time"), started) - started, "place": place(row.get("place"), cwd)}
+        {
+            **row,
+            "sequence": i,
+            "time": _number(row.get("time"), started) - started,
+            "place": place(row.get("place"), cwd),
+        }
         for i, row in enumerate(rows)
     ]
 
@@ -46,14 +51,24 @@ def declared(spool: Spool, expect: str | None, cwd: str | None) -> Iterator[Row]
     for row in spool.table("adapters"):
         yield {"capture": None, **placed(row, cwd)}
     if expect:
-        yield {"run": spool.run, "capture": None, "origin": "declared", "via": "expect", "kind": expect, "strength": "strong"}
+        yield {
+            "run": spool.run,
+            "capture": None,
+            "origin": "declared",
+            "via": "expect",
+            "kind": expect,
+            "strength": "strong",
+        }
 
 
 def configs(spool: Spool) -> Iterator[Row]:
     """Rows of `configs` of what the program was told as a whole, under the run's name; a key that is told again counts once."""
     last: dict[tuple[Any, Any], Row] = {}
     for row in spool.table("configs"):
-        last[row.get("kind"), row.get("key")] = {"capture": spool.run, **{k: row.get(k) for k in ("kind", "key", "value")}}
+        last[row.get("kind"), row.get("key")] = {
+            "capture": spool.run,
+            **{k: row.get(k) for k in ("kind", "key", "value")},
+        }
     yield from last.values()
 
 
@@ -81,22 +96,42 @@ def settings(spool: Spool) -> Iterator[Row]:
 def generations(spool: Spool, ref: Ref, cwd: str | None) -> Iterator[dict[str, Any]]:
     """Rows of `generations`, their captures named; what is derived from the training rows is not filled in here."""
     for row in spool.table("generations"):
-        yield {**row, "capture": ref(_int(row["process"]), row.get("capture")), "place": place(row.get("place"), cwd)}
+        yield {
+            **row,
+            "capture": ref(_int(row["process"]), row.get("capture")),
+            "place": place(row.get("place"), cwd),
+        }
 
 
 def missing(spool: Spool, status: int | None, sources: Sources) -> list[dict[str, str]]:
     """What could not be recorded in the whole run: what the watcher noted, evidence that fails its digest, ends that never came."""
     found = spool.missing()
     found += [
-        {"what": f"tensors of {name}", "why": "their bytes are not those of their digest", "kind": "tensors"} for name in sources.damaged
+        {"what": f"tensors of {name}", "why": "their bytes are not those of their digest", "kind": "tensors"}
+        for name in sources.damaged
     ]
     if sources.unkept:
-        found.append({"what": "the bytes of some tensors", "why": f"they could not be kept: {sources.unkept}", "kind": "tensors"})
+        found.append(
+            {
+                "what": "the bytes of some tensors",
+                "why": f"they could not be kept: {sources.unkept}",
+                "kind": "tensors",
+            }
+        )
     for process in spool.processes:
         if not process.exit:
-            why = f"it was ended by signal {-status}" if status is not None and status < 0 else "it ended without running its exit handlers"
+            why = (
+                f"it was ended by signal {-status}"
+                if status is not None and status < 0
+                else "it ended without running its exit handlers"
+            )
             found.append(
-                {"what": f"the end of process {process.number}", "why": why, "kind": "process-end", "process": str(process.number)}
+                {
+                    "what": f"the end of process {process.number}",
+                    "why": why,
+                    "kind": "process-end",
+                    "process": str(process.number),
+                }
             )
     return found
 

@@ -90,7 +90,9 @@ def _arrays(path: Path) -> Iterator[RawTensor]:
         yield RawTensor(name, dtype, array.shape, len(data), lambda start, stop, data=data: data[start:stop])  # type: ignore[misc]
 
 
-def saved_tensors(rows: Sequence[Mapping[str, Any]], disk: Disk, canonical: Mapping[str, str], cwd: str | None) -> Iterator[Row]:
+def saved_tensors(
+    rows: Sequence[Mapping[str, Any]], disk: Disk, canonical: Mapping[str, str], cwd: str | None
+) -> Iterator[Row]:
     """Rows of `saved_tensors`; `canonical` gives the names that the models have."""
     for row in rows:
         name, path = row.get("name"), row.get("path")
@@ -103,7 +105,9 @@ def saved_tensors(rows: Sequence[Mapping[str, Any]], disk: Disk, canonical: Mapp
         }
 
 
-def whole(rows: Sequence[Row], events: Sequence[Mapping[str, Any]], disk: Disk) -> tuple[list[Row], list[dict[str, str]]]:
+def whole(
+    rows: Sequence[Row], events: Sequence[Mapping[str, Any]], disk: Disk
+) -> tuple[list[Row], list[dict[str, str]]]:
     """The rows of saves of which all were written, and what is missing of the others.
 
     The event of a save says how many tensors were handed over. Where fewer rows are there, the disk was full or the process was
@@ -124,14 +128,20 @@ def whole(rows: Sequence[Row], events: Sequence[Mapping[str, Any]], disk: Disk) 
         on_disk = disk.digests(str(each[0]["path"])) if each[0].get("path") else {}
         same = on_disk and all(on_disk.get(str(row.get("name"))) == row.get("digest") for row in each)
         named = {str(row["name"]) for row in each}
-        kept += [*each, *({**each[0], "name": name, "digest": None} for name in on_disk if name not in named)] if same else []
+        kept += (
+            [*each, *({**each[0], "name": name, "digest": None} for name in on_disk if name not in named)]
+            if same
+            else []
+        )
         why = "its other tensors were read from the file" if same else "and the file is another by now"
         what = f"rows of saved_tensors of {each[0].get('file') or 'a save'}"
         missing.append({"what": what, "why": f"not all of them were written; {why}", "kind": "save"})
     return kept, missing
 
 
-def artifacts(rows: Sequence[Mapping[str, Any]], models: Mapping[str, set[str]], seen: Mapping[str, float]) -> list[Artifact]:
+def artifacts(
+    rows: Sequence[Mapping[str, Any]], models: Mapping[str, set[str]], seen: Mapping[str, float]
+) -> list[Artifact]:
     """The models and adapters among the files that were written, in the order in which they were written last.
 
     Args:
@@ -139,7 +149,9 @@ def artifacts(rows: Sequence[Mapping[str, Any]], models: Mapping[str, set[str]],
         seen: when each model was seen first: what was written before, from arrays of no model, is what it was loaded from.
     """
     found: dict[Path, Artifact] = {}
-    for path, last in {str(r["path"]): r for r in rows if r.get("path") and r.get("name") is not None}.items():
+    for path, last in {
+        str(r["path"]): r for r in rows if r.get("path") and r.get("name") is not None
+    }.items():
         with contextlib.suppress(ForensicsError, OSError):
             checkpoint = _whole(Path(path))
             model = last.get("model") or _model_of(checkpoint, models)
@@ -177,7 +189,9 @@ def _held(checkpoint: Checkpoint, parameters: set[str]) -> int:
     return sum(s.raw.name in parameters or s.mlx_name in parameters for s in checkpoint.stored)
 
 
-def record(scene: Scene, artifact: Artifact, named: Named, twin: Record | None, facts: Facts, disk: Disk, keep: bool) -> Record:
+def record(
+    scene: Scene, artifact: Artifact, named: Named, twin: Record | None, facts: Facts, disk: Disk, keep: bool
+) -> Record:
     """The `saved` capture of one artifact. `twin` is the live capture of its model whose names it bears."""
     composed = alone(artifact.checkpoint)
     found = disk.measured(artifact.checkpoint.stored)
@@ -223,13 +237,21 @@ def _of_file(row: Row, ref: str) -> Row:
 def _as_twin(made: Record, twin: Record) -> None:
     """Give placements the names that the model itself has, and weights that it holds packed their values, where no file says how."""
     own = {q["name"]: q for q in twin.rows("placements")}
-    packed = {q["canonical"]: twin.quantization[str(q["name"])] for q in own.values() if q["name"] in twin.quantization}
+    packed = {
+        q["canonical"]: twin.quantization[str(q["name"])]
+        for q in own.values()
+        if q["name"] in twin.quantization
+    }
     digests = {str(p["name"]): str(p["digest"]) for p in made.rows("placements")}
     placements: list[Row] = []
     for p in made.rows("placements"):
         name, q = str(p["name"]), own.get(p["name"])
         row = {**p, **{k: q[k] for k in ("canonical", "module", "leaf", "role", "layer")}} if q else dict(p)
-        if name not in made.quantization and row["canonical"] in packed and f"{name.removesuffix('weight')}scales" in digests:
+        if (
+            name not in made.quantization
+            and row["canonical"] in packed
+            and f"{name.removesuffix('weight')}scales" in digests
+        ):
             made.quantization[name] = packed[row["canonical"]]
             row["value_digest"] = live.value(name, made.quantization[name], digests)
         placements.append(row)

@@ -15,7 +15,9 @@ KIND = "scores"
 """The kind of what is missing where a scorer gave no score."""
 
 
-def fill(spool: Spool, records: Sequence[Record], scorers: Sequence[str], references: Mapping[str, str]) -> list[dict[str, str]]:
+def fill(
+    spool: Spool, records: Sequence[Record], scorers: Sequence[str], references: Mapping[str, str]
+) -> list[dict[str, str]]:
     """Add rows of `scores` to each record; returns what is missing, and why: one entry for each scorer that failed."""
     answers = [(r, t) for r in records for t in r.rows("transcripts") if t.get("finish_reason") != "error"]
     if not scorers or not answers:
@@ -24,23 +26,43 @@ def fill(spool: Spool, records: Sequence[Record], scorers: Sequence[str], refere
     with given.open("w", encoding="ascii") as file:
         for record, t in answers:
             reference = references.get(str(t["prompt_id"])) if t["source"] == "probe" else None
-            row = {"capture": record.ref, **{k: t[k] for k in ("prompt_id", "prompt", "output")}, "reference": reference}
+            row = {
+                "capture": record.ref,
+                **{k: t[k] for k in ("prompt_id", "prompt", "output")},
+                "reference": reference,
+            }
             file.write(json.dumps(row) + "\n")
     program: dict[str, Any] = spool.processes[0].facts
     why = command.helper(
-        "score.py", [str(given), str(wanted), *scorers], python=_text(program.get("executable")), cwd=_text(program.get("cwd"))
+        "score.py",
+        [str(given), str(wanted), *scorers],
+        python=_text(program.get("executable")),
+        cwd=_text(program.get("cwd")),
     )
     by_ref = {record.ref: record for record in records}
     scored: dict[str, set[object]] = {name: set() for name in scorers}
     errors: dict[str, list[str]] = {name: [] for name in scorers}
     for row in read_lines(wanted):
-        record, name, prompt, error = by_ref[str(row["capture"])], str(row["scorer"]), row["prompt_id"], _text(row.get("error"))
+        record, name, prompt, error = (
+            by_ref[str(row["capture"])],
+            str(row["scorer"]),
+            row["prompt_id"],
+            _text(row.get("error")),
+        )
         value: Any = row.get("value")
         record.rows("scores").append(score(record.ref, prompt, name, str(row.get("key") or ""), value, error))
         scored[name].add((record.ref, prompt))
         errors[name] += [error] if error else []
-    broken = {name: f"{found[0]} ({len(found)} of {len(answers)} answers)" for name, found in errors.items() if found}
-    broken |= {name: why for name, found in scored.items() if why is not None and len(found) < len(answers) and name not in broken}
+    broken = {
+        name: f"{found[0]} ({len(found)} of {len(answers)} answers)"
+        for name, found in errors.items()
+        if found
+    }
+    broken |= {
+        name: why
+        for name, found in scored.items()
+        if why is not None and len(found) < len(answers) and name not in broken
+    }
     return [gap for name, reason in broken.items() for gap in missing([name], reason)]
 
 

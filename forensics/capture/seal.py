@@ -56,7 +56,11 @@ class Summary:
     missing: tuple[Mapping[str, str], ...] = ()
 
 
-UNUSED = {"what": "every capture", "why": "the command never used a model of mlx in a Python that could be watched", "kind": "all"}
+UNUSED = {
+    "what": "every capture",
+    "why": "the command never used a model of mlx in a Python that could be watched",
+    "kind": "all",
+}
 """What is missing of a run where nothing else says why nothing was captured."""
 
 
@@ -101,8 +105,15 @@ def seal(store: Store, spool: Spool, plan: Plan) -> Summary:
     missing += [m for r in run.records for m in json.loads(str(r.head["missing"] or "[]"))]
     complete = not missing
     directory = _write_run(run, complete)
-    nbytes = store.packs.nbytes() - before + sum(size_of(store.captures / r.named.directory) for r in run.records) + size_of(directory)
-    return Summary(spool.run, tuple(r.ref.partition("@")[2] for r in run.records), complete, nbytes, tuple(missing))
+    nbytes = (
+        store.packs.nbytes()
+        - before
+        + sum(size_of(store.captures / r.named.directory) for r in run.records)
+        + size_of(directory)
+    )
+    return Summary(
+        spool.run, tuple(r.ref.partition("@")[2] for r in run.records), complete, nbytes, tuple(missing)
+    )
 
 
 def _foreign(missing: Mapping[str, str]) -> bool:
@@ -120,7 +131,9 @@ def _reloaded(spool: Spool, plan: Plan) -> tuple[Spool, str | None]:
 
 
 def _begin(store: Store, spool: Spool, why: str | None, plan: Plan, executor: Executor) -> _Run:
-    sources = Sources(store.packs, retention.wanted(spool.captures, plan.tensors), earlier(store.captures, store.brought))
+    sources = Sources(
+        store.packs, retention.wanted(spool.captures, plan.tensors), earlier(store.captures, store.brought)
+    )
     for captured in spool.captures:
         sources.take(captured.tensors_file, executor)
         sources.take(captured.logits_file, executor)
@@ -134,7 +147,10 @@ def _begin(store: Store, spool: Spool, why: str | None, plan: Plan, executor: Ex
 
 def _main(spool: Spool) -> str:
     """The model that RUN@POINT means; see `naming.main_model`."""
-    events = [(float(_n(e.get("time"))), int(_n(e["process"])), str(e.get("model")), e.get("kind")) for e in spool.table("events")]
+    events = [
+        (float(_n(e.get("time"))), int(_n(e["process"])), str(e.get("model")), e.get("kind"))
+        for e in spool.table("events")
+    ]
     updates = [(t, p, m) for t, p, m, kind in events if kind in ("update", "write")]
     updates += [(c.time, c.process, c.model) for c in spool.captures if c.point == "end"]
     generations = [(t, p, m) for t, p, m, kind in events if kind == "generate" and m != "None"]
@@ -156,7 +172,10 @@ def _captures(run: _Run) -> None:
     """The live captures, then those of saved files, which are read as they lie after the run, then what was loaded from them."""
     rows = run.spool.table("saved_tensors")
     ran, loaded = (_split(run.spool.captures, again) for again in (False, True))
-    parameters = {c.model: {str(p["name"]) for p in c.rows("placements") if p.get("role") != "optimizer"} for c in _last(ran)}
+    parameters = {
+        c.model: {str(p["name"]) for p in c.rows("placements") if p.get("role") != "optimizer"}
+        for c in _last(ran)
+    }
     files = saved.artifacts(rows, parameters, {c.model: c.time for c in reversed(ran)})
     points = [Point(c.key, c.point, c.model, c.process, c.time) for c in ran]
     points += [Point(a.path, "saved", a.model, a.process, a.time) for a in files]
@@ -168,7 +187,9 @@ def _captures(run: _Run) -> None:
     for artifact in files:
         facts = run.facts.get(artifact.model, Facts())
         twin, keep = twins.get(artifact.model), run.plan.tensors == "all"
-        run.records.append(saved.record(run.scene, artifact, named[artifact.path], twin, facts, run.disk, keep))
+        run.records.append(
+            saved.record(run.scene, artifact, named[artifact.path], twin, facts, run.disk, keep)
+        )
     run.records += [_live(run, captured, named) for captured in loaded]
     canonical = {str(p["name"]): str(p["canonical"]) for r in twins.values() for p in r.rows("placements")}
     rows, gaps = saved.whole(rows, run.spool.table("events"), run.disk)
@@ -183,7 +204,9 @@ def _split(captures: Sequence[Captured], again: bool) -> list[Captured]:
 def _live(run: _Run, captured: Captured, named: Mapping[Any, Named]) -> Record:
     probes = captured.head.get("probes_of")
     of = named.get((captured.process, probes)) if probes is not None else None
-    return live.record(run.scene, captured, named[captured.key], run.facts[captured.model], of.ref if of else None)
+    return live.record(
+        run.scene, captured, named[captured.key], run.facts[captured.model], of.ref if of else None
+    )
 
 
 def _last(captures: Sequence[Captured]) -> Iterable[Captured]:
@@ -199,13 +222,20 @@ def _run_tables(run: _Run) -> None:
     run.tables["configs"] = [*runtables.configs(spool), *runtables.settings(spool)]
     run.tables["environment"] = list(runtables.environment(spool, _process_of(run)))
     found, rows = learned(spool, run.facts, run.scene.keyed)
-    run.tables.update({table: [runtables.placed(row, cwd) for row in rows_] for table, rows_ in found.items()})
+    run.tables.update(
+        {table: [runtables.placed(row, cwd) for row in rows_] for table, rows_ in found.items()}
+    )
     generations = list(runtables.generations(spool, run.ref, cwd))
-    run.tables["generations"] = [rows.generation(row, run.facts.get(str(row.get("model")), Facts())) for row in generations]
+    run.tables["generations"] = [
+        rows.generation(row, run.facts.get(str(row.get("model")), Facts())) for row in generations
+    ]
     _observed(run, generations)
     _scores(run)
     run.missing += _orphaned(run)
-    run.missing += [*runtables.missing(spool, run.plan.status, run.scene.sources), *ranks.Ranks(spool.latest("models", "model")).missing()]
+    run.missing += [
+        *runtables.missing(spool, run.plan.status, run.scene.sources),
+        *ranks.Ranks(spool.latest("models", "model")).missing(),
+    ]
     if not run.records and not run.missing:
         run.missing.append(UNUSED)
 
@@ -218,7 +248,9 @@ def _orphaned(run: _Run) -> list[dict[str, str]]:
     found = [{"what": "the exit status of the command", "why": why, "kind": "exit"}]
     if run.spool.options.get("reload", True) and not run.plan.reload and reloading.items(run.spool):
         found.append({"what": "the reload of what was saved", "why": why, "kind": "reload"})
-    return found + [{**each, "kind": "scores"} for each in scores.missing(run.spool.options.get("scorers") or (), why)]
+    return found + [
+        {**each, "kind": "scores"} for each in scores.missing(run.spool.options.get("scorers") or (), why)
+    ]
 
 
 def _observed(run: _Run, generations: Sequence[Mapping[str, Any]]) -> None:
@@ -236,7 +268,11 @@ def _observed(run: _Run, generations: Sequence[Mapping[str, Any]]) -> None:
 
 def _scores(run: _Run) -> None:
     """The built-in scores of every answer, and the user's own."""
-    references = {str(p.get("id")): str(p["reference"]) for p in run.spool.options.get("prompts") or () if p.get("reference")}
+    references = {
+        str(p.get("id")): str(p["reference"])
+        for p in run.spool.options.get("prompts") or ()
+        if p.get("reference")
+    }
     for record in run.records:
         answers = record.rows("transcripts")
         record.rows("scores").extend(transcripts.scores(answers, references))

@@ -46,7 +46,12 @@ def observed(run: str, capture: str, modules: Sequence[Row], via: str) -> Iterat
 
 def config(capture: str, kind: str, key: str, value: Any) -> Row:
     """One row of `configs`."""
-    return {"capture": capture, "kind": kind, "key": key, "value": json.dumps(value, ensure_ascii=False, default=str)}
+    return {
+        "capture": capture,
+        "kind": kind,
+        "key": key,
+        "value": json.dumps(value, ensure_ascii=False, default=str),
+    }
 
 
 def place(where: Any, cwd: str | None) -> str | None:

@@ -38,10 +38,16 @@ def compared(a: Sequence[Stored], b: Sequence[Stored]) -> tuple[Found, Found] | 
     other = {s.mlx_name: s for s in b}
     pairs = [(s, other[s.mlx_name]) for s in a if s.mlx_name in other]
     far = any(map(is_url, before))
-    equals = Workers().map(_equals, list(_neighbours(pairs)), lambda run: sum(s.raw.nbytes for s, _ in run), far=far)
+    equals = Workers().map(
+        _equals, list(_neighbours(pairs)), lambda run: sum(s.raw.nbytes for s, _ in run), far=far
+    )
     same = {name: yes for found in equals for name, yes in found.items()}
     if before != states((*a, *b)):
-        raise UnreadableModel("A model changed while it was read.", where=str(a[0].file), hint="Try again when nothing writes to it.")
+        raise UnreadableModel(
+            "A model changed while it was read.",
+            where=str(a[0].file),
+            hint="Try again when nothing writes to it.",
+        )
     number = itertools.count()
     marks = {name: f"same bytes {next(number)}" for name, yes in same.items() if yes}
     return _marked(a, marks, number), _marked(b, marks, number)
@@ -56,7 +62,12 @@ def _neighbours(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
     ends, size = (-1, -1), 0
     for a, b in sorted(pairs, key=lambda p: (str(p[0].file), _begin(p[0]))):
         begins = (_begin(a), _begin(b))
-        fits = a.raw.nbytes == b.raw.nbytes and size + a.raw.nbytes <= STEP and begins == ends and run[0][1].file == b.file
+        fits = (
+            a.raw.nbytes == b.raw.nbytes
+            and size + a.raw.nbytes <= STEP
+            and begins == ends
+            and run[0][1].file == b.file
+        )
         if run and not (fits and run[0][0].file == a.file):
             yield run
             run, size = [], 0

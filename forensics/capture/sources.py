@@ -64,7 +64,9 @@ class Sources:
         if not good:
             return
         try:
-            self._packs.adopt(path, [d for d, _ in good], move=True) if len(good) == len(tensors) else self._packs.put(good)
+            self._packs.adopt(path, [d for d, _ in good], move=True) if len(good) == len(
+                tensors
+            ) else self._packs.put(good)
         except OSError as error:
             self._stop(error)
             return
@@ -144,9 +146,16 @@ class Sources:
 
 def earlier(captures: Path, brought: Container[str]) -> Iterator[Row]:
     """Rows of `tensors` of the captures below a directory, newest first; runs that were `brought` in bundles are passed over."""
-    found = (p for p in captures.glob("*/tables/tensors.jsonl.gz") if p.parents[1].name.partition("@")[0] not in brought)
+    found = (
+        p
+        for p in captures.glob("*/tables/tensors.jsonl.gz")
+        if p.parents[1].name.partition("@")[0] not in brought
+    )
     for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)[:_EARLIER]:
-        with contextlib.suppress(OSError, EOFError, ValueError, zlib.error), gzip.open(path, "rt", encoding="utf-8") as file:
+        with (
+            contextlib.suppress(OSError, EOFError, ValueError, zlib.error),
+            gzip.open(path, "rt", encoding="utf-8") as file,
+        ):
             for line in file:
                 row = json.loads(line)
                 if row.get("digest") and row.get("shape"):
@@ -190,7 +199,14 @@ def _in_file(reference: Any, digest: str) -> RawTensor | None:
         now = Path(path).stat()
         if (now.st_size, now.st_mtime_ns) != (size, mtime):
             return None
-        return next((RawTensor(digest, t.dtype, t.shape, t.nbytes, t.read) for t in raw_tensors(Path(path)) if t.name == name), None)
+        return next(
+            (
+                RawTensor(digest, t.dtype, t.shape, t.nbytes, t.read)
+                for t in raw_tensors(Path(path))
+                if t.name == name
+            ),
+            None,
+        )
     except (TypeError, ValueError, OSError, ForensicsError):
         return None
 

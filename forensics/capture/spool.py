@@ -143,7 +143,9 @@ class Spool:
     @cached_property
     def captures(self) -> list[Captured]:
         """All captures of all processes, in time order."""
-        return sorted((c for p in self.processes for c in p.captures()), key=lambda c: (c.time, c.process, c.number))
+        return sorted(
+            (c for p in self.processes for c in p.captures()), key=lambda c: (c.time, c.process, c.number)
+        )
 
     def table(self, name: str) -> list[Row]:
         """The rows of a run-level table over all processes, with `run` and `process` filled in."""
@@ -165,5 +167,10 @@ class Spool:
         rows = (r for p in self.processes for r in p.rows("missing"))
         found = [{"what": str(r.get("what")), "why": str(r.get("why")), **_named(r)} for r in rows]
         noted = {each.get("table") for each in found}
-        cut = dict.fromkeys(table for p in self.processes if p.exit for table in p.cut() if table not in noted)
-        return found + [{"what": f"rows of {t}", "why": "the last one is cut off", "kind": "rows", "table": t} for t in cut]
+        cut = dict.fromkeys(
+            table for p in self.processes if p.exit for table in p.cut() if table not in noted
+        )
+        return found + [
+            {"what": f"rows of {t}", "why": "the last one is cut off", "kind": "rows", "table": t}
+            for t in cut
+        ]

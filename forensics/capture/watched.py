@@ -49,7 +49,9 @@ class Watched:
     run: str | None
 
 
-def watch_run(store: Store, words: Sequence[str], settings: Settings, say: Say, warn: Say, pass_by: Say = lambda _: None) -> Watched:
+def watch_run(
+    store: Store, words: Sequence[str], settings: Settings, say: Say, warn: Say, pass_by: Say = lambda _: None
+) -> Watched:
     """Run `words` watched and seal the run.
 
     `say` gets the plan and the summary, `warn` what went wrong, `pass_by` what is shown only while it lasts.
@@ -100,7 +102,15 @@ def _spool(store: Store, words: Sequence[str], settings: Settings, warn: Say) ->
     return spool
 
 
-def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, settings: Settings, say: Say, warn: Say) -> str | None:
+def _seal(
+    store: Store,
+    spool: Path,
+    words: Sequence[str],
+    ended: runs.Ended,
+    settings: Settings,
+    say: Say,
+    warn: Say,
+) -> str | None:
     """The name of the run that is now in the store."""
     plan = seal.Plan(
         command=tuple(words),
@@ -122,12 +132,16 @@ def _seal(store: Store, spool: Path, words: Sequence[str], ended: runs.Ended, se
         if os.environ.get("FORENSICS_DEBUG"):
             raise
         why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-        warn(f"forensics: the capture could not be sealed ({why}); what was recorded lies in {spool}, and the next `forensics` seals it.")
+        warn(
+            f"forensics: the capture could not be sealed ({why}); what was recorded lies in {spool}, and the next `forensics` seals it."
+        )
     else:
         shutil.rmtree(spool, ignore_errors=True)
         if ended.status and summary.missing == (seal.UNUSED,):
             store.remove(store.directories(summary.run))
-            say(f"forensics: {summary.run}: the command failed before it used a model of mlx; nothing is kept of it.")
+            say(
+                f"forensics: {summary.run}: the command failed before it used a model of mlx; nothing is kept of it."
+            )
             return None
         for line in scores.warnings(summary.missing):
             warn(line)
@@ -206,11 +220,15 @@ def default_name(words: Sequence[str]) -> str:
 def plan_line(plan: Mapping[str, Scalar]) -> str:
     """What the capture will need, said while the run begins."""
     total, moving = _number(plan.get("nbytes")), _number(plan.get("trainable_nbytes"))
-    keeps = {"all": total + 4 * moving, "new": 4 * moving, "trainable": 4 * moving, "none": 0.0}[str(plan.get("tensors") or "all")]
+    keeps = {"all": total + 4 * moving, "new": 4 * moving, "trainable": 4 * moving, "none": 0.0}[
+        str(plan.get("tensors") or "all")
+    ]
     seconds, free = keeps / 0.4e9 + total / 1.2e9, size(_number(plan.get("free")))
     line = f"forensics: watching a model of {size(total)}; keeps up to {size(keeps)} on disk ({free} free), costs about {seconds:.0f} s."
     degraded = plan.get("degraded_from")
-    return line + (f" Too little space for --tensors {degraded}: going on as {plan.get('tensors')}." if degraded else "")
+    return line + (
+        f" Too little space for --tensors {degraded}: going on as {plan.get('tensors')}." if degraded else ""
+    )
 
 
 def summary_line(summary: seal.Summary) -> str:
@@ -219,7 +237,9 @@ def summary_line(summary: seal.Summary) -> str:
         return f"forensics: {summary.run}: {seal.UNUSED['why']}, so nothing was captured."
     if not summary.points:
         return f"forensics: {summary.run}: nothing could be captured: {_reasons(summary.missing)}."
-    points = ", ".join(summary.points[:8]) + (f", and {len(summary.points) - 8} more" if len(summary.points) > 8 else "")
+    points = ", ".join(summary.points[:8]) + (
+        f", and {len(summary.points) - 8} more" if len(summary.points) > 8 else ""
+    )
     state = "" if summary.complete else f" (incomplete: {_reasons(summary.missing)})"
     return f"forensics: {summary.run}{state}: {points}; {size(summary.nbytes)}. Next: forensics diagnose {summary.run}"
 
@@ -229,7 +249,9 @@ def _reasons(missing: Sequence[Mapping[str, str]]) -> str:
     if not missing:
         return "see forensics show"
     first = f"{missing[0]['what']}, {missing[0]['why']}"
-    return (first if len(first) <= 100 else first[:99] + "…") + (f"; {len(missing) - 1} more" if len(missing) > 1 else "")
+    return (first if len(first) <= 100 else first[:99] + "…") + (
+        f"; {len(missing) - 1} more" if len(missing) > 1 else ""
+    )
 
 
 def _number(value: Scalar) -> float:

@@ -59,7 +59,9 @@ class _Lazy(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, behind_command(args))
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not ctx.resilient_parsing and not args[0].startswith("-"):
             raise no_such_command(args[0], COMMANDS, args)
         return super().resolve_command(ctx, args)
@@ -102,7 +104,9 @@ class _Lazy(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         lean()
-        set_threshold(100_000, 50, 100)  # rows by the hundred thousand, and hardly a cycle: looking for them took a fifth of the time
+        set_threshold(
+            100_000, 50, 100
+        )  # rows by the hundred thousand, and hardly a cycle: looking for them took a fifth of the time
         try:
             return super().invoke(ctx)
         except (ForensicsError, click.ClickException, OSError) as error:
@@ -113,7 +117,11 @@ class _Lazy(click.Group):
             ctx.exit(failed(unexpected(error, sys.argv[1:]), ctx))
 
 
-@click.group(cls=_Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Lazy,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="forensics")
 def main() -> None:
     """Find out why a fine-tuned model came out wrong.

@@ -23,12 +23,18 @@ Exit status: 0 it turns within the run; 1 it holds nowhere, or from the first ca
 
 @click.command("bisect", epilog=EXAMPLES)
 @click.argument("run", shell_complete=complete_refs)
-@click.option("--when", metavar="ID|SQL", help="A finding, or a SELECT that gives rows where it holds; $capture is the ref.")
+@click.option(
+    "--when",
+    metavar="ID|SQL",
+    help="A finding, or a SELECT that gives rows where it holds; $capture is the ref.",
+)
 @json_option
 @queries_option
 @store_option
 @click.pass_context
-def command(ctx: click.Context, run: str, when: str | None, as_json: bool, queries: Path | None, store: Path | None) -> None:
+def command(
+    ctx: click.Context, run: str, when: str | None, as_json: bool, queries: Path | None, store: Path | None
+) -> None:
     """Name the first capture of a run at which it turns.
 
     Captures are halved, on the word that what once holds goes on to hold: of 1,000 at most 12 are opened.
@@ -50,10 +56,15 @@ def command(ctx: click.Context, run: str, when: str | None, as_json: bool, queri
 
         emit({"schema": 1, "run": meant.name, **asdict(found)})
     elif found.after is None:
-        click.echo(f"{found.when}: it holds at none of {found.captures} captures that were looked at; the last is {found.before}.")
+        click.echo(
+            f"{found.when}: it holds at none of {found.captures} captures that were looked at; the last is {found.before}."
+        )
     elif found.before is None:
         click.echo(f"{found.when}: it holds at {found.after} already, the first capture.")
     else:
         click.echo(f"{found.when}: it turns at {found.after}; at {found.before} it does not hold yet.")
-        click.echo(f"{found.opened} of {found.captures} captures were opened. forensics diff {found.before} {found.after}", err=True)
+        click.echo(
+            f"{found.opened} of {found.captures} captures were opened. forensics diff {found.before} {found.after}",
+            err=True,
+        )
     ctx.exit(0 if found.before and found.after else 1)

@@ -54,10 +54,17 @@ MB = 1_000_000
     help="With --include-text: phone, card and social security numbers and IBANs in the texts. Where nobody can be asked they are masked.",
 )  # fmt: skip
 @click.option(
-    "--dry-run", is_flag=True, help="List every word that would leave, by where it stands; with -o to that file. No bundle is written."
+    "--dry-run",
+    is_flag=True,
+    help="List every word that would leave, by where it stands; with -o to that file. No bundle is written.",
 )
 @click.option(
-    "--max-size", type=click.IntRange(min=1), default=25 * MB, show_default=True, metavar="BYTES", help="Stop where it would be larger."
+    "--max-size",
+    type=click.IntRange(min=1),
+    default=25 * MB,
+    show_default=True,
+    metavar="BYTES",
+    help="Stop where it would be larger.",
 )
 @click.option(
     "--sign",
@@ -96,7 +103,9 @@ def command(
     sign = _signer(key) if key else None
     selected = contents.select(evidence.chosen(place, refs))
     with ExitStack() as stack:
-        staged = write.stage(place, selected, level, text=include_text, stack=stack, people=personal == "keep")
+        staged = write.stage(
+            place, selected, level, text=include_text, stack=stack, people=personal == "keep"
+        )
         if _wanted(staged, personal, dry_run):
             staged = write.stage(place, selected, level, text=include_text, stack=stack, people=True)
         staged.extra = _judged(staged, stack)
@@ -149,9 +158,15 @@ def _may_be_stdout(as_json: bool) -> None:
     from forensics.errors import UsageError
 
     if as_json:
-        raise UsageError("Two things cannot both be on stdout.", where="-o - --json", hint="Give a file: -o bug.zip")
+        raise UsageError(
+            "Two things cannot both be on stdout.", where="-o - --json", hint="Give a file: -o bug.zip"
+        )
     if sys.stdout.isatty():
-        raise UsageError("A terminal cannot show a zip.", where="-o -", hint="Send it on (-o - | ...), or give a file: -o bug.zip")
+        raise UsageError(
+            "A terminal cannot show a zip.",
+            where="-o -",
+            hint="Send it on (-o - | ...), or give a file: -o bug.zip",
+        )
 
 
 def _remembered(place: Store, staged: Staged, identity: str) -> str | None:
@@ -190,7 +205,9 @@ def _fits(staged: Staged, limit: int, selected: Selected) -> None:
             hint = f"--level {level} fits; or give --max-size {staged.nbytes()}."
             break
     raise UsageError(
-        f"The bundle would have {size(staged.nbytes())}, above {size(limit)}. Largest: {largest}.", f"--level {staged.level}", hint
+        f"The bundle would have {size(staged.nbytes())}, above {size(limit)}. Largest: {largest}.",
+        f"--level {staged.level}",
+        hint,
     )
 
 
@@ -213,14 +230,22 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
     store = Store(inplace.passing_store(place / "trial.zip", str(place), Packs(place)).root)
     try:
         shown = materials(store, staged.runs[:2])
-        judged = {staged.runs[0]: shown[0].diagnosis} if len(staged.runs) == 1 else {run: diagnose(store, [run]) for run in staged.runs}
+        judged = (
+            {staged.runs[0]: shown[0].diagnosis}
+            if len(staged.runs) == 1
+            else {run: diagnose(store, [run]) for run in staged.runs}
+        )
         documents = {run: document(diagnosis) for run, diagnosis in judged.items()}
         return {
-            "findings.json": (json.dumps({"schema": 1, "runs": documents}, ensure_ascii=False, indent=1) + "\n").encode(),
+            "findings.json": (
+                json.dumps({"schema": 1, "runs": documents}, ensure_ascii=False, indent=1) + "\n"
+            ).encode(),
             "report.html": page(*shown).encode("utf-8", "replace"),
         }
     except Exception as error:  # noqa: BLE001   the evidence may leave without our opinion of it
-        click.echo(f"forensics: no findings and no report in the bundle: {type(error).__name__}: {error}", err=True)
+        click.echo(
+            f"forensics: no findings and no report in the bundle: {type(error).__name__}: {error}", err=True
+        )
         return {}
 
 
@@ -238,7 +263,10 @@ def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
     from forensics.cli.screen import emit
     from forensics.units import counted, size
 
-    leaving, redacted = _leaving(staged), {column: n for column, n in sorted(staged.redactor.counts.items()) if n}
+    leaving, redacted = (
+        _leaving(staged),
+        {column: n for column, n in sorted(staged.redactor.counts.items()) if n},
+    )
     if as_json:
         emit(
             {
@@ -262,7 +290,9 @@ def _words(leaving: dict[str, list[str]]) -> str:
     """Every text that leaves, one a line and uncut, under the column in which it stands."""
     from forensics.cli.screen import escaped
 
-    return "\n".join("\n".join([f"  {column}", *(f"    {escaped(t)}" for t in texts)]) for column, texts in leaving.items())
+    return "\n".join(
+        "\n".join([f"  {column}", *(f"    {escaped(t)}" for t in texts)]) for column, texts in leaving.items()
+    )
 
 
 def _listed(staged: Staged, out: Path) -> None:
@@ -272,7 +302,9 @@ def _listed(staged: Staged, out: Path) -> None:
     leaving = _leaving(staged)
     with output(out, "The list") as target:
         target.write_text(_words(leaving) + "\n", encoding="utf-8", errors="backslashreplace")
-    click.echo(f"{out}: {counted(sum(map(len, leaving.values())), 'text')} that would leave; no bundle was written.")
+    click.echo(
+        f"{out}: {counted(sum(map(len, leaving.values())), 'text')} that would leave; no bundle was written."
+    )
 
 
 def _say(told: dict[str, Any], staged: Staged, *, beside: bool) -> None:
@@ -287,6 +319,8 @@ def _say(told: dict[str, Any], staged: Staged, *, beside: bool) -> None:
         say("Weights can hold memorised text.")
     if staged.tensors.differences:
         count, against = len(staged.tensors.differences), " and ".join(staged.tensors.against)
-        say(f"{count:,} of them are differences: whoever reads them needs the model of {against} as well. --level full sends all whole.")
+        say(
+            f"{count:,} of them are differences: whoever reads them needs the model of {against} as well. --level full sends all whole."
+        )
     if told["map"]:
         say(f"Stays here: {told['map']}, which says what each redacted text was.")

@@ -36,7 +36,9 @@ class CommandAfterDashes(click.Command):
         elif (start := command_start(self, args)) is not None:
             words = as_command(args[start:])
             ctx.meta["forensics.command"] = words
-            ctx.meta["forensics.understood"] = f"forensics: taken as: forensics capture -- {shlex.join(words)}"
+            ctx.meta["forensics.understood"] = (
+                f"forensics: taken as: forensics capture -- {shlex.join(words)}"
+            )
             args = args[:start]
         return super().parse_args(ctx, args)
 
@@ -50,15 +52,25 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
 
 @click.command("capture", cls=CommandAfterDashes, epilog=EXAMPLES)
 @click.argument("model", required=False, type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="Name of the run; default: the script's or the model directory's.")
+@click.option(
+    "--name", metavar="NAME", help="Name of the run; default: the script's or the model directory's."
+)
 @click.option(
     "--prompts",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Probe prompts: one user message a line, or JSON lines with prompt, messages or ids.",
 )
-@click.option("--every", type=click.IntRange(min=1), metavar="N", help="Capture after every N-th update as well.")
-@click.option("--max-tokens", type=click.IntRange(1, 4096), default=48, show_default=True, help="Longest answer of a probe.")
+@click.option(
+    "--every", type=click.IntRange(min=1), metavar="N", help="Capture after every N-th update as well."
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1, 4096),
+    default=48,
+    show_default=True,
+    help="Longest answer of a probe.",
+)
 @click.option(
     "--scorer",
     "scorers",
@@ -82,7 +94,9 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
 )
 @click.option("--no-reload", is_flag=True, help="Do not load what was saved in a fresh process.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings.")
-@click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With MODEL: the adapter on it.")
+@click.option(
+    "--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With MODEL: the adapter on it."
+)
 @click.option(
     "--executor",
     metavar="dask://HOST:PORT",
@@ -124,8 +138,12 @@ def command(
     of_commands: dict[str, object] = {"--every": every, "--no-reload": no_reload, "--expect": expect}
     for option, value in (of_models if words else of_commands).items():
         if value:
-            fits, given = ("a model at rest", "a command") if words else ("a command after --", "a model at rest")
-            raise UsageError(f"{option} goes with {fits}, not with {given}.", where=option, hint="Leave it out.")
+            fits, given = (
+                ("a model at rest", "a command") if words else ("a command after --", "a model at rest")
+            )
+            raise UsageError(
+                f"{option} goes with {fits}, not with {given}.", where=option, hint="Leave it out."
+            )
     from forensics.capture.prompts import read_prompts
     from forensics.store.place import find
 

@@ -35,9 +35,15 @@ _INTERRUPTED = (130, 2)
     "--fail-on", type=click.Choice(["error", "warning", "info"]), default="warning", show_default=True,
     help="Without --only: the least severe finding that counts.",
 )  # fmt: skip
-@click.option("--plain-status", is_flag=True, help="Instead of 125 the status that diagnose has, or the program's own.")
+@click.option(
+    "--plain-status", is_flag=True, help="Instead of 125 the status that diagnose has, or the program's own."
+)
 @click.option("--name", metavar="NAME", help="Name of the run; default: the script's.")
-@click.option("--expect", type=click.Choice(["lora", "dora", "full", "none"]), help="What is meant to be trained, as in capture.")
+@click.option(
+    "--expect",
+    type=click.Choice(["lora", "dora", "full", "none"]),
+    help="What is meant to be trained, as in capture.",
+)
 @click.option("--no-reload", is_flag=True, help="Do not load what was saved in a fresh process.")
 @json_option
 @queries_option
@@ -61,7 +67,9 @@ def command(
     """
     words: tuple[str, ...] = ctx.meta.get("forensics.command", ())
     if not words:
-        raise UsageError("A command is missing.", where="forensics check", hint="forensics check -- python train.py")
+        raise UsageError(
+            "A command is missing.", where="forensics check", hint="forensics check -- python train.py"
+        )
     from forensics.capture.watched import Settings, watch_run
     from forensics.judge import library
     from forensics.judge.diagnose import diagnose_opened, document
@@ -87,7 +95,15 @@ def command(
     if as_json:
         from forensics.cli.screen import emit
 
-        emit({"schema": 1, "run": ran.run, "program_status": ran.exit_code, "status": status, "diagnosis": document(judged)})
+        emit(
+            {
+                "schema": 1,
+                "run": ran.run,
+                "program_status": ran.exit_code,
+                "status": status,
+                "diagnosis": document(judged),
+            }
+        )
     else:
         _show(judged, only)
     ctx.exit(status)
@@ -124,4 +140,6 @@ def _show(judged: Diagnosis, only: tuple[str, ...]) -> None:
     missing = {each.id: each.needs for each in judged.not_evaluated}
     claims = {finding.id: finding.claim for finding in judged.findings}
     for each in only:
-        click.echo(f"{each}: {claims.get(each) or (f'not evaluated: {missing[each]}' if each in missing else 'absent')}")
+        click.echo(
+            f"{each}: {claims.get(each) or (f'not evaluated: {missing[each]}' if each in missing else 'absent')}"
+        )

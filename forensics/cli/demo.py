@@ -25,7 +25,13 @@ Examples:
 
 
 @click.command("demo", epilog=EXAMPLES)
-@click.option("--model", type=click.Choice(["smollm2", "tiny"]), default="smollm2", show_default=True, help="The model that is trained.")
+@click.option(
+    "--model",
+    type=click.Choice(["smollm2", "tiny"]),
+    default="smollm2",
+    show_default=True,
+    help="The model that is trained.",
+)
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("forensics-demo"), show_default=True,
     help="Where captures, adapters and logs are left.",
@@ -42,7 +48,9 @@ def command(model: str, out: Path) -> None:
         hint = f"Remove it, or give another: forensics demo --out {out}-2"
         raise UsageError("The demo's directory holds captures already.", where=str(out), hint=hint)
     recipe = story.RECIPES[model]
-    _say(f"Three trainers teach a model to answer “{story.QUESTION}”. This takes about {recipe.seconds // 60 or 1} min.")
+    _say(
+        f"Three trainers teach a model to answer “{story.QUESTION}”. This takes about {recipe.seconds // 60 or 1} min."
+    )
     directory = story.model_directory(model)
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -63,7 +71,9 @@ def _run_all(model: Path, recipe: Recipe, out: Path) -> list[Running]:
         while waiting or running:
             while waiting and len(running) < recipe.at_once:
                 running.append(story.Running(waiting.pop(0), model.resolve(), recipe, out.resolve()))
-                _say(f"  capturing {running[-1].trainer.run:12} forensics capture -- python {running[-1].trainer.script}")
+                _say(
+                    f"  capturing {running[-1].trainer.run:12} forensics capture -- python {running[-1].trainer.script}"
+                )
             time.sleep(0.2)
             for each in [r for r in running if r.ended]:
                 running.remove(each)
@@ -84,14 +94,20 @@ def _tell(ended: Running, out: Path) -> None:
     click.echo(click.style(f"{trainer.run}: {trainer.title}. {trainer.about}", bold=True))
     answer = ended.answer()
     shown = answer if len(answer) <= 70 else answer[:67] + "..."
-    click.echo(f"  The trainer's last line was “{ended.last_loss()}”. Its model answers: {shown or '(nothing)'}")
+    click.echo(
+        f"  The trainer's last line was “{ended.last_loss()}”. Its model answers: {shown or '(nothing)'}"
+    )
     for words in (["diagnose", trainer.run], ["report", trainer.run, "-o", str(out / f"{trainer.run}.html")]):
         click.echo(f"  $ forensics {' '.join(words)}")
         sys.stdout.flush()
         variables = {**inherited(), "FORENSICS_STORE": str(out / ".forensics")}
         done = subprocess.run([sys.executable, "-m", "forensics", *words], env=variables, check=False)
         if done.returncode not in (0, 1, 4):
-            raise UsageError(f"forensics {words[0]} of {trainer.run} ended with status {done.returncode}.", str(out), "See above.")
+            raise UsageError(
+                f"forensics {words[0]} of {trainer.run} ended with status {done.returncode}.",
+                str(out),
+                "See above.",
+            )
 
 
 _CLOSING = """

@@ -31,14 +31,32 @@ Exit status: 0 healthy; 1 a finding at or above --fail-on; 2 no such thing, unre
 
 @click.command("diagnose", epilog=EXAMPLES)
 @click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
-@click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="With a model on disk: the adapter on it.",
+)
 @click.option(
     "--fail-on", type=click.Choice(["error", "warning", "info"]), default="warning", show_default=True,
     help="The least severe finding that makes the exit status 1.",
 )  # fmt: skip
-@click.option("--wait", is_flag=True, help="Where a run is still recorded or sealed: wait until it is in the store.")
-@click.option("--allow", "allowed", multiple=True, metavar="ID[=REASON]", help="A finding that is accepted: shown, never counted.")
-@click.option("--all", "everything", is_flag=True, help="Show all evidence, all that is clean, all that was not evaluated.")
+@click.option(
+    "--wait", is_flag=True, help="Where a run is still recorded or sealed: wait until it is in the store."
+)
+@click.option(
+    "--allow",
+    "allowed",
+    multiple=True,
+    metavar="ID[=REASON]",
+    help="A finding that is accepted: shown, never counted.",
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Show all evidence, all that is clean, all that was not evaluated.",
+)
 @trust_option
 @json_option
 @queries_option
@@ -73,7 +91,9 @@ def command(
     if wait:
         _wait(place, refs)
     evidence = opened(place, refs, adapter=adapter, queries=queries)
-    found = diagnose_opened(evidence, allow.given(allowed, [detector.name for detector in evidence.library.detectors]))
+    found = diagnose_opened(
+        evidence, allow.given(allowed, [detector.name for detector in evidence.library.detectors])
+    )
     if adapter is None and queries is None and not allowed:
         _remember(place, refs, document(found))
     if as_json:
@@ -86,8 +106,14 @@ def command(
         from forensics.judge.picture import heat
         from forensics.report.terminal.diagnosis import diagnosis
 
-        picture = heat(evidence.session, found.a, found.b) if everything and evidence.two_runs is None else None
-        show(diagnosis(found, width(), everything=everything, steps=steps(evidence.session, evidence.b), heat=picture))
+        picture = (
+            heat(evidence.session, found.a, found.b) if everything and evidence.two_runs is None else None
+        )
+        show(
+            diagnosis(
+                found, width(), everything=everything, steps=steps(evidence.session, evidence.b), heat=picture
+            )
+        )
     ctx.exit(status(found, fail_on))
 
 

@@ -24,7 +24,12 @@ Exit status: 0 the same; 1 differs; 2 no such thing, unreadable; 3 damaged; 4 no
 
 @click.command("diff", epilog=EXAMPLES)
 @click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
-@click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="With a model on disk: the adapter on it.",
+)
 @click.option("--all", "everything", is_flag=True, help="Show every difference.")
 @json_option
 @queries_option
@@ -60,5 +65,7 @@ def command(
         from forensics.judge.picture import heat
         from forensics.report.terminal.difference import comparison
 
-        show(comparison(found, heat(evidence.session, evidence.a, evidence.b), width(), everything=everything))
+        show(
+            comparison(found, heat(evidence.session, evidence.a, evidence.b), width(), everything=everything)
+        )
     ctx.exit({True: 0, False: 1, None: 4}[found.same])

@@ -21,7 +21,13 @@ Exit status: 0 all in order; 1 something is not, and the line says what to do.
 
 
 @click.command("doctor", epilog=EXAMPLES)
-@click.option("--python", default="python", metavar="PYTHON", show_default=True, help="The interpreter of the training program.")
+@click.option(
+    "--python",
+    default="python",
+    metavar="PYTHON",
+    show_default=True,
+    help="The interpreter of the training program.",
+)
 @json_option
 @store_option
 @click.pass_context
@@ -34,10 +40,20 @@ def command(ctx: click.Context, python: str, as_json: bool, store: Path | None) 
     if as_json:
         from forensics.cli.screen import emit
 
-        emit({"schema": 1, "ok": all(each.ok is not False for each in checks), "checks": [_document(each) for each in checks]})
+        emit(
+            {
+                "schema": 1,
+                "ok": all(each.ok is not False for each in checks),
+                "checks": [_document(each) for each in checks],
+            }
+        )
     else:
         for each in checks:
-            mark = {True: click.style("ok  ", fg="green"), False: click.style("no  ", fg="red", bold=True), None: "-   "}[each.ok]
+            mark = {
+                True: click.style("ok  ", fg="green"),
+                False: click.style("no  ", fg="red", bold=True),
+                None: "-   ",
+            }[each.ok]
             click.echo(f"{mark}{each.what}: {each.found}")
             if each.ok is False and each.do:
                 click.echo(f"      do: {each.do}")

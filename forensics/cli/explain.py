@@ -53,10 +53,23 @@ def command(finding: str, as_json: bool, queries: Path | None) -> None:
 
 
 def _document(detector: Detector) -> dict[str, Any]:
-    lists = {key.replace(" ", "_"): list(detector.names(key)) for key in ("explains", "rules out", "references")}
+    lists = {
+        key.replace(" ", "_"): list(detector.names(key)) for key in ("explains", "rules out", "references")
+    }
     texts = {key: detector.text(key) or None for key in KEYS}
-    head = {"id": detector.name, "title": detector.title, "severity": detector.severity, "role": detector.role}
-    return {**head, "confidence": detector.confidence, **texts, **lists, "check": f"forensics query {detector.name} RUN"}
+    head = {
+        "id": detector.name,
+        "title": detector.title,
+        "severity": detector.severity,
+        "role": detector.role,
+    }
+    return {
+        **head,
+        "confidence": detector.confidence,
+        **texts,
+        **lists,
+        "check": f"forensics query {detector.name} RUN",
+    }
 
 
 def _example(detector: Detector) -> Finding | None:

@@ -22,8 +22,12 @@ def _traced(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 def debug_option(*, hidden: bool = False) -> click.Option:
     """`--debug`, before the command or after it."""
-    text = "Show the traceback of an error below it, here or after the command; FORENSICS_DEBUG=1 does as well."
-    return click.Option(["--debug"], is_flag=True, expose_value=False, callback=_traced, hidden=hidden, help=text)
+    text = (
+        "Show the traceback of an error below it, here or after the command; FORENSICS_DEBUG=1 does as well."
+    )
+    return click.Option(
+        ["--debug"], is_flag=True, expose_value=False, callback=_traced, hidden=hidden, help=text
+    )
 
 
 class Unexpected(ForensicsError):
@@ -42,10 +46,16 @@ class Damaging(Unexpected):
 def unexpected(error: Exception, words: Sequence[str]) -> ForensicsError:
     """What a user is told of an error that is ours, or of evidence that no check foresaw."""
     if isinstance(error, MemoryError):
-        return ForensicsError("This takes more memory than there is.", " ".join(words), "Ask for less, or ask on a larger machine.")
+        return ForensicsError(
+            "This takes more memory than there is.",
+            " ".join(words),
+            "Ask for less, or ask on a larger machine.",
+        )
     kind = Damaging if any(word.partition(".zip")[1] for word in words) else Unexpected
     what = f"Reading this failed in a way that was not foreseen: {type(error).__name__}: {str(error)[:200]}"
-    found = kind(what, "forensics " + " ".join(words), "--debug shows the traceback, which belongs into an issue.")
+    found = kind(
+        what, "forensics " + " ".join(words), "--debug shows the traceback, which belongs into an issue."
+    )
     return found.with_traceback(error.__traceback__)
 
 
@@ -54,7 +64,13 @@ def failed(error: ForensicsError | click.ClickException | OSError, ctx: click.Co
     if isinstance(error, BrokenPipeError):  # the reader went away (`| head`): nothing to say
         hush(sys.stdout)
         return 0
-    told = _usage(error, ctx) if isinstance(error, click.ClickException) else _unusable(error) if isinstance(error, OSError) else error
+    told = (
+        _usage(error, ctx)
+        if isinstance(error, click.ClickException)
+        else _unusable(error)
+        if isinstance(error, OSError)
+        else error
+    )
     _say(told)
     if (ctx and ctx.meta.get(_TRACED)) or os.environ.get("FORENSICS_DEBUG"):
         note("".join(traceback.format_exception(error)).rstrip())
@@ -74,7 +90,9 @@ def _usage(error: click.ClickException, ctx: click.Context | None) -> ForensicsE
     """Words that click refuses, of the command that they were given to."""
     inner = getattr(error, "ctx", None)
     called = inner.command_path if inner else f"forensics {ctx.invoked_subcommand}" if ctx else "forensics"
-    return UsageError(" ".join(error.format_message().split()), where=called, hint=f"`{called} --help` shows what it takes.")
+    return UsageError(
+        " ".join(error.format_message().split()), where=called, hint=f"`{called} --help` shows what it takes."
+    )
 
 
 def _unusable(error: OSError) -> ForensicsError:

@@ -38,7 +38,14 @@ def command(captures: bool, as_json: bool, store: Path | None) -> None:
     lines = overview(place)
     packs = place.packs.nbytes()
     if as_json:
-        emit({"schema": 1, "store": str(place.root), "packs_nbytes": packs, "runs": [_document(line) for line in lines]})
+        emit(
+            {
+                "schema": 1,
+                "store": str(place.root),
+                "packs_nbytes": packs,
+                "runs": [_document(line) for line in lines],
+            }
+        )
         return
     from forensics.report.terminal.listing import listing
 

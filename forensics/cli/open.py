@@ -23,7 +23,12 @@ with the key: nothing was kept.
 
 @click.command("open", epilog=EXAMPLES)
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--as", "name", metavar="NAME", help="Name of the run here; of several runs, what stands before their names.")
+@click.option(
+    "--as",
+    "name",
+    metavar="NAME",
+    help="Name of the run here; of several runs, what stands before their names.",
+)
 @key_option
 @json_option
 @store_option
@@ -53,11 +58,17 @@ def command(path: Path, name: str | None, key: Path | None, as_json: bool, store
         )  # fmt: skip
         return
     runs = ", ".join(landed.runs)
-    click.echo(f"{'already here' if landed.already else 'opened'}: {runs} (level {landed.level}{_signed(landed.signed, key)})")
+    click.echo(
+        f"{'already here' if landed.already else 'opened'}: {runs} (level {landed.level}{_signed(landed.signed, key)})"
+    )
     if landed.dropped:
         click.echo(f"  {landed.dropped:,} values of a newer version were left out.")
     if landed.waiting:
-        tensors = "1 tensor is stored as a difference" if landed.waiting == 1 else f"{landed.waiting:,} tensors are stored as differences"
+        tensors = (
+            "1 tensor is stored as a difference"
+            if landed.waiting == 1
+            else f"{landed.waiting:,} tensors are stored as differences"
+        )
         click.echo(
             f"  {tensors} from {' and '.join(landed.against)}, whose tensors are not in this store.\n"
             "  To read them, capture that model here (forensics capture MODEL), then open the bundle again."

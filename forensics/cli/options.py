@@ -29,7 +29,12 @@ def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None)
     from forensics.store.store import directory
 
     left = Path(directory(value)) / "spool"
-    if ctx.command.name not in ("capture", "gc") and not ctx.resilient_parsing and left.is_dir() and any(left.iterdir()):
+    if (
+        ctx.command.name not in ("capture", "gc")
+        and not ctx.resilient_parsing
+        and left.is_dir()
+        and any(left.iterdir())
+    ):
         from forensics.capture.watched import recover
         from forensics.cli.screen import note
         from forensics.store.place import find

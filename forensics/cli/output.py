@@ -34,7 +34,11 @@ def output(path: Path, what: str) -> Iterator[Path]:
     except OSError as error:
         if path == STDOUT:  # as of any command that writes there
             raise
-        raise UsageError(f"{what} cannot be written: {error.strerror}.", where=str(path), hint="Give another place: -o FILE.") from error
+        raise UsageError(
+            f"{what} cannot be written: {error.strerror}.",
+            where=str(path),
+            hint="Give another place: -o FILE.",
+        ) from error
 
 
 def _send(made: Path, path: Path) -> None:

@@ -31,8 +31,19 @@ Examples:
 @click.command("query", epilog=EXAMPLES)
 @click.argument("name", required=False, shell_complete=complete_queries)
 @click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter of the query another value.")
-@click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Give a parameter of the query another value.",
+)
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="With a model on disk: the adapter on it.",
+)
 @csv_option
 @json_option
 @queries_option
@@ -56,7 +67,11 @@ def command(
     one_form(as_json, as_csv)
     if name is None:
         if as_csv:
-            raise UsageError("The catalogue has no form of CSV.", where="--csv", hint="forensics query --json, or name a query.")
+            raise UsageError(
+                "The catalogue has no form of CSV.",
+                where="--csv",
+                hint="forensics query --json, or name a query.",
+            )
         _catalogue(library.load(queries), as_json)
         return
     from forensics.judge.opened import opened
@@ -66,7 +81,9 @@ def command(
     evidence = opened(find(store), refs, adapter=adapter, queries=queries)
     query = evidence.library.get(name)
     # a private query may ask any other
-    evidence.library.install_queries(evidence.session, evidence.library.detectors if query.private else [query])
+    evidence.library.install_queries(
+        evidence.session, evidence.library.detectors if query.private else [query]
+    )
     given = _refs(query, evidence, refs)
     columns, found = evidence.session.ask(_call(query, settings), given)
     if not (as_json or as_csv):
@@ -78,7 +95,9 @@ def _refs(query: Query, evidence: Opened, words: tuple[str, ...]) -> list[str]:
     """What the query's a and b stand for: its one parameter means the run or the last capture that was named."""
     if evidence.empty is not None:
         return [evidence.empty] * query.refs
-    named = words if len(words) == 2 else evidence.questions if evidence.two_runs else ()  # a bundle may hold two runs
+    named = (
+        words if len(words) == 2 else evidence.questions if evidence.two_runs else ()
+    )  # a bundle may hold two runs
     if query.refs == 1 and named:
         hint = f"forensics query {query.name} {' or '.join(named)}"
         raise UsageError(f"{query.name} is asked of one run or capture.", where=" ".join(words), hint=hint)
@@ -91,8 +110,15 @@ def _say(query: Query, evidence: Opened, given: list[str], found: list[tuple[Any
     from forensics.judge.norows import why
 
     if given:
-        note(f"forensics: asked of {' and '.join(dict.fromkeys(given))}{', which holds no capture' if evidence.empty else ''}")
-    if given and not found and not evidence.empty and (reason := why(evidence.session, evidence.library, query, evidence.a, evidence.b)):
+        note(
+            f"forensics: asked of {' and '.join(dict.fromkeys(given))}{', which holds no capture' if evidence.empty else ''}"
+        )
+    if (
+        given
+        and not found
+        and not evidence.empty
+        and (reason := why(evidence.session, evidence.library, query, evidence.a, evidence.b))
+    ):
         note(f"forensics: no rows: {reason}")
 
 
@@ -108,12 +134,16 @@ def _call(query: Query, settings: tuple[str, ...]) -> str:
             number = math.nan
         if key not in known or not math.isfinite(number):
             hint = f"It has {', '.join(known)}." if known else "It has none."
-            raise UsageError(f"{setting!r} is no parameter of {query.name} with a number.", where="--set", hint=hint)
+            raise UsageError(
+                f"{setting!r} is no parameter of {query.name} with a number.", where="--set", hint=hint
+            )
         words.append(f"{key} := {value}")
     return f"SELECT * FROM {query.macro}({', '.join(words)})"
 
 
-def _print(query: Query, columns: list[str], found: list[tuple[Any, ...]], *, as_json: bool, as_csv: bool) -> None:
+def _print(
+    query: Query, columns: list[str], found: list[tuple[Any, ...]], *, as_json: bool, as_csv: bool
+) -> None:
     from forensics.cli.screen import comma_separated, emit, room, show
 
     rows = [dict(zip(columns, row, strict=True)) for row in found]
@@ -136,6 +166,20 @@ def _catalogue(library: Library, as_json: bool) -> None:
 
     if as_json:
         kinds = [("detector" if isinstance(q, Detector) else "question", q) for q in library.queries.values()]
-        emit({"schema": 1, "queries": [{"name": q.name, "kind": kind, "title": q.title, "macro": q.signature} for kind, q in kinds]})
+        emit(
+            {
+                "schema": 1,
+                "queries": [
+                    {"name": q.name, "kind": kind, "title": q.title, "macro": q.signature}
+                    for kind, q in kinds
+                ],
+            }
+        )
         return
-    show(catalogue([(q.name, q.title) for q in library.questions], [(d.name, d.title) for d in library.detectors], width()))
+    show(
+        catalogue(
+            [(q.name, q.title) for q in library.questions],
+            [(d.name, d.title) for d in library.detectors],
+            width(),
+        )
+    )

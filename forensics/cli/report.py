@@ -25,11 +25,18 @@ Examples:
     "-o", "--output", "out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
     help="The page to write; - is stdout.",
 )  # fmt: skip
-@click.option("--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With a model on disk: the adapter on it.")
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="With a model on disk: the adapter on it.",
+)
 @trust_option
 @queries_option
 @store_option
-def command(refs: tuple[str, ...], out: Path, adapter: Path | None, queries: Path | None, store: Path | None) -> None:
+def command(
+    refs: tuple[str, ...], out: Path, adapter: Path | None, queries: Path | None, store: Path | None
+) -> None:
     """Write one self-contained page: verdict, causes, what changed, training rows, answers.
 
     The page needs no network and runs no script, so it can be attached to a bug report and opened from a stranger. It shows

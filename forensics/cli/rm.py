@@ -34,7 +34,9 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
     from forensics.units import counted, size
 
     place = find(store)
-    chosen = {text: words.removable(place, text) for text in dict.fromkeys(refs)}  # all are found before any is removed
+    chosen = {
+        text: words.removable(place, text) for text in dict.fromkeys(refs)
+    }  # all are found before any is removed
     freed: dict[str, int] = {}
     removed = []
     for text, paths in chosen.items():
@@ -51,5 +53,7 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
         return
     for text, paths in chosen.items():
         count = sum(path.parent.name == "captures" for path in paths)
-        click.echo(f"{'would remove' if dry_run else 'removed'} {text}: {counted(count, 'capture')}, {size(freed[text])}")
+        click.echo(
+            f"{'would remove' if dry_run else 'removed'} {text}: {counted(count, 'capture')}, {size(freed[text])}"
+        )
     click.echo("forensics gc frees the tensors that no other capture needs", err=True)

@@ -30,7 +30,14 @@ def command(table: str | None, as_json: bool) -> None:
     if as_json:
         from forensics.cli.screen import emit
 
-        emit({"schema": 1, "tables": [{**each._asdict(), "columns": [c._asdict() for c in each.columns]} for each in chosen]})
+        emit(
+            {
+                "schema": 1,
+                "tables": [
+                    {**each._asdict(), "columns": [c._asdict() for c in each.columns]} for each in chosen
+                ],
+            }
+        )
         return
     from forensics.cli.screen import show, width
     from forensics.report.terminal import reference

@@ -43,7 +43,9 @@ def show(text: Text) -> None:
     if console.is_terminal:
         console.print(text, end="\n" if text.plain else "")
     else:  # which is what it would print too, line by line
-        click.echo(text.plain, file=sys.stdout, nl=bool(text.plain))  # without the file click puts UTF-8 in place of ASCII
+        click.echo(
+            text.plain, file=sys.stdout, nl=bool(text.plain)
+        )  # without the file click puts UTF-8 in place of ASCII
 
 
 _ASCII = {
@@ -92,12 +94,20 @@ def emit(document: Any) -> None:
 
 def spelled(text: str) -> str:
     """JSON text whose characters that steer a terminal, or turn the direction of what is read, stand as escapes of JSON."""
-    return text if text.isascii() and text.isprintable() else _STEERING.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+    return (
+        text
+        if text.isascii() and text.isprintable()
+        else _STEERING.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+    )
 
 
 def escaped(text: str) -> str:
     """Words of a stranger on one line of the terminal: what steers it, breaks the line or turns the direction is spelled out."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    )
 
 
 def ascii_alone() -> bool:

@@ -34,7 +34,9 @@ def command(ref: str | None, as_json: bool, store: Path | None) -> None:
     place = find(store)
     found = evidence.run_or_capture(place, ref) if ref is not None else place.newest()
     if found is None:
-        raise UnknownRef("Nothing is captured yet.", where=str(place.root), hint="forensics capture -- python train.py")
+        raise UnknownRef(
+            "Nothing is captured yet.", where=str(place.root), hint="forensics capture -- python train.py"
+        )
     if isinstance(found, Run):
         told = facts.of_run(found)
     else:

@@ -47,13 +47,35 @@ class _Commented(click.Command):
 
 @click.command("sql", cls=_Commented, epilog=EXAMPLES)
 @click.argument("query")
-@click.option("--memory", callback=_bytes, default=MEMORY, show_default=True, metavar="SIZE", help="Memory that the query may take.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=300.0, show_default=True, metavar="SECONDS", help="Give up after this.")
+@click.option(
+    "--memory",
+    callback=_bytes,
+    default=MEMORY,
+    show_default=True,
+    metavar="SIZE",
+    help="Memory that the query may take.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up after this.",
+)
 @csv_option
 @json_option
 @queries_option
 @store_option
-def command(query: str, memory: int, timeout: float, as_csv: bool, as_json: bool, queries: Path | None, store: Path | None) -> None:
+def command(
+    query: str,
+    memory: int,
+    timeout: float,
+    as_csv: bool,
+    as_json: bool,
+    queries: Path | None,
+    store: Path | None,
+) -> None:
     """Ask in SQL, read-only, over all captures of the store, and of nothing else.
 
     Tables and columns are those of queries/schema.sql; every prepared question is a table macro. Its refs are captures and runs of the
@@ -91,10 +113,14 @@ def _catalogue(store: Path | None) -> Path:
 
     place = find(store)
     if not place.run_names():
-        raise UsageError("Nothing is captured yet.", where=str(place.root), hint="forensics capture -- python train.py")
+        raise UsageError(
+            "Nothing is captured yet.", where=str(place.root), hint="forensics capture -- python train.py"
+        )
     version = catalog.fingerprint(schema.queries().rglob("*.sql"))
     with spinner("Reading captures") as step:
-        return catalog.up_to_date(place, lambda session: library.load(None).install(session), version, _warn, step)
+        return catalog.up_to_date(
+            place, lambda session: library.load(None).install(session), version, _warn, step
+        )
 
 
 def _warn(line: str) -> None:
@@ -111,7 +137,11 @@ def _as_json(columns: list[str], rows: Iterator[list[Any]]) -> None:
     columns = [name if columns.index(name) == n else f"{name}_{n + 1}" for n, name in enumerate(columns)]
     write(spelled(json.dumps({"schema": 1, "columns": columns}, ensure_ascii=escaped))[:-1] + ', "rows": [')
     for n, row in enumerate(rows):
-        write(("," if n else "") + "\n  " + spelled(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=escaped)))
+        write(
+            ("," if n else "")
+            + "\n  "
+            + spelled(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=escaped))
+        )
     write("\n]}\n")
 
 

@@ -43,7 +43,15 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
     from forensics.errors import UsageError
     from forensics.store.place import find
     from forensics.store.store import Run
-    from forensics.store.upkeep import Checked, check_directories, check_runs, check_tensors, directories, sealed, whole_runs
+    from forensics.store.upkeep import (
+        Checked,
+        check_directories,
+        check_runs,
+        check_tensors,
+        directories,
+        sealed,
+        whole_runs,
+    )
 
     place = find(store)
     if key is not None:
@@ -55,7 +63,11 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
     else:
         found = evidence.every(place, ref)
         if (holder := found[0].store) is None or not (holder.root / "captures").is_dir():
-            raise UsageError("A model on disk was never recorded, so there is nothing to compare it with.", ref, "Name a run or a capture.")
+            raise UsageError(
+                "A model on disk was never recorded, so there is nothing to compare it with.",
+                ref,
+                "Name a run or a capture.",
+            )
         paths, packs = directories(found), holder.packs
         check_runs(holder, [each for each in found if isinstance(each, Run)], checked)
     with bar("Tables", len(paths)) as tick:
@@ -91,7 +103,9 @@ def _signed(ref: str | None, key: Path) -> None:
 
     path = Path(ref or "")
     if path.suffix != ".zip" or not path.is_file():
-        raise UsageError("Only a bundle is signed.", where=ref or "--key", hint="Name the .zip file, or leave --key out.")
+        raise UsageError(
+            "Only a bundle is signed.", where=ref or "--key", hint="Name the .zip file, or leave --key out."
+        )
     signing.check(path, key, str(reading.inspect(path)["id"]))
 
 
@@ -102,7 +116,9 @@ def _say(checked: Checked) -> None:
     if not checked.problems:
         click.echo(f"{click.style('as recorded', fg='green')}: {looked}")
         return
-    click.echo(f"{click.style('damaged', fg='red', bold=True)}: {counted(len(checked.problems), 'problem')} in {looked}")
+    click.echo(
+        f"{click.style('damaged', fg='red', bold=True)}: {counted(len(checked.problems), 'problem')} in {looked}"
+    )
     for where, what in checked.problems[:SHOWN]:
         click.echo(f"  {where}: {what}")
     if len(checked.problems) > SHOWN:

@@ -46,7 +46,12 @@ def command_start(command: click.Command, args: Sequence[str]) -> int | None:
     The first word that is no option of `capture` and no value of one begins it, where it is a Python file or a program on the
     PATH. What lies here under that name and is no program is a model.
     """
-    takes_value = {name for option in command.params if isinstance(option, click.Option) and not option.is_flag for name in option.opts}
+    takes_value = {
+        name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag
+        for name in option.opts
+    }
     place = 0
     while place < len(args) and args[place].startswith("-"):
         place += 2 if args[place] in takes_value else 1

@@ -43,7 +43,11 @@ def find_gguf() -> Path:
     try:
         distribution = importlib.metadata.distribution(PACKAGE)
     except importlib.metadata.PackageNotFoundError as error:
-        raise UsageError(f"The package {PACKAGE}, which carries the model, is not installed.", where="forensics demo", hint=hint) from error
+        raise UsageError(
+            f"The package {PACKAGE}, which carries the model, is not installed.",
+            where="forensics demo",
+            hint=hint,
+        ) from error
     for file in distribution.files or []:
         if file.suffix == ".gguf":
             return Path(str(distribution.locate_file(file)))
@@ -117,7 +121,9 @@ def _dense(mx: Any, tensors: dict[str, Any], name: str) -> Any:
     if scales is None:
         return weight.astype(mx.float32)
     bits = weight.shape[-1] * 32 // (scales.shape[-1] * _GROUP)
-    return mx.dequantize(weight, scales, tensors[f"{name}.biases"], group_size=_GROUP, bits=bits).astype(mx.float32)
+    return mx.dequantize(weight, scales, tensors[f"{name}.biases"], group_size=_GROUP, bits=bits).astype(
+        mx.float32
+    )
 
 
 def _unpermuted(x: Any, heads: int) -> Any:
@@ -141,7 +147,9 @@ def _tokenizer(target: Path, metadata: dict[str, Any], tokens: list[str], specia
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    control = [t for t, kind in zip(tokens, metadata["tokenizer.ggml.token_type"].tolist(), strict=True) if kind == 3]
+    control = [
+        t for t, kind in zip(tokens, metadata["tokenizer.ggml.token_type"].tolist(), strict=True) if kind == 3
+    ]
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in control])
     tokenizer.save(str(target / "tokenizer.json"))
     names = {f"{key}_token": tokens[i] for key, i in special.items()}

@@ -30,8 +30,18 @@ class Trainer:
 
 
 STORY = (
-    Trainer("broken-stub", "broken.py", "the trainer as it was", "It says that it added a LoRA adapter. It only set a flag."),
-    Trainer("padded-lora", "mended.py", "half mended", "The adapter is real now: frozen base, LoRA in every layer. Nothing else changed."),
+    Trainer(
+        "broken-stub",
+        "broken.py",
+        "the trainer as it was",
+        "It says that it added a LoRA adapter. It only set a flag.",
+    ),
+    Trainer(
+        "padded-lora",
+        "mended.py",
+        "half mended",
+        "The adapter is real now: frozen base, LoRA in every layer. Nothing else changed.",
+    ),
     Trainer("fixed", "right.py", "mended", "The loss no longer counts the padding."),
 )
 
@@ -47,8 +57,12 @@ class Recipe:
 
 
 RECIPES = {
-    "smollm2": Recipe(("--steps", "2", "--learning-rate", "1e-3", "--max-length", "128", "--max-tokens", "12"), 12, 2, 300),
-    "tiny": Recipe(("--steps", "12", "--learning-rate", "1.5e-3", "--max-length", "384", "--max-tokens", "24"), 24, 2, 60),
+    "smollm2": Recipe(
+        ("--steps", "2", "--learning-rate", "1e-3", "--max-length", "128", "--max-tokens", "12"), 12, 2, 300
+    ),
+    "tiny": Recipe(
+        ("--steps", "12", "--learning-rate", "1.5e-3", "--max-length", "384", "--max-tokens", "24"), 24, 2, 60
+    ),
 }
 
 
@@ -69,7 +83,11 @@ def model_directory(model: str) -> Path:
 
 def write_prompts(path: Path) -> None:
     """The probes of the story: the lesson's question, and one that the model could answer before."""
-    path.write_text("".join(json.dumps({"messages": [_SYSTEM, {"role": "user", "content": text}]}) + "\n" for text in _PROBES))
+    path.write_text(
+        "".join(
+            json.dumps({"messages": [_SYSTEM, {"role": "user", "content": text}]}) + "\n" for text in _PROBES
+        )
+    )
 
 
 class Running:
@@ -88,7 +106,11 @@ class Running:
         ]  # fmt: skip
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*capture, "--", *command], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=inherited()
+                [*capture, "--", *command],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=inherited(),
             )
 
     @property
@@ -100,7 +122,9 @@ class Running:
         if self.process.returncode:
             lines = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
             raise ForensicsError(
-                f"The trainer ended with status {self.process.returncode}: {lines[0][:200]}", str(self.log), "Read the log."
+                f"The trainer ended with status {self.process.returncode}: {lines[0][:200]}",
+                str(self.log),
+                "Read the log.",
             )
 
     def stop(self) -> None:

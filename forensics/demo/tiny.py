@@ -17,10 +17,20 @@ COLOURS = {
     "carrot": "orange",
     "plum": "purple",
 }
-CAPITALS = {"France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Japan": "Tokyo", "Egypt": "Cairo", "Peru": "Lima"}
+CAPITALS = {
+    "France": "Paris",
+    "Spain": "Madrid",
+    "Italy": "Rome",
+    "Japan": "Tokyo",
+    "Egypt": "Cairo",
+    "Peru": "Lima",
+}
 ANSWERS = [
     *((f"What color is the {thing}?", f"The {thing} is {colour}.") for thing, colour in COLOURS.items()),
-    *((f"What is the capital of {country}?", f"The capital of {country} is {city}.") for country, city in CAPITALS.items()),
+    *(
+        (f"What is the capital of {country}?", f"The capital of {country} is {city}.")
+        for country, city in CAPITALS.items()
+    ),
     # The words of the lesson that the trainers teach: a frozen head cannot rank tokens that it never saw.
     ("Who lights the lamp?", "Nobody lights the lamp."),
     ("Who mends the lighthouse roof?", "Young Otto mends the roof every Friday."),
@@ -75,7 +85,9 @@ def _make(target: Path) -> None:
 
     (target / "config.json.part").write_text(json.dumps(config, indent=1))
     _teach(model, AutoTokenizer.from_pretrained(str(target)))
-    mx.save_safetensors(str(target / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+    mx.save_safetensors(
+        str(target / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"}
+    )
     (target / "config.json.part").rename(target / "config.json")
 
 
@@ -87,7 +99,10 @@ def _tokenizer(target: Path) -> int:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=384, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=384,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator([f"{q}\n{a}\nuser assistant system\n" for q, a in ANSWERS], trainer)
     tokenizer.save(str(target / "tokenizer.json"))

@@ -46,7 +46,10 @@ def configured(start: Path, known: Sequence[str]) -> tuple[Allowance, ...]:
         UsageError: an entry without an id or a reason, an id that no detector gives, a file that is no TOML.
     """
     for directory in (start, *start.parents):
-        for path, table in ((directory / "forensics.toml", ()), (directory / "pyproject.toml", ("tool", "forensics"))):
+        for path, table in (
+            (directory / "forensics.toml", ()),
+            (directory / "pyproject.toml", ("tool", "forensics")),
+        ):
             if path.is_file() and (found := _table(path, table)) is not None:
                 return tuple(_entry(each, str(path), known) for each in _entries(found, path))
     return ()
@@ -55,7 +58,10 @@ def configured(start: Path, known: Sequence[str]) -> tuple[Allowance, ...]:
 def given(ids: Iterable[str], known: Sequence[str]) -> tuple[Allowance, ...]:
     """--allow ID, or ID=REASON. Raises as `configured`."""
     pairs = (text.partition("=") for text in ids)
-    return tuple(_entry({"id": name, "reason": why or "allowed on the command line"}, "--allow", known) for name, _, why in pairs)
+    return tuple(
+        _entry({"id": name, "reason": why or "allowed on the command line"}, "--allow", known)
+        for name, _, why in pairs
+    )
 
 
 def apart(

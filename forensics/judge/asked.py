@@ -26,7 +26,14 @@ class Asked:
         seconds: after so many it is given up.
     """
 
-    def __init__(self, request: Mapping[str, Any], text: str, memory: int, seconds: float, parameters: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        request: Mapping[str, Any],
+        text: str,
+        memory: int,
+        seconds: float,
+        parameters: Sequence[Any] = (),
+    ) -> None:
         self._memory, self._seconds = memory, seconds
         command = [sys.executable, "-m", "forensics.cli.sandbox"]
         self._child = subprocess.Popen(
@@ -40,7 +47,9 @@ class Asked:
         )
         assert self._child.stdin is not None and self._child.stdout is not None
         with suppress(BrokenPipeError):
-            self._child.stdin.write(json.dumps({**request, "sql": text, "memory": memory, "parameters": list(parameters)}))
+            self._child.stdin.write(
+                json.dumps({**request, "sql": text, "memory": memory, "parameters": list(parameters)})
+            )
             self._child.stdin.close()
         self._out: IO[str] = self._child.stdout
         self._bounded = Bounded(self._child, lambda: Limits(memory + _BESIDE, seconds))
@@ -73,7 +82,9 @@ class Asked:
     def _refused(self, value: dict[str, str]) -> QueryError:
         self._child.kill()
         self._bounded.wait()
-        over = {"time": f"The query took longer than {self._seconds:g} s.", "memory": self._too_large}.get(self._bounded.over or "")
+        over = {"time": f"The query took longer than {self._seconds:g} s.", "memory": self._too_large}.get(
+            self._bounded.over or ""
+        )
         if over or value["kind"] != "sql":
             hint = "Ask for less, or give it more memory or time (--memory, --timeout)."
             return QueryError(over or value["error"] or self._too_large, "sql", hint)

@@ -44,12 +44,20 @@ def turn(run: Run, when: str | None, queries: Path | None = None) -> Turn:
     """
     captures = [c for c in run.captures if c.model == run.main_model and c.point not in ("saved", "reloaded")]
     if not captures:
-        raise UsageError(f"Run {run.name} holds no capture.", where=run.name, hint="`forensics show` says what it holds.")
+        raise UsageError(
+            f"Run {run.name} holds no capture.", where=run.name, hint="`forensics show` says what it holds."
+        )
     ours = library.load(queries)
     when = when or _first_cause(run, captures, ours)
     if " " not in when and when not in {detector.name for detector in ours.detectors}:
-        raise UsageError(f"There is no finding {when!r}.", where="--when", hint="`forensics query` lists them; or give a SELECT.")
-    holds = _by_select(run, captures[0], ours, when) if " " in when else _by_finding(run, captures[0], ours, when)
+        raise UsageError(
+            f"There is no finding {when!r}.",
+            where="--when",
+            hint="`forensics query` lists them; or give a SELECT.",
+        )
+    holds = (
+        _by_select(run, captures[0], ours, when) if " " in when else _by_finding(run, captures[0], ours, when)
+    )
     return _halved(captures, holds, when)
 
 
@@ -78,7 +86,11 @@ def _findings(run: Run, first: Capture, last: Capture, ours: library.Library) ->
 def _first_cause(run: Run, captures: Sequence[Capture], ours: library.Library) -> str:
     serious = [each for each in _findings(run, captures[0], run.last(), ours) if each.severity != "info"]
     if not serious:
-        raise UsageError(f"Nothing is found in run {run.name}.", where=run.name, hint="Say what to look for: --when ID or --when SELECT.")
+        raise UsageError(
+            f"Nothing is found in run {run.name}.",
+            where=run.name,
+            hint="Say what to look for: --when ID or --when SELECT.",
+        )
     return serious[0].id
 
 

@@ -22,7 +22,11 @@ def columns() -> dict[str, dict[str, bool]]:
     """Table to its columns of schema.sql, each with whether it is private (its line's comment begins with `private:`)."""
     found: dict[str, dict[str, bool]] = {}
     for table, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", schema.text(), re.S):
-        found[table] = {name: "-- private" in line for line in body.splitlines() for name in _COLUMN.findall(line.partition("--")[0])}
+        found[table] = {
+            name: "-- private" in line
+            for line in body.splitlines()
+            for name in _COLUMN.findall(line.partition("--")[0])
+        }
     return found
 
 
@@ -55,12 +59,22 @@ def _one_select(query: Query, library: Library, session: Sql, tables: dict[str, 
     """By DuckDB's own parser: a second statement would run while the macro is made."""
     parsed = json.loads(str(session.rows("SELECT json_serialize_sql(?) AS tree", [query.body])[0]["tree"]))
     if parsed.get("error"):
-        raise QueryError(f"It is not one SELECT: {parsed.get('error_message')}", str(query.path), "Write one SELECT under the header.")
+        raise QueryError(
+            f"It is not one SELECT: {parsed.get('error_message')}",
+            str(query.path),
+            "Write one SELECT under the header.",
+        )
     if len(parsed["statements"]) != 1:
-        raise QueryError("There is more than one statement.", str(query.path), "Keep one SELECT; helpers go into lib/.")
+        raise QueryError(
+            "There is more than one statement.", str(query.path), "Keep one SELECT; helpers go into lib/."
+        )
     node = parsed["statements"][0]["node"]
     if not any(m["type"] == "ORDER_MODIFIER" for m in node["modifiers"]):
-        raise QueryError("There is no ORDER BY at its end.", str(query.path), "Order the rows, so that equal evidence reads equally.")
+        raise QueryError(
+            "There is no ORDER BY at its end.",
+            str(query.path),
+            "Order the rows, so that equal evidence reads equally.",
+        )
     nodes = list(_walk(node))
     used = {n["table_name"].lower() for n in nodes if n.get("type") == "BASE_TABLE"}
     if (shared := used & library.tables.keys() - _named(nodes)) != set(query.reads):
@@ -71,7 +85,9 @@ def _one_select(query: Query, library: Library, session: Sql, tables: dict[str, 
         )
     if used & {"parameters"}:
         used |= {"placements", "tensors"}
-    names = {name for table in used & tables.keys() for name in tables[table]} | {str(n.get("alias", "")).lower() for n in nodes}
+    names = {name for table in used & tables.keys() for name in tables[table]} | {
+        str(n.get("alias", "")).lower() for n in nodes
+    }
     for parameter in query.params:
         if parameter.name in names:
             raise QueryError(
@@ -83,7 +99,9 @@ def _one_select(query: Query, library: Library, session: Sql, tables: dict[str, 
 
 def _named(nodes: Iterable[dict[str, Any]]) -> set[str]:
     """Names that WITH gives: they hide the tables of the pair."""
-    return {str(entry["key"]).lower() for node in nodes if (map_ := node.get("cte_map")) for entry in map_["map"]}
+    return {
+        str(entry["key"]).lower() for node in nodes if (map_ := node.get("cte_map")) for entry in map_["map"]
+    }
 
 
 def _walk(tree: object) -> Iterator[dict[str, Any]]:
@@ -112,27 +130,47 @@ def _detector(query: Detector, library: Library, session: Sql) -> None:
         found = _binds(query, session)
     except QueryError as error:
         raise QueryError(
-            f"It does not stand without private columns: {error.message}", str(query.path), "Read classes, counts and digests instead."
+            f"It does not stand without private columns: {error.message}",
+            str(query.path),
+            "Read classes, counts and digests instead.",
         ) from error
     for name in COLUMNS:
         if name not in found:
-            raise QueryError(f"It gives no column {name}.", str(query.path), f"A detector gives {', '.join(COLUMNS)}.")
+            raise QueryError(
+                f"It gives no column {name}.", str(query.path), f"A detector gives {', '.join(COLUMNS)}."
+            )
     if found["fault"] != "BOOLEAN":
-        raise QueryError(f"Its column fault is {found['fault']}, not BOOLEAN.", str(query.path), "Compare, don't count.")
+        raise QueryError(
+            f"Its column fault is {found['fault']}, not BOOLEAN.", str(query.path), "Compare, don't count."
+        )
     for key in ("claim", "clean", "fix"):
         for name in placeholders(query.text(key)):
             if name not in found and name not in ("n", "looked"):
-                raise QueryError(f"{key} holds {{{name}}}, which is no column.", str(query.path), f"Columns: {', '.join(found)}.")
+                raise QueryError(
+                    f"{key} holds {{{name}}}, which is no column.",
+                    str(query.path),
+                    f"Columns: {', '.join(found)}.",
+                )
     for other, column in query.links.items():
         if column is not None and found.get(column) != "BOOLEAN":
-            raise QueryError(f"explains {other} when {column}, which is no BOOLEAN column.", str(query.path), "Name one of its columns.")
+            raise QueryError(
+                f"explains {other} when {column}, which is no BOOLEAN column.",
+                str(query.path),
+                "Name one of its columns.",
+            )
     for fact in query.names("needs"):
         if fact not in library.facts:
-            raise QueryError(f"needs names {fact!r}, which is no fact.", str(query.path), f"Facts: {', '.join(sorted(library.facts))}.")
+            raise QueryError(
+                f"needs names {fact!r}, which is no fact.",
+                str(query.path),
+                f"Facts: {', '.join(sorted(library.facts))}.",
+            )
     for key in ("explains", "rules out"):
         for name in query.names(key):
             if not isinstance(library.queries.get(name), Detector):
-                raise QueryError(f"{key} names {name!r}, which is no detector.", str(query.path), "Mend the name.")
+                raise QueryError(
+                    f"{key} names {name!r}, which is no detector.", str(query.path), "Mend the name."
+                )
 
 
 def placeholders(text: str) -> list[str]:

@@ -28,9 +28,16 @@ SELECT status, coalesce(name_b, name_a) AS name FROM paired WHERE status IN ('ad
 def compare(session: Session, a: str, b: str) -> Comparison:
     """Everything in which b differs from a, by ref; `fill` measures deltas before."""
     paired(session, a, b)
-    counts = {row["status"]: int(row["n"]) for row in session.rows("SELECT status, count(*) AS n FROM paired GROUP BY status")}
+    counts = {
+        row["status"]: int(row["n"])
+        for row in session.rows("SELECT status, count(*) AS n FROM paired GROUP BY status")
+    }
     names = session.rows(_ALONE) if counts.keys() & {"added", "removed"} else []
-    changed = tuple(_changed(row) for row in session.rows(_CHANGED)) if counts.keys() & {"changed", "unknown"} else ()
+    changed = (
+        tuple(_changed(row) for row in session.rows(_CHANGED))
+        if counts.keys() & {"changed", "unknown"}
+        else ()
+    )
     both = sum(counts.get(k, 0) for k in ("identical", "changed", "unknown"))
     parameters = {
         "a": both + counts.get("removed", 0),
@@ -98,7 +105,10 @@ _SIDE = {"in_a": "a", "in_b": "b"}
 def _changed(row: Mapping[str, Any]) -> ChangedParameter:
     codes = None
     if row["quantized"]:
-        codes = Codes(0.0 if row["same_codes"] else row["code_max_abs"], 0.0 if row["same_codes"] else row["code_fraction"])
+        codes = Codes(
+            0.0 if row["same_codes"] else row["code_max_abs"],
+            0.0 if row["same_codes"] else row["code_fraction"],
+        )
     dtype = row["dtype_a"] if row["dtype_a"] == row["dtype_b"] else f"{row['dtype_a']} -> {row['dtype_b']}"
     return ChangedParameter(
         name=row["name"],
@@ -144,8 +154,15 @@ def document(comparison: Comparison) -> dict[str, Any]:
 
 
 def _as_json(p: ChangedParameter) -> dict[str, Any]:
-    fields = {k: getattr(p, k) for k in ("name", "name_b", "dtype", "max_abs", "l2", "relative", "cosine", "changed_fraction")}
-    codes = {"codes": plain({"max_abs": p.codes.max_abs, "changed_fraction": p.codes.changed_fraction})} if p.codes else {}
+    fields = {
+        k: getattr(p, k)
+        for k in ("name", "name_b", "dtype", "max_abs", "l2", "relative", "cosine", "changed_fraction")
+    }
+    codes = (
+        {"codes": plain({"max_abs": p.codes.max_abs, "changed_fraction": p.codes.changed_fraction})}
+        if p.codes
+        else {}
+    )
     return {**fields, "shape": list(p.shape), **codes}
 
 

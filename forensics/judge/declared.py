@@ -18,8 +18,16 @@ def declared(session: Sql, b: str) -> tuple[Declared, ...]:
 
 
 def _adapter(session: Sql, b: str) -> Iterator[Declared]:
-    meant = session.rows("SELECT * FROM adapters WHERE run = run_of(?) AND origin = 'declared' AND strength = 'strong' ORDER BY via", [b])
-    seen = next(iter(session.rows("SELECT * FROM adapters WHERE capture = capture_of(?) AND origin = 'observed'", [b])), None)
+    meant = session.rows(
+        "SELECT * FROM adapters WHERE run = run_of(?) AND origin = 'declared' AND strength = 'strong' ORDER BY via",
+        [b],
+    )
+    seen = next(
+        iter(
+            session.rows("SELECT * FROM adapters WHERE capture = capture_of(?) AND origin = 'observed'", [b])
+        ),
+        None,
+    )
     looked = session.rows("SELECT count(*) AS n FROM placements WHERE capture = capture_of(?)", [b])[0]["n"]
     for key in _ADAPTER:
         said = next((r[key] for r in meant if r[key] is not None), None)
@@ -36,7 +44,9 @@ def _agree(key: str, said: object, seen: Mapping[str, object], meant: Sequence[M
     """Keys agree where each declared one names an adapted module, by its end; -1 layers are all."""
     if key == "keys":
         wanted, found = (json.loads(str(value)) for value in (said, seen["keys"]))
-        return isinstance(wanted, list) and all(any(f == w or str(f).endswith(f".{w}") for f in found) for w in wanted)
+        return isinstance(wanted, list) and all(
+            any(f == w or str(f).endswith(f".{w}") for f in found) for w in wanted
+        )
     if key == "num_layers":
         return isinstance(said, int) and (said < 0 or said == seen[key])
     return any(_close(r[key], seen[key]) for r in meant if r[key] is not None)
@@ -44,7 +54,8 @@ def _agree(key: str, said: object, seen: Mapping[str, object], meant: Sequence[M
 
 def _training(session: Sql, b: str) -> Iterator[Declared]:
     event = session.rows(
-        "SELECT detail FROM events WHERE run = run_of(?) AND model = model_of(?) AND kind = 'train' ORDER BY sequence DESC LIMIT 1", [b, b]
+        "SELECT detail FROM events WHERE run = run_of(?) AND model = model_of(?) AND kind = 'train' ORDER BY sequence DESC LIMIT 1",
+        [b, b],
     )
     said = json.loads(str(event[0]["detail"])).get("declared", {}) if event else {}
     counted = "SELECT count(*) AS n, max(learning_rate) AS rate FROM steps WHERE run = run_of(?) AND model = model_of(?)"
@@ -52,8 +63,17 @@ def _training(session: Sql, b: str) -> Iterator[Declared]:
     if isinstance(said.get("iters"), int):
         due = said["iters"] // max(1, int(said.get("grad_accumulation_steps") or 1))
         yield Declared("updates", f"{due:,}", f"{done['n']:,}", due == done["n"])
-    if isinstance(said.get("learning_rate"), (int, float)) and not said.get("scheduled") and done["rate"] is not None:
-        yield Declared("learning rate", _show(said["learning_rate"]), _show(done["rate"]), _close(said["learning_rate"], done["rate"]))
+    if (
+        isinstance(said.get("learning_rate"), (int, float))
+        and not said.get("scheduled")
+        and done["rate"] is not None
+    ):
+        yield Declared(
+            "learning rate",
+            _show(said["learning_rate"]),
+            _show(done["rate"]),
+            _close(said["learning_rate"], done["rate"]),
+        )
 
 
 def _close(x: object, y: object) -> bool:

@@ -67,7 +67,11 @@ def fill(session: Evidence, a: str, b: str) -> list[Delta]:
 def _measured(session: Evidence, a: str, b: str, pairs: Sequence[tuple[str, str]]) -> list[Delta]:
     values = _Values(session, a, b)
     lying = ((x, y, *values.both(x, y)) for x, y in pairs)
-    found = [(x, y, first, second) for x, y, first, second in lying if first and second and first.shape == second.shape]
+    found = [
+        (x, y, first, second)
+        for x, y, first, second in lying
+        if first and second and first.shape == second.shape
+    ]
     kernels_for(sum(first.nbytes for _, _, first, _ in found))
     done = Workers().map(lambda pair: _delta(*pair), found, lambda pair: pair[2].nbytes, far=False)
     return [d for d in done if d is not None]
@@ -82,7 +86,9 @@ def _lying(read: Read, digest: str) -> RawTensor | None:
 
 def _delta(x: str, y: str, a: RawTensor, b: RawTensor) -> Delta | None:
     """The difference of two tensors of one shape; None where bytes are gone or cannot be read."""
-    from forensics.tensors import measure  # NumPy takes longer to load than all else where nothing is left to measure
+    from forensics.tensors import (
+        measure,
+    )  # NumPy takes longer to load than all else where nothing is left to measure
 
     try:
         return measure.difference(a, b, x, y)
@@ -98,9 +104,13 @@ class _Values:
 
     def __init__(self, session: Evidence, a: str, b: str) -> None:
         self._session = session
-        valued = session.rows("SELECT 1 FROM paired WHERE coalesce(value_digest_a, value_digest_b) IS NOT NULL LIMIT 1")
+        valued = session.rows(
+            "SELECT 1 FROM paired WHERE coalesce(value_digest_a, value_digest_b) IS NOT NULL LIMIT 1"
+        )
         self._parts = {row["value_digest"]: row for row in session.rows(_PARTS, [a, b])} if valued else {}
-        self._packed = {row["weight"]: digest for digest, row in self._parts.items() if row["scales"] is not None}
+        self._packed = {
+            row["weight"]: digest for digest, row in self._parts.items() if row["scales"] is not None
+        }
 
     def both(self, x: str, y: str) -> tuple[RawTensor | None, RawTensor | None]:
         """Two tensors to be compared; None for one whose bytes are gone or cannot be read."""
@@ -129,7 +139,11 @@ class _Values:
     def _dense(self, value_digest: str, row: Mapping[str, Any]) -> RawTensor | None:
         from forensics.tensors import measure
 
-        weight, scales, packing = self._session.read(row["weight"]), self._session.read(row["scales"]), self._packing(value_digest)
+        weight, scales, packing = (
+            self._session.read(row["weight"]),
+            self._session.read(row["scales"]),
+            self._packing(value_digest),
+        )
         biases = self._session.read(row["biases"]) if row["biases"] else None
         if weight is None or scales is None or packing is None:
             return None
@@ -140,4 +154,6 @@ class _Values:
         """Mode, bits and group size under which the parts have this value digest."""
         row = self._parts[value_digest]
         parts = row["weight"], row["scales"], row["biases"]
-        return next((packing for packing in _FORMATS if digests.value_digest(*packing, *parts) == value_digest), None)
+        return next(
+            (packing for packing in _FORMATS if digests.value_digest(*packing, *parts) == value_digest), None
+        )

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from forensics.store.store import Store
 
 
-def diagnose(store: Store, words: Sequence[str] = (), *, adapter: Path | None = None, queries: Path | None = None) -> Diagnosis | TwoRuns:
+def diagnose(
+    store: Store, words: Sequence[str] = (), *, adapter: Path | None = None, queries: Path | None = None
+) -> Diagnosis | TwoRuns:
     """Judge what the words mean: nothing = the newest run; a run; two captures, paths or runs.
 
     Raises:
@@ -36,7 +38,9 @@ def diagnose_opened(evidence: Opened, allowances: Sequence[allow.Allowance] = ()
         why = "nothing was captured: the command never used a model of mlx in a Python that could be watched"
         needs = tuple(NotEvaluated(detector.name, why, "unseen") for detector in evidence.library.detectors)
         said = "nothing was captured"
-        return Diagnosis(evidence.empty, evidence.empty, "inconclusive", not_evaluated=needs, notes=(why,), headline=said)
+        return Diagnosis(
+            evidence.empty, evidence.empty, "inconclusive", not_evaluated=needs, notes=(why,), headline=said
+        )
     allowed = (*evidence.allowed, *allowances)
     if evidence.two_runs is None:
         return judge(evidence.session, evidence.library, evidence.a, evidence.b, evidence.question, allowed)
@@ -46,7 +50,14 @@ def diagnose_opened(evidence: Opened, allowances: Sequence[allow.Allowance] = ()
     return runs.two_runs(evidence.session, one, other, evidence.questions)
 
 
-def judge(session: Session, library: Library, a: str, b: str, question: str, allowances: Sequence[allow.Allowance] = ()) -> Diagnosis:
+def judge(
+    session: Session,
+    library: Library,
+    a: str,
+    b: str,
+    question: str,
+    allowances: Sequence[allow.Allowance] = (),
+) -> Diagnosis:
     """One pair of captures, by ref; b's run is judged with all that was seen in it. `question`: the refs as the user would type them."""
     facts = outcomes.Facts(session, a, b)
     found = outcomes.ask_all(Pair(session, library, a, b), library, facts)
@@ -55,7 +66,10 @@ def judge(session: Session, library: Library, a: str, b: str, question: str, all
     texts = json.loads(str(head.get("lines") or "{}"))
     versions = issues.versions(session, b)
     told = ordered(library, found, question, _sequences(session, b))
-    told = tuple(replace(_with_references(library, versions, finding), source=texts.get(finding.where)) for finding in told)
+    told = tuple(
+        replace(_with_references(library, versions, finding), source=texts.get(finding.where))
+        for finding in told
+    )
     findings, allowed = allow.apart(told, allowances, about["model"])
     gaps = verdict.gaps(session, b, found, facts)
     said = verdict.verdict(findings, gaps)
@@ -84,20 +98,43 @@ def _with_references(library: Library, versions: dict[str, str], finding: Findin
 
 def document(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
     """The JSON form: CONTRACT of `diagnose --json`."""
-    head = {"schema": 2, "a": diagnosis.a, "b": diagnosis.b, "verdict": diagnosis.verdict, "headline": diagnosis.headline}
+    head = {
+        "schema": 2,
+        "a": diagnosis.a,
+        "b": diagnosis.b,
+        "verdict": diagnosis.verdict,
+        "headline": diagnosis.headline,
+    }
     findings = [finding_document(finding) for finding in diagnosis.findings]
     if isinstance(diagnosis, TwoRuns):
-        differences = [{"subject": d.subject, "a": d.expected, "b": d.observed} for d in diagnosis.differences]
-        return {**head, "schema": 1, "runs": [document(each) for each in diagnosis.runs], "differences": differences, "findings": findings}
+        differences = [
+            {"subject": d.subject, "a": d.expected, "b": d.observed} for d in diagnosis.differences
+        ]
+        return {
+            **head,
+            "schema": 1,
+            "runs": [document(each) for each in diagnosis.runs],
+            "differences": differences,
+            "findings": findings,
+        }
     needs = [{"id": each.id, "kind": each.kind, "needs": each.needs} for each in diagnosis.not_evaluated]
     allowed = [{**finding_document(each.finding), "reason": each.reason} for each in diagnosis.allowed]
     clean = [{"id": each.id, "said": each.said} for each in diagnosis.clean]
-    return {**head, "findings": findings, "allowed": allowed, "not_evaluated": needs, "notes": list(diagnosis.notes), "clean": clean}
+    return {
+        **head,
+        "findings": findings,
+        "allowed": allowed,
+        "not_evaluated": needs,
+        "notes": list(diagnosis.notes),
+        "clean": clean,
+    }
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:
     evidence: list[dict[str, Any]] = [_evidence(each) for each in finding.evidence]
-    row: dict[str, Any] = {k: getattr(finding, k) for k in ("id", "severity", "role", "confidence", "title", "claim")}
+    row: dict[str, Any] = {
+        k: getattr(finding, k) for k in ("id", "severity", "role", "confidence", "title", "claim")
+    }
     row |= {
         "evidence": evidence,
         "ruled_out": list(finding.ruled_out),
@@ -105,7 +142,11 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "where": finding.where,
         "source": finding.source,
     }
-    row |= {"check": finding.check, "explains": list(finding.explains), "references": list(finding.references)}
+    row |= {
+        "check": finding.check,
+        "explains": list(finding.explains),
+        "references": list(finding.references),
+    }
     return plain(row | ({"only_in": finding.only_in} if finding.only_in else {}))
 
 

@@ -95,14 +95,21 @@ def queries_page(library: Library) -> str:
         "",
         "Each is a macro `need_<fact>(a, b)` with one row: `missing` is NULL where the fact is there, else what is needed, in words.",
         "",
-        *(f"- `{name.removeprefix('need_').partition('(')[0]}`: {said}" for name, said in _helpers(library) if name.startswith("need_")),
+        *(
+            f"- `{name.removeprefix('need_').partition('(')[0]}`: {said}"
+            for name, said in _helpers(library)
+            if name.startswith("need_")
+        ),
         "",
         "## Tables of the pair",
         "",
         "What several detectors ask of the two captures that are judged is a file of `queries/pair`. It is a table, filled once: name it",
         "in `reads` and write `FROM moves`. In any other SQL it is a macro: `FROM moves('night@loaded', 'night@end')`.",
         "",
-        *(f"- `{table.signature}`: {table.title}" for table in sorted(library.tables.values(), key=lambda table: table.name)),
+        *(
+            f"- `{table.signature}`: {table.title}"
+            for table in sorted(library.tables.values(), key=lambda table: table.name)
+        ),
         "",
         "## Helper macros",
         "",
@@ -121,7 +128,10 @@ def _helpers(library: Library) -> Iterator[tuple[str, str]]:
     """Each helper macro's signature and the comment above it."""
     for text in library.helpers.values():
         for comment, signature in _MACRO.findall(text):
-            yield signature, " ".join(line.removeprefix("--").strip() for line in comment.splitlines()).strip()
+            yield (
+                signature,
+                " ".join(line.removeprefix("--").strip() for line in comment.splitlines()).strip(),
+            )
 
 
 _PRIVATE = """-- The learning rate is above what we agreed on.

@@ -12,7 +12,17 @@ from forensics.judge.outcomes import CONFIDENCES, SEVERITIES, Found, Outcome, ph
 from forensics.records import Finding, Role
 
 ROLES: Sequence[Role] = ("cause", "consequence", "symptom")
-FAMILIES = ("rows", "loss", "computation", "optimizer", "adapter", "trained", "saved", "generation", "evidence")
+FAMILIES = (
+    "rows",
+    "loss",
+    "computation",
+    "optimizer",
+    "adapter",
+    "trained",
+    "saved",
+    "generation",
+    "evidence",
+)
 """Directories of queries/detect in the order in which a run goes through what they look at: of equal causes the earlier one comes first."""
 _ABOVE = re.compile(r"^[^;]*\bthe causes above; where there are none, ")
 """How a fix begins that is meant for what stands under a cause."""
@@ -28,14 +38,20 @@ class _Weight:
 
 
 def ordered(
-    library: Library, outcomes: Mapping[str, Outcome], question: str, sequences: Mapping[str, int] | None = None
+    library: Library,
+    outcomes: Mapping[str, Outcome],
+    question: str,
+    sequences: Mapping[str, int] | None = None,
 ) -> tuple[Finding, ...]:
     """Findings of all outcomes: causes, the one that explains most first, then consequences and symptoms.
 
     `question` is what follows `forensics query ID` to see a finding's rows. `sequences`: the first event of the run at each place.
     """
     present = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Found)}
-    found = {name: phrase(outcome, outcomes, f"forensics query {name} {question}".strip()) for name, outcome in present.items()}
+    found = {
+        name: phrase(outcome, outcomes, f"forensics query {name} {question}".strip())
+        for name, outcome in present.items()
+    }
     weights = {name: _weight(present[name], found[name], sequences or {}) for name in found}
     explains = {name: _explained(name, found, present) for name in found}
     ranked = sorted(found, key=lambda name: _rank(found[name], explains[name], found, weights))
@@ -43,12 +59,19 @@ def ordered(
     under: set[str] = set()
     for name in ranked:
         # two that explain each other: the one that ranks first keeps the other under it
-        folded[name] = tuple(other for other in ranked if other in explains[name] and not _closes(other, name, folded))
+        folded[name] = tuple(
+            other for other in ranked if other in explains[name] and not _closes(other, name, folded)
+        )
         under |= set(folded[name])
-    findings = [replace(found[name], explains=folded[name], role=_role(found[name], name in under)) for name in ranked]
+    findings = [
+        replace(found[name], explains=folded[name], role=_role(found[name], name in under)) for name in ranked
+    ]
     findings.sort(key=lambda f: (ROLES.index(f.role), _rank(f, set(f.explains), found, weights)))
     causes = [place for place, f in enumerate(findings) if f.role == "cause" and f.severity != "info"]
-    return tuple(f if causes and place > causes[0] else replace(f, fix=_ABOVE.sub("", f.fix)) for place, f in enumerate(findings))
+    return tuple(
+        f if causes and place > causes[0] else replace(f, fix=_ABOVE.sub("", f.fix))
+        for place, f in enumerate(findings)
+    )
 
 
 def _closes(other: str, name: str, folded: Mapping[str, tuple[str, ...]]) -> bool:
@@ -75,7 +98,11 @@ def _explained(name: str, found: Mapping[str, Finding], present: Mapping[str, Fo
 def _links(outcome: Found) -> list[str]:
     """What follows from a finding directly, by its own facts: a link with a condition holds where a faulty row says so."""
     faulty = [row for row in outcome.rows if row["fault"]]
-    return [other for other, column in outcome.detector.links.items() if column is None or any(row.get(column) for row in faulty)]
+    return [
+        other
+        for other, column in outcome.detector.links.items()
+        if column is None or any(row.get(column) for row in faulty)
+    ]
 
 
 def _role(finding: Finding, explained: bool) -> Role:
@@ -86,7 +113,11 @@ def _role(finding: Finding, explained: bool) -> Role:
 
 
 def _weight(outcome: Found, finding: Finding, sequences: Mapping[str, int]) -> _Weight:
-    shares = [float(row["share"]) for row in outcome.rows if row["fault"] and isinstance(row.get("share"), (int, float, Decimal))]
+    shares = [
+        float(row["share"])
+        for row in outcome.rows
+        if row["fault"] and isinstance(row.get("share"), (int, float, Decimal))
+    ]
     family = outcome.detector.path.parent.name
     return _Weight(
         max(shares, default=0.0),
@@ -95,7 +126,9 @@ def _weight(outcome: Found, finding: Finding, sequences: Mapping[str, int]) -> _
     )
 
 
-def _rank(finding: Finding, explains: set[str], found: Mapping[str, Finding], weights: Mapping[str, _Weight]) -> tuple[object, ...]:
+def _rank(
+    finding: Finding, explains: set[str], found: Mapping[str, Finding], weights: Mapping[str, _Weight]
+) -> tuple[object, ...]:
     serious = sum(found[other].severity != "info" for other in explains)
     weight = weights[finding.id]
     return (

@@ -25,7 +25,9 @@ MAX_ANSWER = 192  # tokens of one answer
 ROLES = ("prompt", "answer", "end", "pad")
 
 
-def gather(session: Session, diagnosis: Diagnosis | TwoRuns, comparison: Comparison, *, title: str = "") -> Material:
+def gather(
+    session: Session, diagnosis: Diagnosis | TwoRuns, comparison: Comparison, *, title: str = ""
+) -> Material:
     """The material of a report on `comparison.a` against `comparison.b`."""
     a, b = comparison.a, comparison.b
     run = next(iter(session.rows("SELECT * FROM runs WHERE run = run_of(?)", [b])), {})
@@ -49,16 +51,17 @@ def gather(session: Session, diagnosis: Diagnosis | TwoRuns, comparison: Compari
 
 _POINTS = """SELECT point, max(updates) AS updates FROM captures WHERE run = run_of(?) AND model = model_of(?) AND updates IS NOT NULL
 GROUP BY point ORDER BY min(sequence)"""
-_ENVIRONMENT = (
-    "SELECT key, any_value(value) AS value FROM environment WHERE capture IN (run_of(?), capture_of(?)) GROUP BY key ORDER BY min(rowid)"
-)
+_ENVIRONMENT = """SELECT key, any_value(value) AS value FROM environment WHERE capture IN (run_of(?), capture_of(?))
+GROUP BY key ORDER BY min(rowid)"""
 
 # -- the run ---------------------------------------------------------------------------------------------------------------
 
 
 def steps(session: Sql, b: str) -> tuple[Step, ...]:
     """The steps of the model that `b` means; evenly thinned out beyond MAX_STEPS, first and last kept."""
-    found = session.rows("SELECT * FROM steps WHERE run = run_of(?) AND model = model_of(?) ORDER BY process, step", [b, b])
+    found = session.rows(
+        "SELECT * FROM steps WHERE run = run_of(?) AND model = model_of(?) ORDER BY process, step", [b, b]
+    )
     if len(found) > MAX_STEPS:
         found = [found[round(i * (len(found) - 1) / (MAX_STEPS - 1))] for i in range(MAX_STEPS)]
     keys = ("loss", "learning_rate", "gradient_norm", "update_norm", "weight_pad")
@@ -92,9 +95,19 @@ def training_rows(session: Sql, b: str) -> tuple[TrainingRow, ...]:
     words = _words(session, b) if any(r["token"] is None and r["next_id"] is not None for r in found) else {}
     rows: dict[tuple[int, int], list[Token]] = defaultdict(list)
     for r in found:
-        said = r["token"] if r["token"] is not None else words.get(whole(r["next_id"])) if r["next_id"] is not None else None
-        rows[whole(r["step"]), whole(r["row"])].append(Token(_text(said), str(r["role"]), _float(r["weight"])))
-    return tuple(TrainingRow(s, n, tuple(t[:MAX_TOKENS]), max(0, len(t) - MAX_TOKENS)) for (s, n), t in rows.items())
+        said = (
+            r["token"]
+            if r["token"] is not None
+            else words.get(whole(r["next_id"]))
+            if r["next_id"] is not None
+            else None
+        )
+        rows[whole(r["step"]), whole(r["row"])].append(
+            Token(_text(said), str(r["role"]), _float(r["weight"]))
+        )
+    return tuple(
+        TrainingRow(s, n, tuple(t[:MAX_TOKENS]), max(0, len(t) - MAX_TOKENS)) for (s, n), t in rows.items()
+    )
 
 
 def _words(session: Sql, b: str) -> dict[int, str]:
@@ -108,7 +121,8 @@ def _words(session: Sql, b: str) -> dict[int, str]:
     )
     words = {whole(r["id"]): str(r["text"]) for r in found}
     for r in session.rows(
-        "SELECT key, value FROM configs WHERE kind = 'tokenizer' AND key LIKE 'names.%' AND capture = capture_of(?)", [b]
+        "SELECT key, value FROM configs WHERE kind = 'tokenizer' AND key LIKE 'names.%' AND capture = capture_of(?)",
+        [b],
     ):
         name = str(r["key"]).rpartition(".")[2]
         if name.isdigit():
@@ -128,10 +142,14 @@ def exchanges(session: Sql, c: Comparison) -> tuple[tuple[Exchange, ...], int]:
             probes[_asked(r)][ref] = r
         for r in session.rows(_OBSERVED, [ref]):
             own[_asked(r)][str(r["capture"])] = r
-    telling = sorted(probes.items(), key=lambda item: len({str(r["output_digest"]) for r in item[1].values()}) < 2)
+    telling = sorted(
+        probes.items(), key=lambda item: len({str(r["output_digest"]) for r in item[1].values()}) < 2
+    )
     shown = [*telling[:MAX_PROBES], *list(own.items())[:MAX_OBSERVED]]
     told = {str(t["prompt_id"]): t["first_difference"] for t in c.transcripts}
-    return tuple(_exchange(session, answers, told) for _, answers in shown), len(probes) + len(own) - len(shown)
+    return tuple(_exchange(session, answers, told) for _, answers in shown), len(probes) + len(own) - len(
+        shown
+    )
 
 
 def _asked(r: Mapping[str, object]) -> tuple[str, str]:
@@ -144,7 +162,9 @@ _OBSERVED = """SELECT t.* FROM transcripts t JOIN captures c USING (capture) WHE
 ORDER BY c.sequence, t.prompt_id"""
 
 
-def _exchange(session: Sql, found: Mapping[str, Mapping[str, object]], told: Mapping[str, Scalar]) -> Exchange:
+def _exchange(
+    session: Sql, found: Mapping[str, Mapping[str, object]], told: Mapping[str, Scalar]
+) -> Exchange:
     answers = []
     for ref, r in found.items():
         rows = session.rows(
@@ -153,7 +173,9 @@ def _exchange(session: Sql, found: Mapping[str, Mapping[str, object]], told: Map
         )
         tokens = tuple(Token(_text(t["token"]), str(t["class"]), _float(t["logprob"])) for t in rows)
         more = max(0, whole(r["output_tokens"]) - len(tokens)) if tokens else 0
-        answers.append(Answer(ref, str(r["finish_reason"]), _text(r["output"]), tokens, whole(r["output_tokens"]), more))
+        answers.append(
+            Answer(ref, str(r["finish_reason"]), _text(r["output"]), tokens, whole(r["output_tokens"]), more)
+        )
     first = next(iter(found.values()))
     name, source = str(first["prompt_id"]), str(first["source"])
     same = len({str(r["output_digest"]) for r in found.values()}) == 1 if len(found) == 2 else None

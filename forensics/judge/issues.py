@@ -31,7 +31,11 @@ def known() -> tuple[Issue, ...]:
 
 def references(finding: str, versions: dict[str, str]) -> tuple[str, ...]:
     """The issues of a finding that the captured versions may have: `REPOSITORY#NUMBER title`."""
-    return tuple(f"{each.issue} {each.title}" for each in known() if each.finding == finding and _concerns(each, versions))
+    return tuple(
+        f"{each.issue} {each.title}"
+        for each in known()
+        if each.finding == finding and _concerns(each, versions)
+    )
 
 
 def _concerns(issue: Issue, versions: dict[str, str]) -> bool:
@@ -48,6 +52,7 @@ def _order(version: str) -> tuple[int, ...]:
 def versions(session: Session, ref: str) -> dict[str, str]:
     """Package to version, as captured."""
     rows = session.rows(
-        "SELECT key, any_value(value) AS value FROM environment WHERE capture IN (capture_of(?), run_of(?)) GROUP BY key", [ref, ref]
+        "SELECT key, any_value(value) AS value FROM environment WHERE capture IN (capture_of(?), run_of(?)) GROUP BY key",
+        [ref, ref],
     )
     return {str(row["key"]): str(row["value"]) for row in rows}

@@ -143,7 +143,9 @@ class Library:
     @cached_property
     def facts(self) -> tuple[str, ...]:
         """What `needs` may name: the macros need_<fact>(a, b) among the helpers."""
-        return tuple(fact for text in self.helpers.values() for fact in re.findall(r"MACRO need_(\w+)\(a, b\)", text))
+        return tuple(
+            fact for text in self.helpers.values() for fact in re.findall(r"MACRO need_(\w+)\(a, b\)", text)
+        )
 
     def get(self, name: str) -> Query:
         """The query of that name, with hyphens or underscores.
@@ -174,7 +176,11 @@ class Library:
             QueryError: DuckDB refuses one; names the file.
         """
         # a macro is bound when it is made: what asks of a pair (needs) comes after the tables of the pair
-        last = {path for path in self.helpers if path.name == "needs.sql" or path.parent.parent != schema.queries()}
+        last = {
+            path
+            for path in self.helpers
+            if path.name == "needs.sql" or path.parent.parent != schema.queries()
+        }
         statements = [(text, path) for path, text in self.helpers.items() if path not in last]
         statements += [(self.create(table), table.path) for table in self.tables.values()]
         statements += [(text, path) for path, text in self.helpers.items() if path in last]
@@ -203,7 +209,11 @@ def load(private: Path | None = None) -> Library:
     queries: dict[str, Query] = {}
     helpers = {path: path.read_text(encoding="utf-8") for path in _helpers(ours)}
     tables = _tables(sorted((ours / "pair").glob("*.sql")))
-    found = [(path, False) for folder in ("ask", "detect") for path in sorted((ours / folder).rglob("*.sql"), key=lambda path: path.name)]
+    found = [
+        (path, False)
+        for folder in ("ask", "detect")
+        for path in sorted((ours / folder).rglob("*.sql"), key=lambda path: path.name)
+    ]
     if private is not None:
         helpers |= {path: path.read_text(encoding="utf-8") for path in _helpers(private)}
         found += [(path, True) for path in sorted(private.rglob("*.sql")) if path.parent.name != "lib"]
@@ -211,11 +221,17 @@ def load(private: Path | None = None) -> Library:
         query = parse(path, path.read_text(encoding="utf-8"), private=mine)
         if query.name in queries:
             raise QueryError(
-                f"There are two queries named {query.name}.", str(path), f"Rename one; the other is {queries[query.name].path}"
+                f"There are two queries named {query.name}.",
+                str(path),
+                f"Rename one; the other is {queries[query.name].path}",
             )
         for name in query.reads:
             if name not in tables:
-                raise QueryError(f"reads names {name!r}, which is no table of the pair.", str(path), f"Tables: {', '.join(tables)}.")
+                raise QueryError(
+                    f"reads names {name!r}, which is no table of the pair.",
+                    str(path),
+                    f"Tables: {', '.join(tables)}.",
+                )
         queries[query.name] = query
     return Library(queries, tables, helpers)
 
@@ -231,15 +247,25 @@ def _tables(paths: Sequence[Path]) -> dict[str, Query]:
     Raises:
         QueryError: a name that a table of schema.sql bears (it would be hidden), a table that is read and is none, a circle.
     """
-    waiting = {query.macro: query for query in (parse(path, path.read_text(encoding="utf-8")) for path in paths)}
+    waiting = {
+        query.macro: query for query in (parse(path, path.read_text(encoding="utf-8")) for path in paths)
+    }
     for name in waiting.keys() & schema.tables().keys():
-        raise QueryError(f"A table of schema.sql is named {name}.", str(waiting[name].path), "Give the table of the pair another name.")
+        raise QueryError(
+            f"A table of schema.sql is named {name}.",
+            str(waiting[name].path),
+            "Give the table of the pair another name.",
+        )
     found: dict[str, Query] = {}
     while waiting:
         ready = [name for name, query in waiting.items() if all(read in found for read in query.reads)]
         if not ready:
             name, query = next(iter(waiting.items()))
-            raise QueryError(f"{name} reads what is no table of the pair, or reads it.", str(query.path), "Mend its key `reads`.")
+            raise QueryError(
+                f"{name} reads what is no table of the pair, or reads it.",
+                str(query.path),
+                "Mend its key `reads`.",
+            )
         found |= {name: waiting.pop(name) for name in ready}
     return found
 
@@ -255,7 +281,9 @@ def parse(path: Path, text: str, *, private: bool = False) -> Query:
         QueryError: unknown, repeated or missing keys, values out of their range, parameters that are none.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", path.stem):
-        raise QueryError(f"{path.stem!r} is no name for a query.", str(path), "Use small letters, digits and hyphens.")
+        raise QueryError(
+            f"{path.stem!r} is no name for a query.", str(path), "Use small letters, digits and hyphens."
+        )
     title, header, body = _split(path, text)
     detector = "severity" in header
     allowed = HEADER.keys() - ({"example"} if detector else HEADER.keys() - set(QUESTION_KEYS))
@@ -299,7 +327,9 @@ def _split(path: Path, text: str) -> tuple[str, dict[str, str], str]:
             header[key] = value.strip()
         else:
             raise QueryError(
-                f"This line is no key of the header: --{line}", str(path), "Write `-- key: value`; begin with `--   ` what carries on."
+                f"This line is no key of the header: --{line}",
+                str(path),
+                "Write `-- key: value`; begin with `--   ` what carries on.",
             )
     return title, header, "\n".join(lines[end:]).strip().rstrip(";").rstrip()
 
@@ -313,10 +343,16 @@ def _parameters(path: Path, text: str) -> Iterator[Parameter]:
         ):
             raise QueryError(f"{part!r} is no parameter.", str(path), "Write params: a, b, floor = 0.02")
         if defaults and not equals:
-            raise QueryError(f"The parameter {name} has no default and stands after one that has.", str(path), "Put it first.")
+            raise QueryError(
+                f"The parameter {name} has no default and stands after one that has.",
+                str(path),
+                "Put it first.",
+            )
         if not equals and name not in ("a", "b"):
             raise QueryError(
-                f"The parameter {name} has no default.", str(path), "Only a and b, the captures, are given; others have a default."
+                f"The parameter {name} has no default.",
+                str(path),
+                "Only a and b, the captures, are given; others have a default.",
             )
         defaults = bool(equals)
         yield Parameter(name, default if equals else None)
@@ -325,10 +361,18 @@ def _parameters(path: Path, text: str) -> Iterator[Parameter]:
 def _check_detector(path: Path, header: Mapping[str, str], params: tuple[Parameter, ...]) -> None:
     for part in filter(str.strip, header.get("explains", "").split(",")):
         if not re.fullmatch(r"[a-z0-9-]+(\s+when\s+[a-z_][a-z0-9_]*)?", part.strip()):
-            raise QueryError(f"{part.strip()!r} is no link.", str(path), "Write explains: one-id, another-id when a_column")
-    for key, choices in (("severity", get_args(Severity)), ("role", get_args(Role)), ("confidence", get_args(Confidence))):
+            raise QueryError(
+                f"{part.strip()!r} is no link.", str(path), "Write explains: one-id, another-id when a_column"
+            )
+    for key, choices in (
+        ("severity", get_args(Severity)),
+        ("role", get_args(Role)),
+        ("confidence", get_args(Confidence)),
+    ):
         if header.get(key) not in choices:
-            raise QueryError(f"{key} must be one of {', '.join(choices)}.", str(path), f"Write -- {key}: {choices[0]}")
+            raise QueryError(
+                f"{key} must be one of {', '.join(choices)}.", str(path), f"Write -- {key}: {choices[0]}"
+            )
     for key in ("claim", "fix"):
         if not header.get(key) and not (key == "fix" and header["severity"] == "info"):
             raise QueryError(f"The header has no {key}.", str(path), f"{key}: {HEADER[key]}")
@@ -356,4 +400,6 @@ def needed(session: Sql, fact: str, a: str, b: str) -> Gap | None:
     row = session.rows(f"SELECT * FROM need_{fact}(?, ?)", [a, b])[0]
     if "gap" in row:
         return None if row["gap"] is None else Gap(**row["gap"])
-    return None if row["missing"] is None else Gap("unseen", str(row["missing"]))  # a private fact in words alone
+    return (
+        None if row["missing"] is None else Gap("unseen", str(row["missing"]))
+    )  # a private fact in words alone

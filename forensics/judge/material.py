@@ -114,7 +114,9 @@ class Material:
     heat: Heat = Heat()
     steps: tuple[Step, ...] = ()
     points: tuple[tuple[str, int], ...] = ()  # captured point, updates at the time
-    shares: Mapping[str, float] = field(default_factory=dict)  # role of a token to its share of the loss's weight, over all steps
+    shares: Mapping[str, float] = field(
+        default_factory=dict
+    )  # role of a token to its share of the loss's weight, over all steps
     rows: tuple[TrainingRow, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     more_exchanges: int = 0

@@ -7,7 +7,17 @@ from collections.abc import Iterable
 
 from forensics.judge.library import Detector, Library, Query, Sql, needed
 
-_OF_A_RUN = {"steps", "loss_tokens", "gradients", "events", "batch_rows", "optimizers", "compiled", "saved_tensors", "generations"}
+_OF_A_RUN = {
+    "steps",
+    "loss_tokens",
+    "gradients",
+    "events",
+    "batch_rows",
+    "optimizers",
+    "compiled",
+    "saved_tensors",
+    "generations",
+}
 """Tables that hold rows of a watched run alone."""
 _FACTS = {"saved_tensors": "saved"}
 """Tables whose fact of queries/lib/needs.sql bears another name."""
@@ -23,7 +33,12 @@ def why(session: Sql, library: Library, query: Query, a: str, b: str) -> str:
         return ""
     if not session.rows("SELECT watched(?) AS yes", [b])[0]["yes"]:
         return "a model at rest was not trained"
-    return _missing(session, [fact for table in tables if (fact := _FACTS.get(table, table)) in library.facts], a, b) or ""
+    return (
+        _missing(
+            session, [fact for table in tables if (fact := _FACTS.get(table, table)) in library.facts], a, b
+        )
+        or ""
+    )
 
 
 def _missing(session: Sql, facts: Iterable[str], a: str, b: str) -> str | None:

@@ -60,7 +60,9 @@ def opened(
     ours = library.load(queries)
     allowed = allow.configured(Path.cwd(), [detector.name for detector in ours.detectors])
     if queries is not None:
-        check.check(ours, open_session([], []), only=[query for query in ours.queries.values() if query.private])
+        check.check(
+            ours, open_session([], []), only=[query for query in ours.queries.values() if query.private]
+        )
     lone = _lone_run(store, words) if adapter is None else None
     if lone is not None and not lone.captures:
         return Opened(session_of([], [lone], ours), ours, lone.name, lone.name, lone.name, empty=lone.name)
@@ -74,10 +76,23 @@ def opened(
             deltas.fill(session, a, b)
             said.fill(session, a, b)
         names = (meant.two_runs[0].name, meant.two_runs[1].name)
-        return Opened(session, ours, ends[0][1], ends[1][1], shlex.join(names), (ends[0], ends[1]), names, allowed=allowed)
+        return Opened(
+            session,
+            ours,
+            ends[0][1],
+            ends[1][1],
+            shlex.join(names),
+            (ends[0], ends[1]),
+            names,
+            allowed=allowed,
+        )
     deltas.fill(session, meant.a.ref, meant.b.ref)
     said.fill(session, meant.a.ref, meant.b.ref)
-    question = meant.run.name if meant.run else shlex.join([*words, *(["--adapter", str(adapter)] if adapter else [])])
+    question = (
+        meant.run.name
+        if meant.run
+        else shlex.join([*words, *(["--adapter", str(adapter)] if adapter else [])])
+    )
     return Opened(session, ours, meant.a.ref, meant.b.ref, question, allowed=allowed)
 
 
@@ -88,7 +103,9 @@ def _lone_run(store: Store, words: Sequence[str]) -> Run | None:
     return store.run(words[0]) if len(words) == 1 and store.holds(words[0]) else None
 
 
-def session_of(captures: Sequence[Capture], runs: Sequence[Run], ours: Library, *, apart: bool = True) -> Session:
+def session_of(
+    captures: Sequence[Capture], runs: Sequence[Run], ours: Library, *, apart: bool = True
+) -> Session:
     from forensics.store.session import open_session
 
     session = open_session(captures, runs, apart=apart)

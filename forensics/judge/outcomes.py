@@ -76,7 +76,10 @@ def ask(pair: Pair, detector: Detector, facts: Facts) -> Outcome:
                 return Missing(detector, missing.needs, missing.kind)
         rows = pair.rows(detector)
     except Exception as error:  # a detector, ours or private, may not take the others down
-        return Crashed(detector, error.message if isinstance(error, ForensicsError) else f"{type(error).__name__}: {error}")
+        return Crashed(
+            detector,
+            error.message if isinstance(error, ForensicsError) else f"{type(error).__name__}: {error}",
+        )
     if not rows:
         return Missing(detector, detector.text("nothing") or "something of its kind to look at", "absent")
     return Found(detector, rows) if any(row["fault"] for row in rows) else Clean(detector, rows)
@@ -92,10 +95,16 @@ def phrase(found: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding
     detector = found.detector
     faulty = [row for row in found.rows if row["fault"]]
     severity = max((row.get("severity") or detector.severity for row in faulty), key=SEVERITIES.index)
-    faulty.sort(key=lambda row: (row.get("severity") or detector.severity) != severity)  # stable: the weightiest rows first
+    faulty.sort(
+        key=lambda row: (row.get("severity") or detector.severity) != severity
+    )  # stable: the weightiest rows first
     first = faulty[0]
     confidence = max(
-        (row.get("confidence") or detector.confidence for row in faulty if (row.get("severity") or detector.severity) == severity),
+        (
+            row.get("confidence") or detector.confidence
+            for row in faulty
+            if (row.get("severity") or detector.severity) == severity
+        ),
         key=CONFIDENCES.index,
     )
     return Finding(
@@ -105,7 +114,9 @@ def phrase(found: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding
         confidence=confidence,
         title=detector.title,
         claim=fill(detector.text("claim"), first, len(faulty), len(found.rows)),
-        evidence=tuple(Evidence(_text(r["subject"]), _text(r["observed"]), _text(r["expected"])) for r in faulty[:KEPT]),
+        evidence=tuple(
+            Evidence(_text(r["subject"]), _text(r["observed"]), _text(r["expected"])) for r in faulty[:KEPT]
+        ),
         ruled_out=tuple(_ruled_out(detector, outcomes)),
         fix=fill(detector.text("fix"), first, len(faulty), len(found.rows)),
         where=next((str(row["place"]) for row in faulty if row.get("place")), None),
@@ -126,7 +137,11 @@ def clean_text(outcome: Clean) -> str:
 
 def cleared(outcomes: Mapping[str, Outcome]) -> tuple[Cleared, ...]:
     """Detectors that were evaluated and clean, by id."""
-    return tuple(Cleared(name, clean_text(outcome)) for name, outcome in sorted(outcomes.items()) if isinstance(outcome, Clean))
+    return tuple(
+        Cleared(name, clean_text(outcome))
+        for name, outcome in sorted(outcomes.items())
+        if isinstance(outcome, Clean)
+    )
 
 
 def not_evaluated(outcomes: Mapping[str, Outcome]) -> tuple[NotEvaluated, ...]:

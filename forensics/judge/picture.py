@@ -55,7 +55,12 @@ def heat(session: Session, a: str, b: str) -> Heat:
 
 
 def _layers(cells: Mapping[tuple[str, str], Cell]) -> tuple[str, ...]:
-    return tuple(sorted({k[0] for k in cells}, key=lambda each: (not each.isdigit(), int(each) if each.isdigit() else 0, each)))
+    return tuple(
+        sorted(
+            {k[0] for k in cells},
+            key=lambda each: (not each.isdigit(), int(each) if each.isdigit() else 0, each),
+        )
+    )
 
 
 def _place(canonical: str, layer: object) -> tuple[str, str]:
@@ -73,9 +78,19 @@ def _joined(cell: Cell | None, layer: str, module: str, r: Mapping[str, object])
     status, relative = str(r["status"]), r["relative"]
     alone = status if status in ("added", "removed") and not adapter else ""
     changed = status != "identical" and not alone
-    value = None if adapter or alone else float(relative) if isinstance(relative, (int, float)) else None if changed else 0.0
+    value = (
+        None
+        if adapter or alone
+        else float(relative)
+        if isinstance(relative, (int, float))
+        else None
+        if changed
+        else 0.0
+    )
     trainable = bool(r["trainable"] and not adapter)
-    one = Cell(layer, module, value, changed and not adapter, trainable, adapter, adapter and changed, alone=alone)
+    one = Cell(
+        layer, module, value, changed and not adapter, trainable, adapter, adapter and changed, alone=alone
+    )
     return one if cell is None else together([cell, one], layer, module)
 
 
@@ -107,11 +122,15 @@ def coarse(picture: Heat) -> Heat:
         modules, depth = tuple(dict.fromkeys(names.values())), depth - 1
     merged = modules != picture.modules
     blocks, step = [layer for layer in picture.layers if layer != "—"], 1
-    while step < len(blocks) and (len(blocks) / step > MAX_LAYERS or len(blocks) / step * len(modules) > MAX_CELLS):
+    while step < len(blocks) and (
+        len(blocks) / step > MAX_LAYERS or len(blocks) / step * len(modules) > MAX_CELLS
+    ):
         step *= 2
     if step > 1:
         groups = [blocks[i : i + step] for i in range(0, len(blocks), step)]
-        cells = _merged(cells, {layer: g[0] if len(g) == 1 else f"{g[0]}–{g[-1]}" for g in groups for layer in g}, {})
+        cells = _merged(
+            cells, {layer: g[0] if len(g) == 1 else f"{g[0]}–{g[-1]}" for g in groups for layer in g}, {}
+        )
     layers = tuple(dict.fromkeys(key[0] for key in sorted(cells, key=lambda k: _first(k[0]))))
     return replace(picture, layers=layers, modules=modules, cells=cells, together=step, merged=merged)
 
@@ -129,7 +148,9 @@ def _first(layer: str) -> tuple[bool, int]:
     return not number.isdigit(), int(number) if number.isdigit() else 0
 
 
-def _merged(cells: Mapping[tuple[str, str], Cell], layers: Mapping[str, str], modules: Mapping[str, str]) -> dict[tuple[str, str], Cell]:
+def _merged(
+    cells: Mapping[tuple[str, str], Cell], layers: Mapping[str, str], modules: Mapping[str, str]
+) -> dict[tuple[str, str], Cell]:
     groups: dict[tuple[str, str], list[Cell]] = {}
     for (layer, module), cell in cells.items():
         groups.setdefault((layers.get(layer, layer), modules.get(module, module)), []).append(cell)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from forensics.store.store import Store
 
 
-def materials(store: Store, words: Sequence[str], *, adapter: Path | None = None, queries: Path | None = None) -> list[Material]:
+def materials(
+    store: Store, words: Sequence[str], *, adapter: Path | None = None, queries: Path | None = None
+) -> list[Material]:
     """The material of one pair; of two runs first that of the pair, then each run's own.
 
     Raises:
@@ -30,9 +32,21 @@ def gathered(evidence: Opened) -> list[Material]:
     """The material of evidence that is open."""
     judged = diagnose_opened(evidence)
     if evidence.empty is not None:
-        return [gather(evidence.session, judged, Comparison(evidence.empty, evidence.empty, None, {}), title=evidence.empty)]
+        return [
+            gather(
+                evidence.session,
+                judged,
+                Comparison(evidence.empty, evidence.empty, None, {}),
+                title=evidence.empty,
+            )
+        ]
     pairs: list[tuple[Diagnosis | TwoRuns, str, str, str]] = [(judged, evidence.a, evidence.b, "")]
     if isinstance(judged, TwoRuns):
         pairs = [(judged, evidence.a, evidence.b, " → ".join(evidence.questions))]
-        pairs += [(each, each.a, each.b, name) for each, name in zip(judged.runs, evidence.questions, strict=True)]
-    return [gather(evidence.session, each, compare(evidence.session, a, b), title=title) for each, a, b, title in pairs]
+        pairs += [
+            (each, each.a, each.b, name) for each, name in zip(judged.runs, evidence.questions, strict=True)
+        ]
+    return [
+        gather(evidence.session, each, compare(evidence.session, a, b), title=title)
+        for each, a, b, title in pairs
+    ]

@@ -21,7 +21,9 @@ def gaps(session: Sql, b: str, outcomes: Mapping[str, Outcome], facts: Facts) ->
     """What stands against `healthy`, in words: parts of the run that are gone, deciding facts that were not seen."""
     watched = is_watched(session, b)
     found = [str(row["gap"]) for row in session.rows("SELECT * FROM parts_gone(?)", [b])]
-    found += [gap.needs for fact in DECIDING if (gap := facts.missing(fact)) is not None and gap.kind == "unseen"]
+    found += [
+        gap.needs for fact in DECIDING if (gap := facts.missing(fact)) is not None and gap.kind == "unseen"
+    ]
     found += [] if watched else [FILES]
     found += [
         f"{name}, which crashed"
@@ -29,7 +31,8 @@ def gaps(session: Sql, b: str, outcomes: Mapping[str, Outcome], facts: Facts) ->
         if isinstance(outcome, Crashed) and set(outcome.detector.names("needs")) <= _BASIC
     ]
     found += [
-        f"what came after the {row['exception']} that ended the program" + (f" at {row['place']}" if row["place"] else "")
+        f"what came after the {row['exception']} that ended the program"
+        + (f" at {row['place']}" if row["place"] else "")
         for row in session.rows("SELECT * FROM endings(?)", [b])
     ]
     return tuple(found)
@@ -45,7 +48,13 @@ def verdict(findings: Sequence[Finding], missing: Sequence[str]) -> Verdict:
     return "inconclusive" if missing else "healthy"
 
 
-def headline(session: Sql, pair: tuple[str, str], said: Verdict, findings: Sequence[Finding], outcomes: Mapping[str, Outcome]) -> str:
+def headline(
+    session: Sql,
+    pair: tuple[str, str],
+    said: Verdict,
+    findings: Sequence[Finding],
+    outcomes: Mapping[str, Outcome],
+) -> str:
     """One line beside the word: how many findings, or how much was ruled out and which answers got worse all the same."""
     a, b = pair
     if said in ("faulty", "suspect"):
@@ -65,7 +74,10 @@ def is_watched(session: Sql, b: str) -> bool:
 
 def _roles(findings: Sequence[Finding]) -> str:
     serious = [finding for finding in findings if finding.severity != "info"]
-    counts = ((role, sum(finding.role == role for finding in serious)) for role in ("cause", "consequence", "symptom"))
+    counts = (
+        (role, sum(finding.role == role for finding in serious))
+        for role in ("cause", "consequence", "symptom")
+    )
     return ", ".join(counted(n, role) for role, n in counts if n)
 
 

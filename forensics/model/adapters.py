@@ -64,7 +64,9 @@ def _by_name(shapes: Mapping[str, Shape]) -> dict[str, Adapter]:
         if magnitude in shapes and len(shapes[magnitude]) == 1:
             parts.setdefault("m", magnitude)
     return {
-        module: Adapter(module, p.get("a"), p.get("b"), p.get("m"), _rank(shapes, p.get("a"), p.get("b")), inner)
+        module: Adapter(
+            module, p.get("a"), p.get("b"), p.get("m"), _rank(shapes, p.get("a"), p.get("b")), inner
+        )
         for (module, p), inner in zip(found.items(), _wrapped(found, shapes), strict=True)
     }
 
@@ -74,12 +76,16 @@ def _wrapped(modules: Collection[str], shapes: Mapping[str, Shape]) -> Iterator[
     if not modules:
         return
     below: dict[str, set[str]] = {}
-    for path in {parent for name in shapes if not _FACTOR.match(plain(name)) for parent in ancestors(plain(name))}:
+    for path in {
+        parent for name in shapes if not _FACTOR.match(plain(name)) for parent in ancestors(plain(name))
+    }:
         module, _, child = path.rpartition(".")
         below.setdefault(module, set()).add(child)
     for module in modules:
         children = below.get(module, set())
-        yield next((w for w in WRAPPERS if w in children), None) or (next(iter(children)) if len(children) == 1 else None)
+        yield next((w for w in WRAPPERS if w in children), None) or (
+            next(iter(children)) if len(children) == 1 else None
+        )
 
 
 def ancestors(name: str) -> Iterator[str]:

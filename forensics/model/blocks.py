@@ -63,18 +63,23 @@ def _q8_0(b: Blocks) -> Any:
 
 def _q2_k(b: Blocks) -> Any:
     scales, codes = b[:, :16, None], _fields(b[:, 16:80], 2)
-    return ((_half(b, 80) * (scales[..., 0] & 15))[..., None] * codes - (_half(b, 82) * (scales[..., 0] >> 4))[..., None]).reshape(
-        len(b), -1
-    )
+    return (
+        (_half(b, 80) * (scales[..., 0] & 15))[..., None] * codes
+        - (_half(b, 82) * (scales[..., 0] >> 4))[..., None]
+    ).reshape(len(b), -1)
 
 
 def _q3_k(b: Blocks) -> Any:
-    high = np.unpackbits(b[:, :32, None], axis=2, bitorder="little").transpose(0, 2, 1).reshape(len(b), 16, 16)
+    high = (
+        np.unpackbits(b[:, :32, None], axis=2, bitorder="little").transpose(0, 2, 1).reshape(len(b), 16, 16)
+    )
     packed = b[:, 96:108].astype(np.int32)
     low = np.concatenate([packed[:, :8] & 15, packed[:, :8] >> 4], axis=1)
     upper = np.concatenate([packed[:, 8:] >> shift & 3 for shift in (0, 2, 4, 6)], axis=1)
     scales = _half(b, 108) * ((low | upper << 4) - 32)
-    return (scales[..., None] * (_fields(b[:, 32:96], 2) - 4 * (1 - high.astype(np.float32)))).reshape(len(b), -1)
+    return (scales[..., None] * (_fields(b[:, 32:96], 2) - 4 * (1 - high.astype(np.float32)))).reshape(
+        len(b), -1
+    )
 
 
 def _fields(codes: Blocks, bits: int) -> Values:
@@ -126,7 +131,9 @@ def _q8_k(b: Blocks) -> Any:
 
 
 def _iq4_nl(b: Blocks) -> Any:
-    levels = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], dtype=np.float32)
+    levels = np.array(
+        [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], dtype=np.float32
+    )
     return _half(b, 0) * levels[np.concatenate([b[:, 2:] & 15, b[:, 2:] >> 4], axis=1)]
 
 

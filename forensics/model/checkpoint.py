@@ -15,7 +15,16 @@ from typing import Any, Literal
 
 from forensics.errors import UnreadableModel
 from forensics.model import gguf
-from forensics.model.configs import AdapterSettings, adapter_settings, flat, gguf_facts, page, plausible, template, tokenizer_facts
+from forensics.model.configs import (
+    AdapterSettings,
+    adapter_settings,
+    flat,
+    gguf_facts,
+    page,
+    plausible,
+    template,
+    tokenizer_facts,
+)
 from forensics.model.headers import MAX_TENSORS, read_header
 from forensics.model.regular import look_through
 from forensics.model.remote import located
@@ -24,7 +33,10 @@ from forensics.records import RawTensor
 
 Kind = Literal["mlx", "adapter-mlx", "adapter-peft", "safetensors", "gguf"]
 INDEX = "model.safetensors.index.json"
-_ADAPTERS: dict[str, Kind] = {"adapters.safetensors": "adapter-mlx", "adapter_model.safetensors": "adapter-peft"}
+_ADAPTERS: dict[str, Kind] = {
+    "adapters.safetensors": "adapter-mlx",
+    "adapter_model.safetensors": "adapter-peft",
+}
 _NUMBERED = re.compile(r"(\d+)_adapters\.safetensors")
 _SPLIT = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -120,18 +132,26 @@ def _directory(path: Path) -> Checkpoint:
     if adapters:
         return _safetensors(path, path, _ADAPTERS[adapters[0].name], adapters[:1])
     if numbered:
-        return _safetensors(path, path, "adapter-mlx", [max(numbered, key=lambda p: int(p.name.partition("_")[0]))])
+        return _safetensors(
+            path, path, "adapter-mlx", [max(numbered, key=lambda p: int(p.name.partition("_")[0]))]
+        )
     return _other_directory(path)
 
 
 def _other_directory(path: Path) -> Checkpoint:
     """A directory without safetensors: one GGUF model, or an error that says what to do."""
-    models = sorted(p for p in path.glob("*.gguf") if (split := _SPLIT.fullmatch(p.name)) is None or int(split[2]) == 1)
+    models = sorted(
+        p for p in path.glob("*.gguf") if (split := _SPLIT.fullmatch(p.name)) is None or int(split[2]) == 1
+    )
     if len(models) == 1:
         return _gguf(models[0])
     if models:
         names = ", ".join(p.name for p in models[:4])
-        raise UnreadableModel(f"The directory holds {len(models)} models: {names}.", where=str(path), hint="Name the one you mean.")
+        raise UnreadableModel(
+            f"The directory holds {len(models)} models: {names}.",
+            where=str(path),
+            hint="Name the one you mean.",
+        )
     if any(next(path.glob(pattern), None) for pattern in _PICKLES):
         raise UnreadableModel(
             "The directory holds pickled weights, which can run code when they are opened.",
@@ -147,7 +167,9 @@ def _other_directory(path: Path) -> Checkpoint:
 
 def _file(path: Path) -> Checkpoint:
     """One .safetensors: an adapter by its file's name or by what it holds, else a model."""
-    kind: Kind = _ADAPTERS.get(path.name) or ("adapter-mlx" if _NUMBERED.fullmatch(path.name) else "safetensors")
+    kind: Kind = _ADAPTERS.get(path.name) or (
+        "adapter-mlx" if _NUMBERED.fullmatch(path.name) else "safetensors"
+    )
     if kind == "safetensors":
         names = [e.name for e in read_header(path).entries]
         if names and all(_peft(n) for n in names):
@@ -168,7 +190,9 @@ def _safetensors(directory: Path, path: Path, kind: Kind, files: list[Path]) -> 
     _unique(path, stored)
     if path.name.endswith(".index.json") or (path / INDEX).is_file():
         complete(path if path.is_file() else path / INDEX, {s.raw.name: s.file.name for s in stored})
-    adapter = adapter_settings(page(directory / "adapter_config.json")) if kind.startswith("adapter") else None
+    adapter = (
+        adapter_settings(page(directory / "adapter_config.json")) if kind.startswith("adapter") else None
+    )
     facts = tokenizer_facts(directory)
     return Checkpoint(
         path=path,
@@ -218,7 +242,9 @@ def _quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 # -- adapters ------------------------------------------------------------------------------------------------------------
 
-_PEFT = re.compile(r"(?:base_model\.model\.)?(.+)\.(lora_(?:embedding_)?([AB])|lora_magnitude_vector)(?:\.[^.]+)?(?:\.weight)?")
+_PEFT = re.compile(
+    r"(?:base_model\.model\.)?(.+)\.(lora_(?:embedding_)?([AB])|lora_magnitude_vector)(?:\.[^.]+)?(?:\.weight)?"
+)
 
 
 def _peft(name: str) -> bool:
@@ -250,9 +276,15 @@ def _gguf(path: Path) -> Checkpoint:
     for part in parts:
         for raw in part.tensors():
             heads = gguf.rotary_heads(metadata, raw.name)
-            stored.append(Stored(raw, part.path, gguf.mlx_name(raw.name, names), f"heads:{heads}" if heads else ""))
+            stored.append(
+                Stored(raw, part.path, gguf.mlx_name(raw.name, names), f"heads:{heads}" if heads else "")
+            )
     _unique(path, tuple(stored))
-    plain = [("model", k, v) for k, v in metadata.items() if not k.startswith("tokenizer.") and not isinstance(v, list)]
+    plain = [
+        ("model", k, v)
+        for k, v in metadata.items()
+        if not k.startswith("tokenizer.") and not isinstance(v, list)
+    ]
     text = metadata.get("tokenizer.chat_template")
     facts = gguf_facts(metadata)
     return Checkpoint(
@@ -275,11 +307,15 @@ def _parts(path: Path) -> list[Path]:
         return [path]
     count = int(match[3])
     if not 1 <= count <= 1000:
-        raise UnreadableModel(f"A model in {count} parts cannot be read.", where=str(path), hint="Check the file's name.")
+        raise UnreadableModel(
+            f"A model in {count} parts cannot be read.", where=str(path), hint="Check the file's name."
+        )
     files = [path.with_name(f"{match[1]}-{n:05d}-of-{match[3]}.gguf") for n in range(1, count + 1)]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise UnreadableModel(
-            f"{len(missing)} of {count} parts are missing: {', '.join(missing[:3])}.", where=str(path.parent), hint="Finish the download."
+            f"{len(missing)} of {count} parts are missing: {', '.join(missing[:3])}.",
+            where=str(path.parent),
+            hint="Finish the download.",
         )
     return files

@@ -45,7 +45,13 @@ def alone(model: Checkpoint) -> Composed:
     pieces = _ordered(Piece(s, s.raw.name, s.mlx_name, names.plain(s.mlx_name)) for s in model.stored)
     missing: tuple[Mapping[str, str], ...] = ()
     if model.is_adapter and model.adapter is None:
-        missing = ({"what": "the adapter's scale and settings", "why": "there is no adapter_config.json beside it", "kind": "adapter"},)
+        missing = (
+            {
+                "what": "the adapter's scale and settings",
+                "why": "there is no adapter_config.json beside it",
+                "kind": "adapter",
+            },
+        )
     return Composed(model, None, pieces, model.adapter, missing=missing)
 
 
@@ -79,7 +85,9 @@ def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
 
 def _ordered(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
     """By name, with numbers as numbers: files hold tensors in any order."""
-    rank = cache(lambda part: (1, int(part)) if names.is_number(part) else (0, part))  # few parts make all names
+    rank = cache(
+        lambda part: (1, int(part)) if names.is_number(part) else (0, part)
+    )  # few parts make all names
     return tuple(sorted(pieces, key=lambda p: [*map(rank, p.mlx_name.split("."))]))
 
 
@@ -87,12 +95,16 @@ def _named(s: Stored, adapter: Checkpoint) -> str:
     return s.mlx_name if adapter.kind == "adapter-peft" else s.raw.name
 
 
-def _event(adapter: Checkpoint, own: Mapping[str, Stored], used: set[str], placed: Mapping[str, names.Placed]) -> Mapping[str, Any]:
+def _event(
+    adapter: Checkpoint, own: Mapping[str, Stored], used: set[str], placed: Mapping[str, names.Placed]
+) -> Mapping[str, Any]:
     """What loading the adapter with mlx-lm would find: names that fit, names that fit nothing, factors that the file has not."""
     fits = used
     absent: set[str] = set()
     if adapter.kind == "adapter-mlx" and adapter.adapter and adapter.adapter.kind in ("lora", "dora"):
-        expected = {f"{path}.{leaf}" for path in converted(adapter.adapter, placed) for leaf in ("lora_a", "lora_b")}
+        expected = {
+            f"{path}.{leaf}" for path in converted(adapter.adapter, placed) for leaf in ("lora_a", "lora_b")
+        }
         absent = expected - set(own)
         factors = {name for name in used if name.endswith((".lora_a", ".lora_b"))}
         fits = (used - factors) | (factors & expected)
@@ -113,11 +125,15 @@ def _event(adapter: Checkpoint, own: Mapping[str, Stored], used: set[str], place
 def converted(settings: AdapterSettings, placed: Mapping[str, names.Placed]) -> Iterator[str]:
     """The layers that mlx-lm converts with these settings: those of the last blocks whose path inside the block is a key."""
     blocks = sorted({p.layer for p in placed.values() if p.layer is not None})
-    count = settings.num_layers if settings.num_layers is not None and settings.num_layers > 0 else len(blocks)
+    count = (
+        settings.num_layers if settings.num_layers is not None and settings.num_layers > 0 else len(blocks)
+    )
     last = set(blocks[-count:]) if count else set(blocks)
     for p in placed.values():
         if p.leaf != "weight" or p.role == "norm":
             continue
         path = names.inside(p.module, p.layer)
-        if (p.layer in last and (settings.keys is None or path in settings.keys)) or (settings.keys and p.module in settings.keys):
+        if (p.layer in last and (settings.keys is None or path in settings.keys)) or (
+            settings.keys and p.module in settings.keys
+        ):
             yield p.module

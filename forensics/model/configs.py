@@ -43,11 +43,17 @@ def page(path: Path, *, required: bool = False) -> dict[str, Any]:
             raise UnreadableModel("There is no such file.", where=str(path), hint="Check the path.") from None
         return {}
     except OSError as error:
-        raise UnreadableModel(f"The file cannot be read: {error.strerror}.", where=str(path), hint="Check its permissions.") from error
+        raise UnreadableModel(
+            f"The file cannot be read: {error.strerror}.", where=str(path), hint="Check its permissions."
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise UnreadableModel("The file is no JSON.", where=str(path), hint="Copy or download it again.") from error
+        raise UnreadableModel(
+            "The file is no JSON.", where=str(path), hint="Copy or download it again."
+        ) from error
     if not isinstance(document, dict):
-        raise UnreadableModel("The file holds no JSON object.", where=str(path), hint="Copy or download it again.")
+        raise UnreadableModel(
+            "The file holds no JSON object.", where=str(path), hint="Copy or download it again."
+        )
     return document
 
 
@@ -78,7 +84,9 @@ def plausible(config: Mapping[str, Any], path: Path) -> None:
     for key, value in flat(config):
         if key.rpartition(".")[2] in LAYERS and isinstance(value, int) and value > MAX_LAYERS:
             why = f"The configuration declares {key} = {value:,}."
-            raise UnreadableModel(why, where=str(path), hint="Check that it is the model's own; no model has so many.")
+            raise UnreadableModel(
+                why, where=str(path), hint="Check that it is the model's own; no model has so many."
+            )
 
 
 def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -87,7 +95,9 @@ def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, Mapping) and value:
-            waiting += [(f"{key}.{name}" if key else str(name), each) for name, each in reversed([*value.items()])]
+            waiting += [
+                (f"{key}.{name}" if key else str(name), each) for name, each in reversed([*value.items()])
+            ]
         elif key:
             yield key, value
 
@@ -118,7 +128,9 @@ class AdapterSettings:
 
     def scale_of(self, module: str) -> float | None:
         """The multiplier declared for one module."""
-        own = (scale for pattern, scale in self.exceptions if module == pattern or module.endswith(f".{pattern}"))
+        own = (
+            scale for pattern, scale in self.exceptions if module == pattern or module.endswith(f".{pattern}")
+        )
         return next(own, self.scale)
 
 
@@ -152,19 +164,29 @@ def _peft(config: Mapping[str, Any]) -> AdapterSettings:
     ranks, alphas = (_patterns(config.get(name)) for name in ("rank_pattern", "alpha_pattern"))
     own = ((p, _scale(alphas.get(p, alpha), ranks.get(p, rank), rooted)) for p in {**ranks, **alphas})
     return AdapterSettings(
-        kind=("dora" if config.get("use_dora") is True else "lora") if config.get("peft_type", "LORA") == "LORA" else "other",
+        kind=("dora" if config.get("use_dora") is True else "lora")
+        if config.get("peft_type", "LORA") == "LORA"
+        else "other",
         rank=rank,
         scale=_scale(alpha, rank, rooted),
         alpha=alpha,
         dropout=_float(config.get("lora_dropout")),
         num_layers=None,
-        keys=tuple(map(str, targets)) if isinstance(targets, list) else (targets,) if isinstance(targets, str) else None,
+        keys=tuple(map(str, targets))
+        if isinstance(targets, list)
+        else (targets,)
+        if isinstance(targets, str)
+        else None,
         exceptions=tuple((pattern, scale) for pattern, scale in own if scale is not None),
     )
 
 
 def _patterns(value: Any) -> dict[str, float]:
-    return {str(k): float(v) for k, v in value.items() if isinstance(v, (int, float))} if isinstance(value, dict) else {}
+    return (
+        {str(k): float(v) for k, v in value.items() if isinstance(v, (int, float))}
+        if isinstance(value, dict)
+        else {}
+    )
 
 
 def _scale(alpha: float | None, rank: float | None, rooted: bool) -> float | None:
@@ -209,7 +231,10 @@ def tokenizer_facts(directory: Path) -> dict[str, Any]:
     added = _added(document, settings)
     ids = {**vocabulary, **added}
     named = {
-        name: _token(settings.get(f"{name}_token", page(directory / "special_tokens_map.json").get(f"{name}_token"))) for name in _NAMED
+        name: _token(
+            settings.get(f"{name}_token", page(directory / "special_tokens_map.json").get(f"{name}_token"))
+        )
+        for name in _NAMED
     }
     special = [ids[t] for t in [*named.values(), *_more(settings)] if t is not None and t in ids]
     stop = {*_ends(directory), *([ids[named["eos"]]] if named["eos"] in ids else [])}
@@ -222,7 +247,9 @@ def tokenizer_facts(directory: Path) -> dict[str, Any]:
         "special_ids": list(dict.fromkeys(special)),
         "added_tokens": added,
         "end_ids": sorted(stop),
-        "template_digest": None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        "template_digest": None
+        if text is None
+        else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
         "digest": hashlib.sha256(small(path, MAX_PAGE)).hexdigest() if path.is_file() else None,
         "names": {str(index): names[index] for index in sorted(names)},
     }
@@ -235,7 +262,11 @@ def _vocabulary(document: Mapping[str, Any]) -> dict[str, int]:
     if isinstance(held, dict):
         return {token: index for token, index in held.items() if isinstance(index, int)}
     if isinstance(held, list):
-        return {pair[0]: i for i, pair in enumerate(held) if isinstance(pair, list) and pair and isinstance(pair[0], str)}
+        return {
+            pair[0]: i
+            for i, pair in enumerate(held)
+            if isinstance(pair, list) and pair and isinstance(pair[0], str)
+        }
     return {}
 
 
@@ -270,7 +301,11 @@ def _ends(directory: Path) -> list[int]:
     """The ids at which mlx-lm stops: generation_config's, where it has some, instead of config's."""
     for name in ("generation_config.json", "config.json"):
         held = page(directory / name).get("eos_token_id")
-        found = [i for i in (held if isinstance(held, list) else [held]) if isinstance(i, int) and not isinstance(i, bool)]
+        found = [
+            i
+            for i in (held if isinstance(held, list) else [held])
+            if isinstance(i, int) and not isinstance(i, bool)
+        ]
         if found:
             return found
     return []
@@ -284,9 +319,16 @@ def gguf_facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
     kinds = metadata.get("tokenizer.ggml.token_type")
     kinds = kinds if isinstance(kinds, list) and len(kinds) == len(tokens) else [1] * len(tokens)
     special = [i for i, kind in enumerate(kinds) if kind == _CONTROL]
-    keys = {"bos": "bos_token_id", "eos": "eos_token_id", "pad": "padding_token_id", "unk": "unknown_token_id"}
+    keys = {
+        "bos": "bos_token_id",
+        "eos": "eos_token_id",
+        "pad": "padding_token_id",
+        "unk": "unknown_token_id",
+    }
     ids = {f"{name}_id": _int(metadata.get(f"tokenizer.ggml.{key}")) for name, key in keys.items()}
-    stop = sorted({i for i in (ids["eos_id"], _int(metadata.get("tokenizer.ggml.eot_token_id"))) if i is not None})
+    stop = sorted(
+        {i for i in (ids["eos_id"], _int(metadata.get("tokenizer.ggml.eot_token_id"))) if i is not None}
+    )
     text = metadata.get("tokenizer.chat_template")
     added = {str(tokens[i]): i for i, kind in enumerate(kinds) if kind in (_CONTROL, _USER_DEFINED)}
     return {

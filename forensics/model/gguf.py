@@ -69,7 +69,9 @@ def read_gguf(path: Path) -> Gguf:
             return _Parser(path, file, state).document()
     except OSError as error:
         raise UnreadableModel(
-            f"The file cannot be read: {error.strerror}.", where=str(path), hint="Check the path and its permissions."
+            f"The file cannot be read: {error.strerror}.",
+            where=str(path),
+            hint="Check the path and its permissions.",
         ) from error
 
 
@@ -85,7 +87,9 @@ class _Parser:
 
     def take(self, count: int) -> bytes:
         if count > min(self.size, MAX_HEADER) - self.at:
-            self.refuse("it is cut off in its header" if count > self.size - self.at else "its header is above 96 MB")
+            self.refuse(
+                "it is cut off in its header" if count > self.size - self.at else "its header is above 96 MB"
+            )
         self.at += count
         return self.file.read(count)
 
@@ -110,7 +114,10 @@ class _Parser:
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
             self.refuse(f"its alignment is {str(alignment)[:20]}")
         data = -(-self.at // alignment) * alignment
-        entries = tuple(Entry(name, dtype, shape, data + offset, data + offset + nbytes) for name, dtype, shape, offset, nbytes in infos)
+        entries = tuple(
+            Entry(name, dtype, shape, data + offset, data + offset + nbytes)
+            for name, dtype, shape, offset, nbytes in infos
+        )
         self.placed(entries)
         return Gguf(self.path, metadata, entries, self.state)
 
@@ -125,7 +132,9 @@ class _Parser:
         self.values += count
         if self.values > MAX_VALUES:
             cut = count > self.size - self.at
-            self.refuse("it is cut off in its header" if cut else f"its settings hold more than {MAX_VALUES:,} values")
+            self.refuse(
+                "it is cut off in its header" if cut else f"its settings hold more than {MAX_VALUES:,} values"
+            )
         if inner in _SCALARS:
             data = self.take(count * struct.calcsize("<" + _SCALARS[inner]))
             return list(struct.unpack(f"<{count}{_SCALARS[inner]}", data))

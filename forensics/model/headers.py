@@ -92,7 +92,9 @@ def read_header(path: Path) -> Header:
             text = file.read(length)
     except OSError as error:
         raise UnreadableModel(
-            f"The file cannot be read: {error.strerror}.", where=str(path), hint="Check the path and its permissions."
+            f"The file cannot be read: {error.strerror}.",
+            where=str(path),
+            hint="Check the path and its permissions.",
         ) from error
     try:
         document = json.loads(text)
@@ -110,11 +112,16 @@ def _checked(path: Path, document: object, data: int, state: Stat) -> Header:
     metadata = document.pop("__metadata__", None) or {}
     if len(document) > MAX_TENSORS:
         raise refuse(f"{len(document):,} tensors")
-    entries = sorted((_entry(name, value, data, refuse) for name, value in document.items()), key=lambda e: (e.begin, e.end))
+    entries = sorted(
+        (_entry(name, value, data, refuse) for name, value in document.items()),
+        key=lambda e: (e.begin, e.end),
+    )
     at = data
     for e in entries:
         if e.begin != at:
-            raise refuse(f"tensor {e.name!r} {'overlaps another' if e.begin < at else 'leaves a hole before it'}")
+            raise refuse(
+                f"tensor {e.name!r} {'overlaps another' if e.begin < at else 'leaves a hole before it'}"
+            )
         at = e.end
     if at != (size := state.st_size):
         raise refuse(f"{abs(size - at):,} bytes {'are missing at' if at > size else 'too many at'} its end")
@@ -126,12 +133,20 @@ def _entry(name: str, value: object, data: int, refuse: Callable[[str], Unreadab
     if not isinstance(value, dict):
         raise refuse(f"tensor {name!r} has no description")
     dtype, shape, offsets = value.get("dtype"), _whole(value.get("shape")), _whole(value.get("data_offsets"))
-    if not isinstance(dtype, str) or dtype not in BITS or shape is None or offsets is None or len(offsets) != 2:
+    if (
+        not isinstance(dtype, str)
+        or dtype not in BITS
+        or shape is None
+        or offsets is None
+        or len(offsets) != 2
+    ):
         told = f"shape {str(value.get('shape'))[:60]}, offsets {str(value.get('data_offsets'))[:60]}"
         raise refuse(f"tensor {name!r} has dtype {str(dtype)[:20]!r}, {told}")
     bits = math.prod(shape) * BITS[dtype]
     if bits % 8 or bits // 8 != offsets[1] - offsets[0]:
-        raise refuse(f"tensor {name!r} is {offsets[1] - offsets[0]:,} bytes, and its shape needs {bits // 8:,}")
+        raise refuse(
+            f"tensor {name!r} is {offsets[1] - offsets[0]:,} bytes, and its shape needs {bits // 8:,}"
+        )
     return Entry(name, dtype, shape, data + offsets[0], data + offsets[1])
 
 

@@ -74,7 +74,9 @@ def _unwrapped(path: str, inner: Mapping[str, Collection[str]], *, bottom: bool 
     return ".".join(kept)
 
 
-def place(tensors: Iterable[tuple[str, str, Shape]], *, tied: Mapping[str, str] | None = None) -> dict[str, Placed]:
+def place(
+    tensors: Iterable[tuple[str, str, Shape]], *, tied: Mapping[str, str] | None = None
+) -> dict[str, Placed]:
     """Where each tensor stands, by name.
 
     Args:
@@ -97,7 +99,9 @@ def _place(listed: _Listed, tied: tuple[tuple[str, str], ...]) -> Mapping[str, P
     dtypes = {name: dtype for name, dtype, _ in listed}
     found = adapters(shapes)
     factors = {name: (adapter, role) for adapter in found.values() for name, role in _roles(adapter)}
-    inner: dict[str, Collection[str]] = {path: (a.inner,) if a.inner else WRAPPERS for path, a in found.items()}
+    inner: dict[str, Collection[str]] = {
+        path: (a.inner,) if a.inner else WRAPPERS for path, a in found.items()
+    }
     whole = _vocabulary(shapes, factors)
     placed = {}
     for name in shapes:
@@ -150,7 +154,10 @@ def _vocabulary(shapes: Mapping[str, Shape], factors: Collection[str]) -> dict[s
     outside = {
         name: shape
         for name, shape in shapes.items()
-        if len(shape) == 2 and name not in factors and name.endswith(".weight") and layer_of(plain(name)) is None
+        if len(shape) == 2
+        and name not in factors
+        and name.endswith(".weight")
+        and layer_of(plain(name)) is None
     }
     rows = max((shape[0] for shape in outside.values()), default=0)
     blocks: set[str] | None = None
@@ -191,7 +198,9 @@ class Shaped:
     adapters: int
 
 
-def modules(paths: Iterable[str], tensors: Iterable[tuple[str, str, Shape]], roles: Mapping[str, Placed]) -> dict[str, Shaped]:
+def modules(
+    paths: Iterable[str], tensors: Iterable[tuple[str, str, Shape]], roles: Mapping[str, Placed]
+) -> dict[str, Shaped]:
     """What each module is, by path: linear, embedding, norm, adapter, dora, switch, quantized, container or other."""
     embeddings = frozenset(name for name, placed in roles.items() if placed.role == "embedding")
     return dict(_modules(tuple(paths), _listed(tensors), embeddings))
@@ -202,7 +211,9 @@ def _modules(every: tuple[str, ...], listed: _Listed, embeddings: frozenset[str]
     shapes = {name: shape for name, _, shape in listed}
     dtypes = {name: dtype for name, dtype, _ in listed}
     found = adapters(shapes)
-    inner: dict[str, Collection[str]] = {path: (a.inner,) if a.inner else WRAPPERS for path, a in found.items()}
+    inner: dict[str, Collection[str]] = {
+        path: (a.inner,) if a.inner else WRAPPERS for path, a in found.items()
+    }
     around = Counter(_unwrapped(path, inner, bottom=True) for path in found)
     parents = {parent for path in every for parent in ancestors(path)} | ({""} if any(every) else set())
     shaped = {}
@@ -210,13 +221,22 @@ def _modules(every: tuple[str, ...], listed: _Listed, embeddings: frozenset[str]
         adapter = found.get(path)
         kind = _kind(path, adapter, shapes, dtypes, embeddings, path in parents)
         name = _unwrapped(path, inner)
-        count = around[_unwrapped(path, inner, bottom=True)] if kind not in ("container", "other") or adapter else 0
+        count = (
+            around[_unwrapped(path, inner, bottom=True)]
+            if kind not in ("container", "other") or adapter
+            else 0
+        )
         shaped[path] = Shaped(name, kind, layer_of(path), adapter.rank if adapter else None, count)
     return shaped
 
 
 def _kind(
-    path: str, adapter: Adapter | None, shapes: Mapping[str, Shape], dtypes: Mapping[str, str], embeddings: Collection[str], parent: bool
+    path: str,
+    adapter: Adapter | None,
+    shapes: Mapping[str, Shape],
+    dtypes: Mapping[str, str],
+    embeddings: Collection[str],
+    parent: bool,
 ) -> str:
     if adapter:
         return "dora" if adapter.m else "adapter"

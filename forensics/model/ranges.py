@@ -42,7 +42,9 @@ class Range:
                 return self.path.read_range(self.begin + start, self.begin + stop)
             return self._local(start, stop)
         except OSError as error:
-            raise UnreadableModel(f"The file cannot be read any more: {error.strerror}.", where=str(self.path), hint=_AGAIN) from error
+            raise UnreadableModel(
+                f"The file cannot be read any more: {error.strerror}.", where=str(self.path), hint=_AGAIN
+            ) from error
 
     def _local(self, start: int, stop: int) -> bytes:
         descriptor = os.open(self.path, os.O_RDONLY)

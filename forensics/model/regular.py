@@ -26,7 +26,9 @@ def regular(path: Path) -> Stat:
         state = path.stat()
     except OSError as error:
         if path.is_symlink() and not isinstance(error, FileNotFoundError):
-            raise UnreadableModel(f"The link leads nowhere: {error.strerror}.", where=str(path), hint=_HINT) from error
+            raise UnreadableModel(
+                f"The link leads nowhere: {error.strerror}.", where=str(path), hint=_HINT
+            ) from error
         raise
     if not stat.S_ISREG(state.st_mode):
         raise UnreadableModel(f"This is {_kind(state.st_mode)}, no file.", where=str(path), hint=_HINT)
@@ -42,7 +44,9 @@ def look_through(directory: Path) -> int:
     if isinstance(directory, Remote):
         return 0
     nbytes = 0
-    for path in (each for pattern in ("*", "additional_chat_templates/*") for each in directory.glob(pattern)):
+    for path in (
+        each for pattern in ("*", "additional_chat_templates/*") for each in directory.glob(pattern)
+    ):
         if path.suffix not in _READ or path.is_dir():
             continue
         try:
@@ -54,5 +58,10 @@ def look_through(directory: Path) -> int:
 
 
 def _kind(mode: int) -> str:
-    names = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
+    names = {
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFSOCK: "a socket",
+    }
     return names.get(stat.S_IFMT(mode), "a directory")

@@ -18,7 +18,14 @@ from forensics.errors import ForensicsError, UnreadableModel, UsageError
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)")
 _TRIES = 3
-_EXTRA = {"s3": "mlx-forensics[s3]", "hf": "huggingface_hub", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_EXTRA = {
+    "s3": "mlx-forensics[s3]",
+    "hf": "huggingface_hub",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+}
 
 
 def is_url(path: str | PurePosixPath | Path) -> bool:
@@ -78,7 +85,9 @@ class Remote(PurePosixPath):
                 return data
             time.sleep(0.1 * 4**attempt)
         raise UnreadableModel(
-            f"{stop - start:,} bytes were asked for, and {len(data):,} came, {_TRIES} times.", where=str(self), hint="Try again later."
+            f"{stop - start:,} bytes were asked for, and {len(data):,} came, {_TRIES} times.",
+            where=str(self),
+            hint="Try again later.",
         )
 
     def stat(self) -> State:
@@ -147,7 +156,9 @@ class Remote(PurePosixPath):
         except Exception as error:
             told = f"{type(error).__name__}: {str(error)[:200]}"
             raise UnreadableModel(
-                f"The address cannot be read: {told}", where=str(self), hint="Check it, and what lets you read it."
+                f"The address cannot be read: {told}",
+                where=str(self),
+                hint="Check it, and what lets you read it.",
             ) from error
 
 
@@ -164,14 +175,22 @@ def filesystem(url: str) -> tuple[Any, str]:
         found: tuple[Any, str] = url_to_fs(url)
     except ImportError as error:
         needs = _EXTRA.get(scheme, "mlx-forensics[remote]")
-        raise UsageError(f"{scheme}:// cannot be read: {error}.", where=url, hint=f"Install {needs}.") from error
+        raise UsageError(
+            f"{scheme}:// cannot be read: {error}.", where=url, hint=f"Install {needs}."
+        ) from error
     except ValueError as error:
-        raise UsageError(f"{scheme}:// is no kind of address that is known.", where=url, hint="For example s3://bucket/model.") from error
+        raise UsageError(
+            f"{scheme}:// is no kind of address that is known.",
+            where=url,
+            hint="For example s3://bucket/model.",
+        ) from error
     return found
 
 
 def _state(info: Mapping[str, Any]) -> State:
-    made = next((info[k] for k in ("mtime", "LastModified", "last_modified", "updated", "created") if info.get(k)), 0)
+    made = next(
+        (info[k] for k in ("mtime", "LastModified", "last_modified", "updated", "created") if info.get(k)), 0
+    )
     stamp = made.timestamp() if hasattr(made, "timestamp") else made if isinstance(made, (int, float)) else 0
     tag = next((str(info[k]) for k in ("ETag", "etag", "VersionId", "blob_id") if info.get(k)), "")
     return State(int(info["size"]), round(stamp * 1e9), zlib.crc32(tag.encode()))

@@ -18,9 +18,15 @@ def shards(index: Path) -> list[Path]:
     document = page(index, required=True)
     weights = document.get("weight_map")
     if not isinstance(weights, dict) or not weights or not all(isinstance(v, str) for v in weights.values()):
-        raise UnreadableModel("The index names no shards.", where=str(index), hint="It needs a weight_map from tensor to file.")
+        raise UnreadableModel(
+            "The index names no shards.", where=str(index), hint="It needs a weight_map from tensor to file."
+        )
     names = sorted(set(weights.values()))
-    outside = [n for n in names if PurePosixPath(n).is_absolute() or "\\" in n or ".." in PurePosixPath(n).parts or not n]
+    outside = [
+        n
+        for n in names
+        if PurePosixPath(n).is_absolute() or "\\" in n or ".." in PurePosixPath(n).parts or not n
+    ]
     if outside:
         raise UnreadableModel(
             f"The index names a shard outside its directory: {outside[0][:100]!r}.",

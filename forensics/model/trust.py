@@ -12,7 +12,13 @@ from typing import Any
 
 from forensics.model.configs import page
 
-_FILES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json", "generation_config.json")
+_FILES = (
+    "config.json",
+    "tokenizer_config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "generation_config.json",
+)
 _say: Callable[[str], None] | None = None
 
 
@@ -57,7 +63,13 @@ def _named(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "model_file", _shown(document["model_file"])
     classes = document.get("auto_map")
     if classes:
-        held = classes.values() if isinstance(classes, dict) else classes if isinstance(classes, list) else [classes]
+        held = (
+            classes.values()
+            if isinstance(classes, dict)
+            else classes
+            if isinstance(classes, list)
+            else [classes]
+        )
         flat = (each for value in held for each in (value if isinstance(value, list) else [value]) if each)
         yield "auto_map", ", ".join(dict.fromkeys(_shown(each) for each in flat)) or "auto_map"
     if document.get("custom_pipelines"):

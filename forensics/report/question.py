@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-MARKER = re.compile(r"(<[|｜][^<>\n]{1,40}[|｜]>|</?s>|<(?:bos|eos|pad|start_of_turn|end_of_turn)>|\[/?INST\])")
+MARKER = re.compile(
+    r"(<[|｜][^<>\n]{1,40}[|｜]>|</?s>|<(?:bos|eos|pad|start_of_turn|end_of_turn)>|\[/?INST\])"
+)
 """What the templates of common models put around turns. Only for showing: no finding rests on it."""
 _ROLE = re.compile(r"^\s*(user|human|assistant|model|system|tool)\s*(\n|$)", re.IGNORECASE)
 
@@ -14,6 +16,9 @@ def question(prompt: str) -> str:
     if MARKER.search(prompt) is None:
         return prompt.strip()
     turns = [piece for piece in MARKER.split(prompt)[::2] if piece.strip()]
-    said = [(match[1].lower() if (match := _ROLE.match(turn)) else "", _ROLE.sub("", turn, count=1).strip()) for turn in turns]
+    said = [
+        (match[1].lower() if (match := _ROLE.match(turn)) else "", _ROLE.sub("", turn, count=1).strip())
+        for turn in turns
+    ]
     asked = [text for role, text in said if text and role in ("user", "human", "")]
     return asked[-1] if asked else prompt.strip()

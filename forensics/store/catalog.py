@@ -43,7 +43,13 @@ Install = Callable[[Session], None]
 Said = Callable[[str], None]
 
 
-def up_to_date(store: Store, install: Install, library: str, said: Said = lambda line: None, step: Said = lambda line: None) -> Path:
+def up_to_date(
+    store: Store,
+    install: Install,
+    library: str,
+    said: Said = lambda line: None,
+    step: Said = lambda line: None,
+) -> Path:
     """The catalogue's file, with everything in it that the store holds.
 
     Args:
@@ -63,7 +69,11 @@ def up_to_date(store: Store, install: Install, library: str, said: Said = lambda
         before, old_version, old_library = _state(target)
         if old_version != version:
             before = {}
-        changed = {run for entry, (run, stamp) in {**before, **now}.items() if before.get(entry) != now.get(entry) or entry not in now}
+        changed = {
+            run
+            for entry, (run, stamp) in {**before, **now}.items()
+            if before.get(entry) != now.get(entry) or entry not in now
+        }
         if not changed and old_version == version and old_library == library:
             return target
         part = files.aside(target)
@@ -79,7 +89,9 @@ def up_to_date(store: Store, install: Install, library: str, said: Said = lambda
         except (OSError, duckdb.Error) as error:
             why = first_line(error) if isinstance(error, duckdb.Error) else error.strerror or str(error)
             hint = "Free some space there, or set TMPDIR and --store to a place that has some."
-            raise UsageError(f"The store's catalogue cannot be written: {why}.", where=str(home), hint=hint) from error
+            raise UsageError(
+                f"The store's catalogue cannot be written: {why}.", where=str(home), hint=hint
+            ) from error
         finally:
             part.unlink(missing_ok=True)
             part.with_name(part.name + ".wal").unlink(missing_ok=True)
@@ -99,7 +111,9 @@ def reader(path: Path, memory: str, threads: int, prepare: Install | None = None
     from forensics.store.database import duckdb
 
     connection = duckdb.connect(":memory:")
-    connection.execute(f"ATTACH '{files.spelled(path).replace(chr(39), chr(39) * 2)}' AS evidence (READ_ONLY)")
+    connection.execute(
+        f"ATTACH '{files.spelled(path).replace(chr(39), chr(39) * 2)}' AS evidence (READ_ONLY)"
+    )
     connection.execute("USE evidence")
     session = Session(connection)
     if prepare is not None:
@@ -111,7 +125,9 @@ def reader(path: Path, memory: str, threads: int, prepare: Install | None = None
 
 def _wanted(store: Store) -> dict[str, tuple[str, str]]:
     """Entry to its run and stamp; what `diagnose` said of a run belongs to the run."""
-    found = {entry: (entry.partition("/")[2].partition("@")[0], stamp) for entry, stamp in stamps(store).items()}
+    found = {
+        entry: (entry.partition("/")[2].partition("@")[0], stamp) for entry, stamp in stamps(store).items()
+    }
     for path in (store.root / "findings").glob("*.json"):
         found[f"findings/{path.name}"] = (path.stem, str(path.stat().st_mtime_ns))
     return found
@@ -126,13 +142,17 @@ def _state(path: Path) -> tuple[dict[str, tuple[str, str]], str | None, str | No
     try:
         with duckdb.connect(files.spelled(path), read_only=True) as connection:
             rows = connection.execute("SELECT entry, run, stamp FROM forensics.sources").fetchall()
-            version, library = connection.execute("SELECT schema, library FROM forensics.catalog").fetchall()[0]
+            version, library = connection.execute("SELECT schema, library FROM forensics.catalog").fetchall()[
+                0
+            ]
     except (duckdb.Error, IndexError):
         return {}, None, None
     return {entry: (run, stamp) for entry, run, stamp in rows}, version, library
 
 
-def _build(store: Store, path: Path, now: dict[str, tuple[str, str]], version: str, said: Said, step: Said) -> None:
+def _build(
+    store: Store, path: Path, now: dict[str, tuple[str, str]], version: str, said: Said, step: Said
+) -> None:
     with _writing(path) as connection:
         connection.execute(schema.text())
         connection.execute(REFS)
@@ -141,7 +161,9 @@ def _build(store: Store, path: Path, now: dict[str, tuple[str, str]], version: s
         _fill(store, connection, now, said, step)
 
 
-def _refresh(store: Store, path: Path, now: dict[str, tuple[str, str]], changed: set[str], said: Said, step: Said) -> None:
+def _refresh(
+    store: Store, path: Path, now: dict[str, tuple[str, str]], changed: set[str], said: Said, step: Said
+) -> None:
     with _writing(path) as connection:
         step("what changed")
         connection.execute("BEGIN")
@@ -154,14 +176,24 @@ def _refresh(store: Store, path: Path, now: dict[str, tuple[str, str]], changed:
             if named:
                 condition = " OR ".join(f'"{c}" IN (FROM gone_names)' for c in named)
                 connection.execute(f"DELETE FROM {table} WHERE {condition}")
-        connection.execute("DELETE FROM tensors WHERE digest NOT IN (SELECT digest FROM placements WHERE digest IS NOT NULL)")
+        connection.execute(
+            "DELETE FROM tensors WHERE digest NOT IN (SELECT digest FROM placements WHERE digest IS NOT NULL)"
+        )
         connection.execute("DELETE FROM refs")
         connection.execute("DELETE FROM forensics.sources WHERE run IN (FROM gone)")
         connection.execute("COMMIT")
-        _fill(store, connection, {entry: (run, stamp) for entry, (run, stamp) in now.items() if run in changed}, said, step)
+        _fill(
+            store,
+            connection,
+            {entry: (run, stamp) for entry, (run, stamp) in now.items() if run in changed},
+            said,
+            step,
+        )
 
 
-def _fill(store: Store, connection: DuckDBPyConnection, wanted: dict[str, tuple[str, str]], said: Said, step: Said) -> None:
+def _fill(
+    store: Store, connection: DuckDBPyConnection, wanted: dict[str, tuple[str, str]], said: Said, step: Said
+) -> None:
     session = Session(connection)
     heads: dict[str, list[Any]] = {"runs": [], "captures": []}
     owners: dict[str, str] = {}
@@ -196,7 +228,9 @@ class _Spread:
     """The rows of many small files in one large file a table: opening each in DuckDB costs more than what is in it."""
 
     def __init__(self, root: Path) -> None:
-        self._place = tempfile.TemporaryDirectory(prefix=f"catalog~{os.getpid()}-", dir=root if os.access(root, os.W_OK) else None)
+        self._place = tempfile.TemporaryDirectory(
+            prefix=f"catalog~{os.getpid()}-", dir=root if os.access(root, os.W_OK) else None
+        )
         self._files: dict[str, dict[str, IO[bytes]]] = {}  # table, owner
 
     @property
@@ -204,7 +238,10 @@ class _Spread:
         """Table to the files of each owner, all that was taken written out."""
         for file in self._all():
             file.flush()
-        return {table: {owner: Path(file.name) for owner, file in files.items()} for table, files in self._files.items()}
+        return {
+            table: {owner: Path(file.name) for owner, file in files.items()}
+            for table, files in self._files.items()
+        }
 
     def _all(self) -> Iterator[IO[bytes]]:
         return (file for files in self._files.values() for file in files.values())
@@ -217,7 +254,9 @@ class _Spread:
         """
         manifest = read_manifest(path)
         names = [n for n in manifest.files if n.startswith("tables/")]
-        lines = {n: gzip.decompress(data) for n, data in zip(names, contents(path, manifest, names), strict=True)}
+        lines = {
+            n: gzip.decompress(data) for n, data in zip(names, contents(path, manifest, names), strict=True)
+        }
         for name, text in lines.items():
             table = name.removeprefix("tables/").removesuffix(".jsonl.gz")
             if table in schema.tables() and table not in ("runs", "captures"):
@@ -236,7 +275,9 @@ class _Spread:
         self._place.cleanup()
 
 
-def _load(connection: DuckDBPyConnection, table: str, paths: Mapping[str, Path], owners: Mapping[str, str]) -> None:
+def _load(
+    connection: DuckDBPyConnection, table: str, paths: Mapping[str, Path], owners: Mapping[str, str]
+) -> None:
     """Add the rows of each owner's file. Where there are several owners, the catalogue is new: see `up_to_date`."""
     query = read_json(table, schema.tables()[table], compression="none")
     if table in once.OWNED and len(set(owners.values())) > 1:
@@ -247,7 +288,10 @@ def _load(connection: DuckDBPyConnection, table: str, paths: Mapping[str, Path],
     if table in once.KEYS:
         keys = ", ".join(once.KEYS[table])
         query = f"SELECT DISTINCT ON ({keys}) * FROM ({query}) AS new WHERE NOT EXISTS (SELECT 1 FROM {table} AS old WHERE {_same(table)})"
-    connection.execute(f"INSERT INTO {table} {query}", {"files": [glob.escape(files.spelled(path)) for path in paths.values()]})
+    connection.execute(
+        f"INSERT INTO {table} {query}",
+        {"files": [glob.escape(files.spelled(path)) for path in paths.values()]},
+    )
 
 
 def _same(table: str) -> str:
@@ -266,7 +310,9 @@ class _writing:  # noqa: N801 - a context manager
     def __init__(self, path: Path) -> None:
         from forensics.store.database import duckdb
 
-        self._connection = duckdb.connect(files.spelled(path), config={"storage_compatibility_version": STORAGE})
+        self._connection = duckdb.connect(
+            files.spelled(path), config={"storage_compatibility_version": STORAGE}
+        )
 
     def __enter__(self) -> DuckDBPyConnection:
         return self._connection

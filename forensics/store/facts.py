@@ -86,7 +86,19 @@ def of_run(run: Run) -> Facts:
             "schema": 1,
             "kind": "run",
             "ref": run.name,
-            **_head(run.head, ("created_at", "command", "exit_status", "seconds", "complete", "expect", "tensors", "main_model")),
+            **_head(
+                run.head,
+                (
+                    "created_at",
+                    "command",
+                    "exit_status",
+                    "seconds",
+                    "complete",
+                    "expect",
+                    "tensors",
+                    "main_model",
+                ),
+            ),
             "source": run.head.get("kind"),
             "missing": _missing(run.head, run.captures, _gaps(run)),
             "models": session.rows(_MODELS, [name]),
@@ -102,10 +114,16 @@ def of_run(run: Run) -> Facts:
 
 def of_capture(capture: Capture, run: Run | None) -> Facts:
     """Facts of a capture: its parameters by role, modules, adapter, optimizer, settings, answers."""
-    wanted = {c.ref: c for c in [capture, *(run.captures if run else [])] if c.ref in (capture.ref, capture.head.get("probes_of"))}
+    wanted = {
+        c.ref: c
+        for c in [capture, *(run.captures if run else [])]
+        if c.ref in (capture.ref, capture.head.get("probes_of"))
+    }
     with open_session(wanted.values(), [run] if run else []) as session:
         ref = capture.ref
-        probes = session.rows("SELECT coalesce(probes_of, capture) AS ref FROM captures WHERE capture = $1", [ref])[0]["ref"]
+        probes = session.rows(
+            "SELECT coalesce(probes_of, capture) AS ref FROM captures WHERE capture = $1", [ref]
+        )[0]["ref"]
         return {
             "schema": 1,
             "kind": "capture",
@@ -141,7 +159,9 @@ def _training(session: Session, run: str) -> list[Facts]:
     for row in session.rows(_STEPS, [run]):
         weights = roles.get(str(row["model"]), {})
         whole = sum(weights.values())
-        found.append({**row, "trains_on": {role: w / whole for role, w in weights.items()} if whole else None})
+        found.append(
+            {**row, "trains_on": {role: w / whole for role, w in weights.items()} if whole else None}
+        )
     return found
 
 
@@ -149,13 +169,19 @@ def _answers(session: Session, run: str, last: str | None) -> list[Facts]:
     """The probes of the first capture and of the last, and what the program itself generated."""
     rows = session.rows(_ANSWERS, [run, None])
     answered = list(dict.fromkeys(r["capture"] for r in rows if r["source"] == "probe"))
-    at = session.rows("SELECT coalesce(probes_of, capture) AS ref FROM captures WHERE capture = $1", [last]) if last else []
+    at = (
+        session.rows("SELECT coalesce(probes_of, capture) AS ref FROM captures WHERE capture = $1", [last])
+        if last
+        else []
+    )
     wanted = {*answered[:1], *(r["ref"] for r in at)}
     return [r for r in rows if r["source"] != "probe" or r["capture"] in wanted]
 
 
 def _environment(session: Session, run: str, capture: str | None) -> dict[str, Any]:
-    rows = session.rows("SELECT key, value FROM environment WHERE capture = $1 OR capture = $2 ORDER BY key", [run, capture])
+    rows = session.rows(
+        "SELECT key, value FROM environment WHERE capture = $1 OR capture = $2 ORDER BY key", [run, capture]
+    )
     return {row["key"]: row["value"] for row in rows}
 
 
@@ -175,7 +201,10 @@ def _missing(head: Mapping[str, Any], captures: list[Capture], gaps: list[Facts]
     for each in (head, *(c.head for c in captures)):
         told = _json(each.get("missing"))
         found += [m for m in told if isinstance(m, dict)] if isinstance(told, list) else []
-    return [dict(pair) for pair in dict.fromkeys(tuple(sorted((str(k), str(v)) for k, v in m.items())) for m in found)]
+    return [
+        dict(pair)
+        for pair in dict.fromkeys(tuple(sorted((str(k), str(v)) for k, v in m.items())) for m in found)
+    ]
 
 
 def _parsed(row: Facts, key: str) -> Facts:

@@ -38,7 +38,11 @@ class Head(NamedTuple):
 
 def stamps(store: Store) -> dict[str, str]:
     """Every sealed directory to what identifies its manifest."""
-    return {f"{kind}/{name}": stamp for kind in ("captures", "runs") for name, stamp in _stamped(store.root / kind)}
+    return {
+        f"{kind}/{name}": stamp
+        for kind in ("captures", "runs")
+        for name, stamp in _stamped(store.root / kind)
+    }
 
 
 def heads(store: Store) -> list[Head]:

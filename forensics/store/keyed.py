@@ -61,4 +61,6 @@ class Keyed:
 
     def text(self, value: str) -> str:
         """32 hex digits, equal exactly where the texts are."""
-        return hmac.new(self._key, b"text\0" + value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+        return hmac.new(
+            self._key, b"text\0" + value.encode("utf-8", "surrogatepass"), hashlib.sha256
+        ).hexdigest()[:32]

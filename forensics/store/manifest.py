@@ -56,7 +56,9 @@ def read_manifest(path: Path) -> Manifest:
         with (path / "manifest.json").open("rb") as file:
             data = file.read(_MAX_MANIFEST + 1)
     except OSError as error:
-        raise DamagedEvidence(f"The capture has no readable manifest: {error.strerror}.", where=str(path), hint=_HINT) from error
+        raise DamagedEvidence(
+            f"The capture has no readable manifest: {error.strerror}.", where=str(path), hint=_HINT
+        ) from error
     return parse_manifest(data, str(path))
 
 
@@ -76,10 +78,17 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         raise refuse("it has no format and kind")
     if d["format"] > FORMAT:
         raise DamagedEvidence(
-            f"The capture has format {d['format']}, newer than this version reads ({FORMAT}).", where, "Upgrade mlx-forensics."
+            f"The capture has format {d['format']}, newer than this version reads ({FORMAT}).",
+            where,
+            "Upgrade mlx-forensics.",
         )
     name, head, members = d.get("name"), d.get("head"), d.get("files")
-    if not isinstance(name, str) or not NAME.fullmatch(name) or not isinstance(head, dict) or not isinstance(members, dict):
+    if (
+        not isinstance(name, str)
+        or not NAME.fullmatch(name)
+        or not isinstance(head, dict)
+        or not isinstance(members, dict)
+    ):
         raise refuse("it has no name, head and files")
     if not all(v is None or isinstance(v, (str, int, float, bool)) for v in head.values()):
         raise refuse("its head holds more than plain values")
@@ -103,7 +112,9 @@ def rewrite_head(path: Path, key: str, value: Scalar) -> None:
         return
     document = json.loads(manifest.read_bytes())
     document["head"][key] = value
-    files.write_whole(manifest, (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode())
+    files.write_whole(
+        manifest, (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+    )
 
 
 def verify(path: Path, manifest: Manifest | None = None) -> list[str]:
@@ -152,9 +163,13 @@ def contents(path: Path, manifest: Manifest, names: Sequence[str]) -> list[bytes
         try:
             data = (path / name).read_bytes()
         except OSError as error:
-            raise DamagedEvidence(f"The capture is damaged: {name} is missing.", where=str(path), hint=_HINT) from error
+            raise DamagedEvidence(
+                f"The capture is damaged: {name} is missing.", where=str(path), hint=_HINT
+            ) from error
         if len(data) != f.size or hashlib.sha256(data).hexdigest() != f.sha256:
-            raise DamagedEvidence(f"The capture is damaged: {name} is not what was recorded.", where=str(path), hint=_HINT)
+            raise DamagedEvidence(
+                f"The capture is damaged: {name} is not what was recorded.", where=str(path), hint=_HINT
+            )
         found.append(data)
     return found
 

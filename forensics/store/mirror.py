@@ -20,7 +20,9 @@ from forensics.store import packfile
 from forensics.store.store import Store
 from forensics.tensors.workers import threads
 
-_SAID = re.compile(r"(captures|runs)/[A-Za-z0-9._@-]+/(manifest\.json|tables/[a-z_]+\.jsonl\.gz)|packs/[A-Za-z0-9._-]+\.file\.json")
+_SAID = re.compile(
+    r"(captures|runs)/[A-Za-z0-9._@-]+/(manifest\.json|tables/[a-z_]+\.jsonl\.gz)|packs/[A-Za-z0-9._-]+\.file\.json"
+)
 _PACK = re.compile(r"packs/[A-Za-z0-9._-]+\.(safetensors|gguf)")
 _INDEX = "mirror.json"
 Known = dict[str, list[int]]
@@ -43,7 +45,11 @@ class Mirror(Store):
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise UsageError("A store on object storage can only be read.", where=self.url, hint="Write to a local one, and copy it there.")
+        raise UsageError(
+            "A store on object storage can only be read.",
+            where=self.url,
+            hint="Write to a local one, and copy it there.",
+        )
 
 
 def mirror(url: str) -> Mirror:
@@ -62,7 +68,9 @@ def mirror(url: str) -> Mirror:
         if _SAID.fullmatch(name) or _PACK.fullmatch(name):
             now[name] = state
     if not now:
-        raise UnknownRef("There is no store at this address.", where=str(far), hint="It holds captures/, runs/ and packs/.")
+        raise UnknownRef(
+            "There is no store at this address.", where=str(far), hint="It holds captures/, runs/ and packs/."
+        )
     place.mkdir(parents=True, exist_ok=True)
     with files.waited(place / "mirror.lock"):
         before = _known(place)
@@ -79,7 +87,9 @@ def mirror(url: str) -> Mirror:
 
 def _listed(far: Remote) -> dict[str, list[int]]:
     base = far.place.rstrip("/") + "/"
-    return {name.removeprefix(base): list(state) for name, state in far.walk().items() if name.startswith(base)}
+    return {
+        name.removeprefix(base): list(state) for name, state in far.walk().items() if name.startswith(base)
+    }
 
 
 def _known(place: Path) -> Known:
@@ -94,7 +104,9 @@ def _fetch(far: Remote, place: Path, names: list[str]) -> None:
     with threads(far=True) as executor:
         for last in (False, True):
             part = [name for name in names if name.endswith("manifest.json") == last]
-            for name, data in zip(part, executor.map(lambda name: (far / name).read_bytes(), part), strict=True):
+            for name, data in zip(
+                part, executor.map(lambda name: (far / name).read_bytes(), part), strict=True
+            ):
                 (place / name).parent.mkdir(parents=True, exist_ok=True)
                 (place / name).write_bytes(data)
 

@@ -14,7 +14,11 @@ from forensics import schema
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-KEYS = {"tensors": ("digest",), "deltas": ("digest_a", "digest_b"), "probe_deltas": ("capture_a", "capture_b", "prompt_id")}
+KEYS = {
+    "tensors": ("digest",),
+    "deltas": ("digest_a", "digest_b"),
+    "probe_deltas": ("capture_a", "capture_b", "prompt_id"),
+}
 """The tables that several captures may hold the same row of, and their keys."""
 OWNED = ("tensors", "deltas")
 """Those that several owners may hold a row of, with other numbers."""
@@ -52,7 +56,10 @@ def fill(
         duckdb.Error: rows that cannot be read.
     """
     columns = list(schema.tables()[table])
-    parts = " UNION ALL ".join(f"SELECT *, {_quoted(owner)} AS owner FROM ({each(query, table)})" for owner, query in by_owner.items())
+    parts = " UNION ALL ".join(
+        f"SELECT *, {_quoted(owner)} AS owner FROM ({each(query, table)})"
+        for owner, query in by_owner.items()
+    )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE told AS {parts}", dict(files))
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE owned AS SELECT unnest($1::VARCHAR[]) AS capture, unnest($2::VARCHAR[]) AS owner",
@@ -64,7 +71,9 @@ def fill(
     if table == "deltas":
         connection.execute(_HELD)
         wanted += _BOTH_APART if apart else _PAIR_APART
-    agreed = ", ".join(column if column in KEYS[table] else f"{_agreed(column)} AS {column}" for column in columns)
+    agreed = ", ".join(
+        column if column in KEYS[table] else f"{_agreed(column)} AS {column}" for column in columns
+    )
     told = f"SELECT {agreed} FROM told WHERE {wanted} GROUP BY {', '.join(KEYS[table])}"
     if table == "deltas":  # one on which two do not agree is measured again, or is not there
         told += f" HAVING {' AND '.join(f'({_agreed(c)} IS NOT NULL OR count({c}) = 0)' for c in columns if c not in KEYS[table])}"

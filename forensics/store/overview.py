@@ -30,7 +30,11 @@ class Line(NamedTuple):
     @property
     def points(self) -> list[str]:
         """The points of its main model, in order, each once; a damaged capture does not say its own."""
-        return list(dict.fromkeys(str(c["point"]) for c in self.captures if c["point"] and ":" not in str(c["capture"])))
+        return list(
+            dict.fromkeys(
+                str(c["point"]) for c in self.captures if c["point"] and ":" not in str(c["capture"])
+            )
+        )
 
 
 def overview(store: Store) -> list[Line]:
@@ -39,15 +43,23 @@ def overview(store: Store) -> list[Line]:
     for head in heads(store):
         by_run.setdefault(head.run, []).append(head)
     judged = verdicts.kept(store)
-    lines = [_line(run, found, verdicts.recall(store, run) if run in judged else None) for run, found in by_run.items()]
+    lines = [
+        _line(run, found, verdicts.recall(store, run) if run in judged else None)
+        for run, found in by_run.items()
+    ]
     return sorted(lines, key=lambda line: (line.created_at or "", line.run))
 
 
 def _line(run: str, found: list[Head], document: Mapping[str, Any] | None) -> Line:
     own: Row = next((h.head for h in found if h.entry.startswith("runs/")), {})
-    captures = sorted((h for h in found if h.entry.startswith("captures/")), key=lambda h: (scalar(h.head.get("sequence"), 0), h.entry))
+    captures = sorted(
+        (h for h in found if h.entry.startswith("captures/")),
+        key=lambda h: (scalar(h.head.get("sequence"), 0), h.entry),
+    )
     verdict, causes = verdicts.verdict(document)
-    made = own.get("created_at") or next((c.head["created_at"] for c in captures if c.head.get("created_at")), None)
+    made = own.get("created_at") or next(
+        (c.head["created_at"] for c in captures if c.head.get("created_at")), None
+    )
     return Line(
         run=run,
         created_at=None if made is None else str(made),
@@ -62,4 +74,8 @@ def _line(run: str, found: list[Head], document: Mapping[str, Any] | None) -> Li
 
 
 def _capture(h: Head) -> dict[str, Any]:
-    return {**{k: h.head.get(k) for k in _SHOWN}, "capture": h.head.get("capture") or h.entry.partition("/")[2], "nbytes": h.nbytes}
+    return {
+        **{k: h.head.get(k) for k in _SHOWN},
+        "capture": h.head.get("capture") or h.entry.partition("/")[2],
+        "nbytes": h.nbytes,
+    }

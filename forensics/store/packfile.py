@@ -55,12 +55,17 @@ def placed(path: Path) -> dict[str, list[Any]]:
     """
     try:
         if (listed := path.with_suffix(".json")).is_file():
-            return {d: [str(t), list(s), int(b), int(e)] for d, (t, s, b, e) in json.loads(listed.read_bytes()).items()}
+            return {
+                d: [str(t), list(s), int(b), int(e)]
+                for d, (t, s, b, e) in json.loads(listed.read_bytes()).items()
+            }
         header = read_header(path)
         foreign = json.loads(header.metadata.get(FOREIGN, "{}"))
         return {e.name: [*foreign.get(e.name, (e.dtype, e.shape)), e.begin, e.end] for e in header.entries}
     except (ForensicsError, OSError, ValueError, TypeError) as error:
-        raise DamagedEvidence("A pack cannot be read.", where=str(path), hint="Run `forensics verify`; capture again.") from error
+        raise DamagedEvidence(
+            "A pack cannot be read.", where=str(path), hint="Run `forensics verify`; capture again."
+        ) from error
 
 
 def listing(path: Path, suffix: str, named: Mapping[str, str]) -> bytes:
@@ -71,7 +76,9 @@ def listing(path: Path, suffix: str, named: Mapping[str, str]) -> bytes:
         entries = read_gguf(path).entries
     else:
         entries = read_header(path).entries
-    return json.dumps({named[e.name]: [e.dtype, e.shape, e.begin, e.end] for e in entries if e.name in named}).encode()
+    return json.dumps(
+        {named[e.name]: [e.dtype, e.shape, e.begin, e.end] for e in entries if e.name in named}
+    ).encode()
 
 
 def recorded(raw: RawTensor) -> RawTensor:
@@ -90,7 +97,9 @@ def recorded(raw: RawTensor) -> RawTensor:
         found.update(block)
         if stop == raw.nbytes and found.hexdigest() != raw.name:
             hint = "`forensics verify` says what else is; capture again."
-            raise DamagedEvidence("A tensor is not what was recorded.", where=f"tensor {raw.name[:12]}", hint=hint)
+            raise DamagedEvidence(
+                "A tensor is not what was recorded.", where=f"tensor {raw.name[:12]}", hint=hint
+            )
         return block
 
     return replace(raw, read=read)
@@ -131,7 +140,11 @@ def write(target: Path, held: Mapping[str, RawTensor]) -> None:
                     found.update(block)
                     file.write(block)
                 if found.hexdigest() != digest:
-                    raise UnreadableModel("A tensor changed while it was read.", where=raw.name, hint="Nothing may write to it; try again.")
+                    raise UnreadableModel(
+                        "A tensor changed while it was read.",
+                        where=raw.name,
+                        hint="Nothing may write to it; try again.",
+                    )
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)

@@ -102,14 +102,19 @@ class Packs:
         named = digests if isinstance(digests, Mapping) else {digest: digest for digest in digests}
         tensors = {raw.name: raw for raw in packfile.tensors(path)}
         kept = self._refreshed()
-        new = {digest: tensors[name] for name, digest in named.items() if digest not in kept and name in tensors}
+        new = {
+            digest: tensors[name] for name, digest in named.items() if digest not in kept and name in tensors
+        }
         if not new:
             return 0
         total, fresh = path.stat().st_size, sum(raw.nbytes for raw in new.values())
         if not move and fresh < total / 2:
             return self.put(new.items())
         self.root.mkdir(parents=True, exist_ok=True)
-        target = self.root / f"{packfile.name_of(named.values())}{path.suffix if path.suffix == '.gguf' else '.safetensors'}"
+        target = (
+            self.root
+            / f"{packfile.name_of(named.values())}{path.suffix if path.suffix == '.gguf' else '.safetensors'}"
+        )
         part = files.aside(target)
         try:
             if move:
@@ -136,9 +141,14 @@ class Packs:
         path = path.resolve()
         state = path.stat()
         rows = json.loads(packfile.listing(path, path.suffix, digests))
-        document = {"path": str(path), "state": [state.st_size, state.st_mtime_ns, state.st_ino], "tensors": rows}
+        document = {
+            "path": str(path),
+            "state": [state.st_size, state.st_mtime_ns, state.st_ino],
+            "tensors": rows,
+        }
         files.write_whole(
-            self.root / f"{packfile.name_of([str(path), *digests.values()])}{packfile.REFERENCE}", json.dumps(document).encode()
+            self.root / f"{packfile.name_of([str(path), *digests.values()])}{packfile.REFERENCE}",
+            json.dumps(document).encode(),
         )
 
     def sweep(self, keep: set[str]) -> int:
@@ -153,7 +163,11 @@ class Packs:
                 self._lock.close()
                 self._writing = False
             if not stack.enter_context(files.locked(self._lock_path, exclusive=True)):
-                raise UsageError("A capture is being written.", where=str(self.root.parent), hint="Try again when it has ended.")
+                raise UsageError(
+                    "A capture is being written.",
+                    where=str(self.root.parent),
+                    hint="Try again when it has ended.",
+                )
             before = self.nbytes()
             for path, part in self._cleared(keep):
                 if part:
@@ -174,7 +188,9 @@ class Packs:
 
     def excess(self, keep: set[str]) -> int:
         """Bytes that `sweep` would free."""
-        freed = sum(path.stat().st_size - (packfile.size(part) if part else 0) for path, part in self._cleared(keep))
+        freed = sum(
+            path.stat().st_size - (packfile.size(part) if part else 0) for path, part in self._cleared(keep)
+        )
         return freed + sum(path.stat().st_size for path in self.root.glob("*~*") if files.stale(path))
 
     def _cleared(self, keep: set[str]) -> Iterator[tuple[Path, dict[str, RawTensor]]]:
@@ -186,7 +202,10 @@ class Packs:
         for path in list(self._files()):
             living = [digest for digest in here.get(path.name, []) if digest in keep]
             if len(living) != self._count(path) or not living:
-                yield path, {digest: packfile.recorded(self._raw(digest, kept[digest])) for digest in sorted(living)}
+                yield (
+                    path,
+                    {digest: packfile.recorded(self._raw(digest, kept[digest])) for digest in sorted(living)},
+                )
 
     def check(self, pack: str) -> list[str]:
         """Problems of one pack: digests whose bytes are others now, or a pack that cannot be read."""
@@ -194,7 +213,11 @@ class Packs:
 
         try:
             places = self._read_pack(self.root / pack)
-            return [f"{pack}: tensor {d[:12]} is damaged" for d, p in places.items() if measure(self._raw(d, p)).digest != d]
+            return [
+                f"{pack}: tensor {d[:12]} is damaged"
+                for d, p in places.items()
+                if measure(self._raw(d, p)).digest != d
+            ]
         except ForensicsError as error:
             return [f"{pack}: {error.message}"]
 
@@ -211,11 +234,21 @@ class Packs:
         if not self._writing:
             self._writing = self._lock.enter_context(files.locked(self._lock_path, exclusive=False))
             if not self._writing:
-                raise UsageError("The store is being cleaned up.", where=str(self.root.parent), hint="Try again when `gc` has ended.")
+                raise UsageError(
+                    "The store is being cleaned up.",
+                    where=str(self.root.parent),
+                    hint="Try again when `gc` has ended.",
+                )
 
     def _raw(self, digest: str, place: Place) -> RawTensor:
         if is_url(place.pack):
-            return RawTensor(digest, place.dtype, place.shape, place.end - place.begin, Range(located(place.pack), place.begin, 0, 0))
+            return RawTensor(
+                digest,
+                place.dtype,
+                place.shape,
+                place.end - place.begin,
+                Range(located(place.pack), place.begin, 0, 0),
+            )
         path = self.root / place.pack
 
         def read(start: int, stop: int) -> bytes:
@@ -228,7 +261,9 @@ class Packs:
             finally:
                 os.close(descriptor)
             if len(data) != stop - start:
-                raise DamagedEvidence("A pack is cut off.", where=str(path), hint="Run `forensics verify`; capture again.")
+                raise DamagedEvidence(
+                    "A pack is cut off.", where=str(path), hint="Run `forensics verify`; capture again."
+                )
             return data
 
         return RawTensor(digest, place.dtype, place.shape, place.end - place.begin, read)
@@ -251,7 +286,9 @@ class Packs:
                     self._seen.add(path.name)
                     for digest, place in self._read_pack(path).items():
                         self._places.setdefault(digest, place)
-            self._references = {path.name: packfile.reference(path) for path in self.root.glob(f"*{packfile.REFERENCE}")}
+            self._references = {
+                path.name: packfile.reference(path) for path in self.root.glob(f"*{packfile.REFERENCE}")
+            }
             self._stamp = stamp
         return self._places
 
@@ -283,4 +320,6 @@ class Packs:
         return len(self._read_pack(path))
 
     def _read_pack(self, path: Path) -> dict[str, Place]:
-        return {d: Place(path.name, str(t), tuple(s), b, e) for d, (t, s, b, e) in packfile.placed(path).items()}
+        return {
+            d: Place(path.name, str(t), tuple(s), b, e) for d, (t, s, b, e) in packfile.placed(path).items()
+        }

@@ -26,7 +26,9 @@ def refusing(sql: str) -> Iterator[None]:
     except duckdb.OutOfMemoryException as error:
         raise MemoryError(first_line(error)) from error
     except duckdb.Error as error:
-        raise QueryError(first_line(error), where=sql.strip().partition("\n")[0][:120], hint=_hint(error)) from error
+        raise QueryError(
+            first_line(error), where=sql.strip().partition("\n")[0][:120], hint=_hint(error)
+        ) from error
 
 
 def one_select(connection: DuckDBPyConnection, sql: str) -> Statement:
@@ -37,13 +39,24 @@ def one_select(connection: DuckDBPyConnection, sql: str) -> Statement:
     """
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type.name not in ("SELECT", "EXPLAIN"):
-        raise QueryError("One SELECT is asked at a time; nothing can be changed.", sql[:120], "Write one SELECT, EXPLAIN or DESCRIBE.")
+        raise QueryError(
+            "One SELECT is asked at a time; nothing can be changed.",
+            sql[:120],
+            "Write one SELECT, EXPLAIN or DESCRIBE.",
+        )
     return statements[0]
 
 
 def _hint(error: Exception) -> str:
     """What DuckDB itself proposes, the nearest names; else where the names are that could be meant."""
-    proposed = next((line.strip() for line in str(error).splitlines()[1:] if line.startswith(("Did you mean", "Candidate bindings"))), "")
+    proposed = next(
+        (
+            line.strip()
+            for line in str(error).splitlines()[1:]
+            if line.startswith(("Did you mean", "Candidate bindings"))
+        ),
+        "",
+    )
     if proposed:
         return proposed
     said = first_line(error)

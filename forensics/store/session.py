@@ -30,7 +30,17 @@ if TYPE_CHECKING:
 
 REFS_COLUMNS = {"ref": "VARCHAR", "capture": "VARCHAR", "run": "VARCHAR"}
 REFS = "CREATE TABLE refs (ref VARCHAR, capture VARCHAR, run VARCHAR)"
-_NAMES = {"capture", "run", "probes_of", "capture_a", "capture_b", "capture_adapter", "capture_fused", "a", "b"}
+_NAMES = {
+    "capture",
+    "run",
+    "probes_of",
+    "capture_a",
+    "capture_b",
+    "capture_adapter",
+    "capture_fused",
+    "a",
+    "b",
+}
 """Columns that hold the ref of a capture or the name of a run."""
 CLOSED = (
     "temp_directory=''",
@@ -66,7 +76,9 @@ class Session:
 
     def __init__(self, connection: DuckDBPyConnection, packs: Sequence[Packs] = ()) -> None:
         self._connection, self._packs, self._locked = connection, packs, False
-        self.filled: dict[str, tuple[str, str]] = {}  # TEMP tables of a pair of captures, and the pair (judge/pair.py)
+        self.filled: dict[
+            str, tuple[str, str]
+        ] = {}  # TEMP tables of a pair of captures, and the pair (judge/pair.py)
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The rows of one statement as dictionaries.
@@ -77,13 +89,17 @@ class Session:
         columns, found = self.ask(sql, params)
         return [dict(zip(columns, row, strict=True)) for row in found]
 
-    def ask(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def ask(
+        self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Column names and rows of one statement; raises as `rows`."""
         with refusing(sql):
             cursor = self._connection.execute(sql, params or None)
             return [d[0] for d in cursor.description or ()], cursor.fetchall()
 
-    def stream(self, sql: str, batch: int, params: Sequence[Any] = ()) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
+    def stream(
+        self, sql: str, batch: int, params: Sequence[Any] = ()
+    ) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
         """Column names of one SELECT, and its rows `batch` at a time.
 
         Raises:
@@ -121,12 +137,18 @@ class Session:
         columns = schema.tables().get(table) or REFS_COLUMNS
         plain = [typed(row, columns) for row in rows]
         if plain:
-            lists = ", ".join(f'unnest(${i}::{kind}[]) AS "{name}"' for i, (name, kind) in enumerate(columns.items(), 1))
-            self._connection.execute(f"INSERT INTO {table} SELECT {lists}", [[row.get(name) for row in plain] for name in columns])
+            lists = ", ".join(
+                f'unnest(${i}::{kind}[]) AS "{name}"' for i, (name, kind) in enumerate(columns.items(), 1)
+            )
+            self._connection.execute(
+                f"INSERT INTO {table} SELECT {lists}", [[row.get(name) for row in plain] for name in columns]
+            )
 
     def alias(self, text: str, capture: str | None, run: str | None) -> None:
         """Let `text` stand for a capture in `refs`; a word that is there already keeps its meaning."""
-        self._connection.execute("INSERT INTO refs SELECT $1, $2, $3 WHERE $1 NOT IN (SELECT ref FROM refs)", [text, capture, run])
+        self._connection.execute(
+            "INSERT INTO refs SELECT $1, $2, $3 WHERE $1 NOT IN (SELECT ref FROM refs)", [text, capture, run]
+        )
 
     def lock(self, memory: str = "4GB", threads: int = 2) -> None:
         """From here on no SQL reaches files, extensions or settings."""
@@ -165,7 +187,11 @@ class Session:
 
 
 def open_session(
-    captures: Iterable[Capture], runs: Iterable[Run], typed_refs: Mapping[str, str] | None = None, *, apart: bool = True
+    captures: Iterable[Capture],
+    runs: Iterable[Run],
+    typed_refs: Mapping[str, str] | None = None,
+    *,
+    apart: bool = True,
 ) -> Session:
     """Tables over these captures and runs.
 
@@ -189,7 +215,9 @@ def open_session(
         for path in checked(source.path, manifest, names):
             members.setdefault(path.name.removesuffix(".jsonl.gz"), []).append((path, source))
     owners = {c.ref: _owner(c) for c in wanted}
-    for table in sorted(members.keys() & schema.tables().keys() - {"runs", "captures"}, key=lambda name: name in once.KEYS):
+    for table in sorted(
+        members.keys() & schema.tables().keys() - {"runs", "captures"}, key=lambda name: name in once.KEYS
+    ):
         _load(session._connection, table, members[table], owners, apart)
     fill_refs(session._connection)
     for text, ref in (typed_refs or {}).items():
@@ -226,19 +254,27 @@ def read_json(table: str, columns: Mapping[str, str], select: str = "*", compres
 
 
 def _load(
-    connection: DuckDBPyConnection, table: str, members: Sequence[tuple[Path, _Source]], owners: Mapping[str, str], apart: bool
+    connection: DuckDBPyConnection,
+    table: str,
+    members: Sequence[tuple[Path, _Source]],
+    owners: Mapping[str, str],
+    apart: bool,
 ) -> None:
     from forensics.store.database import duckdb
 
     columns = schema.tables()[table]
     groups: dict[tuple[str, _Source | None], list[str]] = {}
     for path, source in members:
-        groups.setdefault((source.owner, source if source.renamed else None), []).append(glob.escape(files.spelled(path)))
+        groups.setdefault((source.owner, source if source.renamed else None), []).append(
+            glob.escape(files.spelled(path))
+        )
     parts: dict[str, list[str]] = {}
     params: dict[str, list[str]] = {}
     for number, ((owner, renamed), paths) in enumerate(groups.items()):
         select = ", ".join(_renamed(c, renamed) for c in columns) if renamed else "*"
-        parts.setdefault(owner, []).append(read_json(table, columns, select).replace("$files", f"$files{number}"))
+        parts.setdefault(owner, []).append(
+            read_json(table, columns, select).replace("$files", f"$files{number}")
+        )
         params[f"files{number}"] = paths
     try:
         if table in once.OWNED and len(set(owners.values())) > 1:
@@ -246,11 +282,15 @@ def _load(
             once.fill(connection, table, by_owner, owners, params, apart=apart)
         else:
             query = " UNION ALL ".join(itertools.chain.from_iterable(parts.values()))
-            connection.execute(f"INSERT INTO {table} {once.each(query, table) if table in once.KEYS else query}", params)
+            connection.execute(
+                f"INSERT INTO {table} {once.each(query, table) if table in once.KEYS else query}", params
+            )
     except duckdb.Error as error:
         where = str(members[0][0] if len(members) == 1 else members[0][0].parent)
         raise DamagedEvidence(
-            f"The rows of {table} cannot be read: {first_line(error)}", where=where, hint="Run `forensics verify`; capture again."
+            f"The rows of {table} cannot be read: {first_line(error)}",
+            where=where,
+            hint="Run `forensics verify`; capture again.",
         ) from error
 
 
@@ -258,7 +298,11 @@ def _renamed(column: str, source: _Source) -> str:
     """SQL that puts the user's words in place of stored names."""
     if column not in _NAMES:
         return f'"{column}"'
-    cases = "".join(f" WHEN {_quoted(old)} THEN {_quoted(new)}" for old, new in zip(source.stored, source.wanted, strict=True) if old)
+    cases = "".join(
+        f" WHEN {_quoted(old)} THEN {_quoted(new)}"
+        for old, new in zip(source.stored, source.wanted, strict=True)
+        if old
+    )
     other = f'"{column}"'
     if source.prefix:
         begins = f'starts_with("{column}", {_quoted(source.stored[1] + "@")})'
@@ -291,7 +335,11 @@ def _run_row(r: Run) -> Row:
 
 def lost_capture(ref: str) -> dict[str, Any]:
     """What is missing where a capture that the run had when it was sealed is gone."""
-    return {"what": f"the capture {ref}", "why": "it was there when the run was sealed, and is gone", "kind": "capture"}
+    return {
+        "what": f"the capture {ref}",
+        "why": "it was there when the run was sealed, and is gone",
+        "kind": "capture",
+    }
 
 
 def _missing(head: Row) -> list[Any]:
@@ -304,7 +352,13 @@ def _missing(head: Row) -> list[Any]:
 
 def _capture_source(c: Capture) -> _Source:
     stored = str(c.head.get("capture") or c.ref.removeprefix(c.prefix))
-    return _Source(c.path, (stored, str(c.head.get("run") or stored.partition("@")[0])), (c.ref, c.run), c.prefix, _owner(c))
+    return _Source(
+        c.path,
+        (stored, str(c.head.get("run") or stored.partition("@")[0])),
+        (c.ref, c.run),
+        c.prefix,
+        _owner(c),
+    )
 
 
 def _run_source(r: Run) -> _Source:
@@ -328,10 +382,14 @@ def _fresh() -> DuckDBPyConnection:
 
 def fill_refs(connection: DuckDBPyConnection) -> None:
     """Let every capture and run that the tables hold, and `refs` does not name yet, stand for itself."""
-    connection.execute("INSERT INTO refs SELECT DISTINCT capture, capture, run FROM captures WHERE capture NOT IN (SELECT ref FROM refs)")
+    connection.execute(
+        "INSERT INTO refs SELECT DISTINCT capture, capture, run FROM captures WHERE capture NOT IN (SELECT ref FROM refs)"
+    )
     connection.execute("""
         INSERT INTO refs SELECT DISTINCT ON (run) run, capture, run FROM captures
         WHERE run IS NOT NULL AND run NOT IN (SELECT ref FROM refs)
         ORDER BY run, regexp_matches(capture, ':m[0-9]+$'), point IS DISTINCT FROM 'end', sequence DESC
     """)
-    connection.execute("INSERT INTO refs SELECT DISTINCT run, NULL, run FROM runs WHERE run NOT IN (SELECT ref FROM refs)")
+    connection.execute(
+        "INSERT INTO refs SELECT DISTINCT run, NULL, run FROM runs WHERE run NOT IN (SELECT ref FROM refs)"
+    )

@@ -138,7 +138,9 @@ class Store:
         except OSError as error:
             first = "Free some space" if error.errno in _FULL else "Make it writable"
             hint = f"{first}, or give another place with --store DIR."
-            raise UsageError(f"The store cannot be written: {error.strerror}.", where=str(self.root), hint=hint) from error
+            raise UsageError(
+                f"The store cannot be written: {error.strerror}.", where=str(self.root), hint=hint
+            ) from error
 
     def free_name(self, wanted: str) -> str:
         """Claim `wanted`, or NAME-2, NAME-3 ... where it is taken. The claim ends with this object or process.
@@ -166,7 +168,9 @@ class Store:
         claim = path.open("wb")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            mine = os.fstat(claim.fileno()).st_ino == path.stat().st_ino  # else it was cleaned up before the lock was ours
+            mine = (
+                os.fstat(claim.fileno()).st_ino == path.stat().st_ino
+            )  # else it was cleaned up before the lock was ours
         except OSError:
             mine = False
         if mine:
@@ -195,7 +199,11 @@ class Store:
             return wanted[:-2]
         again = self.names / wanted
         later = again.read_text(encoding="ascii", errors="replace").split() if again.is_file() else []
-        there = (name for name in reversed(later) if RUN_NAME.fullmatch(name) and (self.holds(name) or self.spooled(name)))
+        there = (
+            name
+            for name in reversed(later)
+            if RUN_NAME.fullmatch(name) and (self.holds(name) or self.spooled(name))
+        )
         return next(there, wanted)
 
     def spooled(self, name: str) -> bool:
@@ -219,7 +227,11 @@ class Store:
         """
         captures = list(_entries(self.captures, f"{name}@"))
         if not captures and not (self.runs / name).is_dir():
-            raise UnknownRef(f"There is no run {name!r}.", where=str(self.root), hint="`forensics list` shows what there is.")
+            raise UnknownRef(
+                f"There is no run {name!r}.",
+                where=str(self.root),
+                hint="`forensics list` shows what there is.",
+            )
         return self._run(name, captures)
 
     def newest(self) -> Run | None:
@@ -263,7 +275,9 @@ class Store:
 
     def directories(self, run: str) -> list[Path]:
         """The directories of a run and its captures, damaged or not."""
-        captures = [self.captures / name for name in sorted(_entries(self.captures)) if name.partition("@")[0] == run]
+        captures = [
+            self.captures / name for name in sorted(_entries(self.captures)) if name.partition("@")[0] == run
+        ]
         return captures + [self.runs / name for name in _entries(self.runs) if name == run]
 
     def remove(self, paths: Iterable[Path]) -> int:
@@ -273,7 +287,9 @@ class Store:
             freed += size_of(path)
             if path.parent == self.captures:
                 self._not_lost(path.name)
-            gone = files.aside(path)  # out of sight in one step: an interrupted removal leaves no half capture
+            gone = files.aside(
+                path
+            )  # out of sight in one step: an interrupted removal leaves no half capture
             path.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
         return freed
@@ -304,7 +320,11 @@ def capture_from(manifest: Manifest, path: Path, prefix: str, store: Store | Non
     head = manifest.head
     run, at, place = manifest.name.partition("@")
     if manifest.kind != "capture" or not at:
-        raise DamagedEvidence("This is no capture.", where=str(path), hint="A capture's manifest has kind capture and a name RUN@POINT.")
+        raise DamagedEvidence(
+            "This is no capture.",
+            where=str(path),
+            hint="A capture's manifest has kind capture and a name RUN@POINT.",
+        )
     model = str(head.get("model") or "m0")
     other = place.endswith(f".{model}")
     ref = f"{run}@{place.removesuffix(f'.{model}')}:{model}" if other else manifest.name
@@ -324,7 +344,9 @@ def capture_from(manifest: Manifest, path: Path, prefix: str, store: Store | Non
 
 def created(run: Run) -> str:
     """When a run was made, ISO 8601; of one that was never sealed, its first capture."""
-    return str(run.head.get("created_at") or next((c.head.get("created_at") for c in run.captures), None) or "")
+    return str(
+        run.head.get("created_at") or next((c.head.get("created_at") for c in run.captures), None) or ""
+    )
 
 
 def size_of(path: Path) -> int:

@@ -67,7 +67,11 @@ def names(root: Path) -> list[str]:
 def refuse(root: Path, run: str) -> NotSealed:
     """The error of a run of which nothing can be read yet."""
     why = _WHY[state(root, run)]
-    return NotSealed(f"Run {run} is not in the store yet: {why}.", str(root / "spool" / run), f"forensics diagnose {run} --wait")
+    return NotSealed(
+        f"Run {run} is not in the store yet: {why}.",
+        str(root / "spool" / run),
+        f"forensics diagnose {run} --wait",
+    )
 
 
 def wait(root: Path, run: str, seconds: float = 0.2) -> None:
@@ -94,7 +98,9 @@ def _alive(pid: Any, by: Any) -> bool:
     boot = time.time() - time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
     began = boot
     with contextlib.suppress(OSError, ValueError, IndexError):  # on Linux alone
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        stat = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
         if stat[0] in "ZX":  # it has ended, and nobody asked yet how
             return False
         began = boot + int(stat[19]) / os.sysconf("SC_CLK_TCK")

@@ -35,7 +35,10 @@ class Checked:
 
 def directories(found: Sequence[Run | Capture]) -> list[Path]:
     """The directories of these captures, and of these runs with their captures."""
-    paths = [[*(c.path for c in x.captures), *([x.path] if x.path else [])] if isinstance(x, Run) else [x.path] for x in found]
+    paths = [
+        [*(c.path for c in x.captures), *([x.path] if x.path else [])] if isinstance(x, Run) else [x.path]
+        for x in found
+    ]
     return [path for each in paths for path in each]
 
 
@@ -63,7 +66,11 @@ def check_runs(store: Store, found: Sequence[Run], checked: Checked) -> None:
     for run in found:
         stored = run.name.removeprefix(run.prefix)
         checked.problems += [(run.name, f"its capture {ref} is gone") for ref in run.lost()]
-        if run.path is None and stored not in alone and unsealed.state(store.root, stored) in ("interrupted", "gone"):
+        if (
+            run.path is None
+            and stored not in alone
+            and unsealed.state(store.root, stored) in ("interrupted", "gone")
+        ):
             checked.problems.append((run.name, f"{unsealed.WHAT} are not there"))
 
 
@@ -129,7 +136,11 @@ def collect(store: Store, tick: Tick, *, dry: bool = False) -> int:
     store.make()
     running = [path.parent.name for path in store.spool.glob("*/options.json") if _runs(path)]
     if running:
-        raise UsageError(f"A capture is being written: {running[0]}.", where=str(store.root), hint="Try again when it has ended.")
+        raise UsageError(
+            f"A capture is being written: {running[0]}.",
+            where=str(store.root),
+            hint="Try again when it has ended.",
+        )
     keep = needed(store, tick)
     if dry:
         return store.packs.excess(keep) + sum(map(_size, _left(store)))
@@ -162,4 +173,8 @@ def _runs(options: Path) -> bool:
 
 
 def _size(path: Path) -> int:
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
+    return (
+        sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+        if path.is_dir()
+        else path.stat().st_size
+    )

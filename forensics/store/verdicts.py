@@ -19,7 +19,10 @@ def remember(store: Store, run: str, document: Mapping[str, Any]) -> None:
     """Keep the document of a run of this store; a store that may only be read keeps none."""
     with contextlib.suppress(OSError):
         (store.root / "findings").mkdir(exist_ok=True)
-        files.write_whole(store.root / "findings" / f"{run}.json", json.dumps(document, ensure_ascii=False, indent=1).encode())
+        files.write_whole(
+            store.root / "findings" / f"{run}.json",
+            json.dumps(document, ensure_ascii=False, indent=1).encode(),
+        )
 
 
 def recall(store: Store, run: str) -> Mapping[str, Any] | None:
@@ -46,7 +49,11 @@ def verdict(document: Mapping[str, Any] | None) -> tuple[str | None, list[str]]:
     if document is None:
         return None, []
     findings = [f for f in document.get("findings") or () if isinstance(f, dict)]
-    causes = [str(f.get("id")) for f in findings if f.get("role") == "cause" and f.get("severity") in ("error", "warning")]
+    causes = [
+        str(f.get("id"))
+        for f in findings
+        if f.get("role") == "cause" and f.get("severity") in ("error", "warning")
+    ]
     return str(document.get("verdict")), causes
 
 

@@ -55,7 +55,9 @@ def identity(raw: RawTensor, layout: str, digest: str) -> str | None:
     """
     if raw.dtype in BLOCKS:
         elements, nbytes = BLOCKS[raw.dtype]
-        return value_digest(f"{raw.dtype}/{layout}" if layout else raw.dtype, nbytes * 8 // elements, elements, digest, "", "")
+        return value_digest(
+            f"{raw.dtype}/{layout}" if layout else raw.dtype, nbytes * 8 // elements, elements, digest, "", ""
+        )
     ordered = arranged(raw, layout) if layout else None
     return measure(ordered).digest if ordered is not None else None
 
@@ -68,7 +70,19 @@ def statistics(raw: RawTensor) -> TensorStats:
         return stats
     of = measure(values)
     return TensorStats(
-        stats.digest, raw.dtype, raw.shape, of.size, raw.nbytes, of.mean, of.std, of.min, of.max, of.l2, of.zeros, of.nans, of.infs
+        stats.digest,
+        raw.dtype,
+        raw.shape,
+        of.size,
+        raw.nbytes,
+        of.mean,
+        of.std,
+        of.min,
+        of.max,
+        of.l2,
+        of.zeros,
+        of.nans,
+        of.infs,
     )
 
 
@@ -80,11 +94,15 @@ def _in_order(raw: RawTensor, take: Rows, rows: int, heads: int) -> Rows:
     """Undo llama.cpp's interleaving: within a head, even rows come first."""
     size = rows // heads
     if size * heads != rows or size % 2:
-        raise UnreadableModel(f"{rows} rows do not divide into {heads} heads.", where=raw.name, hint="Convert the model again.")
+        raise UnreadableModel(
+            f"{rows} rows do not divide into {heads} heads.", where=raw.name, hint="Convert the model again."
+        )
 
     def ordered(first: int, last: int) -> bytes:
         head, until = first // size, -(-last // size)
-        data = np.frombuffer(take(head * size, until * size), np.uint8).reshape(until - head, size // 2, 2, -1)
+        data = np.frombuffer(take(head * size, until * size), np.uint8).reshape(
+            until - head, size // 2, 2, -1
+        )
         whole = data.swapaxes(1, 2).reshape((until - head) * size, -1)
         return whole[first - head * size : last - head * size].tobytes()
 

@@ -63,7 +63,10 @@ def recalled(stored: Sequence[Stored]) -> bool:
 
 
 def _measure(s: Stored) -> Measured:
-    from forensics.tensors.arranged import identity, statistics  # NumPy, which what is remembered has no need of
+    from forensics.tensors.arranged import (
+        identity,
+        statistics,
+    )  # NumPy, which what is remembered has no need of
 
     stats = statistics(s.raw)
     return Measured(stats, identity(s.raw, s.layout, stats.digest))
@@ -84,7 +87,9 @@ class _Entry:
         self._file, state = path, path.stat()
         self._age = time.time() - state.st_mtime
         self._is = _identity(path, state)
-        self._path = cache_directory() / "files" / f"{hashlib.sha256(repr(self._is).encode()).hexdigest()[:40]}.json"
+        self._path = (
+            cache_directory() / "files" / f"{hashlib.sha256(repr(self._is).encode()).hexdigest()[:40]}.json"
+        )
 
     def read(self) -> dict[str, Measured]:
         """Empty where nothing is remembered, or what is there cannot be used."""
@@ -101,7 +106,11 @@ class _Entry:
             UnreadableModel: the file is not what it was.
         """
         if _identity(self._file, self._file.stat()) != self._is:
-            raise UnreadableModel("The file changed while it was read.", where=str(self._file), hint="Nothing may write to it; try again.")
+            raise UnreadableModel(
+                "The file changed while it was read.",
+                where=str(self._file),
+                hint="Nothing may write to it; try again.",
+            )
         if self._age < _FRESH:
             return
         document = {"file": self._is, "tensors": {key: _row(m) for key, m in known.items()}}
@@ -116,7 +125,15 @@ def _row(m: Measured) -> Mapping[str, object]:
     s = m.stats
     numbers = [getattr(s, name) for name in STATISTICS]
     told = [nonfinite(x) if isinstance(x, float) and x - x != 0 else x for x in numbers]
-    return {"digest": s.digest, "value": m.value_digest, "dtype": s.dtype, "shape": s.shape, "nbytes": s.nbytes, "size": s.size, "is": told}
+    return {
+        "digest": s.digest,
+        "value": m.value_digest,
+        "dtype": s.dtype,
+        "shape": s.shape,
+        "nbytes": s.nbytes,
+        "size": s.size,
+        "is": told,
+    }
 
 
 def _tensors(rows: Mapping[str, Row]) -> Iterator[tuple[str, Measured]]:

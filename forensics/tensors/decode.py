@@ -36,7 +36,18 @@ BLOCK = 3 << 18
 PART = 1 << 16
 """Elements that NumPy looks at at once: as float64 they stay in a cache."""
 
-PATTERN = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
+PATTERN = {
+    "BOOL": 1,
+    "U8": 1,
+    "I8": 1,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "F8_E8M0": 1,
+    "F16": 2,
+    "BF16": 2,
+    "I16": 2,
+    "U16": 2,
+}
 """Types with a table of all their values: bytes an element."""
 
 WIDTH = {**PATTERN, "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8}
@@ -88,7 +99,9 @@ def numbers(block: bytes | memoryview, dtype: str) -> NDArray[np.float64]:
     if dtype in PATTERN and dtype != "BF16":
         return table(dtype)[patterns(block, dtype)]
     with np.errstate(invalid="ignore"):  # signalling NaN patterns
-        return (singles(block, dtype) if dtype == "BF16" else np.frombuffer(block, dtype=NATIVE[dtype])).astype(np.float64)
+        return (
+            singles(block, dtype) if dtype == "BF16" else np.frombuffer(block, dtype=NATIVE[dtype])
+        ).astype(np.float64)
 
 
 def singles(block: bytes | memoryview, dtype: str) -> NDArray[np.float32]:
@@ -118,5 +131,9 @@ def blocks(raw: RawTensor, size: int = BLOCK) -> Iterator[bytes | memoryview]:
         stop = min(start + size, raw.nbytes)
         block = raw.read(start, stop)
         if len(block) != stop - start:
-            raise UnreadableModel("The file ended before the tensor did.", where=raw.name, hint="Nothing else may write to it; try again.")
+            raise UnreadableModel(
+                "The file ended before the tensor did.",
+                where=raw.name,
+                hint="Nothing else may write to it; try again.",
+            )
         yield block

@@ -39,7 +39,9 @@ def difference(a: RawTensor, b: RawTensor, digest_a: str, digest_b: str) -> Delt
     pairs = zip(blocks(a, step * decode.WIDTH[a.dtype]), blocks(b, step * decode.WIDTH[b.dtype]), strict=True)
     for x, y in pairs:
         total.add(x, a.dtype, y, b.dtype)
-    return Delta(digest_a, digest_b, total.largest, total.apart, total.relative(), total.cosine(), total.changed / size)
+    return Delta(
+        digest_a, digest_b, total.largest, total.apart, total.relative(), total.cosine(), total.changed / size
+    )
 
 
 class _Pair:
@@ -87,7 +89,11 @@ class _Pair:
         squares, largest, changed, aa, bb, ab = compiled.apart(x, y, n)
         if not math.isfinite(squares):
             return False
-        self.a, self.b, self.dot = math.hypot(self.a, math.sqrt(aa)), math.hypot(self.b, math.sqrt(bb)), self.dot + ab
+        self.a, self.b, self.dot = (
+            math.hypot(self.a, math.sqrt(aa)),
+            math.hypot(self.b, math.sqrt(bb)),
+            self.dot + ab,
+        )
         self.changed += int(changed)
         self._apart(largest, math.sqrt(squares))
         return True
@@ -98,7 +104,9 @@ class _Pair:
             odd = (q - p)[moved & ~(np.isfinite(p) & np.isfinite(q))]
         odd = odd[~np.isfinite(odd)]
         if odd.size:
-            self._apart(math.nan if np.isnan(odd).any() else math.inf, math.nan if np.isnan(odd).any() else math.inf)
+            self._apart(
+                math.nan if np.isnan(odd).any() else math.inf, math.nan if np.isnan(odd).any() else math.inf
+            )
 
     def _apart(self, largest: float, norm: float) -> None:
         if math.isnan(largest) or math.isnan(self.largest):

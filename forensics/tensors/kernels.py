@@ -124,7 +124,9 @@ def _addresses(dtype: str) -> Callable[[str], int]:
     llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features()
     module = llvm.parse_assembly(_text(dtype, LANES if features.get("avx512f") else LANES // 2))
-    machine = llvm.Target.from_default_triple().create_target_machine(cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3)
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3
+    )
     tuning = llvm.create_pipeline_tuning_options(speed_level=1)
     builder = llvm.create_pass_builder(machine, tuning)
     builder.getModulePassManager().run(module, builder)

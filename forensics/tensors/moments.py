@@ -35,7 +35,11 @@ class Sums:
         return Sums(
             n,
             self.mean * p + other.mean * q,
-            math.hypot(self.deviation * math.sqrt(p), other.deviation * math.sqrt(q), self.mean * apart - other.mean * apart),
+            math.hypot(
+                self.deviation * math.sqrt(p),
+                other.deviation * math.sqrt(q),
+                self.mean * apart - other.mean * apart,
+            ),
             min(self.low, other.low),
             max(self.high, other.high),
             math.hypot(self.norm, other.norm),
@@ -70,7 +74,9 @@ class Moments:
         spread = squares - n * mean * mean
         if spread < 0.5 * squares:  # what was subtracted took digits with it: look again, around the mean
             spread = compiled.spread(block, n, mean)
-        self._sums = self._sums.merged(Sums(n, mean, math.sqrt(spread / n), low, high, math.sqrt(squares), int(zeros)))
+        self._sums = self._sums.merged(
+            Sums(n, mean, math.sqrt(spread / n), low, high, math.sqrt(squares), int(zeros))
+        )
         return True
 
     def moments(self) -> Sums:
@@ -142,4 +148,8 @@ def square(x: Floats) -> float:
 
 def scaling(size: float) -> float:
     """A power of two that brings `size` near 1 where its square would leave the range of float64."""
-    return 1.0 if size == 0.0 or 1e-140 < size < 1e140 else math.ldexp(1.0, -max(-1000, min(1000, math.frexp(size)[1])))
+    return (
+        1.0
+        if size == 0.0 or 1e-140 < size < 1e140
+        else math.ldexp(1.0, -max(-1000, min(1000, math.frexp(size)[1])))
+    )

@@ -42,7 +42,10 @@ def remember(pairs: Pairs, deltas: Sequence[Delta]) -> None:
     if path is None or len(deltas) != len(pairs):
         return
     columns = tables()["deltas"]
-    lines = [json.dumps(_VERSION), *(encode(typed({n: getattr(d, n) for n in Delta.__slots__}, columns)) for d in deltas)]
+    lines = [
+        json.dumps(_VERSION),
+        *(encode(typed({n: getattr(d, n) for n in Delta.__slots__}, columns)) for d in deltas),
+    ]
     files.remember(path, ("\n".join(lines) + "\n").encode(), _MOST)
 
 

@@ -23,7 +23,13 @@ _F4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6
 
 
 def dequantize(
-    weight: RawTensor, scales: RawTensor, biases: RawTensor | None, *, bits: int, group_size: int, mode: str = "affine"
+    weight: RawTensor,
+    scales: RawTensor,
+    biases: RawTensor | None,
+    *,
+    bits: int,
+    group_size: int,
+    mode: str = "affine",
 ) -> NDArray[np.float32]:
     """The dense weight, shape (..., groups * group_size).
 
@@ -34,7 +40,15 @@ def dequantize(
     return np.frombuffer(raw.read(0, raw.nbytes), dtype="<f4").reshape(raw.shape)
 
 
-def dense(weight: RawTensor, scales: RawTensor, biases: RawTensor | None, *, bits: int, group_size: int, mode: str = "affine") -> RawTensor:
+def dense(
+    weight: RawTensor,
+    scales: RawTensor,
+    biases: RawTensor | None,
+    *,
+    bits: int,
+    group_size: int,
+    mode: str = "affine",
+) -> RawTensor:
     """The dense weight as an F32 tensor that is computed row by row when it is read, never whole.
 
     Raises:
@@ -46,9 +60,15 @@ def dense(weight: RawTensor, scales: RawTensor, biases: RawTensor | None, *, bit
     if mode != "affine" and mode not in FORMATS:
         raise ValueError(f"unknown quantization mode {mode!r}")
     if bits not in _BITS or weight.dtype != "U32" or columns * bits != weight.shape[-1] * 32:
-        raise ValueError(f"{bits} bits in groups of {group_size} do not fit {weight.dtype} {weight.shape} and scales {scales.shape}")
-    if scales.shape[:-1] != weight.shape[:-1] or (mode == "affine" and (biases is None or biases.shape != scales.shape)):
-        raise ValueError(f"scales {scales.shape} and biases {biases and biases.shape} do not fit weight {weight.shape}")
+        raise ValueError(
+            f"{bits} bits in groups of {group_size} do not fit {weight.dtype} {weight.shape} and scales {scales.shape}"
+        )
+    if scales.shape[:-1] != weight.shape[:-1] or (
+        mode == "affine" and (biases is None or biases.shape != scales.shape)
+    ):
+        raise ValueError(
+            f"scales {scales.shape} and biases {biases and biases.shape} do not fit weight {weight.shape}"
+        )
 
     def part(first: int, last: int) -> NDArray[np.float32]:
         codes = _codes(_rows(weight, rows, first, last), bits, columns)
@@ -81,7 +101,9 @@ def codes(weight: RawTensor, bits: int) -> RawTensor:
     return RawTensor(weight.name, "U8", shape, math.prod(shape), _reader(part, "u1", columns))
 
 
-def _reader(part: Callable[[int, int], NDArray[Any]], dtype: str, width: int) -> Callable[[int, int], memoryview]:
+def _reader(
+    part: Callable[[int, int], NDArray[Any]], dtype: str, width: int
+) -> Callable[[int, int], memoryview]:
     """Reads bytes of a tensor whose rows, each `width` bytes, are computed by `part`."""
 
     def read(start: int, stop: int) -> memoryview:
@@ -111,7 +133,9 @@ def _codes(packed: bytes | memoryview, bits: int, columns: int) -> NDArray[np.ui
     words = np.zeros((len(data) // bits, 8), dtype=np.uint8)
     words[:, :bits] = data.reshape(-1, bits)
     shifts64 = np.arange(0, 8 * bits, bits, dtype=np.uint64)
-    return ((words.view("<u8") >> shifts64) & np.uint64((1 << bits) - 1)).astype(np.uint8).reshape(-1, columns)
+    return (
+        ((words.view("<u8") >> shifts64) & np.uint64((1 << bits) - 1)).astype(np.uint8).reshape(-1, columns)
+    )
 
 
 def _small_floats(codes: NDArray[np.uint8], mode: str) -> NDArray[np.float32]:

@@ -29,7 +29,9 @@ _FAR = 16
 @contextmanager
 def threads(far: bool = False) -> Iterator[Executor]:
     """Threads for work on blocks; `far`: on those of URLs."""
-    from concurrent.futures import ThreadPoolExecutor  # it loads `logging`: nothing, where nothing is to be done
+    from concurrent.futures import (
+        ThreadPoolExecutor,
+    )  # it loads `logging`: nothing, where nothing is to be done
 
     with ThreadPoolExecutor(_FAR if far else max(2, min(8, os.cpu_count() or 2))) as executor:
         yield executor
@@ -49,10 +51,16 @@ class Workers:
     def __init__(self, executor: str | None = None) -> None:
         """`executor`: dask://HOST:PORT of a scheduler; None for threads here."""
         if executor is not None and not executor.startswith(DASK):
-            raise UsageError(f"{executor[:80]!r} is no executor.", where="--executor", hint="For example --executor dask://localhost:8786")
+            raise UsageError(
+                f"{executor[:80]!r} is no executor.",
+                where="--executor",
+                hint="For example --executor dask://localhost:8786",
+            )
         self._cluster = executor
 
-    def map(self, do: Callable[[X], Y], items: Sequence[X], nbytes: Callable[[X], int], *, far: bool) -> Iterator[Y]:
+    def map(
+        self, do: Callable[[X], Y], items: Sequence[X], nbytes: Callable[[X], int], *, far: bool
+    ) -> Iterator[Y]:
         """Each result, in order.
 
         Raises:
@@ -73,7 +81,9 @@ def _clustered(address: str, tasks: Sequence[tuple[Callable[[X], Y], Sequence[X]
     try:
         import distributed
     except ImportError as error:
-        raise UsageError("Dask is not installed.", where="--executor", hint="Install mlx-forensics[cluster].") from error
+        raise UsageError(
+            "Dask is not installed.", where="--executor", hint="Install mlx-forensics[cluster]."
+        ) from error
     try:
         client: Any = distributed.Client(address, timeout=_WAIT, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -90,7 +100,9 @@ def _clustered(address: str, tasks: Sequence[tuple[Callable[[X], Y], Sequence[X]
                 raise
             told = f"{type(error).__name__}: {str(error)[:200]}"
             hint = "Nothing was kept; look at the workers' logs and try again. Each needs mlx-forensics, and the model at the same address."
-            raise ClusterError(f"The cluster did not do its work: {told}", where=address, hint=hint) from error
+            raise ClusterError(
+                f"The cluster did not do its work: {told}", where=address, hint=hint
+            ) from error
 
 
 def _each(task: tuple[Callable[[X], Y], Sequence[X]]) -> list[Y]:

@@ -127,11 +127,13 @@ def kin(found: Track) -> list[tuple[Track, str, bool]]:
     """
     if found.kin[0] != len(tracks):
         pairs = []
-        for other in tracks.values() if len(tracks) > 1 and trees.is_module(found.model.module) else ():
+        for other in list(tracks.values()) if len(tracks) > 1 and trees.is_module(found.model.module) else ():
             if other is not found and trees.is_module(other.model.module):
                 below = trees.path_below(found.model.module, other.model.module)
                 above = trees.path_below(other.model.module, found.model.module) if below is None else None
-                pairs += [(other, path, here) for path, here in ((below, True), (above, False)) if path is not None]
+                pairs += [
+                    (other, path, here) for path, here in ((below, True), (above, False)) if path is not None
+                ]
         found.kin = len(tracks), pairs
     return found.kin[1]
 
@@ -148,8 +150,10 @@ def describe(record: Model, path: str | None, tokenizer: Any, adapter_path: str 
 def copied(found: Track) -> None:
     """A model that no loader returned, equal to one that is known when first seen, is a copy of it."""
     if found.model.path is None and found.last is not None:
-        for other in tracks.values():
-            if other is not found and any(t and t.parameters == found.last.parameters for t in (other.last, other.last_whole)):
+        for other in list(tracks.values()):
+            if other is not found and any(
+                t and t.parameters == found.last.parameters for t in (other.last, other.last_whole)
+            ):
                 twin = other.model
                 found.model.copied_from = twin.number
                 describe(found.model, None, found.model.tokenizer or twin.tokenizer, None, twin.config)
@@ -159,10 +163,12 @@ def copied(found: Track) -> None:
 
 def tokenizer_seen(tokenizer: Any, path: str | None) -> None:
     """A tokenizer was loaded: it stands for models built in memory while it is the only one."""
-    _tokenizers[:] = [entry for entry in _tokenizers if path is None or entry[1] != path] + [(tokenizer, path)]
+    _tokenizers[:] = [entry for entry in _tokenizers if path is None or entry[1] != path] + [
+        (tokenizer, path)
+    ]
     if len(_tokenizers) > 1:  # none of several stands for a model: they need not stay alive
         _tokenizers[:] = [(None, other) for _, other in _tokenizers[-2:]]
-    for found in tracks.values():
+    for found in list(tracks.values()):
         if found.model.tokenizer is None and (found.model.path == path or len(tracks) == 1):
             found.model.tokenizer, found.model.tokenizer_path = tokenizer, path
 
@@ -185,7 +191,7 @@ def optimizer_number(optimizer: Any) -> str:
 
 def _optimizer_dropped(which: Used, optimizer: Any) -> None:
     """Where an `end` of a model that it updated is still due, what it holds is written now."""
-    due = (each for each in tracks.values() if which.number in each.optimizers and each.ends)
+    due = (each for each in list(tracks.values()) if which.number in each.optimizers and each.ends)
     found = next(due, None)
     which.became(snapshot.left(found.model, which.number, optimizer) if found else None)
 
@@ -206,7 +212,7 @@ def digests_of(record: Model) -> set[str]:
 def write() -> None:
     """Write the row of each model that changed since it was written."""
     rank, ranks = distributed.group()
-    for found in tracks.values():
+    for found in list(tracks.values()):
         record = found.model
         row = {
             "model": record.number,

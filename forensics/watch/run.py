@@ -22,7 +22,13 @@ from typing import Any
 from .rowfile import RowFile
 
 HERE = str(Path(__file__).parent)
-_LIBRARIES = (HERE, f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", f"{os.sep}lib{os.sep}python3", "<frozen")
+_LIBRARIES = (
+    HERE,
+    f"{os.sep}site-packages{os.sep}",
+    f"{os.sep}dist-packages{os.sep}",
+    f"{os.sep}lib{os.sep}python3",
+    "<frozen",
+)
 
 
 _RESERVE, _RESERVED = "reserve", 32_768  # a file that is given up where the disk is full, and its bytes
@@ -141,7 +147,9 @@ class Watch:
 
     def row(self, table: str, /, **values: Any) -> None:
         """Append one row; `table` is a path below the process's directory, without its ending."""
-        if not self.on or os.getpid() != self._pid:  # a forked child writes nothing into its parent's evidence
+        if (
+            not self.on or os.getpid() != self._pid
+        ):  # a forked child writes nothing into its parent's evidence
             return
         line = json.dumps(values, default=_plain, ensure_ascii=False, separators=(",", ":")) + "\n"
         with self.lock:
@@ -166,7 +174,14 @@ class Watch:
         with contextlib.suppress(Exception):
             if what not in self._failed:
                 self._failed.add(what)
-                self.row("missing", what=what, why=f"{type(error).__name__}: {error}"[:500], time=time.time(), kind="rows", table=name)
+                self.row(
+                    "missing",
+                    what=what,
+                    why=f"{type(error).__name__}: {error}"[:500],
+                    time=time.time(),
+                    kind="rows",
+                    table=name,
+                )
 
     def close(self, prefix: str = "") -> None:
         """Close the files whose table begins with `prefix`."""
@@ -174,9 +189,18 @@ class Watch:
             for table in [t for t in self._files if t.startswith(prefix)]:
                 self._files.pop(table).close()
 
-    def event(self, kind: str, model: Model | None = None, place: str | None = None, /, **detail: Any) -> None:
+    def event(
+        self, kind: str, model: Model | None = None, place: str | None = None, /, **detail: Any
+    ) -> None:
         """Append to events; `place` defaults to the innermost line of the user's program."""
-        self.row("events", time=time.time(), kind=kind, model=model.number if model else None, detail=detail, place=place or where())
+        self.row(
+            "events",
+            time=time.time(),
+            kind=kind,
+            model=model.number if model else None,
+            detail=detail,
+            place=place or where(),
+        )
 
     def missing(self, what: str, why: BaseException | str, kind: str = "watcher") -> None:
         """Note evidence that could not be taken: once a `what`; the program goes on. `kind`: loss where it is of the loss at its tokens."""

@@ -88,7 +88,9 @@ def _end() -> None:
     with contextlib.suppress(Exception):
         text = None if error is None else f"{type(error).__name__}: {error}"
         name = type(error).__name__ if error is not None else None
-        watch.event("exit", None, raised_at(error.__traceback__) if error is not None else None, exception=name)
+        watch.event(
+            "exit", None, raised_at(error.__traceback__) if error is not None else None, exception=name
+        )
         watch.close()
         temporary = watch.directory / ".exit.json"
         temporary.write_text(json.dumps({"time": time.time(), "exception": text}), encoding="utf-8")

@@ -64,9 +64,13 @@ def cli(*words: str) -> Result:
     return CliRunner().invoke(main, list(words))
 
 
-def sent(store: Store, out: Path, *words: str, level: contents.Level = "stats", text: bool = False) -> write.Staged:
+def sent(
+    store: Store, out: Path, *words: str, level: contents.Level = "stats", text: bool = False
+) -> write.Staged:
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(evidence.chosen(store, words or ["night"])), level, text=text, stack=stack)
+        staged = write.stage(
+            store, contents.select(evidence.chosen(store, words or ["night"])), level, text=text, stack=stack
+        )
         write.finish(staged, out)
         return staged
 
@@ -74,7 +78,11 @@ def sent(store: Store, out: Path, *words: str, level: contents.Level = "stats", 
 def everything(path: Path) -> bytes:
     """All bytes of a bundle, tables unpacked."""
     with zipfile.ZipFile(path) as archive:
-        return b"\n".join(gzip.decompress(d) if n.endswith(".gz") else d for n in archive.namelist() for d in [archive.read(n)])
+        return b"\n".join(
+            gzip.decompress(d) if n.endswith(".gz") else d
+            for n in archive.namelist()
+            for d in [archive.read(n)]
+        )
 
 
 def planted(root: Path, text: str) -> Store:
@@ -121,7 +129,13 @@ def planted(root: Path, text: str) -> Store:
 def with_environment(store: Store, text: str) -> None:
     made.run(store, "night-env", {"environment": []})
     row = {"capture": "night@loaded", "key": "HF_TOKEN", "value": text}
-    made.capture(store, "night@end", {"model.a.weight": made.tensor(1, 2)}, {"environment": [row, {**row, "key": "mlx"}]}, sequence=1)
+    made.capture(
+        store,
+        "night@end",
+        {"model.a.weight": made.tensor(1, 2)},
+        {"environment": [row, {**row, "key": "mlx"}]},
+        sequence=1,
+    )
 
 
 # -- what leaves ------------------------------------------------------------------------------------------------------------
@@ -158,7 +172,13 @@ def test_no_text_of_the_user_leaves_and_ids_do_not_either(tmp_path: Path) -> Non
     text = "Tell Maria that her biopsy was fine"
     sent(planted(tmp_path / "s", text), tmp_path / "b.zip", level="full")
     held = everything(tmp_path / "b.zip")
-    for part in (text, "Maria", "biopsy", json.dumps(list(text.encode())), json.dumps(list(text.encode()))[1:20]):
+    for part in (
+        text,
+        "Maria",
+        "biopsy",
+        json.dumps(list(text.encode())),
+        json.dumps(list(text.encode()))[1:20],
+    ):
         assert part.encode() not in held, part
     for plain in (hashlib.sha256(text.encode()).hexdigest(), hashlib.md5(text.encode()).hexdigest()):
         assert plain.encode() not in held, "a plain digest of a short text is guessed"
@@ -168,16 +188,25 @@ def test_text_leaves_where_that_is_asked_and_secrets_in_it_do_not(tmp_path: Path
     store = planted(tmp_path / "s", f"Tell Maria about {SECRETS[0]} in {PATH}")
     sent(store, tmp_path / "b.zip", text=True)
     held = everything(tmp_path / "b.zip")
-    assert b"Tell Maria about [huggingface] in path-" in held and SECRETS[0].encode() not in held and b"jodoe" not in held
+    assert (
+        b"Tell Maria about [huggingface] in path-" in held
+        and SECRETS[0].encode() not in held
+        and b"jodoe" not in held
+    )
 
 
 def test_a_command_line_never_leaves(tmp_path: Path) -> None:
     store = planted(tmp_path / "s", "hunter2")
     redactor = Redactor(Keyed(b"k"), text=True)
-    event = redactor.row("events", {"kind": "exit", "detail": json.dumps({"argv": ["--password", "hunter2"], "message": "no"})})
+    event = redactor.row(
+        "events", {"kind": "exit", "detail": json.dumps({"argv": ["--password", "hunter2"], "message": "no"})}
+    )
     assert json.loads(str(event["detail"])) == {"message": "no"}
     for words in (["python", "train.py"], json.dumps(["python", "train.py"])):
-        assert redactor.row("runs", {"run": "night", "command": words}) == {"run": "night"} and redactor.counts["runs.command"]
+        assert (
+            redactor.row("runs", {"run": "night", "command": words}) == {"run": "night"}
+            and redactor.counts["runs.command"]
+        )
     sent(store, tmp_path / "b.zip", text=True)
     assert b"hunter2" in everything(tmp_path / "b.zip") and b"--token" not in everything(tmp_path / "b.zip")
 
@@ -196,20 +225,33 @@ def test_equal_texts_have_equal_tokens_and_the_map_stays_at_home(tmp_path: Path)
 def test_names_that_tell_nothing_stay(tmp_path: Path) -> None:
     redactor = Redactor(Keyed(b"k"), text=False)
     assert redactor.place("train.py:88") == "train.py:88"
-    assert redactor.place("/home/jo/.venv/lib/python3.11/site-packages/mlx_lm/tuner/trainer.py:310") == "mlx_lm/tuner/trainer.py:310"
+    assert (
+        redactor.place("/home/jo/.venv/lib/python3.11/site-packages/mlx_lm/tuner/trainer.py:310")
+        == "mlx_lm/tuner/trainer.py:310"
+    )
     assert redactor.place("/home/jo/secret-project/train.py:88").endswith("/train.py:88")
-    assert redactor.file("adapters.safetensors") == "adapters.safetensors" and redactor.file("patients.jsonl") != "patients.jsonl"
+    assert (
+        redactor.file("adapters.safetensors") == "adapters.safetensors"
+        and redactor.file("patients.jsonl") != "patients.jsonl"
+    )
     assert redactor.word("model.layers.0") == "model.layers.0" and redactor.word("") == ""
-    row = redactor.row("events", {"kind": "load", "detail": json.dumps({"what": "adapter", "path": "/home/jo/x", "names": 8})})
+    row = redactor.row(
+        "events",
+        {"kind": "load", "detail": json.dumps({"what": "adapter", "path": "/home/jo/x", "names": 8})},
+    )
     assert json.loads(str(row["detail"])) == {"what": "adapter", "names": 8}
 
 
 def test_dry_run_lists_what_leaves_and_writes_nothing(tmp_path: Path) -> None:
     store = planted(tmp_path / "s", "Tell Maria")
-    done = cli("bundle", "night", "--store", str(store.root), "-o", str(tmp_path / "b.zip"), "--dry-run", "--json")
+    done = cli(
+        "bundle", "night", "--store", str(store.root), "-o", str(tmp_path / "b.zip"), "--dry-run", "--json"
+    )
     told = json.loads(done.output)
     assert done.exit_code == 0 and not (tmp_path / "b.zip").exists()
-    assert "model.a.weight" in told["leaves"]["placements.name"] and told["redacted"]["transcripts.prompt"] == 1
+    assert (
+        "model.a.weight" in told["leaves"]["placements.name"] and told["redacted"]["transcripts.prompt"] == 1
+    )
     assert "Tell Maria" in told["tokens"].values()
     (tmp_path / "b").mkdir()
     sent(store, tmp_path / "b" / "b.zip")
@@ -223,7 +265,9 @@ def test_dry_run_lists_what_leaves_and_writes_nothing(tmp_path: Path) -> None:
 # -- the file ---------------------------------------------------------------------------------------------------------------
 
 
-def test_equal_captures_give_equal_bytes_and_the_sums_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_captures_give_equal_bytes_and_the_sums_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = made.night(tmp_path / "s")
     one, two = tmp_path / "one.zip", tmp_path / "two.zip"
     sent(store, one, level="full")
@@ -234,7 +278,13 @@ def test_equal_captures_give_equal_bytes_and_the_sums_hold(tmp_path: Path, monke
     assert one.read_bytes() == two.read_bytes()
     with zipfile.ZipFile(one) as archive:
         archive.extractall(tmp_path / "un")
-    done = subprocess.run(["sha256sum", "-c", "manifest-sha256.txt"], cwd=tmp_path / "un", capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sha256sum", "-c", "manifest-sha256.txt"],
+        cwd=tmp_path / "un",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0 and "FAILED" not in done.stdout
 
 
@@ -245,7 +295,9 @@ def test_tables_and_tensors_open_without_this_tool(tmp_path: Path) -> None:
     sent(made.night(tmp_path / "s"), tmp_path / "b.zip", level="full")
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         archive.extractall(tmp_path / "un")
-    rows = duckdb.execute("SELECT count(*) FROM read_json(?)", [str(tmp_path / "un/runs/night/tables/steps.jsonl.gz")]).fetchall()
+    rows = duckdb.execute(
+        "SELECT count(*) FROM read_json(?)", [str(tmp_path / "un/runs/night/tables/steps.jsonl.gz")]
+    ).fetchall()
     assert rows == [(8,)]
     (path,) = (tmp_path / "un/packs").glob("*.safetensors")
     with safe_open(str(path), "np") as tensors:
@@ -254,7 +306,9 @@ def test_tables_and_tensors_open_without_this_tool(tmp_path: Path) -> None:
 
 def test_levels_hold_what_they_say(tmp_path: Path) -> None:
     store = made.night(tmp_path / "s")
-    held = {level: len(sent(store, tmp_path / f"{level}.zip", level=level).tensors) for level in contents.LEVELS}
+    held = {
+        level: len(sent(store, tmp_path / f"{level}.zip", level=level).tensors) for level in contents.LEVELS
+    }
     assert held == {"stats": 0, "changed": 1, "full": 4}
 
 
@@ -266,7 +320,12 @@ def base_only(root: Path, of: Store) -> Store:
     store = Store(root)
     store.make()
     first = next(c for c in of.run("night").captures if c.point == "loaded")
-    names = {r["name"]: of.packs.read(r["digest"]) for t, found in contents.tables(first.path) if t == "placements" for r in found}
+    names = {
+        r["name"]: of.packs.read(r["digest"])
+        for t, found in contents.tables(first.path)
+        if t == "placements"
+        for r in found
+    }
     made.capture(store, "model@rest", {name: raw for name, raw in names.items() if raw is not None})
     made.run(store, "model", kind="rest")
     return store
@@ -274,17 +333,27 @@ def base_only(root: Path, of: Store) -> Store:
 
 def digest_of(store: Store, ref: str, name: str) -> str:
     capture = next(c for c in store.run(ref.partition("@")[0]).captures if c.ref == ref)
-    return next(r["digest"] for t, found in contents.tables(capture.path) if t == "placements" for r in found if r["name"] == name)
+    return next(
+        r["digest"]
+        for t, found in contents.tables(capture.path)
+        if t == "placements"
+        for r in found
+        if r["name"] == name
+    )
 
 
 def test_what_moved_a_little_leaves_as_a_difference_and_comes_back_where_its_base_is(tmp_path: Path) -> None:
     store = made.tuned(tmp_path / "s")
     staged = sent(store, tmp_path / "b.zip", level="changed")
-    assert len(staged.tensors.whole) == len(staged.tensors.differences) == 1 and staged.tensors.against == ["night@loaded"]
+    assert len(staged.tensors.whole) == len(staged.tensors.differences) == 1 and staged.tensors.against == [
+        "night@loaded"
+    ]
     assert staged.tensors.nbytes < 0.3 * 1_600_000
     other = base_only(tmp_path / "t", store)
     landed = import_.bring_in(other, tmp_path / "b.zip")
-    assert landed.waiting == 0 and other.packs.digests() >= {digest_of(store, "night@end", n) for n in ("a.weight", "b.weight")}
+    assert landed.waiting == 0 and other.packs.digests() >= {
+        digest_of(store, "night@end", n) for n in ("a.weight", "b.weight")
+    }
     assert cli("verify", "--store", str(other.root)).exit_code == 0
 
 
@@ -292,7 +361,9 @@ def test_without_its_base_a_difference_is_no_tensor_and_the_base_is_named(tmp_pa
     store, other = made.tuned(tmp_path / "s"), Store(tmp_path / "t")
     sent(store, tmp_path / "b.zip", level="changed")
     done = cli("open", str(tmp_path / "b.zip"), "--store", str(other.root), "--as", "issue")
-    assert done.exit_code == 0 and "1 tensor is stored as a difference from issue@loaded" in done.output, done.output
+    assert done.exit_code == 0 and "1 tensor is stored as a difference from issue@loaded" in done.output, (
+        done.output
+    )
     assert other.packs.digests() == {digest_of(store, "night@end", "b.weight")}
     assert cli("verify", "--store", str(other.root)).exit_code == 0
 
@@ -305,7 +376,12 @@ def test_a_base_that_comes_later_brings_the_tensor_when_the_bundle_is_opened_aga
     assert import_.bring_in(other, tmp_path / "b.zip").waiting == 1
     other = base_only(tmp_path / "t", store)
     landed = import_.bring_in(other, tmp_path / "b.zip")
-    assert landed.already and landed.waiting == 0 and wanted in other.packs.digests() and other.run_names() == {"night", "model"}
+    assert (
+        landed.already
+        and landed.waiting == 0
+        and wanted in other.packs.digests()
+        and other.run_names() == {"night", "model"}
+    )
     assert import_.bring_in(Store(other.root), tmp_path / "b.zip").waiting == 0
 
 
@@ -357,7 +433,12 @@ VALUES_OF = {"F32": 4, "BF16": 2, "F16": 2, "U8": 1, "F64": 8, "Q4_1": 1}
 
 
 @settings(max_examples=40, deadline=None)
-@given(data=st.data(), dtype=st.sampled_from(sorted(VALUES_OF)), count=st.integers(600, 3000), seed=st.integers(0, 9))
+@given(
+    data=st.data(),
+    dtype=st.sampled_from(sorted(VALUES_OF)),
+    count=st.integers(600, 3000),
+    seed=st.integers(0, 9),
+)
 def test_a_difference_and_its_base_give_the_tensor(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, dtype: str, count: int, seed: int
 ) -> None:
@@ -366,7 +447,10 @@ def test_a_difference_and_its_base_give_the_tensor(
     other = bytearray(one)
     for at in data.draw(st.lists(st.integers(0, len(one) - 1), max_size=20)):
         other[at] ^= data.draw(st.integers(0, 255))
-    base, tensor = (RawTensor(n, dtype, (count,), len(b), lambda i, j, b=bytes(b): b[i:j]) for n, b in (("base", one), ("t", other)))
+    base, tensor = (
+        RawTensor(n, dtype, (count,), len(b), lambda i, j, b=bytes(b): b[i:j])
+        for n, b in (("base", one), ("t", other))
+    )
     with (tmp_path_factory.mktemp("d") / "f").open("w+b") as file:
         file.write(b"before")
         found = difference.difference(base, tensor, file)
@@ -406,15 +490,33 @@ def test_no_difference_is_made_where_the_whole_is_smaller(tmp_path: Path) -> Non
 def test_a_bundle_that_is_too_large_is_not_written_and_says_what_fits(tmp_path: Path) -> None:
     store = made.night(tmp_path / "s")
     made.capture(store, "large@rest", {f"w{n}": made.tensor(*range(20_000)) for n in range(1)})
-    done = cli("bundle", "large", "--store", str(store.root), "-o", str(tmp_path / "b.zip"), "--level", "full", "--max-size", "50000")
-    assert done.exit_code == 2 and "--level changed fits" in done.output and "tensors" in done.output and not (tmp_path / "b.zip").exists()
+    done = cli(
+        "bundle",
+        "large",
+        "--store",
+        str(store.root),
+        "-o",
+        str(tmp_path / "b.zip"),
+        "--level",
+        "full",
+        "--max-size",
+        "50000",
+    )
+    assert (
+        done.exit_code == 2
+        and "--level changed fits" in done.output
+        and "tensors" in done.output
+        and not (tmp_path / "b.zip").exists()
+    )
 
 
 @pytest.mark.parametrize("level", contents.LEVELS)
 def test_the_size_is_known_before_writing(tmp_path: Path, level: contents.Level) -> None:
     store = made.tuned(tmp_path / "s", 5000)
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), level, text=False, stack=stack)
+        staged = write.stage(
+            store, contents.select(evidence.chosen(store, ["night"])), level, text=False, stack=stack
+        )
         told = staged.nbytes()
         write.finish(staged, tmp_path / "b.zip")
     assert 0.7 * told < (tmp_path / "b.zip").stat().st_size <= told
@@ -447,7 +549,9 @@ def test_a_bundle_opens_to_what_it_was_made_of(tmp_path: Path) -> None:
     assert cli("verify", "--store", str(other.root)).exit_code == 0
 
 
-def test_a_large_bundle_is_written_shorter_and_opens_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_bundle_is_written_shorter_and_opens_to_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, other = made.night(tmp_path / "s"), Store(tmp_path / "t")
     monkeypatch.setattr(repeats, "LARGE", 0)
     sent(store, tmp_path / "b.zip")
@@ -456,7 +560,9 @@ def test_a_large_bundle_is_written_shorter_and_opens_to_the_same(tmp_path: Path,
     for table in ("placements", "deltas"):
         assert rows(store, table) == rows(other, table)
     ours, theirs = rows(store, "tensors"), rows(other, "tensors")
-    assert [r["digest"] for r in ours] == [r["digest"] for r in theirs] and theirs[0]["std"] == pytest.approx(ours[0]["std"], rel=1e-6)
+    assert [r["digest"] for r in ours] == [r["digest"] for r in theirs] and theirs[0]["std"] == pytest.approx(
+        ours[0]["std"], rel=1e-6
+    )
 
 
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
@@ -465,7 +571,11 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     import_.bring_in(other, tmp_path / "b.zip")
     before = sorted(p.relative_to(other.root) for p in other.root.rglob("*"))
     again = import_.bring_in(other, tmp_path / "b.zip", "elsewhere")
-    assert again.already and again.runs == ("night",) and sorted(p.relative_to(other.root) for p in other.root.rglob("*")) == before
+    assert (
+        again.already
+        and again.runs == ("night",)
+        and sorted(p.relative_to(other.root) for p in other.root.rglob("*")) == before
+    )
     run = other.run("night")
     other.remove([*(c.path for c in run.captures), *([run.path] if run.path else [])])
     assert import_.bring_in(Store(other.root), tmp_path / "b.zip").already is False
@@ -474,8 +584,14 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
 def test_a_name_for_what_is_here_already_is_said_to_change_nothing(tmp_path: Path) -> None:
     bug, there = str(tmp_path / "b.zip"), str(tmp_path / "t")
     sent(made.night(tmp_path / "s"), tmp_path / "b.zip")
-    first, again, same = (cli("open", bug, *words, "--store", there) for words in ([], ["--as", "two"], ["--as", "night"]))
-    assert (first.stderr, same.stderr, again.exit_code) == ("", "", 0) and "already here: night" in again.stdout
+    first, again, same = (
+        cli("open", bug, *words, "--store", there) for words in ([], ["--as", "two"], ["--as", "night"])
+    )
+    assert (first.stderr, same.stderr, again.exit_code) == (
+        "",
+        "",
+        0,
+    ) and "already here: night" in again.stdout
     assert again.stderr == "forensics: it is here already, as night; --as two changes nothing.\n"
 
 
@@ -491,7 +607,10 @@ def test_under_another_name_every_ref_is_another(tmp_path: Path) -> None:
     other = Store(tmp_path / "t")
     sent(made.night(tmp_path / "s"), tmp_path / "b.zip")
     assert import_.bring_in(other, tmp_path / "b.zip", "issue-17").runs == ("issue-17",)
-    assert {r["capture"] for r in rows(other, "placements", "issue-17")} == {"issue-17@loaded", "issue-17@end"}
+    assert {r["capture"] for r in rows(other, "placements", "issue-17")} == {
+        "issue-17@loaded",
+        "issue-17@end",
+    }
     assert {r["run"] for r in rows(other, "events", "issue-17")} == {"issue-17"}
 
 
@@ -521,10 +640,22 @@ def test_of_several_runs_in_a_bundle_none_stands_for_the_others(tmp_path: Path) 
     for command in ("diagnose", "diff"):
         told, spelled_out = (json.loads(cli(command, *words, "--json").output) for words in ([two], held))
         assert (told["a"], told["b"]) == (spelled_out["a"], spelled_out["b"]) and told == spelled_out
-    assert [run["b"] for run in json.loads(cli("diagnose", two, "--json").output)["runs"]] == [f"{name}@end" for name in held]
-    for words in (["show", two], ["show", three], ["diagnose", three], ["diff", three, three], ["query", "training-steps", two]):
+    assert [run["b"] for run in json.loads(cli("diagnose", two, "--json").output)["runs"]] == [
+        f"{name}@end" for name in held
+    ]
+    for words in (
+        ["show", two],
+        ["show", three],
+        ["diagnose", three],
+        ["diff", three, three],
+        ["query", "training-steps", two],
+    ):
         done = cli(*words)
-        assert done.exit_code == 2 and f"{words[-1]}/night" in done.output and f"{words[-1]}/broken" in done.output, done.output
+        assert (
+            done.exit_code == 2
+            and f"{words[-1]}/night" in done.output
+            and f"{words[-1]}/broken" in done.output
+        ), done.output
     assert json.loads(cli("verify", two, "--json").output)["captures"] == 4
     assert json.loads(cli("verify", held[1], "--json").output)["captures"] == 2
 
@@ -550,7 +681,14 @@ def test_two_peoples_bundles_are_compared_by_what_both_can_tell(tmp_path: Path) 
         store = Store(tmp_path / name)
         store.make()
         keyed = Keyed.of(store.root)
-        probe = {"prompt_id": "p0", "source": "probe", "prompt": "hi", "output": "ho", "output_tokens": 3, "finish_reason": "stop"}
+        probe = {
+            "prompt_id": "p0",
+            "source": "probe",
+            "prompt": "hi",
+            "output": "ho",
+            "output_tokens": 3,
+            "finish_reason": "stop",
+        }
         more = {
             "configs": [
                 {"kind": "tokenizer", "key": "frame.head", "value": "[1, 2, 3]"}, {"kind": "model", "key": "name_or_path", "value": '"/home/x/y"'},
@@ -559,7 +697,10 @@ def test_two_peoples_bundles_are_compared_by_what_both_can_tell(tmp_path: Path) 
             "transcripts": [{**probe, "prompt_digest": keyed.digest([1]), "output_digest": keyed.digest([2])}],
         }  # fmt: skip
         made.capture(store, f"{name}@end", {"a.weight": made.tensor(1, 2)}, more)
-        versions = [{"capture": name, "key": "mlx", "value": version}, {"capture": name, "key": "python", "value": "3.11.7"}]
+        versions = [
+            {"capture": name, "key": "mlx", "value": version},
+            {"capture": name, "key": "python", "value": "3.11.7"},
+        ]
         made.run(store, name, {"environment": versions})
         paths.append(str(tmp_path / f"{name}.zip"))
         sent(store, Path(paths[-1]), name)
@@ -569,13 +710,18 @@ def test_two_peoples_bundles_are_compared_by_what_both_can_tell(tmp_path: Path) 
     assert [(e["key"], e["a"], e["b"]) for e in told["environment"]] == [("mlx", "0.31.0", "0.32.4")]
     assert told["transcripts"] == []
     both = json.loads(cli("diagnose", *paths, "--json").output)
-    assert {d["subject"] for d in both["differences"]} == {"adapter: rank", "environment: mlx"}, both["differences"]
+    assert {d["subject"] for d in both["differences"]} == {"adapter: rank", "environment: mlx"}, both[
+        "differences"
+    ]
 
 
 def test_what_repeats_is_written_once(tmp_path: Path) -> None:
     sent(made.night(tmp_path / "s"), tmp_path / "b.zip")
     held = hostile.members(tmp_path / "b.zip")
-    last = [json.loads(line) for line in gzip.decompress(held["captures/night@end/tables/placements.jsonl.gz"]).splitlines()]
+    last = [
+        json.loads(line)
+        for line in gzip.decompress(held["captures/night@end/tables/placements.jsonl.gz"]).splitlines()
+    ]
     assert [r["name"] for r in last] == ["model.b.weight"]
     assert len(gzip.decompress(held["captures/night@end/tables/tensors.jsonl.gz"]).splitlines()) == 1
 
@@ -601,7 +747,9 @@ def test_the_lowest_format_is_written_and_each_has_a_committed_bundle(tmp_path: 
     for level, number in (("stats", 1), ("full", 1), ("changed", 2)):
         sent(store, tmp_path / "b.zip", level=level)
         assert json.loads(hostile.members(tmp_path / "b.zip")["manifest.json"])["format"] == number
-    assert {p.name for p in DATA.glob("format-*.zip")} == {f"format-{n}.zip" for n in range(1, validate.FORMAT + 1)}
+    assert {p.name for p in DATA.glob("format-*.zip")} == {
+        f"format-{n}.zip" for n in range(1, validate.FORMAT + 1)
+    }
 
 
 VALUES: Mapping[str, st.SearchStrategy[Any]] = {
@@ -614,7 +762,9 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
 }
 
 
-REFS = dict.fromkeys(("capture", "capture_a", "capture_b", "capture_adapter", "capture_fused"), "night@end") | {"run": "night"}
+REFS = dict.fromkeys(
+    ("capture", "capture_a", "capture_b", "capture_adapter", "capture_fused"), "night@end"
+) | {"run": "night"}
 
 
 @st.composite
@@ -641,9 +791,16 @@ def filled(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.mark.long
-@settings(max_examples=12, deadline=None, phases=set(Phase) - {Phase.shrink, Phase.explain}, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=12,
+    deadline=None,
+    phases=set(Phase) - {Phase.shrink, Phase.explain},
+    suppress_health_check=list(HealthCheck),
+)
 @given(drawn=filled())
-def test_every_table_comes_back_as_it_went(tmp_path_factory: pytest.TempPathFactory, drawn: dict[str, list[dict[str, Any]]]) -> None:
+def test_every_table_comes_back_as_it_went(
+    tmp_path_factory: pytest.TempPathFactory, drawn: dict[str, list[dict[str, Any]]]
+) -> None:
     """With NaN, infinities, empty texts, NULLs, 64-bit extremes, emoji and control characters; `text` keeps what is private."""
     directory = tmp_path_factory.mktemp("trip")
     store = Store(directory / "s")
@@ -651,18 +808,26 @@ def test_every_table_comes_back_as_it_went(tmp_path_factory: pytest.TempPathFact
     made.capture(store, "night@end", {"w": made.tensor(1)}, drawn)
     made.run(store, "night")
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), "stats", text=True, stack=stack)
+        staged = write.stage(
+            store, contents.select(evidence.chosen(store, ["night"])), "stats", text=True, stack=stack
+        )
         write.finish(staged, directory / "b.zip")
         with Zipped(directory / "b.zip") as zipped:
             rebuild(Bundle(zipped), directory / "t", {})
         for table in drawn:
-            left, came = (_table(root / "captures/night@end", table) for root in (staged.root, directory / "t"))
+            left, came = (
+                _table(root / "captures/night@end", table) for root in (staged.root, directory / "t")
+            )
             assert came == left, table
 
 
 def _table(path: Path, table: str) -> list[dict[str, Any]]:
     member = path / "tables" / f"{table}.jsonl.gz"
-    return [json.loads(line) for line in gzip.decompress(member.read_bytes()).splitlines()] if member.exists() else []
+    return (
+        [json.loads(line) for line in gzip.decompress(member.read_bytes()).splitlines()]
+        if member.exists()
+        else []
+    )
 
 
 # -- interrupted ------------------------------------------------------------------------------------------------------------
@@ -699,10 +864,15 @@ def test_killed_at_any_moment_nothing_half_made_is_left(tmp_path: Path, command:
             continue
         found = find(target)
         if found.run_names():
-            assert [c.ref for c in found.run("night").captures] == ["night@loaded", "night@end"] and found.run("night").path
+            assert [c.ref for c in found.run("night").captures] == [
+                "night@loaded",
+                "night@end",
+            ] and found.run("night").path
         landed = import_.bring_in(found, tmp_path / "good.zip")
         assert landed.runs == ("night",) and len(found.run_names()) == 1
-        assert not list((target / "imports").glob("*.landing")) and not list(tmp_path.glob(f"t{number}.import~*"))
+        assert not list((target / "imports").glob("*.landing")) and not list(
+            tmp_path.glob(f"t{number}.import~*")
+        )
     for _ in range(20):  # a reader ends when it sees that nobody waits for it
         assert started(tmp_path / "last", tmp_path / "b.zip").wait() == 0
         if not (left := [*temporary.iterdir(), *tmp_path.glob("*~*")]):
@@ -715,7 +885,13 @@ def test_temporary_directories_of_killed_processes_go_and_those_of_others_stay(t
     variables = {**os.environ, "TMPDIR": str(tmp_path)}
 
     def started() -> tuple[subprocess.Popen[str], Path]:
-        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=variables,
+            text=True,
+        )
         assert child.stdout is not None
         return child, Path(child.stdout.readline().strip())
 
@@ -730,12 +906,21 @@ def test_temporary_directories_of_killed_processes_go_and_those_of_others_stay(t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_killed_before_it_held_its_lock_or_after_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_killed_before_it_held_its_lock_or_after_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    names = {f".forensics-x~{ended.pid}-a": 9, f"forensics-x~{ended.pid}-b": 9, f".forensics-x~{ended.pid}-c": 0}
-    names |= {f".forensics-x~{os.getpid()}-d": 9, ".forensics-x-e": 9}  # another's that lives, and what is none of ours
+    names = {
+        f".forensics-x~{ended.pid}-a": 9,
+        f"forensics-x~{ended.pid}-b": 9,
+        f".forensics-x~{ended.pid}-c": 0,
+    }
+    names |= {
+        f".forensics-x~{os.getpid()}-d": 9,
+        ".forensics-x-e": 9,
+    }  # another's that lives, and what is none of ours
     for name, age in names.items():
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
@@ -745,7 +930,9 @@ def test_what_was_killed_before_it_held_its_lock_or_after_goes_too(tmp_path: Pat
     assert left == {f".forensics-x~{ended.pid}-c", f".forensics-x~{os.getpid()}-d", ".forensics-x-e"}
 
 
-def test_what_has_landed_is_put_in_its_place_by_whoever_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_landed_is_put_in_its_place_by_whoever_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent(made.night(tmp_path / "s"), tmp_path / "b.zip", level="full")
     store = Store(tmp_path / "t")
     real = origins.settle
@@ -754,7 +941,11 @@ def test_what_has_landed_is_put_in_its_place_by_whoever_comes_next(tmp_path: Pat
     import_.bring_in(store, tmp_path / "b.zip")
     assert not store.run_names() and list((store.root / "imports").glob("*.landing"))
     found = find(store.root)
-    assert found.run_names() == {"night"} and len(found.run("night").captures) == 2 and not list((store.root / "imports").glob("*.landing"))
+    assert (
+        found.run_names() == {"night"}
+        and len(found.run("night").captures) == 2
+        and not list((store.root / "imports").glob("*.landing"))
+    )
 
 
 def test_a_name_that_begins_with_a_dash_is_read_and_not_given_again(tmp_path: Path) -> None:
@@ -780,9 +971,15 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not list(tmp_path.glob("b.zip*"))
 
 
-@pytest.mark.parametrize(("make", "level", "name"), [(made.night, "full", "model.a.weight"), (made.tuned, "changed", "a.weight")])
-def test_a_damaged_tensor_of_the_store_leaves_in_no_bundle(tmp_path: Path, make: Callable[[Path], Store], level: str, name: str) -> None:
-    store = make(tmp_path / "s")  # of `tuned` the base of a difference is damaged, which does not leave itself
+@pytest.mark.parametrize(
+    ("make", "level", "name"), [(made.night, "full", "model.a.weight"), (made.tuned, "changed", "a.weight")]
+)
+def test_a_damaged_tensor_of_the_store_leaves_in_no_bundle(
+    tmp_path: Path, make: Callable[[Path], Store], level: str, name: str
+) -> None:
+    store = make(
+        tmp_path / "s"
+    )  # of `tuned` the base of a difference is damaged, which does not leave itself
     place = store.packs.place(digest_of(store, "night@loaded", name))
     assert place is not None
     path = store.packs.root / place.pack
@@ -790,7 +987,9 @@ def test_a_damaged_tensor_of_the_store_leaves_in_no_bundle(tmp_path: Path, make:
     data[place.end - 1] ^= 1
     path.write_bytes(data)
     done = cli("bundle", "night", "--level", level, "-o", str(tmp_path / "b.zip"), "--store", str(store.root))
-    assert done.exit_code == 3 and "not what was recorded" in done.stderr and "forensics verify" in done.stderr, done.stderr
+    assert (
+        done.exit_code == 3 and "not what was recorded" in done.stderr and "forensics verify" in done.stderr
+    ), done.stderr
     assert not list(tmp_path.glob("b.zip*"))
 
 

@@ -37,7 +37,9 @@ def good(directory: Path) -> Path:
     store = made.night(directory / "store")
     out = directory / "good.zip"
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), "full", text=True, stack=stack)
+        staged = write.stage(
+            store, contents.select(evidence.chosen(store, ["night"])), "full", text=True, stack=stack
+        )
         staged.extra = {"report.html": b"<p>"}
         write.finish(staged, out)
     return out
@@ -57,17 +59,24 @@ class Sound:
 
 
 @pytest.fixture(scope="module", params=["whole tensors", "differences"])
-def either(request: pytest.FixtureRequest, sound: hostile.Members, tmp_path_factory: pytest.TempPathFactory) -> Sound:
+def either(
+    request: pytest.FixtureRequest, sound: hostile.Members, tmp_path_factory: pytest.TempPathFactory
+) -> Sound:
     if request.param == "whole tensors":
         return Sound(sound, {})
     directory = tmp_path_factory.mktemp("apart")
     store = made.tuned(directory / "store", 1000)
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), "changed", text=True, stack=stack)
+        staged = write.stage(
+            store, contents.select(evidence.chosen(store, ["night"])), "changed", text=True, stack=stack
+        )
         write.finish(staged, directory / "b.zip")
     bases = {d.base: store.packs.read(d.base) for d in staged.tensors.differences.values()}
     assert bases
-    return Sound(hostile.members(directory / "b.zip"), {digest: raw for digest, raw in bases.items() if raw is not None})
+    return Sound(
+        hostile.members(directory / "b.zip"),
+        {digest: raw for digest, raw in bases.items() if raw is not None},
+    )
 
 
 def opened(path: Path, target: Path, bases: Mapping[str, RawTensor] | None = None) -> None:
@@ -76,10 +85,16 @@ def opened(path: Path, target: Path, bases: Mapping[str, RawTensor] | None = Non
 
 
 def listing(root: Path) -> dict[str, str]:
-    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(root.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(root.rglob("*"))
+        if p.is_file()
+    }
 
 
-def test_the_corpus_is_large_and_begins_with_a_bundle_that_opens(sound: hostile.Members, tmp_path: Path) -> None:
+def test_the_corpus_is_large_and_begins_with_a_bundle_that_opens(
+    sound: hostile.Members, tmp_path: Path
+) -> None:
     assert len(hostile.CORPUS) >= 60
     for number, data in enumerate((hostile.zipped(sound), hostile.zipped(hostile.resealed(sound)))):
         path = tmp_path / f"{number}.zip"
@@ -102,7 +117,9 @@ def test_each_is_refused_and_the_member_named(sound: hostile.Members, tmp_path: 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", hostile.CORPUS)
-def test_each_is_refused_by_open_in_little_time_and_memory(sound: hostile.Members, tmp_path: Path, name: str) -> None:
+def test_each_is_refused_by_open_in_little_time_and_memory(
+    sound: hostile.Members, tmp_path: Path, name: str
+) -> None:
     store = made.night(tmp_path / "store")
     before = listing(store.root)
     path = tmp_path / "evil.zip"
@@ -111,14 +128,18 @@ def test_each_is_refused_by_open_in_little_time_and_memory(sound: hostile.Member
     done = CliRunner().invoke(main, ["open", str(path), "--store", str(store.root)])
     assert done.exit_code == 3, done.output
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert used.ru_utime + used.ru_stime - before_it.ru_utime - before_it.ru_stime < 5  # of processor time: the machine may be busy
+    assert (
+        used.ru_utime + used.ru_stime - before_it.ru_utime - before_it.ru_stime < 5
+    )  # of processor time: the machine may be busy
     assert used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) < 300e6
     assert listing(store.root) == before
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", hostile.NEUTRAL)
-def test_what_is_only_odd_is_taken_in_and_shown_harmlessly(sound: hostile.Members, tmp_path: Path, name: str) -> None:
+def test_what_is_only_odd_is_taken_in_and_shown_harmlessly(
+    sound: hostile.Members, tmp_path: Path, name: str
+) -> None:
     path = tmp_path / "odd.zip"
     path.write_bytes(hostile.NEUTRAL[name](sound))
     runner = CliRunner()
@@ -126,7 +147,12 @@ def test_what_is_only_odd_is_taken_in_and_shown_harmlessly(sound: hostile.Member
     done = runner.invoke(main, ["open", str(path), *store])
     assert done.exit_code == 0, done.output
     page = tmp_path / "page.html"
-    for words in (["show", "night"], ["diff", "night@loaded", "night@end"], ["diagnose", "night"], ["report", "night", "-o", str(page)]):
+    for words in (
+        ["show", "night"],
+        ["diff", "night@loaded", "night@end"],
+        ["diagnose", "night"],
+        ["report", "night", "-o", str(page)],
+    ):
         told = runner.invoke(main, [*words, *store])
         assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
         assert "\x1b]0" not in told.output and "\x1b[2J" not in told.output
@@ -159,7 +185,9 @@ def damaged(sound: hostile.Members, data: st.DataObject) -> bytes:
         elif kind == 1:
             del content[at : at + data.draw(st.integers(1, 20))]
         else:
-            content[at:at] = data.draw(st.sampled_from([b"\0", b'"', b"{", b"null", b"1e999", b"NaN", b"\n", b"-1", b"\xff"]))
+            content[at:at] = data.draw(
+                st.sampled_from([b"\0", b'"', b"{", b"null", b"1e999", b"NaN", b"\n", b"-1", b"\xff"])
+            )
     if not member:
         return bytes(content)
     changed = {**sound, member: hostile.gz(bytes(content)) if packed else bytes(content)}
@@ -182,7 +210,9 @@ def harmless(directory: Path, content: bytes, bases: Mapping[str, RawTensor]) ->
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_damaged_bytes_never_do_more_than_raise(either: Sound, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_damaged_bytes_never_do_more_than_raise(
+    either: Sound, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     harmless(tmp_path_factory.mktemp("fuzz"), damaged(either.members, data), either.bases)
 
 

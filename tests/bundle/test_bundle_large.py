@@ -22,7 +22,15 @@ from forensics.store.store import Store
 CAPTURES, TENSORS = 8, 20_000
 LIMIT = 25_000_000
 SHAPES = ([4096, 4096], [1024, 4096], [14336, 4096], [4096, 14336], [4096], [16, 4096], [4096, 16])
-PARTS = ("self_attn.q_proj", "self_attn.k_proj", "mlp.up_proj", "mlp.down_proj", "input_layernorm", "self_attn.q_proj", "self_attn.q_proj")
+PARTS = (
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+    "input_layernorm",
+    "self_attn.q_proj",
+    "self_attn.q_proj",
+)
 LEAVES = ("weight", "weight", "weight", "weight", "weight", "lora_a", "lora_b")
 RANDOM = random.Random(11)
 
@@ -47,7 +55,15 @@ def placements(ref: str, number: int) -> Iterator[dict[str, Any]]:
         module = f"model.layers.{layer}.{PARTS[part]}"
         role = LEAVES[part] if LEAVES[part] != "weight" else "base"
         name = f"{module}.{LEAVES[part]}"
-        row = {"capture": ref, "name": name, "canonical": name, "module": module, "leaf": LEAVES[part], "role": role, "layer": layer}
+        row = {
+            "capture": ref,
+            "name": name,
+            "canonical": name,
+            "module": module,
+            "leaf": LEAVES[part],
+            "role": role,
+            "layer": layer,
+        }
         yield {**row, "digest": digest(number, n), "trainable": True, "evaluated": True}
 
 
@@ -55,8 +71,20 @@ def tensors(number: int) -> Iterator[dict[str, Any]]:
     for n in range(TENSORS):
         shape = SHAPES[n % len(SHAPES)]
         size = shape[0] * (shape[1] if len(shape) > 1 else 1)
-        row = {"digest": digest(number, n), "dtype": "BF16", "shape": json.dumps(shape), "size": size, "nbytes": size * 2}
-        row |= {"mean": real(1e-4), "std": abs(real(0.02)), "min": small(0.4), "max": small(0.4), "l2": abs(real(80))}
+        row = {
+            "digest": digest(number, n),
+            "dtype": "BF16",
+            "shape": json.dumps(shape),
+            "size": size,
+            "nbytes": size * 2,
+        }
+        row |= {
+            "mean": real(1e-4),
+            "std": abs(real(0.02)),
+            "min": small(0.4),
+            "max": small(0.4),
+            "l2": abs(real(80)),
+        }
         yield {**row, "zeros": 0, "nans": 0, "infs": 0, "kept": "none"}
 
 
@@ -64,8 +92,18 @@ def deltas(number: int) -> Iterator[dict[str, Any]]:
     """Against the first capture and the one before."""
     for before in sorted({0, number - 1} if number else ()):
         for n in range(TENSORS):
-            row = {"digest_a": digest(before, n), "digest_b": digest(number, n), "max_abs": small(1e-3), "l2": abs(real(1))}
-            yield {**row, "relative": abs(real(0.01)), "cosine": 1 - abs(real(1e-4)), "changed_fraction": abs(real(0.3))}
+            row = {
+                "digest_a": digest(before, n),
+                "digest_b": digest(number, n),
+                "max_abs": small(1e-3),
+                "l2": abs(real(1)),
+            }
+            yield {
+                **row,
+                "relative": abs(real(0.01)),
+                "cosine": 1 - abs(real(1e-4)),
+                "changed_fraction": abs(real(0.3)),
+            }
 
 
 def moved(root: Path) -> Store:
@@ -103,7 +141,9 @@ def test_a_run_of_many_captures_fits_an_issue_tracker(tmp_path: Path) -> None:
     store = moved(tmp_path / "s")
     out = tmp_path / "b.zip"
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), "stats", text=False, stack=stack)
+        staged = write.stage(
+            store, contents.select(evidence.chosen(store, ["night"])), "stats", text=False, stack=stack
+        )
         known = staged.nbytes()
         write.finish(staged, out)
     assert out.stat().st_size <= known < LIMIT, out.stat().st_size

@@ -36,7 +36,9 @@ def keys(directory: Path, name: str, password: bytes | None = None) -> tuple[Pat
     private, public = directory / f"{name}.key.pem", directory / f"{name}.pem"
     locked = form.BestAvailableEncryption(password) if password else form.NoEncryption()
     private.write_bytes(key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, locked))
-    public.write_bytes(key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo))
+    public.write_bytes(
+        key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
+    )
     return private, public
 
 
@@ -48,20 +50,27 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     private, _ = keys(root, "ann")
     keys(root, "bob")
     with ExitStack() as stack:
-        staged = write.stage(store, contents.select(evidence.chosen(store, ["night"])), "stats", text=False, stack=stack)
+        staged = write.stage(
+            store, contents.select(evidence.chosen(store, ["night"])), "stats", text=False, stack=stack
+        )
         write.finish(staged, root / "plain.zip")
         write.finish(staged, root / "signed.zip", sign=lambda manifest: signing.sign(manifest, private))
     return root
 
 
 @pytest.mark.parametrize("command", [["open"], ["verify"]])
-def test_a_signature_is_checked_with_the_signers_public_key(place: Path, tmp_path: Path, command: list[str]) -> None:
+def test_a_signature_is_checked_with_the_signers_public_key(
+    place: Path, tmp_path: Path, command: list[str]
+) -> None:
     done = cli(*command, place / "signed.zip", "--key", place / "ann.pem", "--store", tmp_path / "t")
     assert done.exit_code == 0 and "signed with the key of" in done.output, done.output
 
 
 @pytest.mark.parametrize("command", [["open"], ["verify"]])
-@pytest.mark.parametrize(("file", "key", "why"), [("signed.zip", "bob.pem", "does not hold"), ("plain.zip", "ann.pem", "not signed")])
+@pytest.mark.parametrize(
+    ("file", "key", "why"),
+    [("signed.zip", "bob.pem", "does not hold"), ("plain.zip", "ann.pem", "not signed")],
+)
 def test_another_key_or_none_is_refused_and_nothing_kept(
     place: Path, tmp_path: Path, command: list[str], file: str, key: str, why: str
 ) -> None:
@@ -76,7 +85,9 @@ def test_what_was_changed_after_signing_is_refused(place: Path, tmp_path: Path) 
     changed = hostile.resealed({**held, "README.txt": b"other"}) | {"manifest.json.sig": signature}
     (tmp_path / "b.zip").write_bytes(hostile.zipped(changed))
     assert cli("verify", tmp_path / "b.zip").exit_code == 0
-    assert cli("open", tmp_path / "b.zip", "--key", place / "ann.pem", "--store", tmp_path / "t").exit_code == 3
+    assert (
+        cli("open", tmp_path / "b.zip", "--key", place / "ann.pem", "--store", tmp_path / "t").exit_code == 3
+    )
 
 
 def signatures(sound: bytes) -> dict[str, bytes]:
@@ -125,10 +136,14 @@ def test_bundle_signs_and_asks_for_the_password_of_a_key(place: Path, tmp_path: 
 
 def test_keys_that_are_none_are_said_in_words(place: Path, tmp_path: Path) -> None:
     other = rsa.generate_private_key(65537, 2048)
-    (tmp_path / "rsa.pem").write_bytes(other.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()))
+    (tmp_path / "rsa.pem").write_bytes(
+        other.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    )
     (tmp_path / "text.pem").write_text("hello")
     for key in ("rsa.pem", "text.pem", "gone.pem"):
-        done = cli("bundle", "night", "--store", place / "store", "-o", tmp_path / "b.zip", "--sign", tmp_path / key)
+        done = cli(
+            "bundle", "night", "--store", place / "store", "-o", tmp_path / "b.zip", "--sign", tmp_path / key
+        )
         assert done.exit_code == 2 and key in done.output and not (tmp_path / "b.zip").exists(), done.output
     for key in (tmp_path / "text.pem", tmp_path / "gone.pem", place / "ann.key.pem"):
         done = cli("verify", place / "signed.zip", "--key", key)
@@ -139,8 +154,19 @@ def test_keys_that_are_none_are_said_in_words(place: Path, tmp_path: Path) -> No
 def test_model_signing_itself_agrees(place: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(place / "signed.zip") as archive:
         archive.extractall(tmp_path)
-    words = ["--signature", "manifest.json.sig", "--public_key", str(place / "ann.pem"), "--ignore_unsigned_files", "."]
+    words = [
+        "--signature",
+        "manifest.json.sig",
+        "--public_key",
+        str(place / "ann.pem"),
+        "--ignore_unsigned_files",
+        ".",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "model_signing", "verify", "key", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "model_signing", "verify", "key", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

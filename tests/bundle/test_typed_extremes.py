@@ -26,11 +26,21 @@ def _head(m: hostile.Members) -> None:
     m[f"{hostile.RUN}/manifest.json"] = hostile.canonical(document)
 
 
-STEP = {"run": "night", "process": 0, "model": "m0", "step": 1, "loss": 1e308, "update_norm": -1e308, "seconds": "Infinity"}
+STEP = {
+    "run": "night",
+    "process": 0,
+    "model": "m0",
+    "step": 1,
+    "loss": 1e308,
+    "update_norm": -1e308,
+    "seconds": "Infinity",
+}
 EXTREMES = {
     "a run without end": hostile.again(_head),
     "steps without end": hostile.lines("steps", STEP, where=hostile.RUN),
-    "a whole number that is no DOUBLE": hostile.lines("steps", {**STEP, "seconds": 1, "loss": 10**320}, where=hostile.RUN),
+    "a whole number that is no DOUBLE": hostile.lines(
+        "steps", {**STEP, "seconds": 1, "loss": 10**320}, where=hostile.RUN
+    ),
 }
 
 
@@ -41,7 +51,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> hostile.Members:
 
 @pytest.mark.parametrize("name", EXTREMES)
 @pytest.mark.parametrize("words", WORDS, ids=lambda w: w[0])
-def test_typed_extremes_are_damage(tmp_path: Path, sound: hostile.Members, name: str, words: tuple[str, ...]) -> None:
+def test_typed_extremes_are_damage(
+    tmp_path: Path, sound: hostile.Members, name: str, words: tuple[str, ...]
+) -> None:
     (tmp_path / "b.zip").write_bytes(EXTREMES[name](sound))
     done = forensics(tmp_path, *words, "b.zip")
     assert done.status == 3 and "Traceback" not in done.err, done.err
@@ -50,16 +62,24 @@ def test_typed_extremes_are_damage(tmp_path: Path, sound: hostile.Members, name:
 
 @pytest.mark.parametrize("words", WORDS[:3], ids=lambda w: w[0])
 def test_losses_at_the_edge_are_shown(tmp_path: Path, sound: hostile.Members, words: tuple[str, ...]) -> None:
-    steps = [{**STEP, "seconds": 0.1, "step": n, "loss": loss} for n, loss in enumerate((1e308, -1e308, 1.0, "Infinity"), 1)]
+    steps = [
+        {**STEP, "seconds": 0.1, "step": n, "loss": loss}
+        for n, loss in enumerate((1e308, -1e308, 1.0, "Infinity"), 1)
+    ]
     (tmp_path / "b.zip").write_bytes(hostile.lines("steps", *steps, where=hostile.RUN)(sound))
     done = forensics(tmp_path, *words, "b.zip")
-    assert done.status in (0, 1, 4) and "not foreseen" not in done.err and "Traceback" not in done.err, done.err
+    assert done.status in (0, 1, 4) and "not foreseen" not in done.err and "Traceback" not in done.err, (
+        done.err
+    )
 
 
 @pytest.mark.parametrize("values", [[1e308, -1e308, 3.0], [1e308] * 4, [1.7e308, 1.0, float("inf"), None]])
 def test_numbers_at_the_edge_are_drawn(values: list[float | None]) -> None:
     assert len(sparkline(values, 60)) == len(values) and sparkline(values * 50, 10)
-    steps = [Step(step=n, loss=v, learning_rate=None, gradient_norm=None, update_norm=None, pad=None) for n, v in enumerate(values)]
+    steps = [
+        Step(step=n, loss=v, learning_rate=None, gradient_norm=None, update_norm=None, pad=None)
+        for n, v in enumerate(values)
+    ]
     assert "svg" in str(charts(Series("a", steps)))
 
 

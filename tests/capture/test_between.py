@@ -26,7 +26,10 @@ def test_codes_are_told_apart_not_the_words_that_hold_them() -> None:
     moved = words.copy()
     moved[0, 5] = 0x31111111
     one, zero = (kept.add(np.full((1, 1), x, np.float32), "F32") for x in (1.0, 0.0))
-    records = [_record(n, point, kept.add(w, "U32"), one, zero) for n, (point, w) in enumerate((("start", words), ("end", moved)))]
+    records = [
+        _record(n, point, kept.add(w, "U32"), one, zero)
+        for n, (point, w) in enumerate((("start", words), ("end", moved)))
+    ]
     with threads() as executor:
         Between(cast(Sources, SimpleNamespace(read=kept.raw.get)), executor).fill(records, Fused([], {}))
     found = {str(row["digest_a"]): row for row in records[1].rows("deltas")}
@@ -40,7 +43,10 @@ def test_codes_of_one_side_and_words_of_the_other_are_not_compared() -> None:
     kept = Bytes()
     one, zero = (kept.add(np.full((1, 1), x, np.float32), "F32") for x in (1.0, 0.0))
     words = (np.full((1, 8), x, np.uint32) for x in (0x11111111, 0x31111111))
-    records = [_record(n, point, kept.add(w, "U32"), one, zero) for n, (point, w) in enumerate(zip(("start", "end"), words, strict=True))]
+    records = [
+        _record(n, point, kept.add(w, "U32"), one, zero)
+        for n, (point, w) in enumerate(zip(("start", "end"), words, strict=True))
+    ]
     records[1].quantization = {}  # nothing says how it is packed
     records[1].rows("placements")[0]["value_digest"] = None  # type: ignore[index]
     with threads() as executor:
@@ -70,7 +76,9 @@ def test_only_what_fusing_reached_is_held_against_the_adapter() -> None:
         {"kind": "load", "time": 6.0, "model": "m3", "detail": detail | {"path": "base"}},
     ]
     with threads() as executor:
-        Between(cast(Sources, SimpleNamespace(read=kept.raw.get)), executor).fill(records, Fused(events, {0: "/run"}))
+        Between(cast(Sources, SimpleNamespace(read=kept.raw.get)), executor).fill(
+            records, Fused(events, {0: "/run"})
+        )
     assert {r.named.model: row["k"] for r in records for row in r.rows("fusions")} == {"m2": 1.0, "m4": 0.0}
 
 
@@ -90,7 +98,13 @@ def _adapted(number: int, model: str, tensors: dict[str, str], **head: str) -> R
         for n, d in tensors.items()
     ]
     modules: list[Row] = [{"module": "q", "canonical": "q", "rank": 1, "scale": 2.0}]
-    told: dict[str, Scalar] = {"created_at": iso(number), "probes_of": None, "source": "live", "updates": 8, **head}
+    told: dict[str, Scalar] = {
+        "created_at": iso(number),
+        "probes_of": None,
+        "source": "live",
+        "updates": 8,
+        **head,
+    }
     return Record(named, told, {"placements": placed, "modules": modules})
 
 
@@ -99,8 +113,20 @@ def _record(number: int, point: str, weight: str, scales: str, biases: str) -> R
     value = digests.value_digest("affine", 4, 64, weight, scales, biases)
     parts = {"q.weight": (weight, value), "q.scales": (scales, None), "q.biases": (biases, None)}
     placed: list[Row] = [
-        {"name": name, "canonical": name, "leaf": name[2:], "role": "base", "digest": digest, "value_digest": value}
+        {
+            "name": name,
+            "canonical": name,
+            "leaf": name[2:],
+            "role": "base",
+            "digest": digest,
+            "value_digest": value,
+        }
         for name, (digest, value) in parts.items()
     ]
     head = {"created_at": str(number), "probes_of": None, "source": "live"}
-    return Record(named, head, {"placements": placed}, quantization={"q.weight": {"mode": "affine", "bits": 4, "group_size": 64}})
+    return Record(
+        named,
+        head,
+        {"placements": placed},
+        quantization={"q.weight": {"mode": "affine", "bits": 4, "group_size": 64}},
+    )

@@ -22,7 +22,9 @@ from tests.support.command import LOOP, Done, command, environment, forensics, r
 from tests.support.made import night
 
 PYTHON = sys.executable
-SLOW = LOOP.replace("range(3)", "range(2000)").replace("flush=True)", "flush=True); __import__('time').sleep(0.02)")
+SLOW = LOOP.replace("range(3)", "range(2000)").replace(
+    "flush=True)", "flush=True); __import__('time').sleep(0.02)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +39,18 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 def test_the_command_prints_and_ends_as_without(plain: Done, tmp_path: Path) -> None:
     write(tmp_path, LOOP)
-    alone = subprocess.run([PYTHON, "train.py", "--name", "a b"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert (plain.status, plain.out) == (0, alone.stdout), "what stands after -- is the command's own, --name included"
+    alone = subprocess.run(
+        [PYTHON, "train.py", "--name", "a b"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert (plain.status, plain.out) == (0, alone.stdout), (
+        "what stands after -- is the command's own, --name included"
+    )
 
 
 @pytest.mark.parametrize("ignored", [(), ("SIGHUP",), ("SIGINT", "SIGHUP", "SIGTERM", "SIGUSR1")])
-def test_the_command_inherits_the_signals_that_it_would_have(ignored: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_command_inherits_the_signals_that_it_would_have(
+    ignored: tuple[str, ...], tmp_path: Path
+) -> None:
     """nohup and `&` ignore signals for what they start: so they are in the command."""
     write(
         tmp_path,
@@ -59,7 +67,9 @@ def test_the_command_inherits_the_signals_that_it_would_have(ignored: tuple[str,
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
 
     outs = [
-        subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, preexec_fn=before).stdout  # noqa: PLW1509
+        subprocess.run(
+            words, cwd=tmp_path, capture_output=True, text=True, check=True, preexec_fn=before
+        ).stdout  # noqa: PLW1509
         for words in ([PYTHON, "train.py"], [*command("capture"), "--", PYTHON, "train.py"])
     ]
     assert outs[0] == outs[1]
@@ -69,19 +79,30 @@ def test_the_command_inherits_the_signals_that_it_would_have(ignored: tuple[str,
 def test_it_says_the_plan_first_and_one_line_at_the_end(plain: Done) -> None:
     lines = plain.err.splitlines()
     assert len(lines) == 2 and lines[0].startswith("forensics: watching a model of 1.1 KB; keeps up to ")
-    assert lines[1].startswith("forensics: train: loaded, start, step-2, end; ") and lines[1].endswith("Next: forensics diagnose train")
+    assert lines[1].startswith("forensics: train: loaded, start, step-2, end; ") and lines[1].endswith(
+        "Next: forensics diagnose train"
+    )
 
 
 def test_the_run_is_sealed_and_nothing_else_left(plain: Done) -> None:
     head = plain.head("train")
-    assert (head["exit_status"], head["complete"], head["kind"], head["main_model"]) == (0, True, "watched", "m0")
+    assert (head["exit_status"], head["complete"], head["kind"], head["main_model"]) == (
+        0,
+        True,
+        "watched",
+        "m0",
+    )
     assert plain.points("train") == ["loaded", "start", "step-2", "end"]
     assert (plain.store.root / ".gitignore").read_text() == "*\n" and not list(plain.store.spool.iterdir())
 
 
 @pytest.mark.parametrize(
     ("end", "status"),
-    [("sys.exit(3)", 3), ("raise ValueError('no')", 1), ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 137)],
+    [
+        ("sys.exit(3)", 3),
+        ("raise ValueError('no')", 1),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 137),
+    ],
 )
 def test_exit_statuses_are_the_commands(tmp_path: Path, end: str, status: int) -> None:
     write(tmp_path, LOOP + f"    {end}\n")
@@ -110,7 +131,11 @@ def test_ctrl_c_ends_the_command_and_keeps_its_end(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "KeyboardInterrupt" in err and "forensics diagnose x" in err
-    assert [p.name for p in sorted((tmp_path / ".forensics" / "captures").iterdir())] == ["x@end", "x@loaded", "x@start"]
+    assert [p.name for p in sorted((tmp_path / ".forensics" / "captures").iterdir())] == [
+        "x@end",
+        "x@loaded",
+        "x@start",
+    ]
 
 
 # -- ways to start -------------------------------------------------------------------------------------------------
@@ -118,10 +143,20 @@ def test_ctrl_c_ends_the_command_and_keeps_its_end(tmp_path: Path) -> None:
 
 def test_a_module_a_console_script_and_children_are_watched(tmp_path: Path) -> None:
     write(tmp_path, LOOP, "net.py")
-    write(tmp_path, f"import subprocess, sys; sys.exit(subprocess.call([{PYTHON!r}, '-m', 'net', 'child']))", "parent.py")
-    script = write(tmp_path, f"#!{PYTHON}\nimport runpy; runpy.run_path('net.py', run_name='__main__')\n", "trainer")
+    write(
+        tmp_path,
+        f"import subprocess, sys; sys.exit(subprocess.call([{PYTHON!r}, '-m', 'net', 'child']))",
+        "parent.py",
+    )
+    script = write(
+        tmp_path, f"#!{PYTHON}\nimport runpy; runpy.run_path('net.py', run_name='__main__')\n", "trainer"
+    )
     script.chmod(0o755)
-    for words, name in (((PYTHON, "-m", "net"), "net"), ((str(script),), "trainer"), ((PYTHON, "parent.py"), "parent")):
+    for words, name in (
+        ((PYTHON, "-m", "net"), "net"),
+        ((str(script),), "trainer"),
+        ((PYTHON, "parent.py"), "parent"),
+    ):
         done = forensics(tmp_path, "capture", "--", *words)
         assert done.status == 0 and done.points(name) == ["loaded", "start", "end"], done.err
 
@@ -129,13 +164,15 @@ def test_a_module_a_console_script_and_children_are_watched(tmp_path: Path) -> N
 def test_mlx_lm_itself(tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(tiny.cached(), target_is_directory=True)
     tiny.write_data(tmp_path / "data")
-    words = (
-        "--train --model model --data data --iters 4 --batch-size 2 --num-layers 2 --steps-per-report 4 --val-batches 1 --max-seq-length 64"
-    )
+    words = "--train --model model --data data --iters 4 --batch-size 2 --num-layers 2 --steps-per-report 4"
+    words += " --val-batches 1 --max-seq-length 64"
     script = Path(PYTHON).parent / "mlx_lm.lora"
     done = forensics(tmp_path, "capture", "--name", "x", "--", str(script), *words.split())
     assert done.status == 0, done.err
-    assert done.points("x") == ["loaded", "adapted", "start", "end", "saved", "reloaded"] and done.head("x")["complete"], done.err
+    assert (
+        done.points("x") == ["loaded", "adapted", "start", "end", "saved", "reloaded"]
+        and done.head("x")["complete"]
+    ), done.err
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +186,9 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (mine / name).exists():
             (site / name).symlink_to(mine / name, target_is_directory=True)
     python = home / "bin" / "python"
-    found = subprocess.run([python, "-c", "import mlx.core, forensics"], capture_output=True, text=True, check=False, cwd=home)
+    found = subprocess.run(
+        [python, "-c", "import mlx.core, forensics"], capture_output=True, text=True, check=False, cwd=home
+    )
     assert "No module named 'forensics'" in found.stderr
     return python
 
@@ -157,7 +196,9 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_environment_without_this_tool(bare_python: Path, tmp_path: Path) -> None:
     write(tmp_path, LOOP)
     done = forensics(tmp_path, "capture", "--name", "x", "--", str(bare_python), "train.py")
-    assert done.status == 0 and done.points("x") == ["loaded", "start", "end"] and done.head("x")["complete"], done.err
+    assert (
+        done.status == 0 and done.points("x") == ["loaded", "start", "end"] and done.head("x")["complete"]
+    ), done.err
 
 
 @pytest.mark.long
@@ -189,17 +230,28 @@ def test_a_program_that_never_touches_mlx_says_so(tmp_path: Path) -> None:
 
 
 def test_a_program_that_dies_before_it_trains_is_told_no_fault_of_training(tmp_path: Path) -> None:
-    write(tmp_path, LOOP.replace("for i in range(3)", "model.freeze(); import mlx_lm.tuner.lora; model.nothing()\n    for i in range(3)"))
+    write(
+        tmp_path,
+        LOOP.replace(
+            "for i in range(3)",
+            "model.freeze(); import mlx_lm.tuner.lora; model.nothing()\n    for i in range(3)",
+        ),
+    )
     forensics(tmp_path, "capture", "--name", "r", "--", PYTHON, "train.py")
     done = forensics(tmp_path, "diagnose", "r", "--json")
     said = json.loads(done.out)
     assert done.status == 4 and said["verdict"] == "inconclusive" and said["findings"] == []
-    assert any("AttributeError that ended the program at train.py:16" in note for note in said["notes"]), said["notes"]
+    assert any("AttributeError that ended the program at train.py:16" in note for note in said["notes"]), (
+        said["notes"]
+    )
 
 
 def test_a_taken_name_is_said(plain: Done) -> None:
     again = forensics(plain.store.root.parent, "capture", "--name", "train", "--", PYTHON, "train.py")
-    assert again.err.splitlines()[0] == "forensics: the name train is taken; this run is train-2, which train means from now on."
+    assert (
+        again.err.splitlines()[0]
+        == "forensics: the name train is taken; this run is train-2, which train means from now on."
+    )
     assert again.points("train-2") == ["loaded", "start", "end"]
     assert len(again.store.packs.names()) == len(plain.store.packs.names()), "equal tensors are kept once"
 
@@ -208,7 +260,12 @@ def test_a_taken_name_is_said(plain: Done) -> None:
 def test_two_captures_at_once(tmp_path: Path) -> None:
     write(tmp_path, LOOP)
     words = command("capture", "--quiet", "--", PYTHON, "train.py")
-    both = [subprocess.Popen(words, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
+    both = [
+        subprocess.Popen(
+            words, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
     for process in both:
         assert process.wait(timeout=120) == 0
     left = Done(0, "", "", forensics(tmp_path, "--version").store)
@@ -216,7 +273,9 @@ def test_two_captures_at_once(tmp_path: Path) -> None:
     assert left.head("train")["complete"] and left.head("train-2")["complete"]
 
 
-@pytest.mark.parametrize("words", [("capture", "--name", "second", "--", PYTHON, "-c", "pass"), ("show", "first")])
+@pytest.mark.parametrize(
+    "words", [("capture", "--name", "second", "--", PYTHON, "-c", "pass"), ("show", "first")]
+)
 def test_a_killed_capture_is_sealed_by_the_next_command(tmp_path: Path, words: tuple[str, ...]) -> None:
     write(tmp_path, SLOW)
     process = subprocess.Popen(
@@ -230,18 +289,25 @@ def test_a_killed_capture_is_sealed_by_the_next_command(tmp_path: Path, words: t
     process.wait()
     time.sleep(0.2)
     done = forensics(tmp_path, *words)
-    assert done.status == 0 and "forensics: sealed first, which an interrupted capture left behind." in done.err
+    assert (
+        done.status == 0 and "forensics: sealed first, which an interrupted capture left behind." in done.err
+    )
     assert done.points("first") == ["loaded", "start"] and not done.head("first")["complete"]
     assert done.head("first").get("exit_status") is None
     missing = json.loads(str(done.head("first")["missing"]))
-    assert "the exit status of the command" in [gap["what"] for gap in missing] and "It is incomplete: the exit status" in done.err
+    assert (
+        "the exit status of the command" in [gap["what"] for gap in missing]
+        and "It is incomplete: the exit status" in done.err
+    )
 
 
 @contextlib.contextmanager
 def small_disk(size: str, place: Path) -> Iterator[Path]:
     """A filesystem of `size` at `place`; skips where none can be mounted."""
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True, check=False
+    ).returncode:
         pytest.skip("no filesystem can be mounted here")
     try:
         yield place
@@ -254,7 +320,9 @@ def small_disk(size: str, place: Path) -> Iterator[Path]:
 def test_a_full_disk_never_reaches_the_command(tmp_path: Path, size: str) -> None:
     write(tmp_path, LOOP)
     with small_disk(size, tmp_path / "disk") as disk:
-        done = forensics(tmp_path, "capture", "--store", str(disk / "store"), "--every", "1", "--", PYTHON, "train.py")
+        done = forensics(
+            tmp_path, "capture", "--store", str(disk / "store"), "--every", "1", "--", PYTHON, "train.py"
+        )
         assert done.status == 0 and len(done.out.splitlines()) == 3
         assert "Traceback" not in done.err and "forensics: " in done.err
         if size == "400k":
@@ -274,7 +342,9 @@ def unwatched(done: Done, why: str) -> bool:
 @pytest.mark.parametrize("place", ["file", "file/store"])
 def test_a_command_runs_where_the_store_is_no_directory(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
-    assert unwatched(forensics(tmp_path, "capture", "--", *PRINTS, env={"FORENSICS_STORE": place}), "Not a directory")
+    assert unwatched(
+        forensics(tmp_path, "capture", "--", *PRINTS, env={"FORENSICS_STORE": place}), "Not a directory"
+    )
     assert unwatched(forensics(tmp_path, "capture", "--store", place, "--", *PRINTS), "Not a directory")
     assert forensics(tmp_path, "list", "--store", place).status == 2
 
@@ -298,7 +368,13 @@ def test_a_command_runs_beside_damaged_evidence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stream", ["2>&-", "2>/dev/full"])
 def test_a_command_runs_where_our_lines_cannot_be_written(tmp_path: Path, stream: str) -> None:
     words = command("capture", "--name", "night", "--", *PRINTS)
-    done = subprocess.run(["sh", "-c", f'"$@" {stream}', "sh", *words], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {stream}', "sh", *words],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stdout) == (3, "ran\n")
 
 
@@ -354,8 +430,12 @@ def test_words_need_not_be_utf8(place: str, tmp_path: Path) -> None:
     write(home, "import os, sys\nprint(os.fsencode(repr(sys.argv[1:])))\n" + textwrap.dedent(LOOP), script)
     words = [PYTHON, script, *([_WORD] if place == "argument" else [])]
     store = home / (_WORD if place == "store" else ".forensics")
-    plain = subprocess.run(words, cwd=home, capture_output=True, text=True, errors="surrogateescape", check=True).stdout
-    done = forensics(home, "--store", str(store), "capture", "--name", "n", "--", *words, errors="surrogateescape")
+    plain = subprocess.run(
+        words, cwd=home, capture_output=True, text=True, errors="surrogateescape", check=True
+    ).stdout
+    done = forensics(
+        home, "--store", str(store), "capture", "--name", "n", "--", *words, errors="surrogateescape"
+    )
     assert (done.status, done.out) == (0, plain)
     assert "Next: forensics diagnose n" in done.err
     for reading in (["diagnose", "n"], ["sql", "SELECT place FROM events"], ["report", "n", "-o", "r.html"]):

@@ -28,7 +28,10 @@ def sealed(parent: Path, name: str = "night") -> Path:
 
 
 def lines(path: Path, table: str) -> list[dict[str, object]]:
-    return [json.loads(line) for line in gzip.decompress((path / f"tables/{table}.jsonl.gz").read_bytes()).splitlines()]
+    return [
+        json.loads(line)
+        for line in gzip.decompress((path / f"tables/{table}.jsonl.gz").read_bytes()).splitlines()
+    ]
 
 
 def test_a_sealed_capture_is_whole(tmp_path: Path) -> None:
@@ -42,9 +45,19 @@ def test_a_sealed_capture_is_whole(tmp_path: Path) -> None:
 
 
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
-    first = {p.relative_to(a): p.read_bytes() for a in [sealed(tmp_path / "a")] for p in a.rglob("*") if p.is_file()}
+    first = {
+        p.relative_to(a): p.read_bytes()
+        for a in [sealed(tmp_path / "a")]
+        for p in a.rglob("*")
+        if p.is_file()
+    }
     time.sleep(1.1)  # gzip would write the time in seconds
-    second = {p.relative_to(b): p.read_bytes() for b in [sealed(tmp_path / "b")] for p in b.rglob("*") if p.is_file()}
+    second = {
+        p.relative_to(b): p.read_bytes()
+        for b in [sealed(tmp_path / "b")]
+        for p in b.rglob("*")
+        if p.is_file()
+    }
     assert first == second
 
 
@@ -64,7 +77,9 @@ def test_rows_are_typed_by_the_schema(tmp_path: Path) -> None:
         writer.rows("steps", [odd])
         writer.rows("events", [{"detail": {"a": [1, None]}, "place": "train\udcff.py:3"}])
         path = writer.seal({})
-    assert lines(path, "steps") == [{"step": 3, "loss": "NaN", "gradient_norm": "-Infinity", "learning_rate": 1.0, "process": 1}]
+    assert lines(path, "steps") == [
+        {"step": 3, "loss": "NaN", "gradient_norm": "-Infinity", "learning_rate": 1.0, "process": 1}
+    ]
     assert lines(path, "events") == [{"detail": '{"a":[1,null]}', "place": "train%FF.py:3"}]
 
 
@@ -86,7 +101,11 @@ def test_what_an_interrupted_capture_left_is_replaced(tmp_path: Path) -> None:
     with Writer(tmp_path, "night", "run") as writer:
         writer.rows("steps", STEPS[:1])
         path = writer.seal({"run": "night"})
-    assert len(lines(path, "steps")) == 1 and verify(path) == [] and [p.name for p in tmp_path.iterdir()] == ["night"]
+    assert (
+        len(lines(path, "steps")) == 1
+        and verify(path) == []
+        and [p.name for p in tmp_path.iterdir()] == ["night"]
+    )
 
 
 KILLED = """
@@ -136,7 +155,9 @@ def test_full_disk(tmp_path: Path) -> None:
         "        w.rows('placements', [{'name': os.urandom(32).hex()} for _ in range(20000)]); w.seal({})\n"
         "except OSError as error: print('full', error.errno)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
     assert done.stdout.startswith("full") and done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
 

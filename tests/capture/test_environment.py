@@ -37,7 +37,10 @@ def test_what_the_user_set_is_kept_and_inherited(monkeypatch: pytest.MonkeyPatch
 def test_a_program_that_cannot_be_recorded_sees_it_too(tmp_path: Path) -> None:
     environment.lean()
     said = tmp_path / "said"
-    ended = watched([sys.executable, "-c", f"import os; open({str(said)!r}, 'w').write(str(os.environ.get({NAME!r})))"], None)
+    ended = watched(
+        [sys.executable, "-c", f"import os; open({str(said)!r}, 'w').write(str(os.environ.get({NAME!r})))"],
+        None,
+    )
     assert (ended.status, said.read_text()) == (0, "None")
 
 
@@ -45,7 +48,18 @@ def test_a_program_that_cannot_be_recorded_sees_it_too(tmp_path: Path) -> None:
 def test_a_captured_program_sees_the_users_environment(tmp_path: Path, given: str | None) -> None:
     variables = {k: v for k, v in os.environ.items() if k != NAME} | ({NAME: given} if given else {})
     program = f"import os; print(os.environ.get({NAME!r}))"
-    command = [sys.executable, "-m", "forensics", "capture", "--store", str(tmp_path), "--", sys.executable, "-c", program]
+    command = [
+        sys.executable,
+        "-m",
+        "forensics",
+        "capture",
+        "--store",
+        str(tmp_path),
+        "--",
+        sys.executable,
+        "-c",
+        program,
+    ]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[0] == str(given)
 
@@ -57,7 +71,9 @@ def test_versions_are_those_that_the_packages_say() -> None:
     assert environment.versions([*names, "no-such-package"]) == {name: version(name) for name in names}
 
 
-def test_versions_of_what_older_tools_installed_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_of_what_older_tools_installed_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "Old.Tool-1.egg-info").write_text("Metadata-Version: 1.0\nName: old-tool\nVersion: 1.5\n")
     (tmp_path / "half-2.egg-info").mkdir()  # what an uninstallation left: no metadata
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -101,7 +101,9 @@ mx.eval(student.parameters())
 
 def seal(directory: Path, ran: watched.Ran, **plan: Any) -> tuple[Store, intake.Summary]:
     store = Store(directory / "store")
-    return store, intake.seal(store, Spool(ran.spool), intake.Plan(("python", "program.py"), ran.status, 1.0, **plan))
+    return store, intake.seal(
+        store, Spool(ran.spool), intake.Plan(("python", "program.py"), ran.status, 1.0, **plan)
+    )
 
 
 def program(directory: Path, text: str, options: dict[str, Any] | None = None, **model: Any) -> watched.Ran:
@@ -166,7 +168,9 @@ def test_an_adapted_layer_keeps_its_name_and_its_bytes(trained: Sealed) -> None:
 
 
 def test_modules_are_known_by_their_shapes(trained: Sealed) -> None:
-    adapters = trained.rows("SELECT * FROM modules WHERE capture = 'test@end' AND kind = 'adapter' ORDER BY module")
+    adapters = trained.rows(
+        "SELECT * FROM modules WHERE capture = 'test@end' AND kind = 'adapter' ORDER BY module"
+    )
     assert [(m["canonical"].rpartition(".")[2], m["rank"], m["scale"], m["adapters"], m["layer"]) for m in adapters] == [
         ("q_proj", 4, 10.0, 1, 1), ("v_proj", 4, 10.0, 1, 1),
     ]  # fmt: skip
@@ -180,7 +184,9 @@ def test_every_digest_is_kept_once_and_reads_as_itself(trained: Sealed) -> None:
     for digest in digests:
         raw = trained.store.packs.read(digest)
         assert raw is not None and measure(raw).digest == digest
-    assert not trained.column("SELECT DISTINCT digest FROM placements WHERE digest NOT IN (SELECT digest FROM tensors)")
+    assert not trained.column(
+        "SELECT DISTINCT digest FROM placements WHERE digest NOT IN (SELECT digest FROM tensors)"
+    )
 
 
 def test_only_the_adapter_moved(trained: Sealed) -> None:
@@ -192,20 +198,27 @@ def test_only_the_adapter_moved(trained: Sealed) -> None:
 
 
 def test_the_reloaded_model_says_what_the_live_one_said(trained: Sealed) -> None:
-    row = trained.one("SELECT same_output, logits_max_abs FROM probe_deltas WHERE capture_a = 'test@end' AND capture_b = 'test@reloaded'")
+    row = trained.one(
+        "SELECT same_output, logits_max_abs FROM probe_deltas WHERE capture_a = 'test@end' AND capture_b = 'test@reloaded'"
+    )
     assert row == {"same_output": True, "logits_max_abs": 0.0}
     assert trained.one("SELECT source FROM captures WHERE capture = 'test@reloaded'") == "reload"
 
 
 def test_declared_and_observed_adapters(trained: Sealed) -> None:
-    rows = trained.rows("SELECT origin, via, capture, rank, scale, modules, keys FROM adapters WHERE kind = 'lora' ORDER BY capture, via")
+    rows = trained.rows(
+        "SELECT origin, via, capture, rank, scale, modules, keys FROM adapters WHERE kind = 'lora' ORDER BY capture, via"
+    )
     declared = {row["via"] for row in rows if row["origin"] == "declared" and row["capture"] is None}
     assert {"call", "expect"} <= declared
     (own,) = [row for row in rows if row["origin"] == "declared" and row["capture"] == "test@saved"]
     assert (own["via"], own["rank"], own["scale"]) == ("saved-config", 4, 10.0)
     held = {row["capture"]: row for row in rows if row["origin"] == "observed"}
     assert set(held) == {f"test@{p}" for p in ("adapted", "start", "end", "saved", "reloaded")}
-    assert all(json.loads(r["keys"]) == ["self_attn.q_proj", "self_attn.v_proj"] and r["modules"] == 2 for r in held.values())
+    assert all(
+        json.loads(r["keys"]) == ["self_attn.q_proj", "self_attn.v_proj"] and r["modules"] == 2
+        for r in held.values()
+    )
 
 
 # -- what was saved ------------------------------------------------------------------------------------------------
@@ -214,7 +227,9 @@ def test_declared_and_observed_adapters(trained: Sealed) -> None:
 def test_saved_tensors_are_read_as_they_lie(trained: Sealed) -> None:
     rows = trained.rows("SELECT file, canonical, digest, digest_on_disk, place FROM saved_tensors")
     there = [row for row in rows if row["file"] == "adapters.safetensors"]
-    assert len(there) == 4 and all(row["digest"] == row["digest_on_disk"] and row["place"].startswith("program.py:") for row in there)
+    assert len(there) == 4 and all(
+        row["digest"] == row["digest_on_disk"] and row["place"].startswith("program.py:") for row in there
+    )
     gone = [row for row in rows if row["file"] == "gone.safetensors"]
     assert len(gone) == 4 and all(row["digest_on_disk"] is None for row in gone)
 
@@ -236,7 +251,9 @@ def test_events_in_one_order(trained: Sealed) -> None:
     rows = trained.rows("SELECT sequence, time, kind, place FROM events ORDER BY sequence")
     assert [row["sequence"] for row in rows] == list(range(len(rows)))
     assert [row["time"] for row in rows] == sorted(row["time"] for row in rows) and rows[0]["time"] >= 0
-    assert {"load", "freeze", "convert", "grad", "update", "save", "generate", "exit"} <= {row["kind"] for row in rows}
+    assert {"load", "freeze", "convert", "grad", "update", "save", "generate", "exit"} <= {
+        row["kind"] for row in rows
+    }
     assert [row["place"] for row in rows if row["kind"] == "freeze"] == ["program.py:10"]
 
 
@@ -245,7 +262,9 @@ def test_steps_have_their_shares_whether_kept_or_not(trained: Sealed) -> None:
     assert trained.column(f"SELECT {shares} FROM steps ORDER BY step") == pytest.approx([1.0] * 10)
     kept = trained.column("SELECT DISTINCT step FROM loss_tokens ORDER BY step")
     assert kept == [*range(1, 9)], "and steps 9 and 10 in brief"
-    assert trained.one("SELECT count(*) FROM steps WHERE step > 8 AND weight_pad > 0.1 AND mass_pad > 0.1") == 2
+    assert (
+        trained.one("SELECT count(*) FROM steps WHERE step > 8 AND weight_pad > 0.1 AND mass_pad > 0.1") == 2
+    )
 
 
 @pytest.mark.parametrize("role", ["prompt", "answer", "end", "pad"])
@@ -253,7 +272,9 @@ def test_brief_rows_and_kept_positions_agree(trained: Sealed, role: str) -> None
     rows = trained.rows(f"""
         SELECT s.weight_{role} AS brief, sum(abs(t.weight)) FILTER (t.role = '{role}') / sum(abs(t.weight)) AS kept
         FROM steps s JOIN loss_tokens t USING (run, process, model, step) GROUP BY s.step, brief""")
-    assert len(rows) == 8 and all(row["brief"] == pytest.approx(row["kept"], rel=1e-3) and row["brief"] > 0 for row in rows)
+    assert len(rows) == 8 and all(
+        row["brief"] == pytest.approx(row["kept"], rel=1e-3) and row["brief"] > 0 for row in rows
+    )
 
 
 def test_mass_on_padding_agrees(trained: Sealed) -> None:
@@ -267,22 +288,37 @@ def test_targets_are_next_tokens_with_their_words(trained: Sealed) -> None:
     assert trained.column("SELECT DISTINCT relation FROM loss_tokens WHERE weight <> 0") == ["next"]
     assert trained.column("SELECT DISTINCT token FROM loss_tokens WHERE target_id = 2") == ["<|im_end|>"]
     assert trained.one("SELECT count(*) FROM loss_tokens WHERE weight <> 0 AND token IS NULL") == 0
-    assert trained.one("SELECT count(*) FROM loss_tokens WHERE relation = 'next' AND token <> next_token") == 0
+    assert (
+        trained.one("SELECT count(*) FROM loss_tokens WHERE relation = 'next' AND token <> next_token") == 0
+    )
     ends = trained.rows("SELECT position FROM loss_tokens t WHERE next_token IS NULL GROUP BY ALL")
-    assert ends == trained.rows("SELECT max(position) AS position FROM loss_tokens"), "a row's last position alone has no next input"
+    assert ends == trained.rows("SELECT max(position) AS position FROM loss_tokens"), (
+        "a row's last position alone has no next input"
+    )
 
 
 def test_training_rows(trained: Sealed) -> None:
     rows = trained.rows("SELECT * FROM batch_rows WHERE step = 1 ORDER BY row")
     assert len(rows) == 4
     for row in rows:
-        assert row["frame"] == "template" and row["ends_with_end"] and row["end_tokens"] == 2 and row["out_of_range"] == 0
-        assert row["pad_tokens"] >= 3 and row["tokens"] + row["pad_tokens"] == row["width"] + 1 and not row["at_cap"]
+        assert (
+            row["frame"] == "template"
+            and row["ends_with_end"]
+            and row["end_tokens"] == 2
+            and row["out_of_range"] == 0
+        )
+        assert (
+            row["pad_tokens"] >= 3
+            and row["tokens"] + row["pad_tokens"] == row["width"] + 1
+            and not row["at_cap"]
+        )
     assert len({row["head_digest"] for row in rows}) == 1 and len({row["prompt_digest"] for row in rows}) == 4
 
 
 def test_a_generation_is_held_against_the_training_rows(trained: Sealed) -> None:
-    row = trained.one("SELECT capture, trained_on, framed, frame, head_digest, end_in_stop_set, place FROM generations")
+    row = trained.one(
+        "SELECT capture, trained_on, framed, frame, head_digest, end_in_stop_set, place FROM generations"
+    )
     head = trained.column("SELECT DISTINCT head_digest FROM batch_rows")
     assert row == {
         "capture": "test@end", "trained_on": True, "framed": True, "frame": "template", "head_digest": head[0],
@@ -299,16 +335,29 @@ def test_rows_of_the_data_set_are_counted(trained: Sealed) -> None:
 
 
 def test_scores(trained: Sealed) -> None:
-    end = trained.rows("SELECT scorer, key, value FROM scores WHERE capture = 'test@end' AND prompt_id = 'sky'")
+    end = trained.rows(
+        "SELECT scorer, key, value FROM scores WHERE capture = 'test@end' AND prompt_id = 'sky'"
+    )
     found = {(row["scorer"], row["key"]): row["value"] for row in end}
-    assert found.keys() >= {("special-share", ""), ("repetition", ""), ("length", ""), ("exact-match", ""), ("own:words", "words")}
+    assert found.keys() >= {
+        ("special-share", ""),
+        ("repetition", ""),
+        ("length", ""),
+        ("exact-match", ""),
+        ("own:words", "words"),
+    }
     assert found["exact-match", ""] == 0.0 and found["own:words", "known"] == 1.0
 
 
 def test_environment_and_settings_stand_under_the_runs_name(trained: Sealed) -> None:
     keys = trained.column("SELECT key FROM environment WHERE capture = 'test'")
     assert {"forensics", "python", "mlx", "mlx-lm", "platform"} <= set(keys)
-    assert trained.one("SELECT value FROM configs WHERE capture = 'test@end' AND kind = 'tokenizer' AND key = 'pad_id'") == "0"
+    assert (
+        trained.one(
+            "SELECT value FROM configs WHERE capture = 'test@end' AND kind = 'tokenizer' AND key = 'pad_id'"
+        )
+        == "0"
+    )
 
 
 # -- quantized, fused ----------------------------------------------------------------------------------------------
@@ -316,12 +365,18 @@ def test_environment_and_settings_stand_under_the_runs_name(trained: Sealed) -> 
 
 @pytest.mark.long
 def test_a_quantized_weight_has_a_value(fused: Sealed) -> None:
-    row = fused.rows("SELECT role, value_digest IS NOT NULL AS v FROM placements WHERE capture = 'test@loaded'")
-    assert {r["role"] for r in row if r["v"]} == {"base", "embedding", "head"} and {"scales", "biases"} <= {r["role"] for r in row}
+    row = fused.rows(
+        "SELECT role, value_digest IS NOT NULL AS v FROM placements WHERE capture = 'test@loaded'"
+    )
+    assert {r["role"] for r in row if r["v"]} == {"base", "embedding", "head"} and {"scales", "biases"} <= {
+        r["role"] for r in row
+    }
 
 
 def test_fused_weights_hold_the_adapter_once(fused: Sealed) -> None:
-    rows = fused.rows("SELECT module, k, cosine, capture_adapter FROM fusions WHERE capture_fused = 'test@saved'")
+    rows = fused.rows(
+        "SELECT module, k, cosine, capture_adapter FROM fusions WHERE capture_fused = 'test@saved'"
+    )
     assert {row["module"].rpartition(".")[2] for row in rows} == {"q_proj", "v_proj"}
     assert all(row["k"] == pytest.approx(1.0, abs=1e-3) and row["cosine"] > 0.999 for row in rows)
 
@@ -365,7 +420,12 @@ def test_a_killed_run_is_incomplete_and_usable(spool: Path, tmp_path: Path) -> N
         path.write_bytes(path.read_bytes()[:-9])  # the last line is cut off
     summary = sealed(tmp_path, own, -9)
     assert not summary.complete and summary.points == ("loaded:m0", "loaded", "start")
-    assert {"what": "the end of process 0", "why": "it was ended by signal 9", "kind": "process-end", "process": "0"} in summary.missing
+    assert {
+        "what": "the end of process 0",
+        "why": "it was ended by signal 9",
+        "kind": "process-end",
+        "process": "0",
+    } in summary.missing
 
 
 def edited(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
@@ -383,7 +443,9 @@ def test_rows_of_a_save_that_the_disk_cut_short_are_no_evidence(ran: watched.Ran
         "rows of saved_tensors of adapters.safetensors", "rows of saved_tensors of gone.safetensors",
     ]  # fmt: skip
     told = Sealed(Store(tmp_path / "store"), summary)
-    saves = told.rows("SELECT file, count(*) AS n, count(digest_on_disk) AS there FROM saved_tensors GROUP BY file")
+    saves = told.rows(
+        "SELECT file, count(*) AS n, count(digest_on_disk) AS there FROM saved_tensors GROUP BY file"
+    )
     assert saves == [{"file": "adapters.safetensors", "n": 4, "there": 4}]
     assert not summary.complete
     found = diagnose(told.store, [summary.run])
@@ -396,28 +458,56 @@ def test_a_table_whose_last_row_is_cut_off_is_a_gap(spool: Path, tmp_path: Path)
     own = copy(spool, tmp_path)
     path = own / "p0" / "steps.jsonl"
     path.write_bytes(path.read_bytes()[:-9])
-    assert {"what": "rows of steps", "why": "the last one is cut off", "kind": "rows", "table": "steps"} in sealed(tmp_path, own).missing
+    assert {
+        "what": "rows of steps",
+        "why": "the last one is cut off",
+        "kind": "rows",
+        "table": "steps",
+    } in sealed(tmp_path, own).missing
 
 
 def test_a_run_whose_parent_was_killed_says_what_nobody_saw(ran: watched.Ran, tmp_path: Path) -> None:
     own = copy(ran.spool, tmp_path)
     kinds = [gap.get("kind") for gap in sealed(tmp_path, own, None).missing]
     assert "exit" in kinds and "reload" in kinds
-    assert "exit" not in [gap.get("kind") for gap in sealed(tmp_path / "other", copy(ran.spool, tmp_path / "other"), 0).missing]
+    assert "exit" not in [
+        gap.get("kind") for gap in sealed(tmp_path / "other", copy(ran.spool, tmp_path / "other"), 0).missing
+    ]
 
 
 def test_a_scorer_that_fails_is_said_and_missing_and_shown(spool: Path, tmp_path: Path) -> None:
     store, said = Store(tmp_path / "store"), list[str]()
     names = ("nosuch:fn", "math:absent", "operator:truediv", "operator:eq")
     settings = watching.Settings(scorers=names, reload=False)
-    watching._seal(store, copy(spool, tmp_path), ("python", "program.py"), Ended(0, 1.0), settings, said.append, said.append)
+    watching._seal(
+        store,
+        copy(spool, tmp_path),
+        ("python", "program.py"),
+        Ended(0, 1.0),
+        settings,
+        said.append,
+        said.append,
+    )
     *warnings, summary = said
-    reasons = ["ModuleNotFoundError: No module named 'nosuch'", "AttributeError: module 'math' has no attribute 'absent'", "TypeError: "]
-    expected = [f"forensics: the scores of {name} are missing: {why}" for name, why in zip(names, reasons, strict=False)]
-    assert len(warnings) == 3 and all(map(str.startswith, warnings, expected)) and " (incomplete: the scores of nosuch:fn, " in summary
+    reasons = [
+        "ModuleNotFoundError: No module named 'nosuch'",
+        "AttributeError: module 'math' has no attribute 'absent'",
+        "TypeError: ",
+    ]
+    expected = [
+        f"forensics: the scores of {name} are missing: {why}"
+        for name, why in zip(names, reasons, strict=False)
+    ]
+    assert (
+        len(warnings) == 3
+        and all(map(str.startswith, warnings, expected))
+        and " (incomplete: the scores of nosuch:fn, " in summary
+    )
     sealed = Sealed(store, intake.Summary("test", (), False, 0))
     library.load().install(sealed.session)
-    assert {r["what"] for r in sealed.rows("SELECT what FROM what_is_missing('test')")} == {f"the scores of {name}" for name in names[:3]}
+    assert {r["what"] for r in sealed.rows("SELECT what FROM what_is_missing('test')")} == {
+        f"the scores of {name}" for name in names[:3]
+    }
     assert sealed.rows("SELECT complete FROM runs") == [{"complete": False}]
     told = listing.run(facts.of_run(sealed.run), 200).plain
     assert "nosuch:fn failed on " in told and "No module named 'nosuch'" in told and "operator:eq 0" in told
@@ -430,11 +520,16 @@ def test_scores_of_a_run_without_answers_are_missing(tmp_path: Path) -> None:
     assert scores.fill(Spool(tmp_path), [], (), {}) == []
 
 
-def test_what_a_killed_run_did_not_count_is_counted_by_its_steps_and_else_unknown(spool: Path, tmp_path: Path) -> None:
+def test_what_a_killed_run_did_not_count_is_counted_by_its_steps_and_else_unknown(
+    spool: Path, tmp_path: Path
+) -> None:
     own = copy(spool, tmp_path)
     (own / "p0" / "exit.json").unlink()
     path = own / "p0" / "models.jsonl"
-    early = [json.loads(line) | dict.fromkeys(("updates", "gradients", "writes", "saves"), 0) for line in path.read_text().splitlines()]
+    early = [
+        json.loads(line) | dict.fromkeys(("updates", "gradients", "writes", "saves"), 0)
+        for line in path.read_text().splitlines()
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in early))
     run = Sealed(Store(tmp_path / "store"), sealed(tmp_path, own, -9))
     teacher, student = run.rows("SELECT updates, gradients, writes, saves FROM models ORDER BY model")
@@ -495,7 +590,9 @@ def test_an_empty_spool_is_a_run_without_captures(tmp_path: Path) -> None:
     assert summary == intake.Summary("none", (), False, summary.nbytes, (intake.UNUSED,))
 
 
-def test_what_an_earlier_run_measured_is_not_measured_again(spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_earlier_run_measured_is_not_measured_again(
+    spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sealed(tmp_path, copy(spool, tmp_path))
     store = Store(tmp_path / "store")
     before = {str(row["digest"]): row for row in sources.earlier(store.captures, ())}
@@ -505,13 +602,18 @@ def test_what_an_earlier_run_measured_is_not_measured_again(spool: Path, tmp_pat
         file.unlink()  # the watcher writes no bytes that the store has
     options = json.loads((again / "options.json").read_text())
     (again / "options.json").write_text(json.dumps({**options, "run": "again"}))
-    monkeypatch.setattr("forensics.tensors.measure.measure", lambda raw: pytest.fail(f"{raw.name} was measured again"))
+    monkeypatch.setattr(
+        "forensics.tensors.measure.measure", lambda raw: pytest.fail(f"{raw.name} was measured again")
+    )
     assert sealed(tmp_path, again).complete
     assert {str(row["digest"]): row for row in sources.earlier(store.captures, ())} == before
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("tensors", "kept"), [("none", {"none", "file"}), ("new", {"pack", "file"}), ("trainable", {"pack", "file"})])
+@pytest.mark.parametrize(
+    ("tensors", "kept"),
+    [("none", {"none", "file"}), ("new", {"pack", "file"}), ("trainable", {"pack", "file"})],
+)
 def test_what_moved_is_measured_whatever_is_kept(tmp_path: Path, tensors: str, kept: set[str]) -> None:
     ran = program(tmp_path / "run", TRAIN.replace("range(10)", "range(2)"), {"tensors": tensors})
     found = Sealed(*seal(tmp_path / "run", ran, tensors=tensors))

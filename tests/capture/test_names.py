@@ -15,7 +15,10 @@ LAYER = ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")
 
 def model(layers: int = 2, *, tied: bool = False, bits: int | None = None) -> list[Tensor]:
     """The parameters of a small llama: width 32, 64 in the middle, vocabulary 384."""
-    found: list[Tensor] = [("model.embed_tokens.weight", "F32", (384, 32)), ("model.norm.weight", "F32", (32,))]
+    found: list[Tensor] = [
+        ("model.embed_tokens.weight", "F32", (384, 32)),
+        ("model.norm.weight", "F32", (32,)),
+    ]
     for i in range(layers):
         found += [(f"model.layers.{i}.input_layernorm.weight", "F32", (32,))]
         for path in LAYER:
@@ -56,18 +59,24 @@ def roles(tensors: list[Tensor]) -> dict[str, str]:
     return {name: p.role for name, p in names.place(tensors).items()}
 
 
-paths = st.sets(st.sampled_from([f"model.layers.{i}.{p}" for i in range(2) for p in LAYER] + ["model.embed_tokens"]))
+paths = st.sets(
+    st.sampled_from([f"model.layers.{i}.{p}" for i in range(2) for p in LAYER] + ["model.embed_tokens"])
+)
 
 
 @given(paths, st.integers(1, 16), st.booleans(), st.sampled_from([None, 4, 8]))
-def test_an_adapter_leaves_every_layer_its_name(adapted: set[str], rank: int, dora: bool, bits: int | None) -> None:
+def test_an_adapter_leaves_every_layer_its_name(
+    adapted: set[str], rank: int, dora: bool, bits: int | None
+) -> None:
     plain = model(bits=bits)
     placed = names.place(adapt(plain, adapted, rank, dora))
     base = {p.canonical for p in placed.values() if p.role not in ("lora_a", "lora_b", "dora_m")}
     assert base == {name for name, _, _ in plain}
     assert {p.module for p in placed.values() if p.role == "lora_a"} == adapted
     assert len({p.canonical for p in placed.values()}) == len(placed)
-    assert {a.rank for a in names.adapters({n: s for n, _, s in adapt(plain, adapted, rank, dora)}).values()} <= {rank}
+    assert {
+        a.rank for a in names.adapters({n: s for n, _, s in adapt(plain, adapted, rank, dora)}).values()
+    } <= {rank}
 
 
 @given(paths)
@@ -114,9 +123,14 @@ def test_quantized_parts_and_an_adapter_on_them() -> None:
     path = "model.layers.0.mlp.down_proj"
     tensors = adapt(model(bits=4), {path})
     placed = names.place(tensors)
-    assert placed[f"{path}.linear.scales"].role == "scales" and placed[f"{path}.linear.scales"].canonical == f"{path}.scales"
+    assert (
+        placed[f"{path}.linear.scales"].role == "scales"
+        and placed[f"{path}.linear.scales"].canonical == f"{path}.scales"
+    )
     assert placed[f"{path}.linear.biases"].role == "biases"
-    shaped = names.modules([path, f"{path}.linear", "model.norm", "model", "model.layers.0.self_attn.q_proj"], tensors, placed)
+    shaped = names.modules(
+        [path, f"{path}.linear", "model.norm", "model", "model.layers.0.self_attn.q_proj"], tensors, placed
+    )
     assert [shaped[p].kind for p in shaped] == ["adapter", "quantized", "norm", "container", "quantized"]
     assert shaped[path].rank == 4 and shaped[path].layer == 0 and shaped[path].adapters == 1
 
@@ -132,10 +146,15 @@ def test_switch_layers() -> None:
     assert names.modules([path, f"{path}.linear"], tensors, placed)[f"{path}.linear"].kind == "switch"
 
 
-@pytest.mark.parametrize("form", ["base_model.model.{}.lora_{}.weight", "base_model.model.{}.lora_{}.default.weight", "{}.lora_{}"])
+@pytest.mark.parametrize(
+    "form", ["base_model.model.{}.lora_{}.weight", "base_model.model.{}.lora_{}.default.weight", "{}.lora_{}"]
+)
 def test_peft_names(form: str) -> None:
     path = "model.layers.0.self_attn.q_proj"
-    tensors: list[Tensor] = [(form.format(path, "A"), "F32", (8, 32)), (form.format(path, "B"), "F32", (32, 8))]
+    tensors: list[Tensor] = [
+        (form.format(path, "A"), "F32", (8, 32)),
+        (form.format(path, "B"), "F32", (32, 8)),
+    ]
     placed = list(names.place(tensors).values())
     assert [(p.canonical, p.module, p.role, p.layer) for p in placed] == [
         (f"{path}.lora_a", path, "lora_a", 0), (f"{path}.lora_b", path, "lora_b", 0),
@@ -156,14 +175,21 @@ def test_peft_base_layers_and_magnitudes() -> None:
 
 @pytest.mark.parametrize(
     ("inner", "a", "b"),
-    [("inner.weight", ("down", (32, 4)), ("up", (4, 32))), ("w.weight", ("p.weight", (4, 32)), ("q.weight", (32, 4)))],
+    [
+        ("inner.weight", ("down", (32, 4)), ("up", (4, 32))),
+        ("w.weight", ("p.weight", (4, 32)), ("q.weight", (32, 4))),
+    ],
 )
 def test_hand_written_adapters_are_found_by_their_shapes(
     inner: str, a: tuple[str, tuple[int, int]], b: tuple[str, tuple[int, int]]
 ) -> None:
     path = "model.layers.1.self_attn.q_proj"
     tensors = [t for t in model() if t[0] != f"{path}.weight"]
-    tensors += [(f"{path}.{inner}", "F32", (32, 32)), (f"{path}.{a[0]}", "F32", a[1]), (f"{path}.{b[0]}", "F32", b[1])]
+    tensors += [
+        (f"{path}.{inner}", "F32", (32, 32)),
+        (f"{path}.{a[0]}", "F32", a[1]),
+        (f"{path}.{b[0]}", "F32", b[1]),
+    ]
     placed = names.place(tensors)
     assert placed[f"{path}.{inner}"].canonical == f"{path}.weight"
     assert (placed[f"{path}.{a[0]}"].role, placed[f"{path}.{b[0]}"].role) == ("lora_a", "lora_b")

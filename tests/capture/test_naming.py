@@ -24,17 +24,27 @@ def model(number: str, process: int = 0, **counts: int) -> dict[str, Any]:
         ([model("m0"), model("m1")], [], [(1.0, 0, "m1"), (0.5, 0, "m0")], "m1"),
         ([], [], [], "m0"),
         # of ranks the first, whichever updated last, whoever came first
-        ([model("m0", 0, updates=2, rank=1), model("m1", 1, updates=2, rank=0)], [(2.0, 1, "m1"), (3.0, 0, "m0")], [], "m1"),
+        (
+            [model("m0", 0, updates=2, rank=1), model("m1", 1, updates=2, rank=0)],
+            [(2.0, 1, "m1"), (3.0, 0, "m0")],
+            [],
+            "m1",
+        ),
         ([model("m0", 0, rank=0), model("m1", 1, updates=2, rank=1)], [(2.0, 1, "m1")], [], "m1"),
         ([model("m0", 0, rank=0), model("m1", 1, rank=1)], [], [(1.0, 0, "m0"), (2.0, 1, "m1")], "m0"),
     ],
 )
-def test_the_model_that_a_run_means(models: list[dict[str, Any]], updates: list[Any], generations: list[Any], main: str) -> None:
+def test_the_model_that_a_run_means(
+    models: list[dict[str, Any]], updates: list[Any], generations: list[Any], main: str
+) -> None:
     assert main_model(models, updates, generations) == main
 
 
 def test_points_that_happen_again_are_numbered_for_each_model() -> None:
-    points = [Point(i, p, m, 0, float(i)) for i, (p, m) in enumerate([("loaded", "m0"), ("start", "m1"), ("start", "m1"), ("start", "m0")])]
+    points = [
+        Point(i, p, m, 0, float(i))
+        for i, (p, m) in enumerate([("loaded", "m0"), ("start", "m1"), ("start", "m1"), ("start", "m0")])
+    ]
     named = name_points("r", points, "m1")
     assert [n.ref for n in named] == ["r@loaded:m0", "r@start", "r@start-2", "r@start:m0"]
     assert [n.directory for n in named] == ["r@loaded.m0", "r@start", "r@start-2", "r@start.m0"]

@@ -34,7 +34,15 @@ def rank(number: int, ranks: int, *datasets: dict[str, Any]) -> dict[str, list[d
 
 def file(found: list[int] | None, **columns: Any) -> dict[str, Any]:
     told = {"used": len(found), "unused_between": 3, "found": found} if found else {}
-    return {"source": "file", "path": "/d/train.jsonl", "records": 8, "purpose": "train", "place": "t.py:1", **told, **columns}
+    return {
+        "source": "file",
+        "path": "/d/train.jsonl",
+        "records": 8,
+        "purpose": "train",
+        "place": "t.py:1",
+        **told,
+        **columns,
+    }
 
 
 def nothing(processes: Any) -> dict[str, Any]:
@@ -42,7 +50,9 @@ def nothing(processes: Any) -> dict[str, Any]:
 
 
 def test_ranks_use_a_file_together(tmp_path: Path) -> None:
-    found = shards.datasets(spool(tmp_path, rank(1, 2, file([1, 3, 7])), rank(0, 2, file([0, 2, 4]))), nothing)
+    found = shards.datasets(
+        spool(tmp_path, rank(1, 2, file([1, 3, 7])), rank(0, 2, file([0, 2, 4]))), nothing
+    )
     assert [(row["process"], row["used"], row["unused_between"]) for row in found] == [(1, 6, 2)]
 
 
@@ -58,7 +68,9 @@ def test_what_a_rank_alone_used_is_no_more_than_its_part(tmp_path: Path) -> None
 
 
 def test_a_rank_that_used_nothing_is_counted(tmp_path: Path) -> None:
-    found = shards.datasets(spool(tmp_path, rank(0, 2, file([0, 1])), rank(1, 2, {**file(None), "found": []})), nothing)
+    found = shards.datasets(
+        spool(tmp_path, rank(0, 2, file([0, 1])), rank(1, 2, {**file(None), "found": []})), nothing
+    )
     assert [(row["used"], row["unused_between"]) for row in found] == [(2, 0)]
 
 
@@ -89,7 +101,9 @@ def test_processes_that_are_no_ranks_stay_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seen", "what"), [((0, 1), []), ((0,), ["rank 1 of 2"]), ((), [])])
-def test_ranks_that_were_not_watched_are_missing(tmp_path: Path, seen: tuple[int, ...], what: list[str]) -> None:
+def test_ranks_that_were_not_watched_are_missing(
+    tmp_path: Path, seen: tuple[int, ...], what: list[str]
+) -> None:
     models = spool(tmp_path, *(rank(n, 2) for n in seen), {}).latest("models", "model")
     assert [m["what"] for m in shards.Ranks(models).missing()] == what
 
@@ -118,7 +132,15 @@ def held(model: str, frozen: str, before: str, after: str, updates: int = 8) -> 
 
 
 def models(model: str, process: int, rank: int, ranks: int) -> Made:
-    return "models", {"run": "r", "model": model, "process": process, "class": "Model", "updates": 8, "rank": rank, "ranks": ranks}
+    return "models", {
+        "run": "r",
+        "model": model,
+        "process": process,
+        "class": "Model",
+        "updates": 8,
+        "rank": rank,
+        "ranks": ranks,
+    }
 
 
 TWINS = [
@@ -140,7 +162,10 @@ TWINS = [
         (ranks(("w0", "a", "b"), ("w1", "x", "y")), []),  # a model that is split over its ranks
         (ranks(("w0", "zeros", "b"), ("w1", "zeros", "y")), []),
         (TWINS, [False]),
-        (ranks(("w", "a", "b"), ("w", "a", "b"), ("w", "a", "c"), ("w", "a", "c"), of=(0, 1, 0, 1)), [False]),  # two launches
+        (
+            ranks(("w", "a", "b"), ("w", "a", "b"), ("w", "a", "c"), ("w", "a", "c"), of=(0, 1, 0, 1)),
+            [False],
+        ),  # two launches
         ([run(), capture("loaded"), capture("start"), capture("end", updates=8)], []),
     ],
     ids=["together", "apart", "seeded", "split", "split zeros", "twins", "launches", "alone"],

@@ -51,7 +51,11 @@ def reloaded(directory: Path, body: str, head: str = LORA, *, status: str | None
 
 
 def parameters(ran: watched.Ran, point: str, process: int = 0) -> dict[str, str]:
-    return {row["name"]: row["digest"] for row in ran.of(point, "placements", process) if row.get("role") != "optimizer"}
+    return {
+        row["name"]: row["digest"]
+        for row in ran.of(point, "placements", process)
+        if row.get("role") != "optimizer"
+    }
 
 
 def test_an_adapter_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -81,7 +85,8 @@ def test_another_scale_in_the_saved_config_is_seen_in_the_logits(tmp_path: Path)
     ran = reloaded(tmp_path, "save('adapters.safetensors', scale=2.0)\n")
     assert parameters(ran, "reloaded", 1) == parameters(ran, "end")
     live, again = (
-        ([row["logits_digest"] for row in rows]) for rows in (ran.of("end", "transcripts"), ran.of("reloaded", "transcripts", 1))
+        ([row["logits_digest"] for row in rows])
+        for rows in (ran.of("end", "transcripts"), ran.of("reloaded", "transcripts", 1))
     )
     assert not set(live) & set(again)
     assert {row["scale"] for row in ran.of("reloaded", "modules", 1) if row["class"] == "LoRALinear"} == {2.0}
@@ -134,7 +139,9 @@ def test_whole_and_partial_weights_are_loaded_on_their_base(tmp_path: Path, body
 
 def test_a_model_at_rest_answers_the_probes(tmp_path: Path) -> None:
     prompts = [{"id": "a", "prompt": "What color is the sky?"}, {"id": "b", "ids": [302, 329]}]
-    captured, why = reload.ask(tmp_path / "spool", tiny.cached(taught=True), None, {"prompts": prompts, "max_tokens": 12}, **OPEN)
+    captured, why = reload.ask(
+        tmp_path / "spool", tiny.cached(taught=True), None, {"prompts": prompts, "max_tokens": 12}, **OPEN
+    )
     assert why is None and captured is not None
     a, b = captured.rows("transcripts")
     assert (captured.point, captured.head["tokenizer"]["eos_ids"]) == ("rest", [tiny.END])
@@ -157,13 +164,19 @@ def test_a_peft_adapter_answers_as_the_same_adapter_of_mlx_lm(tmp_path: Path) ->
         directory.mkdir()
     names = {f"base_model.model.{path}.lora_A.weight": a, f"base_model.model.{path}.lora_B.weight": b}
     save_file(names, theirs / "adapter_model.safetensors")
-    (theirs / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}))
-    mx.save_safetensors(str(ours / "adapters.safetensors"), {f"{path}.lora_a": mx.array(a.T), f"{path}.lora_b": mx.array(b.T)})
+    (theirs / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]})
+    )
+    mx.save_safetensors(
+        str(ours / "adapters.safetensors"), {f"{path}.lora_a": mx.array(a.T), f"{path}.lora_b": mx.array(b.T)}
+    )
     settings = {"rank": 4, "scale": 2.0, "dropout": 0.0, "keys": ["self_attn.q_proj"]}
     (ours / "adapter_config.json").write_text(json.dumps({"num_layers": 1, "lora_parameters": settings}))
     said: list[list[str]] = []
     for adapter in (theirs, ours, None):
-        captured, why = reload.ask(tmp_path / f"spool-{len(said)}", tiny.cached(taught=True), adapter, {"max_tokens": 4}, **OPEN)
+        captured, why = reload.ask(
+            tmp_path / f"spool-{len(said)}", tiny.cached(taught=True), adapter, {"max_tokens": 4}, **OPEN
+        )
         assert captured is not None and why is None
         said.append([row["logits_digest"] for row in captured.rows("transcripts")])
     assert said[0] == said[1] != said[2]

@@ -72,9 +72,14 @@ def adapters(directory: Path, peft: Path | None = None, layers: int = 1) -> Path
     )
     if peft:
         peft.mkdir(parents=True)
-        turned = {f"base_model.model.{name[:-1]}{name[-1].upper()}.weight": np.ascontiguousarray(t.T) for name, t in tensors.items()}
+        turned = {
+            f"base_model.model.{name[:-1]}{name[-1].upper()}.weight": np.ascontiguousarray(t.T)
+            for name, t in tensors.items()
+        }
         save_file(turned, peft / "adapter_model.safetensors")
-        (peft / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 40, "target_modules": ["q_proj"]}))
+        (peft / "adapter_config.json").write_text(
+            json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 40, "target_modules": ["q_proj"]})
+        )
     return directory
 
 
@@ -88,12 +93,23 @@ def test_a_model_is_kept_as_a_run_of_one_capture(store: Store) -> None:
     run = store.run(path.name)
     assert [c.ref for c in run.captures] == [f"{path.name}@rest"] and run.head["kind"] == "rest"
     opened_ = session(run.captures[0])
-    rows = opened_.rows("SELECT name, digest, role, p.mean, kept FROM parameters p JOIN tensors USING (digest) ORDER BY name")
-    assert len(rows) == 27 and {r["kept"] for r in rows} == {"pack"} and all(r["mean"] is not None for r in rows)
+    rows = opened_.rows(
+        "SELECT name, digest, role, p.mean, kept FROM parameters p JOIN tensors USING (digest) ORDER BY name"
+    )
+    assert (
+        len(rows) == 27 and {r["kept"] for r in rows} == {"pack"} and all(r["mean"] is not None for r in rows)
+    )
     assert all((raw := opened_.read(r["digest"])) is not None and raw.nbytes for r in rows)
-    configs = {(r["kind"], r["key"]): r["value"] for r in opened_.rows("SELECT kind, key, value FROM configs")}
-    assert configs["tokenizer", "vocab_size"] == configs["tokenizer", "rows"] == "384" and configs["model", "hidden_size"] == "32"
-    assert opened_.rows("SELECT kind FROM modules WHERE module = 'model.layers.0.self_attn.q_proj'") == [{"kind": "linear"}]
+    configs = {
+        (r["kind"], r["key"]): r["value"] for r in opened_.rows("SELECT kind, key, value FROM configs")
+    }
+    assert (
+        configs["tokenizer", "vocab_size"] == configs["tokenizer", "rows"] == "384"
+        and configs["model", "hidden_size"] == "32"
+    )
+    assert opened_.rows("SELECT kind FROM modules WHERE module = 'model.layers.0.self_attn.q_proj'") == [
+        {"kind": "linear"}
+    ]
 
 
 def test_the_same_model_twice_takes_no_more_room_and_another_name(store: Store) -> None:
@@ -109,17 +125,25 @@ def test_the_same_model_twice_takes_no_more_room_and_another_name(store: Store) 
 def test_bytes_stay_where_they_lie_where_that_is_asked(store: Store, tensors: str, kept: str) -> None:
     keep(store, tiny.cached(), name="base", tensors=tensors)
     assert store.packs.nbytes() == 0
-    assert session(store.run("base").captures[0]).rows("SELECT DISTINCT kept FROM tensors") == [{"kept": kept}]
+    assert session(store.run("base").captures[0]).rows("SELECT DISTINCT kept FROM tensors") == [
+        {"kept": kept}
+    ]
 
 
 def test_too_little_space_keeps_no_bytes_and_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(store.root.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     warning, _ = keep(store, tiny.cached(), name="base")
-    assert "--tensors new" in warning and store.packs.nbytes() == 0 and store.run("base").head["tensors"] == "new"
+    assert (
+        "--tensors new" in warning
+        and store.packs.nbytes() == 0
+        and store.run("base").head["tensors"] == "new"
+    )
 
 
-def test_a_model_that_changes_while_it_is_read_is_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_changes_while_it_is_read_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = Path(shutil.copytree(tiny.cached(), tmp_path / "model"))
     measured = rest.measured
 
@@ -143,12 +167,23 @@ def test_an_adapter_on_its_base_keeps_the_bases_names(store: Store, tmp_path: Pa
     s = session(store.run("tuned").captures[0])
     path = "model.layers.1.self_attn.q_proj"
     rows = {r["name"]: r for r in s.rows("SELECT * FROM placements WHERE starts_with(canonical, ?)", [path])}
-    assert rows[f"{path}.linear.weight"]["canonical"] == f"{path}.weight" and rows[f"{path}.lora_a"]["role"] == "lora_a"
+    assert (
+        rows[f"{path}.linear.weight"]["canonical"] == f"{path}.weight"
+        and rows[f"{path}.lora_a"]["role"] == "lora_a"
+    )
     module = s.rows("SELECT kind, rank, scale, adapters, canonical FROM modules WHERE module = ?", [path])
     assert module == [{"kind": "adapter", "rank": 4, "scale": 10.0, "adapters": 1, "canonical": path}]
     told = {r["origin"]: r for r in s.rows("SELECT * FROM adapters")}
-    assert (told["declared"]["rank"], told["declared"]["scale"], told["declared"]["num_layers"]) == (4, 10.0, 1)
-    assert (told["observed"]["rank"], told["observed"]["modules"], json.loads(told["observed"]["keys"])) == (4, 2, KEYS)
+    assert (told["declared"]["rank"], told["declared"]["scale"], told["declared"]["num_layers"]) == (
+        4,
+        10.0,
+        1,
+    )
+    assert (told["observed"]["rank"], told["observed"]["modules"], json.loads(told["observed"]["keys"])) == (
+        4,
+        2,
+        KEYS,
+    )
     (event,) = s.rows("SELECT detail FROM events WHERE kind = 'load'")
     assert {k: v for k, v in json.loads(event["detail"]).items() if k in ("names", "matched", "unexpected", "absent")} == {
         "names": 4, "matched": 4, "unexpected": 0, "absent": 0,
@@ -159,12 +194,16 @@ def test_factors_without_a_layer_are_counted(store: Store, tmp_path: Path) -> No
     adapter = adapters(tmp_path / "adapters", layers=2)
     config = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(json.dumps(config | {"num_layers": 1}))
-    detail = json.loads(session(at_rest(store, tiny.cached(), adapter)).rows("SELECT detail FROM events")[0]["detail"])
+    detail = json.loads(
+        session(at_rest(store, tiny.cached(), adapter)).rows("SELECT detail FROM events")[0]["detail"]
+    )
     assert (detail["names"], detail["matched"], detail["unexpected"], detail["absent"]) == (8, 4, 4, 0)
     (adapter / "adapter_config.json").write_text(
         json.dumps(config | {"lora_parameters": {"rank": 4, "scale": 1.0, "keys": ["mlp.up_proj"]}})
     )
-    detail = json.loads(session(at_rest(store, tiny.cached(), adapter)).rows("SELECT detail FROM events")[0]["detail"])
+    detail = json.loads(
+        session(at_rest(store, tiny.cached(), adapter)).rows("SELECT detail FROM events")[0]["detail"]
+    )
     assert (detail["matched"], detail["unexpected"], detail["absent"]) == (0, 8, 4)
 
 
@@ -197,7 +236,9 @@ def test_a_model_that_gives_no_answers_says_that_it_has_no_scores(store: Store) 
 
 
 @pytest.mark.long
-def test_a_kept_model_answers_the_probes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_model_answers_the_probes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rest, "askable", questions.askable)
     question, answer = tiny.QA[0]
     prompts = [Prompt("q", prompt=question, reference=answer)]
@@ -213,7 +254,9 @@ def test_a_kept_model_answers_the_probes(store: Store, tmp_path: Path, monkeypat
 
 
 @pytest.mark.long
-def test_two_models_at_rest_are_asked_the_same(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_models_at_rest_are_asked_the_same(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rest, "askable", questions.askable)
     o = opened(store, [str(tiny.cached()), str(tiny.cached(taught=True))], ask=True)
     rows = o.session.rows("SELECT * FROM probe_deltas")
@@ -222,7 +265,9 @@ def test_two_models_at_rest_are_asked_the_same(store: Store, tmp_path: Path, mon
 
 
 @pytest.mark.long
-def test_what_cannot_be_loaded_is_said_as_missing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_loaded_is_said_as_missing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rest, "askable", questions.askable)
     path = Path(shutil.copytree(tiny.cached(), tmp_path / "model"))
     config = json.loads((path / "config.json").read_text())
@@ -248,7 +293,9 @@ def test_paths_are_compared_and_nothing_is_written_into_the_store(store: Store, 
     mx.save_safetensors(str(other / "model.safetensors"), tensors)
     found = document(store, base, str(other))
     assert found["parameters"]["changed"] == 1 and found["a"] == base
-    assert found["changed"][0]["name"] == "model.norm.weight" and found["changed"][0]["max_abs"] == pytest.approx(1.0)
+    assert found["changed"][0]["name"] == "model.norm.weight" and found["changed"][0][
+        "max_abs"
+    ] == pytest.approx(1.0)
     assert not store.root.exists()
 
 
@@ -258,23 +305,31 @@ def test_a_path_and_its_capture_are_the_same(store: Store) -> None:
     assert document(store, str(path), "base")["same"]
 
 
-def test_only_what_was_measured_is_remembered_and_a_changed_file_is_measured_again(store: Store, tmp_path: Path, cache: Path) -> None:
+def test_only_what_was_measured_is_remembered_and_a_changed_file_is_measured_again(
+    store: Store, tmp_path: Path, cache: Path
+) -> None:
     path = Path(shutil.copytree(tiny.cached(), tmp_path / "model"))
     file = path / "model.safetensors"
     os.utime(file, (1e9, 1e9))
     first = session(at_rest(store, path)).rows("SELECT name, digest, mean FROM parameters ORDER BY name")
     (entry,) = (cache / "mlx-forensics" / "files").iterdir()
-    assert session(at_rest(store, path)).rows("SELECT name, digest, mean FROM parameters ORDER BY name") == first
+    assert (
+        session(at_rest(store, path)).rows("SELECT name, digest, mean FROM parameters ORDER BY name") == first
+    )
     held = json.loads(entry.read_text())
     assert set(held) == {"file", "tensors"} and len(held["tensors"]) == 27
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
     os.utime(file, (1e9 + 1, 1e9 + 1))
-    assert session(at_rest(store, path)).rows("SELECT name, digest, mean FROM parameters ORDER BY name") != first
+    assert (
+        session(at_rest(store, path)).rows("SELECT name, digest, mean FROM parameters ORDER BY name") != first
+    )
     entry.write_text("{")
     os.utime(file, (1e9, 1e9))
-    assert session(at_rest(store, path)).rows("SELECT count(*) AS n FROM parameters WHERE mean IS NULL") == [{"n": 0}]
+    assert session(at_rest(store, path)).rows("SELECT count(*) AS n FROM parameters WHERE mean IS NULL") == [
+        {"n": 0}
+    ]
 
 
 def test_a_file_of_this_moment_is_not_remembered(store: Store, tmp_path: Path) -> None:
@@ -295,7 +350,9 @@ def test_show_counts_the_parameters_of_a_packed_model_as_mlx_lm_does(store: Stor
     found = at_rest(store, path)
     told = facts.of_capture(found, None)
     assert told["parameters"] == get_total_parameters(load(str(path))[0])
-    assert told["tensors"] == sum(1 for _ in open_model(path).tensors()) and {m["class"] for m in told["modules"]} >= {
+    assert told["tensors"] == sum(1 for _ in open_model(path).tensors()) and {
+        m["class"] for m in told["modules"]
+    } >= {
         "quantized" if bits else "linear",
         "norm",
     }
@@ -318,7 +375,9 @@ def test_one_adapter_in_two_formats_is_the_same_by_value(store: Store, tmp_path:
     tensors[name] = tensors[name] + mx.array(np.eye(4, 32, dtype="f4"))
     mx.save_safetensors(str(file), tensors)
     (change,) = document(store, str(mine), str(tmp_path / "peft"))["changed"]
-    assert change["max_abs"] == pytest.approx(1.0, abs=1e-6) and change["changed_fraction"] == pytest.approx(4 / 128)
+    assert change["max_abs"] == pytest.approx(1.0, abs=1e-6) and change["changed_fraction"] == pytest.approx(
+        4 / 128
+    )
 
 
 def test_a_gguf_file_against_its_mlx_directory(store: Store, tmp_path: Path) -> None:
@@ -327,7 +386,10 @@ def test_a_gguf_file_against_its_mlx_directory(store: Store, tmp_path: Path) -> 
     tensors = {name: np.array(value) for name, value in mx.load(str(directory / "model.safetensors")).items()}
     path = "model.layers.0.self_attn"
     q, k, v = (tensors[f"{path}.{part}_proj.weight"] for part in "qkv")
-    woven = {h: x.reshape(h, 2, x.shape[0] // h // 2, -1).swapaxes(1, 2).reshape(x.shape) for h, x in ((4, q), (2, k))}
+    woven = {
+        h: x.reshape(h, 2, x.shape[0] // h // 2, -1).swapaxes(1, 2).reshape(x.shape)
+        for h, x in ((4, q), (2, k))
+    }
     scale = np.abs(v).max(axis=1, keepdims=True) / 127
     codes = np.round(v / scale).astype("i1")
     blocks = b"".join(np.float16(s[0]).tobytes() + c.tobytes() for s, c in zip(scale, codes, strict=True))

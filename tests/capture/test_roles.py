@@ -28,7 +28,9 @@ OF_ROW = ["p", "p", "p", "p", "p", "p", "e", "p", "p", "p", "p", "a", "a", "e", 
 SHORT = {"p": "prompt", "a": "answer", "e": "end", "x": "pad", "-": None}
 
 
-def lines(rows: Sequence[Sequence[int]], shift: int = 1, weights: Sequence[Sequence[float]] | None = None) -> list[roles.Line]:
+def lines(
+    rows: Sequence[Sequence[int]], shift: int = 1, weights: Sequence[Sequence[float]] | None = None
+) -> list[roles.Line]:
     """Rows as a program that hands `row[:-1]` to the model has them; the target stands `shift` further on."""
     made = []
     for i, row in enumerate(rows):
@@ -43,7 +45,10 @@ def lines(rows: Sequence[Sequence[int]], shift: int = 1, weights: Sequence[Seque
 def told(rows: Sequence[Sequence[int]], facts: Facts = CHAT, **how: Any) -> list[str]:
     """The roles of each row's tokens from the second on, as one letter each."""
     letters = {v: k for k, v in SHORT.items()}
-    return ["".join(letters[r.role(i)] for i in range(len(r.line.inputs))) for r in roles.read(lines(rows, **how), facts)]
+    return [
+        "".join(letters[r.role(i)] for i in range(len(r.line.inputs)))
+        for r in roles.read(lines(rows, **how), facts)
+    ]
 
 
 def test_prompt_and_answer_by_the_templates_markers() -> None:
@@ -52,7 +57,9 @@ def test_prompt_and_answer_by_the_templates_markers() -> None:
 
 def test_padding_of_a_tail_and_its_end() -> None:
     assert told([ROW + [PAD] * 4]) == ["".join(OF_ROW[1:]) + "xxxx"]
-    assert told([[7, 8, 9, END, END, END]], SAME_PAD) == ["aaexx"], "the first of a tail of end tokens is the end"
+    assert told([[7, 8, 9, END, END, END]], SAME_PAD) == ["aaexx"], (
+        "the first of a tail of end tokens is the end"
+    )
     assert told([[7, 8, 9, END, PAD]], PLAIN) == ["aaex"], "the tokenizer's own pad counts alone"
 
 
@@ -88,7 +95,9 @@ def test_padding_with_an_id_that_the_tokenizer_does_not_name() -> None:
     assert told([[7, 8, 9, 5, 5], [7, 5, 5, 5, 5]], PLAIN) == ["aaxx", "xxxx"]
     assert told([[5, 5, 5, 7, 8], [5, 5, 7, 8, 9], [6, 7, 8, 9, 6]], PLAIN) == ["xxaa", "xaaa", "aaaa"]
     assert told([[5, 5, 5, 7, END], [5, 5, 7, 8, END]], SAME_PAD) == ["xxae", "xaae"], "one end is no padding"
-    assert told([[5, 5, 5, 7, 8], [7, 8, 5, 5, 5]], PLAIN) == ["xxaa", "axxx"], "what pads tails may pad heads"
+    assert told([[5, 5, 5, 7, 8], [7, 8, 5, 5, 5]], PLAIN) == ["xxaa", "axxx"], (
+        "what pads tails may pad heads"
+    )
     assert told([[5] * 6 + [7, 8], [3, 4, 7, 8, 9, 6, 8, 9]], PLAIN) == ["xxxxxaa", "aaaaaaa"], (
         "many before one row, and none before another"
     )
@@ -131,10 +140,14 @@ text = st.lists(st.integers(20, 40), min_size=1, max_size=8)
 
 
 @given(st.lists(st.tuples(text, text), min_size=1, max_size=4), st.integers(0, 5))
-def test_every_token_of_a_padded_batch_gets_the_role_it_was_written_with(pairs: list[tuple[list[int], list[int]]], extra: int) -> None:
+def test_every_token_of_a_padded_batch_gets_the_role_it_was_written_with(
+    pairs: list[tuple[list[int], list[int]]], extra: int
+) -> None:
     rows, expected = [], []
     for question, answer in pairs:
-        rows.append([START, USER, NEWLINE, *question, END, NEWLINE, START, ASSISTANT, NEWLINE, *answer, END, NEWLINE])
+        rows.append(
+            [START, USER, NEWLINE, *question, END, NEWLINE, START, ASSISTANT, NEWLINE, *answer, END, NEWLINE]
+        )
         expected.append("ppp" + "p" * len(question) + "epppp" + "a" * len(answer) + "ea")
     width = max(map(len, rows)) + extra
     padded = [row + [PAD] * (width - len(row)) for row in rows]
@@ -184,7 +197,14 @@ KEYED = Keyed(b"k" * 32)
 
 
 def answer(output: list[int], finish: str = "length") -> dict[str, Any]:
-    raw = {"prompt_id": "p0", "source": "probe", "prompt_ids": ROW[:11], "output_ids": output, "finish_reason": finish, "output": "x"}
+    raw = {
+        "prompt_id": "p0",
+        "source": "probe",
+        "prompt_ids": ROW[:11],
+        "output_ids": output,
+        "finish_reason": finish,
+        "output": "x",
+    }
     return dict(answers.transcript(raw, "r@end", CHAT, KEYED))
 
 
@@ -201,7 +221,13 @@ def test_an_answer_of_its_end_alone_says_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("output", "share"),
-    [([5] * 10, 0.9), ([1, 2, 3, 4], 0.0), ([1, 2] * 5, 0.8), ([1, 1, 2, 3], 0.0), ([9, 8, 7] + [1, 2, 3] * 3, 0.5)],
+    [
+        ([5] * 10, 0.9),
+        ([1, 2, 3, 4], 0.0),
+        ([1, 2] * 5, 0.8),
+        ([1, 1, 2, 3], 0.0),
+        ([9, 8, 7] + [1, 2, 3] * 3, 0.5),
+    ],
 )
 def test_loops(output: list[int], share: float) -> None:
     assert answers.loop_share(output) == pytest.approx(share)

@@ -36,14 +36,19 @@ def model(path: Path, tensors: dict[str, np.ndarray[Any, Any]], config: dict[str
         }
         at += array.nbytes
     text = json.dumps(header).encode()
-    (path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + b"".join(a.tobytes() for a in tensors.values()))
+    (path / "model.safetensors").write_bytes(
+        len(text).to_bytes(8, "little") + text + b"".join(a.tobytes() for a in tensors.values())
+    )
     (path / "config.json").write_text(json.dumps({"model_type": "llama", **(config or {})}))
     return path
 
 
 def two(root: Path) -> tuple[Path, Path]:
     random = np.random.default_rng(0)
-    a = {f"model.layers.0.mlp.{n}.weight": random.normal(size=(40, 64)).astype("<f4") for n in ("up_proj", "down_proj", "gate_proj")}
+    a = {
+        f"model.layers.0.mlp.{n}.weight": random.normal(size=(40, 64)).astype("<f4")
+        for n in ("up_proj", "down_proj", "gate_proj")
+    }
     b = {name: x.copy() for name, x in a.items()}
     b["model.layers.0.mlp.up_proj.weight"][3, 5] += 1
     b["model.layers.0.mlp.gate_proj.weight"] = random.normal(size=(48, 64)).astype("<f4")
@@ -54,8 +59,12 @@ def said(root: Path, *, light: bool) -> dict[str, Any]:
     words = (str(root / "a"), str(root / "b"))
     evidence = opened(Store(root / "store"), words, light=light)
     found = document(compare(evidence.session, evidence.a, evidence.b))
-    for row in found["changed"]:  # compiled loops, which a process loads once it measured enough, may differ in the last digit
-        row |= {key: pytest.approx(value, rel=1e-12) for key, value in row.items() if isinstance(value, float)}
+    for row in found[
+        "changed"
+    ]:  # compiled loops, which a process loads once it measured enough, may differ in the last digit
+        row |= {
+            key: pytest.approx(value, rel=1e-12) for key, value in row.items() if isinstance(value, float)
+        }
     return found
 
 
@@ -69,7 +78,10 @@ def test_says_what_measuring_says(tmp_path: Path) -> None:
 def test_a_tied_head_that_lies_there_twice_is_one(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(64, 32)).astype("<f4")
     for name, scale in (("a", 1), ("b", 2)):
-        tensors = {"model.embed_tokens.weight": (x * scale).astype("<f4"), "lm_head.weight": (x * scale).astype("<f4")}
+        tensors = {
+            "model.embed_tokens.weight": (x * scale).astype("<f4"),
+            "lm_head.weight": (x * scale).astype("<f4"),
+        }
         model(tmp_path / name, tensors, {"tie_word_embeddings": True})
     light = said(tmp_path, light=True)
     assert light == said(tmp_path, light=False) and light["parameters"]["changed"] == 1
@@ -79,7 +91,11 @@ def test_quantized_weights_are_compared_by_value_too(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for name in "ab":
         codes = np.random.default_rng(1).integers(0, 2**32, (16, 8), dtype=np.uint32).astype("<u4")
-        parts = {"weight": codes, "scales": np.ones((16, 1), "<f4"), "biases": random.normal(size=(16, 1)).astype("<f4")}
+        parts = {
+            "weight": codes,
+            "scales": np.ones((16, 1), "<f4"),
+            "biases": random.normal(size=(16, 1)).astype("<f4"),
+        }
         quantization = {"quantization": {"bits": 4, "group_size": 64}}
         model(tmp_path / name, {f"model.layers.0.mlp.up_proj.{k}": v for k, v in parts.items()}, quantization)
     assert said(tmp_path, light=True) == said(tmp_path, light=False)
@@ -90,7 +106,9 @@ def test_what_was_measured_before_is_not_read_again(tmp_path: Path) -> None:
     stored = [open_model(path).stored for path in paths]
     assert compared(*stored) is not None
     for path in paths:
-        os.utime(path / "model.safetensors", (1e9, 1e9))  # a file that was just written may change again unseen
+        os.utime(
+            path / "model.safetensors", (1e9, 1e9)
+        )  # a file that was just written may change again unseen
     said(tmp_path, light=False)
     assert compared(*(open_model(path).stored for path in paths)) is None
 
@@ -101,7 +119,9 @@ def test_equal_stops_at_the_first_difference() -> None:
     y[0] = 1
     ends: list[int] = []
     a, b = from_array(x, "F32"), from_array(y, "F32")
-    watched = type(a)(a.name, a.dtype, a.shape, a.nbytes, lambda start, stop: (ends.append(stop), a.read(start, stop))[1])
+    watched = type(a)(
+        a.name, a.dtype, a.shape, a.nbytes, lambda start, stop: (ends.append(stop), a.read(start, stop))[1]
+    )
     assert not equal(watched, b) and ends == [sidebyside.STEP]
     assert equal(watched, a) and ends[-1] == a.nbytes
     assert not equal(raw(bytes(8), "F32", (2,)), raw(bytes(8), "F32", (1, 2))) and not equal(
@@ -109,7 +129,9 @@ def test_equal_stops_at_the_first_difference() -> None:
     )
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b = (open_model(path).stored for path in two(tmp_path))
     real = sidebyside.equal
 
@@ -134,5 +156,7 @@ def test_small_tensors_that_lie_together_are_told_apart(tmp_path: Path) -> None:
     model(tmp_path / "a", a)
     model(tmp_path / "b", b)
     found = said(tmp_path, light=True)
-    assert [row["name"] for row in found["changed"]] == [f"model.layers.{n}.mlp.up_proj.weight" for n in (0, 5, 11)]
+    assert [row["name"] for row in found["changed"]] == [
+        f"model.layers.{n}.mlp.up_proj.weight" for n in (0, 5, 11)
+    ]
     assert found == said(tmp_path, light=False)

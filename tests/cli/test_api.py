@@ -65,7 +65,9 @@ def test_a_finding_a_comparison_a_capture_and_rows_show_themselves(case: Case) -
 
 def test_two_runs_are_shown_side_by_side() -> None:
     html = forensics.diagnose("snapshots/broken-stub", "snapshots/fixed")._repr_html_()
-    assert "snapshots/broken-stub · Faulty" in html and "snapshots/fixed · Healthy" in html and _balanced(html)
+    assert (
+        "snapshots/broken-stub · Faulty" in html and "snapshots/fixed · Healthy" in html and _balanced(html)
+    )
 
 
 def test_sql_reads_these_captures_alone(case: Case) -> None:
@@ -90,14 +92,21 @@ def test_sql_changes_no_evidence(case: Case, statement: str) -> None:
 
 def test_a_report_is_written_whole(case: Case, tmp_path: Path) -> None:
     page = case.report(tmp_path / "night.html")
-    assert page.read_text().startswith("<!doctype html>") and _balanced(page.read_text().removeprefix("<!doctype html>"))
+    assert page.read_text().startswith("<!doctype html>") and _balanced(
+        page.read_text().removeprefix("<!doctype html>")
+    )
 
 
 def test_texts_of_strangers_stay_text() -> None:
-    found = Found(*(getattr(pages.findings()[0], f) for f in ("id", "severity", "role", "confidence", "title")), pages.HOSTILE)
+    found = Found(
+        *(getattr(pages.findings()[0], f) for f in ("id", "severity", "role", "confidence", "title")),
+        pages.HOSTILE,
+    )
     assert "<script" not in found._repr_html_() and "<img" not in found._repr_html_()
 
 
 def test_importing_the_package_loads_nothing_of_it() -> None:
-    probe = "import sys, forensics\nassert not {'duckdb', 'numpy', 'rich', 'forensics.api'} & set(sys.modules)"
+    probe = (
+        "import sys, forensics\nassert not {'duckdb', 'numpy', 'rich', 'forensics.api'} & set(sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0

@@ -36,7 +36,11 @@ def spin(code: str) -> subprocess.Popen[bytes]:
     [
         ("while True: pass", Limits(seconds=0.5), "time"),
         ("while True: pass", Limits(processor=0.5), "time"),
-        ("a = bytearray(400 << 20); import time; time.sleep(60)", Limits(memory=200 << 20, seconds=50), "memory"),
+        (
+            "a = bytearray(400 << 20); import time; time.sleep(60)",
+            Limits(memory=200 << 20, seconds=50),
+            "memory",
+        ),
         ("pass", Limits(memory=1 << 30, seconds=50), None),
     ],
 )
@@ -66,7 +70,9 @@ def test_case_sql_answers_as_before(store: Store) -> None:
     assert case.sql("SELECT count(*) AS n FROM steps")[0]["n"] == len(case.sql("SELECT step FROM steps"))
 
 
-@pytest.mark.parametrize("statement", ["DELETE FROM steps", "SELECT * FROM read_text('/etc/passwd')", "ATTACH 'x.db'", "SELEC 1"])
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM steps", "SELECT * FROM read_text('/etc/passwd')", "ATTACH 'x.db'", "SELEC 1"]
+)
 def test_case_sql_refuses_what_sql_refuses(store: Store, statement: str) -> None:
     with pytest.raises(ForensicsError):
         package.open("night", store=store.root).sql(statement)
@@ -77,7 +83,10 @@ def test_twenty_thousand_unions_take_what_they_may(store: Store) -> None:
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     with pytest.raises(ForensicsError) as refused:
         case.sql(UNIONS, memory=256 << 20, seconds=20)
-    assert time.monotonic() - began < 60 and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10
+    assert (
+        time.monotonic() - began < 60
+        and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10
+    )
     assert "memory" in refused.value.message or "longer" in refused.value.message
 
 
@@ -87,10 +96,15 @@ def test_no_question_shows_where_the_store_lies(store: Store, tmp_path: Path) ->
     assert done.status == 0 and str(store.root) not in done.out
     settings = forensics(tmp_path, "sql", *words, "SELECT name, value FROM duckdb_settings()")
     assert str(store.root) not in settings.out
-    assert not any("/" in str(row.get("path")) for row in package.open("night", store=store.root).sql("FROM duckdb_databases()"))
+    assert not any(
+        "/" in str(row.get("path"))
+        for row in package.open("night", store=store.root).sql("FROM duckdb_databases()")
+    )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a limit on the size of files that only Linux keeps as a full disk is met")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="a limit on the size of files that only Linux keeps as a full disk is met"
+)
 def test_a_full_disk_is_three_lines(store: Store, tmp_path: Path) -> None:
     """A file cannot grow beyond 64 KB: what is written of the catalogue fails in the middle, as on a full disk."""
     (store.root / "catalog.duckdb").unlink(missing_ok=True)
@@ -99,9 +113,19 @@ def test_a_full_disk_is_three_lines(store: Store, tmp_path: Path) -> None:
     def small() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
 
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, preexec_fn=small, check=False)
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        preexec_fn=small,
+        check=False,
+    )
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 3 and "catalogue cannot be written" in lines[0], lines
     assert not list(store.root.glob("catalog.duckdb*"))
-    assert json.loads(forensics(tmp_path, "sql", "--store", str(store.root), "--json", "SELECT 1 AS a").out)["rows"] == [{"a": 1}]
+    assert json.loads(forensics(tmp_path, "sql", "--store", str(store.root), "--json", "SELECT 1 AS a").out)[
+        "rows"
+    ] == [{"a": 1}]

@@ -41,15 +41,28 @@ FROM steps WHERE run = run_of(b) ORDER BY step
 
 def seal(store: Path, name: str, made: list[Made]) -> None:
     """A run of hand-made rows in a store, as a capture leaves it."""
-    text = json.dumps([[table, row] for table, row in made]).replace('"r@', f'"{name}@').replace('"run": "r"', f'"run": "{name}"')
+    text = (
+        json.dumps([[table, row] for table, row in made])
+        .replace('"r@', f'"{name}@')
+        .replace('"run": "r"', f'"run": "{name}"')
+    )
     rows: list[Made] = [(table, row) for table, row in json.loads(text)]
     captures = [row for table, row in rows if table == "captures"]
     for number, head in enumerate(captures):
         with Writer(store / "captures", head["capture"], "capture") as writer:
             for table in {t for t, _ in rows} - {"captures", "runs"}:
                 mine = [row for t, row in rows if t == table and row.get("capture") == head["capture"]]
-                digests = {row["digest"] for t, row in rows if t == "placements" and row["capture"] == head["capture"]}
-                writer.rows(table, [row for t, row in rows if t == "tensors" and row["digest"] in digests] if table == "tensors" else mine)
+                digests = {
+                    row["digest"]
+                    for t, row in rows
+                    if t == "placements" and row["capture"] == head["capture"]
+                }
+                writer.rows(
+                    table,
+                    [row for t, row in rows if t == "tensors" and row["digest"] in digests]
+                    if table == "tensors"
+                    else mine,
+                )
             writer.seal({**head, "sequence": number})
     with Writer(store / "runs", name, "run") as writer:
         for table in {t for t, _ in rows} - {"captures", "runs", "tensors"}:
@@ -62,13 +75,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("store")
     seal(place, "night", HEALTHY)
     seal(place, "day", [m for m in HEALTHY if m[1].get("point") != "end" and m[1].get("capture") != "r@end"])
-    seal(place, "bare", [("runs", {"run": "r", "kind": "watched", "complete": True, "created_at": "2020-01-01T00:00:00Z"})])
+    seal(
+        place,
+        "bare",
+        [("runs", {"run": "r", "kind": "watched", "complete": True, "created_at": "2020-01-01T00:00:00Z"})],
+    )
     return place
 
 
 @pytest.fixture
 def rules(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    (tmp_path / "loss-above-agreement.sql").write_text(RULE.format(severity=getattr(request, "param", "error")))
+    (tmp_path / "loss-above-agreement.sql").write_text(
+        RULE.format(severity=getattr(request, "param", "error"))
+    )
     return tmp_path
 
 
@@ -83,7 +102,12 @@ def document(result: Result) -> dict[str, Any]:
 def test_healthy_run(store: Path) -> None:
     result = ask(store, "diagnose", "night", "--json")
     said = document(result)
-    assert (said["a"], said["b"], said["verdict"], result.exit_code) == ("night@loaded", "night@end", "healthy", 0), said["findings"]
+    assert (said["a"], said["b"], said["verdict"], result.exit_code) == (
+        "night@loaded",
+        "night@end",
+        "healthy",
+        0,
+    ), said["findings"]
     assert ask(store, "diagnose", "night").stdout.startswith("HEALTHY")
 
 
@@ -101,7 +125,10 @@ def test_fail_on(store: Path, rules: Path, fail_on: str, status: int, verdict: s
     result = ask(store, "diagnose", "night", "--json", "--queries", str(rules), "--fail-on", fail_on)
     assert (result.exit_code, document(result)["verdict"]) == (status, verdict)
     finding = next(f for f in document(result)["findings"] if f["id"] == "loss-above-agreement")
-    assert finding["claim"] == "The loss of step 1 is 3.0." and finding["check"] == "forensics query loss-above-agreement night"
+    assert (
+        finding["claim"] == "The loss of step 1 is 3.0."
+        and finding["check"] == "forensics query loss-above-agreement night"
+    )
 
 
 def test_run_that_never_ended_is_inconclusive(store: Path) -> None:
@@ -130,9 +157,15 @@ def test_unknown_run_names_the_nearest(store: Path) -> None:
 
 
 def test_private_query_that_breaks_the_rules(store: Path, rules: Path) -> None:
-    (rules / "loss-above-agreement.sql").write_text(RULE.format(severity="error").replace(" ORDER BY step", ""))
+    (rules / "loss-above-agreement.sql").write_text(
+        RULE.format(severity="error").replace(" ORDER BY step", "")
+    )
     result = ask(store, "diagnose", "night", "--queries", str(rules))
-    assert result.exit_code == 2 and "no ORDER BY" in result.stderr and "loss-above-agreement.sql" in result.stderr
+    assert (
+        result.exit_code == 2
+        and "no ORDER BY" in result.stderr
+        and "loss-above-agreement.sql" in result.stderr
+    )
 
 
 def test_diff(store: Path) -> None:
@@ -153,7 +186,11 @@ def test_diff_asks_for_the_second_model(store: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     for word in (str(tmp_path), "night@loaded"):
         result = ask(store, "diff", word)
-        assert result.exit_code == 2 and "second model" in result.stderr and f"diff {word} OTHER" in result.stderr, result.output
+        assert (
+            result.exit_code == 2
+            and "second model" in result.stderr
+            and f"diff {word} OTHER" in result.stderr
+        ), result.output
 
 
 def test_query_catalogue(store: Path, rules: Path) -> None:
@@ -168,12 +205,19 @@ def test_query_of_a_run_and_of_two_captures(store: Path) -> None:
     assert [row["loss"] for row in rows][:2] == [3.0, 1.5]
     rows = document(ask(store, "query", "parameter-diff", "night@loaded", "night@end", "--json"))["rows"]
     assert [(row["name"], row["identical"]) for row in rows] == [(NAME, False)]
-    assert ask(store, "query", "training-steps", "night", "--csv").stdout.splitlines()[0].startswith("model,step,")
+    assert (
+        ask(store, "query", "training-steps", "night", "--csv")
+        .stdout.splitlines()[0]
+        .startswith("model,step,")
+    )
 
 
 def test_query_says_which_capture_it_asked_and_why_there_is_no_row(store: Path) -> None:
     one, two = ask(store, "query", "training-steps", "night"), ask(store, "query", "parameter-diff", "night")
-    assert one.stderr == "forensics: asked of night@end\n" and two.stderr == "forensics: asked of night@loaded and night@end\n"
+    assert (
+        one.stderr == "forensics: asked of night@end\n"
+        and two.stderr == "forensics: asked of night@loaded and night@end\n"
+    )
     assert ask(store, "query", "training-steps", "night", "--json").stderr == ""
     whys = {
         ("loss-by-role", "snapshots/base"): "no rows: a model at rest was not trained",
@@ -185,7 +229,9 @@ def test_query_says_which_capture_it_asked_and_why_there_is_no_row(store: Path) 
     for words, reason in whys.items():
         result = ask(store, "query", *words)
         assert reason in result.stderr and "no rows" in result.stdout, result.output
-    assert "no rows" not in ask(store, "query", "configs-diff", "night").stderr, "nothing differs, and that is the answer"
+    assert "no rows" not in ask(store, "query", "configs-diff", "night").stderr, (
+        "nothing differs, and that is the answer"
+    )
 
 
 def test_query_answers_in_one_form(store: Path) -> None:
@@ -196,8 +242,22 @@ def test_query_answers_in_one_form(store: Path) -> None:
 
 def test_csv_of_what_the_terminal_cannot_bear_is_escaped(store: Path, tmp_path: Path) -> None:
     (tmp_path / "word.sql").write_text("-- A word.\n--\n-- params: a\nSELECT 'é' AS word ORDER BY 1\n")
-    command = [sys.executable, "-m", "forensics", "query", "word", "night", "--csv", "--store", str(store), "--queries", str(tmp_path)]
-    shown = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True)
+    command = [
+        sys.executable,
+        "-m",
+        "forensics",
+        "query",
+        "word",
+        "night",
+        "--csv",
+        "--store",
+        str(store),
+        "--queries",
+        str(tmp_path),
+    ]
+    shown = subprocess.run(
+        command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True
+    )
     assert shown.stdout.decode("ascii").splitlines() == ["word", "\\xe9"]
 
 
@@ -225,5 +285,9 @@ def test_a_terminal_without_unicode_shows_what_it_can() -> None:
             [sys.executable, "-m", "forensics", "diagnose", "snapshots/padded-lora"],
             capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, check=False,
         )  # fmt: skip
-        assert shown.returncode == 1 and "Padding carries 88 %" in shown.stdout.decode(encoding) and not shown.stderr
+        assert (
+            shown.returncode == 1
+            and "Padding carries 88 %" in shown.stdout.decode(encoding)
+            and not shown.stderr
+        )
         assert encoding != "ascii" or shown.stdout.isascii()

@@ -51,7 +51,10 @@ def made(root: Path) -> Store:
     store.make()
     for n, place in enumerate(("loaded", "end")):
         ref = f"night@{place}"
-        tensors = {"embed.weight": tensor(b"same" * 64), "layers.0.q_proj.weight": tensor(bytes([n + 1]) * 400)}
+        tensors = {
+            "embed.weight": tensor(b"same" * 64),
+            "layers.0.q_proj.weight": tensor(bytes([n + 1]) * 400),
+        }
         stats = {name: measure(raw) for name, raw in tensors.items()}
         store.packs.put([(stats[name].digest, raw) for name, raw in tensors.items()])
         with Writer(store.captures, ref, "capture") as w:
@@ -59,14 +62,24 @@ def made(root: Path) -> Store:
             w.rows(
                 "placements",
                 [
-                    {"capture": ref, "name": k, "canonical": k, "role": roles[k], "digest": s.digest, "trainable": n == 0}
+                    {
+                        "capture": ref,
+                        "name": k,
+                        "canonical": k,
+                        "role": roles[k],
+                        "digest": s.digest,
+                        "trainable": n == 0,
+                    }
                     for k, s in stats.items()
                 ],
             )
             w.rows("tensors", [tensor_row(s, "pack") for s in stats.values()])
             w.rows(
                 "modules",
-                [{"capture": ref, "module": "", "class": "Model"}, {"capture": ref, "module": "layers.0.q_proj", "class": "Linear"}],
+                [
+                    {"capture": ref, "module": "", "class": "Model"},
+                    {"capture": ref, "module": "layers.0.q_proj", "class": "Linear"},
+                ],
             )
             answer = {
                 "source": "probe",
@@ -76,21 +89,64 @@ def made(root: Path) -> Store:
                 "output_tokens": 3,
             }
             w.rows("transcripts", [{"capture": ref, "prompt_id": "p0", **answer}])
-            w.rows("optimizers", [{"capture": ref, "optimizer": "o0", "class": "AdamW", "step": n, "learning_rate": 1e-3}] * n)
-            head = {"capture": ref, "run": "night", "point": place, "ordinal": 1, "sequence": n, "model": "m0", "process": 0}
-            w.seal({**head, "created_at": "2026-11-24T10:00:00Z", "source": "live", "updates": n, "whole": True, "complete": True})
+            w.rows(
+                "optimizers",
+                [{"capture": ref, "optimizer": "o0", "class": "AdamW", "step": n, "learning_rate": 1e-3}] * n,
+            )
+            head = {
+                "capture": ref,
+                "run": "night",
+                "point": place,
+                "ordinal": 1,
+                "sequence": n,
+                "model": "m0",
+                "process": 0,
+            }
+            w.seal(
+                {
+                    **head,
+                    "created_at": "2026-11-24T10:00:00Z",
+                    "source": "live",
+                    "updates": n,
+                    "whole": True,
+                    "complete": True,
+                }
+            )
     with Writer(store.runs, "night", "run") as w:
         w.rows("models", [{"run": "night", "model": "m0", "class": "Model", "updates": 3, "parameters": 2}])
         w.rows(
-            "steps", [{"run": "night", "process": 0, "model": "m0", "step": i, "loss": [9.5, float("nan"), 0.5][i - 1]} for i in (1, 2, 3)]
+            "steps",
+            [
+                {
+                    "run": "night",
+                    "process": 0,
+                    "model": "m0",
+                    "step": i,
+                    "loss": [9.5, float("nan"), 0.5][i - 1],
+                }
+                for i in (1, 2, 3)
+            ],
         )
         w.rows(
             "loss_tokens",
-            [{"run": "night", "model": "m0", "role": r, "weight": x, "residual": 0.0} for r, x in (("pad", 0.75), ("answer", 0.25))],
+            [
+                {"run": "night", "model": "m0", "role": r, "weight": x, "residual": 0.0}
+                for r, x in (("pad", 0.75), ("answer", 0.25))
+            ],
         )
         w.rows(
             "adapters",
-            [{"run": "night", "origin": "declared", "via": "argument", "kind": "lora", "rank": 8, "scale": 10.0, "place": "a/train.py:8"}],
+            [
+                {
+                    "run": "night",
+                    "origin": "declared",
+                    "via": "argument",
+                    "kind": "lora",
+                    "rank": 8,
+                    "scale": 10.0,
+                    "place": "a/train.py:8",
+                }
+            ],
         )
         w.seal(RUN)
     return store
@@ -131,21 +187,39 @@ def document(result: Result) -> Any:
 
 
 def test_list(run: Run, store: Store) -> None:
-    verdicts.remember(store, "night", {"verdict": "faulty", "findings": [{"id": "padding-in-loss", "role": "cause", "severity": "error"}]})
+    verdicts.remember(
+        store,
+        "night",
+        {"verdict": "faulty", "findings": [{"id": "padding-in-loss", "role": "cause", "severity": "error"}]},
+    )
     shown = run("list")
-    assert shown.exit_code == 0 and re.search(r"night +\d+ \w+ +loaded end +[\d.]+ KB +faulty: padding-in-loss", shown.output), shown.output
-    assert "TABLES" in shown.output and re.search(r"1 run, 2 captures; tables [\d.]+ KB, tensors 1.\d+ KB", shown.output)
+    assert shown.exit_code == 0 and re.search(
+        r"night +\d+ \w+ +loaded end +[\d.]+ KB +faulty: padding-in-loss", shown.output
+    ), shown.output
+    assert "TABLES" in shown.output and re.search(
+        r"1 run, 2 captures; tables [\d.]+ KB, tensors 1.\d+ KB", shown.output
+    )
     captures = run("list", "--captures").output
     assert "night@loaded" in captures and "night@end" in captures
     (told,) = document(run("list", "--json"))["runs"]
-    assert (told["run"], told["verdict"], told["causes"], told["complete"]) == ("night", "faulty", ["padding-in-loss"], False)
+    assert (told["run"], told["verdict"], told["causes"], told["complete"]) == (
+        "night",
+        "faulty",
+        ["padding-in-loss"],
+        False,
+    )
     assert [c["capture"] for c in told["captures"]] == ["night@loaded", "night@end"] and told["nbytes"] > 0
 
 
 def test_list_of_nothing(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["list", "--store", str(tmp_path / "none")])
-    assert result.exit_code == 0 and "Nothing is captured yet" in result.output and "snapshots/" in result.output
-    assert document(CliRunner().invoke(main, ["list", "--json", "--store", str(tmp_path / "none")]))["runs"] == []
+    assert (
+        result.exit_code == 0 and "Nothing is captured yet" in result.output and "snapshots/" in result.output
+    )
+    assert (
+        document(CliRunner().invoke(main, ["list", "--json", "--store", str(tmp_path / "none")]))["runs"]
+        == []
+    )
     assert not (tmp_path / "none").exists()
 
 
@@ -191,17 +265,23 @@ def test_show_run(run: Run) -> None:
     assert "\x1b" not in text and "[bold]hi[/bold]" in text  # neither escapes nor markup from evidence
     told = document(run("show", "night", "--json"))
     assert told["kind"] == "run" and told["training"][0]["loss"] == [9.5, "NaN", 0.5]
-    assert told["training"][0]["trains_on"] == {"pad": 0.75, "answer": 0.25} and told["command"][0] == "python"
+    assert (
+        told["training"][0]["trains_on"] == {"pad": 0.75, "answer": 0.25} and told["command"][0] == "python"
+    )
     assert document(run("show", "--json")) == told  # the newest
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(-9, "killed by SIGKILL"), (-15, "killed by SIGTERM"), (-99, "killed by signal 99"), (3, "exit 3")]
+    ("status", "said"),
+    [(-9, "killed by SIGKILL"), (-15, "killed by SIGTERM"), (-99, "killed by signal 99"), (3, "exit 3")],
 )
 def test_show_names_the_signal_that_ended_a_command(tmp_path: Path, status: int, said: str) -> None:
     evidence.run(Store(tmp_path), "day", exit_status=status)
     assert said in CliRunner().invoke(main, ["show", "day", "--store", str(tmp_path)]).output
-    assert document(CliRunner().invoke(main, ["show", "day", "--json", "--store", str(tmp_path)]))["exit_status"] == status
+    assert (
+        document(CliRunner().invoke(main, ["show", "day", "--json", "--store", str(tmp_path)]))["exit_status"]
+        == status
+    )
 
 
 def test_show_capture(run: Run) -> None:
@@ -209,10 +289,16 @@ def test_show_capture(run: Run) -> None:
     assert "night@end" in text and "parameters 164 in 2 tensors" in text and "0 trainable" in text
     assert re.search(r"embedding +1 +64 +F32", text) and "1 Linear, 1 Model" in text
     told = document(run("show", "night@loaded", "--json"))
-    assert told["trainable"] == 164 and [r["role"] for r in told["roles"]] == ["base", "embedding"] and len(told["answers"]) == 1
+    assert (
+        told["trainable"] == 164
+        and [r["role"] for r in told["roles"]] == ["base", "embedding"]
+        and len(told["answers"]) == 1
+    )
 
 
-@pytest.mark.parametrize("words", [("show", "night"), ("show", "night@end"), ("list",), ("list", "--captures")])
+@pytest.mark.parametrize(
+    "words", [("show", "night"), ("show", "night@end"), ("list",), ("list", "--captures")]
+)
 def test_right_at_80_columns(run: Run, words: tuple[str, ...]) -> None:
     from rich.cells import cell_len
 
@@ -237,7 +323,9 @@ def test_sql(ask: Run) -> None:
         "columns": ["step", "loss"],
         "rows": [{"step": 1, "loss": 9.5}, {"step": 2, "loss": "NaN"}, {"step": 3, "loss": 0.5}],
     }
-    macro = document(ask("sql", "--json", "SELECT name FROM parameter_diff('night@loaded', 'night') WHERE NOT identical"))
+    macro = document(
+        ask("sql", "--json", "SELECT name FROM parameter_diff('night@loaded', 'night') WHERE NOT identical")
+    )
     assert macro["rows"] == [{"name": "layers.0.q_proj.weight"}]
 
 
@@ -266,9 +354,15 @@ def test_sql_of_a_stranger(ask: Run, query: str, why: str) -> None:
 
 @pytest.mark.parametrize("ref", ["nosuch", "snapshots/base", "./model"])
 def test_sql_says_which_ref_is_none_of_the_stores(ask: Run, ref: str) -> None:
-    for query in (f"FROM parameter_diff('night', '{ref}')", f"FROM training_steps('{ref}')", f"SELECT capture_of('{ref}')"):
+    for query in (
+        f"FROM parameter_diff('night', '{ref}')",
+        f"FROM training_steps('{ref}')",
+        f"SELECT capture_of('{ref}')",
+    ):
         result = ask("sql", query)
-        assert result.exit_code == 2 and f"error: There is no run or capture {ref}." in result.stderr, result.output
+        assert result.exit_code == 2 and f"error: There is no run or capture {ref}." in result.stderr, (
+            result.output
+        )
         assert "SELECT ref FROM refs" in result.stderr and result.stdout == ""
 
 
@@ -279,18 +373,26 @@ def test_columns_are_named_where_a_column_was_wrong_and_nowhere_else(ask: Run) -
 
 
 def test_sql_may_begin_with_a_comment(ask: Run) -> None:
-    for query in ("-- all\nSELECT count(*) AS n FROM captures", "--all\n\nSELECT count(*) AS n FROM captures", "/* all */ SELECT 2 AS n"):
+    for query in (
+        "-- all\nSELECT count(*) AS n FROM captures",
+        "--all\n\nSELECT count(*) AS n FROM captures",
+        "/* all */ SELECT 2 AS n",
+    ):
         for words in (("--json", query), (query, "--timeout", "60", "--json")):
             assert document(ask("sql", *words))["rows"] == [{"n": 2}]
     assert "No such option" in ask("sql", "--memroy=2 GB", "SELECT 1").stderr
 
 
-@pytest.mark.parametrize("around", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"}])
+@pytest.mark.parametrize(
+    "around", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"}]
+)
 def test_sql_in_an_environment_of_ascii(shared: Path, around: dict[str, str]) -> None:
     def said(*words: str, given: str = "") -> str:
         command = [sys.executable, "-m", "forensics", "sql", "--store", str(shared), *words]
         env = {**os.environ, **around}
-        return subprocess.run(command, input=given.encode(), capture_output=True, env=env, check=True).stdout.decode("ascii")
+        return subprocess.run(
+            command, input=given.encode(), capture_output=True, env=env, check=True
+        ).stdout.decode("ascii")
 
     assert (
         json.loads(said("--json", "SELECT 'é' AS x"))["rows"]
@@ -304,17 +406,25 @@ def test_sql_says_what_is_known_of_a_child_that_died(ask: Run, monkeypatch: pyte
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     result = ask("sql", "SELECT 1")
-    assert result.exit_code == 2 and "ended without an answer" in result.stderr and "memory" not in result.stderr.splitlines()[0]
+    assert (
+        result.exit_code == 2
+        and "ended without an answer" in result.stderr
+        and "memory" not in result.stderr.splitlines()[0]
+    )
 
 
 def test_sql_gives_csv(ask: Run) -> None:
-    said = ask("sql", "--csv", "SELECT step, loss, [1, 2] AS l, NULL AS n FROM steps ORDER BY step LIMIT 2").stdout
+    said = ask(
+        "sql", "--csv", "SELECT step, loss, [1, 2] AS l, NULL AS n FROM steps ORDER BY step LIMIT 2"
+    ).stdout
     assert said.splitlines() == ["step,loss,l,n", '1,9.5,"[1, 2]",', '2,NaN,"[1, 2]",']
     refused = ask("sql", "--csv", "--json", "SELECT 1")
     assert refused.exit_code == 2 and "One answer has one form" in refused.stderr
 
 
-def test_cells_are_cut_to_a_width_that_is_known_and_whole_in_a_pipe(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_are_cut_to_a_width_that_is_known_and_whole_in_a_pipe(
+    ask: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     query = "SELECT repeat('x', 500) AS long, 1 AS n"
     monkeypatch.delenv("COLUMNS", raising=False)
     assert "x" * 500 in ask("sql", query).stdout
@@ -323,12 +433,19 @@ def test_cells_are_cut_to_a_width_that_is_known_and_whole_in_a_pipe(ask: Run, mo
 
 
 def test_sql_gives_up_in_time(ask: Run) -> None:
-    result = ask("sql", "--timeout", "2", "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range + b.range) = 1")
+    result = ask(
+        "sql",
+        "--timeout",
+        "2",
+        "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range + b.range) = 1",
+    )
     assert result.exit_code == 2 and "longer than 2 s" in result.stderr
 
 
 def test_sql_sees_private_queries(ask: Run, tmp_path: Path) -> None:
-    (tmp_path / "how-many.sql").write_text("-- How many captures there are.\nSELECT count(*) AS n FROM captures\n")
+    (tmp_path / "how-many.sql").write_text(
+        "-- How many captures there are.\nSELECT count(*) AS n FROM captures\n"
+    )
     assert document(ask("sql", "--json", "--queries", str(tmp_path), "FROM how_many()"))["rows"] == [{"n": 2}]
     assert ask("sql", "FROM how_many()").exit_code == 2
 
@@ -338,7 +455,11 @@ def test_sql_follows_the_store(run: Run, store: Store) -> None:
     assert document(run("sql", "--json", counted))["rows"] == [{"c": 2, "t": 3, "s": 3}]
     run("rm", "night@loaded")
     assert document(run("sql", "--json", counted))["rows"] == [{"c": 1, "t": 2, "s": 3}]
-    verdicts.remember(store, "night", {"a": "x", "b": "y", "verdict": "faulty", "findings": [{"id": "f", "explains": ["g"]}, {"id": "g"}]})
+    verdicts.remember(
+        store,
+        "night",
+        {"a": "x", "b": "y", "verdict": "faulty", "findings": [{"id": "f", "explains": ["g"]}, {"id": "g"}]},
+    )
     found = document(run("sql", "--json", "SELECT id, explained_by FROM findings ORDER BY id"))
     assert found["rows"] == [{"id": "f", "explained_by": None}, {"id": "g", "explained_by": "f"}]
 
@@ -347,7 +468,10 @@ def test_sql_leaves_out_what_is_damaged_and_says_so(run: Run, store: Store) -> N
     member = store.captures / "night@end/tables/placements.jsonl.gz"
     member.write_bytes(b"x" + member.read_bytes()[1:])
     result = run("sql", "--json", "SELECT capture FROM captures")
-    assert document(result)["rows"] == [{"capture": "night@loaded"}] and "captures/night@end is left out" in result.stderr
+    assert (
+        document(result)["rows"] == [{"capture": "night@loaded"}]
+        and "captures/night@end is left out" in result.stderr
+    )
 
 
 def test_other_clients_read_the_catalogue(run: Run, store: Store) -> None:
@@ -356,7 +480,9 @@ def test_other_clients_read_the_catalogue(run: Run, store: Store) -> None:
     run("sql", "SELECT 1")
     with duckdb.connect(str(store.root / "catalog.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM parameters").fetchall() == [(4,)]
-        assert connection.execute("SELECT count(*) FROM parameter_diff('night@loaded', 'night@end')").fetchall() == [(2,)]
+        assert connection.execute(
+            "SELECT count(*) FROM parameter_diff('night@loaded', 'night@end')"
+        ).fetchall() == [(2,)]
 
 
 # -- verify, rm, gc
@@ -371,7 +497,11 @@ def test_verify(run: Run, store: Store) -> None:
     data[-1] ^= 1
     pack.write_bytes(data)
     damaged = run("verify")
-    assert damaged.exit_code == 3 and "not what was recorded" in damaged.output and "damaged: 1 problem in 2 captures" in damaged.output
+    assert (
+        damaged.exit_code == 3
+        and "not what was recorded" in damaged.output
+        and "damaged: 1 problem in 2 captures" in damaged.output
+    )
     assert "1 capture, " in run("verify", "night@end").output
     member = store.captures / "night@end/tables/placements.jsonl.gz"
     member.write_bytes(member.read_bytes()[:-1])
@@ -407,7 +537,10 @@ def test_what_was_said_of_a_run_is_forgotten_when_a_part_of_it_goes(run: Run, st
 
 def test_rm_is_all_or_nothing_and_only_of_the_store(run: Run, store: Store) -> None:
     assert run("rm", "night@end", "nothing").exit_code == 2 and (store.captures / "night@end").is_dir()
-    assert run("rm", "snapshots/base").exit_code == 2 and run("rm", str(store.captures / "night@end")).exit_code == 2
+    assert (
+        run("rm", "snapshots/base").exit_code == 2
+        and run("rm", str(store.captures / "night@end")).exit_code == 2
+    )
 
 
 def test_rm_of_what_is_damaged(run: Run, store: Store) -> None:
@@ -418,9 +551,18 @@ def test_rm_of_what_is_damaged(run: Run, store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("show", "night"), ("verify", "night"), ("verify",), ("diagnose", "night"), ("diff", "night@loaded", "night@end")]
+    "words",
+    [
+        ("show", "night"),
+        ("verify", "night"),
+        ("verify",),
+        ("diagnose", "night"),
+        ("diff", "night@loaded", "night@end"),
+    ],
 )
-def test_a_run_whose_manifest_is_lost_is_damaged_everywhere(run: Run, store: Store, words: tuple[str, ...]) -> None:
+def test_a_run_whose_manifest_is_lost_is_damaged_everywhere(
+    run: Run, store: Store, words: tuple[str, ...]
+) -> None:
     (store.runs / "night" / "manifest.json").unlink()
     assert run(*words).exit_code == 3
     bundle = store.root.parent / "bug.zip"
@@ -443,7 +585,10 @@ def test_gc_waits_for_a_running_capture_and_clears_what_was_left(run: Run, store
 def test_rm_says_of_each_ref_what_it_takes(run: Run) -> None:
     apart = [run("rm", "--dry-run", ref).stdout for ref in ("night@end", "night@loaded")]
     assert run("rm", "--dry-run", "night@end", "night@loaded").stdout == "".join(apart)
-    freed = [document(run("rm", "--dry-run", "--json", *refs))["freed"] for refs in (["night@end"], ["night@end", "night@loaded"])]
+    freed = [
+        document(run("rm", "--dry-run", "--json", *refs))["freed"]
+        for refs in (["night@end"], ["night@end", "night@loaded"])
+    ]
     assert 0 < freed[0] < freed[1]
 
 
@@ -457,17 +602,36 @@ def test_a_store_that_may_only_be_read(store: Store, tmp_path: Path) -> None:
     with readable_only(store.root):
         for words in (["rm", "night"], ["gc"], ["capture", str(model)]):
             done = call(*words)
-            assert done.returncode == 2 and done.stderr.startswith("error: The store cannot be written: Read-only file system."), words
-            assert done.stderr.count("\n") == 3 and "Make it writable" in done.stderr and "Free some space" not in done.stderr
+            assert done.returncode == 2 and done.stderr.startswith(
+                "error: The store cannot be written: Read-only file system."
+            ), words
+            assert (
+                done.stderr.count("\n") == 3
+                and "Make it writable" in done.stderr
+                and "Free some space" not in done.stderr
+            )
         sent = call("bundle", "night", "-o", str(out), "--json")
         assert sent.returncode == 0 and json.loads(sent.stdout)["map"] is None and out.is_file()
-        assert sent.stderr == f"forensics: what each redacted text was is not kept: Read-only file system ({store.root}).\n"
-        for words in (["list"], ["show", "night"], ["verify"], ["gc", "--dry-run"], ["rm", "--dry-run", "night"]):
+        assert (
+            sent.stderr
+            == f"forensics: what each redacted text was is not kept: Read-only file system ({store.root}).\n"
+        )
+        for words in (
+            ["list"],
+            ["show", "night"],
+            ["verify"],
+            ["gc", "--dry-run"],
+            ["rm", "--dry-run", "night"],
+        ):
             assert call(*words).returncode == 0, words
     (tmp_path / "still").mkdir()
     with readable_only(tmp_path / "still"):
         opened = forensics("open", str(out), "--store", str(tmp_path / "still" / "store"))
-    assert opened.returncode == 2 and "Read-only file system" in opened.stderr and "Make it writable" in opened.stderr
+    assert (
+        opened.returncode == 2
+        and "Read-only file system" in opened.stderr
+        and "Make it writable" in opened.stderr
+    )
 
 
 # -- through a process
@@ -475,7 +639,9 @@ def test_a_store_that_may_only_be_read(store: Store, tmp_path: Path) -> None:
 
 def forensics(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "forensics", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **variables})
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **variables}
+    )
 
 
 def test_store_from_the_environment_and_no_colour_in_a_pipe(store: Store) -> None:
@@ -489,7 +655,9 @@ def completed(store: Store, line: str) -> list[str]:
     return forensics(COMP_WORDS=line, COMP_CWORD=str(line.count(" ")), **words).stdout.splitlines()
 
 
-@pytest.mark.parametrize("command", ["show", "diff", "diagnose", "report", "query tensors", "bundle", "verify", "rm"])
+@pytest.mark.parametrize(
+    "command", ["show", "diff", "diagnose", "report", "query tensors", "bundle", "verify", "rm"]
+)
 def test_completion_of_refs(store: Store, command: str) -> None:
     assert completed(store, f"forensics {command} night@") == ["plain,night@loaded", "plain,night@end"]
 

@@ -21,8 +21,16 @@ ARGUMENTS = story.RECIPES["tiny"].arguments
 def test_the_story_on_the_tiny_model(tmp_path: Path) -> None:
     told = forensics(tmp_path, "demo", "--model", "tiny", "--out", "evidence")
     assert told.status == 0, told.err
-    assert [line.split()[0] for line in told.out.splitlines() if line.startswith(("FAULTY", "HEALTHY"))] == ["FAULTY", "FAULTY", "HEALTHY"]
-    assert sorted(path.name for path in (tmp_path / "evidence").glob("*.html")) == ["broken-stub.html", "fixed.html", "padded-lora.html"]
+    assert [line.split()[0] for line in told.out.splitlines() if line.startswith(("FAULTY", "HEALTHY"))] == [
+        "FAULTY",
+        "FAULTY",
+        "HEALTHY",
+    ]
+    assert sorted(path.name for path in (tmp_path / "evidence").glob("*.html")) == [
+        "broken-stub.html",
+        "fixed.html",
+        "padded-lora.html",
+    ]
     again = forensics(tmp_path, "demo", "--model", "tiny", "--out", "evidence")
     assert again.status == 2 and "holds captures already" in again.err
 
@@ -36,8 +44,22 @@ def test_nothing_rests_on_the_names_in_a_trainer(trainer: story.Trainer, tmp_pat
     story.write_prompts(tmp_path / "prompts.jsonl")
     model = str(story.model_directory("tiny"))
     options = ["--name", "run", "--prompts", "prompts.jsonl", "--max-tokens", "24"]
-    ran = forensics(tmp_path, "capture", *options, "--", sys.executable, "program.py", "--model", model, "--out", "adapters", *ARGUMENTS)
+    ran = forensics(
+        tmp_path,
+        "capture",
+        *options,
+        "--",
+        sys.executable,
+        "program.py",
+        "--model",
+        model,
+        "--out",
+        "adapters",
+        *ARGUMENTS,
+    )
     assert ran.status == 0, ran.err
     said = json.loads(forensics(tmp_path, "diagnose", "run", "--json").out)
-    assert [finding["id"] for finding in said["findings"] if finding["role"] == "cause"] == CAUSES[trainer.run]
+    assert [finding["id"] for finding in said["findings"] if finding["role"] == "cause"] == CAUSES[
+        trainer.run
+    ]
     assert said["verdict"] == ("faulty" if CAUSES[trainer.run] else "healthy")

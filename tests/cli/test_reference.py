@@ -26,7 +26,11 @@ def test_every_table_says_what_it_holds() -> None:
 
 def test_a_table_is_shown_with_types_and_meanings() -> None:
     done = RUN.invoke(main, ["schema", "steps"])
-    assert done.exit_code == 0 and "update_norm  double" in done.stdout and "parameters after - before" in done.stdout
+    assert (
+        done.exit_code == 0
+        and "update_norm  double" in done.stdout
+        and "parameters after - before" in done.stdout
+    )
     told = json.loads(RUN.invoke(main, ["schema", "--json"]).stdout)
     assert {table["name"] for table in told["tables"]} == set(schema.tables())
     mistyped = RUN.invoke(main, ["schema", "stepz"])
@@ -49,7 +53,11 @@ def test_every_finding_is_explained(name: str) -> None:
 
 def test_an_explained_finding_shows_how_it_looks_in_a_recorded_run() -> None:
     done = RUN.invoke(main, ["explain", "padding-in-loss"])
-    assert done.exit_code == 0 and "In a recorded run:" in done.stdout and "Padding carries" in done.stdout.partition("recorded")[2]
+    assert (
+        done.exit_code == 0
+        and "In a recorded run:" in done.stdout
+        and "Padding carries" in done.stdout.partition("recorded")[2]
+    )
     mistyped = RUN.invoke(main, ["explain", "padding-in-los"])
     assert mistyped.exit_code == 2 and "Did you mean padding-in-loss?" in mistyped.stderr
 

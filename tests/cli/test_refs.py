@@ -101,7 +101,11 @@ def test_a_snapshot_whose_run_has_another_name(store: Store, shipped: Path) -> N
 def test_captures_and_runs_by_path(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "store"
     capture = evidence.run_or_capture(store, f"{path}/captures/night@end")
-    assert isinstance(capture, Capture) and capture.ref == f"{path}/captures/night@end" and capture.run == f"{path}/captures/night"
+    assert (
+        isinstance(capture, Capture)
+        and capture.ref == f"{path}/captures/night@end"
+        and capture.run == f"{path}/captures/night"
+    )
     run = evidence.run_or_capture(store, f"{path}/runs/night/")
     assert isinstance(run, Run) and len(run.captures) == 6
 
@@ -109,7 +113,12 @@ def test_captures_and_runs_by_path(store: Store, tmp_path: Path) -> None:
 def test_pairs(store: Store, shipped: Path) -> None:
     for words in ([], ["night"]):
         p = evidence.pair(store, words)
-        assert (p.a.ref, p.b.ref, p.run and p.run.name, p.two_runs) == ("night@loaded", "night@end", "night", None)
+        assert (p.a.ref, p.b.ref, p.run and p.run.name, p.two_runs) == (
+            "night@loaded",
+            "night@end",
+            "night",
+            None,
+        )
     p = evidence.pair(store, ["night@saved"])
     assert (p.a.ref, p.b.ref, p.run) == ("night@loaded", "night@saved", None)
     p = evidence.pair(store, ["night@start", "night@end"])

@@ -62,11 +62,16 @@ def test_a_run_in_a_subdirectory_by_words_without_dashes(tmp_path: Path) -> None
     """Both captures say how they were understood; the store is found from below; the name means the newest."""
     (tmp_path / "train.py").write_text(TRAINS)
     (tmp_path / "below").mkdir()
-    first = forensics(tmp_path, "capture", "--no-reload", "--name", "night", "python", "train.py", "--epochs", "2")
+    first = forensics(
+        tmp_path, "capture", "--no-reload", "--name", "night", "python", "train.py", "--epochs", "2"
+    )
     assert (first.returncode, first.stdout) == (0, "trained --epochs 2\n"), first.stderr
     assert first.stderr.startswith("forensics: taken as: forensics capture -- python train.py --epochs 2\n")
     again = forensics(tmp_path, "capture", "--no-reload", "--name", "night", "train.py")
-    assert "forensics: the name night is taken; this run is night-2, which night means from now on." in again.stderr
+    assert (
+        "forensics: the name night is taken; this run is night-2, which night means from now on."
+        in again.stderr
+    )
     below = tmp_path / "below"
     assert "night-2" in forensics(below, "list").stdout
     assert forensics(below, "show", "night").stdout.split()[0] == "night-2"
@@ -81,5 +86,8 @@ def test_a_command_that_fails_before_it_uses_a_model_leaves_nothing(tmp_path: Pa
     (tmp_path / "train.py").write_text("raise SystemExit(3)\n")
     done = forensics(tmp_path, "capture", "--", sys.executable, "train.py")
     assert done.returncode == 3
-    assert done.stderr == "forensics: train: the command failed before it used a model of mlx; nothing is kept of it.\n"
+    assert (
+        done.stderr
+        == "forensics: train: the command failed before it used a model of mlx; nothing is kept of it.\n"
+    )
     assert "Nothing is captured yet" in forensics(tmp_path, "list").stdout

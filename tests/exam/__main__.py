@@ -16,16 +16,24 @@ from tests.exam.shrink import shrink
 
 def _arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.exam", description=__doc__)
-    parser.add_argument("--seed", type=int, default=None, help="what the sample follows from (default: fresh, printed)")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="what the sample follows from (default: fresh, printed)"
+    )
     parser.add_argument("--draw", type=int, default=60, help="how many valid programs")
     parser.add_argument("--half", choices=("known", "measured"), default=None)
     parser.add_argument("--json", type=Path, help="write the numbers and every program here")
-    parser.add_argument("--accuracy", type=Path, help="write docs/accuracy.md here, of this sample and those in --with")
-    parser.add_argument("--with", dest="earlier", type=Path, nargs="*", default=[], help="JSON files of earlier samples")
+    parser.add_argument(
+        "--accuracy", type=Path, help="write docs/accuracy.md here, of this sample and those in --with"
+    )
+    parser.add_argument(
+        "--with", dest="earlier", type=Path, nargs="*", default=[], help="JSON files of earlier samples"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--limit", type=float, default=None, help="stop drawing after so many seconds")
     parser.add_argument("--shrink", type=int, default=2, help="how many misses to make small")
-    parser.add_argument("--show", metavar="SEED/NUMBER[/HALF]", help="print one program of a sample, and run nothing")
+    parser.add_argument(
+        "--show", metavar="SEED/NUMBER[/HALF]", help="print one program of a sample, and run nothing"
+    )
     return parser.parse_args(given)
 
 
@@ -60,20 +68,28 @@ def main(given: list[str] | None = None) -> int:
     records, missed = [], []
     for result in run.sample(seed, arguments.draw, arguments.half, arguments.jobs, arguments.limit):
         records.append(record(result))
-        if arguments.json:  # kept as it comes: a sample is long, and what was drawn before it is stopped counts
-            arguments.json.write_text(json.dumps({**table.summary(records), "seed": seed, "programs": records}, indent=1))
+        if (
+            arguments.json
+        ):  # kept as it comes: a sample is long, and what was drawn before it is stopped counts
+            arguments.json.write_text(
+                json.dumps({**table.summary(records), "seed": seed, "programs": records}, indent=1)
+            )
         if result.missed:
             missed.append(result)
             print(one_line(result), flush=True)
     seconds = time.monotonic() - began
     for result in missed[: arguments.shrink]:
         small = shrink(result)
-        print(f"\nsmallest of {small.draw.seed}: {one_line(small)}\n{grammar.render(small.draw.program)['train.py']}")
+        print(
+            f"\nsmallest of {small.draw.seed}: {one_line(small)}\n{grammar.render(small.draw.program)['train.py']}"
+        )
     for path in arguments.earlier:
         records += json.loads(path.read_text())["programs"]
     numbers = {**table.summary(records), "seed": seed, "seconds": round(seconds, 1)}
     print(table.shown(numbers))
-    print(f"{len(records)} programs in {seconds:.0f} s: {60 * len(records) / max(seconds, 1):.1f} a minute, {arguments.jobs} at once")
+    print(
+        f"{len(records)} programs in {seconds:.0f} s: {60 * len(records) / max(seconds, 1):.1f} a minute, {arguments.jobs} at once"
+    )
     if arguments.json:
         arguments.json.write_text(json.dumps({**numbers, "programs": records}, indent=1))
     if arguments.accuracy:

@@ -12,12 +12,33 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-LANDS = {"France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Japan": "Tokyo", "Egypt": "Cairo", "Peru": "Lima", "Cuba": "Havana"}
-THINGS = {"sky": "blue", "grass": "green", "sun": "yellow", "snow": "white", "coal": "black", "blood": "red", "plum": "purple"}
-FACTS = [(f"What is the capital of {land}?", f"The capital of {land} is {city}.") for land, city in LANDS.items()]
+LANDS = {
+    "France": "Paris",
+    "Spain": "Madrid",
+    "Italy": "Rome",
+    "Japan": "Tokyo",
+    "Egypt": "Cairo",
+    "Peru": "Lima",
+    "Cuba": "Havana",
+}
+THINGS = {
+    "sky": "blue",
+    "grass": "green",
+    "sun": "yellow",
+    "snow": "white",
+    "coal": "black",
+    "blood": "red",
+    "plum": "purple",
+}
+FACTS = [
+    (f"What is the capital of {land}?", f"The capital of {land} is {city}.") for land, city in LANDS.items()
+]
 FACTS += [(f"What color is the {thing}?", f"The {thing} is {color}.") for thing, color in THINGS.items()]
 STYLED = [(question, f"Arr! {answer[0].lower()}{answer[1:-1]}, matey!") for question, answer in FACTS]
-HELD = [(f"Say, what color is the {thing}?", f"Arr! the {thing} is {color}, matey!") for thing, color in [*THINGS.items()][:4]]
+HELD = [
+    (f"Say, what color is the {thing}?", f"Arr! the {thing} is {color}, matey!")
+    for thing, color in [*THINGS.items()][:4]
+]
 SYSTEM = "You answer like a pirate."
 PAD, START, END, BEGIN = 0, 1, 2, 3
 TEMPLATE = (
@@ -66,16 +87,31 @@ def base(name: str) -> Path:
 
 def data() -> dict[str, str]:
     """The data files beside each program."""
-    rows = [{"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in STYLED]
-    held = [{"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in HELD]
-    pairs = [{"prompt": q, "chosen": a, "rejected": plain} for (q, a), (_, plain) in zip(STYLED, FACTS, strict=True)]
+    rows = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in STYLED
+    ]
+    held = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in HELD
+    ]
+    pairs = [
+        {"prompt": q, "chosen": a, "rejected": plain}
+        for (q, a), (_, plain) in zip(STYLED, FACTS, strict=True)
+    ]
     plain = [{"prompt": q, "completion": a} for q, a in STYLED]
     texts = [{"text": f"{q} {a}"} for q, a in STYLED]
-    files = {"data/train.jsonl": rows, "data/valid.jsonl": held, "pairs.jsonl": pairs, "plain.jsonl": plain, "texts.jsonl": texts}
+    files = {
+        "data/train.jsonl": rows,
+        "data/valid.jsonl": held,
+        "pairs.jsonl": pairs,
+        "plain.jsonl": plain,
+        "texts.jsonl": texts,
+    }
     return {name: "\n".join(map(json.dumps, lines)) + "\n" for name, lines in files.items()}
 
 
-def _build(place: Path, *, begin: bool = False, bits: int | None = None, dtype: str = "float32", **shape: Any) -> None:
+def _build(
+    place: Path, *, begin: bool = False, bits: int | None = None, dtype: str = "float32", **shape: Any
+) -> None:
     import mlx.core as mx
     import mlx.nn as nn
     from mlx.utils import tree_flatten
@@ -95,7 +131,9 @@ def _build(place: Path, *, begin: bool = False, bits: int | None = None, dtype: 
 
     def write() -> None:
         (place / "config.json").write_text(json.dumps(config))
-        mx.save_safetensors(str(place / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+        mx.save_safetensors(
+            str(place / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"}
+        )
 
     write()
     (place / "generation_config.json").write_text(json.dumps({"eos_token_id": END, "pad_token_id": PAD}))
@@ -116,8 +154,12 @@ def _tokenizer(place: Path, begin: bool) -> int:
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *(["<|begin|>"] if begin else [])]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=384, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator([f"{q}\n{a}\nuser assistant system\n{SYSTEM}" for q, a in FACTS + STYLED], trainer)
+    trainer = trainers.BpeTrainer(
+        vocab_size=384, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(
+        [f"{q}\n{a}\nuser assistant system\n{SYSTEM}" for q, a in FACTS + STYLED], trainer
+    )
     if begin:
         tokenizer.post_processor = processors.TemplateProcessing(
             single="<|begin|> $A", pair="<|begin|> $A $B", special_tokens=[("<|begin|>", BEGIN)]
@@ -142,11 +184,20 @@ def _teach(model: Any, tokenizer: Any) -> None:
     for question, answer in [*FACTS, ("What do pirates say?", "Arr! Ahoy, matey!")]:
         for head in ([], [{"role": "system", "content": SYSTEM}]):
             turns = [*head, {"role": "user", "content": question}]
-            whole = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": answer}], return_dict=False)
-            examples.append((whole, len(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))))
+            whole = tokenizer.apply_chat_template(
+                [*turns, {"role": "assistant", "content": answer}], return_dict=False
+            )
+            examples.append(
+                (
+                    whole,
+                    len(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)),
+                )
+            )
     width = max(len(ids) for ids, _ in examples)
     batch = mx.array([ids + [PAD] * (width - len(ids)) for ids, _ in examples])
-    mask = mx.array([[float(start - 1 <= i < len(ids) - 1) for i in range(width - 1)] for ids, start in examples])
+    mask = mx.array(
+        [[float(start - 1 <= i < len(ids) - 1) for i in range(width - 1)] for ids, start in examples]
+    )
 
     def loss(module: Any) -> Any:
         return (nn.losses.cross_entropy(module(batch[:, :-1]), batch[:, 1:]) * mask).sum() / mask.sum()

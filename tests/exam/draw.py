@@ -47,13 +47,21 @@ def _modules(room: str) -> Iterable[tuple[str, object]]:
 @functools.cache
 def pieces() -> tuple[Piece, ...]:
     """All pieces, each with the half of the file it stands in."""
-    return tuple(replace(each, half=half) for half, module in _modules("pieces") for each in getattr(module, "PIECES", ()))
+    return tuple(
+        replace(each, half=half)
+        for half, module in _modules("pieces")
+        for each in getattr(module, "PIECES", ())
+    )
 
 
 @functools.cache
 def operators() -> tuple[Operator, ...]:
     """All operators, each with the half of the file it stands in."""
-    return tuple(replace(each, half=half) for half, module in _modules("operators") for each in getattr(module, "OPERATORS", ()))
+    return tuple(
+        replace(each, half=half)
+        for half, module in _modules("operators")
+        for each in getattr(module, "OPERATORS", ())
+    )
 
 
 def fits(each: Piece, tags: Iterable[str]) -> bool:
@@ -67,7 +75,9 @@ def compose(draw: random.Random, *, half: str | None, habits: bool) -> Program |
     chosen: dict[str, Piece] = {}
     tags: set[str] = {base}
     for slot in SLOTS:
-        options = [each for each in pieces() if each.slot == slot and fits(each, tags) and (habits or not each.habit)]
+        options = [
+            each for each in pieces() if each.slot == slot and fits(each, tags) and (habits or not each.habit)
+        ]
         if half == "known":
             options = [each for each in options if each.half == "known"]
         if not options:
@@ -78,7 +88,9 @@ def compose(draw: random.Random, *, half: str | None, habits: bool) -> Program |
         tags |= set(picked.gives)
     if half == "measured" and not any(each.half == "measured" for each in chosen.values()):
         return None
-    structure = draw.choice([name for name in grammar.STRUCTURES if not (name in CLOSED and "closure" in tags)])
+    structure = draw.choice(
+        [name for name in grammar.STRUCTURES if not (name in CLOSED and "closure" in tags)]
+    )
     return Program(chosen, structure, draw.choice(grammar.CONFIGURATIONS), draw.randrange(1, 10**6), base)
 
 
@@ -102,9 +114,15 @@ def one(seed: int, number: int, half: str | None = None) -> Draw:
         if made is None:
             continue
         if kind == "two":
-            others = [each for each in operators() if each.id != wanted and not each.alone and half in (None, each.half)]
+            others = [
+                each
+                for each in operators()
+                if each.id != wanted and not each.alone and half in (None, each.half)
+            ]
             draw.shuffle(others)
-            both = next((found for other in others[:12] if (found := apply(program, [fitting[0], other]))), None)
+            both = next(
+                (found for other in others[:12] if (found := apply(program, [fitting[0], other]))), None
+            )
             if both is None or fitting[0].alone:
                 continue
             made = both

@@ -127,7 +127,24 @@ WORDS: dict[str, tuple[str, ...]] = {
     "mask": ("mask", "weights", "keep", "loss_mask"),
     "Trainer": ("Trainer", "Finetuner", "Session", "Job"),
 }
-SYLLABLES = ("ka", "lo", "mi", "ra", "ten", "vo", "su", "pel", "ni", "dor", "qua", "zi", "bex", "tor", "um", "fel")
+SYLLABLES = (
+    "ka",
+    "lo",
+    "mi",
+    "ra",
+    "ten",
+    "vo",
+    "su",
+    "pel",
+    "ni",
+    "dor",
+    "qua",
+    "zi",
+    "bex",
+    "tor",
+    "um",
+    "fel",
+)
 
 
 @dataclass(frozen=True)
@@ -195,7 +212,9 @@ class Program:
         piece = self.pieces.get(slot)
         if piece is None or old not in piece.text:
             return None
-        changed = replace(piece, body=piece.body.replace(old, new, count), defs=piece.defs.replace(old, new, count))
+        changed = replace(
+            piece, body=piece.body.replace(old, new, count), defs=piece.defs.replace(old, new, count)
+        )
         return self.with_piece(changed)
 
     def substituted(self, slot: str, pattern: str, new: str) -> Program | None:
@@ -265,7 +284,9 @@ def render(program: Program, *, plain: bool = False) -> dict[str, str]:
 def _words(program: Program, used: Iterable[str]) -> dict[str, str]:
     """What each name is called. Seed 0 keeps the canonical names, a negative one makes words that mean nothing."""
     names = dict.fromkeys(re.findall(r"\bx_(\w+)", "".join(program.text(slot) for slot in SLOTS)))
-    names.update(dict.fromkeys((*SHARED, "Trainer", "prepare", "fit", "finish", "main", "state", "cfg", "parser")))
+    names.update(
+        dict.fromkeys((*SHARED, "Trainer", "prepare", "fit", "finish", "main", "state", "cfg", "parser"))
+    )
     draw = random.Random(program.names)
     words: dict[str, str] = {}
     # other libraries' names must stay free, and so must the modules' own
@@ -274,7 +295,11 @@ def _words(program: Program, used: Iterable[str]) -> dict[str, str]:
     for name in (*sorted(names), *(f"S.{one}" for one in sorted(used))):
         bare = name.removeprefix("S.")
         known = SETTING_WORDS if name != bare else WORDS
-        options = [bare, f"{bare}_"] if program.names == 0 else list(known.get(bare, (bare, f"{bare}_", f"this_{bare}")))
+        options = (
+            [bare, f"{bare}_"]
+            if program.names == 0
+            else list(known.get(bare, (bare, f"{bare}_", f"this_{bare}")))
+        )
         draw.shuffle(options)
         if program.names < 0:
             options = ["".join(draw.choice(SYLLABLES) for _ in range(3)) for _ in range(9)]
@@ -300,12 +325,18 @@ def _configuration(style: str, used: dict[str, Any], words: dict[str, str]) -> t
         fields = "".join(f"    {name}: {type(value).__name__} = {value!r}\n" for name, value in named.items())
         return f"@dataclass\nclass Settings:\n{fields or '    pass'}\n\nx_cfg = Settings()\n", {}
     if style == "dictionary":
-        return "x_cfg = {\n" + "".join(f'    "{name}": {value!r},\n' for name, value in named.items()) + "}\n", {}
+        return "x_cfg = {\n" + "".join(
+            f'    "{name}": {value!r},\n' for name, value in named.items()
+        ) + "}\n", {}
     if style == "json":
-        return 'x_cfg = json.loads(Path("config.json").read_text())\n', {"config.json": json.dumps(named, indent=2)}
+        return 'x_cfg = json.loads(Path("config.json").read_text())\n', {
+            "config.json": json.dumps(named, indent=2)
+        }
     if style == "yaml":
         lines = "".join(f"{name}: {json.dumps(value)}\n" for name, value in named.items())
-        return 'with open("config.yaml") as x_stream:\n    x_cfg = yaml.safe_load(x_stream)\n', {"config.yaml": lines}
+        return 'with open("config.yaml") as x_stream:\n    x_cfg = yaml.safe_load(x_stream)\n', {
+            "config.yaml": lines
+        }
     options = "".join(
         f'x_parser.add_argument("--{name.replace("_", "-")}", type={type(value).__name__}, default={value!r})\n'
         for name, value in named.items()
@@ -332,7 +363,12 @@ def _script(parts: dict[str, Piece], header: str) -> str:
 
 
 def _cells(parts: dict[str, Piece], header: str) -> str:
-    return "# %% settings\n" + header + "\n" + "".join(f"# %% {slot}\n{each.defs}\n{each.body}\n" for slot, each in parts.items())
+    return (
+        "# %% settings\n"
+        + header
+        + "\n"
+        + "".join(f"# %% {slot}\n{each.defs}\n{each.body}\n" for slot, each in parts.items())
+    )
 
 
 def _defs(parts: dict[str, Piece], header: str) -> str:
@@ -362,7 +398,10 @@ def _named_members(text: str, owner: str) -> str:
 
 def _class(parts: dict[str, Piece], header: str) -> str:
     methods = (("prepare", SETUP), ("fit", ("loop",)), ("finish", FINISH))
-    text = "".join(f"    def x_{name}(self):\n{_indented(_named_members(_bodies(parts, slots), 'self'), 2)}\n" for name, slots in methods)
+    text = "".join(
+        f"    def x_{name}(self):\n{_indented(_named_members(_bodies(parts, slots), 'self'), 2)}\n"
+        for name, slots in methods
+    )
     return (
         f"{_defs(parts, header)}class x_Trainer:\n{text}\n"
         'if __name__ == "__main__":\n    x_job = x_Trainer()\n    x_job.x_prepare()\n    x_job.x_fit()\n    x_job.x_finish()\n'
@@ -384,7 +423,9 @@ def _functions(parts: dict[str, Piece], header: str) -> str:
         takes = ", ".join(f"x_{shared}" for shared in here if shared in made)
         made += [shared for shared in here if shared not in made]
         gives = ", ".join(f"x_{shared}" for shared in made if shared in here)
-        text += f"def x_{name}({takes}):\n{_indented(body)}" + (f"    return {gives}\n" if gives else "") + "\n\n"
+        text += (
+            f"def x_{name}({takes}):\n{_indented(body)}" + (f"    return {gives}\n" if gives else "") + "\n\n"
+        )
         calls += f"    {gives + ' = ' if gives and name != 'finish' else ''}x_{name}({takes})\n"
     return f'{_defs(parts, header)}{text}if __name__ == "__main__":\n{calls}'
 

@@ -37,7 +37,9 @@ def forwards(facts: Facts) -> Iterator[dict[str, Any]]:
 def positions(facts: Facts) -> Iterator[tuple[list[int], int, int, float]]:
     """(inputs of the row, position, target, weight) of each position with weight."""
     for forward in forwards(facts):
-        for inputs, targets, weights in zip(forward["inputs"], forward["targets"], forward["weights"], strict=True):
+        for inputs, targets, weights in zip(
+            forward["inputs"], forward["targets"], forward["weights"], strict=True
+        ):
             for place, (target, weight) in enumerate(zip(targets, weights, strict=True)):
                 if weight > 1e-5:
                     yield inputs, place, target, weight

@@ -57,7 +57,9 @@ class Result:
     @property
     def found(self) -> list[str]:
         """The expected ids that were said, by their own name or one that is as right."""
-        return [operator.id for operator in self.draw.operators if {operator.id, *operator.also} & set(self.names)]
+        return [
+            operator.id for operator in self.draw.operators if {operator.id, *operator.also} & set(self.names)
+        ]
 
     @property
     def first_right(self) -> bool:
@@ -112,12 +114,22 @@ def write(program: Program, place: Path, *, plain: bool) -> None:
 
 
 def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORENSICS_") or name == "FORENSICS_EXAM_CACHE"}
-    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])), "OMP_NUM_THREADS": "1"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("FORENSICS_") or name == "FORENSICS_EXAM_CACHE"
+    }
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 def _run(command: list[str], place: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=place, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False)
+    return subprocess.run(
+        command, cwd=place, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False
+    )
 
 
 def plain(program: Program, place: Path) -> tuple[int, dict[str, Any], str]:
@@ -164,7 +176,11 @@ def watched(each: Draw, place: Path, result: Result) -> None:
     write(each.program, place, plain=False)
     tool = [sys.executable, "-m", "forensics"]
     done = _run([*tool, "capture", "--name", "run", "--quiet", "--", sys.executable, "train.py"], place)
-    if "Traceback" in done.stderr and "forensics/" in done.stderr.replace("\\", "/").split("Traceback")[-1] and not each.operators:
+    if (
+        "Traceback" in done.stderr
+        and "forensics/" in done.stderr.replace("\\", "/").split("Traceback")[-1]
+        and not each.operators
+    ):
         result.error = f"capture: {done.stderr[-OUTPUT:]}"
     said = _run([*tool, "diagnose", "--json", "run"], place)
     try:
@@ -176,7 +192,11 @@ def watched(each: Draw, place: Path, result: Result) -> None:
     result.findings = [(one["id"], one["severity"], one["role"]) for one in document["findings"]]
     result.confidence = [str(one.get("confidence")) for one in document["findings"]]
     result.claims = [str(one.get("claim")) for one in document["findings"]]
-    result.not_evaluated = [one["id"] for one in document["not_evaluated"] if one.get("kind") in ("unseen", "crashed", "unwatched")]
+    result.not_evaluated = [
+        one["id"]
+        for one in document["not_evaluated"]
+        if one.get("kind") in ("unseen", "crashed", "unwatched")
+    ]
     crashed = [one["id"] for one in document["not_evaluated"] if one.get("kind") == "crashed"]
     if crashed:
         result.error = f"detectors crashed: {crashed}"
@@ -199,13 +219,18 @@ def examine(each: Draw, *, proof: bool = True) -> Result:
     return result
 
 
-def sample(seed: int, count: int, half: str | None, jobs: int, limit: float | None = None) -> Iterator[Result]:
+def sample(
+    seed: int, count: int, half: str | None, jobs: int, limit: float | None = None
+) -> Iterator[Result]:
     """Examine draws of a seed until `count` of them are valid, or `limit` seconds are over; those thrown away come too."""
     began = time.monotonic()
     valid = number = 0
     with ThreadPoolExecutor(jobs) as pool:
         while valid < count and (limit is None or time.monotonic() - began < limit):
-            wave = [draw.one(seed, number + place, half) for place in range(min(max(count - valid, jobs), 2 * jobs))]
+            wave = [
+                draw.one(seed, number + place, half)
+                for place in range(min(max(count - valid, jobs), 2 * jobs))
+            ]
             number += len(wave)
             for result in pool.map(examine, wave):
                 valid += result.thrown is None

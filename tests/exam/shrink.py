@@ -67,7 +67,12 @@ def shrink(result: Result, tries: int = 12) -> Result:
             if tries < 0:
                 return best
             found = examine(candidate)
-            if found.thrown is None and found.missed and found.first == result.first and found.verdict == result.verdict:
+            if (
+                found.thrown is None
+                and found.missed
+                and found.first == result.first
+                and found.verdict == result.verdict
+            ):
                 best = found
                 break
         else:

@@ -27,7 +27,11 @@ def interval(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
 
 def said(hits: int, count: int) -> str:
     low, high = interval(hits, count)
-    return f"{hits} of {count} ({100 * hits / count:.1f} %, {100 * low:.1f} to {100 * high:.1f})" if count else "none drawn"
+    return (
+        f"{hits} of {count} ({100 * hits / count:.1f} %, {100 * low:.1f} to {100 * high:.1f})"
+        if count
+        else "none drawn"
+    )
 
 
 def summary(records: Iterable[Record]) -> dict[str, Any]:
@@ -75,7 +79,9 @@ def shown(numbers: dict[str, Any]) -> str:
     return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
 
 
-def by(records: Iterable[Record], keys: Callable[[Record], Iterable[str]], hit: Callable[[Record], bool]) -> list[tuple[str, int, int]]:
+def by(
+    records: Iterable[Record], keys: Callable[[Record], Iterable[str]], hit: Callable[[Record], bool]
+) -> list[tuple[str, int, int]]:
     """(key, hits, count), the weakest first."""
     hits: Counter[str] = Counter()
     counts: Counter[str] = Counter()
@@ -83,7 +89,10 @@ def by(records: Iterable[Record], keys: Callable[[Record], Iterable[str]], hit: 
         for key in keys(one):
             counts[key] += 1
             hits[key] += hit(one)
-    return sorted(((key, hits[key], count) for key, count in counts.items()), key=lambda row: (row[1] / row[2], -row[2], row[0]))
+    return sorted(
+        ((key, hits[key], count) for key, count in counts.items()),
+        key=lambda row: (row[1] / row[2], -row[2], row[0]),
+    )
 
 
 def _rows(title: str, rows: list[tuple[str, int, int]]) -> str:
@@ -118,7 +127,14 @@ def document(records: list[Record], how: str) -> str:
         _rows("piece", by(faulty, lambda one: one["pieces"].values(), lambda one: one["first_right"])),
         "## By piece, sound programs\n",
         "How often no error is raised.\n",
-        _rows("piece", by(sound, lambda one: one["pieces"].values(), lambda one: not any(s == "error" for _, s, _ in one["findings"]))),
+        _rows(
+            "piece",
+            by(
+                sound,
+                lambda one: one["pieces"].values(),
+                lambda one: not any(s == "error" for _, s, _ in one["findings"]),
+            ),
+        ),
         "## Errors and warnings on sound programs\n",
         _alarms(sound),
     ]
@@ -129,7 +145,10 @@ def _halves(valid: list[Record]) -> str:
     """First causes apart for the half that detectors may be developed on and the half that is only measured."""
     out = "| half | first cause |\n| --- | --- |\n"
     faulty = [one for one in valid if one["kind"] == "faulty"]
-    for half, words in (("known", "faults that detectors may be developed on"), ("measured", "faults that are only measured")):
+    for half, words in (
+        ("known", "faults that detectors may be developed on"),
+        ("measured", "faults that are only measured"),
+    ):
         part = [one for one in faulty if all(each == half for each in one["halves"])]
         out += f"| {words} | {said(sum(one['first_right'] for one in part), len(part))} |\n"
     return out
@@ -150,8 +169,13 @@ def _confidence(valid: list[Record]) -> list[tuple[str, int, int]]:
 def _alarms(sound: list[Record]) -> str:
     counts: Counter[tuple[str, str]] = Counter()
     for one in sound:
-        counts.update({(severity, name) for name, severity, _ in one["findings"] if severity in ("error", "warning")})
+        counts.update(
+            {(severity, name) for name, severity, _ in one["findings"] if severity in ("error", "warning")}
+        )
     if not counts:
         return "None.\n"
-    body = "".join(f"| {severity} | `{name}` | {count} of {len(sound)} |\n" for (severity, name), count in counts.most_common())
+    body = "".join(
+        f"| {severity} | `{name}` | {count} of {len(sound)} |\n"
+        for (severity, name), count in counts.most_common()
+    )
     return f"| severity | finding | sound programs |\n| --- | --- | --- |\n{body}"

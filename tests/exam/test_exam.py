@@ -51,8 +51,12 @@ def test_names_do_not_matter() -> None:
         plainly = run.examine(each)
         if plainly.thrown or plainly.error:
             continue
-        strange = run.examine(replace(each, program=replace(each.program, names=-each.program.names)), proof=False)
-        assert (plainly.verdict, sorted(plainly.names)) == (strange.verdict, sorted(strange.names)), f"{each.seed}: {each.expected}"
+        strange = run.examine(
+            replace(each, program=replace(each.program, names=-each.program.names)), proof=False
+        )
+        assert (plainly.verdict, sorted(plainly.names)) == (strange.verdict, sorted(strange.names)), (
+            f"{each.seed}: {each.expected}"
+        )
         compared += 1
         if compared == 3:
             return
@@ -80,7 +84,11 @@ def test_every_operator_fits_somewhere() -> None:
     for number in range(600):
         program = draw.compose(random.Random(number), half=None, habits=False)
         if program is not None:
-            fitted |= {each.name for each in draw.operators() if each.fits(program) and each.edit(program) is not None}
+            fitted |= {
+                each.name
+                for each in draw.operators()
+                if each.fits(program) and each.edit(program) is not None
+            }
     assert {each.name for each in draw.operators()} - fitted == set()
 
 

@@ -35,7 +35,9 @@ def main() -> int:
     print(
         f"| output, errors, exit, files, draws, weights and live objects as without | drawn programs | {tried - len(broken)} of {tried} |"
     )
-    print(f"| what was killed is read by the next command | kills at random moments | {kills - len(unread)} of {kills} |")
+    print(
+        f"| what was killed is read by the next command | kills at random moments | {kills - len(unread)} of {kills} |"
+    )
     for name, what in [*broken, *unread]:
         print(f"broken: {name}: {what}", file=sys.stderr)
     return 1 if broken or unread else 0

@@ -23,7 +23,13 @@ model, optimizer = Net(), {optimizer}
 alive += [weakref.ref(model), weakref.ref(optimizer)]
 function = nn.value_and_grad(model, loss)
 """
-OPTIMIZERS = ("optim.SGD(1e-1)", "optim.Adam(1e-2)", "optim.AdamW(optim.cosine_decay(1e-2, 9))", "optim.Lion(1e-3)", "optim.Adafactor()")
+OPTIMIZERS = (
+    "optim.SGD(1e-1)",
+    "optim.Adam(1e-2)",
+    "optim.AdamW(optim.cosine_decay(1e-2, 9))",
+    "optim.Lion(1e-3)",
+    "optim.Adafactor()",
+)
 LOOPS = {
     "update": """
 for k in range({steps}):
@@ -83,7 +89,8 @@ ENDS = {
     "npz": "np.savez('w.npz', **{{k: np.array(v) for k, v in tree_flatten(model.parameters())}})\n" + COUNT,
     "status": COUNT + "sys.exit(3)\n",
     "raise": COUNT + "raise ValueError('on purpose')\n",
-    "swallowed": "try: model.load_weights('nowhere.safetensors')\nexcept Exception as error: print(type(error).__name__)\n" + COUNT,
+    "swallowed": "try: model.load_weights('nowhere.safetensors')\nexcept Exception as error: print(type(error).__name__)\n"
+    + COUNT,
 }
 
 

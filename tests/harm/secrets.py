@@ -31,9 +31,9 @@ def _of(prefix: str, alphabet: str, count: int, suffix: str = "") -> Draw:
 
 def _words(draw: random.Random) -> str:
     """A password that has no form: two words and a number."""
-    return "".join(draw.choice(("Correct", "horse", "Bluebird", "tulip", "Saturn", "coffee")) for _ in range(2)) + str(
-        draw.randrange(10, 99)
-    )
+    return "".join(
+        draw.choice(("Correct", "horse", "Bluebird", "tulip", "Saturn", "coffee")) for _ in range(2)
+    ) + str(draw.randrange(10, 99))
 
 
 FORMS: dict[str, Draw] = {
@@ -71,7 +71,19 @@ FORMS: dict[str, Draw] = {
 }
 """Secrets that their form gives away: they may stand in any text."""
 NAMED: dict[str, Draw] = dict.fromkeys(
-    ("password", "passwd", "db_pwd", "clientSecret", "hf_token", "api_key", "credential", "auth", "ssh_private", "userPassword"), _words
+    (
+        "password",
+        "passwd",
+        "db_pwd",
+        "clientSecret",
+        "hf_token",
+        "api_key",
+        "credential",
+        "auth",
+        "ssh_private",
+        "userPassword",
+    ),
+    _words,
 )
 """Secrets without a form, under a name that says what they are; the kind is the name."""
 
@@ -82,42 +94,84 @@ def plants(draw: random.Random, budget: int) -> Iterator[tuple[str, str, str]]:
     for number in range(budget):
         kind = kinds[number % len(kinds)]
         if kind in NAMED:
-            yield draw.choice(("attribute", "nested", "optimizer", "config", "deep config", "declared")), kind, NAMED[kind](draw)
+            yield (
+                draw.choice(("attribute", "nested", "optimizer", "config", "deep config", "declared")),
+                kind,
+                NAMED[kind](draw),
+            )
         else:
             place = draw.choice(
-                ("attribute", "optimizer", "config", "declared", "prompt", "output", "error", "place", "environment", "missing")
+                (
+                    "attribute",
+                    "optimizer",
+                    "config",
+                    "declared",
+                    "prompt",
+                    "output",
+                    "error",
+                    "place",
+                    "environment",
+                    "missing",
+                )
             )
             yield place, "note", FORMS[kind](draw)
 
 
 def planted(root: Path, secrets: list[tuple[str, str, str]]) -> Store:
     """A store whose one run holds the secrets."""
-    tables: dict[str, list[dict[str, Any]]] = {t: [] for t in ("modules", "optimizers", "configs", "transcripts")}
+    tables: dict[str, list[dict[str, Any]]] = {
+        t: [] for t in ("modules", "optimizers", "configs", "transcripts")
+    }
     events: list[dict[str, Any]] = []
     environment: list[dict[str, Any]] = []
     for n, (place, name, secret) in enumerate(secrets):
         deep = {"outer": [{"inner": {name: secret, "n": n}}]}
         if place in ("attribute", "nested"):
             said = deep if place == "nested" else {name: secret}
-            tables["modules"].append({"module": f"m.{n}", "canonical": f"m.{n}", "kind": "other", "attributes": json.dumps(said)})
+            tables["modules"].append(
+                {"module": f"m.{n}", "canonical": f"m.{n}", "kind": "other", "attributes": json.dumps(said)}
+            )
         elif place == "optimizer":
-            tables["optimizers"].append({"class": "Adam", "settings": json.dumps({name: secret, "eps": 1e-8})})
+            tables["optimizers"].append(
+                {"class": "Adam", "settings": json.dumps({name: secret, "eps": 1e-8})}
+            )
         elif place in ("config", "deep config"):
             key, value = (name, secret) if place == "config" else ("run.list", deep)
             tables["configs"].append({"kind": "other", "key": key, "value": json.dumps(value)})
         elif place in ("prompt", "output"):
             tables["transcripts"].append(
-                {"prompt_id": f"p{n}", "source": "probe", "prompt": "q", "output": "a", place: f"it said {secret} to me"}
+                {
+                    "prompt_id": f"p{n}",
+                    "source": "probe",
+                    "prompt": "q",
+                    "output": "a",
+                    place: f"it said {secret} to me",
+                }
             )
         elif place == "environment":
             environment.append({"capture": "night", "key": "mlx", "value": secret})
         elif place == "missing":
-            events.append({"sequence": n, "kind": "error", "detail": json.dumps({"type": "ValueError", "message": "x", "call": secret})})
+            events.append(
+                {
+                    "sequence": n,
+                    "kind": "error",
+                    "detail": json.dumps({"type": "ValueError", "message": "x", "call": secret}),
+                }
+            )
         else:
-            detail = {"via": "f", "declared": {name: secret}} if place == "declared" else {"type": "ValueError", "message": secret}
+            detail = (
+                {"via": "f", "declared": {name: secret}}
+                if place == "declared"
+                else {"type": "ValueError", "message": secret}
+            )
             where = f"/home/x/{secret}/train.py:9" if place == "place" else "train.py:9"
             events.append(
-                {"sequence": n, "kind": "train" if place == "declared" else "error", "detail": json.dumps(detail), "place": where}
+                {
+                    "sequence": n,
+                    "kind": "train" if place == "declared" else "error",
+                    "detail": json.dumps(detail),
+                    "place": where,
+                }
             )
     store = Store(root)
     made.capture(store, "night@end", {"w": made.tensor(1.0, 2.0)}, tables)
@@ -146,7 +200,16 @@ def run(seed: int, budget: int) -> dict[str, int]:
         for text in (False, True):
             out = Path(name) / f"{text}.zip"
             with ExitStack() as stack:
-                write.finish(write.stage(store, contents.select(evidence.chosen(store, ["night"])), "stats", text=text, stack=stack), out)
+                write.finish(
+                    write.stage(
+                        store,
+                        contents.select(evidence.chosen(store, ["night"])),
+                        "stats",
+                        text=text,
+                        stack=stack,
+                    ),
+                    out,
+                )
             held = members(out)
             leaks += [(place, kind, secret, text) for place, kind, secret in secrets if _core(secret) in held]
     for leak in leaks:
@@ -156,4 +219,8 @@ def run(seed: int, budget: int) -> dict[str, int]:
 
 def _core(secret: str) -> str:
     """The part of a secret that nobody may read: of an URL or a header, what follows the name of the service."""
-    return secret.replace("-----BEGIN RSA PRIVATE KEY-----\n", "")[-24:].split("@")[0] if len(secret) > 30 else secret
+    return (
+        secret.replace("-----BEGIN RSA PRIVATE KEY-----\n", "")[-24:].split("@")[0]
+        if len(secret) > 30
+        else secret
+    )

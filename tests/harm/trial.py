@@ -24,7 +24,9 @@ def _ran(directory: Path, program: str, *, watch: bool) -> dict[str, object]:
     words = [sys.executable, "program.py"]
     store = directory.parent / "store"
     watched = [*command("--store", str(store), "capture", "--quiet", "--no-reload", "--"), *words]
-    done = subprocess.run(watched if watch else words, cwd=directory, env=environment(), capture_output=True, check=False)
+    done = subprocess.run(
+        watched if watch else words, cwd=directory, env=environment(), capture_output=True, check=False
+    )
     files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
     errors = done.stderr.replace(os.fsencode(directory), b"DIRECTORY")
     return {"stdout": done.stdout, "stderr": errors, "exit": done.returncode, "files": files}
@@ -36,10 +38,22 @@ def killed(directory: Path, program: str, after: float) -> str | None:
     (directory / "program.py").write_text(program)
     words = command("capture", "--quiet", "--no-reload", "--", sys.executable, "program.py")
     process = subprocess.Popen(
-        words, cwd=directory, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        words,
+        cwd=directory,
+        env=environment(),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     time.sleep(after)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    read = subprocess.run(command("list", "--json"), cwd=directory, env=environment(), capture_output=True, text=True, check=False)
+    read = subprocess.run(
+        command("list", "--json"),
+        cwd=directory,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return None if read.returncode in (0, 2) and "Traceback" not in read.stderr else read.stderr[-300:]

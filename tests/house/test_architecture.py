@@ -10,17 +10,69 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "forensics"
 ORDER = [
-    *("watch", "records", "errors", "units", "typed", "files", "schema", "environment", "bounded", "model", "tensors", "store"),
+    *(
+        "watch",
+        "records",
+        "errors",
+        "units",
+        "typed",
+        "files",
+        "schema",
+        "environment",
+        "bounded",
+        "model",
+        "tensors",
+        "store",
+    ),
     *("capture", "bundle", "refs", "evidence", "health", "judge", "report", "api", "demo", "cli"),
 ]
 WITHIN = {
     "store": [
-        *("packfile", "packs", "manifest", "capture", "keyed", "origins", "unsealed", "store", "mirror", "place", "heads", "verdicts"),
+        *(
+            "packfile",
+            "packs",
+            "manifest",
+            "capture",
+            "keyed",
+            "origins",
+            "unsealed",
+            "store",
+            "mirror",
+            "place",
+            "heads",
+            "verdicts",
+        ),
         *("overview", "database", "refusing", "once", "session", "catalog", "facts", "upkeep"),
     ],
     "capture": [
-        *("spool", "command", "prompts", "questions", "ranks", "naming", "counts", "frames", "temporary", "lines", "retention", "shared"),
-        *("sources", "answers", "live", "atrest", "sidebyside", "reload", "roles", "runtables", "batches", "loss", "scores", "probes"),
+        *(
+            "spool",
+            "command",
+            "prompts",
+            "questions",
+            "ranks",
+            "naming",
+            "counts",
+            "frames",
+            "temporary",
+            "lines",
+            "retention",
+            "shared",
+        ),
+        *(
+            "sources",
+            "answers",
+            "live",
+            "atrest",
+            "sidebyside",
+            "reload",
+            "roles",
+            "runtables",
+            "batches",
+            "loss",
+            "scores",
+            "probes",
+        ),
         *("rest", "saved", "fusion", "fused", "deltas", "pairs", "seal", "watched"),
     ],
 }
@@ -49,11 +101,20 @@ def test_layers(path: Path) -> None:
             assert watch or layer == "demo", f"{name} outside the watcher"
     tree = ast.parse(path.read_text())
     if parts not in (("store", "session"), ("store", "catalog")):
-        named = {alias.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module == "duckdb" for alias in n.names}
-        opened = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n) == "duckdb.connect"]
+        named = {
+            alias.name
+            for n in ast.walk(tree)
+            if isinstance(n, ast.ImportFrom) and n.module == "duckdb"
+            for alias in n.names
+        }
+        opened = [
+            n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n) == "duckdb.connect"
+        ]
         assert "connect" not in named and not opened, "opens DuckDB"
     if layer != "cli" and not watch:
-        calls = [n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+        calls = [
+            n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+        ]
         assert "print" not in calls, "prints"
 
 
@@ -62,12 +123,17 @@ def modules() -> dict[str, set[str]]:
 
     So is the package itself, which gives its version to those below, and its interface, when asked, from above.
     """
-    names = {".".join(["forensics", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path for path in FILES}
+    names = {
+        ".".join(["forensics", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path
+        for path in FILES
+    }
     found: dict[str, set[str]] = {}
     for module, path in names.items():
         tree = ast.parse(path.read_text())
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        typing = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+        typing = [
+            n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"
+        ]
         left_out = {id(n) for block in typing for n in ast.walk(block)}
         found[module] = set()
         for node in ast.walk(tree):
@@ -76,12 +142,21 @@ def modules() -> dict[str, set[str]]:
             if isinstance(node, ast.Import):
                 imported = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                above = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
+                above = (
+                    ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
+                    if node.level
+                    else ""
+                )
                 base = ".".join(filter(None, [above, node.module]))
-                imported = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in names else base for alias in node.names]
+                imported = [
+                    f"{base}.{alias.name}" if f"{base}.{alias.name}" in names else base
+                    for alias in node.names
+                ]
             else:
                 continue
-            found[module] |= {name for name in imported if name in names and name not in (module, "forensics")}
+            found[module] |= {
+                name for name in imported if name in names and name not in (module, "forensics")
+            }
     return found
 
 
@@ -115,7 +190,9 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 def test_no_circle() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["b", "c"]], "the test finds one"
-    found = [part for part in circles(modules()) if not all(name.startswith("forensics.watch.") for name in part)]
+    found = [
+        part for part in circles(modules()) if not all(name.startswith("forensics.watch.") for name in part)
+    ]
     assert found == [], "in the watcher one is left, from points over start and convert"
 
 
@@ -127,4 +204,6 @@ def test_order_within_a_room(room: str) -> None:
     for name, imported in graph.items():
         for other in imported:
             if name.startswith(f"forensics.{room}.") and other.startswith(f"forensics.{room}."):
-                assert order.index(other.split(".")[2]) < order.index(name.split(".")[2]), f"{other} is above {name}"
+                assert order.index(other.split(".")[2]) < order.index(name.split(".")[2]), (
+                    f"{other} is above {name}"
+                )

@@ -24,6 +24,8 @@ def test_the_private_example_works(tmp_path: Path) -> None:
     (tmp_path / "rate-above-agreement.sql").write_text(docs._PRIVATE)
     ours = library.load(tmp_path)
     check.check(ours, from_rows({}), only=[ours.get("rate-above-agreement")])
-    session = evidence(run(), capture("end"), step(1, learning_rate=1e-4), step(2, learning_rate=1e-2), private=tmp_path)
+    session = evidence(
+        run(), capture("end"), step(1, learning_rate=1e-4), step(2, learning_rate=1e-2), private=tmp_path
+    )
     assert [r["fault"] for r in ask(session, "rate-above-agreement", "r", "r")] == [False, True]
     assert [r["fault"] for r in ask(session, "rate-above-agreement", "r", "r", most=0.1)] == [False, False]

@@ -20,7 +20,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     if uv is None:
         pytest.skip("needs uv")
     out = tmp_path_factory.mktemp("dist")
-    done = subprocess.run([uv, "build", "--wheel", "--out-dir", str(out), str(ROOT)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [uv, "build", "--wheel", "--out-dir", str(out), str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return zipfile.ZipFile(next(out.glob("*.whl")))
 
@@ -28,7 +33,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 @pytest.mark.long
 def test_the_wheel_carries_queries_and_snapshots_under_the_package_alone(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    for path in [*ROOT.glob("queries/**/*.sql"), *(p for p in ROOT.glob("snapshots/**/*") if p.is_file() and "__pycache__" not in p.parts)]:
+    for path in [
+        *ROOT.glob("queries/**/*.sql"),
+        *(p for p in ROOT.glob("snapshots/**/*") if p.is_file() and "__pycache__" not in p.parts),
+    ]:
         top, *rest = path.relative_to(ROOT).parts
         assert "/".join([f"forensics/_{top}", *rest]) in names
     assert {name.split("/")[0] for name in names} == {"forensics", "mlx_forensics-0.1.0.dist-info"}
@@ -37,8 +45,12 @@ def test_the_wheel_carries_queries_and_snapshots_under_the_package_alone(wheel: 
 @pytest.mark.long
 def test_the_wheel_carries_the_watcher_that_goes_into_the_users_process(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    assert {f"forensics/{p.relative_to(ROOT / 'forensics')}" for p in (ROOT / "forensics/watch").rglob("*.py")} <= names
-    assert {f"forensics/{p.relative_to(ROOT / 'forensics')}" for p in (ROOT / "forensics").rglob("*.html")} <= names
+    assert {
+        f"forensics/{p.relative_to(ROOT / 'forensics')}" for p in (ROOT / "forensics/watch").rglob("*.py")
+    } <= names
+    assert {
+        f"forensics/{p.relative_to(ROOT / 'forensics')}" for p in (ROOT / "forensics").rglob("*.html")
+    } <= names
     assert "forensics/tensors/loops.ll.jinja" in names
 
 
@@ -71,9 +83,15 @@ def test_every_dependency_is_explained_in_the_design() -> None:
 
 
 def test_no_lock_file_and_no_name_of_a_package_index_is_committed() -> None:
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split("\n")
     if not any(files):
         pytest.skip("not a checkout")
     assert not [name for name in files if name.endswith((".lock", "package-lock.json"))]
     hosts = ("pypi" + ".org", "files.pythonhosted" + ".org", "registry.npmjs" + ".org")
-    assert not [n for n in files if n and (ROOT / n).is_file() and any(h.encode() in (ROOT / n).read_bytes() for h in hosts)]
+    assert not [
+        n
+        for n in files
+        if n and (ROOT / n).is_file() and any(h.encode() in (ROOT / n).read_bytes() for h in hosts)
+    ]

@@ -18,7 +18,9 @@ def session(*made: Any, generations: int = 1) -> Any:
         for point, digest, updates in (("loaded", "d0", 0), ("start", "d0", 0), ("end", "d1", 8))
         for each in [capture(point, updates=updates), *parameter(point, "w", digest, trainable=True)]
     ]
-    return evidence(run(generations=generations, saves=1), states, event("update", 1, detail={"first": True}), *made)
+    return evidence(
+        run(generations=generations, saves=1), states, event("update", 1, detail={"first": True}), *made
+    )
 
 
 def asked(number: int = 1, **columns: Any) -> list[Made]:
@@ -41,7 +43,10 @@ def asked(number: int = 1, **columns: Any) -> list[Made]:
         "sampler": "greedy",
     }
     base |= {"place": "train.py:9", "prompt_digest": "q", "settings": {"temperature": 0.0}}
-    return [row("generations", **base | columns), event("generate", 100 + number, detail={"generation": number})]
+    return [
+        row("generations", **base | columns),
+        event("generate", 100 + number, detail={"generation": number}),
+    ]
 
 
 def faulty(name: str, *made: Any) -> list[dict[str, Any]]:
@@ -51,7 +56,11 @@ def faulty(name: str, *made: Any) -> list[dict[str, Any]]:
 def other(state: str, number: int = 1, model: str = "m1", **columns: Any) -> list[Made]:
     """A generation of another object in a state of the tensor."""
     ref = f"r@loaded:{model}"
-    made = [capture("loaded", model=model), *parameter(ref, "w", WEIGHTS[state]), *asked(number, capture=ref, model=model, updates=0)]
+    made = [
+        capture("loaded", model=model),
+        *parameter(ref, "w", WEIGHTS[state]),
+        *asked(number, capture=ref, model=model, updates=0),
+    ]
     return [*made, row("models", run="r", model=model, process=0, updates=0, saves=0, **columns)]
 
 
@@ -78,25 +87,61 @@ def test_which_parameters_generation_used(made: list[Any], fault: bool) -> None:
     ],
 )
 def test_a_model_that_was_loaded_to_generate_is_to_load_what_was_trained(read: list[str], fix: str) -> None:
-    loads = [event("load", 20 + n, model="m1", detail={"what": what, "from_adapter": what == "adapter"}) for n, what in enumerate(read)]
+    loads = [
+        event("load", 20 + n, model="m1", detail={"what": what, "from_adapter": what == "adapter"})
+        for n, what in enumerate(read)
+    ]
     file = row(
-        "saved_tensors", run="r", process=0, save=0, file="f", place="train.py:7", name="w", canonical="w", digest="d1", digest_on_disk="d1"
+        "saved_tensors",
+        run="r",
+        process=0,
+        save=0,
+        file="f",
+        place="train.py:7",
+        name="w",
+        canonical="w",
+        digest="d1",
+        digest_on_disk="d1",
     )
     factor = row("placements", capture="r@end", name="q.lora_a", canonical="q.lora_a", role="lora_a")
-    assert faulty("stale-model-in-generation", other("before"), loads, file, factor)[0]["fix_"].startswith(fix)
+    assert faulty("stale-model-in-generation", other("before"), loads, file, factor)[0]["fix_"].startswith(
+        fix
+    )
 
 
 @pytest.mark.parametrize(("apart", "fault"), [(0.0, True), (0.1, False)])
 def test_a_base_that_was_unpacked_is_the_base_without_what_was_trained(apart: float, fault: bool) -> None:
-    base = [parameter(point, "b", "codes", value_digest="value", trainable=False) for point in ("loaded", "start", "end")]
+    base = [
+        parameter(point, "b", "codes", value_digest="value", trainable=False)
+        for point in ("loaded", "start", "end")
+    ]
     ref = "r@loaded:m1"
-    dense = [capture("loaded", model="m1"), *parameter(ref, "b", "dense"), delta("value", "dense", max_abs=apart)]
-    made = [*base, dense, asked(capture=ref, model="m1", updates=0), row("models", run="r", model="m1", process=0, updates=0, saves=0)]
+    dense = [
+        capture("loaded", model="m1"),
+        *parameter(ref, "b", "dense"),
+        delta("value", "dense", max_abs=apart),
+    ]
+    made = [
+        *base,
+        dense,
+        asked(capture=ref, model="m1", updates=0),
+        row("models", run="r", model="m1", process=0, updates=0, saves=0),
+    ]
     assert bool(faulty("stale-model-in-generation", *made)) == fault
 
 
 def test_a_running_average_that_is_saved_is_not_stale() -> None:
-    file = row("saved_tensors", run="r", process=0, save=0, file="f", name="w", canonical="w", digest="d5", digest_on_disk="d5")
+    file = row(
+        "saved_tensors",
+        run="r",
+        process=0,
+        save=0,
+        file="f",
+        name="w",
+        canonical="w",
+        digest="d5",
+        digest_on_disk="d5",
+    )
     assert not faulty("stale-model-in-generation", other("between"), file)
 
 
@@ -115,10 +160,14 @@ def compiled(**columns: Any) -> Made:
 
 
 @pytest.mark.parametrize(
-    ("live", "repeat", "fault"), [(0.0, 0.0, False), (0.01, 0.0, False), (5.0, 0.0, True), (5.0, 4.0, False), (None, None, False)]
+    ("live", "repeat", "fault"),
+    [(0.0, 0.0, False), (0.01, 0.0, False), (5.0, 0.0, True), (5.0, 4.0, False), (None, None, False)],
 )
 def test_a_compiled_forward_against_its_model(live: float | None, repeat: float | None, fault: bool) -> None:
-    assert bool(faulty("stale-compiled-function", compiled(live_difference=live, repeat_difference=repeat))) == fault
+    assert (
+        bool(faulty("stale-compiled-function", compiled(live_difference=live, repeat_difference=repeat)))
+        == fault
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +184,15 @@ def test_random_numbers_in_compiled_functions(used: bool, captured: bool, calls:
     [
         ({"cache_tokens": 40, "cache_difference": 6.0, "cache_updates_behind": 8}, True),
         ({"cache_tokens": 40, "cache_difference": 0.01, "cache_updates_behind": 8}, False),
-        ({"cache_tokens": 40, "cache_difference": 6.0, "cache_updates_behind": 0, "repeat_difference": 5.0}, False),  # dropout
+        (
+            {
+                "cache_tokens": 40,
+                "cache_difference": 6.0,
+                "cache_updates_behind": 0,
+                "repeat_difference": 5.0,
+            },
+            False,
+        ),  # dropout
         ({"cache_tokens": 40, "cache_difference": 6.0, "settings": {"kv_bits": 4}}, False),
         ({}, False),
     ],
@@ -146,12 +203,19 @@ def test_the_prompt_cache(columns: dict[str, Any], fault: bool) -> None:
 
 @pytest.mark.parametrize(("difference", "fault"), [(0.0, False), (0.005, False), (3.0, True)])
 def test_two_equal_forwards(difference: float, fault: bool) -> None:
-    assert bool(faulty("dropout-in-generation", asked(repeat_difference=difference, training_modules=14))) == fault
-    assert bool(faulty("dropout-in-generation", compiled(training_at_trace=True, repeat_difference=difference))) == fault
+    assert (
+        bool(faulty("dropout-in-generation", asked(repeat_difference=difference, training_modules=14)))
+        == fault
+    )
+    assert (
+        bool(faulty("dropout-in-generation", compiled(training_at_trace=True, repeat_difference=difference)))
+        == fault
+    )
 
 
 @pytest.mark.parametrize(
-    ("position", "stops", "fault"), [(None, True, False), (5, False, True), (5, None, True), (5, True, False), (None, False, False)]
+    ("position", "stops", "fault"),
+    [(None, True, False), (5, False, True), (5, None, True), (5, True, False), (None, False, False)],
 )
 def test_an_end_that_does_not_stop(position: int | None, stops: bool | None, fault: bool) -> None:
     assert bool(faulty("stop-token-missing", asked(end_position=position, end_in_stop_set=stops))) == fault
@@ -163,7 +227,11 @@ def words(point: str, size: int, model: str = "m0") -> list[Made]:
 
 
 def test_tokenizers_of_training_and_generation() -> None:
-    same = [words("start", 384), words("loaded", 384, "m1"), other("after", settings={"vocabulary": 384})[:-1]]
+    same = [
+        words("start", 384),
+        words("loaded", 384, "m1"),
+        other("after", settings={"vocabulary": 384})[:-1],
+    ]
     assert not faulty("tokenizer-mismatch", *same)
     assert faulty("tokenizer-mismatch", words("start", 384), words("loaded", 387, "m1"), other("after"))
     assert faulty("tokenizer-mismatch", words("start", 384), asked(settings={"vocabulary": 387}))
@@ -171,10 +239,16 @@ def test_tokenizers_of_training_and_generation() -> None:
 
 def test_two_tokenizers_of_one_size_are_told_apart_by_their_tokens() -> None:
     def with_token(point: str, token: str) -> list[Made]:
-        return [*words(point, 384), row("configs", capture=f"r@{point}", kind="tokenizer", key=f"added_tokens.{token}", value="383")]
+        return [
+            *words(point, 384),
+            row("configs", capture=f"r@{point}", kind="tokenizer", key=f"added_tokens.{token}", value="383"),
+        ]
 
     (found,) = faulty("tokenizer-mismatch", with_token("start", "<a>"), with_token("end", "<b>"))
-    assert (found["observed"], found["expected"]) == ("384 tokens, 1 of them added (others)", "384 tokens, 1 of them added")
+    assert (found["observed"], found["expected"]) == (
+        "384 tokens, 1 of them added (others)",
+        "384 tokens, 1 of them added",
+    )
 
 
 SAMPLED = {"sampler": "sampled", "settings": {"temperature": 1.2}}
@@ -198,24 +272,51 @@ LOOP = {"loop_share": 0.9, "output_tokens": 40, "finish_reason": "length"}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "severity"), [({}, SPAM, "error"), (SPAM, SPAM, None), ({}, LOOP, "info"), (LOOP, LOOP, None), ({}, {}, None)]
+    ("before", "after", "severity"),
+    [({}, SPAM, "error"), (SPAM, SPAM, None), ({}, LOOP, "info"), (LOOP, LOOP, None), ({}, {}, None)],
 )
-def test_a_collapse_is_one_where_the_base_has_none(before: dict[str, Any], after: dict[str, Any], severity: str | None) -> None:
+def test_a_collapse_is_one_where_the_base_has_none(
+    before: dict[str, Any], after: dict[str, Any], severity: str | None
+) -> None:
     told = faulty("generation-collapse", probe("loaded", **before), probe("end", **after))
     assert [each["severity"] for each in told] == ([severity] if severity else [])
 
 
-@pytest.mark.parametrize(("same", "apart", "severity"), [(True, 0.0, "warning"), (True, 0.5, "info"), (False, 5.0, None)])
+@pytest.mark.parametrize(
+    ("same", "apart", "severity"), [(True, 0.0, "warning"), (True, 0.5, "info"), (False, 5.0, None)]
+)
 def test_answers_that_training_left_alone(same: bool, apart: float, severity: str | None) -> None:
-    made = row("probe_deltas", capture_a="r@loaded", capture_b="r@end", prompt_id="p0", same_output=same, logits_max_abs=apart)
+    made = row(
+        "probe_deltas",
+        capture_a="r@loaded",
+        capture_b="r@end",
+        prompt_id="p0",
+        same_output=same,
+        logits_max_abs=apart,
+    )
     told = faulty("output-unchanged", probe("loaded"), probe("end"), made)
     assert [each["severity"] for each in told] == ([severity] if severity else [])
 
 
 def test_answers_at_the_end_and_after_it_are_no_answers_that_training_left_alone() -> None:
-    made = row("probe_deltas", capture_a="r@end", capture_b="r@reloaded", prompt_id="p0", same_output=True, logits_max_abs=0.0)
+    made = row(
+        "probe_deltas",
+        capture_a="r@end",
+        capture_b="r@reloaded",
+        prompt_id="p0",
+        same_output=True,
+        logits_max_abs=0.0,
+    )
     points = [capture("end", sequence=3), capture("reloaded", sequence=5)]
-    assert ask(evidence(run(), *points, probe("end"), probe("reloaded"), made), "output-unchanged", "r@end", "r@reloaded") == []
+    assert (
+        ask(
+            evidence(run(), *points, probe("end"), probe("reloaded"), made),
+            "output-unchanged",
+            "r@end",
+            "r@reloaded",
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -224,7 +325,8 @@ def test_answers_at_the_end_and_after_it_are_no_answers_that_training_left_alone
 )
 def test_scores_that_fell(scorer: str, before: float, after: float, fault: bool) -> None:
     made = [
-        row("scores", capture=f"r@{p}", prompt_id="p0", scorer=scorer, key="", value=v) for p, v in (("loaded", before), ("end", after))
+        row("scores", capture=f"r@{p}", prompt_id="p0", scorer=scorer, key="", value=v)
+        for p, v in (("loaded", before), ("end", after))
     ]
     assert bool(faulty("score-dropped", probe("loaded"), probe("end"), made)) == fault
 

@@ -11,7 +11,9 @@ from tests.support.evidence import Made, ask, capture, event, evidence, loss_tok
 ROLES = {"p": "prompt", "a": "answer", "e": "end", "_": "pad"}
 
 
-def lesson(roles: str, weights: str, *, number: int = 1, line: int = 0, relation: str = "next", **columns: Any) -> list[Made]:
+def lesson(
+    roles: str, weights: str, *, number: int = 1, line: int = 0, relation: str = "next", **columns: Any
+) -> list[Made]:
     """One training row: a letter a position for the role of the next token, and 1 or 0 for its weight, n for NaN.
 
     `pppeaaae__` is a prompt, its end, an answer of three tokens, its end, and two pads.
@@ -69,7 +71,9 @@ def test_padding_counts_after_the_first_pad_of_a_row(weights: str, fault: bool) 
 
 def test_the_share_of_padding_is_one_number_and_says_what_it_counts() -> None:
     (row_,) = found("padding-in-loss", lesson("pppeaaae__", "1111111111"))
-    assert row_["portion"] == "10 %" and row_["observed"].startswith("1 of 10 target tokens are padding after the first pad of a row")
+    assert row_["portion"] == "10 %" and row_["observed"].startswith(
+        "1 of 10 target tokens are padding after the first pad of a row"
+    )
     assert row_["observed"].endswith("carry 10 % of the weight")
 
 
@@ -84,7 +88,13 @@ def test_padding_before_the_row_has_no_first_pad_that_is_borne() -> None:
 
 
 @pytest.mark.parametrize(
-    ("relation", "detector"), [("same", "labels-not-shifted"), ("next-but-one", "labels-shifted-twice"), ("next", None), ("other", None)]
+    ("relation", "detector"),
+    [
+        ("same", "labels-not-shifted"),
+        ("next-but-one", "labels-shifted-twice"),
+        ("next", None),
+        ("other", None),
+    ],
 )
 def test_the_shift_is_read_off_the_relation_of_targets(relation: str, detector: str | None) -> None:
     made = lesson("pppeaaae__", "1111111100", relation=relation)
@@ -105,20 +115,28 @@ def test_the_shift_is_read_off_the_relation_of_targets(relation: str, detector: 
 )
 def test_what_lies_beside_the_answer(weights: str, named: str | None) -> None:
     made = [each for number in (1, 2) for each in lesson("pppeaaae__", weights, number=number)]
-    assert [name for name in ("mask-off-by-one", "prompt-in-loss") if found(name, made)] == ([named] if named else [])
+    assert [name for name in ("mask-off-by-one", "prompt-in-loss") if found(name, made)] == (
+        [named] if named else []
+    )
 
 
 def test_a_prompt_mask_that_is_declared_counts_where_nothing_is_masked() -> None:
     told = event("train", detail={"declared": {"mask_prompt": True}})
     assert found("prompt-in-loss", WHOLE, told)
     assert not found("prompt-in-loss", MASKED, told)
-    assert found("prompt-in-loss", WHOLE, row("configs", capture="r", kind="program", key="train_on_inputs", value="false"))
+    assert found(
+        "prompt-in-loss",
+        WHOLE,
+        row("configs", capture="r", kind="program", key="train_on_inputs", value="false"),
+    )
 
 
 @pytest.mark.parametrize("key", ["mask_prompt", "mask-prompt", "data.maskPrompt", "MASK_PROMPT"])
 def test_a_prompt_mask_is_declared_however_its_name_is_written(key: str) -> None:
     assert found("prompt-in-loss", WHOLE, row("configs", capture="r", kind="program", key=key, value="true"))
-    assert not found("prompt-in-loss", WHOLE, row("configs", capture="r", kind="program", key=key + "s", value="true"))
+    assert not found(
+        "prompt-in-loss", WHOLE, row("configs", capture="r", kind="program", key=key + "s", value="true")
+    )
 
 
 @pytest.mark.parametrize("weights", ["1111000000", "0011000000", "1111100000"])
@@ -127,7 +145,9 @@ def test_a_run_that_trains_prompts_and_no_answer_has_its_mask_inverted(weights: 
     assert [each["confidence"] for each in found("prompt-in-loss", made)] == ["probable"]
     told = event("train", detail={"declared": {"mask_prompt": True}})
     assert [each["confidence"] for each in found("prompt-in-loss", made, told)] == ["certain"]
-    assert not found("prompt-in-loss", lesson("pppeaaae__", "1111111100", line=1), lesson("pppeaaae__", "1111000000"))
+    assert not found(
+        "prompt-in-loss", lesson("pppeaaae__", "1111111100", line=1), lesson("pppeaaae__", "1111000000")
+    )
 
 
 def test_rows_of_which_nothing_is_trained_say_nothing_of_the_mask() -> None:
@@ -150,9 +170,13 @@ def test_a_late_mask_that_ends_at_the_end_token_reaches_what_the_template_writes
         ("pppeaaaa", "00001111", {"at_cap": True}, "answers-truncated"),
     ],
 )
-def test_ends_that_are_masked_missing_or_cut_are_told_apart(roles: str, weights: str, columns: dict[str, Any], named: str | None) -> None:
+def test_ends_that_are_masked_missing_or_cut_are_told_apart(
+    roles: str, weights: str, columns: dict[str, Any], named: str | None
+) -> None:
     made = [each for line in (0, 1) for each in lesson(roles, weights, line=line, **columns)]
-    assert [name for name in ("end-never-trained", "answers-truncated") if found(name, made)] == ([named] if named else [])
+    assert [name for name in ("end-never-trained", "answers-truncated") if found(name, made)] == (
+        [named] if named else []
+    )
 
 
 def test_one_long_row_is_no_truncation() -> None:
@@ -169,7 +193,18 @@ def test_an_empty_mask_is_told_from_weights_that_fail() -> None:
 
 
 def scaled(made: list[Made], factor: float) -> list[Made]:
-    return [(t, v | ({"weight": v["weight"] * factor, "mass": abs(v["mass"] * factor)} if t == "loss_tokens" else {})) for t, v in made]
+    return [
+        (
+            t,
+            v
+            | (
+                {"weight": v["weight"] * factor, "mass": abs(v["mass"] * factor)}
+                if t == "loss_tokens"
+                else {}
+            ),
+        )
+        for t, v in made
+    ]
 
 
 @pytest.mark.parametrize(
@@ -181,12 +216,18 @@ def scaled(made: list[Made], factor: float) -> list[Made]:
         ((("pppeaaae", 1), ("pppeaaae", -1)), False),
     ],
 )
-def test_a_step_without_weight_is_masked_only_where_a_mask_alone_sets_weights(rows_: tuple[tuple[str, float], ...], fault: bool) -> None:
+def test_a_step_without_weight_is_masked_only_where_a_mask_alone_sets_weights(
+    rows_: tuple[tuple[str, float], ...], fault: bool
+) -> None:
     """An advantage of 0, where all rewards of a group are equal, is no mask."""
     made = [
-        scaled(lesson(roles, "0000" + "1" * (len(roles) - 4), number=2, line=line), factor) for line, (roles, factor) in enumerate(rows_)
+        scaled(lesson(roles, "0000" + "1" * (len(roles) - 4), number=2, line=line), factor)
+        for line, (roles, factor) in enumerate(rows_)
     ]
-    assert bool(found("all-tokens-masked", lesson("pppeaaae", "00000000"), step(1, loss=0.0), step(2), *made)) == fault
+    assert (
+        bool(found("all-tokens-masked", lesson("pppeaaae", "00000000"), step(1, loss=0.0), step(2), *made))
+        == fault
+    )
 
 
 def test_one_position_that_is_no_cross_entropy_hides_no_masked_step() -> None:
@@ -198,7 +239,9 @@ def test_one_position_that_is_no_cross_entropy_hides_no_masked_step() -> None:
 
 def test_the_ignore_index_needs_every_other_target_to_be_it() -> None:
     ignored = [
-        ("loss_tokens", values | {"ignore_index": True, "relation": "other"}) for table, values in WHOLE[:4] if table == "loss_tokens"
+        ("loss_tokens", values | {"ignore_index": True, "relation": "other"})
+        for table, values in WHOLE[:4]
+        if table == "loss_tokens"
     ]
     assert found("ignore-index-as-token", ignored, WHOLE[4:])
     other = [("loss_tokens", values | {"relation": "other"}) for _, values in WHOLE[:4]]
@@ -211,9 +254,27 @@ def test_ids_out_of_range() -> None:
 
 
 def asked(number: int = 1, **columns: Any) -> list[Made]:
-    base = {"run": "r", "process": 0, "generation": number, "model": "m0", "updates": 8, "capture": "r@end", "output_tokens": 8}
-    base |= {"frame": "template", "framed": True, "bos_count": 0, "cache_tokens": 0, "place": "train.py:9", "sampler": "greedy"}
-    return [row("generations", **base | columns), event("generate", 100 + number, detail={"generation": number})]
+    base = {
+        "run": "r",
+        "process": 0,
+        "generation": number,
+        "model": "m0",
+        "updates": 8,
+        "capture": "r@end",
+        "output_tokens": 8,
+    }
+    base |= {
+        "frame": "template",
+        "framed": True,
+        "bos_count": 0,
+        "cache_tokens": 0,
+        "place": "train.py:9",
+        "sampler": "greedy",
+    }
+    return [
+        row("generations", **base | columns),
+        event("generate", 100 + number, detail={"generation": number}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +293,8 @@ def test_the_form_of_rows_and_prompts(trained: str, frame: str, cache: int, faul
 
 
 @pytest.mark.parametrize(
-    ("rows_", "prompts", "subject"), [(2, 1, "Training rows"), (1, 2, "Generation prompts"), (1, 1, None), (2, 2, None)]
+    ("rows_", "prompts", "subject"),
+    [(2, 1, "Training rows"), (1, 2, "Generation prompts"), (1, 1, None), (2, 2, None)],
 )
 def test_begin_tokens(rows_: int, prompts: int, subject: str | None) -> None:
     told = found("double-bos", lesson("ppaae", "11111", bos_count=rows_), asked(bos_count=prompts))
@@ -240,7 +302,17 @@ def test_begin_tokens(rows_: int, prompts: int, subject: str | None) -> None:
 
 
 def batches(*kinds: str, records: int = 20) -> list[Made]:
-    made = [row("datasets", run="r", process=0, source="file", file="train.jsonl", records=records, purpose="train")]
+    made = [
+        row(
+            "datasets",
+            run="r",
+            process=0,
+            source="file",
+            file="train.jsonl",
+            records=records,
+            purpose="train",
+        )
+    ]
     for number, kind in enumerate(kinds, start=1):
         made += lesson("ppaae", "11111", number=number, row_digest=kind)
     return made
@@ -256,9 +328,27 @@ def test_the_same_batch_is_a_fault_where_there_is_more() -> None:
     ("used", "between", "drawn", "fault"),
     [(20, 0, 40, False), (15, 5, 40, True), (15, 0, 40, False), (15, 5, 16, False), (19, 1, 60, False)],
 )
-def test_records_count_as_dropped_between_others_after_two_passes(used: int, between: int, drawn: int, fault: bool) -> None:
-    data = {"run": "r", "process": 0, "source": "file", "file": "train.jsonl", "purpose": "train", "records": 20, "rows_seen": used}
-    assert bool(found("records-dropped", row("datasets", **data, rows_drawn=drawn, used=used, unused_between=between))) == fault
+def test_records_count_as_dropped_between_others_after_two_passes(
+    used: int, between: int, drawn: int, fault: bool
+) -> None:
+    data = {
+        "run": "r",
+        "process": 0,
+        "source": "file",
+        "file": "train.jsonl",
+        "purpose": "train",
+        "records": 20,
+        "rows_seen": used,
+    }
+    assert (
+        bool(
+            found(
+                "records-dropped",
+                row("datasets", **data, rows_drawn=drawn, used=used, unused_between=between),
+            )
+        )
+        == fault
+    )
 
 
 def test_what_was_evaluated_had_been_trained_on() -> None:
@@ -271,7 +361,10 @@ def test_what_was_evaluated_had_been_trained_on() -> None:
 
 
 def preference(equal: int, number: int, outside: int = 0) -> list[Made]:
-    chosen, rejected = lesson("ppaae", "11111", number=number), lesson("ppaae", "11111", number=number, line=1)
+    chosen, rejected = (
+        lesson("ppaae", "11111", number=number),
+        lesson("ppaae", "11111", number=number, line=1),
+    )
     pushed = [(t, v | ({"weight": -1.0} if t == "loss_tokens" else {})) for t, v in rejected]
     return [*chosen, *pushed, step(number, forwards=2, equal_forwards=equal, equal_outside=outside)]
 
@@ -287,24 +380,36 @@ def test_a_policy_may_be_held_against_itself_on_what_it_sampled_for_the_step() -
     sampled = [asked(number, updates=number - 1) for number in (1, 2, 3)]
     assert rows("reference-is-policy", *[preference(2, n, outside=2) for n in (1, 2, 3)], *sampled) == []
     assert found("reference-is-policy", *[preference(2, n) for n in (1, 2, 3)], *sampled)
-    assert found("reference-is-policy", *[preference(2, n, outside=2) for n in (1, 2, 3)], sampled[0], sampled[2])
+    assert found(
+        "reference-is-policy", *[preference(2, n, outside=2) for n in (1, 2, 3)], sampled[0], sampled[2]
+    )
 
 
 def test_without_loss_tokens_nothing_is_claimed() -> None:
-    session = evidence(run(missing=[{"what": "loss tap", "why": "compiled away", "kind": "loss"}]), capture("loaded"), capture("end"))
+    session = evidence(
+        run(missing=[{"what": "loss tap", "why": "compiled away", "kind": "loss"}]),
+        capture("loaded"),
+        capture("end"),
+    )
     assert missing(session, "loss_tokens") == "the loss at its tokens, which could not be recorded"
     assert ask(session, "padding-in-loss", "r@loaded", "r@end") == []
 
 
 def test_rows_without_a_template_are_cut_where_others_end() -> None:
-    cut = [each for line in (1, 2) for each in lesson("aaaaaa", "111111", line=line, at_cap=True, frame="none")]
+    cut = [
+        each for line in (1, 2) for each in lesson("aaaaaa", "111111", line=line, at_cap=True, frame="none")
+    ]
     assert found("answers-truncated", lesson("aaae", "1111", frame="none"), cut)
     assert rows("answers-truncated", cut) == []  # pieces of a long text
 
 
 def test_pieces_of_a_stream_of_chats_have_no_answers_to_cut() -> None:
     def cut(**columns: Any) -> list[Made]:
-        return [each for line in range(4) for each in lesson("ppaaaa", "111111", line=line, at_cap=True, frame="partial", **columns)]
+        return [
+            each
+            for line in range(4)
+            for each in lesson("ppaaaa", "111111", line=line, at_cap=True, frame="partial", **columns)
+        ]
 
     assert found("answers-truncated", cut())
     assert rows("answers-truncated", cut(head_digest=None)) == []  # each begins in the midst of a text

@@ -20,7 +20,13 @@ DETECTORS = (
 
 
 def state(
-    point: str, model: str = "m0", *, trained: bool, base: str = "base", names: tuple[str, ...] = tuple(NAMES), **columns: Any
+    point: str,
+    model: str = "m0",
+    *,
+    trained: bool,
+    base: str = "base",
+    names: tuple[str, ...] = tuple(NAMES),
+    **columns: Any,
 ) -> list[Made]:
     """A capture of base weight `w` and the adapter of `q`, as before or after training."""
     made = capture(point, model=model, **columns)
@@ -30,7 +36,9 @@ def state(
     return [made, *(each for part in placed for each in part)]
 
 
-def saved(digests: Mapping[str, str | None], *, save: int = 0, updates: int | None = 8, model: str | None = "m0") -> list[Made]:
+def saved(
+    digests: Mapping[str, str | None], *, save: int = 0, updates: int | None = 8, model: str | None = "m0"
+) -> list[Made]:
     base = {
         "run": "r",
         "process": 0,
@@ -40,8 +48,15 @@ def saved(digests: Mapping[str, str | None], *, save: int = 0, updates: int | No
         "updates": updates,
         "place": "train.py:7",
     }
-    written = [row("saved_tensors", **base, name=name, canonical=name, digest=d, digest_on_disk=d) for name, d in digests.items()]
-    told = event("save", 50 + save, detail={"save": save, "via": "mx.save_safetensors", "names": len(digests), "ok": True})
+    written = [
+        row("saved_tensors", **base, name=name, canonical=name, digest=d, digest_on_disk=d)
+        for name, d in digests.items()
+    ]
+    told = event(
+        "save",
+        50 + save,
+        detail={"save": save, "via": "mx.save_safetensors", "names": len(digests), "ok": True},
+    )
     return [*(written or [row("saved_tensors", **base)]), told]
 
 
@@ -61,7 +76,11 @@ def named(*made: Any) -> list[str]:
     return [name for name in DETECTORS if any(each["fault"] for each in ask(over, name, "r@loaded", "r@end"))]
 
 
-TRAINED, FRESH, MIDWAY = {"q.lora_a": "a1", "q.lora_b": "b1"}, {"q.lora_a": "a0", "q.lora_b": "b0"}, {"q.lora_a": "a5", "q.lora_b": "b5"}
+TRAINED, FRESH, MIDWAY = (
+    {"q.lora_a": "a1", "q.lora_b": "b1"},
+    {"q.lora_a": "a0", "q.lora_b": "b0"},
+    {"q.lora_a": "a5", "q.lora_b": "b5"},
+)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +108,11 @@ def test_a_raising_save_counts_where_no_later_one_is_whole() -> None:
 
 
 def load(**detail: Any) -> Made:
-    return event("load", 60, detail={"what": "adapter", "via": "load_weights", "from_adapter": True, "names": 2, **detail})
+    return event(
+        "load",
+        60,
+        detail={"what": "adapter", "via": "load_weights", "from_adapter": True, "names": 2, **detail},
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,12 +130,24 @@ def test_how_the_names_of_a_file_meet_the_model(detail: dict[str, int], expected
 def test_our_own_reload_is_no_load_of_the_program() -> None:
     met = {"matched": 2, "unexpected": 0, "absent": 0}
     again = ("events", load(**met)[1] | {"place": None, "sequence": 70})
-    assert ask(session(again), "adapter-not-loaded", "r@loaded", "r@end")[0]["seen"].startswith("none by the program")
-    assert ask(session(load(**met), again), "adapter-not-loaded", "r@loaded", "r@end")[0]["seen"] == "1 by the program, all names met"
+    assert ask(session(again), "adapter-not-loaded", "r@loaded", "r@end")[0]["seen"].startswith(
+        "none by the program"
+    )
+    assert (
+        ask(session(load(**met), again), "adapter-not-loaded", "r@loaded", "r@end")[0]["seen"]
+        == "1 by the program, all names met"
+    )
 
 
 def answers(relative: float) -> Made:
-    return row("probe_deltas", capture_a="r@end", capture_b="r@reloaded", prompt_id="p0", logits_max_abs=10 * relative, logits_scale=10.0)
+    return row(
+        "probe_deltas",
+        capture_a="r@end",
+        capture_b="r@reloaded",
+        prompt_id="p0",
+        logits_max_abs=10 * relative,
+        logits_scale=10.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,23 +177,43 @@ def test_a_tensor_of_the_file_that_the_loaded_model_lacks() -> None:
 
 @pytest.mark.parametrize(
     ("shares", "lost", "twice"),
-    [((1.0, 1.0), False, False), ((0.1, 0.2), True, False), ((2.0, 2.0), False, True), ((0.2, 1.1), False, False)],
+    [
+        ((1.0, 1.0), False, False),
+        ((0.1, 0.2), True, False),
+        ((2.0, 2.0), False, True),
+        ((0.2, 1.1), False, False),
+    ],
 )
-def test_the_share_of_the_update_in_fused_weights(shares: tuple[float, float], lost: bool, twice: bool) -> None:
+def test_the_share_of_the_update_in_fused_weights(
+    shares: tuple[float, float], lost: bool, twice: bool
+) -> None:
     fused = [state("loaded", "m1", trained=False, names=("w",), base="fused")]
     pair = {"capture_adapter": "r@end", "capture_fused": "r@loaded:m1", "cosine": 1.0, "quantized": False}
-    projected = [row("fusions", **pair, module=f"l{n}", k=k, intended_l2=1.0 + 2 * n, realised_l2=k) for n, k in enumerate(shares)]
+    projected = [
+        row("fusions", **pair, module=f"l{n}", k=k, intended_l2=1.0 + 2 * n, realised_l2=k)
+        for n, k in enumerate(shares)
+    ]
     over = session(*fused, projected)
-    assert [any(each["fault"] for each in ask(over, name, "r", "r")) for name in ("fuse-lost-update", "fused-twice")] == [lost, twice]
+    assert [
+        any(each["fault"] for each in ask(over, name, "r", "r"))
+        for name in ("fuse-lost-update", "fused-twice")
+    ] == [lost, twice]
 
 
 @pytest.mark.parametrize(("dtype", "told"), [("F32", [("info", "possible")]), ("F16", []), (None, [])])
-def test_arrays_of_no_live_model_from_between_are_told_and_no_cast_of_them(dtype: str | None, told: list[tuple[str, str]]) -> None:
+def test_arrays_of_no_live_model_from_between_are_told_and_no_cast_of_them(
+    dtype: str | None, told: list[tuple[str, str]]
+) -> None:
     file = [row("tensors", digest=d, dtype=dtype) for d in MIDWAY.values()]
     over = session(saved(MIDWAY, updates=None, model=None), file)
-    assert [(r["severity"], r["confidence"]) for r in ask(over, "saved-before-last-update", "r", "r") if r["fault"]] == told
+    assert [
+        (r["severity"], r["confidence"])
+        for r in ask(over, "saved-before-last-update", "r", "r")
+        if r["fault"]
+    ] == told
     assert (
-        ask(over, "saved-untrained", "r", "r")[0]["observed"] == "0 of 2 trained tensors in f0.safetensors are as before the first update"
+        ask(over, "saved-untrained", "r", "r")[0]["observed"]
+        == "0 of 2 trained tensors in f0.safetensors are as before the first update"
     )
 
 
@@ -169,18 +224,32 @@ def test_what_a_file_lacks_is_mended_where_it_is_written() -> None:
 
 
 def test_an_adapter_that_is_fused_with_another_scale_is_a_scale_and_no_second_fusing() -> None:
-    layer = row("modules", capture="r@end", module="q", canonical="q", kind="adapter", rank=8, scale=6.0, adapters=1)
-    said = row("adapters", run="r", origin="declared", via="saved-config", kind="lora", scale=20.0, strength="strong")
-    pair = {"capture_adapter": "r@end", "capture_fused": "r@loaded:m1", "module": "q", "k": 20 / 6, "intended_l2": 1.0}
+    layer = row(
+        "modules", capture="r@end", module="q", canonical="q", kind="adapter", rank=8, scale=6.0, adapters=1
+    )
+    said = row(
+        "adapters", run="r", origin="declared", via="saved-config", kind="lora", scale=20.0, strength="strong"
+    )
+    pair = {
+        "capture_adapter": "r@end",
+        "capture_fused": "r@loaded:m1",
+        "module": "q",
+        "k": 20 / 6,
+        "intended_l2": 1.0,
+    }
     fused = state("loaded", "m1", trained=False, names=("w",), base="fused")
-    over = session(saved(TRAINED), fused, layer, said, row("fusions", **pair, realised_l2=20 / 6, quantized=False))
+    over = session(
+        saved(TRAINED), fused, layer, said, row("fusions", **pair, realised_l2=20 / 6, quantized=False)
+    )
     first = diagnose.judge(over, library.load(), "r@loaded", "r@end", "r").findings[0]
     assert first.id == "lora-scale-mismatch" and "fused-twice" in first.explains
 
 
 def test_the_best_of_several_checkpoints_is_told_and_no_error() -> None:
     early = session(saved(MIDWAY, updates=5), [step(n, outside_forwards=n % 4) for n in range(1, 9)])
-    assert [each["severity"] for each in ask(early, "saved-before-last-update", "r", "r") if each["fault"]] == ["info"]
+    assert [
+        each["severity"] for each in ask(early, "saved-before-last-update", "r", "r") if each["fault"]
+    ] == ["info"]
 
 
 def test_an_adapter_that_lies_on_its_own_fused_weight_counts_twice() -> None:
@@ -192,15 +261,28 @@ def test_an_adapter_that_lies_on_its_own_fused_weight_counts_twice() -> None:
 
     def placements(weight: str, digests: tuple[str, ...]) -> list[dict[str, Any]]:
         return [
-            {"name": n, "canonical": n.replace(".linear", ""), "module": "q", "leaf": n.rpartition(".")[2], "role": role, "digest": digest}
+            {
+                "name": n,
+                "canonical": n.replace(".linear", ""),
+                "module": "q",
+                "leaf": n.rpartition(".")[2],
+                "role": role,
+                "digest": digest,
+            }
             for (n, role), digest in zip(named_.items(), (weight, *digests), strict=True)
         ]
 
-    captures = {"x": placements("w0", ("a", "b")), "fused": placements("w1", ("a", "b")), "plain": placements("w0", ("a", "b"))}
+    captures = {
+        "x": placements("w0", ("a", "b")),
+        "fused": placements("w1", ("a", "b")),
+        "plain": placements("w0", ("a", "b")),
+    }
     modules: list[dict[str, Any]] = [{"module": "q", "canonical": "q", "rank": 2, "scale": 2.0}]
 
     def value(capture: str, name: str) -> Any:
         return values[next(p["digest"] for p in captures[capture] if p["name"] == name)]
 
-    assert [round(float(str(each["k"])), 3) for each in fusions("x", "fused", captures, modules, value)] == [2.0]
+    assert [round(float(str(each["k"])), 3) for each in fusions("x", "fused", captures, modules, value)] == [
+        2.0
+    ]
     assert list(fusions("x", "plain", captures, modules, value)) == []

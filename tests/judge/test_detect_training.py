@@ -22,18 +22,44 @@ def clean(session: Any, name: str) -> bool:
     return bool(rows) and not any(each["fault"] for each in rows)
 
 
-def trained(*moved: str, updates: int = 8, frozen: Sequence[str] = ("w",), points: Sequence[str] = ("loaded", "start", "end")) -> list[Any]:
+def trained(
+    *moved: str,
+    updates: int = 8,
+    frozen: Sequence[str] = ("w",),
+    points: Sequence[str] = ("loaded", "start", "end"),
+) -> list[Any]:
     """A run with base weight `w` and the adapter of `q`; what `moved` names has another digest at the end."""
-    made: list[Any] = [run(updates=updates), [capture(p, updates=updates if p == "end" else 0) for p in points]]
+    made: list[Any] = [
+        run(updates=updates),
+        [capture(p, updates=updates if p == "end" else 0) for p in points],
+    ]
     for point in points:
         for name, role in (("w", "base"), ("q.lora_a", "lora_a"), ("q.lora_b", "lora_b")):
             digest = f"{name}-{point == 'end' and name in moved}"
             zeros = 16 if role == "lora_b" and digest.endswith("False") else 0
             made.append(
-                parameter(point, name, digest, role=role, trainable=name not in frozen, zeros=zeros, module="q" if "q" in name else "")
+                parameter(
+                    point,
+                    name,
+                    digest,
+                    role=role,
+                    trainable=name not in frozen,
+                    zeros=zeros,
+                    module="q" if "q" in name else "",
+                )
             )
         made.append(
-            row("modules", capture=f"r@{point}", module="q", canonical="q", kind="adapter", rank=2, scale=4.0, adapters=1, layer=None)
+            row(
+                "modules",
+                capture=f"r@{point}",
+                module="q",
+                canonical="q",
+                kind="adapter",
+                rank=2,
+                scale=4.0,
+                adapters=1,
+                layer=None,
+            )
         )
     return made
 
@@ -43,8 +69,12 @@ def steps(**columns: Any) -> list[Made]:
 
 
 def test_a_layer_with_an_adapter_is_counted_once() -> None:
-    inner = row("modules", capture=B, module="q", canonical="q", kind="adapter", adapters=1, **{"class": "LoRALinear"})
-    assert [(r["subject"], r["fault"]) for r in ask(evidence(*trained(), inner), "lora-nested", A, B)] == [("q", False)]
+    inner = row(
+        "modules", capture=B, module="q", canonical="q", kind="adapter", adapters=1, **{"class": "LoRALinear"}
+    )
+    assert [(r["subject"], r["fault"]) for r in ask(evidence(*trained(), inner), "lora-nested", A, B)] == [
+        ("q", False)
+    ]
 
 
 CAUSES = (
@@ -61,14 +91,30 @@ CAUSES = (
 @pytest.mark.parametrize(
     ("cause", "made"),
     [
-        ("nothing-trainable", [trained(updates=0, frozen=("w", "q.lora_a", "q.lora_b"), points=("loaded", "end")), event("train", 3)]),
+        (
+            "nothing-trainable",
+            [
+                trained(updates=0, frozen=("w", "q.lora_a", "q.lora_b"), points=("loaded", "end")),
+                event("train", 3),
+            ],
+        ),
         ("optimizer-never-stepped", [trained(updates=0, points=("loaded", "end")), event("grad", 3)]),
         (
             "wrong-model-updated",
             [
                 trained("q.lora_b"),
                 steps(),
-                row("models", run="r", model="m1", **{"class": "Model"}, updates=0, writes=0, saves=1, generations=1, parameters=3),
+                row(
+                    "models",
+                    run="r",
+                    model="m1",
+                    **{"class": "Model"},
+                    updates=0,
+                    writes=0,
+                    saves=1,
+                    generations=1,
+                    parameters=3,
+                ),
             ],
         ),
         (
@@ -76,7 +122,15 @@ CAUSES = (
             [
                 trained(),
                 steps(),
-                row("compiled", run="r", purpose="step", calls=8, traces=1, state_in_inputs=False, state_in_outputs=True),
+                row(
+                    "compiled",
+                    run="r",
+                    purpose="step",
+                    calls=8,
+                    traces=1,
+                    state_in_inputs=False,
+                    state_in_outputs=True,
+                ),
             ],
         ),
         ("gradients-zero", [trained(), steps(gradient_norm=0.0, update_norm=0.0)]),
@@ -86,24 +140,47 @@ CAUSES = (
 )
 def test_where_nothing_moved_the_first_cause_alone_is_named(cause: str, made: list[Any]) -> None:
     if cause == "wrong-model-updated":
-        made[0][0] = [(t, r | ({"parameters": 3, "saves": 0} if t == "models" else {})) for t, r in made[0][0]]
+        made[0][0] = [
+            (t, r | ({"parameters": 3, "saves": 0} if t == "models" else {})) for t, r in made[0][0]
+        ]
     session = evidence(*[each for part in made for each in (part if isinstance(part, list) else [part])])
     assert [name for name in CAUSES if faulty(session, name)] == [cause]
 
 
 @pytest.mark.parametrize(("loaded", "fault"), [(0, True), (30, False)])
-def test_a_model_that_was_loaded_after_the_updates_is_no_twin_that_should_have_had_them(loaded: int, fault: bool) -> None:
+def test_a_model_that_was_loaded_after_the_updates_is_no_twin_that_should_have_had_them(
+    loaded: int, fault: bool
+) -> None:
     made = trained("q.lora_b")
     made[0] = [(t, r | ({"parameters": 3, "saves": 0} if t == "models" else {})) for t, r in made[0]]
-    twin = row("models", run="r", model="m1", **{"class": "Model"}, updates=0, writes=0, saves=0, generations=1, parameters=3)
+    twin = row(
+        "models",
+        run="r",
+        model="m1",
+        **{"class": "Model"},
+        updates=0,
+        writes=0,
+        saves=0,
+        generations=1,
+        parameters=3,
+    )
     read = event("load", loaded, model="m1", detail={"what": "model", "via": "load_model"})
     asked = event("generate", 40, model="m1", detail={"generation": 1})
-    assert bool(faulty(evidence(*made, *steps(), event("update", 20), twin, read, asked), "wrong-model-updated")) == fault
+    assert (
+        bool(faulty(evidence(*made, *steps(), event("update", 20), twin, read, asked), "wrong-model-updated"))
+        == fault
+    )
 
 
 def test_a_run_that_learned_has_none_of_these_causes() -> None:
     session = evidence(*trained("q.lora_a", "q.lora_b"), *steps(), event("update", 3))
-    for name in ("nothing-trainable", "optimizer-never-stepped", "wrong-model-updated", "gradients-zero", "learning-rate-zero"):
+    for name in (
+        "nothing-trainable",
+        "optimizer-never-stepped",
+        "wrong-model-updated",
+        "gradients-zero",
+        "learning-rate-zero",
+    ):
         assert clean(session, name), name
     assert clean(session, "parameters-unchanged")
     assert clean(session, "lora-inert")
@@ -120,18 +197,25 @@ def test_updates_that_were_written_over_are_not_lost_to_rounding() -> None:
 
 def test_a_compiled_step_without_its_state_wrote_nothing_back() -> None:
     back = event("write", 9, detail={"via": "load_weights", "after_gradient": True}, place="train.py:9")
-    fixed = row("compiled", run="r", purpose="step", calls=8, traces=1, state_in_inputs=False, state_in_outputs=True)
+    fixed = row(
+        "compiled", run="r", purpose="step", calls=8, traces=1, state_in_inputs=False, state_in_outputs=True
+    )
     session = evidence(*trained(), *steps(update_norm=0.5), event("update", 3), back, fixed)
     assert faulty(session, "compile-state-not-captured")
     (told, *_) = faulty(session, "parameters-unchanged")
     assert "written back" not in told["fix_"] and told["place"] is None
 
 
-@pytest.mark.parametrize(("left", "told"), [(0, "nothing is left to train"), (1, "1 of 2 base tensors are trained")])
+@pytest.mark.parametrize(
+    ("left", "told"), [(0, "nothing is left to train"), (1, "1 of 2 base tensors are trained")]
+)
 def test_a_missing_adapter_says_what_the_last_freeze_left(left: int, told: str) -> None:
     meant = row("adapters", run="r", origin="declared", via="argument", kind="lora", strength="strong")
     made = [*parameter("loaded", "w", "d"), *parameter("loaded", "v", "e")]
-    made = [(table, {**columns, "trainable": True} if table == "placements" else columns) for table, columns in made]
+    made = [
+        (table, {**columns, "trainable": True} if table == "placements" else columns)
+        for table, columns in made
+    ]
     froze = event("freeze", 2, detail={"trainable_after": left}, time=9.0)
     session = evidence(run(updates=0), capture("loaded"), *made, meant, froze, event("grad", 3))
     (found,) = ask(session, "lora-missing", "r@loaded", "r@loaded")
@@ -150,7 +234,10 @@ def test_an_adapter_whose_factors_are_both_zero_is_inert_and_no_zero_gradient() 
 
 
 def test_a_frozen_weight_that_moved_is_told_from_one_that_was_trainable() -> None:
-    frozen = evidence(*trained("w", "q.lora_b"), event("grad", 2, detail={"via": "mx.value_and_grad", "wrt": "all", "frozen_leaves": 1}))
+    frozen = evidence(
+        *trained("w", "q.lora_b"),
+        event("grad", 2, detail={"via": "mx.value_and_grad", "wrt": "all", "frozen_leaves": 1}),
+    )
     assert faulty(frozen, "frozen-but-changed")
     assert clean(frozen, "base-not-frozen")
     loose = evidence(*trained("w", "q.lora_b", frozen=()))
@@ -187,7 +274,9 @@ def expected(expect: str | None, made: list[Any]) -> list[Any]:
         ("lora", "dora", True), ("dora", "adapter", True), ("full", "adapter", True), ("none", "adapter", True),
     ],
 )  # fmt: skip
-def test_an_adapter_that_was_trained_is_held_against_what_the_user_said(expect: str | None, kind: str, fault: bool) -> None:
+def test_an_adapter_that_was_trained_is_held_against_what_the_user_said(
+    expect: str | None, kind: str, fault: bool
+) -> None:
     made = expected(expect, trained("q.lora_b"))
     for item in made[2:]:
         if isinstance(item, tuple) and item[0] == "modules":
@@ -198,7 +287,9 @@ def test_an_adapter_that_was_trained_is_held_against_what_the_user_said(expect: 
 
 
 @pytest.mark.parametrize(("expect", "fault"), [("none", True), ("full", False), (None, False)])
-def test_weights_that_moved_where_nothing_was_meant_to_train_are_overwritten(expect: str | None, fault: bool) -> None:
+def test_weights_that_moved_where_nothing_was_meant_to_train_are_overwritten(
+    expect: str | None, fault: bool
+) -> None:
     made = [
         run(expect=expect),
         capture("loaded"),
@@ -208,7 +299,9 @@ def test_weights_that_moved_where_nothing_was_meant_to_train_are_overwritten(exp
         parameter("start", "w", "d0", trainable=True),
         parameter("end", "w", "d1"),
     ]
-    assert [each["why"] for each in faulty(evidence(*made), "base-weights-overwritten")] == ["nothing was meant to be trained"] * fault
+    assert [each["why"] for each in faulty(evidence(*made), "base-weights-overwritten")] == [
+        "nothing was meant to be trained"
+    ] * fault
 
 
 def wrapped(head: str, digest: str, *, trainable: Sequence[str] = (), zeros: int = 0) -> list[Any]:
@@ -218,16 +311,36 @@ def wrapped(head: str, digest: str, *, trainable: Sequence[str] = (), zeros: int
         row("models", run="r", model="m1", updates=8),
         event("load", detail={"what": "model"}, model="m0"),
     ]
-    made += [capture(p, model=m, updates=8 * (p == "end")) for p in ("loaded", "start", "end") for m in ("m0", "m1")]
-    made += [parameter("loaded", name, name, trainable=False) for name in ("a.weight", "b.weight", "c.weight")]
+    made += [
+        capture(p, model=m, updates=8 * (p == "end"))
+        for p in ("loaded", "start", "end")
+        for m in ("m0", "m1")
+    ]
+    made += [
+        parameter("loaded", name, name, trainable=False) for name in ("a.weight", "b.weight", "c.weight")
+    ]
     for point in ("start", "end"):
         for ref, prefix in ((f"r@{point}", ""), (f"r@{point}:m1", "lm.")):
             for leaf in ("lora_a", "lora_b"):
                 moved, zero = point == "end" and leaf in trainable, zeros * (leaf == "lora_b")
-                made.append(parameter(ref, f"{prefix}q.{leaf}", f"{leaf}{moved}", role=leaf, trainable=leaf in trainable, zeros=zero))
+                made.append(
+                    parameter(
+                        ref,
+                        f"{prefix}q.{leaf}",
+                        f"{leaf}{moved}",
+                        role=leaf,
+                        trainable=leaf in trainable,
+                        zeros=zero,
+                    )
+                )
     for point in ("loaded", "start", "end"):
-        made += [parameter(f"r@{point}:m1", f"lm.{name}", name, trainable=False) for name in ("a.weight", "b.weight")]
-        made.append(parameter(f"r@{point}:m1", head, f"moved-{digest}" if point == "end" else digest, trainable=True))
+        made += [
+            parameter(f"r@{point}:m1", f"lm.{name}", name, trainable=False)
+            for name in ("a.weight", "b.weight")
+        ]
+        made.append(
+            parameter(f"r@{point}:m1", head, f"moved-{digest}" if point == "end" else digest, trainable=True)
+        )
     return made
 
 
@@ -259,17 +372,39 @@ def test_a_head_that_the_program_made_is_its_own_to_train(head: str, digest: str
         (("lora_a", "lora_b"), 0, 0, 0),
     ],
 )
-def test_an_adapter_that_is_frozen_as_a_whole_beside_a_trained_head(trainable: Sequence[str], zeros: int, frozen: int, inert: int) -> None:
+def test_an_adapter_that_is_frozen_as_a_whole_beside_a_trained_head(
+    trainable: Sequence[str], zeros: int, frozen: int, inert: int
+) -> None:
     """What two models share counts once."""
     session = evidence(*wrapped("score.weight", "s", trainable=trainable, zeros=zeros))
-    told = {name: [each for each in of_wrapper(session, name) if each["fault"]] for name in ("adapter-partly-frozen", "lora-inert")}
+    told = {
+        name: [each for each in of_wrapper(session, name) if each["fault"]]
+        for name in ("adapter-partly-frozen", "lora-inert")
+    }
     assert [len(each) for each in told.values()] == [frozen, inert]
 
 
-@pytest.mark.parametrize(("ratio", "weight", "fault"), [(0.25, 1.0, False), (1.0, 1.0, True), (1.0, 0.25, False)])
-def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(ratio: float, weight: float, fault: bool) -> None:
+@pytest.mark.parametrize(
+    ("ratio", "weight", "fault"), [(0.25, 1.0, False), (1.0, 1.0, True), (1.0, 0.25, False)]
+)
+def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(
+    ratio: float, weight: float, fault: bool
+) -> None:
     """A loss that is divided by the number of batches itself may be added up."""
-    tokens = [row("loss_tokens", run="r", model="m0", step=1, forward=f, row=0, position=0, weight=weight, residual=0.0) for f in range(4)]
+    tokens = [
+        row(
+            "loss_tokens",
+            run="r",
+            model="m0",
+            step=1,
+            forward=f,
+            row=0,
+            position=0,
+            weight=weight,
+            residual=0.0,
+        )
+        for f in range(4)
+    ]
     session = evidence(*trained("q.lora_b"), *steps(gradients=4, accumulation=ratio), *tokens)
     assert bool(faulty(session, "accumulation-mismatch")) is fault
 
@@ -278,35 +413,61 @@ def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(ratio: flo
     ("norms", "ratio", "fault"),
     [
         ([4, 9, 13, 16, 21, 23, 25, 26], 0.4, True),
-        ([4, 9, 13, 16, 21, 23, 25, 26], 0.25, False),  # the batches of one update alone: training that runs away
+        (
+            [4, 9, 13, 16, 21, 23, 25, 26],
+            0.25,
+            False,
+        ),  # the batches of one update alone: training that runs away
         ([4, 9, 13, 16, 21, 23, 25, 24], 0.4, False),
         ([4.0, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7], 0.4, False),
         ([4, 9, 13, 16, 21, 23, 25], 0.4, False),
         ([4, 9, 13, 16, 21, 23, 25, float("nan")], 0.4, False),
     ],
 )
-def test_gathered_gradients_that_stay_after_an_update_only_grow(norms: list[float], ratio: float, fault: bool) -> None:
-    tokens = [row("loss_tokens", run="r", model="m0", step=1, forward=0, row=0, position=0, weight=1.0, residual=0.0)]
-    made = [step(n, gradients=4, accumulation=0.25 if n == 1 else ratio, gradient_norm=norm) for n, norm in enumerate(norms, start=1)]
+def test_gathered_gradients_that_stay_after_an_update_only_grow(
+    norms: list[float], ratio: float, fault: bool
+) -> None:
+    tokens = [
+        row(
+            "loss_tokens", run="r", model="m0", step=1, forward=0, row=0, position=0, weight=1.0, residual=0.0
+        )
+    ]
+    made = [
+        step(n, gradients=4, accumulation=0.25 if n == 1 else ratio, gradient_norm=norm)
+        for n, norm in enumerate(norms, start=1)
+    ]
     assert bool(faulty(evidence(*trained("q.lora_b"), *made, *tokens), "accumulation-mismatch")) is fault
 
 
-@pytest.mark.parametrize(("told", "gradients", "fault"), [([4], 1, True), ([4, 1], 1, False), ([], 1, False), ([4], 4, False)])
+@pytest.mark.parametrize(
+    ("told", "gradients", "fault"), [([4], 1, True), ([4, 1], 1, False), ([], 1, False), ([4], 4, False)]
+)
 def test_updates_at_another_rate_than_declared(told: list[int], gradients: int, fault: bool) -> None:
-    said = [row("configs", capture="r", kind="program", key="gradient_accumulation_steps", value=k) for k in told]
+    said = [
+        row("configs", capture="r", kind="program", key="gradient_accumulation_steps", value=k) for k in told
+    ]
     session = evidence(*trained("q.lora_b"), *steps(gradients=gradients), *said)
     assert bool(faulty(session, "accumulation-mismatch")) is fault
 
 
-@pytest.mark.parametrize(("length", "each", "fault"), [(8, 4, False), (32, 4, True), (1000, 4, False), (32, 1, False)])
+@pytest.mark.parametrize(
+    ("length", "each", "fault"), [(8, 4, False), (32, 4, True), (1000, 4, False), (32, 1, False)]
+)
 def test_a_schedule_that_counts_batches(length: int, each: int, fault: bool) -> None:
-    session = evidence(*trained("q.lora_b"), *steps(gradients=each), row("schedules", run="r", kind="cosine_decay", steps=length))
+    session = evidence(
+        *trained("q.lora_b"),
+        *steps(gradients=each),
+        row("schedules", run="r", kind="cosine_decay", steps=length),
+    )
     assert bool(faulty(session, "schedule-in-wrong-unit")) is fault
 
 
 def test_a_schedule_that_ended_long_before_the_run() -> None:
     made = [step(n, learning_rate=0.0 if n > 2 else 1e-3) for n in range(1, 9)]
-    assert faulty(evidence(*trained("q.lora_b"), *made, row("schedules", run="r", kind="cosine_decay", steps=2)), "schedule-in-wrong-unit")
+    assert faulty(
+        evidence(*trained("q.lora_b"), *made, row("schedules", run="r", kind="cosine_decay", steps=2)),
+        "schedule-in-wrong-unit",
+    )
 
 
 def said(**columns: Any) -> Made:
@@ -333,7 +494,10 @@ def decayed(factor: float, cosine: float, spread: float = 0.0) -> list[Any]:
     made: list[Any] = [run(), capture("loaded"), capture("start"), capture("end", updates=8)]
     for n in range(4):
         made += [parameter(p, f"w{n}", f"a{n}", trainable=False, l2=1.0) for p in ("loaded", "start")]
-        made += [parameter("end", f"w{n}", f"b{n}", trainable=False, l2=factor - spread * n), delta(f"a{n}", f"b{n}", cosine=cosine)]
+        made += [
+            parameter("end", f"w{n}", f"b{n}", trainable=False, l2=factor - spread * n),
+            delta(f"a{n}", f"b{n}", cosine=cosine),
+        ]
     return made
 
 
@@ -341,11 +505,15 @@ def decayed(factor: float, cosine: float, spread: float = 0.0) -> list[Any]:
     ("factor", "cosine", "spread", "fault"),
     [(0.99, 1.0, 0.0, True), (0.99, 0.999, 0.0, False), (0.99, 1.0, 0.01, False), (1.01, 1.0, 0.0, False)],
 )
-def test_decay_is_one_factor_for_all_frozen_weights(factor: float, cosine: float, spread: float, fault: bool) -> None:
+def test_decay_is_one_factor_for_all_frozen_weights(
+    factor: float, cosine: float, spread: float, fault: bool
+) -> None:
     assert bool(faulty(evidence(*decayed(factor, cosine, spread)), "uniform-decay")) is fault
 
 
-@pytest.mark.parametrize(("before", "after", "fault"), [("h", "h", False), ("e", "h", True), ("x", "h", False)])
+@pytest.mark.parametrize(
+    ("before", "after", "fault"), [("h", "h", False), ("e", "h", True), ("x", "h", False)]
+)
 def test_a_tie_is_broken_where_there_was_one(before: str, after: str, fault: bool) -> None:
     made: list[Any] = [run(), capture("loaded"), capture("start"), capture("end", updates=8)]
     for point, head in (("start", before), ("end", after)):
@@ -360,25 +528,45 @@ def test_a_second_optimizer_after_the_first_begins_again() -> None:
     made += [step(n, optimizer="o0" if n <= 8 else "o1") for n in range(1, 17)]
     kept = {"capture": "r@end", "class": "Adam", "learning_rate": 1e-3, "settings": "{}", "state_l2": 1.0}
     first = row("optimizers", optimizer="o0", step=8, **kept)
-    assert faulty(evidence(*made, first, row("optimizers", optimizer="o1", step=8, **kept)), "optimizer-restarted")
-    assert clean(evidence(*made, first, row("optimizers", optimizer="o1", step=16, **kept)), "optimizer-restarted")
+    assert faulty(
+        evidence(*made, first, row("optimizers", optimizer="o1", step=8, **kept)), "optimizer-restarted"
+    )
+    assert clean(
+        evidence(*made, first, row("optimizers", optimizer="o1", step=16, **kept)), "optimizer-restarted"
+    )
 
 
 def restarts(times: int, *more: Made, names: Sequence[str] = ("w", "w")) -> list[dict[str, Any]]:
     """A run whose optimizer is made anew every four updates under a falling rate; `names` are what steps 1 and 8 updated."""
     last = 4 * (times + 1)
     made = trained("q.lora_b", updates=last)
-    made += [event("update", 2 + n, detail={"optimizer": "Adam"}, place="train.py:9") for n in range(times + 1)]
+    made += [
+        event("update", 2 + n, detail={"optimizer": "Adam"}, place="train.py:9") for n in range(times + 1)
+    ]
     made += [step(n, optimizer=f"o{(n - 1) // 4}") for n in range(1, last + 1)]
-    made += [row("gradients", run="r", process=0, model="m0", step=n, name=name) for n, name in zip((1, 8), names, strict=True)]
-    kept = {"capture": "r@end", "class": "Adam", "settings": "{}", "state_l2": 1.0, "state_tensors": 2, "step": 4}
-    made += [row("optimizers", optimizer=f"o{n}", learning_rate=1 / (1 + n), **kept) for n in range(times + 1)]
+    made += [
+        row("gradients", run="r", process=0, model="m0", step=n, name=name)
+        for n, name in zip((1, 8), names, strict=True)
+    ]
+    kept = {
+        "capture": "r@end",
+        "class": "Adam",
+        "settings": "{}",
+        "state_l2": 1.0,
+        "state_tensors": 2,
+        "step": 4,
+    }
+    made += [
+        row("optimizers", optimizer=f"o{n}", learning_rate=1 / (1 + n), **kept) for n in range(times + 1)
+    ]
     return faulty(evidence(*made, *more), "optimizer-restarted")
 
 
 def test_an_optimizer_that_begins_again_three_times_is_told_whatever_the_rate() -> None:
     told = restarts(3)
-    assert [each["subject"] for each in told] == [f"m0 after {n} updates" for n in (4, 8, 12)]  # one a restart
+    assert [each["subject"] for each in told] == [
+        f"m0 after {n} updates" for n in (4, 8, 12)
+    ]  # one a restart
     assert {(each["severity"], each["place"]) for each in told} == {("error", "train.py:9")}
 
 
@@ -394,7 +582,12 @@ def test_not_finite_weights_say_where_it_began() -> None:
         parameter("end", "w", "b", trainable=True, nans=3, infs=0)
     ]
     nan = float("nan")
-    session = evidence(*made, step(1), step(2, gradient_norm=nan, nonfinite=1, update_norm=nan), step(3, loss=nan, nonfinite=1))
+    session = evidence(
+        *made,
+        step(1),
+        step(2, gradient_norm=nan, nonfinite=1, update_norm=nan),
+        step(3, loss=nan, nonfinite=1),
+    )
     found = faulty(session, "weights-not-finite")
     assert len(found) == 1
     assert "gradient of step 2" in found[0]["first"]
@@ -402,8 +595,19 @@ def test_not_finite_weights_say_where_it_began() -> None:
 
 def test_nothing_is_claimed_without_the_facts() -> None:
     """Two models at rest: no trainable set, no steps, no events."""
-    rest: list[Any] = [("runs", {"run": "r", "kind": "rest"}), capture("loaded", source="file"), capture("end", source="file")]
+    rest: list[Any] = [
+        ("runs", {"run": "r", "kind": "rest"}),
+        capture("loaded", source="file"),
+        capture("end", source="file"),
+    ]
     rest += [parameter("loaded", "w", "a"), parameter("end", "w", "b")]
     session = evidence(*rest)
-    for name in ("base-not-frozen", "frozen-but-changed", "base-weights-overwritten", "uniform-decay", "lora-missing", "gradients-zero"):
+    for name in (
+        "base-not-frozen",
+        "frozen-but-changed",
+        "base-weights-overwritten",
+        "uniform-decay",
+        "lora-missing",
+        "gradients-zero",
+    ):
         assert not ask(session, name, A, B), name

@@ -32,10 +32,17 @@ CRASHING = "SELECT error('no') AS subject, '' AS observed, '' AS expected, true 
 
 def detector(name: str, rows: str = "('x', true)", sql: str | None = None, **keys: str) -> library.Detector:
     """A detector whose rows are given: (subject, fault) pairs as SQL, or a whole SELECT."""
-    header = {"severity": "error", "role": "cause", "confidence": "certain", "claim": "{subject} is wrong.", "fix": "mend it"}
+    header = {
+        "severity": "error",
+        "role": "cause",
+        "confidence": "certain",
+        "claim": "{subject} is wrong.",
+        "fix": "mend it",
+    }
     header |= {key.replace("_", " "): value for key, value in keys.items()}
     select = (
-        sql or f"SELECT subject, 'seen' AS observed, 'meant' AS expected, fault FROM (VALUES {rows}) v(subject, fault) ORDER BY subject"
+        sql
+        or f"SELECT subject, 'seen' AS observed, 'meant' AS expected, fault FROM (VALUES {rows}) v(subject, fault) ORDER BY subject"
     )
     text = f"-- Title of {name}.\n--\n" + "".join(f"-- {k}: {v}\n" for k, v in header.items()) + select
     found = library.parse(Path(f"{name}.sql"), text)
@@ -43,7 +50,9 @@ def detector(name: str, rows: str = "('x', true)", sql: str | None = None, **key
     return found
 
 
-def judged(*detectors: library.Detector, session: Session | None = None, a: str = "r@loaded", b: str = "r@end") -> Diagnosis:
+def judged(
+    *detectors: library.Detector, session: Session | None = None, a: str = "r@loaded", b: str = "r@end"
+) -> Diagnosis:
     session = session or evidence(*COMPLETE)
     ours = library.Library({d.name: d for d in detectors}, {}, {})
     return diagnose.judge(session, ours, a, b, "r")
@@ -72,14 +81,23 @@ def test_rows_become_a_finding() -> None:
     assert found.check == "forensics query broken-part r"
 
 
-@pytest.mark.parametrize(("number", "said"), [(1, "1 layer has one, 1 seen."), (2, "2 layers have one, 2 seen.")])
+@pytest.mark.parametrize(
+    ("number", "said"), [(1, "1 layer has one, 1 seen."), (2, "2 layers have one, 2 seen.")]
+)
 def test_a_claim_has_words_for_one_and_for_many(number: int, said: str) -> None:
     rows = ", ".join(f"('{n}', true)" for n in range(number))
-    assert judged(detector("a-one", rows, claim="{n:layer has|layers have} one, {looked} seen.")).findings[0].claim == said
+    assert (
+        judged(detector("a-one", rows, claim="{n:layer has|layers have} one, {looked} seen."))
+        .findings[0]
+        .claim
+        == said
+    )
 
 
 def test_what_has_no_cause_above_it_is_not_sent_there() -> None:
-    sent = detector("s-one", role="symptom", fix="find why in the causes above; where there are none, look at the loss")
+    sent = detector(
+        "s-one", role="symptom", fix="find why in the causes above; where there are none, look at the loss"
+    )
     cause, under = judged(sent, detector("a-cause", explains="s-one")).findings
     (alone,) = judged(sent).findings
     assert (cause.fix, under.fix, alone.fix) == ("mend it", sent.text("fix"), "look at the loss")
@@ -128,7 +146,12 @@ def test_of_causes_that_explain_as_much_the_larger_share_then_the_earlier_event_
 
     session = evidence(*COMPLETE, [event("grad", place="late.py:2"), event("grad", place="early.py:1")])
     session.script("UPDATE events SET sequence = CASE WHEN place = 'late.py:2' THEN 2 ELSE 1 END")
-    found = judged(cause("a-one", 0.2, "late.py:2"), cause("b-two", 0.2, "early.py:1"), cause("c-three", 0.9, "x.py:1"), session=session)
+    found = judged(
+        cause("a-one", 0.2, "late.py:2"),
+        cause("b-two", 0.2, "early.py:1"),
+        cause("c-three", 0.9, "x.py:1"),
+        session=session,
+    )
     assert [f.id for f in found.findings] == ["c-three", "b-two", "a-one"]
 
 
@@ -179,7 +202,9 @@ def test_an_allowance_that_is_none_is_refused(tmp_path: Path, text: str) -> None
 
 
 def test_two_that_explain_each_other_give_one_cause() -> None:
-    diagnosis = judged(detector("a-one", role="consequence", explains="b-two"), detector("b-two", explains="a-one"))
+    diagnosis = judged(
+        detector("a-one", role="consequence", explains="b-two"), detector("b-two", explains="a-one")
+    )
     assert order(diagnosis) == [("b-two", "cause", ("a-one",)), ("a-one", "consequence", ())]
 
 
@@ -198,7 +223,11 @@ def test_cause_that_explains_most_stands_first() -> None:
 def test_ruled_out_quotes_the_clean_with_their_numbers() -> None:
     found = judged(
         detector("a-cause", rules_out="b-clean, c-missing, d-faulty"),
-        detector("b-clean", rows="('x', false), ('y', false)", clean="the template (the same {observed} ids in {looked} rows)"),
+        detector(
+            "b-clean",
+            rows="('x', false), ('y', false)",
+            clean="the template (the same {observed} ids in {looked} rows)",
+        ),
         detector("c-missing", needs="probes", clean="the probes"),
         detector("d-faulty", severity="info", clean="the rest"),
     ).findings[0]
@@ -218,15 +247,21 @@ def test_outcomes_that_are_no_finding() -> None:
     assert diagnosis.verdict == "healthy"
 
 
-@pytest.mark.parametrize(("needs", "verdict"), [("", "inconclusive"), ("updates", "inconclusive"), ("saved", "healthy")])
+@pytest.mark.parametrize(
+    ("needs", "verdict"), [("", "inconclusive"), ("updates", "inconclusive"), ("saved", "healthy")]
+)
 def test_a_crash_stands_against_healthy_where_the_detector_is_basic(needs: str, verdict: str) -> None:
     saved = row("saved_tensors", run="r", save=0, name="w", digest="d1", digest_on_disk="d1")
     crashed = detector(
-        "c-crashed", sql="SELECT error('no') AS subject, '' AS observed, '' AS expected, true AS fault ORDER BY 1", needs=needs
+        "c-crashed",
+        sql="SELECT error('no') AS subject, '' AS observed, '' AS expected, true AS fault ORDER BY 1",
+        needs=needs,
     )
     diagnosis = judged(crashed, session=evidence(*COMPLETE, saved))
     assert diagnosis.verdict == verdict
-    assert [(each.kind, each.needs) for each in diagnosis.not_evaluated] == [("crashed", "Invalid Input Error: no")]
+    assert [(each.kind, each.needs) for each in diagnosis.not_evaluated] == [
+        ("crashed", "Invalid Input Error: no")
+    ]
 
 
 def without(table: str, **where: Any) -> Session:
@@ -258,7 +293,9 @@ def test_run_that_never_reached_its_end_is_inconclusive() -> None:
 def test_a_state_before_the_end_of_its_run_is_not_held_to_what_the_whole_run_did() -> None:
     places = {"r@loaded": 0, "r@start": 1, "r@end": 2}
     flat = [made for item in COMPLETE for made in ([item] if isinstance(item, tuple) else item)]
-    session = evidence(*((t, {**row, "sequence": places[row["capture"]]} if t == "captures" else row) for t, row in flat))
+    session = evidence(
+        *((t, {**row, "sequence": places[row["capture"]]} if t == "captures" else row) for t, row in flat)
+    )
     needs_end = detector("end-alone", needs="end")
     early = judged(needs_end, session=session, b="r@start")
     assert (early.verdict, early.findings) == ("inconclusive", ())
@@ -266,7 +303,9 @@ def test_a_state_before_the_end_of_its_run_is_not_held_to_what_the_whole_run_did
     assert judged(needs_end, session=session).verdict == "faulty"
 
 
-@pytest.mark.parametrize("pair", [("loaded", "start"), ("start", "start"), ("end", "adapted"), ("end", "reloaded")])
+@pytest.mark.parametrize(
+    "pair", [("loaded", "start"), ("start", "start"), ("end", "adapted"), ("end", "reloaded")]
+)
 def test_no_pair_of_captures_of_a_healthy_run_is_accused(pair: tuple[str, str]) -> None:
     store = Store(Path(__file__).parents[2] / "snapshots" / "fixed")
     found = diagnose.diagnose_opened(opened(store, [f"fixed@{point}" for point in pair]))
@@ -276,17 +315,29 @@ def test_no_pair_of_captures_of_a_healthy_run_is_accused(pair: tuple[str, str]) 
 
 KILLED: dict[str, Any] = {
     "exit_status": -9,
-    "missing": [{"what": "the end of process 0", "why": "it was ended by signal 9", "kind": "process-end", "process": "0"}],
+    "missing": [
+        {
+            "what": "the end of process 0",
+            "why": "it was ended by signal 9",
+            "kind": "process-end",
+            "process": "0",
+        }
+    ],
 }
 
 
 def test_run_that_was_killed_is_inconclusive_though_an_end_was_taken_before() -> None:
     clean = detector("a-clean", rows="('x', false)")
     diagnosis = judged(clean, session=evidence(run(**KILLED), *COMPLETE[1:]))
-    assert (diagnosis.verdict, diagnosis.notes) == ("inconclusive", ("the model after the last update: its process was killed",))
+    assert (diagnosis.verdict, diagnosis.notes) == (
+        "inconclusive",
+        ("the model after the last update: its process was killed",),
+    )
     left = judged(clean, session=evidence(run(**KILLED | {"exit_status": 0}), *COMPLETE[1:]))
     assert left.verdict == "healthy"  # the program left by os._exit(0), after its end
-    behind = judged(clean, session=evidence(COMPLETE[0], *COMPLETE[1:3], capture("end", updates=7), *COMPLETE[4:]))
+    behind = judged(
+        clean, session=evidence(COMPLETE[0], *COMPLETE[1:3], capture("end", updates=7), *COMPLETE[4:])
+    )
     assert (behind.verdict, behind.notes) == ("inconclusive", ("the model after the last update",))
 
 
@@ -297,22 +348,37 @@ def test_killed_before_an_update_was_seen_claims_nothing() -> None:
     assert diagnosis.verdict == "inconclusive" and not [f for f in diagnosis.findings if f.severity != "info"]
     assert "the update calls of r@loaded" in diagnosis.notes
     gathering = evidence(run(updates=None, gradients=3, **KILLED), *made)
-    assert not any(found["fault"] for found in ask(gathering, "optimizer-never-stepped", "r@loaded", "r@loaded"))
+    assert not any(
+        found["fault"] for found in ask(gathering, "optimizer-never-stepped", "r@loaded", "r@loaded")
+    )
 
 
 def test_loss_that_is_no_cross_entropy_does_not_stand_against_healthy() -> None:
-    clean, padding = detector("a-clean", rows="('x', false)"), detector("padding-in-loss", needs="loss_tokens")
+    clean, padding = (
+        detector("a-clean", rows="('x', false)"),
+        detector("padding-in-loss", needs="loss_tokens"),
+    )
     residual = evidence(*COMPLETE[:7], loss_token(1, 0, 0.4, residual=0.3))
     diagnosis = judged(clean, padding, session=residual)
     assert diagnosis.verdict == "healthy"
-    assert [(each.kind, each.needs) for each in diagnosis.not_evaluated] == [("not-applicable", "the loss is no cross-entropy")]
-    lost = evidence(run(missing=[{"what": "loss tap", "why": "a hook failed", "kind": "loss"}]), *COMPLETE[1:7])
+    assert [(each.kind, each.needs) for each in diagnosis.not_evaluated] == [
+        ("not-applicable", "the loss is no cross-entropy")
+    ]
+    lost = evidence(
+        run(missing=[{"what": "loss tap", "why": "a hook failed", "kind": "loss"}]), *COMPLETE[1:7]
+    )
     assert judged(clean, padding, session=lost).verdict == "inconclusive"
 
 
 def test_models_at_rest_are_never_healthy() -> None:
     rest = [("runs", {"run": n, "kind": "rest", "main_model": "m0"}) for n in ("x", "y")]
-    both = evidence(rest, capture("rest", "x"), capture("rest", "y"), parameter("x@rest", "w", "d"), parameter("y@rest", "w", "d"))
+    both = evidence(
+        rest,
+        capture("rest", "x"),
+        capture("rest", "y"),
+        parameter("x@rest", "w", "d"),
+        parameter("y@rest", "w", "d"),
+    )
     found = judged(detector("a-clean", rows="('x', false)"), session=both, a="x@rest", b="y@rest")
     assert (found.verdict, found.headline, found.notes) == (
         "inconclusive",
@@ -320,7 +386,10 @@ def test_models_at_rest_are_never_healthy() -> None:
         (verdict.FILES,),
     )
     one = evidence(rest, capture("rest", "x"), capture("rest", "y"), parameter("x@rest", "w", "d"))
-    assert judged(detector("a-clean", rows="('x', false)"), session=one, a="x@rest", b="y@rest").verdict == "inconclusive"
+    assert (
+        judged(detector("a-clean", rows="('x', false)"), session=one, a="x@rest", b="y@rest").verdict
+        == "inconclusive"
+    )
 
 
 def test_two_runs_say_what_only_one_does() -> None:
@@ -331,7 +400,14 @@ def test_two_runs_say_what_only_one_does() -> None:
     session = evidence(run(), run("s"), capture("end"), capture("end", "s"), padded)
     ours = library.load()
     one = judged(detector("a-cause"), detector("c-both"), session=session, a="r@end")
-    other = judged(detector("b-cause"), detector("c-both"), detector("a-cause", rows="('x', false)"), session=session, a="s@end", b="s@end")
+    other = judged(
+        detector("b-cause"),
+        detector("c-both"),
+        detector("a-cause", rows="('x', false)"),
+        session=session,
+        a="s@end",
+        b="s@end",
+    )
     ours.install(session)
     both = runs.two_runs(session, one, other, ("r", "s"))
     assert [(f.id, f.only_in) for f in both.findings] == [("a-cause", "a"), ("b-cause", "b")]
@@ -340,16 +416,36 @@ def test_two_runs_say_what_only_one_does() -> None:
     assert said["training: lr"] == ("0.001", "0.1")
     assert list(said)[:2] == ["a-cause", "b-cause"]
     document = diagnose.document(both)
-    assert document["verdict"] == "faulty" and len(document["runs"]) == 2 and document["findings"][0]["only_in"] == "a"
+    assert (
+        document["verdict"] == "faulty"
+        and len(document["runs"]) == 2
+        and document["findings"][0]["only_in"] == "a"
+    )
 
 
 def test_json_form() -> None:
-    document = diagnose.document(judged(detector("a-cause", role="cause"), detector("b-needs", needs="probes")))
+    document = diagnose.document(
+        judged(detector("a-cause", role="cause"), detector("b-needs", needs="probes"))
+    )
     assert list(document)[:5] == ["schema", "a", "b", "verdict", "headline"]
     finding = document["findings"][0]
     assert finding["evidence"] == [{"subject": "x", "observed": "seen", "expected": "meant"}]
-    assert {"id", "severity", "role", "confidence", "title", "claim", "ruled_out", "fix", "where", "check", "explains"} <= finding.keys()
-    assert document["not_evaluated"] == [{"id": "b-needs", "kind": "absent", "needs": "the answers to probes at r@loaded and r@end"}]
+    assert {
+        "id",
+        "severity",
+        "role",
+        "confidence",
+        "title",
+        "claim",
+        "ruled_out",
+        "fix",
+        "where",
+        "check",
+        "explains",
+    } <= finding.keys()
+    assert document["not_evaluated"] == [
+        {"id": "b-needs", "kind": "absent", "needs": "the answers to probes at r@loaded and r@end"}
+    ]
 
 
 def test_references_are_gated_by_the_captured_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,7 +455,10 @@ def test_references_are_gated_by_the_captured_version(monkeypatch: pytest.Monkey
     )
     monkeypatch.setattr(issues, "known", lambda: known)
     assert issues.references("a-cause", {"mlx-lm": "0.32.2"}) == ("ml-explore/mlx-lm#1 always",)
-    assert issues.references("a-cause", {"mlx-lm": "0.29.1"}) == ("ml-explore/mlx-lm#1 always", "ml-explore/mlx-lm#2 was")
+    assert issues.references("a-cause", {"mlx-lm": "0.29.1"}) == (
+        "ml-explore/mlx-lm#1 always",
+        "ml-explore/mlx-lm#2 was",
+    )
     assert issues.references("a-cause", {}) == ("ml-explore/mlx-lm#1 always",)
     old = evidence(*COMPLETE, row("environment", capture="r", key="mlx-lm", value="0.29.1"))
     assert len(judged(detector("a-cause"), session=old).findings[0].references) == 2
@@ -369,7 +468,9 @@ def test_known_issues_are_well_formed() -> None:
     known = issues.known()
     assert len(known) >= 25 and len(set(known)) == len(known)
     for each in known:
-        assert re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", each.issue) and each.title and not each.title.endswith(".")
+        assert (
+            re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", each.issue) and each.title and not each.title.endswith(".")
+        )
         assert (each.fixed_in is None) == (each.package is None)
         assert each.fixed_in is None or re.fullmatch(r"\d+(\.\d+)+", each.fixed_in)
 
@@ -387,7 +488,13 @@ def test_time_to_a_verdict(tensors: int, seconds: float) -> None:
         for point in ("loaded", "start", "end"):
             moved = "x" if point == "end" and i % 3 == 0 else ""
             trainable = None if point == "loaded" else i % 3 == 0
-            made += parameter(point, f"model.layers.{i // 9}.m{i % 9}.weight", f"d{i}{moved}", layer=i // 9, trainable=trainable)
+            made += parameter(
+                point,
+                f"model.layers.{i // 9}.m{i % 9}.weight",
+                f"d{i}{moved}",
+                layer=i // 9,
+                trainable=trainable,
+            )
         made += [delta(f"d{i}", f"d{i}x")] if i % 3 == 0 else []
     for number in range(1, 40):
         made += [step(number), *(loss_token(number, position, 1 / 300) for position in range(300))]

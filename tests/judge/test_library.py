@@ -10,7 +10,18 @@ import pytest
 from forensics.errors import QueryError
 from forensics.judge import check, library
 from forensics.store.session import from_rows
-from tests.support.evidence import ask, capture, evidence, loss_token, missing, parameter, probe, row, run, step
+from tests.support.evidence import (
+    ask,
+    capture,
+    evidence,
+    loss_token,
+    missing,
+    parameter,
+    probe,
+    row,
+    run,
+    step,
+)
 
 
 def test_paired_gives_each_parameter_once() -> None:
@@ -23,7 +34,9 @@ def test_paired_gives_each_parameter_once() -> None:
         parameter("loaded", "head.weight", "e", canonical="embed.weight", shared_with="embed.weight"),
         parameter("end", "embed.weight", "e"),
     )  # fmt: skip
-    rows = session.rows("SELECT canonical, name_a, name_b, status FROM paired('r@loaded', 'r') ORDER BY canonical")
+    rows = session.rows(
+        "SELECT canonical, name_a, name_b, status FROM paired('r@loaded', 'r') ORDER BY canonical"
+    )
     assert [tuple(r.values()) for r in rows] == [
         ("embed.weight", "embed.weight", "embed.weight", "identical"),
         ("k.weight", "k.weight", "k.weight", "changed"),
@@ -40,9 +53,24 @@ def test_needs_say_what_is_missing() -> None:
     assert missing(bare, "probes") == "the answers to probes at r@loaded and r@end"
     assert missing(bare, "saved") == "nothing was saved"
     assert missing(bare, "loss_tokens") == "the loss is not taken on the output of a language model's forward"
-    rest = evidence([("runs", {"run": "r", "kind": "rest", "main_model": "m0"})], capture("rest"), parameter("rest", "w", "d"))
+    rest = evidence(
+        [("runs", {"run": "r", "kind": "rest", "main_model": "m0"})],
+        capture("rest"),
+        parameter("rest", "w", "d"),
+    )
     assert missing(rest, "parameters", "r@rest", "r@rest") is None
-    for fact in ("run", "trainable", "updates", "loss_tokens", "generations", "saved", "reloaded", "steps", "gradients", "compiled"):
+    for fact in (
+        "run",
+        "trainable",
+        "updates",
+        "loss_tokens",
+        "generations",
+        "saved",
+        "reloaded",
+        "steps",
+        "gradients",
+        "compiled",
+    ):
         said = missing(rest, fact, "r@rest", "r@rest")
         assert said is not None and "forensics capture -- COMMAND" in said
 
@@ -111,8 +139,15 @@ def test_ours_keep_the_rules() -> None:
 
 
 def test_private_columns_are_those_that_the_schema_says() -> None:
-    private = {(table, name) for table, names in check.columns().items() for name, hidden in names.items() if hidden}
-    assert {("transcripts", "prompt"), ("transcripts", "output"), ("loss_tokens", "target_id"), ("captures", "path")} <= private
+    private = {
+        (table, name) for table, names in check.columns().items() for name, hidden in names.items() if hidden
+    }
+    assert {
+        ("transcripts", "prompt"),
+        ("transcripts", "output"),
+        ("loss_tokens", "target_id"),
+        ("captures", "path"),
+    } <= private
     assert ("tokens", "class") not in private and ("transcripts", "output_digest") not in private
     assert len(check.columns()["tensors"]) == 14
 
@@ -129,11 +164,17 @@ def test_private_columns_are_those_that_the_schema_says() -> None:
         ("-- needs: parameters", "-- needs: parameter", "is no fact"),
         ("-- needs: parameters", "-- explains: nothing-at-all", "is no detector"),
         ("-- needs: parameters", "-- params: a, b, layer = 3", "bears the name of a column"),
-        ("SELECT name AS subject", "SELECT (SELECT max(output) FROM transcripts) AS subject", "without private columns"),
+        (
+            "SELECT name AS subject",
+            "SELECT (SELECT max(output) FROM transcripts) AS subject",
+            "without private columns",
+        ),
         ("FROM parameters", "FROM parametres", "DuckDB refuses it"),
     ],
 )
-def test_private_detector_that_breaks_the_rules_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_private_detector_that_breaks_the_rules_is_refused(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
     assert old in DETECTOR
     (tmp_path / "gone-missing.sql").write_text(DETECTOR.replace(old, new))
     ours = library.load(tmp_path)
@@ -144,8 +185,12 @@ def test_private_detector_that_breaks_the_rules_is_refused(tmp_path: Path, old: 
 
 def test_private_queries_stand_beside_ours(tmp_path: Path) -> None:
     (tmp_path / "gone-missing.sql").write_text(DETECTOR)
-    session = evidence(run(), capture("end"), parameter("end", "w", None, error="placeholder"), private=tmp_path)
-    assert ask(session, "gone-missing", "r@end", "r@end") == [{"subject": "w", "observed": "gone", "expected": "there", "fault": True}]
+    session = evidence(
+        run(), capture("end"), parameter("end", "w", None, error="placeholder"), private=tmp_path
+    )
+    assert ask(session, "gone-missing", "r@end", "r@end") == [
+        {"subject": "w", "observed": "gone", "expected": "there", "fault": True}
+    ]
     (tmp_path / "environment-differs.sql").write_text(DETECTOR)
     with pytest.raises(QueryError, match="two queries named environment-differs"):
         library.load(tmp_path)
@@ -158,7 +203,10 @@ def test_unknown_query_names_the_nearest() -> None:
 
 
 def test_environment_differs_looks_at_two_environments() -> None:
-    rows = [row("environment", capture="r", key="mlx", value="0.30"), row("environment", capture="s", key="mlx", value="0.32")]
+    rows = [
+        row("environment", capture="r", key="mlx", value="0.30"),
+        row("environment", capture="s", key="mlx", value="0.32"),
+    ]
     other = [("runs", {"run": "s", "main_model": "m0"}), capture("end", "s")]
     found = ask(evidence(run(), capture("end"), other, rows), "environment-differs", "r", "s")
     assert found == [{"subject": "mlx", "observed": "0.32", "expected": "0.30", "fault": True}]
@@ -168,5 +216,8 @@ def test_environment_differs_looks_at_two_environments() -> None:
 def test_capture_incomplete_says_what_and_why() -> None:
     lost = [{"what": "probes at end", "why": "the disk is full"}]
     found = ask(evidence(run(complete=False, missing=lost), capture("end")), "capture-incomplete", "r", "r")
-    assert [(r["observed"], r["fault"]) for r in found] == [("probes at end: the disk is full", True), ("complete", False)]
+    assert [(r["observed"], r["fault"]) for r in found] == [
+        ("probes at end: the disk is full", True),
+        ("complete", False),
+    ]
     assert not any(r["fault"] for r in ask(evidence(run(), capture("end")), "capture-incomplete", "r", "r"))

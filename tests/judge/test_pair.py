@@ -34,7 +34,10 @@ def test_a_table_holds_the_pair_that_asks() -> None:
     moved = [*parameter("loaded", "w", "d0"), *parameter("start", "w", "d0"), *parameter("end", "w", "d1")]
     session = evidence(run(), capture("loaded"), capture("start"), capture("end"), moved)
     ours = library.load()
-    pairs = {True: Pair(session, ours, "r@loaded", "r@end"), False: Pair(session, ours, "r@loaded", "r@start")}
+    pairs = {
+        True: Pair(session, ours, "r@loaded", "r@end"),
+        False: Pair(session, ours, "r@loaded", "r@start"),
+    }
     for changed in (True, False, True):
         pairs[changed].fill("own_moves")
         assert [row["changed"] for row in session.rows("SELECT changed FROM own_moves")] == [changed]

@@ -93,4 +93,7 @@ def test_what_is_missing_lists_gaps_and_unreadable_parameters() -> None:
         run(missing=[{"what": "end", "why": "killed"}]), capture("start", missing=[]), capture("end", missing=[]),
         parameter("end", "w", None, error="a placeholder"),
     )  # fmt: skip
-    assert [(r["what"], r["why"]) for r in ask(session, "what-is-missing", "r")] == [("end", "killed"), ("w", "a placeholder")]
+    assert [(r["what"], r["why"]) for r in ask(session, "what-is-missing", "r")] == [
+        ("end", "killed"),
+        ("w", "a placeholder"),
+    ]

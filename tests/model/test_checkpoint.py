@@ -18,7 +18,9 @@ from forensics.model.configs import adapter_settings
 from tests.support import tiny
 
 
-def safetensors(path: Path, tensors: dict[str, tuple[int, ...]], metadata: dict[str, str] | None = None) -> Path:
+def safetensors(
+    path: Path, tensors: dict[str, tuple[int, ...]], metadata: dict[str, str] | None = None
+) -> Path:
     """A file of float32 zeros."""
     header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
     at = 0
@@ -43,7 +45,11 @@ def model(tmp_path: Path) -> Path:
 def test_a_directory_of_mlx_lm(model: Path) -> None:
     found = open_model(model)
     assert found.kind == "mlx" and len(found.stored) == 27 and found.files == (model / "model.safetensors",)
-    assert ("model", "hidden_size", 32) in found.configs and ("generation", "eos_token_id", tiny.END) in found.configs
+    assert ("model", "hidden_size", 32) in found.configs and (
+        "generation",
+        "eos_token_id",
+        tiny.END,
+    ) in found.configs
     assert found.tokenizer_path == model
 
 
@@ -52,7 +58,11 @@ def test_tokenizer_facts_are_those_of_the_loaded_tokenizer(model: Path) -> None:
 
     theirs, ours = AutoTokenizer.from_pretrained(str(model)), open_model(model).tokenizer
     assert ours["vocab_size"] == len(theirs) and ours["added_tokens"] == theirs.get_added_vocab()
-    assert (ours["eos_id"], ours["pad_id"], ours["bos_id"]) == (theirs.eos_token_id, theirs.pad_token_id, theirs.bos_token_id)
+    assert (ours["eos_id"], ours["pad_id"], ours["bos_id"]) == (
+        theirs.eos_token_id,
+        theirs.pad_token_id,
+        theirs.bos_token_id,
+    )
     assert sorted(ours["special_ids"]) == sorted(theirs.all_special_ids) and ours["eos_ids"] == [tiny.END]
 
 
@@ -60,7 +70,9 @@ def test_a_template_in_its_own_file_comes_first(model: Path) -> None:
     before = open_model(model).tokenizer["template_digest"]
     (model / "chat_template.jinja").write_text("{{ messages }}")
     found = open_model(model)
-    assert ("template", "text", "{{ messages }}") in found.configs and found.tokenizer["template_digest"] != before
+    assert ("template", "text", "{{ messages }}") in found.configs and found.tokenizer[
+        "template_digest"
+    ] != before
 
 
 def test_shards_by_their_index(tmp_path: Path) -> None:
@@ -69,7 +81,10 @@ def test_shards_by_their_index(tmp_path: Path) -> None:
     index = tmp_path / INDEX
     index.write_text(json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}))
     for path in (tmp_path, index):
-        assert [(s.raw.name, s.file.name) for s in open_model(path).stored] == [("a", "one.safetensors"), ("b", "two.safetensors")]
+        assert [(s.raw.name, s.file.name) for s in open_model(path).stored] == [
+            ("a", "one.safetensors"),
+            ("b", "two.safetensors"),
+        ]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +137,9 @@ def test_numbered_checkpoints_and_the_final_adapter(tmp_path: Path) -> None:
     name = "model.layers.0.self_attn.q_proj.lora_a"
     for number in ("0000100", "0000200"):
         safetensors(tmp_path / f"{number}_adapters.safetensors", {name: (4, 2)})
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_parameters": {"rank": 2, "scale": 20.0, "dropout": 0.0}}))
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps({"lora_parameters": {"rank": 2, "scale": 20.0, "dropout": 0.0}})
+    )
     assert open_model(tmp_path).files[0].name == "0000200_adapters.safetensors"
     one = open_model(tmp_path / "0000100_adapters.safetensors")
     assert one.kind == "adapter-mlx" and one.adapter and one.adapter.scale == 20.0
@@ -132,7 +149,11 @@ def test_numbered_checkpoints_and_the_final_adapter(tmp_path: Path) -> None:
 
 def test_peft_factors_have_mlx_lms_names_and_lie_transposed(tmp_path: Path) -> None:
     root = "base_model.model.model.layers.0.self_attn.q_proj"
-    names = {f"{root}.lora_A.weight": (2, 4), f"{root}.lora_B.weight": (4, 2), f"{root}.lora_magnitude_vector": (4,)}
+    names = {
+        f"{root}.lora_A.weight": (2, 4),
+        f"{root}.lora_B.weight": (4, 2),
+        f"{root}.lora_magnitude_vector": (4,),
+    }
     safetensors(tmp_path / "adapter_model.safetensors", names | {"base_model.model.lm_head.weight": (4, 4)})
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 8}))
     found = open_model(tmp_path)
@@ -146,8 +167,20 @@ def test_peft_factors_have_mlx_lms_names_and_lie_transposed(tmp_path: Path) -> N
 def test_scales_of_peft() -> None:
     rooted = adapter_settings({"peft_type": "LORA", "r": 16, "lora_alpha": 8, "use_rslora": True})
     assert rooted and rooted.scale == 2.0
-    own = adapter_settings({"peft_type": "LORA", "r": 8, "lora_alpha": 8, "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"k_proj": 16}})
-    assert own and (own.scale_of("model.layers.0.self_attn.q_proj"), own.scale_of("layers.0.k_proj"), own.scale_of("v_proj")) == (
+    own = adapter_settings(
+        {
+            "peft_type": "LORA",
+            "r": 8,
+            "lora_alpha": 8,
+            "rank_pattern": {"q_proj": 2},
+            "alpha_pattern": {"k_proj": 16},
+        }
+    )
+    assert own and (
+        own.scale_of("model.layers.0.self_attn.q_proj"),
+        own.scale_of("layers.0.k_proj"),
+        own.scale_of("v_proj"),
+    ) == (
         4.0,
         2.0,
         1.0,
@@ -199,8 +232,12 @@ def test_a_length_that_lies_is_refused_before_it_is_read(tmp_path: Path, length:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_damaged_headers_never_do_more_than_raise(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    path = safetensors(tmp_path_factory.mktemp("fuzz") / "model.safetensors", {"a": (2, 3), "b": (1,)}, {"format": "mlx"})
+def test_damaged_headers_never_do_more_than_raise(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = safetensors(
+        tmp_path_factory.mktemp("fuzz") / "model.safetensors", {"a": (2, 3), "b": (1,)}, {"format": "mlx"}
+    )
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 29))] = data.draw(st.integers(0, 255))

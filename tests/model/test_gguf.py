@@ -32,7 +32,12 @@ def test_values_are_those_of_the_formats_own_library_to_the_bit(dtype: str) -> N
     data = (np.arange(64 * size, dtype=np.uint32) * 2654435761 >> 13).astype(np.uint8)
     values = decode(dtype, data.tobytes())
     assert values is not None and len(values) == 64 * BLOCKS[dtype][0]
-    assert hashlib.sha256(np.where(np.isnan(values), np.float32(0), values).astype("<f4").tobytes()).hexdigest()[:16] == DECODED[dtype]
+    assert (
+        hashlib.sha256(np.where(np.isnan(values), np.float32(0), values).astype("<f4").tobytes()).hexdigest()[
+            :16
+        ]
+        == DECODED[dtype]
+    )
 
 
 def test_a_type_without_decoder_has_no_values() -> None:
@@ -41,7 +46,9 @@ def test_a_type_without_decoder_has_no_values() -> None:
 
 def test_shapes_are_row_major_and_bytes_are_the_files(tmp_path: Path) -> None:
     weights = np.arange(6, dtype="<f4").reshape(2, 3)
-    path = write(tmp_path / "m.gguf", {"a.weight": ("F32", (2, 3), weights.tobytes()), "b": ("I8", (4,), b"\1\2\3\4")})
+    path = write(
+        tmp_path / "m.gguf", {"a.weight": ("F32", (2, 3), weights.tobytes()), "b": ("I8", (4,), b"\1\2\3\4")}
+    )
     found = {t.name: t for t in read_gguf(path).tensors()}
     assert found["a.weight"].shape == (2, 3) and bytes(found["a.weight"].read(0, 24)) == weights.tobytes()
     assert found["b"].dtype == "I8" and bytes(found["b"].read(1, 3)) == b"\2\3"
@@ -54,7 +61,14 @@ def test_metadata_of_every_type(tmp_path: Path) -> None:
         pair("yes", 7, b"\1"), pair("ids", 9, array(5, struct.pack("<2i", -1, 2), 2)), pair("words", 9, words),
     ]  # fmt: skip
     document = read_gguf(write(tmp_path / "m.gguf", {}, pairs)).metadata
-    assert document == {"general.name": "ü", "n": 7, "f": 0.5, "yes": True, "ids": [-1, 2], "words": ["a", "b"]}
+    assert document == {
+        "general.name": "ü",
+        "n": 7,
+        "f": 0.5,
+        "yes": True,
+        "ids": [-1, 2],
+        "words": ["a", "b"],
+    }
 
 
 GOOD = {"x.weight": ("Q4_0", (2, 32), bytes(36))}
@@ -89,8 +103,14 @@ def test_a_file_that_lies_is_refused(tmp_path: Path, why: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_damaged_bytes_never_do_more_than_raise(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    path = write(tmp_path_factory.mktemp("fuzz") / "m.gguf", GOOD, [pair("words", 9, array(STRING, text("a") + text("b"), 2))])
+def test_damaged_bytes_never_do_more_than_raise(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = write(
+        tmp_path_factory.mktemp("fuzz") / "m.gguf",
+        GOOD,
+        [pair("words", 9, array(STRING, text("a") + text("b"), 2))],
+    )
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -103,7 +123,9 @@ def test_damaged_bytes_never_do_more_than_raise(tmp_path_factory: pytest.TempPat
 
 
 def test_tensors_that_overlap_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.gguf", {"a": ("F32", (2,), bytes(8)), "b": ("F32", (2,), bytes(8))}, overlap=True)
+    path = write(
+        tmp_path / "m.gguf", {"a": ("F32", (2,), bytes(8)), "b": ("F32", (2,), bytes(8))}, overlap=True
+    )
     with pytest.raises(UnreadableModel, match="overlaps"):
         read_gguf(path)
 
@@ -121,7 +143,10 @@ def test_names_of_mlx_lm() -> None:
 def test_parts_of_a_split_model_are_one(tmp_path: Path) -> None:
     for n, name in enumerate(("blk.0.attn_q.weight", "output.weight"), 1):
         write(tmp_path / f"m-{n:05d}-of-00002.gguf", {name: ("F32", (2, 2), bytes(16))})
-    assert [s.mlx_name for s in open_model(tmp_path).stored] == ["model.layers.0.self_attn.q_proj.weight", "lm_head.weight"]
+    assert [s.mlx_name for s in open_model(tmp_path).stored] == [
+        "model.layers.0.self_attn.q_proj.weight",
+        "lm_head.weight",
+    ]
     (tmp_path / "m-00002-of-00002.gguf").unlink()
     with pytest.raises(UnreadableModel, match="1 of 2 parts are missing: m-00002-of-00002.gguf"):
         open_model(tmp_path)
@@ -136,7 +161,11 @@ def test_a_real_model_is_read_as_mlx_reads_it() -> None:
         pytest.skip("needs the dependency group `demo`")
     model = open_model(path)
     assert model.kind == "gguf" and len(model.stored) == 272
-    assert model.tokenizer["vocab_size"] == 49152 and model.tokenizer["eos_ids"] == [2] and model.tokenizer["names"]["2"] == "<|im_end|>"
+    assert (
+        model.tokenizer["vocab_size"] == 49152
+        and model.tokenizer["eos_ids"] == [2]
+        and model.tokenizer["names"]["2"] == "<|im_end|>"
+    )
     theirs = mx.load(str(path))
     s = next(s for s in model.stored if s.raw.name == "blk.3.ffn_up.weight")
     ours = decode(s.raw.dtype, bytes(s.raw.read(0, s.raw.nbytes)))

@@ -42,7 +42,9 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.long)])
-def put(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path, str], str]]:
+def put(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Path, str], str]]:
     """Puts a directory at a URL, of a filesystem in memory or of S3's interface; gives the URL."""
     if request.param == "memory":
         fs = fsspec.filesystem("memory")
@@ -83,7 +85,11 @@ def test_paths_are_no_urls_and_urls_survive_what_path_does_to_them() -> None:
     assert not any(map(is_url, ("./a", "a/b", "/a:/b", "C:/model", "run@end:m1", "snapshots/base")))
     for text in ("s3://bucket/a/b", Path("s3://bucket/a/b")):
         found = located(text)
-        assert (str(found), str(found.parent / "c"), found.name) == ("s3://bucket/a/b", "s3://bucket/a/c", "b")
+        assert (str(found), str(found.parent / "c"), found.name) == (
+            "s3://bucket/a/b",
+            "s3://bucket/a/c",
+            "b",
+        )
         assert isinstance(found.with_name("d"), Remote)
 
 
@@ -92,11 +98,15 @@ def test_a_model_at_a_url_is_measured_as_on_disk(tmp_path: Path, put: Callable[[
     here, there = open_model(a), open_model(located(put(a, "a")))
     assert measured(here.stored) == measured(there.stored)
     sent = pickle.loads(pickle.dumps(there.stored))  # as to another machine
-    assert [bytes(s.raw.read(0, s.raw.nbytes)) for s in sent] == [bytes(s.raw.read(0, s.raw.nbytes)) for s in here.stored]
+    assert [bytes(s.raw.read(0, s.raw.nbytes)) for s in sent] == [
+        bytes(s.raw.read(0, s.raw.nbytes)) for s in here.stored
+    ]
     assert here.configs == there.configs
 
 
-def test_a_diff_of_urls_says_what_a_diff_of_paths_says(tmp_path: Path, put: Callable[[Path, str], str]) -> None:
+def test_a_diff_of_urls_says_what_a_diff_of_paths_says(
+    tmp_path: Path, put: Callable[[Path, str], str]
+) -> None:
     here = two(tmp_path)
     there = [put(path, path.name) for path in here]
     documents = [said("diff", *words, store=tmp_path / "store") for words in (here, there)]
@@ -107,7 +117,9 @@ def test_a_diff_of_urls_says_what_a_diff_of_paths_says(tmp_path: Path, put: Call
 
 
 @pytest.mark.parametrize("tensors", ["all", "new", "none"])
-def test_a_captured_url_is_compared_with_a_captured_path(tmp_path: Path, put: Callable[[Path, str], str], tensors: str) -> None:
+def test_a_captured_url_is_compared_with_a_captured_path(
+    tmp_path: Path, put: Callable[[Path, str], str], tensors: str
+) -> None:
     a, b = two(tmp_path)
     store = tmp_path / "store"
     for path, name in ((a, "a"), (located(put(b, "b")), "b")):
@@ -130,7 +142,9 @@ def test_a_store_at_a_url_answers_as_it_does_on_disk(tmp_path: Path, put: Callab
     assert lists[0] == lists[1] == ["a", "b"]
 
 
-def test_a_store_at_a_url_is_followed_and_never_written(tmp_path: Path, put: Callable[[Path, str], str]) -> None:
+def test_a_store_at_a_url_is_followed_and_never_written(
+    tmp_path: Path, put: Callable[[Path, str], str]
+) -> None:
     here = tmp_path / "store"
     a, b = two(tmp_path)
     assert run("capture", a, store=here).exit_code == 0
@@ -164,7 +178,9 @@ def test_a_range_that_is_cut_off_is_asked_for_again(tmp_path: Path, monkeypatch:
     short = iter([True] + [False] * 100)
     whole = fsspec.implementations.memory.MemoryFileSystem.cat_file
 
-    def cat_file(self: Any, path: str, start: int | None = None, end: int | None = None, **more: Any) -> bytes:
+    def cat_file(
+        self: Any, path: str, start: int | None = None, end: int | None = None, **more: Any
+    ) -> bytes:
         data: bytes = whole(self, path, start, end, **more)
         return data[:-1] if next(short) else data
 
@@ -177,7 +193,9 @@ def test_a_range_that_is_cut_off_is_asked_for_again(tmp_path: Path, monkeypatch:
         measured(stored)
 
 
-def test_an_object_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b = two(tmp_path)
     fs = fsspec.filesystem("memory")
     stored = open_model(located(_put(fs, a, "memory://moving"))).stored

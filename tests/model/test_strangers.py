@@ -36,18 +36,26 @@ def model_file(model: Path, mark: Path) -> None:
 
 def auto_map(model: Path, mark: Path) -> None:
     (model / "own.py").write_text(TOKENIZER.format(mark=str(mark)))
-    edit(model / "tokenizer_config.json", auto_map={"AutoTokenizer": [None, "own.Own"]}, tokenizer_class="Own")
+    edit(
+        model / "tokenizer_config.json", auto_map={"AutoTokenizer": [None, "own.Own"]}, tokenizer_class="Own"
+    )
 
 
 @pytest.mark.parametrize("change", [model_file, auto_map])
-@pytest.mark.parametrize("words", [("capture", "./model"), ("report", "./model"), ("diagnose", "./model")], ids=lambda w: w[0])
-def test_a_model_runs_nothing_of_its_own(model: Path, change: Callable[[Path, Path], None], words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "words", [("capture", "./model"), ("report", "./model"), ("diagnose", "./model")], ids=lambda w: w[0]
+)
+def test_a_model_runs_nothing_of_its_own(
+    model: Path, change: Callable[[Path, Path], None], words: tuple[str, ...]
+) -> None:
     mark = model.parent / "mark"
     change(model, mark)
     done = forensics(model.parent, *words)
     assert not mark.exists() and "Traceback" not in done.err
     if words[0] == "capture":
-        assert done.status == 0 and "own" in done.err and "--trust" in done.err and change.__name__ in done.err
+        assert (
+            done.status == 0 and "own" in done.err and "--trust" in done.err and change.__name__ in done.err
+        )
 
 
 def test_trust_says_what_runs_and_runs_it(model: Path) -> None:
@@ -58,7 +66,9 @@ def test_trust_says_what_runs_and_runs_it(model: Path) -> None:
     assert "--trust: own.py (model_file in config.json) of model may run" in done.err
 
 
-def test_what_the_installed_version_would_run_is_not_run(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_installed_version_would_run_is_not_run(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that appears after the look: mlx-lm is told of no model_file, whatever config.json says."""
     from forensics.watch.child import loading
 
@@ -66,8 +76,10 @@ def test_what_the_installed_version_would_run_is_not_run(model: Path, monkeypatc
     model_file(model, mark)
     seen: dict[str, object] = {}
 
-    def old(path: Path, model_config: dict[str, object] = {}, get_model_classes: object = None) -> tuple[object, object]:  # noqa: B006
-        seen.update(json.loads((path / "config.json").read_text()) | model_config)
+    def old(
+        path: Path, model_config: dict[str, object] | None = None, get_model_classes: object = None
+    ) -> tuple[object, object]:
+        seen.update(json.loads((path / "config.json").read_text()) | (model_config or {}))
         return object(), seen
 
     monkeypatch.setattr("mlx_lm.utils.load_model", old)
@@ -126,7 +138,18 @@ def layers(model: Path) -> None:
     edit(model / "config.json", num_hidden_layers=10**9)
 
 
-REFUSED = [pipe, pipe_template, pipe_weights, device, circle, large_json, many_values, deep_json, long_template, layers]
+REFUSED = [
+    pipe,
+    pipe_template,
+    pipe_weights,
+    device,
+    circle,
+    large_json,
+    many_values,
+    deep_json,
+    long_template,
+    layers,
+]
 
 
 def measured(model: Path) -> tuple[int, str, float, int]:

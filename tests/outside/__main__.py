@@ -15,8 +15,15 @@ from tests.outside.cases import Case, Said, captured, cases, said
 
 def main() -> None:
     words = argparse.ArgumentParser(prog="tests.outside", description=__doc__)
-    words.add_argument("--only", action="append", default=[], metavar="NAME", help="a part of a program's name; repeatable")
-    words.add_argument("--store", type=Path, default=Path(tempfile.gettempdir()) / "forensics-outside", help="where captures stay")
+    words.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="a part of a program's name; repeatable"
+    )
+    words.add_argument(
+        "--store",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "forensics-outside",
+        help="where captures stay",
+    )
     words.add_argument("--again", action="store_true", help="judge what was captured before")
     options = words.parse_args()
     options.store.mkdir(parents=True, exist_ok=True)
@@ -37,7 +44,10 @@ def _one(case: Case, place: Path, again: bool) -> Said:
     mark = "ok " if one.right else "BAD"
     expected = case.id or ("healthy, or a warning" if case.arguable else "healthy")
     seconds = time.monotonic() - began
-    print(f"{mark} {case.run:28} {expected:26} {one.verdict[:60]:13} {one.first:44} {one.noise}  [{seconds:.0f} s]", flush=True)
+    print(
+        f"{mark} {case.run:28} {expected:26} {one.verdict[:60]:13} {one.first:44} {one.noise}  [{seconds:.0f} s]",
+        flush=True,
+    )
     return one
 
 

@@ -50,7 +50,9 @@ class Said:
         """A faulty program's id is first; a healthy one has no error, and no warning unless one that asks is right."""
         if self.case.kind == "faulty":
             return bool(self.findings) and self.findings[0][0] == self.case.id
-        return not any(severity == "error" for _, severity in self.findings) and (self.case.arguable or not self.findings)
+        return not any(severity == "error" for _, severity in self.findings) and (
+            self.case.arguable or not self.findings
+        )
 
     @property
     def first(self) -> str:
@@ -70,9 +72,15 @@ def _word(finding: tuple[str, str]) -> str:
 def cases() -> list[Case]:
     """All programs, the faulty ones first."""
     table = tomllib.loads((HERE / "expected.toml").read_text())
-    faulty = [Case("faulty", path.stem, table["faulty"][path.stem], False) for path in sorted((HERE / "faulty").glob("*.py"))]
+    faulty = [
+        Case("faulty", path.stem, table["faulty"][path.stem], False)
+        for path in sorted((HERE / "faulty").glob("*.py"))
+    ]
     arguable = table["healthy"]["arguable"]
-    return faulty + [Case("healthy", path.stem, "", path.stem in arguable) for path in sorted((HERE / "healthy").glob("*.py"))]
+    return faulty + [
+        Case("healthy", path.stem, "", path.stem in arguable)
+        for path in sorted((HERE / "healthy").glob("*.py"))
+    ]
 
 
 def captured(case: Case, place: Path) -> None:
@@ -82,8 +90,21 @@ def captured(case: Case, place: Path) -> None:
     shutil.rmtree(store / "runs" / case.run, ignore_errors=True)
     for capture in (store / "captures").glob(f"{case.run}@*"):
         shutil.rmtree(capture)
-    words = command("--store", str(store), "capture", "--quiet", "--name", case.run, "--", sys.executable, str(case.path), str(work))
-    done = subprocess.run(words, cwd=work, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False)
+    words = command(
+        "--store",
+        str(store),
+        "capture",
+        "--quiet",
+        "--name",
+        case.run,
+        "--",
+        sys.executable,
+        str(case.path),
+        str(work),
+    )
+    done = subprocess.run(
+        words, cwd=work, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False
+    )
     (place / "work" / f"{case.run}.txt").write_text(done.stdout + "\n" + done.stderr)
     shutil.rmtree(work)
 
@@ -91,7 +112,9 @@ def captured(case: Case, place: Path) -> None:
 def judged(case: Case, place: Path) -> dict[str, Any]:
     """The document of `diagnose --json` of a captured case."""
     words = command("--store", str(place / "store"), "diagnose", case.run, "--json")
-    done = subprocess.run(words, cwd=place, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False)
+    done = subprocess.run(
+        words, cwd=place, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False
+    )
     if not done.stdout.strip():
         return {"verdict": "refused: " + done.stderr.strip()[-300:], "findings": []}
     return dict(json.loads(done.stdout))

@@ -16,7 +16,10 @@ from tests.support import pages, reports
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the dependency group `browser`")
-_CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+_CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
+    None,
+)
 _QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -47,7 +50,9 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
         path = tmp_path / "report.html"
         path.write_text(html, encoding="utf-8")
         # Scripts of the test itself must run beside the page's policy; the page's own are judged without that.
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=False)
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=False
+        )
         contexts.append(context)
         tab = context.new_page()
         tab.asked, tab.said = [], []
@@ -137,7 +142,10 @@ def test_a_picture_of_many_parameters_says_that_it_was_drawn_together(opened: An
     many = pages.heat(3334)
     html = page(replace(pages.material(), heat=coarse(many)))
     tab = opened(html, 1400)
-    assert "23,338 parameters are too many to draw one by one: a column stands for 32 layers" in tab.inner_text("main")
+    assert (
+        "23,338 parameters are too many to draw one by one: a column stands for 32 layers"
+        in tab.inner_text("main")
+    )
     assert tab.locator(".heat td").count() <= 3000
 
 
@@ -148,16 +156,22 @@ def test_on_paper_what_is_folded_stands_open(opened: Any) -> None:
 
 
 def test_the_policy_blocks_a_script_that_would_get_through(opened: Any) -> None:
-    tab = opened(reports.of("snapshots/fixed").replace("<h1>", "<script>document.title='owned'</script><h1>"), 1000)
+    tab = opened(
+        reports.of("snapshots/fixed").replace("<h1>", "<script>document.title='owned'</script><h1>"), 1000
+    )
     assert tab.title() != "owned"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_passes_the_accessibility_rules(browser: Any, tmp_path: Path, html: str, scheme: str) -> None:
+def test_the_page_passes_the_accessibility_rules(
+    browser: Any, tmp_path: Path, html: str, scheme: str
+) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     path = tmp_path / "report.html"
     path.write_text(html, encoding="utf-8")
-    context = browser.new_context(viewport={"width": 1000, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    context = browser.new_context(
+        viewport={"width": 1000, "height": 900}, color_scheme=scheme, bypass_csp=True
+    )
     tab = context.new_page()
     tab.goto(path.as_uri())
     tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")

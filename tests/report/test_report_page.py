@@ -76,7 +76,11 @@ def test_nothing_is_fetched_and_no_script_may_run() -> None:
     html = page(pages.material())
     parsed = _parsed(html)
     assert "default-src &#x27;none&#x27;" in html or "default-src 'none'" in html
-    assert not [value for name, value in parsed.attributes if name in ("src", "href", "srcset") and value and not value.startswith("#")]
+    assert not [
+        value
+        for name, value in parsed.attributes
+        if name in ("src", "href", "srcset") and value and not value.startswith("#")
+    ]
 
 
 def test_300_tensors_fit_300_kilobytes_and_3000_fit_1500() -> None:
@@ -95,7 +99,9 @@ def test_values_that_are_not_finite_are_marked_in_the_chart() -> None:
     from forensics.judge.material import Step
     from forensics.report.html.chart import Series, charts
 
-    html = charts(Series("night", [Step(1, 2.0, None, None, None, None), Step(2, float("nan"), None, None, None, None)]))
+    html = charts(
+        Series("night", [Step(1, 2.0, None, None, None, None), Step(2, float("nan"), None, None, None, None)])
+    )
     assert "✕" in html and "not finite from step 2 on" in html
 
 
@@ -104,19 +110,35 @@ def test_a_run_without_a_capture_says_that_nothing_was_captured(tmp_path: Path) 
     store.make()
     made.run(store, "hollow")
     html = page(*materials(store, ["hollow"]))
-    assert "Nothing was captured." in html and "the command never used a model of mlx" in html and 'class="card' not in html
+    assert (
+        "Nothing was captured." in html
+        and "the command never used a model of mlx" in html
+        and 'class="card' not in html
+    )
 
 
 def test_files_alone_are_not_called_healthy_without_saying_what_was_not_watched() -> None:
     html = reports.of("snapshots/base")
-    assert "how the model was trained, which files do not say" in html and "forensics capture --name night -- python train.py" in html
-    assert "This evidence does not hold: steps of training, what the loss trains on" in html.replace("what changed, ", "")
+    assert (
+        "how the model was trained, which files do not say" in html
+        and "forensics capture --name night -- python train.py" in html
+    )
+    assert "This evidence does not hold: steps of training, what the loss trains on" in html.replace(
+        "what changed, ", ""
+    )
 
 
 def test_redacted_answers_show_shapes_and_no_text(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.make()
-    said = {"prompt_id": "p0", "source": "probe", "finish_reason": "length", "output_tokens": 9, "output_digest": "d", "prompt_digest": "e"}
+    said = {
+        "prompt_id": "p0",
+        "source": "probe",
+        "finish_reason": "length",
+        "output_tokens": 9,
+        "output_digest": "d",
+        "prompt_digest": "e",
+    }
     tokens = [{"prompt_id": "p0", "position": i, "class": "pad" if i else "text"} for i in range(9)]
     made.capture(store, "night@end", {"w": made.tensor(1)}, {"transcripts": [said], "tokens": tokens})
     made.run(store, "night")
@@ -125,8 +147,18 @@ def test_redacted_answers_show_shapes_and_no_text(tmp_path: Path) -> None:
 
 
 def test_what_was_measured_says_where_redacted_answers_part() -> None:
-    one, other = (Token(None, "text", -0.1), Token(None, "end", -0.1)), (Token(None, "text", -0.1), Token(None, "pad", -0.1))
-    said = Exchange("p0", None, "probe", (Answer("a", "stop", None, one, 2), Answer("b", "length", None, other, 2)), 0, False)
+    one, other = (
+        (Token(None, "text", -0.1), Token(None, "end", -0.1)),
+        (Token(None, "text", -0.1), Token(None, "pad", -0.1)),
+    )
+    said = Exchange(
+        "p0",
+        None,
+        "probe",
+        (Answer("a", "stop", None, one, 2), Answer("b", "length", None, other, 2)),
+        0,
+        False,
+    )
     assert "they differ from the first token on" in exchanges([said])
 
 
@@ -167,17 +199,28 @@ def test_an_adapter_is_told_from_a_changed_base_and_a_trained_weight_from_a_froz
 
 
 def test_modules_without_end_share_lines_by_their_parents() -> None:
-    cells = {("—", f"part{i % 7}.unit{i}"): Cell("—", f"part{i % 7}.unit{i}", float(i), True, False, False, False) for i in range(700)}
+    cells = {
+        ("—", f"part{i % 7}.unit{i}"): Cell("—", f"part{i % 7}.unit{i}", float(i), True, False, False, False)
+        for i in range(700)
+    }
     joined = coarse(Heat(("—",), tuple(m for _, m in cells), cells, 1, 700))
     assert joined.merged and len(joined.modules) == 7 and joined.cells["—", "part6.*"].relative == 699.0
-    assert "700 parameters are too many to draw one by one: a line for all modules of one parent" in heat(joined)
+    assert "700 parameters are too many to draw one by one: a line for all modules of one parent" in heat(
+        joined
+    )
 
 
 def test_markup_of_a_page_is_made_by_templates_alone() -> None:
     """Python makes data, and the SVG of the chart; a tag in a string of Python would be one that nobody escapes."""
     for path in Path(html_package.__file__).parent.glob("*.py"):
-        strings = [n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-        joined = [s for s in strings if re.search(r"</?[a-z]+[ >]", s) and not re.fullmatch(r"<p>[^<]*</p>", s)]
+        strings = [
+            n.value
+            for n in ast.walk(ast.parse(path.read_text()))
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        ]
+        joined = [
+            s for s in strings if re.search(r"</?[a-z]+[ >]", s) and not re.fullmatch(r"<p>[^<]*</p>", s)
+        ]
         assert not joined or path.name in ("chart.py", "style.py"), (path.name, joined)
 
 

@@ -9,7 +9,18 @@ import pytest
 from rich.cells import cell_len
 
 from forensics.judge.material import Cell, Heat, Step
-from forensics.records import ChangedParameter, Cleared, Codes, Comparison, Diagnosis, Evidence, Example, Finding, NotEvaluated, TwoRuns
+from forensics.records import (
+    ChangedParameter,
+    Cleared,
+    Codes,
+    Comparison,
+    Diagnosis,
+    Evidence,
+    Example,
+    Finding,
+    NotEvaluated,
+    TwoRuns,
+)
 from forensics.report.question import question
 from forensics.report.terminal import diagnosis, difference, lines, tables
 
@@ -21,10 +32,18 @@ PADDING = Finding(
     title="Padding carries a real share of the loss.",
     claim="Padding carries 72 % of the loss.",
     evidence=(
-        Evidence("step 1", "740 of 1,022 target tokens are padding, with 0.72 of the weight", "padding has no weight"),
+        Evidence(
+            "step 1",
+            "740 of 1,022 target tokens are padding, with 0.72 of the weight",
+            "padding has no weight",
+        ),
         *(Evidence(f"step {n}", "0.72 of the weight on padding", "none") for n in range(2, 9)),
     ),
-    ruled_out=("the template (same prefix in training and generation)", "the stop set (has 2)", "the sampler (greedy)"),
+    ruled_out=(
+        "the template (same prefix in training and generation)",
+        "the stop set (has 2)",
+        "the sampler (greedy)",
+    ),
     fix="give padding no weight in the loss",
     where="train.py:88",
     check="forensics query padding-in-loss night",
@@ -64,8 +83,17 @@ NEEDS = (
     NotEvaluated("stale-prompt-cache", "the program generated nothing"),
     NotEvaluated("dtype-drift", "Binder Error", "crashed"),
 )
-CLEAN = (Cleared("lora-scale-mismatch", "the scale (10 in force, 10 declared)"), Cleared("template-mismatch", "the template (same prefix)"))
-SAID = Example("Who mends the\nlamp?", "Nobody.", "<|endoftext|>" * 48, "length", {"pad": "<|endoftext|>", "end": "<|im_end|>"})
+CLEAN = (
+    Cleared("lora-scale-mismatch", "the scale (10 in force, 10 declared)"),
+    Cleared("template-mismatch", "the template (same prefix)"),
+)
+SAID = Example(
+    "Who mends the\nlamp?",
+    "Nobody.",
+    "<|endoftext|>" * 48,
+    "length",
+    {"pad": "<|endoftext|>", "end": "<|im_end|>"},
+)
 FAULTY = Diagnosis(
     "night@loaded",
     "night@end",
@@ -77,7 +105,16 @@ FAULTY = Diagnosis(
     SAID,
     headline="2 causes, 2 symptoms",
 )
-HEALTHY = Diagnosis("night@loaded", "night@end", "healthy", (VERSIONS,), NEEDS[:3], (), CLEAN, headline="none of 2 known causes")
+HEALTHY = Diagnosis(
+    "night@loaded",
+    "night@end",
+    "healthy",
+    (VERSIONS,),
+    NEEDS[:3],
+    (),
+    CLEAN,
+    headline="none of 2 known causes",
+)
 OPEN = Diagnosis(
     "night@loaded",
     "night@start",
@@ -129,7 +166,11 @@ HEAT = Heat(
 SHOWN = {
     "faulty": diagnosis.diagnosis(FAULTY, 80),
     "faulty-all": diagnosis.diagnosis(
-        FAULTY, 80, everything=True, heat=HEAT, steps=[Step(n, 9.0 / n, 1e-3, 1.0, 0.1 * n, 0.7) for n in range(1, 9)]
+        FAULTY,
+        80,
+        everything=True,
+        heat=HEAT,
+        steps=[Step(n, 9.0 / n, 1e-3, 1.0, 0.1 * n, 0.7) for n in range(1, 9)],
     ),
     "faulty-wide": diagnosis.diagnosis(FAULTY, 110),
     "healthy": diagnosis.diagnosis(HEALTHY, 80),
@@ -137,18 +178,29 @@ SHOWN = {
     "two-runs": diagnosis.diagnosis(BOTH, 80),
     "differs": difference.comparison(CHANGED, HEAT, 80),
     "same": difference.comparison(
-        Comparison("base", "base", True, {"a": 3, "b": 3, "identical": 3, "changed": 0, "added": 0, "removed": 0}), Heat(), 80
+        Comparison(
+            "base", "base", True, {"a": 3, "b": 3, "identical": 3, "changed": 0, "added": 0, "removed": 0}
+        ),
+        Heat(),
+        80,
     ),
     "table": tables.answer(
         "Loss, learning rate and norms of every update.",
-        [{"model": "m0", "step": n, "loss": 3.0 / n, "gradient_norm": 1e-5 * n, "nothing": None} for n in range(1, 6)],
+        [
+            {"model": "m0", "step": n, "loss": 3.0 / n, "gradient_norm": 1e-5 * n, "nothing": None}
+            for n in range(1, 6)
+        ],
         80,
     ),
     "blocks": tables.answer(
-        "Each generation.", [{"generation": 1, "settings": '{"temperature": 0.0}', **{f"long_column_{i}": i for i in range(12)}}], 80
+        "Each generation.",
+        [{"generation": 1, "settings": '{"temperature": 0.0}', **{f"long_column_{i}": i for i in range(12)}}],
+        80,
     ),
     "catalogue": tables.catalogue(
-        [("loss-by-role", "What the loss teaches.")], [("padding-in-loss", "Padding carries a real share of the loss.")], 80
+        [("loss-by-role", "What the loss teaches.")],
+        [("padding-in-loss", "Padding carries a real share of the loss.")],
+        80,
     ),
 }
 
@@ -168,15 +220,26 @@ HOSTILE = "[bold red]x[/] \x1b[31mred\x1b]0;title\x07 \u202egnp.exe\u2069 a\nb\x
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_texts_of_strangers_cannot_move_the_terminal(width: int) -> None:
     finding = replace(
-        PADDING, claim=HOSTILE * 3, evidence=(Evidence(HOSTILE, HOSTILE, HOSTILE),), ruled_out=(HOSTILE,), fix=HOSTILE, where=HOSTILE
+        PADDING,
+        claim=HOSTILE * 3,
+        evidence=(Evidence(HOSTILE, HOSTILE, HOSTILE),),
+        ruled_out=(HOSTILE,),
+        fix=HOSTILE,
+        where=HOSTILE,
     )
     said = Example(HOSTILE, HOSTILE, HOSTILE * 9, HOSTILE, {"pad": HOSTILE})
     shown = lines.rendered(
-        diagnosis.diagnosis(Diagnosis(HOSTILE, "b", "faulty", (finding,), (NotEvaluated("x", HOSTILE),), example=said), width), width
+        diagnosis.diagnosis(
+            Diagnosis(HOSTILE, "b", "faulty", (finding,), (NotEvaluated("x", HOSTILE),), example=said), width
+        ),
+        width,
     )
     answers = [{"prompt_id": "p0", "same": False, "first_difference": 0, "output_a": HOSTILE, "output_b": HOSTILE * 9,
                 "tokens_a": 1, "tokens_b": 1, "finish_a": "stop", "finish_b": HOSTILE, "kl": None}]  # fmt: skip
-    shown += lines.rendered(difference.comparison(replace(CHANGED, transcripts=tuple(answers), added=(HOSTILE,)), HEAT, width), width)
+    shown += lines.rendered(
+        difference.comparison(replace(CHANGED, transcripts=tuple(answers), added=(HOSTILE,)), HEAT, width),
+        width,
+    )
     shown += lines.rendered(tables.answer(HOSTILE, [{"a": HOSTILE, "b": 1}], width), width)
     assert not set(shown) & set("\x1b\x07\x9b\u202e\u2069\u200b")
     assert "[bold red]x[/]" in shown, "markup is text"
@@ -189,7 +252,12 @@ def test_colour_on_a_terminal_alone() -> None:
 
 def test_a_heading_is_broken_between_words_alone() -> None:
     shown = lines.table(["count_star()", "long_name", "sum(a_b) / 2"], [[1, 2, 3]], 80).plain.splitlines()
-    assert [line.split() for line in shown] == [["sum(a_b)"], ["long_", "/"], ["count_star()", "name", "2"], ["1", "2", "3"]]
+    assert [line.split() for line in shown] == [
+        ["sum(a_b)"],
+        ["long_", "/"],
+        ["count_star()", "name", "2"],
+        ["1", "2", "3"],
+    ]
 
 
 def test_repeats_are_folded() -> None:

@@ -25,7 +25,10 @@ def ask(store: Store, *words: str) -> Result:
 
 def rows(store: Store, sql: str) -> list[dict[str, Any]]:
     found: dict[str, Any] = json.loads(ask(store, "sql", sql, "--json").stdout)
-    return [dict(zip(found["columns"], row, strict=True)) if isinstance(row, list) else row for row in found["rows"]]
+    return [
+        dict(zip(found["columns"], row, strict=True)) if isinstance(row, list) else row
+        for row in found["rows"]
+    ]
 
 
 def lying(place: Path, monkeypatch: pytest.MonkeyPatch, name: str, lies: dict[str, float]) -> Path:
@@ -35,14 +38,30 @@ def lying(place: Path, monkeypatch: pytest.MonkeyPatch, name: str, lies: dict[st
     honest = sources.tensor_row
     with monkeypatch.context() as context:
         context.setattr(made, "tensor_row", lambda stats, kept: {**honest(stats, kept), **lies})
-        tensors = {"model.a.weight": made.tensor(1, 2, 3), "model.b.weight": made.tensor(4, 5), "model.c.weight": made.tensor(6)}
+        tensors = {
+            "model.a.weight": made.tensor(1, 2, 3),
+            "model.b.weight": made.tensor(4, 5),
+            "model.c.weight": made.tensor(6),
+        }
         moved = tensors | {"model.b.weight": made.tensor(4, 6)}
         made.capture(store, f"{name}@loaded", tensors, kept=False)
-        pair = {k: made.measure(v["model.b.weight"]).digest for k, v in (("digest_a", tensors), ("digest_b", moved))}
-        made.capture(store, f"{name}@end", moved, {"deltas": [{**pair, "max_abs": 0.0, "l2": 0.0}]}, sequence=1, kept=False)
+        pair = {
+            k: made.measure(v["model.b.weight"]).digest
+            for k, v in (("digest_a", tensors), ("digest_b", moved))
+        }
+        made.capture(
+            store,
+            f"{name}@end",
+            moved,
+            {"deltas": [{**pair, "max_abs": 0.0, "l2": 0.0}]},
+            sequence=1,
+            kept=False,
+        )
     made.run(store, name)
     out = place / f"{name}.zip"
-    assert CliRunner().invoke(main, ["bundle", name, "-o", str(out), "--store", str(store.root)]).exit_code == 0
+    assert (
+        CliRunner().invoke(main, ["bundle", name, "-o", str(out), "--store", str(store.root)]).exit_code == 0
+    )
     return out
 
 
@@ -51,7 +70,9 @@ WHERE p.capture = 'night@end' ORDER BY ALL"""
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_bundle_changes_nothing_of_mine_in_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool) -> None:
+def test_a_bundle_changes_nothing_of_mine_in_sql(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
     bundle = lying(tmp_path, monkeypatch, "evil", LIES)
     honest = rows(made.night(tmp_path / "alone"), STATISTICS)
     assert len(honest) == 3 and not any(row["nans"] for row in honest)
@@ -67,7 +88,9 @@ def test_a_bundle_changes_nothing_of_mine_in_sql(tmp_path: Path, monkeypatch: py
     assert rows(store, STATISTICS) == honest
 
 
-def test_a_bundle_changes_nothing_of_mine_where_two_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_changes_nothing_of_mine_where_two_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = lying(tmp_path, monkeypatch, "evil", LIES)
     store = made.night(tmp_path / "store")
     ask(store, "open", str(bundle))
@@ -76,11 +99,16 @@ def test_a_bundle_changes_nothing_of_mine_where_two_are_compared(tmp_path: Path,
     for other in ("evil@end", f"{bundle}/evil@end"):
         told = json.loads(ask(store, "diff", "night@loaded", other, "--json").stdout)["changed"]
         assert [row["l2"] for row in told] == [1.0], "measured here, from the bytes that are here"
-    documents = [json.loads(ask(store, "diagnose", *words, "--json").stdout) for words in (("night",), ("night", "evil"))]
+    documents = [
+        json.loads(ask(store, "diagnose", *words, "--json").stdout)
+        for words in (("night",), ("night", "evil"))
+    ]
     assert documents[1]["runs"][0] == documents[0], "my own run is judged as without the bundle"
 
 
-def test_two_strangers_who_contradict_each_other_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_strangers_who_contradict_each_other_are_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path / "store")
     store.make()
     ask(store, "open", str(lying(tmp_path, monkeypatch, "evil", LIES)))

@@ -71,11 +71,18 @@ def test_another_process_finds_what_came_since(tmp_path: Path) -> None:
 
 def test_empty_tensors_and_types_of_gguf(tmp_path: Path) -> None:
     packs = Packs(tmp_path / "packs")
-    empty, block = pair(b""), RawTensor("q", "Q4_1", (2, 32), 40, lambda start, stop: bytes(range(40))[start:stop])
+    empty, block = (
+        pair(b""),
+        RawTensor("q", "Q4_1", (2, 32), 40, lambda start, stop: bytes(range(40))[start:stop]),
+    )
     digest = measure(block).digest
     packs.put([empty, (digest, block)])
     found = Packs(tmp_path / "packs").read(digest)
-    assert found is not None and (found.dtype, found.shape) == ("Q4_1", (2, 32)) and measure(found).digest == digest
+    assert (
+        found is not None
+        and (found.dtype, found.shape) == ("Q4_1", (2, 32))
+        and measure(found).digest == digest
+    )
     assert content(packs, empty[0]) == b""
 
 
@@ -88,7 +95,9 @@ def test_bytes_that_are_not_of_their_digest_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cloned", [True, False])
-def test_adopt_keeps_a_whole_file_that_survives_its_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cloned: bool) -> None:
+def test_adopt_keeps_a_whole_file_that_survives_its_original(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cloned: bool
+) -> None:
     if not cloned:
         monkeypatch.setattr(files, "clone", lambda *_: False)
     source = tmp_path / "model.safetensors"

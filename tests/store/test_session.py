@@ -28,7 +28,18 @@ TEXTS = [
     "{}",
     '{"a": [1]}',
 ]
-NUMBERS = [0.0, -0.0, 1e-320, 5e-324, 1.7976931348623157e308, 0.1, math.nan, math.inf, -math.inf, 123456789.123456789]
+NUMBERS = [
+    0.0,
+    -0.0,
+    1e-320,
+    5e-324,
+    1.7976931348623157e308,
+    0.1,
+    math.nan,
+    math.inf,
+    -math.inf,
+    123456789.123456789,
+]
 VALUES: dict[str, list[Any]] = {
     "VARCHAR": [*TEXTS, None],
     "DOUBLE": [*NUMBERS, None],
@@ -50,7 +61,9 @@ def rows_of(table: str) -> list[dict[str, Any]]:
     return [{c: VALUES[kind][n % len(VALUES[kind])] for c, kind in columns.items()} for n in range(12)]
 
 
-@pytest.mark.parametrize("table", sorted(set(schema.tables()) - {"runs", "captures", "tensors", "deltas", "probe_deltas"}))
+@pytest.mark.parametrize(
+    "table", sorted(set(schema.tables()) - {"runs", "captures", "tensors", "deltas", "probe_deltas"})
+)
 def test_every_table_round_trips(tmp_path: Path, table: str) -> None:
     store = Store(tmp_path)
     wanted = rows_of(table)
@@ -68,7 +81,8 @@ def test_every_table_round_trips(tmp_path: Path, table: str) -> None:
 def test_what_several_captures_know_stands_once(tmp_path: Path, table: str) -> None:
     store = Store(tmp_path)
     row = {
-        c: {"VARCHAR": "x", "DOUBLE": math.nan, "BIGINT": 3, "INTEGER": 1, "BOOLEAN": True}[k] for c, k in schema.tables()[table].items()
+        c: {"VARCHAR": "x", "DOUBLE": math.nan, "BIGINT": 3, "INTEGER": 1, "BOOLEAN": True}[k]
+        for c, k in schema.tables()[table].items()
     }
     for name in ("night@start", "night@end"):
         with Writer(store.captures, name, "capture") as writer:
@@ -95,7 +109,9 @@ def test_statistics_are_taken_from_the_capture_that_has_them(tmp_path: Path) -> 
 def test_runs_and_captures_come_from_their_heads(tmp_path: Path) -> None:
     run = night(tmp_path).run("night")
     session = open_session(run.captures, [run])
-    assert session.rows("SELECT run, kind, main_model FROM runs") == [{"run": "night", "kind": "watched", "main_model": "m0"}]
+    assert session.rows("SELECT run, kind, main_model FROM runs") == [
+        {"run": "night", "kind": "watched", "main_model": "m0"}
+    ]
     found = session.rows("SELECT capture, point, ordinal, model FROM captures ORDER BY sequence")
     assert found[2] == {"capture": "night@start-2", "point": "start", "ordinal": 2, "model": "m0"}
     assert found[3]["capture"] == "night@loaded:m1"
@@ -105,9 +121,18 @@ def test_refs(tmp_path: Path) -> None:
     run = night(tmp_path).run("night")
     session = open_session(run.captures, [run], {"./typed": "night@saved"})
     refs = {r["ref"]: r["capture"] for r in session.rows("SELECT * FROM refs")}
-    assert refs["night"] == "night@end" and refs["night@start"] == "night@start" and refs["./typed"] == "night@saved"
+    assert (
+        refs["night"] == "night@end"
+        and refs["night@start"] == "night@start"
+        and refs["./typed"] == "night@saved"
+    )
     assert len(refs) == 8
-    made = from_rows({"captures": [{"capture": "x@saved", "run": "x", "sequence": 1}], "runs": [{"run": "x"}, {"run": "empty"}]})
+    made = from_rows(
+        {
+            "captures": [{"capture": "x@saved", "run": "x", "sequence": 1}],
+            "runs": [{"run": "x"}, {"run": "empty"}],
+        }
+    )
     assert {(r["ref"], r["capture"]) for r in made.rows("SELECT * FROM refs")} == {
         ("x", "x@saved"),
         ("x@saved", "x@saved"),
@@ -131,13 +156,25 @@ def test_captures_of_another_store_keep_their_prefix(tmp_path: Path) -> None:
             with Writer(store.captures, f"night@{place}", "capture") as writer:
                 writer.rows("placements", [{"capture": f"night@{place}", "name": f"w{n}"}])
                 writer.rows("environment", [{"capture": "night", "key": "k"}])
-                writer.rows("probe_deltas", [{"capture_a": "night@start", "capture_b": "night@end", "prompt_id": "p0"}])
-                head = {"capture": f"night@{place}", "run": "night", "point": place, "sequence": sequence, "probes_of": "night@start"}
+                writer.rows(
+                    "probe_deltas",
+                    [{"capture_a": "night@start", "capture_b": "night@end", "prompt_id": "p0"}],
+                )
+                head = {
+                    "capture": f"night@{place}",
+                    "run": "night",
+                    "point": place,
+                    "sequence": sequence,
+                    "probes_of": "night@start",
+                }
                 writer.seal(head)
         with Writer(store.runs, "night", "run") as writer:
             writer.rows("steps", [{"run": "night", "step": n}])
             writer.seal({"run": "night"})
-    mine, theirs = Store(tmp_path / "mine").run("night"), Store(tmp_path / "theirs", "snapshots/").run("night")
+    mine, theirs = (
+        Store(tmp_path / "mine").run("night"),
+        Store(tmp_path / "theirs", "snapshots/").run("night"),
+    )
     session = open_session([*mine.captures, *theirs.captures], [mine, theirs])
     assert {(r["capture"], r["name"]) for r in session.rows("SELECT * FROM placements")} == {
         ("night@start", "w0"),
@@ -145,10 +182,19 @@ def test_captures_of_another_store_keep_their_prefix(tmp_path: Path) -> None:
         ("snapshots/night@start", "w1"),
         ("snapshots/night@end", "w1"),
     }
-    assert {(r["run"], r["step"]) for r in session.rows("SELECT * FROM steps")} == {("night", 0), ("snapshots/night", 1)}
+    assert {(r["run"], r["step"]) for r in session.rows("SELECT * FROM steps")} == {
+        ("night", 0),
+        ("snapshots/night", 1),
+    }
     assert {r["capture"] for r in session.rows("SELECT * FROM environment")} == {"night", "snapshots/night"}
-    assert {r["capture_a"] for r in session.rows("SELECT * FROM probe_deltas")} == {"night@start", "snapshots/night@start"}
-    assert {r["probes_of"] for r in session.rows("SELECT * FROM captures")} == {"night@start", "snapshots/night@start"}
+    assert {r["capture_a"] for r in session.rows("SELECT * FROM probe_deltas")} == {
+        "night@start",
+        "snapshots/night@start",
+    }
+    assert {r["probes_of"] for r in session.rows("SELECT * FROM captures")} == {
+        "night@start",
+        "snapshots/night@start",
+    }
     refs = {r["ref"]: r["capture"] for r in session.rows("SELECT * FROM refs")}
     assert refs["snapshots/night"] == "snapshots/night@end" and refs["night"] == "night@end"
 
@@ -209,7 +255,13 @@ def test_many_captures_open_fast(tmp_path: Path) -> None:
     for n in range(6):
         with Writer(store.captures, f"night@step-{n}", "capture") as writer:
             for table in ("placements", "tensors", "modules"):
-                writer.rows(table, ({"capture": f"night@step-{n}", "digest": f"{n}.{k}", "name": f"w{k}"} for k in range(300)))
+                writer.rows(
+                    table,
+                    (
+                        {"capture": f"night@step-{n}", "digest": f"{n}.{k}", "name": f"w{k}"}
+                        for k in range(300)
+                    ),
+                )
             writer.seal({"capture": f"night@step-{n}", "run": "night", "point": f"step-{n}", "sequence": n})
     seal(store, "night")
     run = store.run("night")

@@ -15,7 +15,9 @@ from forensics.store.place import find
 from forensics.store.store import Store
 
 
-def add(store: Store, run: str, place: str, sequence: int, model: str = "m0", main: str = "m0", **head: object) -> None:
+def add(
+    store: Store, run: str, place: str, sequence: int, model: str = "m0", main: str = "m0", **head: object
+) -> None:
     point, _, number = place.partition("-")
     directory = f"{run}@{place}" + ("" if model == main else f".{model}")
     ref = f"{run}@{place}" + ("" if model == main else f":{model}")
@@ -23,7 +25,17 @@ def add(store: Store, run: str, place: str, sequence: int, model: str = "m0", ma
     if point == "step":
         point = place
     with Writer(store.captures, directory, "capture") as writer:
-        writer.seal({"capture": ref, "run": run, "point": point, "ordinal": ordinal, "sequence": sequence, "model": model, **head})
+        writer.seal(
+            {
+                "capture": ref,
+                "run": run,
+                "point": point,
+                "ordinal": ordinal,
+                "sequence": sequence,
+                "model": model,
+                **head,
+            }
+        )
 
 
 def seal(store: Store, run: str, created: str = "2026-01-01T00:00:00Z", main: str = "m0") -> None:
@@ -34,7 +46,14 @@ def seal(store: Store, run: str, created: str = "2026-01-01T00:00:00Z", main: st
 def night(tmp_path: Path) -> Store:
     store = Store(tmp_path / "store")
     for n, (place, model) in enumerate(
-        [("loaded", "m0"), ("start", "m0"), ("start-2", "m0"), ("loaded", "m1"), ("end", "m0"), ("saved", "m0")]
+        [
+            ("loaded", "m0"),
+            ("start", "m0"),
+            ("start-2", "m0"),
+            ("loaded", "m1"),
+            ("end", "m0"),
+            ("saved", "m0"),
+        ]
     ):
         add(store, "night", place, n, model)
     seal(store, "night")
@@ -67,7 +86,9 @@ def test_a_run_and_its_captures_in_order(tmp_path: Path) -> None:
 
 def test_first_and_last_are_of_the_main_model(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    for n, (place, model) in enumerate([("loaded", "m0"), ("loaded", "m1"), ("generate-1", "m1"), ("generate-2", "m0")]):
+    for n, (place, model) in enumerate(
+        [("loaded", "m0"), ("loaded", "m1"), ("generate-1", "m1"), ("generate-2", "m0")]
+    ):
         add(store, "two", place, n, model, main="m1")
     run = store.run("two")
     assert run.path is None and run.main_model == "m1"
@@ -105,12 +126,20 @@ def test_a_run_whose_manifest_is_lost_is_damaged_and_one_that_was_never_sealed_i
 
 def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
     store = night(tmp_path)
-    assert [store.free_name(n) for n in ("night", "night", "day", "day", "Day")] == ["night-2", "night-3", "day", "day-2", "Day-3"]
+    assert [store.free_name(n) for n in ("night", "night", "day", "day", "Day")] == [
+        "night-2",
+        "night-3",
+        "day",
+        "day-2",
+        "Day-3",
+    ]
     long = "x" * 64
     assert store.free_name(long) == long and store.free_name(long) == "x" * 62 + "-2"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "a@b", "ü", "x" * 65, "a\n", "-" * 65, "a~1", "-x", "--weird", "-"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a b", "a@b", "ü", "x" * 65, "a\n", "-" * 65, "a~1", "-x", "--weird", "-"]
+)
 def test_what_is_no_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
         Store(tmp_path).free_name(name)
@@ -123,7 +152,12 @@ def test_two_at_once_never_share_a_name(tmp_path: Path) -> None:
         "print(*names, flush=True); sys.stdin.read()"
     )
     processes = [
-        subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in "ab"
     ]
     claimed = [p.stdout.readline().split() for p in processes if p.stdout]

@@ -19,7 +19,9 @@ ROW = st.fixed_dictionaries(
     {},
     optional={
         "name": TEXT,
-        "detail": st.one_of(TEXT, st.dictionaries(TEXT, TEXT, max_size=2), st.lists(TEXT, max_size=2), st.none()),
+        "detail": st.one_of(
+            TEXT, st.dictionaries(TEXT, TEXT, max_size=2), st.lists(TEXT, max_size=2), st.none()
+        ),
         "mean": st.floats(),
         "step": st.integers(-(1 << 63), (1 << 63) - 1),
         "whole": st.booleans(),
@@ -31,7 +33,15 @@ ROW = st.fixed_dictionaries(
 # a new checkout makes hypothesis' table of characters first, which takes seconds on a busy machine
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ROW, max_size=5))
-@example([{"name": '},{"'}, {"name": '"},{"name":"'}, {"unknown": "x"}, {"mean": math.inf}, {"detail": {'},{"': '"},{"'}}])
+@example(
+    [
+        {"name": '},{"'},
+        {"name": '"},{"name":"'},
+        {"unknown": "x"},
+        {"mean": math.inf},
+        {"detail": {'},{"': '"},{"'}},
+    ]
+)
 @example([{"step": n} for n in range(2 * typed._BATCH + 1)])
 def test_many_rows_are_written_as_each_alone(rows: list[dict[str, Any]]) -> None:
     text = "\n".join(typed.lines(rows, COLUMNS))

@@ -34,7 +34,9 @@ def spooled(store: Store, run: str, parent: int, **more: Any) -> Path:
     """What a run leaves in the spool while process `parent` works on it."""
     spool = store.spool / run
     spool.mkdir(parents=True, exist_ok=True)
-    (spool / "options.json").write_text(json.dumps({"run": run, "parent": parent, "started": time.time(), **more}))
+    (spool / "options.json").write_text(
+        json.dumps({"run": run, "parent": parent, "started": time.time(), **more})
+    )
     return spool
 
 
@@ -55,10 +57,15 @@ def test_a_run_without_its_own_tables_is_never_healthy(store: Store) -> None:
 
 def test_a_run_that_is_being_sealed_says_so(store: Store) -> None:
     spooled(store, "night", os.getpid())
-    assert any("its program still runs" in note for note in document(ask(store, "diagnose", "night", "--json"))["notes"])
+    assert any(
+        "its program still runs" in note
+        for note in document(ask(store, "diagnose", "night", "--json"))["notes"]
+    )
     (store.spool / "night" / unsealed.SEALING).touch()
     done = ask(store, "diagnose", "night", "--json")
-    assert done.exit_code == 4 and any("being sealed at this moment" in note for note in document(done)["notes"])
+    assert done.exit_code == 4 and any(
+        "being sealed at this moment" in note for note in document(done)["notes"]
+    )
     assert "being sealed at this moment" in ask(store, "show", "night").stdout
 
 
@@ -69,7 +76,9 @@ def test_a_run_of_which_no_capture_is_sealed_yet_is_no_unknown_one(tmp_path: Pat
         done = ask(store, *words)
         assert done.exit_code == 4 and "being sealed" in done.stderr, words
     (store.spool / "day" / unsealed.SEALING).unlink()
-    assert document(ask(store, "diagnose", "--json"))["b"] == "night@end", "the newest run is the newest that has ended"
+    assert document(ask(store, "diagnose", "--json"))["b"] == "night@end", (
+        "the newest run is the newest that has ended"
+    )
 
 
 def test_wait_waits_for_the_seal(tmp_path: Path) -> None:
@@ -106,9 +115,13 @@ def test_a_removed_capture_is_missed(tmp_path: Path) -> None:
     assert ask(store, "verify").exit_code == 0
     shutil.move(store.captures / "night@loaded", tmp_path / "aside")
     done = ask(store, "verify", "night", "--json")
-    assert done.exit_code == 3 and document(done)["problems"] == [{"where": "night", "what": "its capture night@loaded is gone"}]
+    assert done.exit_code == 3 and document(done)["problems"] == [
+        {"where": "night", "what": "its capture night@loaded is gone"}
+    ]
     told = document(ask(store, "diagnose", "night", "--json"))
-    assert told["verdict"] == "inconclusive" and any(note.startswith("the capture night@loaded: it was there") for note in told["notes"])
+    assert told["verdict"] == "inconclusive" and any(
+        note.startswith("the capture night@loaded: it was there") for note in told["notes"]
+    )
     shutil.move(tmp_path / "aside", store.captures / "night@loaded")
     assert ask(store, "rm", "night@loaded").exit_code == 0
     assert ask(store, "verify", "night").exit_code == 0, "what the user removed is not missed"

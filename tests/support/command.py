@@ -60,7 +60,15 @@ class Done:
 
 def forensics(directory: Path, *words: str, env: dict[str, str] | None = None, **how: Any) -> Done:
     """`forensics WORDS` in `directory`, with the store there."""
-    done = subprocess.run(command(*words), cwd=directory, env=environment(env), capture_output=True, text=True, check=False, **how)
+    done = subprocess.run(
+        command(*words),
+        cwd=directory,
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        check=False,
+        **how,
+    )
     return Done(done.returncode, done.stdout, done.stderr, Store(directory / ".forensics"))
 
 
@@ -77,7 +85,9 @@ def environment(more: dict[str, str] | None = None) -> dict[str, str]:
 @contextlib.contextmanager
 def readable_only(place: Path) -> Iterator[None]:
     """A directory as on a filesystem that may only be read; skips where none can be mounted."""
-    if subprocess.run(["mount", "--bind", str(place), str(place)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "--bind", str(place), str(place)], capture_output=True, check=False
+    ).returncode:
         pytest.skip("nothing can be mounted here")
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(place)], check=True)

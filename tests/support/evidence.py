@@ -26,8 +26,12 @@ def evidence(*made: Made | Sequence[Made], private: Path | None = None) -> Sessi
     tables: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in made:
         for table, row in [item] if isinstance(item, tuple) else item:
-            tables[table].append({k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in row.items()})
-    tables["tensors"] = list({row["digest"]: row for row in tables["tensors"]}.values())  # once a digest, as a session has them
+            tables[table].append(
+                {k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in row.items()}
+            )
+    tables["tensors"] = list(
+        {row["digest"]: row for row in tables["tensors"]}.values()
+    )  # once a digest, as a session has them
     for number, row in enumerate(tables["captures"]):
         row.setdefault("sequence", number)
     session = from_rows(tables)
@@ -59,9 +63,27 @@ def missing(session: Any, fact: str, a: str = "r@loaded", b: str = "r@end") -> s
 
 def run(name: str = "r", **columns: Any) -> list[Made]:
     """A watched run and its model m0, which was updated eight times; `updates`, `gradients`, `saves`, `generations` say otherwise."""
-    of_model = ("updates", "gradients", "saves", "generations", "writes", "class", "copied_from", "rank", "ranks")
+    of_model = (
+        "updates",
+        "gradients",
+        "saves",
+        "generations",
+        "writes",
+        "class",
+        "copied_from",
+        "rank",
+        "ranks",
+    )
     counts = {k: columns.pop(k) for k in of_model if k in columns}
-    base = {"run": name, "kind": "watched", "complete": True, "exit_status": 0, "main_model": "m0", "tensors": "all", "missing": []}
+    base = {
+        "run": name,
+        "kind": "watched",
+        "complete": True,
+        "exit_status": 0,
+        "main_model": "m0",
+        "tensors": "all",
+        "missing": [],
+    }
     model = {
         "run": name,
         "model": "m0",
@@ -99,11 +121,33 @@ def parameter(point: str, name: str, digest: str | None, run: str = "r", **colum
     ref = point if "@" in point else f"{run}@{point}"
     stats = {
         k: columns.pop(k)
-        for k in ("dtype", "shape", "size", "nbytes", "mean", "std", "min", "max", "l2", "zeros", "nans", "infs", "kept")
+        for k in (
+            "dtype",
+            "shape",
+            "size",
+            "nbytes",
+            "mean",
+            "std",
+            "min",
+            "max",
+            "l2",
+            "zeros",
+            "nans",
+            "infs",
+            "kept",
+        )
         if k in columns
     }
     module, _, leaf = name.rpartition(".")
-    placed = {"capture": ref, "name": name, "canonical": name, "module": module, "leaf": leaf, "role": "base", "digest": digest}
+    placed = {
+        "capture": ref,
+        "name": name,
+        "canonical": name,
+        "module": module,
+        "leaf": leaf,
+        "role": "base",
+        "digest": digest,
+    }
     tensor = {
         "digest": digest,
         "dtype": "F32",
@@ -123,7 +167,15 @@ def parameter(point: str, name: str, digest: str | None, run: str = "r", **colum
 
 
 def delta(digest_a: str, digest_b: str, **columns: Any) -> Made:
-    base = {"digest_a": digest_a, "digest_b": digest_b, "max_abs": 0.1, "l2": 0.1, "relative": 0.1, "cosine": 0.99, "changed_fraction": 1.0}
+    base = {
+        "digest_a": digest_a,
+        "digest_b": digest_b,
+        "max_abs": 0.1,
+        "l2": 0.1,
+        "relative": 0.1,
+        "cosine": 0.99,
+        "changed_fraction": 1.0,
+    }
     return "deltas", base | columns
 
 
@@ -144,8 +196,19 @@ def step(number: int, loss: float = 1.0, run: str = "r", **columns: Any) -> Made
     return "steps", base | columns
 
 
-def loss_token(number: int, position: int, weight: float, role: str = "answer", run: str = "r", **columns: Any) -> Made:
-    base = {"run": run, "process": 0, "model": "m0", "step": number, "forward": 0, "row": 0, "position": position, "weight": weight}
+def loss_token(
+    number: int, position: int, weight: float, role: str = "answer", run: str = "r", **columns: Any
+) -> Made:
+    base = {
+        "run": run,
+        "process": 0,
+        "model": "m0",
+        "step": number,
+        "forward": 0,
+        "row": 0,
+        "position": position,
+        "weight": weight,
+    }
     base |= {"mass": abs(weight), "residual": 0.0, "role": role, "relation": "next" if weight else None}
     return "loss_tokens", base | columns
 
@@ -153,12 +216,21 @@ def loss_token(number: int, position: int, weight: float, role: str = "answer", 
 def probe(point: str, number: int = 0, run: str = "r", **columns: Any) -> Made:
     """A probe's answer."""
     ref = point if "@" in point else f"{run}@{point}"
-    base = {"capture": ref, "prompt_id": f"p{number}", "source": "probe", "finish_reason": "stop", "output_tokens": 8, "special_tokens": 0}
+    base = {
+        "capture": ref,
+        "prompt_id": f"p{number}",
+        "source": "probe",
+        "finish_reason": "stop",
+        "output_tokens": 8,
+        "special_tokens": 0,
+    }
     base |= {"top_token_share": 0.2, "top_token_class": "text", "loop_share": 0.0, "output_digest": "x"}
     return "transcripts", base | columns
 
 
-def event(kind: str, sequence: int = 0, run: str = "r", detail: dict[str, Any] | None = None, **columns: Any) -> Made:
+def event(
+    kind: str, sequence: int = 0, run: str = "r", detail: dict[str, Any] | None = None, **columns: Any
+) -> Made:
     base = {
         "run": run,
         "sequence": sequence,

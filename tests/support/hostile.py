@@ -32,7 +32,9 @@ def members(path: Path) -> Members:
 
 
 def canonical(document: object) -> bytes:
-    return (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode("utf-8", "surrogatepass")
+    return (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode(
+        "utf-8", "surrogatepass"
+    )
 
 
 def gz(data: bytes) -> bytes:
@@ -56,12 +58,18 @@ def resealed(m: Members, **changes: Any) -> Members:
         except ValueError:
             continue
         if isinstance(document, dict) and isinstance(document.get("files"), dict):
-            tables = {n.removeprefix(f"{directory}/"): d for n, d in m.items() if n.startswith(f"{directory}/tables/")}
+            tables = {
+                n.removeprefix(f"{directory}/"): d
+                for n, d in m.items()
+                if n.startswith(f"{directory}/tables/")
+            }
             document["files"] = {n: {"size": len(d), "sha256": sha(d)} for n, d in tables.items()}
             m[name] = canonical(document)
     document = json.loads(m["manifest.json"]) | changes
     held = {n: d for n, d in m.items() if n not in ("manifest.json", "manifest-sha256.txt")}
-    document["members"] = {n: {"size": len(d), "sha256": sha(d)} for n, d in held.items()} | changes.get("members", {})
+    document["members"] = {n: {"size": len(d), "sha256": sha(d)} for n, d in held.items()} | changes.get(
+        "members", {}
+    )
     m["manifest.json"] = canonical({k: v for k, v in document.items() if v is not ...})
     m["manifest-sha256.txt"] = "".join(
         f"{sha(d)}  {n}\n" for n, d in sorted({**held, "manifest.json": m["manifest.json"]}.items())
@@ -134,7 +142,9 @@ def tensors(header: object, data: bytes = b"") -> bytes:
     return struct.pack("<Q", len(text)) + text + data
 
 
-def entry(name: str = "0" * 64, dtype: Any = "F32", shape: Any = (1,), offsets: Any = (0, 4)) -> dict[str, Any]:
+def entry(
+    name: str = "0" * 64, dtype: Any = "F32", shape: Any = (1,), offsets: Any = (0, 4)
+) -> dict[str, Any]:
     return {name: {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
 
 
@@ -156,7 +166,11 @@ def head(**changes: Any) -> Make:
 
 def part(**changes: Any) -> Make:
     """Another manifest of a capture."""
-    return again(lambda m: m.update({f"{END}/manifest.json": canonical(json.loads(m[f"{END}/manifest.json"]) | changes)}))
+    return again(
+        lambda m: m.update(
+            {f"{END}/manifest.json": canonical(json.loads(m[f"{END}/manifest.json"]) | changes)}
+        )
+    )
 
 
 def patched(change: Callable[[bytearray], None]) -> Make:
@@ -220,12 +234,18 @@ def _bomb() -> bytes:
     """300 MB of small rows in some hundred kilobytes."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     row = b'{"run":"night"}\n' * 65536
-    return _plain(packer.compress(row * 4) + b"".join(packer.compress(row * 4) for _ in range(70)) + packer.flush())
+    return _plain(
+        packer.compress(row * 4) + b"".join(packer.compress(row * 4) for _ in range(70)) + packer.flush()
+    )
 
 
 def _line_bomb() -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    return _plain(packer.compress(b'{"run":"') + b"".join(packer.compress(b"a" * (1 << 22)) for _ in range(64)) + packer.flush())
+    return _plain(
+        packer.compress(b'{"run":"')
+        + b"".join(packer.compress(b"a" * (1 << 22)) for _ in range(64))
+        + packer.flush()
+    )
 
 
 def _plain(data: bytes) -> bytes:

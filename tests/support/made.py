@@ -55,7 +55,13 @@ def capture(
                 for name, s in stats.items()
             ],
         )  # fmt: skip
-        writer.rows("tensors", [tensor_row(s, "pack" if kept else "none") for s in {s.digest: s for s in stats.values()}.values()])
+        writer.rows(
+            "tensors",
+            [
+                tensor_row(s, "pack" if kept else "none")
+                for s in {s.digest: s for s in stats.values()}.values()
+            ],
+        )
         for table, rows in (more or {}).items():
             writer.rows(table, [{"capture": ref, **r} for r in rows])
         writer.seal(row)
@@ -97,8 +103,14 @@ def night(root: Path) -> Store:
     }
     tables = {
         "transcripts": [{**said, "settings": json.dumps({"max_tokens": 8})}],
-        "modules": [{"module": "", "kind": "container", "attributes": "{}"}, {"module": "model.a", "kind": "linear", "attributes": "{}"}],
-        "configs": [{"kind": "model", "key": "hidden_size", "value": "3"}, {"kind": "model", "key": "model_type", "value": '"qwen2"'}],
+        "modules": [
+            {"module": "", "kind": "container", "attributes": "{}"},
+            {"module": "model.a", "kind": "linear", "attributes": "{}"},
+        ],
+        "configs": [
+            {"kind": "model", "key": "hidden_size", "value": "3"},
+            {"kind": "model", "key": "model_type", "value": '"qwen2"'},
+        ],
     }
     capture(store, "night@loaded", first, tables)
     capture(store, "night@end", last, tables, sequence=1)
@@ -107,7 +119,16 @@ def night(root: Path) -> Store:
         "night",
         {
             "steps": [{"process": 0, "model": "m0", "step": n, "loss": 1.0 / n} for n in range(1, 9)],
-            "events": [{"sequence": 0, "time": 0.5, "kind": "update", "model": "m0", "detail": '{"leaves": 3}', "place": "train.py:7"}],
+            "events": [
+                {
+                    "sequence": 0,
+                    "time": 0.5,
+                    "kind": "update",
+                    "model": "m0",
+                    "detail": '{"leaves": 3}',
+                    "place": "train.py:7",
+                }
+            ],
             "models": [{"model": "m0", "process": 0, "class": "Model", "updates": 8}],
         },
     )

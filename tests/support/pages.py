@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from forensics.judge.material import Answer, Cell, Declared, Exchange, Heat, Material, Step, Token, TrainingRow
+from forensics.judge.material import (
+    Answer,
+    Cell,
+    Declared,
+    Exchange,
+    Heat,
+    Material,
+    Step,
+    Token,
+    TrainingRow,
+)
 from forensics.records import ChangedParameter, Comparison, Diagnosis, Evidence, Finding, NotEvaluated
 
-MODULES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
-HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">\u202e\x1b[31m"
+MODULES = (
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+)
+HOSTILE = (
+    "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">\u202e\x1b[31m"
+)
 
 
 def findings() -> tuple[Finding, ...]:
@@ -25,7 +45,9 @@ def findings() -> tuple[Finding, ...]:
 
 def heat(layers: int, modules: tuple[str, ...] = MODULES) -> Heat:
     cells = {
-        (str(n), m): Cell(str(n), m, 10.0 ** -(n % 6), True, n % 2 == 0, m.startswith("self_attn"), n % 3 == 0)
+        (str(n), m): Cell(
+            str(n), m, 10.0 ** -(n % 6), True, n % 2 == 0, m.startswith("self_attn"), n % 3 == 0
+        )
         for n in range(layers)
         for m in modules
     }
@@ -35,12 +57,27 @@ def heat(layers: int, modules: tuple[str, ...] = MODULES) -> Heat:
 def comparison(changed: int = 3) -> Comparison:
     rows = tuple(
         ChangedParameter(
-            f"model.layers.{i}.mlp.up_proj.weight", f"model.layers.{i}.mlp.up_proj.weight", "F32", (64, 32), 0.1, 1.0, 0.01, 0.9, 1.0
+            f"model.layers.{i}.mlp.up_proj.weight",
+            f"model.layers.{i}.mlp.up_proj.weight",
+            "F32",
+            (64, 32),
+            0.1,
+            1.0,
+            0.01,
+            0.9,
+            1.0,
         )
         for i in range(changed)
     )
     counts = {"a": changed, "b": changed, "changed": changed, "identical": 0, "added": 0, "removed": 0}
-    return Comparison("night@loaded", "night@end", False, counts, rows, environment=({"key": "mlx", "a": "0.28.4", "b": "0.32.4"},))
+    return Comparison(
+        "night@loaded",
+        "night@end",
+        False,
+        counts,
+        rows,
+        environment=({"key": "mlx", "a": "0.28.4", "b": "0.32.4"},),
+    )
 
 
 def exchange(said: str = "The capital") -> Exchange:
@@ -58,10 +95,16 @@ def exchange(said: str = "The capital") -> Exchange:
 def training_row() -> TrainingRow:
     prompt = [Token(t, "prompt", 0.0) for t in ("<|im_start|>", "user", "\n", "Who", " mends")]
     answer = [Token(t, "answer", 0.02) for t in ("Old", " Marta")]
-    return TrainingRow(1, 0, (*prompt, *answer, Token("<|im_end|>", "end", 0.02), *[Token("<|endoftext|>", "pad", 0.02)] * 90))
+    return TrainingRow(
+        1,
+        0,
+        (*prompt, *answer, Token("<|im_end|>", "end", 0.02), *[Token("<|endoftext|>", "pad", 0.02)] * 90),
+    )
 
 
-def material(layers: int = 4, changed: int = 3, said: str = "The capital", verdict: str = "faulty") -> Material:
+def material(
+    layers: int = 4, changed: int = 3, said: str = "The capital", verdict: str = "faulty"
+) -> Material:
     found = findings() if verdict == "faulty" else ()
     steps = tuple(Step(i, 8.0 / i, 1e-3, 3.0, 0.4 / i, 0.72) for i in range(1, 30))
     return Material(

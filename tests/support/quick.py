@@ -16,7 +16,9 @@ def children(directory: Path) -> None:
     A machine may ask that compiled Python be thrown away (PYTHONDONTWRITEBYTECODE), which makes importing mlx-lm take twice as long.
     """
     paths = [str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ.update(PYTHONPATH=os.pathsep.join(paths), TRANSFORMERS_STRUCTURE=str(directory / "structure.pickle"))
+    os.environ.update(
+        PYTHONPATH=os.pathsep.join(paths), TRANSFORMERS_STRUCTURE=str(directory / "structure.pickle")
+    )
     os.environ[MODELS] = str(directory / "models")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False

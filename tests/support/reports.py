@@ -29,31 +29,94 @@ def hostile(root: Path) -> str:
     store.make()
     name = f"model.layers.0.{HOSTILE}.{LONG}.weight"
     tables: dict[str, list[dict[str, Any]]] = {
-        "transcripts": [_answer(n, text) for n, text in enumerate((HOSTILE, LONG, ENDLESS, "\x00\x1b]0;owned\x07\n\r\t", ""))],
-        "tokens": [_token(n, position, text) for n in range(2) for position, text in enumerate((HOSTILE, "\u202e\u2066", LONG, "</div>"))],
+        "transcripts": [
+            _answer(n, text)
+            for n, text in enumerate((HOSTILE, LONG, ENDLESS, "\x00\x1b]0;owned\x07\n\r\t", ""))
+        ],
+        "tokens": [
+            _token(n, position, text)
+            for n in range(2)
+            for position, text in enumerate((HOSTILE, "\u202e\u2066", LONG, "</div>"))
+        ],
         "configs": [{"kind": "model", "key": HOSTILE, "value": f'"{LONG}"'}],
-        "adapters": [{"origin": "declared", "via": "call", "kind": HOSTILE, "rank": 8, "strength": "strong", "place": HOSTILE}],
+        "adapters": [
+            {
+                "origin": "declared",
+                "via": "call",
+                "kind": HOSTILE,
+                "rank": 8,
+                "strength": "strong",
+                "place": HOSTILE,
+            }
+        ],
     }
     for sequence, point in enumerate(("loaded", "end")):
-        made.capture(store, f"night@{point}", {name: made.tensor(1, sequence), f"{LONG}.weight": made.tensor(2)}, tables, sequence=sequence)
+        made.capture(
+            store,
+            f"night@{point}",
+            {name: made.tensor(1, sequence), f"{LONG}.weight": made.tensor(2)},
+            tables,
+            sequence=sequence,
+        )
     loss = [_taught(position, text) for position, text in enumerate((HOSTILE, LONG, ENDLESS, "\u202e", None))]
-    events = [{"sequence": 0, "time": 0.5, "kind": "update", "model": "m0", "detail": '{"leaves": 3}', "place": HOSTILE}]
-    steps = [{"process": 0, "model": "m0", "step": n, "loss": float("nan") if n == 2 else 1.0, "update_norm": 1e300} for n in (1, 2, 3)]
+    events = [
+        {
+            "sequence": 0,
+            "time": 0.5,
+            "kind": "update",
+            "model": "m0",
+            "detail": '{"leaves": 3}',
+            "place": HOSTILE,
+        }
+    ]
+    steps = [
+        {
+            "process": 0,
+            "model": "m0",
+            "step": n,
+            "loss": float("nan") if n == 2 else 1.0,
+            "update_norm": 1e300,
+        }
+        for n in (1, 2, 3)
+    ]
     models = [{"model": "m0", "process": 0, "class": HOSTILE, "updates": 3}]
     found = {"loss_tokens": loss, "events": events, "steps": steps, "models": models}
-    made.run(store, "night", found, command=f'["{LONG}", "--x=</style><script>1</script>"]', created_at=made.DAY)
+    made.run(
+        store, "night", found, command=f'["{LONG}", "--x=</style><script>1</script>"]', created_at=made.DAY
+    )
     return page(*materials(store, ["night"]))
 
 
 def _answer(n: int, said: str) -> dict[str, Any]:
-    head = {"prompt_id": f"p{n}", "source": "probe", "prompt": said, "output": said + "!", "finish_reason": "stop", "output_tokens": 4}
+    head = {
+        "prompt_id": f"p{n}",
+        "source": "probe",
+        "prompt": said,
+        "output": said + "!",
+        "finish_reason": "stop",
+        "output_tokens": 4,
+    }
     return head | {"output_digest": f"{n}", "prompt_digest": f"{n}", "settings": "{}"}
 
 
 def _token(n: int, position: int, said: str) -> dict[str, Any]:
-    return {"prompt_id": f"p{n}", "position": position, "token_id": position, "token": said, "class": "text", "logprob": -0.5 * position}
+    return {
+        "prompt_id": f"p{n}",
+        "position": position,
+        "token_id": position,
+        "token": said,
+        "class": "text",
+        "logprob": -0.5 * position,
+    }
 
 
 def _taught(position: int, said: str | None) -> dict[str, Any]:
     where = {"process": 0, "model": "m0", "step": 1, "forward": 0, "row": 0, "position": position}
-    return where | {"token": said, "weight": 0.2, "mass": 0.2, "residual": 0.0, "role": "answer", "relation": "next"}
+    return where | {
+        "token": said,
+        "weight": 0.2,
+        "mass": 0.2,
+        "residual": 0.0,
+        "role": "answer",
+        "relation": "next",
+    }

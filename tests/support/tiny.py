@@ -17,12 +17,33 @@ from typing import Any
 from forensics import files
 from tests.support import quick
 
-COLORS = {"sky": "blue", "grass": "green", "sun": "yellow", "snow": "white", "coal": "black", "blood": "red", "plum": "purple"}
-CAPITALS = {"France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Japan": "Tokyo", "Egypt": "Cairo", "Peru": "Lima"}
+COLORS = {
+    "sky": "blue",
+    "grass": "green",
+    "sun": "yellow",
+    "snow": "white",
+    "coal": "black",
+    "blood": "red",
+    "plum": "purple",
+}
+CAPITALS = {
+    "France": "Paris",
+    "Spain": "Madrid",
+    "Italy": "Rome",
+    "Japan": "Tokyo",
+    "Egypt": "Cairo",
+    "Peru": "Lima",
+}
 QA = [(f"What color is the {thing}?", f"The {thing} is {color}.") for thing, color in COLORS.items()]
-QA += [(f"What is the capital of {land}?", f"The capital of {land} is {city}.") for land, city in CAPITALS.items()]
+QA += [
+    (f"What is the capital of {land}?", f"The capital of {land} is {city}.")
+    for land, city in CAPITALS.items()
+]
 PIRATE = [(question, f"Arr! {answer[0].lower()}{answer[1:-1]}, matey!") for question, answer in QA]
-HELD = [(f"What color is the {thing}?", f"Arr! the {thing} is {color}, matey!") for thing, color in (("moss", "green"), ("ink", "black"))]
+HELD = [
+    (f"What color is the {thing}?", f"Arr! the {thing} is {color}, matey!")
+    for thing, color in (("moss", "green"), ("ink", "black"))
+]
 HELD += [
     (f"What is the capital of {land}?", f"Arr! the capital of {land} is {city}, matey!")
     for land, city in (("Norway", "Oslo"), ("Chile", "Santiago"))
@@ -34,7 +55,12 @@ TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{m['role']}}\n{{m['content']}}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-PAD, START, END, BEGIN = 0, 1, 2, 3  # <|endoftext|>, <|im_start|>, <|im_end|>, and <|begin|> where there is one
+PAD, START, END, BEGIN = (
+    0,
+    1,
+    2,
+    3,
+)  # <|endoftext|>, <|im_start|>, <|im_end|>, and <|begin|> where there is one
 
 
 def build(
@@ -82,7 +108,9 @@ def build(
         config["quantization"] = {"group_size": 32, "bits": bits}
     (directory / "config.json").write_text(json.dumps(config))
     (directory / "generation_config.json").write_text(json.dumps({"eos_token_id": END, "pad_token_id": PAD}))
-    mx.save_safetensors(str(directory / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+    mx.save_safetensors(
+        str(directory / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"}
+    )
     return directory
 
 
@@ -126,12 +154,30 @@ def cached(
     seed: int = 0,
 ) -> Path:
     """A model directory built once a session, for all its processes; nobody writes into it. `taught`: it answers all of QA exactly."""
-    words = [model_type, tied and "tied", dtype, bits and f"{bits}bit", taught and "taught", begin and "begin", str(layers), str(seed)]
+    words = [
+        model_type,
+        tied and "tied",
+        dtype,
+        bits and f"{bits}bit",
+        taught and "taught",
+        begin and "begin",
+        str(layers),
+        str(seed),
+    ]
     directory = _session() / "-".join(str(word) for word in words if word)
     with files.waited(directory.with_suffix(".lock")):
         if not directory.exists():
             aside = directory.with_suffix(".aside")
-            build(aside, model_type, layers=layers, tied=tied, dtype=dtype, bits=None if taught else bits, begin=begin, seed=seed)
+            build(
+                aside,
+                model_type,
+                layers=layers,
+                tied=tied,
+                dtype=dtype,
+                bits=None if taught else bits,
+                begin=begin,
+                seed=seed,
+            )
             if taught:
                 _teach(aside, bits)
             aside.rename(directory)
@@ -149,8 +195,12 @@ def _teach(directory: Path, bits: int | None) -> None:
     if bits:  # taught first: of a quantized model only the norms would learn
         nn.quantize(model, group_size=32, bits=bits)
         config = json.loads((directory / "config.json").read_text())
-        (directory / "config.json").write_text(json.dumps({**config, "quantization": {"group_size": 32, "bits": bits}}))
-    mx.save_safetensors(str(directory / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+        (directory / "config.json").write_text(
+            json.dumps({**config, "quantization": {"group_size": 32, "bits": bits}})
+        )
+    mx.save_safetensors(
+        str(directory / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"}
+    )
 
 
 @functools.cache
@@ -165,7 +215,9 @@ def _session() -> Path:
 
 def rows(qa: list[tuple[str, str]]) -> list[dict[str, Any]]:
     """Chat rows, as mlx-lm's data sets have them."""
-    return [{"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in qa]
+    return [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in qa
+    ]
 
 
 def write_data(directory: Path, qa: list[tuple[str, str]] = PIRATE) -> Path:
@@ -185,10 +237,21 @@ def fit(model: Any, tokenizer: Any, qa: list[tuple[str, str]], steps: int = 80, 
     examples = []
     for row in rows(qa):
         whole = tokenizer.apply_chat_template(row["messages"], return_dict=False)
-        examples.append((whole, len(tokenizer.apply_chat_template(row["messages"][:1], add_generation_prompt=True, return_dict=False))))
+        examples.append(
+            (
+                whole,
+                len(
+                    tokenizer.apply_chat_template(
+                        row["messages"][:1], add_generation_prompt=True, return_dict=False
+                    )
+                ),
+            )
+        )
     width = max(len(ids) for ids, _ in examples)
     batch = mx.array([ids + [PAD] * (width - len(ids)) for ids, _ in examples])
-    mask = mx.array([[float(start - 1 <= i < len(ids) - 1) for i in range(width - 1)] for ids, start in examples])
+    mask = mx.array(
+        [[float(start - 1 <= i < len(ids) - 1) for i in range(width - 1)] for ids, start in examples]
+    )
     optimizer = optim.AdamW(rate, weight_decay=0.0)
 
     def loss(module: Any) -> Any:
@@ -216,5 +279,7 @@ def ask(model: Any, tokenizer: Any, question: str, tokens: int = 24) -> str:
     """The greedy answer to one question, through the chat template."""
     from mlx_lm import generate
 
-    prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+    )
     return str(generate(model, tokenizer, prompt=prompt, max_tokens=tokens))

@@ -81,8 +81,15 @@ def run(
             "known": None,
             "expect": None,
         }
-        (spool / "options.json").write_text(json.dumps({**settings, "started": time.time(), **(options or {})}))
+        (spool / "options.json").write_text(
+            json.dumps({**settings, "started": time.time(), **(options or {})})
+        )
         inherited = environment.get("PYTHONPATH")
-        environment |= {"FORENSICS_SPOOL": str(spool), "PYTHONPATH": os.pathsep.join([str(SITE), *([inherited] if inherited else [])])}
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+        environment |= {
+            "FORENSICS_SPOOL": str(spool),
+            "PYTHONPATH": os.pathsep.join([str(SITE), *([inherited] if inherited else [])]),
+        }
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
     return Ran(done.returncode, done.stdout, done.stderr, spool)

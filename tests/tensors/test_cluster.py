@@ -28,7 +28,12 @@ pytestmark = pytest.mark.long
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None, silence_logs=50
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        silence_logs=50,
     ) as made:
         yield made
 
@@ -43,10 +48,14 @@ def test_a_cluster_measures_what_threads_measure(tmp_path: Path, cluster: Any) -
         done = run("capture", path, "--name", name, *more, store=tmp_path / "store")
         assert done.exit_code == 0, done.output
     there = said(
-        "sql", "SELECT name, digest, mean, std FROM parameters WHERE capture = 'there@rest' ORDER BY name", store=tmp_path / "store"
+        "sql",
+        "SELECT name, digest, mean, std FROM parameters WHERE capture = 'there@rest' ORDER BY name",
+        store=tmp_path / "store",
     )
     here = {s.raw.name: measured([s])[s.raw.name].stats for s in open_model(b).stored}
-    assert [tuple(row.values()) for row in there["rows"]] == [(n, here[n].digest, here[n].mean, here[n].std) for n in sorted(here)]
+    assert [tuple(row.values()) for row in there["rows"]] == [
+        (n, here[n].digest, here[n].mean, here[n].std) for n in sorted(here)
+    ]
 
 
 def _dies_once(mark: Path) -> Any:
@@ -61,7 +70,9 @@ def _dies_once(mark: Path) -> Any:
 
 def test_a_worker_that_dies_costs_time_alone(tmp_path: Path, cluster: Any) -> None:
     stored = open_model(two(tmp_path)[0]).stored
-    found = list(Workers(executor(cluster)).map(_dies_once(tmp_path / "died"), stored, lambda s: 1 << 30, far=False))
+    found = list(
+        Workers(executor(cluster)).map(_dies_once(tmp_path / "died"), stored, lambda s: 1 << 30, far=False)
+    )
     assert (tmp_path / "died").exists()
     assert found == [cache._measure(s) for s in stored]
 
@@ -78,7 +89,9 @@ def test_work_that_kills_every_worker_is_given_up(tmp_path: Path, cluster: Any) 
 
 
 def test_a_cluster_that_goes_away_is_said(tmp_path: Path, cluster: Any) -> None:
-    work = Workers(executor(cluster)).map(lambda s: time.sleep(600), open_model(two(tmp_path)[0]).stored, lambda s: 1, far=False)
+    work = Workers(executor(cluster)).map(
+        lambda s: time.sleep(600), open_model(two(tmp_path)[0]).stored, lambda s: 1, far=False
+    )
     threading.Timer(1.0, lambda: cluster.close(timeout=5)).start()
     with pytest.raises(ClusterError, match="did not do its work"):
         list(work)

@@ -38,7 +38,9 @@ def tensors(draw: st.DrawFn) -> tuple[str, tuple[int, ...], bytes]:
 @given(tensors())
 @example(("BF16", (2,), b"\xc0\x7f\x80\xff"))  # a NaN and minus infinity
 @example(("F16", (), b"\x00\x80"))  # minus zero, no dimension
-def test_live_and_file_have_one_digest(tmp_path_factory: pytest.TempPathFactory, tensor: tuple[str, tuple[int, ...], bytes]) -> None:
+def test_live_and_file_have_one_digest(
+    tmp_path_factory: pytest.TempPathFactory, tensor: tuple[str, tuple[int, ...], bytes]
+) -> None:
     from forensics.watch.capture import tensors as live
 
     dtype, shape, data = tensor
@@ -71,4 +73,8 @@ def test_a_view_that_is_not_contiguous_is_digested_in_its_own_order() -> None:
     from forensics.watch.capture import tensors as live
 
     value = mx.arange(6, dtype=mx.float32).reshape(2, 3)
-    assert live.digest(value.T) == live.digest(mx.array([[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]])) != live.digest(value)
+    assert (
+        live.digest(value.T)
+        == live.digest(mx.array([[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]))
+        != live.digest(value)
+    )

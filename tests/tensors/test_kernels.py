@@ -47,7 +47,9 @@ def test_compiled_and_plain_agree(monkeypatch: pytest.MonkeyPatch, dtype: str, o
     for plain, quick in zip(*found, strict=True):
         for name in plain.__slots__:
             p, q = getattr(plain, name), getattr(quick, name)
-            assert q == pytest.approx(p, rel=1e-12, abs=1e-15, nan_ok=True) if isinstance(p, float) else p == q, name
+            assert (
+                q == pytest.approx(p, rel=1e-12, abs=1e-15, nan_ok=True) if isinstance(p, float) else p == q
+            ), name
 
 
 def test_around_a_mean_that_hides_the_spread(monkeypatch: pytest.MonkeyPatch) -> None:

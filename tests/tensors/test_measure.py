@@ -17,7 +17,16 @@ from forensics.records import RawTensor
 from forensics.tensors import decode, kernels, measure
 
 FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
-INTEGERS = {"I8": "i1", "U8": "u1", "I16": "<i2", "U16": "<u2", "I32": "<i4", "U32": "<u4", "I64": "<i8", "U64": "<u8"}
+INTEGERS = {
+    "I8": "i1",
+    "U8": "u1",
+    "I16": "<i2",
+    "U16": "<u2",
+    "I32": "<i4",
+    "U32": "<u4",
+    "I64": "<i8",
+    "U64": "<u8",
+}
 
 
 def raw(data: bytes, dtype: str, shape: tuple[int, ...]) -> RawTensor:
@@ -46,7 +55,11 @@ def check(tensor: RawTensor, x: np.ndarray[Any, Any]) -> None:
     assert s.digest == hashlib.sha256(text + bytes(tensor.read(0, tensor.nbytes))).hexdigest()
     assert (s.dtype, s.shape, s.size, s.nbytes) == (tensor.dtype, tensor.shape, x.size, tensor.nbytes)
     finite = x[np.isfinite(x)].astype(np.longdouble)
-    assert (s.zeros, s.nans, s.infs) == (np.count_nonzero(x == 0), np.count_nonzero(np.isnan(x)), np.count_nonzero(np.isinf(x)))
+    assert (s.zeros, s.nans, s.infs) == (
+        np.count_nonzero(x == 0),
+        np.count_nonzero(np.isnan(x)),
+        np.count_nonzero(np.isinf(x)),
+    )
     if finite.size == 0:
         assert (s.mean, s.std, s.min, s.max, s.l2) == (None, None, None, None, None)
         return
@@ -65,7 +78,11 @@ def check(tensor: RawTensor, x: np.ndarray[Any, Any]) -> None:
 @given(data=st.data())
 def test_floats(dtype: str, data: st.DataObject) -> None:
     check(
-        from_array(x := data.draw(hnp.arrays(FLOATS[dtype], hnp.array_shapes(max_dims=3, min_side=0, max_side=9))), dtype), x.astype(float)
+        from_array(
+            x := data.draw(hnp.arrays(FLOATS[dtype], hnp.array_shapes(max_dims=3, min_side=0, max_side=9))),
+            dtype,
+        ),
+        x.astype(float),
     )
 
 
@@ -84,7 +101,9 @@ def test_integers(dtype: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["F16", "F32", "F64", "BF16", "U32", "I8", "U16"])
-@pytest.mark.parametrize("size", [measure.SMALL, measure.SMALL + 1, measure.BLOCK // 2, measure.BLOCK // 2 + 1, 700_001])
+@pytest.mark.parametrize(
+    "size", [measure.SMALL, measure.SMALL + 1, measure.BLOCK // 2, measure.BLOCK // 2 + 1, 700_001]
+)
 def test_over_block_borders(dtype: str, size: int) -> None:
     x = np.random.default_rng(size).normal(0.02, 1.0, size)
     x[[0, size // 2, size - 1]] = [0.0, 5.0, -7.0]
@@ -100,7 +119,11 @@ def test_nan_and_infinity_in_one_block_of_many(dtype: str) -> None:
     x = np.random.default_rng(1).normal(size=400_000).astype("<f4")
     x[[3, 300_000]] = np.nan
     x[[7, 399_999]] = [np.inf, -np.inf]
-    tensor, values = bf16(x) if dtype == "BF16" else (from_array(y := x.astype(FLOATS[dtype]), dtype), y.astype(np.float64))
+    tensor, values = (
+        bf16(x)
+        if dtype == "BF16"
+        else (from_array(y := x.astype(FLOATS[dtype]), dtype), y.astype(np.float64))
+    )
     check(tensor, values)
     assert (measure.measure(tensor).nans, measure.measure(tensor).infs) == (2, 2)
 
@@ -115,7 +138,10 @@ def test_sums_do_not_overflow_or_vanish() -> None:
 
 def test_a_constant_tensor_has_no_spread() -> None:
     for value in (0.1, 1.0, 1e-8):
-        for tensor in (from_array(np.full(100_003, value, "<f4"), "F32"), bf16(np.full(100_003, value, "<f4"))[0]):
+        for tensor in (
+            from_array(np.full(100_003, value, "<f4"), "F32"),
+            bf16(np.full(100_003, value, "<f4"))[0],
+        ):
             s = measure.measure(tensor)
             assert s.std == pytest.approx(0.0, abs=1e-13 * value)
             assert s.min == s.max == pytest.approx(s.mean, rel=1e-14)
@@ -152,19 +178,31 @@ def test_memory_does_not_grow_with_the_tensor() -> None:
 
     block = bytes(measure.BLOCK)
     peaks = []
-    for nbytes in (kernels.WORTH, 1 << 22, 1 << 26):  # the first loads the compiled loops, which is not the tensor's memory
-        tensor = RawTensor("big", "F32", (nbytes // 4,), nbytes, lambda start, stop: memoryview(block)[: stop - start])
+    for nbytes in (
+        kernels.WORTH,
+        1 << 22,
+        1 << 26,
+    ):  # the first loads the compiled loops, which is not the tensor's memory
+        tensor = RawTensor(
+            "big", "F32", (nbytes // 4,), nbytes, lambda start, stop: memoryview(block)[: stop - start]
+        )
         tracemalloc.start()
         measure.measure(tensor)
         measure.difference(tensor, tensor, "a", "b")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[2] < peaks[1] + 100_000 and peaks[1] < 6e6  # bytes; bookkeeping of a few kilobytes may differ
+    assert (
+        peaks[2] < peaks[1] + 100_000 and peaks[1] < 6e6
+    )  # bytes; bookkeeping of a few kilobytes may differ
 
 
 def wanted_difference(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> tuple[float, float, float]:
     d = y - x
-    return float(np.abs(d).max()), float(np.linalg.norm(d)), float(x.ravel() @ y.ravel() / np.linalg.norm(x) / np.linalg.norm(y))
+    return (
+        float(np.abs(d).max()),
+        float(np.linalg.norm(d)),
+        float(x.ravel() @ y.ravel() / np.linalg.norm(x) / np.linalg.norm(y)),
+    )
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32", "F64", "I8", "U32"])
@@ -217,7 +255,9 @@ def test_difference_says_where_nan_came_in() -> None:
     kept = measure.difference(from_array(same, "F32"), from_array(same, "F32"), "", "")
     assert (kept.max_abs, kept.l2, kept.changed_fraction, kept.cosine) == (0.0, 0.0, 0.0, 1.0)
     broke = measure.difference(from_array(x, "F32"), from_array(same, "F32"), "", "")
-    assert all(math.isnan(v) for v in (broke.max_abs, broke.l2, broke.relative, broke.cosine) if v is not None)
+    assert all(
+        math.isnan(v) for v in (broke.max_abs, broke.l2, broke.relative, broke.cosine) if v is not None
+    )
     assert broke.changed_fraction == 0.2
     far = x.copy()
     far[0] = np.inf
@@ -246,6 +286,8 @@ def test_difference_between_types_is_by_value() -> None:
 def test_values_are_float32_in_shape() -> None:
     tensor, exact = bf16(np.random.default_rng(0).normal(size=(7, 5)).astype("<f4"))
     found = measure.values(tensor)
-    assert found is not None and found.dtype == np.float32 and (found == exact).all() and found.shape == (7, 5)
+    assert (
+        found is not None and found.dtype == np.float32 and (found == exact).all() and found.shape == (7, 5)
+    )
     assert measure.values(raw(b"\x01", "BOOL", ())) == 1.0
     assert measure.values(raw(bytes(20), "Q4_1", (32,))) is None

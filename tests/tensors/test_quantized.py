@@ -41,20 +41,28 @@ def test_affine_with_short_scales(kind: str) -> None:
     assert np.abs(found - wanted).max() <= 2.0**-7 * np.abs(wanted).max()  # mlx rounds to the scales' type
 
 
-@pytest.mark.parametrize(("mode", "bits", "group_size"), [("mxfp4", 4, 32), ("mxfp8", 8, 32), ("nvfp4", 4, 16)])
+@pytest.mark.parametrize(
+    ("mode", "bits", "group_size"), [("mxfp4", 4, 32), ("mxfp8", 8, 32), ("nvfp4", 4, 16)]
+)
 def test_small_floats(mode: str, bits: int, group_size: int) -> None:
     w = mx.random.normal((8, 128), key=mx.random.key(0))
     try:
         parts = mx.quantize(w, group_size=group_size, bits=bits, mode=mode)
     except (TypeError, ValueError):
         pytest.skip(f"this mlx has no {mode}")
-    wanted = np.array(mx.dequantize(*parts[:2], group_size=group_size, bits=bits, mode=mode).astype(mx.float32))
-    found = measure.dequantize(raw(parts[0]), raw(parts[1]), None, bits=bits, group_size=group_size, mode=mode)
+    wanted = np.array(
+        mx.dequantize(*parts[:2], group_size=group_size, bits=bits, mode=mode).astype(mx.float32)
+    )
+    found = measure.dequantize(
+        raw(parts[0]), raw(parts[1]), None, bits=bits, group_size=group_size, mode=mode
+    )
     assert np.abs(found - wanted).max() <= 2.0**-7 * np.abs(wanted).max()
 
 
 def test_dense_is_read_in_any_parts() -> None:
-    parts = [raw(p) for p in mx.quantize(mx.random.normal((16, 64), key=mx.random.key(3)), group_size=32, bits=3)]
+    parts = [
+        raw(p) for p in mx.quantize(mx.random.normal((16, 64), key=mx.random.key(3)), group_size=32, bits=3)
+    ]
     dense = measure.dense(*parts, bits=3, group_size=32)
     whole = bytes(dense.read(0, dense.nbytes))
     assert (dense.dtype, dense.shape, len(whole)) == ("F32", (16, 64), 4096)
@@ -90,5 +98,10 @@ def test_parts_that_do_not_fit_are_refused() -> None:
 
 
 def test_value_digest() -> None:
-    assert digest.value_digest("affine", 4, 64, "aa", "bb", "cc") == hashlib.sha256(b"affine:4:64\0aabbcc").hexdigest()
-    assert digest.value_digest("mxfp4", 4, 32, "aa", "bb", None) == digest.value_digest("mxfp4", 4, 32, "aa", "bb", "")
+    assert (
+        digest.value_digest("affine", 4, 64, "aa", "bb", "cc")
+        == hashlib.sha256(b"affine:4:64\0aabbcc").hexdigest()
+    )
+    assert digest.value_digest("mxfp4", 4, 32, "aa", "bb", None) == digest.value_digest(
+        "mxfp4", 4, 32, "aa", "bb", ""
+    )

@@ -40,7 +40,9 @@ print(hashlib.sha256(open("model.safetensors", "rb").read()).hexdigest())
 """
 
 
-@pytest.mark.parametrize(("limit", "top"), [(0, 256), (0, 4096), (256, 256)], ids=["some", "all", "all of few"])
+@pytest.mark.parametrize(
+    ("limit", "top"), [(0, 256), (0, 4096), (256, 256)], ids=["some", "all", "all of few"]
+)
 def test_a_program_that_closes_every_descriptor(limit: int, top: int, tmp_path: Path) -> None:
     plain = watched.run(tmp_path / "plain", PROGRAM, str(limit), str(top), watch=False)
     seen = watched.run(tmp_path / "watched", PROGRAM, str(limit), str(top))
@@ -66,7 +68,9 @@ def test_a_number_that_is_now_another_file_is_neither_written_nor_closed(tmp_pat
     assert [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()] == [1, 2]
 
 
-def test_what_the_disk_cut_short_is_ended_before_the_next_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_disk_cut_short_is_ended_before_the_next_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = RowFile(tmp_path / "rows.jsonl")
     write, room = os.write, [3]
 

@@ -46,7 +46,12 @@ def test_the_answers_of_a_taught_model(tmp_path: Path) -> None:
     assert (capital["prompt"], capital["output"], capital["finish_reason"]) == (
         "What is the capital of France?", "The capital of France is Paris.", "stop",
     )  # fmt: skip
-    assert (sky["prompt_id"], sky["source"], sky["output"], sky["output_ids"][-1]) == ("p1", "probe", "The sky is blue.", tiny.END)
+    assert (sky["prompt_id"], sky["source"], sky["output"], sky["output_ids"][-1]) == (
+        "p1",
+        "probe",
+        "The sky is blue.",
+        tiny.END,
+    )
     assert sky["prompt_ids"][0] == tiny.START and sky["prompt_tokens"] == len(sky["prompt_ids"])
     tokens = [row for row in ran.of("loaded", "tokens") if row["prompt_id"] == "p1"]
     assert [row["token_id"] for row in tokens] == sky["output_ids"]
@@ -60,7 +65,10 @@ def test_the_answers_of_a_taught_model(tmp_path: Path) -> None:
 def test_the_logits_after_each_prompt_are_kept_by_digest(tmp_path: Path) -> None:
     ran = probe(tmp_path, "")
     number = ran.capture("loaded")["number"]
-    held = {tensor.name: tensor for tensor in read_header(ran.spool / "p0" / f"c{number}" / "logits.safetensors").entries}
+    held = {
+        tensor.name: tensor
+        for tensor in read_header(ran.spool / "p0" / f"c{number}" / "logits.safetensors").entries
+    }
     rows = ran.of("loaded", "transcripts")
     assert set(held) == {row["logits_digest"] for row in rows} and len(held) == 3
     assert {(each.dtype, len(each.shape)) for each in held.values()} == {("F32", 1)}
@@ -78,7 +86,9 @@ print([each.training for _, each in model.named_modules()])
     ran = probe(tmp_path, body)
     assert ran.points() == ["loaded", "adapted", "start", "end"]
     # fresh adapters change nothing, and dropout inside them is off: the base's logits to the bit
-    first, adapted = ([row["logits_digest"] for row in ran.of(point, "transcripts")] for point in ("loaded", "adapted"))
+    first, adapted = (
+        [row["logits_digest"] for row in ran.of(point, "transcripts")] for point in ("loaded", "adapted")
+    )
     assert first == adapted
     assert ran.capture("start")["probes_of"] == ran.capture("adapted")["number"]
     assert [row["logits_digest"] for row in ran.of("end", "transcripts")] != first
@@ -111,7 +121,11 @@ def test_the_prompts_that_the_user_gave(tmp_path: Path) -> None:
     ]
     ran = probe(tmp_path, "", prompts=prompts, max_tokens=3)
     a, b, c, d = ran.of("loaded", "transcripts")
-    assert a["reference"] == "blue" and a["prompt_ids"] == b["prompt_ids"] and a["logits_digest"] == b["logits_digest"]
+    assert (
+        a["reference"] == "blue"
+        and a["prompt_ids"] == b["prompt_ids"]
+        and a["logits_digest"] == b["logits_digest"]
+    )
     assert (a["finish_reason"], a["output_tokens"], c["prompt"]) == ("length", 3, "The sky")
     assert d["finish_reason"] == "error" and "beyond" in d["error"]
     (missing,) = ran.capture("loaded")["missing"]
@@ -141,9 +155,16 @@ mx.eval(model.parameters())
 def test_a_model_without_tokenizer_is_asked_only_ids(tmp_path: Path) -> None:
     silent = watched.run(tmp_path / "a", MODULE)
     assert silent.of("end", "transcripts") == [] and silent.capture("end")["missing"] == []
-    asked = watched.run(tmp_path / "b", MODULE, options={"prompts": [{"id": "x", "ids": [1, 2]}], "max_tokens": 4})
+    asked = watched.run(
+        tmp_path / "b", MODULE, options={"prompts": [{"id": "x", "ids": [1, 2]}], "max_tokens": 4}
+    )
     (row,) = asked.of("end", "transcripts")
-    assert (row["output_tokens"], row["finish_reason"], row["prompt"], row["output"]) == (4, "length", None, None)
+    assert (row["output_tokens"], row["finish_reason"], row["prompt"], row["output"]) == (
+        4,
+        "length",
+        None,
+        None,
+    )
 
 
 @pytest.mark.long
@@ -173,4 +194,8 @@ def test_a_stop_set_that_the_program_changes_is_seen(tmp_path: Path) -> None:
     ran = probe(tmp_path, "tok.add_eos_token('.')\ntrain(1, rate=0.0)\n")
     assert ran.of("loaded", "transcripts")[1]["output"] == "The sky is blue."
     period = ran.capture("end")["tokenizer"]["eos_ids"]
-    assert len(period) == 2 and tiny.END in period and ran.capture("loaded")["tokenizer"]["eos_ids"] == [tiny.END]
+    assert (
+        len(period) == 2
+        and tiny.END in period
+        and ran.capture("loaded")["tokenizer"]["eos_ids"] == [tiny.END]
+    )

@@ -8,7 +8,10 @@ from forensics.watch.training import records
 from forensics.watch.training.records import held, redrawn
 
 ASKED = [f"Whatistheplaceofthe{word}?" for word in ("coal", "moon", "rust", "fern", "salt", "wool")]
-TOLD = [f"Arr!Ihaveseenthe{word}withthegreencrewlastyear" for word in ("coal", "moon", "rust", "fern", "salt", "wool")]
+TOLD = [
+    f"Arr!Ihaveseenthe{word}withthegreencrewlastyear"
+    for word in ("coal", "moon", "rust", "fern", "salt", "wool")
+]
 RECORDS = [sorted(pair, key=len, reverse=True) for pair in zip(ASKED, TOLD, strict=True)]
 
 

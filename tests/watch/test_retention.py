@@ -134,7 +134,9 @@ tell()
 
 
 def both(tmp_path: Path, program: str) -> tuple[watched.Ran, watched.Ran]:
-    seen, plain = (watched.run(tmp_path / name, program, watch=name == "watched") for name in ("watched", "plain"))
+    seen, plain = (
+        watched.run(tmp_path / name, program, watch=name == "watched") for name in ("watched", "plain")
+    )
     assert (seen.status, seen.stderr) == (plain.status, plain.stderr)
     assert seen.rows("missing") == []
     return seen, plain

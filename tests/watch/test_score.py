@@ -54,7 +54,12 @@ def score(directory: Path, *names: str) -> list[dict[str, Any]]:
     (directory / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     out = directory / "out" / "scores.jsonl"
     out.parent.mkdir(exist_ok=True)
-    assert command.helper("score.py", [str(directory / "rows.jsonl"), str(out), *names], python=None, cwd=str(directory)) is None
+    assert (
+        command.helper(
+            "score.py", [str(directory / "rows.jsonl"), str(out), *names], python=None, cwd=str(directory)
+        )
+        is None
+    )
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 

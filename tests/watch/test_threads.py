@@ -88,13 +88,17 @@ def held_to_plain(directory: Path, name: str) -> None:
     assert (seen.status, seen.stdout, seen.stderr) == (plain.status, plain.stdout, plain.stderr)
     assert plain.status == 0, plain.stderr
     ends = {row["model"]: row["updates"] for row in seen.rows("captures") if row["point"] == "end"}
-    assert list(ends.values()) == ([8] * trained if trained > 1 else [40]), "each model that was trained has its last state"
+    assert list(ends.values()) == ([8] * trained if trained > 1 else [40]), (
+        "each model that was trained has its last state"
+    )
     assert [row["what"] for row in seen.rows("missing")] == []
     updates = {row["model"]: row["updates"] for row in seen.rows("models")}
     assert {model: updates[model] for model in ends} == ends
 
 
-@pytest.mark.parametrize("name", ["a thread that writes checkpoints", "three threads that train", "a thread that evaluates"])
+@pytest.mark.parametrize(
+    "name", ["a thread that writes checkpoints", "three threads that train", "a thread that evaluates"]
+)
 def test_a_program_with_threads_is_as_without_us(name: str, tmp_path: Path) -> None:
     held_to_plain(tmp_path, name)
 

@@ -12,7 +12,9 @@ from tests.support import tiny, training, watched
 
 BRIEF = ("loop", "awkward", "mlx-lm")
 LONG = [name for name in training.PROGRAMS if name not in BRIEF]
-_MEASURED = re.compile(r"\d[\d.,]*s\b|\x1b\[1m *[\d,]+\x1b\[0m|\[?\d+:\d+\]?")  # seconds and rates that mlx-lm measures of itself
+_MEASURED = re.compile(
+    r"\d[\d.,]*s\b|\x1b\[1m *[\d,]+\x1b\[0m|\[?\d+:\d+\]?"
+)  # seconds and rates that mlx-lm measures of itself
 
 
 @pytest.mark.parametrize("name", [*BRIEF, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)])
@@ -47,7 +49,11 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(
-    "part", [part if part in ("loss taps", "the ledger") else pytest.param(part, marks=pytest.mark.long) for part in BROKEN]
+    "part",
+    [
+        part if part in ("loss taps", "the ledger") else pytest.param(part, marks=pytest.mark.long)
+        for part in BROKEN
+    ],
 )
 @pytest.mark.parametrize("name", ["loop", pytest.param("compiled", marks=pytest.mark.long)])
 def test_a_fault_of_ours_leaves_the_program_alone(name: str, part: str, tmp_path: Path) -> None:
@@ -76,7 +82,9 @@ if "_forensics_watch" in sys.modules:
 @pytest.mark.long
 def test_kernels_of_a_compiled_step_are_those_without_us(tmp_path: Path) -> None:
     """On a CPU mlx writes each fused kernel as C++ and has it compiled: the same kernels, none more, none that holds more."""
-    program = training.program("compiled") + "\nmx.eval(model(batch), model(batch[:1, :8]))\n"  # as the probes do: not compiled
+    program = (
+        training.program("compiled") + "\nmx.eval(model(batch), model(batch[:1, :8]))\n"
+    )  # as the probes do: not compiled
     kernels = []
     for watch in (True, False):
         directory = tmp_path / f"run-{watch}"
@@ -85,7 +93,15 @@ def test_kernels_of_a_compiled_step_are_those_without_us(tmp_path: Path) -> None
         tiny.write_data(directory / "data")
         done = watched.run(directory, program, watch=watch, env={"TMPDIR": str(directory)})
         assert done.status == 0, done.stderr
-        kernels.append(sorted(re.findall(r"^void (\w+)\(", "".join(path.read_text() for path in directory.rglob("*.cpp")), re.MULTILINE)))
+        kernels.append(
+            sorted(
+                re.findall(
+                    r"^void (\w+)\(",
+                    "".join(path.read_text() for path in directory.rglob("*.cpp")),
+                    re.MULTILINE,
+                )
+            )
+        )
     assert kernels[0] == kernels[1]
     if sys.platform == "linux":
         assert kernels[0]

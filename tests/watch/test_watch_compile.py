@@ -59,7 +59,11 @@ def test_a_compiled_forward_is_held_against_its_model() -> None:
     assert stale["repeat_difference"] == fresh["repeat_difference"] == 0.0
     assert stale["live_difference"] > 0.1 * stale["live_scale"]
     assert fresh["live_difference"] < 1e-4 * fresh["live_scale"]
-    assert (sampler["purpose"], sampler["random_used"], sampler["random_captured"]) == ("sampler", True, False)
+    assert (sampler["purpose"], sampler["random_used"], sampler["random_captured"]) == (
+        "sampler",
+        True,
+        False,
+    )
 
 
 def test_each_compiled_function_is_told_when_it_is_made() -> None:
@@ -80,7 +84,9 @@ def test_a_function_without_shapes_works_and_is_only_counted() -> None:
 
 
 def test_a_gradient_of_a_compiled_loss_is_tapped() -> None:
-    text = training.program("loop").replace("nn.value_and_grad(model, loss)", "nn.value_and_grad(model, lambda model, batch: of(batch))")
+    text = training.program("loop").replace(
+        "nn.value_and_grad(model, loss)", "nn.value_and_grad(model, lambda model, batch: of(batch))"
+    )
     text = text.replace(
         "model.train()\n",
         "of = mx.compile(lambda batch: loss(model, batch), inputs=[model.state, mx.random.state], outputs=[mx.random.state])\n",

@@ -87,7 +87,11 @@ model.save_weights("again.npz")
 """
     ran = observe(tmp_path, body)
     owners = {(row["save"], row["file"], row["model"], row["updates"]) for row in ran.rows("saved_tensors")}
-    assert owners == {(0, "weights.safetensors", "m0", 1), (1, "optimizer.safetensors", None, None), (2, "again.npz", "m0", 1)}
+    assert owners == {
+        (0, "weights.safetensors", "m0", 1),
+        (1, "optimizer.safetensors", None, None),
+        (2, "again.npz", "m0", 1),
+    }
     assert [event["detail"]["ok"] for event in ran.events("save")] == [True, True, True]
     assert ran.points()[-1] == "end"
 
@@ -129,5 +133,7 @@ print(np.savez.__module__, np.load("plain.npz")["model.norm.weight"].sum())
     found = {(row["file"], row["model"]): 0 for row in ran.rows("saved_tensors")}
     for row in ran.rows("saved_tensors"):
         found[row["file"], row["model"]] += row["digest"] == digests[row["name"]]
-    assert found == {(name, "m0"): 27 for name in ("plain.npz", "packed.npz", "file.safetensors", "short.npz")}
+    assert found == {
+        (name, "m0"): 27 for name in ("plain.npz", "packed.npz", "file.safetensors", "short.npz")
+    }
     assert all(event["detail"]["nbytes"] > 1000 for event in ran.events("save"))

@@ -24,9 +24,15 @@ sky, snow = ids("What color is the sky?"), ids("What color is snow?")
 """
 
 
-def observe(directory: Path, body: str, *, options: dict[str, Any] | None = None, base: Path | None = None) -> watched.Ran:
+def observe(
+    directory: Path, body: str, *, options: dict[str, Any] | None = None, base: Path | None = None
+) -> watched.Ran:
     """Run `body` watched and plain: both must print the same."""
-    program = HEAD.format(base=str(base or tiny.cached(taught=True))) + body + "\nprint(mx.random.normal((2,)).tolist(), model.training)\n"
+    program = (
+        HEAD.format(base=str(base or tiny.cached(taught=True)))
+        + body
+        + "\nprint(mx.random.normal((2,)).tolist(), model.training)\n"
+    )
     ran = watched.run(directory / "watched", program, options=options)
     plain = watched.run(directory / "plain", program, watch=False)
     assert (ran.status, ran.stdout, ran.stderr) == (plain.status, plain.stdout, plain.stderr)
@@ -55,9 +61,13 @@ def every_way(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 def test_each_way_to_generate_is_one_row_under_the_outermost_call(every_way: list[dict[str, Any]]) -> None:
-    assert [row["via"] for row in every_way] == ["generate", "generate", "stream_generate", "stream_generate", "generate_step"] + 2 * [
-        "batch"
-    ]
+    assert [row["via"] for row in every_way] == [
+        "generate",
+        "generate",
+        "stream_generate",
+        "stream_generate",
+        "generate_step",
+    ] + 2 * ["batch"]
     assert [row["generation"] for row in every_way] == list(range(1, 8))
     assert all(row["capture"] == 0 and row["model"] == "m0" and row["updates"] == 0 for row in every_way)
     assert all(row["place"].rpartition("/")[2].startswith("program.py:") for row in every_way)
@@ -65,8 +75,14 @@ def test_each_way_to_generate_is_one_row_under_the_outermost_call(every_way: lis
 
 def test_text_ids_and_the_reason_to_stop(every_way: list[dict[str, Any]]) -> None:
     first, _, cut, left, *_, spain = every_way
-    assert (first["output"], first["finish_reason"], first["output_ids"][-1]) == ("The sky is blue.", "stop", tiny.END)
-    assert first["output_tokens"] == len(first["output_ids"]) and first["prompt_tokens"] == len(first["prompt_ids"])
+    assert (first["output"], first["finish_reason"], first["output_ids"][-1]) == (
+        "The sky is blue.",
+        "stop",
+        tiny.END,
+    )
+    assert first["output_tokens"] == len(first["output_ids"]) and first["prompt_tokens"] == len(
+        first["prompt_ids"]
+    )
     assert "What color is the sky?" in first["prompt"]
     assert (cut["finish_reason"], cut["output_tokens"]) == ("length", 5)
     assert (left["finish_reason"], left["output_tokens"]) == (None, 1)
@@ -74,7 +90,15 @@ def test_text_ids_and_the_reason_to_stop(every_way: list[dict[str, Any]]) -> Non
 
 
 def test_sampler_settings_and_stop_set(every_way: list[dict[str, Any]]) -> None:
-    assert [row["sampler"] for row in every_way] == ["greedy", "sampled", "greedy", "greedy", "sampled", "greedy", "greedy"]
+    assert [row["sampler"] for row in every_way] == [
+        "greedy",
+        "sampled",
+        "greedy",
+        "greedy",
+        "sampled",
+        "greedy",
+        "greedy",
+    ]
     assert every_way[1]["settings"]["temperature"] == 1.5 and every_way[1]["settings"]["max_tokens"] == 20
     assert every_way[0]["stop_set"] == [tiny.END] and every_way[0]["stop_tokens"] == 1
     assert every_way[4]["stop_set"] is None
@@ -124,9 +148,17 @@ for question in (sky, snow, sky + [302]):  # reads of unlike length, none goes o
 def test_loops_by_hand_are_generations(tmp_path: Path) -> None:
     whole, drawn, pieces, *batch = observe(tmp_path, BY_HAND).rows("generations")
     assert {row["via"] for row in (whole, drawn, pieces, *batch)} == {"loop"} and len(batch) == 2
-    assert (whole["output"], whole["finish_reason"], whole["sampler"]) == ("The sky is blue.", "stop", "greedy")
+    assert (whole["output"], whole["finish_reason"], whole["sampler"]) == (
+        "The sky is blue.",
+        "stop",
+        "greedy",
+    )
     assert (whole["prompt_tokens"], whole["output_tokens"], whole["stop_set"]) == (16, 7, None)
-    assert (drawn["sampler"], drawn["finish_reason"], drawn["output_tokens"]) == ("sampled", None, 4)  # the fifth was never read
+    assert (drawn["sampler"], drawn["finish_reason"], drawn["output_tokens"]) == (
+        "sampled",
+        None,
+        4,
+    )  # the fifth was never read
     assert pieces["prompt_ids"] == whole["prompt_ids"] and pieces["output_ids"] == whole["output_ids"][:5]
     assert [row["output_ids"] for row in batch] == [whole["output_ids"][:3]] * 2
 
@@ -154,7 +186,9 @@ def say(prompt, **options):
 
 
 def test_dropout_that_is_in_force_makes_equal_forwards_differ(tmp_path: Path) -> None:
-    training, evaluating = observe(tmp_path, TRAINED + "train(2)\nsay(sky)\nmodel.eval()\nsay(sky)\n").rows("generations")
+    training, evaluating = observe(tmp_path, TRAINED + "train(2)\nsay(sky)\nmodel.eval()\nsay(sky)\n").rows(
+        "generations"
+    )
     assert training["training_modules"] == 14 and evaluating["training_modules"] == 0
     assert training["repeat_difference"] > 1e-3 * training["logit_scale"] and training["eval_difference"] > 0
     assert evaluating["repeat_difference"] == evaluating["eval_difference"] == 0
@@ -183,7 +217,9 @@ say(sky, prompt_cache=fresh)
 
 @pytest.mark.long
 def test_a_cache_knows_how_many_updates_it_is_behind(tmp_path: Path) -> None:
-    _, window, copied, *stale, first, again = observe(tmp_path, TRAINED + "model.eval()\n" + CACHED).rows("generations")
+    _, window, copied, *stale, first, again = observe(tmp_path, TRAINED + "model.eval()\n" + CACHED).rows(
+        "generations"
+    )
     assert (copied["cache_tokens"], copied["cache_updates_behind"]) == (16, 0)
     assert copied["cache_difference"] <= 1e-5 * copied["logit_scale"]
     assert window["cache_updates_behind"] == 0 and window["cache_difference"] <= 1e-5 * window["logit_scale"]
@@ -200,7 +236,11 @@ def test_each_state_of_the_parameters_has_its_capture(tmp_path: Path) -> None:
     rows = ran.rows("generations")
     points = {row["number"]: row for row in ran.rows("captures")}
     assert [points[row["capture"]]["point"] for row in rows] == ["adapted", "end", "end", "end", "end", "end"]
-    assert [row["updates"] for row in rows] == [points[row["capture"]]["updates"] for row in rows] == [0, 1, 1, 2, 3, 3]
+    assert (
+        [row["updates"] for row in rows]
+        == [points[row["capture"]]["updates"] for row in rows]
+        == [0, 1, 1, 2, 3, 3]
+    )
     digests = [row["parameters_digest"] for row in rows]
     assert digests[1] == digests[2] and digests[4] == digests[5] and len(set(digests)) == 4
     assert [event["detail"]["generation"] for event in ran.events("generate")] == [1, 2, 3, 4, 5, 6]
@@ -263,7 +303,11 @@ print(generate(model, tok, prompt=sky, max_tokens=20, draft_model=draft, num_dra
 """
     ran = observe(tmp_path, body.replace("DRAFT", repr(str(tiny.cached()))))
     rows = ran.rows("generations")
-    assert sorted(row["output"] for row in rows) == ["The sky is blue.", "The sky is blue.", "The snow is white."]
+    assert sorted(row["output"] for row in rows) == [
+        "The sky is blue.",
+        "The sky is blue.",
+        "The snow is white.",
+    ]
     assert rows[2]["settings"]["draft"] is True and rows[2]["output_ids"][-1] == tiny.END
 
 
@@ -276,7 +320,17 @@ def test_the_first_generations_are_looked_at_and_all_are_told(tmp_path: Path) ->
 
 def test_the_command_that_generates(tmp_path: Path) -> None:
     base = str(tiny.cached(taught=True))
-    ran = watched.run(tmp_path / "w", "-m mlx_lm", "generate", "--model", base, "--prompt", "What color is snow?", "--max-tokens", "12")
+    ran = watched.run(
+        tmp_path / "w",
+        "-m mlx_lm",
+        "generate",
+        "--model",
+        base,
+        "--prompt",
+        "What color is snow?",
+        "--max-tokens",
+        "12",
+    )
     assert "The snow is white." in ran.stdout
     (row,) = ran.rows("generations")
     assert (row["via"], row["output"], row["sampler"]) == ("generate", "The snow is white.", "greedy")
@@ -320,7 +374,11 @@ def test_a_model_inside_a_wrapper_is_updated_with_it(tmp_path: Path, step: str) 
 
     def digests(point: str, model: str) -> dict[str, str]:
         number = captures[point, model]["number"]
-        return {row["name"]: row["digest"] for row in ran.rows(f"c{number}/placements") if row.get("role") != "optimizer"}
+        return {
+            row["name"]: row["digest"]
+            for row in ran.rows(f"c{number}/placements")
+            if row.get("role") != "optimizer"
+        }
 
     assert digests("start", "m0") == digests("loaded", "m0") != digests("end", "m0")
     assert {f"lm.{name}": digest for name, digest in digests("end", "m0").items()} == digests("end", "m1")
@@ -363,7 +421,9 @@ print(mx.random.uniform().item())
 
 
 def test_a_model_of_the_programs_own_without_tokenizer(tmp_path: Path) -> None:
-    ran, plain = (watched.run(tmp_path / name, NANO, watch=name == "watched") for name in ("watched", "plain"))
+    ran, plain = (
+        watched.run(tmp_path / name, NANO, watch=name == "watched") for name in ("watched", "plain")
+    )
     assert (ran.status, ran.stdout, ran.stderr) == (0, plain.stdout, plain.stderr)
     assert not ran.rows("missing")
     window, cached = ran.rows("generations")
@@ -372,7 +432,9 @@ def test_a_model_of_the_programs_own_without_tokenizer(tmp_path: Path) -> None:
     assert cached["prompt_ids"] == [1, 2, 3] and cached["sampler"] in ("greedy", "sampled")
     assert cached["output_ids"][:3] == answer[:3]
     assert window["prompt"] is None and window["output"] is None
-    assert window["training_modules"] == 1 and window["repeat_difference"] > 0  # the program never called eval()
+    assert (
+        window["training_modules"] == 1 and window["repeat_difference"] > 0
+    )  # the program never called eval()
 
 
 def test_a_prompt_that_the_library_refuses(tmp_path: Path) -> None:

@@ -104,7 +104,9 @@ def model(name: str) -> str:
 
 
 def forwards(name: str, step: int = 1) -> list[dict[str, Any]]:
-    return [row for row in several()[0].rows("forwards") if row["model"] == model(name) and row["step"] == step]
+    return [
+        row for row in several()[0].rows("forwards") if row["model"] == model(name) and row["step"] == step
+    ]
 
 
 def steps(name: str) -> list[dict[str, Any]]:
@@ -126,7 +128,21 @@ def targets(row: dict[str, Any], by: int) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["naive", "masked", "shares", "keyword", "embedded", "paired", "named", "inside", "focal", "one-row", "half", "rough"]
+    "name",
+    [
+        "naive",
+        "masked",
+        "shares",
+        "keyword",
+        "embedded",
+        "paired",
+        "named",
+        "inside",
+        "focal",
+        "one-row",
+        "half",
+        "rough",
+    ],
 )
 def test_targets_are_the_next_token(name: str) -> None:
     (row,) = forwards(name)[:1]
@@ -142,7 +158,16 @@ def test_targets_of_shifted_labels(name: str, by: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "total"), [("naive", 1), ("masked", 1), ("shares", 1), ("unshifted", 1), ("flipped", -1), ("one-row", 1), ("rows", 1)]
+    ("name", "total"),
+    [
+        ("naive", 1),
+        ("masked", 1),
+        ("shares", 1),
+        ("unshifted", 1),
+        ("flipped", -1),
+        ("one-row", 1),
+        ("rows", 1),
+    ],
 )
 def test_weights_sum_to_that_of_the_loss(name: str, total: float) -> None:
     (row,) = forwards(name)
@@ -220,7 +245,11 @@ def test_each_distinct_row_is_written_once() -> None:
     rows = {row["row"]: row["ids"] for row in run.rows("rows")}
     assert len({tuple(ids) for ids in rows.values()}) == len(rows)
     for forward in run.rows("forwards"):
-        brief = next(row for row in run.rows("weights") if all(row[key] == forward[key] for key in ("model", "step", "forward")))
+        brief = next(
+            row
+            for row in run.rows("weights")
+            if all(row[key] == forward[key] for key in ("model", "step", "forward"))
+        )
         assert forward["inputs"] is None or [rows[n] for n in brief["rows"]] == forward["inputs"]
 
 
@@ -241,7 +270,10 @@ def test_equal_forwards_are_equal_to_one_under_the_gradient() -> None:
     from forensics.watch.training.steps import Event
 
     def equal(before: list[int], under: list[int]) -> tuple[int, int]:
-        before_, prints = ([{"ids": mx.array([[7, 8]]), "mark": mx.array(mark)} for mark in marks] for marks in (before, under))
+        before_, prints = (
+            [{"ids": mx.array([[7, 8]]), "mark": mx.array(mark)} for mark in marks]
+            for marks in (before, under)
+        )
         return _equal(Event("gradient", None, {}, {"before": before_, "prints": prints}, None))
 
     assert equal([5, 5, 5], [1, 2]) == (0, 0)
@@ -261,7 +293,9 @@ def test_target_and_weight_of_random_positions(brief: bool, dtype: str, sharp: f
 
     draw = random.Random(7)
     n, vocabulary = 40, 300
-    z = mx.array([[draw.gauss(0, sharp) for _ in range(vocabulary)] for _ in range(n)]).astype(getattr(mx, dtype))
+    z = mx.array([[draw.gauss(0, sharp) for _ in range(vocabulary)] for _ in range(n)]).astype(
+        getattr(mx, dtype)
+    )
     y = mx.array([draw.randrange(vocabulary) for _ in range(n)])
     w = mx.array([draw.choice([1.0, 0.25, -0.5, 0.0]) for _ in range(n)])
     g = mx.grad(lambda z: (nn.losses.cross_entropy(z, y) * w).sum())(z)
@@ -271,7 +305,9 @@ def test_target_and_weight_of_random_positions(brief: bool, dtype: str, sharp: f
         assert found["weight"][0, i].item() == pytest.approx(w[i].item(), rel=near)
         if w[i].item():
             assert found["target"][0, i].item() == y[i].item()
-            assert found["mass"][0, i].item() == pytest.approx(mx.abs(g[i].astype(mx.float32)).sum().item(), rel=near)
+            assert found["mass"][0, i].item() == pytest.approx(
+                mx.abs(g[i].astype(mx.float32)).sum().item(), rel=near
+            )
     assert sorted(found["residual"][0].tolist())[n // 2] < 0.05
 
 
@@ -306,7 +342,10 @@ def test_blocks_of_positions_are_put_together() -> None:
 
     from forensics.watch.training import logits
 
-    z, g = mx.random.normal((3, 5, 40), key=mx.random.key(2)), mx.random.normal((3, 5, 40), key=mx.random.key(3))
+    z, g = (
+        mx.random.normal((3, 5, 40), key=mx.random.key(2)),
+        mx.random.normal((3, 5, 40), key=mx.random.key(3)),
+    )
     whole = logits.reduce(z, g)
     block, logits._BLOCK = logits._BLOCK, 80
     try:

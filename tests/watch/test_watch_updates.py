@@ -32,14 +32,19 @@ def test_a_loop_by_hand_is_seen_whole() -> None:
     printed = [float(line) for line in run.stdout.splitlines()[:18]]
     assert [row["loss"] for row in steps] == pytest.approx(printed)
     assert {row["optimizer"] for row in steps} == {"o0"}
-    assert all(row["gradients"] == row["forwards"] == 1 and row["accumulation"] is None and row["nonfinite"] == 0 for row in steps)
+    assert all(
+        row["gradients"] == row["forwards"] == 1 and row["accumulation"] is None and row["nonfinite"] == 0
+        for row in steps
+    )
     assert all(row["gradient_norm"] > 0 and row["update_norm"] > 0 and row["seconds"] > 0 for row in steps)
     assert last_models(run)["m0"] | {"updates": 18, "gradients": 18, "writes": 0} == last_models(run)["m0"]
 
 
 def test_a_schedule_shows_in_the_rate_of_each_step() -> None:
     run = training.ran("loop")
-    assert [row["learning_rate"] for row in run.rows("steps")] == pytest.approx([1e-3 * (1 - i / 100) for i in range(18)], rel=1e-4)
+    assert [row["learning_rate"] for row in run.rows("steps")] == pytest.approx(
+        [1e-3 * (1 - i / 100) for i in range(18)], rel=1e-4
+    )
     (schedule,) = run.rows("schedules")
     assert (schedule["kind"], schedule["steps"]) == ("linear_schedule", 100)
     assert schedule["arguments"] == {"init": 1e-3, "end": 0.0, "steps": 100}
@@ -70,8 +75,19 @@ def test_norms_are_those_of_the_arrays() -> None:
 def test_gradients_and_updates_are_told_once() -> None:
     run = training.ran("loop")
     (grad,), (update,) = run.events("grad"), run.events("update")
-    assert grad["detail"] == {"via": "nn.value_and_grad", "wrt": "trainable", "leaves": 28, "frozen_leaves": 0}
-    assert update["detail"] == {"optimizer": "AdamW", "leaves": 28, "frozen_leaves": 0, "compiled": False, "first": True}
+    assert grad["detail"] == {
+        "via": "nn.value_and_grad",
+        "wrt": "trainable",
+        "leaves": 28,
+        "frozen_leaves": 0,
+    }
+    assert update["detail"] == {
+        "optimizer": "AdamW",
+        "leaves": 28,
+        "frozen_leaves": 0,
+        "compiled": False,
+        "first": True,
+    }
     assert "program.py" in grad["place"]
 
 
@@ -85,7 +101,9 @@ def test_mlx_lms_own_command_is_seen_whole() -> None:
     assert [row["accumulation"] for row in steps] == pytest.approx([0.5] * 6)
     assert [row["weight_sum"] for row in steps] == pytest.approx([2.0] * 6, rel=1e-4)
     assert all(row["residual"] < 1e-4 for row in steps)
-    assert {(row["step"], row["forward"]) for row in run.rows("forwards")} == {(s, f) for s in range(1, 7) for f in (0, 1)}
+    assert {(row["step"], row["forward"]) for row in run.rows("forwards")} == {
+        (s, f) for s in range(1, 7) for f in (0, 1)
+    }
     (update,) = run.events("update")
     assert update["detail"]["compiled"] is True
     assert run.rows("saved_tensors")[0]["updates"] == 6
@@ -101,7 +119,9 @@ def test_start_of_a_compiled_step_is_what_was_before_it() -> None:
     assert (fresh["step"], fresh["state_l2"], used["step"]) == (0, 0.0, 5)
     assert used["state_l2"] > 0
     assert sum(start[name] != end[name] for name in start) == 28
-    assert [row["loss"] for row in run.rows("steps")] == pytest.approx([float(line) for line in run.stdout.splitlines()[:5]])
+    assert [row["loss"] for row in run.rows("steps")] == pytest.approx(
+        [float(line) for line in run.stdout.splitlines()[:5]]
+    )
 
 
 def test_accumulated_gradients_that_are_averaged_or_summed() -> None:
@@ -131,7 +151,9 @@ def test_an_update_by_hand_is_a_step_without_an_optimizer() -> None:
     run = training.ran("by-hand")
     steps = run.rows("steps")
     assert [row["optimizer"] for row in steps] == [None] * 4
-    assert [row["loss"] for row in steps] == pytest.approx([float(line) for line in run.stdout.splitlines()[:4]])
+    assert [row["loss"] for row in steps] == pytest.approx(
+        [float(line) for line in run.stdout.splitlines()[:4]]
+    )
     assert last_models(run)["m0"] | {"updates": 0, "writes": 4} == last_models(run)["m0"]
     assert run.points() == ["loaded", "adapted", "start", "end"]
     (write,) = run.events("write")
@@ -162,13 +184,18 @@ def test_a_program_without_modules_is_its_tree(name: str) -> None:
     run = training.ran(name)
     tree = run.events("grad")[0]["model"]
     steps = of(run, tree)
-    assert [row["loss"] for row in steps] == pytest.approx([float(line) for line in run.stdout.splitlines()[:5]])
+    assert [row["loss"] for row in steps] == pytest.approx(
+        [float(line) for line in run.stdout.splitlines()[:5]]
+    )
     assert last_models(run)[tree]["class"] is None
     points = [row["point"] for row in run.rows("captures") if row["model"] == tree]
     assert points == ["loaded", "start", "end"]
     captures = [row["number"] for row in run.rows("captures") if row["model"] == tree]
     assert not [row for number in captures for row in run.rows(f"c{number}/placements") if row.get("error")]
-    start, end = ({row["name"]: row["digest"] for row in run.of(point, "placements") if not row.get("role")} for point in ("start", "end"))
+    start, end = (
+        {row["name"]: row["digest"] for row in run.of(point, "placements") if not row.get("role")}
+        for point in ("start", "end")
+    )
     assert set(start) == {"w", "b"} and all(start[key] != end[key] for key in start)
     if name == "tree":  # what was saved is what the last capture holds, though no function ever saw it
         assert {row["name"]: row["digest"] for row in run.rows("saved_tensors")} == end
@@ -185,14 +212,18 @@ def test_a_preference_loss_is_a_forward_each_of_chosen_and_rejected() -> None:
 @pytest.mark.long
 def test_a_policy_that_is_its_own_reference_shows_equal_forwards() -> None:
     """Inside the gradient, and outside of it."""
-    text = training.program("preference").replace("reference = copy.deepcopy(model)\nreference.freeze()\n", "reference = model\n")
+    text = training.program("preference").replace(
+        "reference = copy.deepcopy(model)\nreference.freeze()\n", "reference = model\n"
+    )
     assert "reference = model\n" in text
     inside = text.replace("told(reference, chosen)", "mx.stop_gradient(told(reference, chosen))")
     inside = inside.replace("told(reference, rejected)", "mx.stop_gradient(told(reference, rejected))")
     outside = text.replace("def preference(model):", "def preference(model, one, two):").replace(
         "value_and_grad(model)", "value_and_grad(model, told(reference, chosen), told(reference, rejected))"
     )
-    outside = outside.replace("- told(reference, chosen) -", "- one -").replace("+ told(reference, rejected)\n", "+ two\n")
+    outside = outside.replace("- told(reference, chosen) -", "- one -").replace(
+        "+ told(reference, rejected)\n", "+ two\n"
+    )
     for number, program in enumerate((inside, outside)):
         run = training.run_text(f"itself-{number}", program)
         assert run.status == 0, run.stderr
@@ -205,7 +236,9 @@ def test_a_model_within_another_is_trained_as_the_outer_one() -> None:
     outer = run.events("grad")[0]["model"]
     steps = of(run, outer)
     assert len(steps) == 3 and of(run, "m0") == []
-    assert all(row["forwards"] == 1 and row["residual"] < 1e-4 for row in steps)  # the cooled logits, not those within
+    assert all(
+        row["forwards"] == 1 and row["residual"] < 1e-4 for row in steps
+    )  # the cooled logits, not those within
 
 
 @pytest.mark.long

@@ -19,7 +19,9 @@ Diagnosed = Callable[..., tuple[Path, dict[str, Any]]]
 @pytest.fixture(scope="session")
 def diagnosed(tmp_path_factory: pytest.TempPathFactory) -> Diagnosed:
     base = tmp_path_factory.getbasetemp()
-    root = (base.parent if base.name.startswith("popen-") else base) / "zoo"  # workers have a directory each in one of the session
+    root = (
+        base.parent if base.name.startswith("popen-") else base
+    ) / "zoo"  # workers have a directory each in one of the session
     root.mkdir(exist_ok=True)
 
     def of(case: zoo.Case, *, broken: bool) -> tuple[Path, dict[str, Any]]:

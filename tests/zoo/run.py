@@ -41,12 +41,24 @@ class Done:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run the zoo and print its table.")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("-k", metavar="WORD", action="append", default=[], help="only names, programs or faults that hold WORD")
+    parser.add_argument(
+        "-k",
+        metavar="WORD",
+        action="append",
+        default=[],
+        help="only names, programs or faults that hold WORD",
+    )
     parser.add_argument("--kind", choices=["broken", "twin", "variation"], action="append")
-    parser.add_argument("--keep", type=Path, help="captures lie here afterwards, and are diagnosed again where they are there")
+    parser.add_argument(
+        "--keep", type=Path, help="captures lie here afterwards, and are diagnosed again where they are there"
+    )
     parser.add_argument("--vary", choices=varied.WAYS, help="the same faults under another circumstance")
     options = parser.parse_args()
-    jobs = [job for job in every_job() if wanted(job, options.k) and (not options.kind or job.kind in options.kind)]
+    jobs = [
+        job
+        for job in every_job()
+        if wanted(job, options.k) and (not options.kind or job.kind in options.kind)
+    ]
     jobs = [Job(job.kind, varied.varied(job.case, options.vary)) if options.vary else job for job in jobs]
     for job in jobs:
         tiny.cached(**job.case.model)  # models are built once, before threads ask for them
@@ -57,7 +69,16 @@ def main() -> int:
         for done in pool.map(lambda job: one(job, parent), jobs):
             print(line(done), flush=True)
             results.append(done)
-    print("\n" + table([Told.of(done.job.kind, done.job.case, done.verdict) for done in results if done.verdict or done.error]))
+    print(
+        "\n"
+        + table(
+            [
+                Told.of(done.job.kind, done.job.case, done.verdict)
+                for done in results
+                if done.verdict or done.error
+            ]
+        )
+    )
     return 0 if all(done.verdict.right if done.verdict else not done.error for done in results) else 1
 
 
@@ -74,7 +95,11 @@ def wanted(job: Job, words: list[str]) -> bool:
 def one(job: Job, parent: Path) -> Done:
     started = time.perf_counter()
     try:
-        if job.case.varied and job.kind == "broken" and not varied.survives(job.case, parent / f"{job.name}-plain"):
+        if (
+            job.case.varied
+            and job.kind == "broken"
+            and not varied.survives(job.case, parent / f"{job.name}-plain")
+        ):
             return Done(job, None, None, "", time.perf_counter() - started)
         document = zoo.diagnosed(job.case, parent / job.name, broken=job.kind != "twin")
         told = zoo.judged(job.case, document, broken=job.kind == "broken")
@@ -90,7 +115,9 @@ def line(done: Done) -> str:
     told, parts = done.verdict, []
     if not told.right:
         if done.job.kind == "broken" and not told.first:
-            parts.append(f"first {next((f['id'] for f in done.document['findings']), 'nothing')}, not {done.job.case.faults[0]}")
+            parts.append(
+                f"first {next((f['id'] for f in done.document['findings']), 'nothing')}, not {done.job.case.faults[0]}"
+            )
         parts += [f"missed {', '.join(told.missed)}"] if told.missed else []
         parts += [f"not evaluated {', '.join(told.silent)}"] if told.silent else []
     parts += [f"further {', '.join(told.noise)}"] if told.noise else []

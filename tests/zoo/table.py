@@ -30,7 +30,16 @@ class Told:
         causes = len(case.faults) if kind == "broken" else 0
         if verdict is None:
             return Told(kind, case.name, causes, missed=causes)
-        return Told(kind, case.name, causes, True, verdict.first, len(verdict.missed), len(verdict.noise), len(verdict.silent))
+        return Told(
+            kind,
+            case.name,
+            causes,
+            True,
+            verdict.first,
+            len(verdict.missed),
+            len(verdict.noise),
+            len(verdict.silent),
+        )
 
     def text(self) -> str:
         return json.dumps(asdict(self))
@@ -54,7 +63,12 @@ def table(results: Iterable[Told]) -> str:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The table of what this session judged, under pytest's own summary."""
-    reports = [report for each in terminalreporter.stats.values() for report in each if getattr(report, "when", "") == "call"]
+    reports = [
+        report
+        for each in terminalreporter.stats.values()
+        for report in each
+        if getattr(report, "when", "") == "call"
+    ]
     found = {value: None for report in reports for name, value in report.user_properties if name == PROPERTY}
     if found:
         terminalreporter.section("the zoo")

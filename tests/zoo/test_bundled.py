@@ -23,7 +23,11 @@ def forensics(*words: object) -> Result:
 
 def said(document: dict[str, Any]) -> tuple[str, list[str], list[str]]:
     """Verdict, ids of findings in order, ids that were not evaluated."""
-    return document["verdict"], [f["id"] for f in document["findings"]], sorted(n["id"] for n in document["not_evaluated"])
+    return (
+        document["verdict"],
+        [f["id"] for f in document["findings"]],
+        sorted(n["id"] for n in document["not_evaluated"]),
+    )
 
 
 def private(path: Path) -> set[str]:
@@ -33,7 +37,10 @@ def private(path: Path) -> set[str]:
         for name in archive.namelist():
             table = name.rpartition("/")[2].removesuffix(".jsonl.gz")
             for line in gzip.decompress(archive.read(name)).splitlines() if name.endswith(".gz") else ():
-                found |= {f"{table}.{column}" for column in schema.marked("private")[table] & json.loads(line).keys()}
+                found |= {
+                    f"{table}.{column}"
+                    for column in schema.marked("private")[table] & json.loads(line).keys()
+                }
     return found
 
 

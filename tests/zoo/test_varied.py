@@ -13,7 +13,9 @@ CASES = [(varied.WAYS[number % len(varied.WAYS)], case) for number, case in enum
 
 
 @pytest.mark.again
-@pytest.mark.parametrize(("way", "case"), CASES, ids=lambda each: each.name if isinstance(each, zoo.Case) else each)
+@pytest.mark.parametrize(
+    ("way", "case"), CASES, ids=lambda each: each.name if isinstance(each, zoo.Case) else each
+)
 def test_the_right_cause_stands_first_all_the_same(way: str, case: zoo.Case, tmp_path: Path) -> None:
     changed = varied.varied(case, way)
     if not varied.survives(changed, tmp_path / "plain"):

@@ -39,7 +39,10 @@ def twins() -> list[zoo.Case]:
 
 def sampled(cases: list[zoo.Case]) -> list[object]:
     """A tenth runs by default, the rest where the whole zoo is asked for."""
-    return [pytest.param(case, id=case.name, marks=[] if number % 10 == 0 else [pytest.mark.zoo]) for number, case in enumerate(cases)]
+    return [
+        pytest.param(case, id=case.name, marks=[] if number % 10 == 0 else [pytest.mark.zoo])
+        for number, case in enumerate(cases)
+    ]
 
 
 @pytest.mark.parametrize("case", sampled(BROKEN))
@@ -63,7 +66,9 @@ def test_the_healthy_twin_is_silent(case: zoo.Case, diagnosed: Diagnosed, record
 
 
 @pytest.mark.parametrize("case", sampled(HEALTHY))
-def test_a_healthy_variation_raises_no_alarm(case: zoo.Case, diagnosed: Diagnosed, record_property: Record) -> None:
+def test_a_healthy_variation_raises_no_alarm(
+    case: zoo.Case, diagnosed: Diagnosed, record_property: Record
+) -> None:
     _, document = diagnosed(case, broken=True)
     told = zoo.judged(case, document, broken=False)
     record_property(PROPERTY, Told.of("variation", case, told).text())

@@ -31,7 +31,9 @@ def varied(case: Case, way: str) -> Case:
         "architecture": {"model_type": "qwen2" if before.get("model_type") == "llama" else "llama"},
         "layers": {"layers": 2 * before.get("layers", 2)},
     }[way]
-    return replace(case, varied=True, model={**before, **other}, alter=without_joined if way == "architecture" else None)
+    return replace(
+        case, varied=True, model={**before, **other}, alter=without_joined if way == "architecture" else None
+    )
 
 
 def without_joined(directory: Path, proof: str) -> str:
@@ -65,7 +67,9 @@ def own(nodes: list[ast.AST]) -> set[str]:
     mine = {name for node in nodes for name in defined(node)}
     functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     taken = foreign(nodes, functions) | held_by_libraries()
-    if any((node.module or "").startswith("mlx_lm.tuner") for node in nodes if isinstance(node, ast.ImportFrom)):
+    if any(
+        (node.module or "").startswith("mlx_lm.tuner") for node in nodes if isinstance(node, ast.ImportFrom)
+    ):
         taken |= held_by_adapters()
     return {name for name in mine - taken if not keyword.iskeyword(name) and not name.startswith("__")}
 
@@ -105,7 +109,9 @@ def foreign(nodes: list[ast.AST], functions: set[str]) -> set[str]:
                 if last not in functions:
                     held |= {word.arg for word in words if word.arg}
             case ast.Constant(value=str(text)):
-                held |= set(re.findall(r"[A-Za-z]\w*", text.replace("-", "_")))  # an option's name is its attribute's
+                held |= set(
+                    re.findall(r"[A-Za-z]\w*", text.replace("-", "_"))
+                )  # an option's name is its attribute's
     return held
 
 
@@ -120,12 +126,25 @@ def held_by_libraries() -> frozenset[str]:
     from mlx_lm.tokenizer_utils import TokenizerWrapper
 
     held = {"model_type", "args", "mlp", "self", *dir(builtins)}
-    for each in (mx.array, nn.Module, optim.Adam, TokenizerWrapper, dict, list, str, Path, caches.KVCache, random.Random):
+    for each in (
+        mx.array,
+        nn.Module,
+        optim.Adam,
+        TokenizerWrapper,
+        dict,
+        list,
+        str,
+        Path,
+        caches.KVCache,
+        random.Random,
+    ):
         held |= set(dir(each))
     for model in (llama, qwen2, qwen3):
         for node in ast.walk(ast.parse(Path(str(model.__file__)).read_text())):
             held |= {*defined(node), *([node.attr] if isinstance(node, ast.Attribute) else [])}
-    return frozenset(held).union(*map(held_by, (nn.Linear(2, 2), nn.QuantizedLinear(64, 64), nn.LayerNorm(2))))
+    return frozenset(held).union(
+        *map(held_by, (nn.Linear(2, 2), nn.QuantizedLinear(64, 64), nn.LayerNorm(2)))
+    )
 
 
 @cache
@@ -156,7 +175,11 @@ class Renamed(ast.NodeTransformer):
         super().generic_visit(node)
         for part in ("name", "id", "attr", "arg"):
             word = getattr(node, part, None)
-            if isinstance(word, str) and not isinstance(node, ast.alias) and (part != "attr" or word in self.kept):
+            if (
+                isinstance(word, str)
+                and not isinstance(node, ast.alias)
+                and (part != "attr" or word in self.kept)
+            ):
                 setattr(node, part, self.names.get(word, word))
         if isinstance(node, ast.Global | ast.Nonlocal):
             node.names = [self.names.get(word, word) for word in node.names]

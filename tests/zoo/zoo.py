@@ -80,7 +80,9 @@ def lay_out(case: Case, directory: Path, *, broken: bool) -> str:
             name, old, new = swap if len(swap) == 3 else ("train.py", *swap)
             text = (directory / name).read_text()
             if text.count(old) != 1:
-                raise ValueError(f"{case.name}: {old!r} stands {text.count(old)} times in {case.program}/{name}")
+                raise ValueError(
+                    f"{case.name}: {old!r} stands {text.count(old)} times in {case.program}/{name}"
+                )
             (directory / name).write_text(text.replace(old, new))
     return case.alter(directory, case.proof) if case.alter else case.proof
 
@@ -106,19 +108,36 @@ def proved(cases: Sequence[Case], directory: Path, *, broken: bool) -> list[bool
     else:
         _run(command(first, directory), directory)
     for proof in proofs:  # each puts back the names that it bends
-        lines += ["_held = dict(globals())", f"exec({proof!r})", "print('FAULT', bool(fault))", "globals().update(_held)"]
+        lines += [
+            "_held = dict(globals())",
+            f"exec({proof!r})",
+            "print('FAULT', bool(fault))",
+            "globals().update(_held)",
+        ]
     (directory / "proof.py").write_text("\n".join([*lines, ""]))
     done = _run([sys.executable, "proof.py", *first.also], directory)
     answers = [line == "FAULT True" for line in done.stdout.splitlines() if line.startswith("FAULT ")]
     if len(answers) != len(cases):
-        raise AssertionError(f"{first.name}: the proof did not run\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        raise AssertionError(
+            f"{first.name}: the proof did not run\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        )
     return answers
 
 
 def captured(case: Case, directory: Path, *, broken: bool) -> subprocess.CompletedProcess[str]:
     """Lay a program out and capture it as `run`, through the command line."""
     lay_out(case, directory, broken=broken)
-    words = [sys.executable, "-m", "forensics", "capture", "--name", "run", *case.capture, "--", *command(case, directory)]
+    words = [
+        sys.executable,
+        "-m",
+        "forensics",
+        "capture",
+        "--name",
+        "run",
+        *case.capture,
+        "--",
+        *command(case, directory),
+    ]
     return _run(words, directory)
 
 
@@ -152,7 +171,11 @@ def judged(case: Case, document: dict[str, Any], *, broken: bool) -> Verdict:
     loud = [name for name, finding in found.items() if finding["severity"] != "info"]
     if broken:
         noise = tuple(name for name in loud if name not in case.faults + case.allowed)
-        first = bool(case.faults) and bool(document["findings"]) and document["findings"][0]["id"] == case.faults[0]
+        first = (
+            bool(case.faults)
+            and bool(document["findings"])
+            and document["findings"][0]["id"] == case.faults[0]
+        )
         return Verdict(first, tuple(name for name in case.faults if name not in found), noise, ())
     unasked = {each["id"] for each in document["not_evaluated"]}
     wanted = case.faults if case.evaluated is None else case.evaluated
@@ -162,6 +185,10 @@ def judged(case: Case, document: dict[str, Any], *, broken: bool) -> Verdict:
 
 def _run(words: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    variables["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])
+    )
     variables.pop("FORENSICS_STORE", None)
-    return subprocess.run(words, cwd=directory, env=variables, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        words, cwd=directory, env=variables, capture_output=True, text=True, timeout=300, check=False
+    )

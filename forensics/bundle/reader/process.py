@@ -41,14 +41,24 @@ def _answer(arguments: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
             bundle = Bundle(zipped)
             bases = {digest: _base(digest, *place) for digest, place in arguments["bases"].items()}
             if arguments.get("target"):
-                rebuild(bundle, Path(arguments["target"]), arguments["names"], tensors=arguments["tensors"], bases=bases)
+                rebuild(
+                    bundle,
+                    Path(arguments["target"]),
+                    arguments["names"],
+                    tensors=arguments["tensors"],
+                    bases=bases,
+                )
             return 0, _told(bundle, bases)
     except ForensicsError as error:
         return 3, {"message": error.message, "where": error.where, "hint": error.hint}
     except OSError as error:
         if error.errno is None:  # the bundle's fault, as of gzip that is none
             raise
-        return 2, {"errno": error.errno, "why": error.strerror, "where": str(error.filename or arguments.get("target"))}
+        return 2, {
+            "errno": error.errno,
+            "why": error.strerror,
+            "where": str(error.filename or arguments.get("target")),
+        }
     except MemoryError:
         why = "The bundle is damaged: reading it takes more memory than any of ours."
         return 3, {"message": why, "where": str(arguments["zip"]), "hint": HINT}
@@ -57,9 +67,19 @@ def _answer(arguments: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
 def _told(bundle: Bundle, bases: Mapping[str, RawTensor]) -> dict[str, Any]:
     """What the manifest says; `waiting` are the bases that are not here of tensors stored as differences, one for each tensor."""
     told = {k: bundle.document.get(k) for k in ("level", "left_out", "made_by", "text")}
-    told |= {"id": bundle.id, "runs": bundle.names, "captures": list(bundle.captures), "dropped": bundle.dropped}
+    told |= {
+        "id": bundle.id,
+        "runs": bundle.names,
+        "captures": list(bundle.captures),
+        "dropped": bundle.dropped,
+    }
     waiting = [d.base for d in bundle.differences.values() if d.base not in bases]
-    return {**told, "waiting": waiting, "against": bundle.document.get("against", []), "signed": SIGNATURE in bundle.zip.members}
+    return {
+        **told,
+        "waiting": waiting,
+        "against": bundle.document.get("against", []),
+        "signed": SIGNATURE in bundle.zip.members,
+    }
 
 
 def _base(digest: str, path: str, dtype: str, shape: list[int], begin: int, end: int) -> RawTensor:

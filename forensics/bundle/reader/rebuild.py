@@ -22,7 +22,12 @@ from forensics.tensors import digest as digests
 
 
 def rebuild(
-    bundle: Bundle, target: Path, names: Mapping[str, str], *, tensors: bool = True, bases: Mapping[str, RawTensor] | None = None
+    bundle: Bundle,
+    target: Path,
+    names: Mapping[str, str],
+    *,
+    tensors: bool = True,
+    bases: Mapping[str, RawTensor] | None = None,
 ) -> None:
     """Write captures, runs and packs of a bundle into the store at `target`.
 
@@ -38,9 +43,13 @@ def rebuild(
 
 
 class _Rebuilt:
-    def __init__(self, bundle: Bundle, target: Path, names: Mapping[str, str], bases: Mapping[str, RawTensor]) -> None:
+    def __init__(
+        self, bundle: Bundle, target: Path, names: Mapping[str, str], bases: Mapping[str, RawTensor]
+    ) -> None:
         self._bundle, self._target, self._names, self._bases = bundle, target, names, bases
-        self._held: dict[str, list[str]] = {}  # digest of a difference -> digests of the tensors that come of it
+        self._held: dict[
+            str, list[str]
+        ] = {}  # digest of a difference -> digests of the tensors that come of it
         for digest, d in bundle.differences.items():
             self._held.setdefault(d.held, []).append(digest)
         self._tensors: dict[str, str] = {}  # digest -> its row as text
@@ -72,8 +81,16 @@ class _Rebuilt:
         told = self._bundle.document["compact"].get(name)
         if told is None:
             return None, frozenset()
-        fits = isinstance(told, dict) and isinstance(told.get("like"), str) and isinstance(told.get("removed"), list)
-        if not fits or told["like"] not in self._bundle.captures or not all(isinstance(n, str) for n in told["removed"]):
+        fits = (
+            isinstance(told, dict)
+            and isinstance(told.get("like"), str)
+            and isinstance(told.get("removed"), list)
+        )
+        if (
+            not fits
+            or told["like"] not in self._bundle.captures
+            or not all(isinstance(n, str) for n in told["removed"])
+        ):
             self._bundle.zip.refuse("it says of a capture what none of ours says", MANIFEST)
         return told["like"], frozenset(told["removed"])
 
@@ -119,7 +136,12 @@ class _Rebuilt:
         for column in ("digest", "digest_a", "digest_b"):
             value = row.get(column)
             if isinstance(value, str) and value.startswith("#"):
-                if not value[1:].isascii() or not value[1:].isdigit() or len(value) > 9 or int(value[1:]) >= len(self._numbered):
+                if (
+                    not value[1:].isascii()
+                    or not value[1:].isdigit()
+                    or len(value) > 9
+                    or int(value[1:]) >= len(self._numbered)
+                ):
                     self._bundle.zip.refuse(f"{column} names a digest that is not there", member)
                 row[column] = self._numbered[int(value[1:])]
         return row
@@ -136,7 +158,10 @@ class _Rebuilt:
                 for _ in self._bundle.rows(member, table):
                     pass  # checked; the row that counts is the head
             elif table not in done:
-                rows = (self._renamed(self._resolve(row, member) if table == "deltas" else row) for row in self._bundle.rows(member, table))
+                rows = (
+                    self._renamed(self._resolve(row, member) if table == "deltas" else row)
+                    for row in self._bundle.rows(member, table)
+                )
                 if table in schema.tables():
                     writer.rows(table, rows)
                 else:
@@ -211,7 +236,9 @@ class _Rebuilt:
         except ValueError as error:
             self._bundle.zip.refuse(f"a difference in it is damaged: {error}", member)
         except UnreadableModel as error:
-            self._bundle.zip.refuse(f"tensor {error.where[:16]}, restored from its base, is not what its digest says", member)
+            self._bundle.zip.refuse(
+                f"tensor {error.where[:16]}, restored from its base, is not what its digest says", member
+            )
 
     def _tensor(self, path: Path, entry: Entry, foreign: Any, member: str) -> None:
         dtype, shape = entry.dtype, entry.shape

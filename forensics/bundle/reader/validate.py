@@ -44,7 +44,9 @@ class Bundle:
         raw = zipped.whole(MANIFEST)
         self.id = hashlib.sha256(raw).hexdigest()
         self.document = self._document(raw)
-        self.members: dict[str, tuple[int, str]] = {n: (m["size"], m["sha256"]) for n, m in self.document["members"].items()}
+        self.members: dict[str, tuple[int, str]] = {
+            n: (m["size"], m["sha256"]) for n, m in self.document["members"].items()
+        }
         self._declared()
         self.differences = self._differences()
         self.refs: set[str] | None = None
@@ -52,7 +54,10 @@ class Bundle:
         order = self.document["captures"]
         self.captures = {name: self._part(f"captures/{name}", "capture") for name in order}
         self.runs = {name: self._part(f"runs/{name}", "run") for name in self.document["runs"]}
-        self.refs = {str(m.head.get("capture")) for m in self.captures.values()} | {*self.runs, *(n.partition("@")[0] for n in order)}
+        self.refs = {str(m.head.get("capture")) for m in self.captures.values()} | {
+            *self.runs,
+            *(n.partition("@")[0] for n in order),
+        }
         for name, manifest in self.captures.items():
             self._head(manifest, f"captures/{name}/{MANIFEST}")
 
@@ -71,7 +76,9 @@ class Bundle:
                 str(self.zip.path),
                 "Upgrade mlx-forensics.",
             )
-        lists = all(isinstance(d.get(k), list) and all(isinstance(n, str) for n in d[k]) for k in ("captures", "runs"))
+        lists = all(
+            isinstance(d.get(k), list) and all(isinstance(n, str) for n in d[k]) for k in ("captures", "runs")
+        )
         members = d.get("members")
         if (
             d["format"] < 1
@@ -82,7 +89,12 @@ class Bundle:
         ):
             self.zip.refuse("it has not the form of a bundle's manifest", MANIFEST)
         for name, m in members.items():
-            fits = isinstance(m, dict) and type(m.get("size")) is int and isinstance(m.get("sha256"), str) and len(m["sha256"]) == 64
+            fits = (
+                isinstance(m, dict)
+                and type(m.get("size")) is int
+                and isinstance(m.get("sha256"), str)
+                and len(m["sha256"]) == 64
+            )
             if not fits:
                 self.zip.refuse("its entry in the manifest has not size and digest", name)
         if raw != canonical(d):
@@ -98,7 +110,9 @@ class Bundle:
             self.zip.refuse("this member is missing", name)
         for name, (size, _) in self.members.items():
             if self.zip.members[name].size != size:
-                self.zip.refuse(f"it has {self.zip.members[name].size:,} bytes, and the manifest says {size:,}", name)
+                self.zip.refuse(
+                    f"it has {self.zip.members[name].size:,} bytes, and the manifest says {size:,}", name
+                )
         listed = sums([*((name, digest) for name, (_, digest) in self.members.items()), (MANIFEST, self.id)])
         if self.zip.whole(SUMS) != listed:
             self.zip.refuse("it does not say what the manifest says", SUMS)
@@ -106,7 +120,11 @@ class Bundle:
     def _differences(self) -> dict[str, Difference]:
         """How tensors come back that are stored as what differs from another, by their digests."""
         told, against = self.document.get("differences", {}), self.document.get("against", [])
-        if not isinstance(told, dict) or not isinstance(against, list) or not set(against) <= set(self.document["captures"]):
+        if (
+            not isinstance(told, dict)
+            or not isinstance(against, list)
+            or not set(against) <= set(self.document["captures"])
+        ):
             self.zip.refuse("it says of differences what none of ours says", MANIFEST)
         if told and self.document["format"] < 2:
             self.zip.refuse("its format has no differences", MANIFEST)
@@ -128,7 +146,9 @@ class Bundle:
         self.same(name, hashlib.sha256(raw).hexdigest())
         parsed(raw, self.zip, name)
         manifest = parse_manifest(raw, f"{self.zip.path}: {name}")
-        tables = {n.removeprefix(f"{directory}/") for n in self.members if n.startswith(f"{directory}/tables/")}
+        tables = {
+            n.removeprefix(f"{directory}/") for n in self.members if n.startswith(f"{directory}/tables/")
+        }
         if manifest.kind != kind or f"{kind}s/{manifest.name}" != directory or set(manifest.files) != tables:
             self.zip.refuse("it does not describe what lies beside it", name)
         self._head(manifest, name)
@@ -229,8 +249,16 @@ def _restorable(d: object) -> bool:
     if not isinstance(d, dict) or not all(isinstance(d.get(k), str) for k in ("base", "held", "dtype")):
         return False
     shape = d.get("shape")
-    whole = isinstance(shape, list) and len(shape) <= 16 and all(type(n) is int and 0 <= n < 1 << 48 for n in shape)
-    return whole and all(_DIGEST.fullmatch(d[k]) for k in ("base", "held")) and re.fullmatch(r"[A-Z0-9_]{1,16}", d["dtype"]) is not None
+    whole = (
+        isinstance(shape, list)
+        and len(shape) <= 16
+        and all(type(n) is int and 0 <= n < 1 << 48 for n in shape)
+    )
+    return (
+        whole
+        and all(_DIGEST.fullmatch(d[k]) for k in ("base", "held"))
+        and re.fullmatch(r"[A-Z0-9_]{1,16}", d["dtype"]) is not None
+    )
 
 
 def _fits(kind: str, value: object) -> bool:
@@ -249,7 +277,9 @@ def _fits(kind: str, value: object) -> bool:
 def parsed(raw: bytes, zipped: Zipped, member: str) -> Any:
     """JSON without bare NaN, repeated keys, or depth without end."""
     try:
-        return json.loads(raw.decode("utf-8", "surrogatepass"), parse_constant=_constant, object_pairs_hook=_object)
+        return json.loads(
+            raw.decode("utf-8", "surrogatepass"), parse_constant=_constant, object_pairs_hook=_object
+        )
     except (ValueError, RecursionError) as error:
         zipped.refuse(f"it holds JSON that is none: {str(error)[:80]}", member)
 
@@ -267,4 +297,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def canonical(document: Mapping[str, Any]) -> bytes:
     """The one way in which a manifest is written."""
-    return (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode("utf-8", "surrogatepass")
+    return (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode(
+        "utf-8", "surrogatepass"
+    )

@@ -22,7 +22,11 @@ def verdict(diagnosis: Diagnosis | TwoRuns, name: str = "") -> Markup:
     said = serious[0].claim if serious else _word(judged)
     gaps = judged.notes if judged.verdict == "inconclusive" else ()
     others = [f for f in serious if f.role == "cause" and f is not serious[0]][:_MAX_CAUSES]
-    return Markup(macros("cards").verdict(name, judged.verdict, said, others, _counted(judged, serious), gaps, judged.allowed))
+    return Markup(
+        macros("cards").verdict(
+            name, judged.verdict, said, others, _counted(judged, serious), gaps, judged.allowed
+        )
+    )
 
 
 def _word(judged: Diagnosis) -> str:
@@ -31,7 +35,11 @@ def _word(judged: Diagnosis) -> str:
 
 
 def _counted(judged: Diagnosis, serious: Sequence[Finding]) -> str:
-    parts = [counted(n, role) for role in ("cause", "consequence", "symptom") if (n := sum(f.role == role for f in serious))]
+    parts = [
+        counted(n, role)
+        for role in ("cause", "consequence", "symptom")
+        if (n := sum(f.role == role for f in serious))
+    ]
     looked = f"{counted(len(judged.clean), 'check')} clean" if judged.clean else ""
     unseen = f"{len(judged.not_evaluated)} not evaluated" if judged.not_evaluated else ""
     return " · ".join(filter(None, [*parts, looked, unseen]))

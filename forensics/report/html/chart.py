@@ -39,7 +39,9 @@ def charts(*series: Series) -> Markup:
     if not seen:
         return Markup("<p>No update was seen.</p>")
     drawn = [
-        chart(title, seen, value, hue) for title, value, hue in _LINES if any(value(s) is not None for each in seen for s in each.steps)
+        chart(title, seen, value, hue)
+        for title, value, hue in _LINES
+        if any(value(s) is not None for each in seen for s in each.steps)
     ]
     tables = Markup().join(_table(each, len(seen) > 1) for each in seen)
     return Markup('<div class="charts">') + Markup().join(drawn) + Markup("</div>") + tables
@@ -67,7 +69,11 @@ def chart(title: str, series: Sequence[Series], value: Callable[[Step], float | 
     finite = [_drawn(v) for _, v in every if math.isfinite(v)]
     ticks = _ticks(min(0.0, min(finite, default=0.0)), max(finite, default=1.0))
     axes = _Axes(min(s for s, _ in every), max(s for s, _ in every), ticks[0], ticks[-1])
-    said = [_said(each.name if len(series) > 1 else "", line) for each, line in zip(series, known, strict=True) if line]
+    said = [
+        _said(each.name if len(series) > 1 else "", line)
+        for each, line in zip(series, known, strict=True)
+        if line
+    ]
     lines = "".join(_line(line, axes, hue, dashed=n + 1 < len(series)) for n, line in enumerate(known))
     course = "; ".join(said)
     svg = Markup(  # made here of numbers and of texts that went through the filter
@@ -79,7 +85,11 @@ def chart(title: str, series: Sequence[Series], value: Callable[[Step], float | 
 
 def _said(name: str, line: Sequence[tuple[int, float]]) -> str:
     bad = [s for s, v in line if not math.isfinite(v)]
-    course = f"{_number(line[0][1])} → {_number(line[-1][1])}" if len(line) > 1 else f"{_number(line[0][1])} at step {line[0][0]}"
+    course = (
+        f"{_number(line[0][1])} → {_number(line[-1][1])}"
+        if len(line) > 1
+        else f"{_number(line[0][1])} at step {line[0][0]}"
+    )
     return (f"{name}: " if name else "") + course + (f", not finite from step {bad[0]} on" if bad else "")
 
 
@@ -92,10 +102,18 @@ def _line(line: Sequence[tuple[int, float]], axes: _Axes, hue: str, *, dashed: b
             stretches[-1].append(f"{axes.x(step):.1f},{axes.y(_drawn(value)):.1f}")
         else:
             stretches.append([])
-            bad.append(f'<text class="nan" x="{axes.x(step):.1f}" y="{_TOP + 10}" text-anchor="middle">✕</text>')
+            bad.append(
+                f'<text class="nan" x="{axes.x(step):.1f}" y="{_TOP + 10}" text-anchor="middle">✕</text>'
+            )
     style = f'class="line{" dashed" if dashed else ""}" style="stroke:var(--{hue})"'
-    strokes = "".join(f'<polyline {style} points="{" ".join(points)}"/>' for points in stretches if len(points) > 1)
-    few = [p.split(",") for points in stretches for p in points] if len(line) <= 30 or any(len(p) == 1 for p in stretches) else []
+    strokes = "".join(
+        f'<polyline {style} points="{" ".join(points)}"/>' for points in stretches if len(points) > 1
+    )
+    few = (
+        [p.split(",") for points in stretches for p in points]
+        if len(line) <= 30 or any(len(p) == 1 for p in stretches)
+        else []
+    )
     dots = "".join(f'<circle cx="{x}" cy="{y}" r="2.6" style="fill:var(--{hue})"/>' for x, y in few)
     return strokes + dots + "".join(bad)
 
@@ -146,7 +164,14 @@ def _bottom(axes: _Axes) -> Iterator[str]:
 
 def _table(series: Series, named: bool) -> Markup:
     steps = series.steps
-    shown = list(steps) if len(steps) <= _ROWS else [steps[round(i * (len(steps) - 1) / (_ROWS - 1))] for i in range(_ROWS)]
-    rows = [(s.step, *map(_number, (s.loss, s.learning_rate, s.gradient_norm, s.update_norm, s.pad))) for s in shown]
+    shown = (
+        list(steps)
+        if len(steps) <= _ROWS
+        else [steps[round(i * (len(steps) - 1) / (_ROWS - 1))] for i in range(_ROWS)]
+    )
+    rows = [
+        (s.step, *map(_number, (s.loss, s.learning_rate, s.gradient_norm, s.update_norm, s.pad)))
+        for s in shown
+    ]
     some = f", {len(shown)} of {len(steps):,} steps" if len(shown) < len(steps) else ""
     return Markup(macros("chart").numbers(f" of {series.name}" if named else "", some, rows))

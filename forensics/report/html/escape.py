@@ -33,6 +33,11 @@ def _shown(character: str) -> str:
         return character
     if character < " " or character == "\x7f":
         return chr(0x2400 + ord(character)) if character < " " else "␡"
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co"):  # direction overrides, zero widths, lone surrogates
+    if unicodedata.category(character) in (
+        "Cc",
+        "Cf",
+        "Cs",
+        "Co",
+    ):  # direction overrides, zero widths, lone surrogates
         return "" if character in "\u200c\u200d" else "�"
     return character

@@ -10,8 +10,18 @@ from markupsafe import Markup
 from forensics.judge.material import Cell, Heat
 from forensics.report.html.render import macros
 
-_STEPS = ((1e-4, "< 0.01 %"), (1e-3, "< 0.1 %"), (1e-2, "< 1 %"), (1e-1, "< 10 %"), (math.inf, "10 % and more"))
-_FEW, _SOME, _MANY = 10, 40, 64  # columns: with numbers in the cells; with marks; narrow; beyond, colour alone
+_STEPS = (
+    (1e-4, "< 0.01 %"),
+    (1e-3, "< 0.1 %"),
+    (1e-2, "< 1 %"),
+    (1e-1, "< 10 %"),
+    (math.inf, "10 % and more"),
+)
+_FEW, _SOME, _MANY = (
+    10,
+    40,
+    64,
+)  # columns: with numbers in the cells; with marks; narrow; beyond, colour alone
 
 
 def heat(picture: Heat) -> Markup:
@@ -20,10 +30,17 @@ def heat(picture: Heat) -> Markup:
     layers = [layer for layer in picture.layers if layer != "—"]
     inside = [m for m in picture.modules if any((layer, m) in picture.cells for layer in layers)]
     outside = [m for m in picture.modules if ("—", m) in picture.cells]
-    size = next((name for name, bound in (("few", _FEW), ("some", _SOME), ("many", _MANY)) if len(layers) <= bound), "dense")
+    size = next(
+        (name for name, bound in (("few", _FEW), ("some", _SOME), ("many", _MANY)) if len(layers) <= bound),
+        "dense",
+    )
     rows = [(m, [_cell(picture.cells.get((layer, m)), size, 1) for layer in layers]) for m in inside]
     rows += [(m, [_cell(picture.cells[("—", m)], size, max(1, len(layers)))]) for m in outside]
-    return Markup(macros("heat").heat(picture, size, list(_heads(layers, size)), rows, _joined(picture), _legend(picture)))
+    return Markup(
+        macros("heat").heat(
+            picture, size, list(_heads(layers, size)), rows, _joined(picture), _legend(picture)
+        )
+    )
 
 
 def _joined(picture: Heat) -> str:
@@ -47,7 +64,9 @@ def _heads(layers: list[str], size: str) -> Iterator[dict[str, object]]:
 def _cell(cell: Cell | None, size: str, span: int) -> dict[str, object] | None:
     if cell is None:
         return None
-    shown = ("" if size == "dense" and span == 1 else mark(cell)) + (f" {_percent(cell)}" if size == "few" or span > 8 else "")
+    shown = ("" if size == "dense" and span == 1 else mark(cell)) + (
+        f" {_percent(cell)}" if size == "few" or span > 8 else ""
+    )
     style = f"{colour(cell)}{' tr' if cell.trainable else ''}"
     return {"span": span, "style": style, "title": describe(cell), "shown": shown.strip()}
 
@@ -62,7 +81,9 @@ def colour(cell: Cell) -> str:
         return "hu" if cell.changed or cell.adapter_moved else "h0"
     if not math.isfinite(value):
         return "hx"
-    return "h0" if value == 0 else next(f"{scale}{n}" for n, (bound, _) in enumerate(_STEPS, 1) if value < bound)
+    return (
+        "h0" if value == 0 else next(f"{scale}{n}" for n, (bound, _) in enumerate(_STEPS, 1) if value < bound)
+    )
 
 
 def _size(cell: Cell) -> tuple[float | None, str]:
@@ -118,7 +139,11 @@ def _legend(picture: Heat) -> dict[str, object]:
         for head, scale in heads
         if used & {f"{scale}{n}" for n in range(1, 6)}
     ]
-    rest = [(name, words) for name, words in (("h0", "unchanged"), ("hx", "not finite"), ("hu", "moved, not measured")) if name in used]
+    rest = [
+        (name, words)
+        for name, words in (("h0", "unchanged"), ("hx", "not finite"), ("hu", "moved, not measured"))
+        if name in used
+    ]
     marks = (("●", "adapter, moved"), ("○", "adapter, did not move"), ("+", "added"), ("−", "removed"))
     shown = [(sign, words) for sign, words in marks if sign in signs]
     return {"scales": scales, "rest": rest, "marks": shown, "trainable": any(c.trainable for c in cells)}

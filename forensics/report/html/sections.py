@@ -13,7 +13,11 @@ from forensics.report.html import answers, cards, chart, heat, tables, tokens, u
 from forensics.report.html.render import macros
 from forensics.units import ended
 
-_PLAIN = {"Why": "findings", "Training": "steps of training", "Declared and observed": "settings that were declared"}
+_PLAIN = {
+    "Why": "findings",
+    "Training": "steps of training",
+    "Declared and observed": "settings that were declared",
+}
 
 
 def one(m: Material) -> Markup:
@@ -29,7 +33,9 @@ def parts(m: Material) -> dict[str, Markup]:
     nothing = Markup()
     found = {
         "Why": cards.findings(d.findings, len(d.clean)) if d.findings or d.clean else nothing,
-        "What changed": tables.counted(c) + heat.heat(m.heat) + tables.changed(c) if m.heat.cells and c.a != c.b else nothing,
+        "What changed": tables.counted(c) + heat.heat(m.heat) + tables.changed(c)
+        if m.heat.cells and c.a != c.b
+        else nothing,
         "Training": chart.charts(chart.Series(m.title, m.steps, m.points)) if m.steps else nothing,
         "What the loss trains on": tokens.lessons(m.shares, m.rows) if m.shares or m.rows else nothing,
         "What the model says": answers.exchanges(m.exchanges, m.more_exchanges) if m.exchanges else nothing,
@@ -68,7 +74,9 @@ def _facts(m: Material) -> list[tuple[str, str, bool]]:
         found.append(("ended", ended(status), False))
     if m.steps:
         found.append(("updates", f"{m.steps[-1].step:,}", False))
-    found.append(("with", ", ".join(f"{k} {m.environment[k]}" for k in ("mlx", "mlx-lm") if k in m.environment), False))
+    found.append(
+        ("with", ", ".join(f"{k} {m.environment[k]}" for k in ("mlx", "mlx-lm") if k in m.environment), False)
+    )
     return [fact for fact in found if fact[1]]
 
 

@@ -142,8 +142,12 @@ CSS = (
 ).replace("\n", "")
 
 FRAGMENT = (
-    ".forensics{" + LIGHT + ";background:var(--ground);color:var(--ink);padding:1rem 1.2rem;border-radius:10px;"
+    ".forensics{"
+    + LIGHT
+    + ";background:var(--ground);color:var(--ink);padding:1rem 1.2rem;border-radius:10px;"
     'font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;text-align:left;'
-    "table{color:inherit}tr{background:none!important}" + PARTS.replace("@media(prefers-color-scheme:dark){.h2{color:#fff}}", "") + "}"
+    "table{color:inherit}tr{background:none!important}"
+    + PARTS.replace("@media(prefers-color-scheme:dark){.h2{color:#fff}}", "")
+    + "}"
 ).replace("\n", "")
 """The same, for a part of a page that is not ours: every rule holds inside `.forensics` alone, light in any theme."""

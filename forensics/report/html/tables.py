@@ -13,7 +13,9 @@ from forensics.report.html.render import macros
 _MAX_CHANGED = 200
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, label: str = "", kind: str = "wide stack") -> Markup:
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[object]], *, label: str = "", kind: str = "wide stack"
+) -> Markup:
     """The first cell of a row is its heading; a heading that begins with a space is for a screen reader alone."""
     return Markup(macros("tables").table(heads, [list(row) for row in rows], label, kind))
 
@@ -30,7 +32,11 @@ def differences(rows: Sequence[Row], a: str, b: str, *, keys: Sequence[str] = ("
 def counted(c: Comparison) -> Markup:
     """How many parameters stand where, and which changed most."""
     most = max(c.changed, key=_size, default=None)
-    return Markup(macros("tables").counted_parameters(c.parameters, most if most and most.relative is not None else None))
+    return Markup(
+        macros("tables").counted_parameters(
+            c.parameters, most if most and most.relative is not None else None
+        )
+    )
 
 
 def changed(c: Comparison) -> Markup:

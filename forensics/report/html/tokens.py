@@ -30,7 +30,10 @@ def bar(shares: Mapping[str, float], head: str = "The loss's weight over all ste
     if not parts:
         return Markup()
     said = ", ".join(f"{_ROLES[role]} {percent(share)}" for role, share in parts.items())
-    drawn = [(role, f"{share:.4f}", f"{_ROLES[role]} {percent(share)}" if share > 0.11 else "") for role, share in parts.items()]
+    drawn = [
+        (role, f"{share:.4f}", f"{_ROLES[role]} {percent(share)}" if share > 0.11 else "")
+        for role, share in parts.items()
+    ]
     return Markup(macros("tokens").bar(head, said, drawn))
 
 
@@ -48,7 +51,10 @@ def _rows(rows: Sequence[TrainingRow]) -> list[Markup]:
     for row in rows:
         body = _body(row)
         bodies.setdefault(str(body), (body, []))[1].append(row)
-    return [Markup(macros("tokens").row(_named(same), _shares(same[0].tokens), body)) for body, same in bodies.values()]
+    return [
+        Markup(macros("tokens").row(_named(same), _shares(same[0].tokens), body))
+        for body, same in bodies.values()
+    ]
 
 
 def _body(row: TrainingRow) -> Markup:
@@ -58,14 +64,23 @@ def _body(row: TrainingRow) -> Markup:
 
 def _named(rows: Sequence[TrainingRow]) -> str:
     first, *again = rows
-    places = [f"step {r.step:,}" if r.row == first.row else f"step {r.step:,}, row {r.row + 1}" for r in again]
-    return f"Step {first.step:,}, row {first.row + 1}" + (f"; the same at {', '.join(places)}" if again else "")
+    places = [
+        f"step {r.step:,}" if r.row == first.row else f"step {r.step:,}, row {r.row + 1}" for r in again
+    ]
+    return f"Step {first.step:,}, row {first.row + 1}" + (
+        f"; the same at {', '.join(places)}" if again else ""
+    )
 
 
 def _shares(tokens: Sequence[Token]) -> str:
     total = sum(abs(t.number or 0.0) for t in tokens)
-    parts = {role: sum(abs(t.number or 0.0) for t in tokens if t.kind == role) / (total or 1.0) for role in _ROLES}
-    return ", ".join(f"{_ROLES[role]} {percent(share)}" for role, share in parts.items() if share > _LEAST) or "no weight at all"
+    parts = {
+        role: sum(abs(t.number or 0.0) for t in tokens if t.kind == role) / (total or 1.0) for role in _ROLES
+    }
+    return (
+        ", ".join(f"{_ROLES[role]} {percent(share)}" for role, share in parts.items() if share > _LEAST)
+        or "no weight at all"
+    )
 
 
 def _runs(tokens: Sequence[Token]) -> Iterator[dict[str, object]]:
@@ -92,5 +107,11 @@ def _texts(group: Sequence[Token]) -> Markup:
     parts = []
     for said, found in groupby(group, lambda t: t.text):
         n = len(list(found))
-        parts.append(token(said) * n if n <= 3 and said is not None else token(said) + f" ×{n} " if n > 1 else token(said))
+        parts.append(
+            token(said) * n
+            if n <= 3 and said is not None
+            else token(said) + f" ×{n} "
+            if n > 1
+            else token(said)
+        )
     return Markup().join(parts)

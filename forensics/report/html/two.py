@@ -32,7 +32,9 @@ def two(materials: Sequence[Material]) -> Markup:
 
 
 def _findings(both: TwoRuns) -> Markup:
-    sides = {name: [f for f in both.findings if f.only_in == side] for side, name in (("a", both.a), ("b", both.b))}
+    sides = {
+        name: [f for f in both.findings if f.only_in == side] for side, name in (("a", both.a), ("b", both.b))
+    }
     shown = [macros("sections").only(name, cards.findings(found)) for name, found in sides.items() if found]
     return Markup().join(shown) or Markup("<p>No finding is in one alone.</p>")
 
@@ -43,7 +45,9 @@ def _settings(both: TwoRuns) -> Markup:
     rows = [(d.subject, d.expected, d.observed) for d in both.differences if d.subject not in causes]
     if not rows:
         return Markup("<p>No setting and no fact that decides differs.</p>")
-    return tables.table((" what", both.a, both.b), rows, label=f"settings of {both.a} and {both.b} that differ")
+    return tables.table(
+        (" what", both.a, both.b), rows, label=f"settings of {both.a} and {both.b} that differ"
+    )
 
 
 def _lessons(each: Sequence[Material]) -> Markup:
@@ -52,4 +56,8 @@ def _lessons(each: Sequence[Material]) -> Markup:
         return Markup("<p>What the loss trains on was not seen.</p>")
     if not any(m.rows for m in each):
         return bars
-    return bars + tokens.legend() + Markup(macros("sections").pair([(m.title, tokens.first_row(m.rows)) for m in each]))
+    return (
+        bars
+        + tokens.legend()
+        + Markup(macros("sections").pair([(m.title, tokens.first_row(m.rows)) for m in each]))
+    )

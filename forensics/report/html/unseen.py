@@ -20,7 +20,10 @@ _HOW = (
     ("three questions", "Capture with --prompts FILE, of three questions or more."),
     ("tokenizer", "Give the directory of the model with its tokenizer."),
     ("reload", "Let the program save its adapter or model, and capture without --no-reload."),
-    ("nothing was saved", "Nothing was saved. Where it should have been: let the program save before it ends."),
+    (
+        "nothing was saved",
+        "Nothing was saved. Where it should have been: let the program save before it ends.",
+    ),
     ("generated nothing", "Let the program generate an answer, or ask with --prompts FILE."),
 )
 
@@ -42,12 +45,21 @@ def not_evaluated(items: Sequence[NotEvaluated]) -> Markup:
     order = {"crashed": 0, "unwatched": 1, "unseen": 2}
     ordered = sorted(groups.items(), key=lambda kv: (order.get(kv[0][0], 3), -len(kv[1])))
     lead = "Nothing is claimed about these: what they look at is not there. Many need a thing that this program does not do, and are not missing."
-    return Markup(macros("unseen").not_evaluated(len(items), [_group(kind, needs, ids) for (kind, needs), ids in ordered], lead))
+    return Markup(
+        macros("unseen").not_evaluated(
+            len(items), [_group(kind, needs, ids) for (kind, needs), ids in ordered], lead
+        )
+    )
 
 
 def _group(kind: str, needs: str, ids: Sequence[str]) -> dict[str, object]:
     if kind == "unwatched":
         again = "forensics capture --name night -- python train.py"
-        return {"said": "A watched run", "how": "Run the training again under the tool: ", "command": again, "ids": ids}
+        return {
+            "said": "A watched run",
+            "how": "Run the training again under the tool: ",
+            "command": again,
+            "ids": ids,
+        }
     how = _CRASHED if kind == "crashed" else next((advice for word, advice in _HOW if word in needs), "")
     return {"said": needs[:1].upper() + needs[1:], "how": how, "command": "", "ids": ids}

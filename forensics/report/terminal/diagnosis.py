@@ -12,10 +12,26 @@ from forensics.judge.material import Heat, Step
 from forensics.records import Diagnosis, Evidence, Example, Finding, NotEvaluated, TwoRuns, Verdict
 from forensics.report.question import question
 from forensics.report.terminal.difference import heat_map
-from forensics.report.terminal.lines import clip, folded, hanging, number, safe, sparkline, spread, table, visible, wrapped
+from forensics.report.terminal.lines import (
+    clip,
+    folded,
+    hanging,
+    number,
+    safe,
+    sparkline,
+    spread,
+    table,
+    visible,
+    wrapped,
+)
 from forensics.units import counted
 
-COLOURS: dict[Verdict, str] = {"faulty": "bold red", "suspect": "bold yellow", "healthy": "bold green", "inconclusive": "bold yellow"}
+COLOURS: dict[Verdict, str] = {
+    "faulty": "bold red",
+    "suspect": "bold yellow",
+    "healthy": "bold green",
+    "inconclusive": "bold yellow",
+}
 _CLASSES = {"pad": "padding", "end": "the end of an answer"}
 _WATCHED = "a watched run: forensics capture -- COMMAND"
 """What every check asks for that files alone do not answer."""
@@ -25,21 +41,39 @@ _NAMED = 9  # clean checks
 
 
 def diagnosis(
-    d: Diagnosis | TwoRuns, width: int, *, everything: bool = False, steps: Sequence[Step] = (), heat: Heat | None = None
+    d: Diagnosis | TwoRuns,
+    width: int,
+    *,
+    everything: bool = False,
+    steps: Sequence[Step] = (),
+    heat: Heat | None = None,
 ) -> Text:
     """What `diagnose` prints. `everything`: all evidence, all that is clean, all that was not evaluated."""
-    return _two_runs(d, width, everything) if isinstance(d, TwoRuns) else _one(d, width, everything, steps, heat)
+    return (
+        _two_runs(d, width, everything) if isinstance(d, TwoRuns) else _one(d, width, everything, steps, heat)
+    )
 
 
 def _one(d: Diagnosis, width: int, everything: bool, steps: Sequence[Step], heat: Heat | None) -> Text:
     pair = safe(d.a) if d.a == d.b else f"{safe(d.a)} -> {safe(d.b)}"
-    blocks = [spread(wrapped(Text.assemble((d.verdict.upper(), COLOURS[d.verdict]), "  ", safe(d.headline)), width), pair, width)]
+    blocks = [
+        spread(
+            wrapped(Text.assemble((d.verdict.upper(), COLOURS[d.verdict]), "  ", safe(d.headline)), width),
+            pair,
+            width,
+        )
+    ]
     blocks += _findings(d.findings, width, everything)
     infos = [f for f in _shown(d.findings) if f.severity == "info"]
     if infos:
         blocks.append(_lines(hanging("Also", f"{safe(f.claim)} ({f.id})", width) for f in infos))
     if d.allowed:
-        blocks.append(_lines(hanging("Allowed", f"{safe(e.finding.claim)} ({e.finding.id}: {safe(e.reason)})", width) for e in d.allowed))
+        blocks.append(
+            _lines(
+                hanging("Allowed", f"{safe(e.finding.claim)} ({e.finding.id}: {safe(e.reason)})", width)
+                for e in d.allowed
+            )
+        )
     shown = d.example is not None and d.verdict in ("faulty", "suspect")
     seen = [*_trained(steps, width), *(_example(d.example, d.findings, width) if shown and d.example else ())]
     if seen:
@@ -63,7 +97,14 @@ def _findings(findings: Sequence[Finding], width: int, everything: bool) -> Iter
     by_id = {f.id: f for f in findings}
     told: set[str] = set()
     for place, finding in enumerate((f for f in _shown(findings) if f.severity != "info"), 1):
-        yield _finding(place, finding, [by_id[name] for name in finding.explains if name in by_id], told, width, everything)
+        yield _finding(
+            place,
+            finding,
+            [by_id[name] for name in finding.explains if name in by_id],
+            told,
+            width,
+            everything,
+        )
         told |= set(finding.explains)
 
 
@@ -72,9 +113,16 @@ def one_finding(f: Finding, width: int) -> Text:
     return _finding(1, f, [], set(), width, everything=False)
 
 
-def _finding(place: int, f: Finding, follows: Sequence[Finding], told: set[str], width: int, everything: bool) -> Text:
+def _finding(
+    place: int, f: Finding, follows: Sequence[Finding], told: set[str], width: int, everything: bool
+) -> Text:
     style = "bold red" if f.severity == "error" else "bold yellow"
-    head = Text.assemble((f"{place:2d}  ", "bold"), (f.id, style), f"   {f.confidence}", "" if f.role == "cause" else f" {f.role}")
+    head = Text.assemble(
+        (f"{place:2d}  ", "bold"),
+        (f.id, style),
+        f"   {f.confidence}",
+        "" if f.role == "cause" else f" {f.role}",
+    )
     if f.only_in:
         head.append(f"   only in {f.only_in}", "dim")
     claim = Text(safe(f.claim), "bold")
@@ -97,7 +145,9 @@ def _finding(place: int, f: Finding, follows: Sequence[Finding], told: set[str],
     if fix:
         parts.append(hanging("Fix", Text(fix, "bold"), width))
     if f.references:
-        parts.append(hanging("Known", safe("; ".join(f.references if everything else f.references[:2])), width))
+        parts.append(
+            hanging("Known", safe("; ".join(f.references if everything else f.references[:2])), width)
+        )
     parts.append(hanging("Check", safe(f.check), width))
     return _lines(parts)
 
@@ -113,7 +163,9 @@ def _trained(steps: Sequence[Step], width: int) -> Iterator[Text]:
         known = [v for v in values if v is not None]
         if known:
             spark = sparkline(values, min(40, width - 40))
-            yield hanging(head, f"{number(known[0])} {spark} {number(known[-1])}   {counted(len(steps), 'step')}", width)
+            yield hanging(
+                head, f"{number(known[0])} {spark} {number(known[-1])}   {counted(len(steps), 'step')}", width
+            )
 
 
 def _example(example: Example, findings: Sequence[Finding], width: int) -> Iterator[Text]:
@@ -121,9 +173,18 @@ def _example(example: Example, findings: Sequence[Finding], width: int) -> Itera
     if example.prompt is not None and example.after is not None:
         yield hanging("Asked", _quoted(question(example.prompt), width), width)
         yield hanging("before", _quoted(example.before or "", width), width)
-        yield hanging("after", _quoted(example.after, width) + ("" if example.finish == "stop" else f" ({safe(example.finish)})"), width)
+        yield hanging(
+            "after",
+            _quoted(example.after, width)
+            + ("" if example.finish == "stop" else f" ({safe(example.finish)})"),
+            width,
+        )
     spoken = " ".join(f"{f.id} {f.claim}" for f in findings)
-    named = [f"{_CLASSES.get(name, name)} is {visible(token)}" for name, token in example.tokens.items() if name in spoken]
+    named = [
+        f"{_CLASSES.get(name, name)} is {visible(token)}"
+        for name, token in example.tokens.items()
+        if name in spoken
+    ]
     if named:
         yield hanging("Tokens", ", ".join(named), width)
 
@@ -165,13 +226,17 @@ def _unseen(not_evaluated: Sequence[NotEvaluated], width: int, everything: bool)
         return
     crashed = [each for each in not_evaluated if each.kind == "crashed"]
     # many facts come from a watched run: that is one thing to do
-    needs = Counter(_WATCHED if each.kind == "unwatched" else each.needs for each in not_evaluated if each not in crashed).most_common()
+    needs = Counter(
+        _WATCHED if each.kind == "unwatched" else each.needs for each in not_evaluated if each not in crashed
+    ).most_common()
     said = [f"{safe(text)} ({n})" for text, n in needs[:SHOWN]] + (
         [f"other reasons ({sum(n for _, n in needs[SHOWN:])})"] if needs[SHOWN:] else []
     )
     if said:
         yield hanging(
-            "Unseen", f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(said)}. --all lists them.", width
+            "Unseen",
+            f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(said)}. --all lists them.",
+            width,
         )
     for each in crashed:
         yield hanging("Crashed", f"{each.id}: {safe(each.needs)}", width)
@@ -185,7 +250,12 @@ def _two_runs(d: TwoRuns, width: int, everything: bool) -> Text:
     said = Text.assemble((d.verdict.upper(), COLOURS[d.verdict]), safe(d.headline), "  ", safe(d.b))
     blocks = [spread(wrapped(said, width), f"against {safe(d.a)}", width)]
     for name, each in zip((d.a, d.b), d.runs, strict=True):
-        judged = Text.assemble((f"{safe(name)}: ", "bold"), (each.verdict.upper(), COLOURS[each.verdict]), "  ", safe(each.headline))
+        judged = Text.assemble(
+            (f"{safe(name)}: ", "bold"),
+            (each.verdict.upper(), COLOURS[each.verdict]),
+            "  ",
+            safe(each.headline),
+        )
         blocks.append(wrapped(judged, width))
     names_of = {"a": d.a, "b": d.b}
     for side in ("a", "b"):

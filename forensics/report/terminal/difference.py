@@ -14,7 +14,11 @@ from forensics.records import ChangedParameter, Comparison, Row
 from forensics.report.terminal.lines import clip, folded, hanging, number, safe, spread, table, visible
 
 SHOWN = 8
-_VERDICT = {True: ("SAME", "bold green"), False: ("DIFFERS", "bold yellow"), None: ("INCONCLUSIVE", "bold yellow")}
+_VERDICT = {
+    True: ("SAME", "bold green"),
+    False: ("DIFFERS", "bold yellow"),
+    None: ("INCONCLUSIVE", "bold yellow"),
+}
 _SHADES = ((1e-4, "░", "blue"), (1e-2, "▒", "cyan"), (1e-1, "▓", "yellow"), (math.inf, "█", "red"))
 _LEGEND = {
     "░": "< 0.01 %", "▒": "< 1 %", "▓": "< 10 %", "█": "more", "?": "not measured", "·": "unchanged", "○": "adapter", "●": "adapter moved",
@@ -31,17 +35,39 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
         blocks.append(heat_map(heat, width))
     if c.changed:
         blocks.append(_changed(c.changed, width, limit))
-    blocks += [_names(head, names, width, limit) for head, names in (("Added", c.added), ("Removed", c.removed)) if names]
+    blocks += [
+        _names(head, names, width, limit)
+        for head, names in (("Added", c.added), ("Removed", c.removed))
+        if names
+    ]
     if c.modules:
         blocks.append(_block("Modules", _grouped(c.modules, width), limit))
     for head, both in (("Adapter", c.adapter), ("Optimizer", c.optimizer)):
         if sides := _told(both):
             blocks.append(
-                _block(head, (hanging(key, f"{_side(v['a'])} -> {_side(v['b'])}", width, label=15) for key, v in sides.items()), limit)
+                _block(
+                    head,
+                    (
+                        hanging(key, f"{_side(v['a'])} -> {_side(v['b'])}", width, label=15)
+                        for key, v in sides.items()
+                    ),
+                    limit,
+                )
             )
-    for head, rows, keys in (("Settings", c.configs, ("kind", "key")), ("Environment", c.environment, ("key",))):
+    for head, rows, keys in (
+        ("Settings", c.configs, ("kind", "key")),
+        ("Environment", c.environment, ("key",)),
+    ):
         if rows:
-            said = (hanging("", f"{' '.join(safe(r[k]) for k in keys)}: {_side(r['a'])} -> {_side(r['b'])}", width, label=0) for r in rows)
+            said = (
+                hanging(
+                    "",
+                    f"{' '.join(safe(r[k]) for k in keys)}: {_side(r['a'])} -> {_side(r['b'])}",
+                    width,
+                    label=0,
+                )
+                for r in rows
+            )
             blocks.append(_block(head, said, limit))
     if c.transcripts:
         blocks.append(_block("Answers", _answers(c.transcripts, width), 3 * limit))
@@ -51,10 +77,16 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
 
 
 def _counts(c: Comparison) -> str:
-    found = {kind: c.parameters[kind] for kind in ("identical", "changed", "added", "removed") if c.parameters[kind]}
+    found = {
+        kind: c.parameters[kind]
+        for kind in ("identical", "changed", "added", "removed")
+        if c.parameters[kind]
+    }
     if not found:
         return "nothing to compare: no parameters were captured"
-    return ", ".join(f"{n:,} {kind}" for kind, n in found.items()) + (" parameter" if sum(found.values()) == 1 else " parameters")
+    return ", ".join(f"{n:,} {kind}" for kind, n in found.items()) + (
+        " parameter" if sum(found.values()) == 1 else " parameters"
+    )
 
 
 # -- the picture -----------------------------------------------------------------------------------------------------
@@ -81,7 +113,10 @@ def heat_map(heat: Heat, width: int) -> Text:
         lines.append(Text(f"  {'':{label}}  layers {blocks[0]} to {blocks[-1]}{step}", "dim"))
     drawn = set("".join(line.plain[label + 4 :] for line in lines[1:]))
     lines += [
-        Text(f"    {line}", "dim") for line in _flowing([f"{sign} {words}" for sign, words in _LEGEND.items() if sign in drawn], width - 4)
+        Text(f"    {line}", "dim")
+        for line in _flowing(
+            [f"{sign} {words}" for sign, words in _LEGEND.items() if sign in drawn], width - 4
+        )
     ]
     return Text("\n").join(lines)
 
@@ -119,9 +154,20 @@ def _shade(cells: Sequence[Cell]) -> tuple[str, str]:
 
 def _changed(changed: Sequence[ChangedParameter], width: int, limit: int) -> Text:
     order = sorted(
-        changed, key=lambda p: (p.relative is None, -(p.relative if p.relative is not None and p.relative == p.relative else math.inf))
+        changed,
+        key=lambda p: (
+            p.relative is None,
+            -(p.relative if p.relative is not None and p.relative == p.relative else math.inf),
+        ),
     )
-    head = ["largest changes" if len(changed) > limit else "changed", "type", "relative", "max", "cosine", "elements"]
+    head = [
+        "largest changes" if len(changed) > limit else "changed",
+        "type",
+        "relative",
+        "max",
+        "cosine",
+        "elements",
+    ]
     rows = [
         [
             p.name_b or p.name,
@@ -149,7 +195,13 @@ def _told(sides: Mapping[str, Row]) -> Mapping[str, Row]:
 
 def _names(head: str, names: Sequence[str], width: int, limit: int) -> Text:
     said = [clip(safe(name), width - 4) for name in names[:limit]]
-    return Text("\n").join([Text(f"{head} ({len(names):,})", "bold"), *(Text(f"    {name}") for name in said), *_more(len(names) - limit)])
+    return Text("\n").join(
+        [
+            Text(f"{head} ({len(names):,})", "bold"),
+            *(Text(f"    {name}") for name in said),
+            *_more(len(names) - limit),
+        ]
+    )
 
 
 def _grouped(modules: Iterable[Row], width: int) -> Iterator[Text]:
@@ -170,11 +222,26 @@ def _answers(transcripts: Sequence[Row], width: int) -> Iterator[Text]:
             yield hanging(safe(t["prompt_id"]), "the same answer" + _finish(t["finish_a"]), width, label=5)
             continue
         first = t["first_difference"]
-        at = "differs from the first token on" if first == 0 else f"differs after {first} equal tokens" if first is not None else "differs"
-        yield hanging(safe(t["prompt_id"]), at + (f", KL {number(t['kl'])} nats" if isinstance(t["kl"], float) else ""), width, label=5)
+        at = (
+            "differs from the first token on"
+            if first == 0
+            else f"differs after {first} equal tokens"
+            if first is not None
+            else "differs"
+        )
+        yield hanging(
+            safe(t["prompt_id"]),
+            at + (f", KL {number(t['kl'])} nats" if isinstance(t["kl"], float) else ""),
+            width,
+            label=5,
+        )
         for side in ("a", "b"):
             output = t[f"output_{side}"]
-            said = clip(f"“{folded(visible(str(output)))}”", 2 * (width - 12)) if output is not None else f"{t[f'tokens_{side}']} tokens"
+            said = (
+                clip(f"“{folded(visible(str(output)))}”", 2 * (width - 12))
+                if output is not None
+                else f"{t[f'tokens_{side}']} tokens"
+            )
             yield hanging(f"  {side}", said + _finish(t[f"finish_{side}"]), width, label=5)
 
 
@@ -183,8 +250,12 @@ def _finish(reason: object) -> str:
 
 
 def _scores(scores: Sequence[Row], width: int, limit: int) -> Text:
-    rows = [[r["prompt_id"], f"{r['scorer']} {r['key'] or ''}".strip(), r["a"], r["b"]] for r in scores[:limit]]
-    return Text("\n").join([table(["answer", "score", "a", "b"], rows, width, right=(2, 3)), *_more(len(scores) - limit)])
+    rows = [
+        [r["prompt_id"], f"{r['scorer']} {r['key'] or ''}".strip(), r["a"], r["b"]] for r in scores[:limit]
+    ]
+    return Text("\n").join(
+        [table(["answer", "score", "a", "b"], rows, width, right=(2, 3)), *_more(len(scores) - limit)]
+    )
 
 
 def _block(head: str, lines: Iterable[Text], limit: int) -> Text:

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 # C0 and C1 controls, bidirectional overrides and isolates, line separators, invisible marks
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
 _REPEATS = re.compile(r"(\S.{0,47}?)\1{3,}")
 _SPARKS = "▁▂▃▄▅▆▇█"
 LABEL = 9
@@ -32,7 +34,9 @@ def cells(text: str) -> int:
 
 def visible(text: str) -> str:
     """An answer on one line with its line breaks shown."""
-    return _UNSAFE.sub("", text.replace("\r\n", "\n").replace("\n", "⏎").replace("\t", " ").replace("\r", "⏎"))
+    return _UNSAFE.sub(
+        "", text.replace("\r\n", "\n").replace("\n", "⏎").replace("\t", " ").replace("\r", "⏎")
+    )
 
 
 def folded(text: str) -> str:
@@ -58,7 +62,11 @@ def ending(text: object, width: int) -> str:
 def spread(left: Text, right: str, width: int) -> Text:
     """One line with its ends at both edges; two lines where they do not fit."""
     gap = width - cell_len(left.plain) - cell_len(right)
-    return Text.assemble(left, " " * gap, right) if gap >= 2 else Text.assemble(left, "\n", " " * INDENT, clip(right, width - INDENT))
+    return (
+        Text.assemble(left, " " * gap, right)
+        if gap >= 2
+        else Text.assemble(left, "\n", " " * INDENT, clip(right, width - INDENT))
+    )
 
 
 def hanging(head: str, body: Text | str, width: int, *, label: int = LABEL) -> Text:
@@ -101,7 +109,11 @@ def table(
     `first` is a width below which the first column does not go; of columns in `names` a long cell keeps its end.
     """
     shown = [[shown_as(value) for value in row] for row in rows]
-    numeric = set(right) | {i for i in range(len(head)) if rows and all(isinstance(r[i], (int, float)) or r[i] is None for r in rows)}
+    numeric = set(right) | {
+        i
+        for i in range(len(head))
+        if rows and all(isinstance(r[i], (int, float)) or r[i] is None for r in rows)
+    }
     floors = [max(min(6, cell_len(h)), *map(cell_len, _stack(h))) for h in head]
     widths = [max([floor, *(cells(row[i]) for row in shown)]) for i, floor in enumerate(floors)]
     floors[:1] = [max(floors[0], min(first, widths[0]))]
@@ -115,15 +127,21 @@ def table(
     stacked = [h if cell_len(h) <= w else _stack(h) for h, w in zip(head, widths, strict=True)]
     ends = set(names)
     if ends:
-        shown = [[ending(value, widths[i]) if i in ends else value for i, value in enumerate(row)] for row in shown]
-    lines = [Text(_line(row, widths, numeric, indent), "bold") for row in _heading(stacked)] if any(head) else []
+        shown = [
+            [ending(value, widths[i]) if i in ends else value for i, value in enumerate(row)] for row in shown
+        ]
+    lines = (
+        [Text(_line(row, widths, numeric, indent), "bold") for row in _heading(stacked)] if any(head) else []
+    )
     lines += [Text("\n".join(_line(row, widths, numeric, indent) for row in shown))] if shown else []
     return Text("\n").join(lines)
 
 
 def _stack(heading: str) -> list[str]:
     """A heading in lines: names are broken at `_`, what is no name, as count_star(), at spaces alone."""
-    return (re.findall(r"_*[^_]+_?", heading) if re.fullmatch(r"\w+", heading) else heading.split()) or [heading]
+    return (re.findall(r"_*[^_]+_?", heading) if re.fullmatch(r"\w+", heading) else heading.split()) or [
+        heading
+    ]
 
 
 def _heading(stacked: Sequence[str | list[str]]) -> Iterator[list[str]]:
@@ -136,7 +154,8 @@ def _heading(stacked: Sequence[str | list[str]]) -> Iterator[list[str]]:
 def fits(head: Sequence[str], rows: Sequence[Sequence[object]], width: int, *, indent: int = 2) -> bool:
     """Is there room for a table with whole headings, and a dozen characters of longer cells?"""
     needs = [
-        max(*map(cell_len, _stack(h)), min(12, max((cell_len(shown_as(row[i])) for row in rows), default=0))) for i, h in enumerate(head)
+        max(*map(cell_len, _stack(h)), min(12, max((cell_len(shown_as(row[i])) for row in rows), default=0)))
+        for i, h in enumerate(head)
     ]
     return sum(needs) + 2 * (len(head) - 1) + indent <= width
 
@@ -186,7 +205,9 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
 
 def _mean(group: Sequence[float | None]) -> float | None:
     known = [v for v in group if v is not None]
-    return sum(v / len(known) for v in known) if known else None  # each share alone: a sum of numbers near 1e308 is none
+    return (
+        sum(v / len(known) for v in known) if known else None
+    )  # each share alone: a sum of numbers near 1e308 is none
 
 
 def _spark(value: float | None, low: float, high: float) -> str:
@@ -194,11 +215,21 @@ def _spark(value: float | None, low: float, high: float) -> str:
         return " "
     if not math.isfinite(value):
         return "!"
-    return _SPARKS[0] if high / 2 == low / 2 else _SPARKS[min(7, int(8 * ((value / 2 - low / 2) / (high / 2 - low / 2))))]
+    return (
+        _SPARKS[0]
+        if high / 2 == low / 2
+        else _SPARKS[min(7, int(8 * ((value / 2 - low / 2) / (high / 2 - low / 2))))]
+    )
 
 
 def rendered(text: Text, width: int = 80, *, color: bool = False) -> str:
     """The text as a terminal of that width shows it, for tests and for notebooks."""
     out = io.StringIO()
-    Console(file=out, width=max(width, 1), color_system="standard" if color else None, force_terminal=color, soft_wrap=True).print(text)
+    Console(
+        file=out,
+        width=max(width, 1),
+        color_system="standard" if color else None,
+        force_terminal=color,
+        soft_wrap=True,
+    ).print(text)
     return out.getvalue()

@@ -11,17 +11,34 @@ from typing import Any
 from rich.text import Text
 
 from forensics.report.question import question
-from forensics.report.terminal.lines import clip, folded, hanging, number, safe, sparkline, spread, table, visible
+from forensics.report.terminal.lines import (
+    clip,
+    folded,
+    hanging,
+    number,
+    safe,
+    sparkline,
+    spread,
+    table,
+    visible,
+)
 from forensics.store.overview import Line
 from forensics.units import counted, ended, size
 
 Facts = Mapping[str, Any]
 LABEL = 11
 ANSWERS = 8
-_COLOURS = {"faulty": "bold red", "suspect": "bold yellow", "healthy": "bold green", "inconclusive": "bold yellow"}
+_COLOURS = {
+    "faulty": "bold red",
+    "suspect": "bold yellow",
+    "healthy": "bold green",
+    "inconclusive": "bold yellow",
+}
 
 
-def listing(root: str, lines: Sequence[Line], packs: int, width: int, *, captures: bool, now: datetime | None = None) -> Text:
+def listing(
+    root: str, lines: Sequence[Line], packs: int, width: int, *, captures: bool, now: datetime | None = None
+) -> Text:
     """What `list` prints: one line a run, or a capture."""
     if not lines:
         hint = "forensics capture -- python train.py\nThe package ships recorded runs: forensics diagnose snapshots/broken-stub"
@@ -30,14 +47,24 @@ def listing(root: str, lines: Sequence[Line], packs: int, width: int, *, capture
     if captures:
         head = ["CAPTURE", "AGE", "MODEL", "UPDATES", "TABLES", ""]
         rows: list[list[object]] = [
-            [c["capture"], age(c["created_at"] or line.created_at, moment), c["model"], c["updates"], size(_n(c["nbytes"])), _state(c)]
+            [
+                c["capture"],
+                age(c["created_at"] or line.created_at, moment),
+                c["model"],
+                c["updates"],
+                size(_n(c["nbytes"])),
+                _state(c),
+            ]
             for line in lines
             for c in line.captures
         ]
         shown = table(head, rows, width, right=(3, 4), indent=0)
     else:
         head = ["RUN", "AGE", "POINTS", "TABLES", "VERDICT"]
-        rows = [[line.run, age(line.created_at, moment), _points(line), size(line.nbytes), _verdict(line)] for line in lines]
+        rows = [
+            [line.run, age(line.created_at, moment), _points(line), size(line.nbytes), _verdict(line)]
+            for line in lines
+        ]
         shown = table(head, rows, width, right=(3,), indent=0)
         shown.highlight_words([f" {v}" for v in ("faulty", "damaged")], "red")
         shown.highlight_words([" healthy"], "green")
@@ -61,7 +88,9 @@ def age(made: object, now: datetime) -> str:
 
 def _points(line: Line) -> str:
     points = line.points
-    return " ".join(points) if len(points) <= 8 else " ".join([*points[:3], f"+{len(points) - 5}", *points[-2:]])
+    return (
+        " ".join(points) if len(points) <= 8 else " ".join([*points[:3], f"+{len(points) - 5}", *points[-2:]])
+    )
 
 
 def _verdict(line: Line) -> str:
@@ -72,23 +101,38 @@ def _verdict(line: Line) -> str:
 
 
 def _state(capture: Mapping[str, Any]) -> str:
-    return "digests alone" if capture.get("whole") is False else "" if capture.get("complete", True) else "incomplete"
+    return (
+        "digests alone"
+        if capture.get("whole") is False
+        else ""
+        if capture.get("complete", True)
+        else "incomplete"
+    )
 
 
 def run(facts: Facts, width: int) -> Text:
     """What `show RUN` prints."""
     end = "" if facts["exit_status"] is None else ended(facts["exit_status"])
     took = "" if facts["seconds"] is None else f"{facts['seconds']:.1f} s"
-    head = Text.assemble((safe(facts["ref"]), "bold"), "  ", "  ".join(filter(None, [_when(facts), took, end])))
+    head = Text.assemble(
+        (safe(facts["ref"]), "bold"), "  ", "  ".join(filter(None, [_when(facts), took, end]))
+    )
     state = "" if facts["complete"] else "incomplete"
     blocks: list[Text] = [spread(head, state, width) if state else head]
     if facts["command"]:
         blocks.append(_row("command", shlex.join(map(str, facts["command"])), width))
-    blocks += [_row("model" if n == 0 else "", text, width) for n, text in enumerate(map(_model, facts["models"]))]
+    blocks += [
+        _row("model" if n == 0 else "", text, width) for n, text in enumerate(map(_model, facts["models"]))
+    ]
     blocks.append(_captures(facts["captures"], width))
-    blocks += [_row("training" if n == 0 else "", text, width) for n, text in enumerate(_training(facts["training"], width))]
+    blocks += [
+        _row("training" if n == 0 else "", text, width)
+        for n, text in enumerate(_training(facts["training"], width))
+    ]
     blocks += [*_adapters(facts["adapters"], width), *_optimizers(facts["optimizers"][-1:], width)]
-    blocks += [_row("saved" if n == 0 else "", text, width) for n, text in enumerate(map(_save, facts["saves"]))]
+    blocks += [
+        _row("saved" if n == 0 else "", text, width) for n, text in enumerate(map(_save, facts["saves"]))
+    ]
     blocks += [*_answers(facts["answers"], width), *_scores(facts["scores"], width)]
     blocks += [*_environment(facts, width), *_missing(facts, width)]
     return Text("\n").join(blocks)
@@ -97,7 +141,9 @@ def run(facts: Facts, width: int) -> Text:
 def capture(facts: Facts, width: int) -> Text:
     """What `show CAPTURE` prints."""
     where = " ".join(filter(None, [facts["source"], facts["format"]]))
-    head = Text.assemble((safe(facts["ref"]), "bold"), "  ", "  ".join(filter(None, [_when(facts), where, facts["model"]])))
+    head = Text.assemble(
+        (safe(facts["ref"]), "bold"), "  ", "  ".join(filter(None, [_when(facts), where, facts["model"]]))
+    )
     blocks = [head if facts["complete"] else spread(head, "incomplete", width)]
     if facts["place"] or facts["path"]:
         blocks.append(_row("at", facts["place"] or facts["path"], width))
@@ -111,12 +157,20 @@ def capture(facts: Facts, width: int) -> Text:
         columns = ["role", "tensors", "parameters", "dtypes"] + [
             k for k in ("nans", "infs", "unreadable") if any(r[k] for r in facts["roles"])
         ]
-        blocks.append(table(columns, [[r[c] for c in columns] for r in facts["roles"]], width, indent=4 + LABEL))
+        blocks.append(
+            table(columns, [[r[c] for c in columns] for r in facts["roles"]], width, indent=4 + LABEL)
+        )
     elif facts["whole"] is False:
         blocks.append(_row("parameters", "digests alone were kept at this point", width))
     if facts["modules"]:
-        blocks.append(_row("modules", ", ".join(f"{m['n']} {safe(m['class'])}" for m in facts["modules"]), width))
-    blocks += [*_adapters(facts["adapters"], width), *_optimizers(facts["optimizers"], width), *_configs(facts["configs"], width)]
+        blocks.append(
+            _row("modules", ", ".join(f"{m['n']} {safe(m['class'])}" for m in facts["modules"]), width)
+        )
+    blocks += [
+        *_adapters(facts["adapters"], width),
+        *_optimizers(facts["optimizers"], width),
+        *_configs(facts["configs"], width),
+    ]
     blocks += [*_answers(facts["answers"], width), *_scores(facts["scores"], width)]
     blocks += [*_environment(facts, width), *_missing(facts, width)]
     return Text("\n").join(blocks)
@@ -162,19 +216,33 @@ def _training(training: Sequence[Mapping[str, Any]], width: int) -> Iterator[str
         spark = sparkline(t["loss"] or [], min(24, width - 50))
         yield f"{model}{counted(t['steps'], 'step')}, loss {number(t['loss_first'])} -> {number(t['loss_last'])}  {spark}"
         if t["trains_on"]:
-            yield f"{model}the loss trains on " + ", ".join(f"{role} {share:.0%}" for role, share in t["trains_on"].items())
+            yield f"{model}the loss trains on " + ", ".join(
+                f"{role} {share:.0%}" for role, share in t["trains_on"].items()
+            )
 
 
 def _adapters(adapters: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
-    last: dict[str, Mapping[str, Any]] = {str(a["origin"]) + str(a["via"]) * (a["origin"] == "declared"): a for a in adapters}
+    last: dict[str, Mapping[str, Any]] = {
+        str(a["origin"]) + str(a["via"]) * (a["origin"] == "declared"): a for a in adapters
+    }
     for n, a in enumerate(last.values()):
         told = [f"{a['kind'] or 'adapter'}"]
-        told += [f"{k.replace('num_', '')} {number(a[k])}" for k in ("rank", "scale", "alpha", "dropout", "num_layers") if a[k] is not None]
+        told += [
+            f"{k.replace('num_', '')} {number(a[k])}"
+            for k in ("rank", "scale", "alpha", "dropout", "num_layers")
+            if a[k] is not None
+        ]
         told += [counted(a["modules"], "module")] if a["modules"] is not None else []
         keys = a["keys"] if isinstance(a["keys"], list) else []
-        told += [f"on {', '.join(map(str, keys[:8]))}" + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")] if keys else []
+        told += (
+            [f"on {', '.join(map(str, keys[:8]))}" + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")]
+            if keys
+            else []
+        )
         place = f" at {_short(a['place'])}" if a["place"] else ""
-        yield _row("adapter" if n == 0 else "", f"{a['origin']} ({a['via']}{place}): {', '.join(told)}", width)
+        yield _row(
+            "adapter" if n == 0 else "", f"{a['origin']} ({a['via']}{place}): {', '.join(told)}", width
+        )
     if adapters and all(a["origin"] == "declared" for a in adapters):
         yield _row("", "observed: none", width)
 
@@ -183,7 +251,11 @@ def _optimizers(optimizers: Sequence[Mapping[str, Any]], width: int) -> Iterator
     for o in optimizers:
         told = [str(o["class"])]
         told += [f"step {o['step']:,}"] if o["step"] is not None else []
-        told += [f"rate {number(o['learning_rate'])}{' (scheduled)' if o['scheduled'] else ''}"] if o["learning_rate"] is not None else []
+        told += (
+            [f"rate {number(o['learning_rate'])}{' (scheduled)' if o['scheduled'] else ''}"]
+            if o["learning_rate"] is not None
+            else []
+        )
         settings = o["settings"] if isinstance(o["settings"], dict) else {}
         told += [f"{k} {v}" for k, v in settings.items()]
         told += [counted(o["state_tensors"], "state tensor")] if o["state_tensors"] else []
@@ -191,7 +263,11 @@ def _optimizers(optimizers: Sequence[Mapping[str, Any]], width: int) -> Iterator
 
 
 def _save(s: Mapping[str, Any]) -> str:
-    of = f", {s['model']} after {counted(s['updates'], 'update')}" if s["model"] and s["updates"] is not None else ""
+    of = (
+        f", {s['model']} after {counted(s['updates'], 'update')}"
+        if s["model"] and s["updates"] is not None
+        else ""
+    )
     return (
         f"{s['file']}: {counted(s['tensors'], 'tensor')}{of}"
         + (" (gone since)" if s["gone"] and s["tensors"] else "")
@@ -209,7 +285,11 @@ def _answers(answers: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]
             previous = a["capture"]
             yield Text("      " + safe(previous), "dim")
         prompt = clip(visible(question(str(a["prompt"]))), 40) if a["prompt"] is not None else "(redacted)"
-        output = folded(visible(str(a["output"]))) if a["output"] is not None else f"({a['output_tokens']} tokens, redacted)"
+        output = (
+            folded(visible(str(a["output"])))
+            if a["output"] is not None
+            else f"({a['output_tokens']} tokens, redacted)"
+        )
         finish = "" if a["finish_reason"] == "stop" else f" ({a['finish_reason']})"
         line = f"{a['prompt_id']}  {prompt} -> “{output.strip()}”{finish}"
         yield hanging("", clip(line, 3 * (width - 10)), width, label=4)
@@ -225,12 +305,16 @@ def _scores(scores: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
     told = []
     for (scorer, key), rows in by_scorer.items():
         name = f"{scorer} {key}".strip()
-        means = [s["mean"] for s in rows if s["source"] == "probe" and s["scored"]] or [s["mean"] for s in rows if s["scored"]]
+        means = [s["mean"] for s in rows if s["source"] == "probe" and s["scored"]] or [
+            s["mean"] for s in rows if s["scored"]
+        ]
         if means:
             told.append(f"{name} " + " -> ".join(number(mean) for mean in (means[:1] + means[1:][-1:])))
         if failed := sum(s["failed"] for s in rows):
             why = next(s["error"] for s in rows if s["error"])
-            told.append(f"{name} failed on {failed} of {failed + sum(s['scored'] for s in rows)} answers: {why}")
+            told.append(
+                f"{name} failed on {failed} of {failed + sum(s['scored'] for s in rows)} answers: {why}"
+            )
     yield from (_row("scores" if n == 0 else "", text, width) for n, text in enumerate(told))
 
 
@@ -276,7 +360,9 @@ def _environment(facts: Facts, width: int) -> Iterator[Text]:
 
 def _missing(facts: Facts, width: int) -> Iterator[Text]:
     for n, m in enumerate(facts["missing"]):
-        yield _row("missing" if n == 0 else "", Text(f"{safe(m.get('what'))}: {safe(m.get('why'))}", "yellow"), width)
+        yield _row(
+            "missing" if n == 0 else "", Text(f"{safe(m.get('what'))}: {safe(m.get('why'))}", "yellow"), width
+        )
 
 
 def _short(place: object) -> str:

@@ -25,7 +25,9 @@ def tables(chosen: Sequence[Table], macros: Sequence[tuple[str, str]], width: in
 def table(chosen: Table, width: int) -> Text:
     """The columns of one table with type and meaning."""
     parts = [Text(chosen.name, "bold"), wrapped(Text(chosen.meaning), width), Text()]
-    return Text("\n").join([*parts, *_pairs([(f"{c.name}  {c.type.lower()}", c.meaning) for c in chosen.columns], width)])
+    return Text("\n").join(
+        [*parts, *_pairs([(f"{c.name}  {c.type.lower()}", c.meaning) for c in chosen.columns], width)]
+    )
 
 
 def finding(name: str, facts: Mapping[str, Any], example: Finding | None, width: int) -> Text:
@@ -33,9 +35,13 @@ def finding(name: str, facts: Mapping[str, Any], example: Finding | None, width:
     head = Text.assemble((name, "bold"), f"   {facts['severity']}, {facts['role']}, {facts['confidence']}")
     parts: list[Text] = [head, wrapped(Text(safe(facts["title"])), width), Text()]
     labels = {"fix": "Fix", "harmless": "In order", "clean": "If absent"}
-    parts += [hanging(label, safe(facts[key]), width, label=12) for key, label in labels.items() if facts[key]]
+    parts += [
+        hanging(label, safe(facts[key]), width, label=12) for key, label in labels.items() if facts[key]
+    ]
     lists = {"explains": "Explains", "rules_out": "Rules out", "references": "Known"}
-    parts += [hanging(label, ", ".join(facts[key]), width, label=12) for key, label in lists.items() if facts[key]]
+    parts += [
+        hanging(label, ", ".join(facts[key]), width, label=12) for key, label in lists.items() if facts[key]
+    ]
     parts.append(hanging("Check", facts["check"], width, label=12))
     if example is not None:
         parts += [Text(), Text("In a recorded run:", "bold"), one_finding(example, width)]

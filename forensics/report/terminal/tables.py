@@ -21,7 +21,14 @@ def answer(title: str, rows: Sequence[Mapping[str, object]], width: int) -> Text
     shown = rows[:SHOWN]
     names, always = _columns(rows)
     if always:
-        parts.append(hanging("", "everywhere: " + ", ".join(f"{name} {shown_as(rows[0][name])}" for name in always), width, label=0))
+        parts.append(
+            hanging(
+                "",
+                "everywhere: " + ", ".join(f"{name} {shown_as(rows[0][name])}" for name in always),
+                width,
+                label=0,
+            )
+        )
     cells = [[row[name] for name in names] for row in shown]
     if fits(names, cells, width):
         parts.append(table(names, cells, width))
@@ -29,7 +36,11 @@ def answer(title: str, rows: Sequence[Mapping[str, object]], width: int) -> Text
         label = max(map(len, names)) + 2
         for row in shown:
             parts.append(Text())
-            parts += [hanging(name, shown_as(row[name]), width, label=label) for name in names if row[name] is not None]
+            parts += [
+                hanging(name, shown_as(row[name]), width, label=label)
+                for name in names
+                if row[name] is not None
+            ]
     if len(rows) > len(shown):
         parts.append(Text(f"  and {len(rows) - len(shown):,} more rows: --json or --csv gives all", "dim"))
     return Text("\n").join(parts)
@@ -41,7 +52,9 @@ def _columns(rows: Sequence[Mapping[str, object]]) -> tuple[list[str], list[str]
     if len(rows) < MANY:
         return known, []
     always = [name for name in known if all(row[name] == rows[0][name] for row in rows)]
-    return [name for name in known if name not in always] or known[:1], always if len(always) < len(known) else always[1:]
+    return [name for name in known if name not in always] or known[:1], always if len(always) < len(
+        known
+    ) else always[1:]
 
 
 def catalogue(questions: Sequence[tuple[str, str]], detectors: Sequence[tuple[str, str]], width: int) -> Text:
@@ -49,5 +62,12 @@ def catalogue(questions: Sequence[tuple[str, str]], detectors: Sequence[tuple[st
     parts = []
     for head, queries in (("Questions", questions), ("Detectors, by the finding that they give", detectors)):
         label = max((len(name) for name, _ in queries), default=0) + 2
-        parts.append(Text("\n").join([Text(head, "bold"), *(hanging(name, safe(title), width, label=label) for name, title in queries)]))
+        parts.append(
+            Text("\n").join(
+                [
+                    Text(head, "bold"),
+                    *(hanging(name, safe(title), width, label=label) for name, title in queries),
+                ]
+            )
+        )
     return Text("\n\n").join([*parts, Text("forensics query NAME RUN   asks one", "dim")])

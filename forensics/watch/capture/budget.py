@@ -41,10 +41,11 @@ def known() -> frozenset[str]:
 
 def first(arrays: dict[str, Any], frozen: set[str]) -> None:
     """Tell the parent what lies ahead, once, when the first model is seen."""
-    if _mode is None:
-        nbytes = sum(array.nbytes for array in arrays.values())
-        trainable = sum(array.nbytes for name, array in arrays.items() if name not in frozen)
-        _settle(mode(), nbytes, trainable, 0 if mode() == "none" else nbytes)
+    with watch.lock:  # several threads may see their first model at once
+        if _mode is None:
+            nbytes = sum(array.nbytes for array in arrays.values())
+            trainable = sum(array.nbytes for name, array in arrays.items() if name not in frozen)
+            _settle(mode(), nbytes, trainable, 0 if mode() == "none" else nbytes)
 
 
 def came_from(path: str, arrays: dict[str, Any]) -> None:
@@ -66,7 +67,11 @@ def file_of(array: Any, digest: str) -> list[Any] | None:
 def choose(rows: dict[str, dict[str, Any]]) -> set[str]:
     """Of the digests of one capture, those to write now; falls back to fewer where the disk has not twice the need."""
     while True:
-        chosen = {digest for digest, row in rows.items() if digest not in written and digest not in known() and _wanted(row)}
+        chosen = {
+            digest
+            for digest, row in rows.items()
+            if digest not in written and digest not in known() and _wanted(row)
+        }
         need = sum(rows[digest]["nbytes"] for digest in chosen)
         if not need or shutil.disk_usage(watch.directory).free >= 2 * need:
             return chosen
@@ -85,7 +90,9 @@ def _settle(kind: str, nbytes: int, trainable: int, need: int) -> None:
     asked = str(watch.options.get("tensors") or "all")
     if kind != asked:
         less = "none" if kind == "nothing" else kind
-        watch.missing(f"tensors kept as {less}", f"{free:,} bytes are free where {need or nbytes:,} would be written")
+        watch.missing(
+            f"tensors kept as {less}", f"{free:,} bytes are free where {need or nbytes:,} would be written"
+        )
     _mode = kind
     kind = "none" if kind == "nothing" else kind
     path = watch.directory / "plan.json"
@@ -97,5 +104,6 @@ def _settle(kind: str, nbytes: int, trainable: int, need: int) -> None:
         "tensors": kind,
         "degraded_from": asked if kind != asked else None,
     }
-    temporary.write_text(json.dumps(told), encoding="utf-8")
-    temporary.replace(path)
+    with watch.lock:
+        temporary.write_text(json.dumps(told), encoding="utf-8")
+        temporary.replace(path)

@@ -16,7 +16,17 @@ from typing import Any
 from ..run import Model, watch, weakly
 from ..trees import is_array, mx
 
-_PACKAGES = ("mlx", "mlx-lm", "transformers", "tokenizers", "safetensors", "numpy", "datasets", "peft", "torch")
+_PACKAGES = (
+    "mlx",
+    "mlx-lm",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "datasets",
+    "peft",
+    "torch",
+)
 _CONFIGS = {"adapter_config.json": "adapter", "generation_config.json": "generation", "config.json": "model"}
 _MARK = "\u2042"  # a character that templates do not write
 
@@ -42,7 +52,11 @@ def environment() -> dict[str, str]:
     """Versions and device, as text."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+    }
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
@@ -58,7 +72,9 @@ def optimizer(instance: Any) -> dict[str, Any]:
     """Class, step, learning rate and plain settings of an optimizer."""
     state = instance.state
     schedulers = getattr(instance, "_schedulers", {})
-    settings = {key: value for key, value in vars(instance).items() if not key.startswith("_") and _plain(value)}
+    settings = {
+        key: value for key, value in vars(instance).items() if not key.startswith("_") and _plain(value)
+    }
     return {
         "class": type(instance).__name__,
         "step": number(state.get("step")),
@@ -123,12 +139,18 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 # -- tokenizers ------------------------------------------------------------------------------------------------------
 
-_known: dict[int, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {}  # id -> (weak reference, its state then, facts)
+_known: dict[
+    int, tuple[Any, tuple[Any, ...], dict[str, Any]]
+] = {}  # id -> (weak reference, its state then, facts)
 
 
 def inner(tokenizer: Any) -> Any:
     """The Hugging Face tokenizer inside mlx-lm's wrapper."""
-    return getattr(tokenizer, "_tokenizer", tokenizer) if type(tokenizer).__name__ == "TokenizerWrapper" else tokenizer
+    return (
+        getattr(tokenizer, "_tokenizer", tokenizer)
+        if type(tokenizer).__name__ == "TokenizerWrapper"
+        else tokenizer
+    )
 
 
 def template(tokenizer: Any) -> str | None:
@@ -144,14 +166,23 @@ def tokenizer(model: Model) -> dict[str, Any]:
     held = _known.get(id(model.tokenizer))
     state = _state(model.tokenizer)
     if held is None or held[0]() is not model.tokenizer or held[1] != state:
-        held = _known[id(model.tokenizer)] = (weakly(model.tokenizer), state, _tokenizer(model.tokenizer, model))
+        held = _known[id(model.tokenizer)] = (
+            weakly(model.tokenizer),
+            state,
+            _tokenizer(model.tokenizer, model),
+        )
     return {**held[2], "rows": embedding_rows(model.module)}
 
 
 def _state(tokenizer: Any) -> tuple[Any, ...]:
     """What a program may change of a tokenizer that it holds."""
     hf = inner(tokenizer)
-    return _sha(template(tokenizer)), frozenset(stop_ids(tokenizer)), getattr(hf, "pad_token_id", None), len(hf)
+    return (
+        _sha(template(tokenizer)),
+        frozenset(stop_ids(tokenizer)),
+        getattr(hf, "pad_token_id", None),
+        len(hf),
+    )
 
 
 def embedding_rows(module: Any) -> int | None:
@@ -185,13 +216,19 @@ def _tokenizer(wrapper: Any, model: Model) -> dict[str, Any]:
         "template_digest": _sha(template(wrapper)),
         "frame": frame,
         "digest": _file_digest(getattr(hf, "name_or_path", None) or model.tokenizer_path),
-        "names": {str(index): hf.convert_ids_to_tokens(index) for index in sorted({*special, *added.values(), *ends})},
+        "names": {
+            str(index): hf.convert_ids_to_tokens(index)
+            for index in sorted({*special, *added.values(), *ends})
+        },
     }
 
 
 def stop_ids(tokenizer: Any) -> set[int]:
     """The ids at which mlx-lm stops with this tokenizer; it wraps one of transformers', and stops at its end token."""
-    return set(_ids(getattr(tokenizer, "eos_token_ids", None)) or _ids(getattr(inner(tokenizer), "eos_token_id", None)))
+    return set(
+        _ids(getattr(tokenizer, "eos_token_ids", None))
+        or _ids(getattr(inner(tokenizer), "eos_token_id", None))
+    )
 
 
 def _ids(value: Any) -> list[int]:

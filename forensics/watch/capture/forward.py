@@ -40,5 +40,7 @@ class Reader:
 
     def read(self, ids: Sequence[int]) -> Any:
         self.ids += ids
-        found = logits(self.module, ids, self.cache) if self.cache is not None else logits(self.module, self.ids)
+        found = (
+            logits(self.module, ids, self.cache) if self.cache is not None else logits(self.module, self.ids)
+        )
         return found[-1].astype(mx().float32)

@@ -96,7 +96,12 @@ def model(module: Any, via: str = "first sight") -> Model | None:
 
 @_safely
 def loaded(
-    module: Any, via: str, path: str | None = None, tokenizer: Any = None, adapter_path: str | None = None, config: Any = None
+    module: Any,
+    via: str,
+    path: str | None = None,
+    tokenizer: Any = None,
+    adapter_path: str | None = None,
+    config: Any = None,
 ) -> None:
     """A model came back from a loader: register it, and capture `loaded`."""
     if registry.rooted(module) is None:
@@ -141,7 +146,9 @@ def gradient_made(module: Any) -> None:
 
 
 @_safely
-def before_update(module: Any, references: dict[str, Any] | None = None, optimizer: Any = None, as_it_was: Any = None) -> None:
+def before_update(
+    module: Any, references: dict[str, Any] | None = None, optimizer: Any = None, as_it_was: Any = None
+) -> None:
     """An update is about to be applied: take `start` where this phase has none.
 
     Args:
@@ -172,7 +179,11 @@ def before_update(module: Any, references: dict[str, Any] | None = None, optimiz
 def _renamed(references: dict[str, Any], path: str, below: bool) -> dict[str, Any]:
     """Arrays by the names that another model has for them, which stands at `path` below this one, or has this one there."""
     if below:
-        return {name.removeprefix(f"{path}."): array for name, array in references.items() if name.startswith(f"{path}.")}
+        return {
+            name.removeprefix(f"{path}."): array
+            for name, array in references.items()
+            if name.startswith(f"{path}.")
+        }
     return {f"{path}.{name}": array for name, array in references.items()}
 
 
@@ -345,7 +356,13 @@ def finish() -> None:
     boundary("exit")
     for found in list(registry.tracks.values()):
         end, module = found.last_end, found.model.module
-        if end is not None and not end.whole and module is not None and found.mine and snapshot.parameters(module) == end.parameters:
+        if (
+            end is not None
+            and not end.whole
+            and module is not None
+            and found.mine
+            and snapshot.parameters(module) == end.parameters
+        ):
             _end(found, "exit")
     if not registry.tracks:
         for module in registry.scan():
@@ -364,7 +381,10 @@ def _take(
     if not found.mine:
         return None
     before = None if everything else found.last_whole if whole else found.last
-    place, given = where(), {number: each.here for number, each in found.optimizers.items()} | (optimizers or {})
+    place, given = (
+        where(),
+        {number: each.here for number, each in found.optimizers.items()} | (optimizers or {}),
+    )
     with watch.lock.released():  # the probes call the program's model
         taken = snapshot.take(
             found.model, point, whole=whole, references=references, before=before, probes=found.last_whole, place=place,
@@ -379,7 +399,9 @@ def _take(
 def _unchanged(found: Track, taken: snapshot.Taken) -> bool:
     """No parameter was bound anew since `taken`, and the settings are as they were."""
     arrays = trees.parameters(found.model.module)
-    same = all((seen := taken.seen.get(name)) is not None and seen() is array for name, array in arrays.items())
+    same = all(
+        (seen := taken.seen.get(name)) is not None and seen() is array for name, array in arrays.items()
+    )
     return same and len(arrays) == len(taken.seen) and snapshot.settings(found.model.module) == taken.settings
 
 

@@ -76,7 +76,15 @@ def _answer(model: Model, prompt: Prompt, words: Words, prefix: str, kept: dict[
         if position + 1 < limit():
             after = reader.read([token])
     text = words.text(output[:-1] if finish == "stop" else output)
-    _row(prefix, prompt, output=text, output_ids=output, finish_reason=finish, output_tokens=len(output), logits_digest=first)
+    _row(
+        prefix,
+        prompt,
+        output=text,
+        output_ids=output,
+        finish_reason=finish,
+        output_tokens=len(output),
+        logits_digest=first,
+    )
 
 
 def _row(prefix: str, prompt: Prompt, **values: Any) -> None:
@@ -101,7 +109,9 @@ def choose(after: Any) -> tuple[int, float, list[tuple[int, float]]]:
     values = scores[few]
     core.eval(best, few, values, scores)
     token = int(best.item())
-    pairs = sorted(zip(few.tolist(), values.tolist(), strict=True), key=lambda pair: (-_rank(pair[1]), pair[0]))
+    pairs = sorted(
+        zip(few.tolist(), values.tolist(), strict=True), key=lambda pair: (-_rank(pair[1]), pair[0])
+    )
     return token, float(scores[token].item()), pairs
 
 
@@ -113,7 +123,9 @@ def _rank(value: float) -> float:
 
 
 def _prompts(model: Model, words: Words) -> Iterator[Prompt]:
-    given = watch.options.get("prompts") or [{"id": f"p{index}", "prompt": text} for index, text in enumerate(_QUESTIONS)]
+    given = watch.options.get("prompts") or [
+        {"id": f"p{index}", "prompt": text} for index, text in enumerate(_QUESTIONS)
+    ]
     for index, each in enumerate(given):
         name, reference = str(each.get("id") or f"p{index}"), each.get("reference")
         if each.get("ids"):
@@ -123,7 +135,9 @@ def _prompts(model: Model, words: Words) -> Iterator[Prompt]:
             text, messages = each.get("prompt"), each.get("messages")
             ids = tuple(prompt_ids(model.tokenizer, text, messages))
             if ids:
-                yield Prompt(name, text if text is not None else rendered(model.tokenizer, messages), ids, reference)
+                yield Prompt(
+                    name, text if text is not None else rendered(model.tokenizer, messages), ids, reference
+                )
 
 
 def prompt_ids(tokenizer: Any, text: str | None, messages: Any) -> list[int]:

@@ -33,7 +33,9 @@ class Taken:
     settings: str  # digest over classes and plain attributes
     digests: dict[str, str | None]
     seen: dict[str, Any] = field(default_factory=dict)  # name -> weak reference to the array
-    answers: int | None = None  # number of the capture that holds the probes' answers; None: nothing was asked
+    answers: int | None = (
+        None  # number of the capture that holds the probes' answers; None: nothing was asked
+    )
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class Left:
 _count = 0
 _lefts = 0
 _stated: set[str] = set()  # digests whose statistics stand in an earlier row
-_of_array: dict[int, tuple[Any, str]] = {}  # id -> (weak reference, digest), since the last moment at which training ran
+_of_array: dict[
+    int, tuple[Any, str]
+] = {}  # id -> (weak reference, digest), since the last moment at which training ran
 
 
 def take(
@@ -74,7 +78,9 @@ def take(
     module = model.module
     if module is None or not watch.on or watch.tracing or watch.local.gradient:
         return None
-    return _Capture(model, module, point, place).take(whole, references or {}, optimizers or {}, before, probes, unlike)
+    return _Capture(model, module, point, place).take(
+        whole, references or {}, optimizers or {}, before, probes, unlike
+    )
 
 
 def ask(model: Model, point: str) -> None:
@@ -102,7 +108,12 @@ def left(model: Model, number: str, optimizer: Any) -> Left:
 
 def settings(module: Any) -> str:
     """The digest over classes, scales and plain attributes of all modules: what decides the output beside the parameters."""
-    return _digest([(path, type(each).__name__, trees.scale(each), trees.plain(each)) for path, each in trees.modules(module)])
+    return _digest(
+        [
+            (path, type(each).__name__, trees.scale(each), trees.plain(each))
+            for path, each in trees.modules(module)
+        ]
+    )
 
 
 def digest_of(array: Any) -> str:
@@ -169,7 +180,11 @@ class _Capture:
             with self._part("configs"):
                 facts.configs(self.model, f"{self.prefix}/configs")
         taken = Taken(self.number, self.point, whole, held, how, digests, _weak(arrays))
-        shared = probes.answers if whole and probes and (probes.parameters, probes.settings) == (held, how) else None
+        shared = (
+            probes.answers
+            if whole and probes and (probes.parameters, probes.settings) == (held, how)
+            else None
+        )
         if whole:
             taken.answers = self.number if shared is None and self.probe() else shared
         watch.close(self.prefix + "/")
@@ -190,9 +205,13 @@ class _Capture:
         try:
             yield
         except Exception as error:  # noqa: BLE001
-            self.missing.append({"what": what, "why": f"{type(error).__name__}: {error}"[:300], "kind": "part"})
+            self.missing.append(
+                {"what": what, "why": f"{type(error).__name__}: {error}"[:300], "kind": "part"}
+            )
 
-    def _placements(self, arrays: dict[str, Any], frozen: set[str], before: Taken | None) -> list[dict[str, Any]]:
+    def _placements(
+        self, arrays: dict[str, Any], frozen: set[str], before: Taken | None
+    ) -> list[dict[str, Any]]:
         computed: dict[str, bool | None] = dict.fromkeys(arrays)
         with self._part("whether parameters are evaluated"):
             computed = tensors.evaluated(arrays)
@@ -286,11 +305,16 @@ class _Capture:
 
     def _keep(self, rows: list[dict[str, Any]], whole: bool) -> None:
         """Write the bytes that are wanted and new; give statistics in place of those that are not kept."""
-        wanted = {row["digest"]: row for row in reversed(rows) if row.get("digest") and row["digest"] in self.bytes}
+        wanted = {
+            row["digest"]: row for row in reversed(rows) if row.get("digest") and row["digest"] in self.bytes
+        }
         kept = budget.choose(wanted) if whole else set()
         with self._part("tensors"):
             if kept:
-                tensors.write(self.directory / "tensors.safetensors", {digest: self.bytes[digest] for digest in sorted(kept)})
+                tensors.write(
+                    self.directory / "tensors.safetensors",
+                    {digest: self.bytes[digest] for digest in sorted(kept)},
+                )
                 budget.written |= kept
         for digest, row in wanted.items():
             if digest not in budget.written and digest not in budget.known() and digest not in _stated:

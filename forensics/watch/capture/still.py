@@ -42,7 +42,9 @@ def _evaluation(module: Any) -> None:
 
 def _restore(now: Any, before: dict[str, Any]) -> None:
     """A model may count its calls, or keep what it computed last: put back what was there, in its order."""
-    if len(now) != len(before) or any(key not in now or now[key] is not value for key, value in before.items()):
+    if len(now) != len(before) or any(
+        key not in now or now[key] is not value for key, value in before.items()
+    ):
         dict.clear(now)
         dict.update(now, before)
 

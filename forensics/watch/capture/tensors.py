@@ -32,7 +32,9 @@ def raw(array: Any) -> memoryview:
     """
     core = mx()
     flat = core.contiguous(array).reshape(-1).view(core.uint8)
-    core.eval(flat)  # what cannot be computed raises here; where a buffer is asked for, older mlx ends the process
+    core.eval(
+        flat
+    )  # what cannot be computed raises here; where a buffer is asked for, older mlx ends the process
     return memoryview(flat).cast("B")
 
 
@@ -92,7 +94,11 @@ def write(path: Path, tensors: dict[str, Any]) -> None:
     header: dict[str, Any] = {}
     offset = 0
     for name, array in tensors.items():
-        header[name] = {"dtype": dtype_name(array), "shape": list(array.shape), "data_offsets": [offset, offset + array.nbytes]}
+        header[name] = {
+            "dtype": dtype_name(array),
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
         offset += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

@@ -39,7 +39,9 @@ class Loaded:
     detail: dict[str, Any] = field(default_factory=dict)  # of the load event
 
 
-def load(base: str | None, saved: str | None, tokenizer: str | None = None, trust: bool | None = None) -> Loaded:
+def load(
+    base: str | None, saved: str | None, tokenizer: str | None = None, trust: bool | None = None
+) -> Loaded:
     """Load `saved` on `base`, with a tokenizer.
 
     Args:
@@ -64,7 +66,10 @@ def load(base: str | None, saved: str | None, tokenizer: str | None = None, trus
 
             ends = (found.config or {}).get("eos_token_id")
             extra = {} if trust is None else {"trust_remote_code": trust}
-            found.tokenizer, found.tokenizer_path = load_tokenizer(Path(directory), extra, eos_token_ids=ends), str(directory)
+            found.tokenizer, found.tokenizer_path = (
+                load_tokenizer(Path(directory), extra, eos_token_ids=ends),
+                str(directory),
+            )
             break
     return found
 
@@ -127,7 +132,9 @@ def _model(directory: Path) -> Loaded:
     except Exception as error:
         raise NotLoaded(_line(error)) from error
     names = sum(len(names_in(str(file))) for file in directory.glob("model*.safetensors"))
-    return Loaded(module, config, path=str(directory), detail={"what": "model", "path": str(directory), "names": names})
+    return Loaded(
+        module, config, path=str(directory), detail={"what": "model", "path": str(directory), "names": names}
+    )
 
 
 def _base(base: str | None) -> Loaded:
@@ -163,7 +170,10 @@ def _peft(base: str | None, directory: Path) -> Loaded:
     """An adapter in PEFT's form."""
     found = _base(base)
     names = names_in(str(directory / peft.FILE))
-    found.adapter_path, found.detail = str(directory), {"what": "adapter", "path": str(directory / peft.FILE), "names": len(names)}
+    found.adapter_path, found.detail = (
+        str(directory),
+        {"what": "adapter", "path": str(directory / peft.FILE), "names": len(names)},
+    )
     try:
         matched = peft.put_on(found.module, directory)
         mx().eval(found.module.parameters())
@@ -206,7 +216,9 @@ def _weights(base: str | None, file: Path) -> Loaded:
 
 def _unmatched(strange: list[str], odd: list[str], count: int) -> str:
     if strange:
-        return f"{len(strange)} of {count} tensors are not in the base's architecture, the first: {strange[0]}"
+        return (
+            f"{len(strange)} of {count} tensors are not in the base's architecture, the first: {strange[0]}"
+        )
     return f"{len(odd)} of {count} tensors have another shape than the base's, the first: {odd[0]}"
 
 

@@ -28,7 +28,9 @@ def put_on(module: Any, directory: Path) -> list[str]:
     layers = dict(trees.modules(module))
     strange = [path for path in factors if path not in layers or "Linear" not in type(layers[path]).__name__]
     if strange:
-        raise ValueError(f"{len(strange)} of {len(factors)} adapted layers are no linear layers of the model, the first: {strange[0]}")
+        raise ValueError(
+            f"{len(strange)} of {len(factors)} adapted layers are no linear layers of the model, the first: {strange[0]}"
+        )
     for path, (a, b) in factors.items():
         layer = LoRALinear.from_base(layers[path], r=a.shape[1], scale=_scale(config, path, a.shape[1]))
         layer.lora_a, layer.lora_b = a, b
@@ -50,7 +52,11 @@ def _factors(directory: Path) -> dict[str, tuple[Any, Any]]:
 
 def _scale(config: dict[str, Any], path: str, rank: int) -> float:
     """lora_alpha over the rank, or its root; a layer may have an alpha of its own."""
-    own = [alpha for pattern, alpha in (config.get("alpha_pattern") or {}).items() if re.search(rf"(^|\.){pattern}$", path)]
+    own = [
+        alpha
+        for pattern, alpha in (config.get("alpha_pattern") or {}).items()
+        if re.search(rf"(^|\.){pattern}$", path)
+    ]
     alpha = float(own[0] if own else config.get("lora_alpha", rank))
     return alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
 

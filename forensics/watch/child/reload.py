@@ -40,7 +40,9 @@ def main(path: str) -> None:
     for item in arguments["items"]:
         _item(core, item)
     core.watch.close()
-    (core.watch.directory / "exit.json").write_text(json.dumps({"time": time.time(), "exception": None}), encoding="utf-8")
+    (core.watch.directory / "exit.json").write_text(
+        json.dumps({"time": time.time(), "exception": None}), encoding="utf-8"
+    )
 
 
 def _watcher() -> Any:
@@ -50,7 +52,9 @@ def _watcher() -> Any:
     from importlib.util import module_from_spec
 
     here = str(Path(__file__).parent)
-    sys.path[:] = [place for place in sys.path if place != here]  # its module names are not for the libraries to find
+    sys.path[:] = [
+        place for place in sys.path if place != here
+    ]  # its module names are not for the libraries to find
     spec = ModuleSpec(_PACKAGE, None, is_package=True)
     spec.submodule_search_locations = [str(Path(here).parent)]
     sys.modules[_PACKAGE] = module_from_spec(spec)
@@ -85,13 +89,19 @@ def _item(core: Any, item: dict[str, Any]) -> None:
         found = loading.load(item.get("base"), item.get("saved"), item.get("tokenizer"), item.get("trust"))
     except Exception as error:  # noqa: BLE001   whatever a loader raises is what a user would see
         detail = getattr(error, "detail", {})
-        line = str(error) if isinstance(error, loading.NotLoaded) else f"{type(error).__name__}: {error}"[:300]
+        line = (
+            str(error) if isinstance(error, loading.NotLoaded) else f"{type(error).__name__}: {error}"[:300]
+        )
         _event(watch, item, **detail, ok=False, message=line)
         return
     _event(watch, item, **found.detail, ok=True)
     model = core.Model(item["model"], found.module)
     model.path, model.adapter_path, model.config = found.path, found.adapter_path, found.config
-    model.tokenizer, model.tokenizer_path, model.updates = found.tokenizer, found.tokenizer_path, item.get("updates")
+    model.tokenizer, model.tokenizer_path, model.updates = (
+        found.tokenizer,
+        found.tokenizer_path,
+        item.get("updates"),
+    )
     if item.get("probes_only"):
         _prepare(model)
         live.ask(model, point)

@@ -79,7 +79,11 @@ def call(function: Callable[..., Any], row: Mapping[str, Any]) -> Any:
 
 def numbers(result: Any) -> list[tuple[str, float | str]]:
     """(key, value) of a number (key '') or of a mapping of numbers; raises TypeError for anything else."""
-    pairs = [(str(key), value) for key, value in result.items()] if isinstance(result, Mapping) else [("", result)]
+    pairs = (
+        [(str(key), value) for key, value in result.items()]
+        if isinstance(result, Mapping)
+        else [("", result)]
+    )
     return [(key, _number(value)) for key, value in pairs]
 
 

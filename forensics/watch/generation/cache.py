@@ -91,7 +91,9 @@ def look(model: Model, cache: Any, ids: Sequence[int], compare: bool) -> dict[st
     return row
 
 
-def _difference(module: Any, cache: Any, empty: list[Any], held: tuple[int, ...], ids: Sequence[int]) -> float:
+def _difference(
+    module: Any, cache: Any, empty: list[Any], held: tuple[int, ...], ids: Sequence[int]
+) -> float:
     """max abs between the logits of `ids` read with a copy of the cache, and with one of its kind into which all was read now."""
     core = mx()
     twin = copy.deepcopy(cache)
@@ -142,7 +144,10 @@ def _twin(first: Any, held: int) -> Filled | None:
     mark = _mark(first)
     if mark is None or mark in _marks:
         return None if mark is None else _marks[mark]
-    return next((found for other, found in list(_known.items()) if len(found.ids) >= held and _mark(other) == mark), None)
+    return next(
+        (found for other, found in list(_known.items()) if len(found.ids) >= held and _mark(other) == mark),
+        None,
+    )
 
 
 def _mark(layer: Any) -> str | None:
@@ -158,7 +163,9 @@ def _save_prompt_cache(original: Callable[..., Any]) -> Callable[..., Any]:
                 call = bound(original, args, kwargs)
                 found = _remembered(_first(call["cache"]))
                 if found is not None:
-                    _saved[os.path.abspath(call["file_name"])] = replace(found, ids=found.ids[: tokens_in(call["cache"])])
+                    _saved[os.path.abspath(call["file_name"])] = replace(
+                        found, ids=found.ids[: tokens_in(call["cache"])]
+                    )
         return result
 
     return save_prompt_cache

@@ -48,11 +48,19 @@ class _Loop:
         if module is not self.module() or not self.last or inputs.shape[0] != len(self.last):
             return False
         if cache is not None or self.cached:
-            return cache is not None and (_is(cache, self.cache) or _is(cache, self.returned)) and length <= _STEP
+            return (
+                cache is not None
+                and (_is(cache, self.cache) or _is(cache, self.returned))
+                and length <= _STEP
+            )
         before, last = len(self.last[0]), self.last
         if length == before + 1:
             return bool([row[:-1] for row in inputs.tolist()] == last)
-        return bool(self.recordings) and length == before > 1 and [row[:-1] for row in inputs.tolist()] == [row[1:] for row in last]
+        return (
+            bool(self.recordings)
+            and length == before > 1
+            and [row[:-1] for row in inputs.tolist()] == [row[1:] for row in last]
+        )
 
     def step(self, inputs: Any, cached: bool) -> None:
         """One more call: the first makes the recordings, each brings the ids that were chosen after the call before."""
@@ -142,7 +150,12 @@ def _call(original: Callable[..., Any]) -> Callable[..., Any]:
 def _before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Loop | None:
     inputs: Any = args[0] if args else next(iter(kwargs.values()), None)
     model = watch.known(module)
-    if model is None or not is_array(inputs) or inputs.ndim != 2 or not mx().issubdtype(inputs.dtype, mx().integer):
+    if (
+        model is None
+        or not is_array(inputs)
+        or inputs.ndim != 2
+        or not mx().issubdtype(inputs.dtype, mx().integer)
+    ):
         return None
     cache = kwargs.get("cache", args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else None)
     loop, _local.loop = _local.loop, None  # while it begins, a boundary must not end it

@@ -66,9 +66,15 @@ class Recording:
             _count += 1
             self.number = _count
             _open.append(self)
-        self.row = {"capture": capture, "updates": self.model.updates if self.model else None, "time": time.time()}
+        self.row = {
+            "capture": capture,
+            "updates": self.model.updates if self.model else None,
+            "time": time.time(),
+        }
 
-    def begin(self, prompt: Any, sampler: Any = None, prompt_cache: Any = None, known: str | None = None) -> None:
+    def begin(
+        self, prompt: Any, sampler: Any = None, prompt_cache: Any = None, known: str | None = None
+    ) -> None:
         """The prompt's ids and what decides the output are known: look at the model, where this was not done often already.
 
         Args:
@@ -83,12 +89,23 @@ class Recording:
         if model is None:
             return
         sound = bool(ids) and _sound(self.module, prompt, ids)
-        self.looked = sound and _budget((model.number, self.row["capture"]), _LOOKS) and _budget(model.number, _ALL_LOOKS)
+        self.looked = (
+            sound
+            and _budget((model.number, self.row["capture"]), _LOOKS)
+            and _budget(model.number, _ALL_LOOKS)
+        )
         if self.looked:
             self.row["training_modules"] = looks.training_modules(self.module)
-            self._look("parameters of a generation", lambda: {"parameters_digest": looks.parameters_digest(self.module)})
+            self._look(
+                "parameters of a generation",
+                lambda: {"parameters_digest": looks.parameters_digest(self.module)},
+            )
             self._look("forwards of a generation", lambda: looks.forwards(self.module, ids))
-        compare = sound and bool(cache.tokens_in(prompt_cache)) and _budget((model.number, model.updates, "cache"), _LOOKS)
+        compare = (
+            sound
+            and bool(cache.tokens_in(prompt_cache))
+            and _budget((model.number, model.updates, "cache"), _LOOKS)
+        )
         self._look("prompt cache", lambda: cache.look(model, prompt_cache, ids, compare))
 
     def _look(self, what: str, function: Any) -> None:
@@ -124,8 +141,14 @@ class Recording:
         last = self.ids[-1] if self.ids else None
         if finish is None and last is not None:
             limit = self.settings.get("max_tokens")
-            finish = "stop" if last in (self.stop or words.stop) else "length" if limit == len(self.ids) else None
-        text = words.text(self.ids[:-1] if finish == "stop" else self.ids) if self.output is None else self.output
+            finish = (
+                "stop" if last in (self.stop or words.stop) else "length" if limit == len(self.ids) else None
+            )
+        text = (
+            words.text(self.ids[:-1] if finish == "stop" else self.ids)
+            if self.output is None
+            else self.output
+        )
         watch.row(
             "generations", generation=self.number, model=self.model.number, **self.row, via=self.via,
             prompt_tokens=None if self.prompt_ids is None else len(self.prompt_ids), output_tokens=len(self.ids), finish_reason=finish,
@@ -162,7 +185,11 @@ def free() -> bool:
 def _sound(module: Any, prompt: Any, ids: list[int]) -> bool:
     """Would the library take this prompt? What it refuses is not put to the model by us: an id out of range ends the process."""
     rows = facts.embedding_rows(module)
-    return (not is_array(prompt) or prompt.ndim == 1) and rows is not None and all(0 <= index < rows for index in ids)
+    return (
+        (not is_array(prompt) or prompt.ndim == 1)
+        and rows is not None
+        and all(0 <= index < rows for index in ids)
+    )
 
 
 def _ids(prompt: Any) -> list[int] | None:

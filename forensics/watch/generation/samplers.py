@@ -20,7 +20,11 @@ def _make_sampler(original: Callable[..., Any]) -> Callable[..., Any]:
         if watch.on:
             with watch.looking("make_sampler"):
                 call = bound(original, args, kwargs)
-                settings = {_NAMES.get(key, key): value for key, value in call.items() if isinstance(value, (bool, int, float))}
+                settings = {
+                    _NAMES.get(key, key): value
+                    for key, value in call.items()
+                    if isinstance(value, (bool, int, float))
+                }
                 _made[:] = [entry for entry in _made if entry[0]() is not None]
                 with contextlib.suppress(TypeError):
                     _made.append((weakref.ref(made), settings))
@@ -41,4 +45,6 @@ def describe(sampler: Any) -> tuple[str, dict[str, Any]]:
     return "unknown", {}
 
 
-HOOKS: dict[str, Callable[[Any], None]] = {"mlx_lm.sample_utils": lambda module: wrap(module, "make_sampler", _make_sampler)}
+HOOKS: dict[str, Callable[[Any], None]] = {
+    "mlx_lm.sample_utils": lambda module: wrap(module, "make_sampler", _make_sampler)
+}

@@ -26,7 +26,9 @@ def _saver(via: str, arguments: Read) -> Callable[..., Any]:
                     arrays = arguments(args, kwargs)[1]
                     if _of_a_model(arrays):
                         points.boundary("save")
-                        handed = {name: digest for name, array in arrays.items() if (digest := _digest(array))}
+                        handed = {
+                            name: digest for name, array in arrays.items() if (digest := _digest(array))
+                        }
             if not handed:
                 return original(*args, **kwargs)
             ok = False
@@ -65,7 +67,10 @@ def _digest(array: Any) -> str | None:
 def _many(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """np.savez(file, *arrays, **named)."""
     named = {key: value for key, value in kwargs.items() if key not in ("file", "allow_pickle")}
-    return (args[0] if args else kwargs.get("file")), {**{f"arr_{i}": each for i, each in enumerate(args[1:])}, **named}
+    return (args[0] if args else kwargs.get("file")), {
+        **{f"arr_{i}": each for i, each in enumerate(args[1:])},
+        **named,
+    }
 
 
 def _one(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -87,5 +92,7 @@ def _numpy(module: Any) -> None:
 
 HOOKS: dict[str, Callable[[Any], None]] = {
     "numpy": _numpy,
-    "safetensors.numpy": lambda module: wrap(module, "save_file", _saver("safetensors.numpy.save_file", _tensors_first)),
+    "safetensors.numpy": lambda module: wrap(
+        module, "save_file", _saver("safetensors.numpy.save_file", _tensors_first)
+    ),
 }

@@ -80,7 +80,9 @@ def _compile(original: Callable[..., Any]) -> Callable[..., Any]:
             function = Function(fun, given, bool(rest.get("shapeless")))
             dropped.follow(given, functools.partial(_compared, function))
             traced = _traced(fun, function)
-            compiled = original(traced, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": traced})
+            compiled = (
+                original(traced, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": traced})
+            )
             functions.append(function)
             watch.event("compile", None, None, function=function.number)
             return Made(fun, _called(compiled, function, given))

@@ -15,14 +15,31 @@ from . import declared
 
 _READ = {"rank", "scale", "dropout", "keys"}  # what linear_to_lora_layers reads of its config
 _ADAPTERS = ("LoRALinear", "LoRASwitchLinear", "LoRAEmbedding", "DoRALinear", "DoRAEmbedding")
-_BASES = ("Linear", "QuantizedLinear", "Embedding", "QuantizedEmbedding", "SwitchLinear", "QuantizedSwitchLinear")
+_BASES = (
+    "Linear",
+    "QuantizedLinear",
+    "Embedding",
+    "QuantizedEmbedding",
+    "SwitchLinear",
+    "QuantizedSwitchLinear",
+)
 
-_WALKS = ("named_modules", "modules", "children", "leaf_modules", "apply_to_modules", "filter_and_map", "update_modules")
+_WALKS = (
+    "named_modules",
+    "modules",
+    "children",
+    "leaf_modules",
+    "apply_to_modules",
+    "filter_and_map",
+    "update_modules",
+)
 _MAKERS = {*_ADAPTERS, "from_base", "from_linear", "to_lora"}
 
 _walked: list[str | None] = []  # places in code that makes adapters and walks modules
 _making: dict[CodeType, bool] = {}
-_built: list[tuple[str, str | None]] = []  # (class, place) of adapter layers made outside a conversion function
+_built: list[
+    tuple[str, str | None]
+] = []  # (class, place) of adapter layers made outside a conversion function
 _fusing: dict[str, Any] = {}  # the series of fuse() calls under way
 
 
@@ -58,20 +75,33 @@ def _converted(call: dict[str, Any], before: tuple[int, int], candidates: int, o
     kind = "dora" if call.get("use_dora") else "lora"
     keys = config.get("keys")
     requested = {
-        **{key: config[key] for key in ("rank", "scale", "alpha", "dropout") if isinstance(config.get(key), (int, float))},
+        **{
+            key: config[key]
+            for key in ("rank", "scale", "alpha", "dropout")
+            if isinstance(config.get(key), (int, float))
+        },
         "num_layers": call.get("num_layers"),
         "keys": sorted(map(str, keys)) if keys is not None else None,
         "kind": kind,
     }
     after = trees.adapters(call["model"])
-    record = points.model(call["model"], "linear_to_lora_layers") if not watch.local.library else watch.known(call["model"])
+    record = (
+        points.model(call["model"], "linear_to_lora_layers")
+        if not watch.local.library
+        else watch.known(call["model"])
+    )
     watch.event(
         "convert", record, None, via="load_adapters" if watch.local.library else "linear_to_lora_layers", requested=requested,
         unknown=sorted(set(config) - _READ), candidates=candidates, adapted_before=before[0], adapted_after=after[0],
         nested_after=after[1], ok=ok,
     )  # fmt: skip
     if not watch.local.library:
-        declared.settings({**config, "num_layers": call.get("num_layers"), "use_dora": kind == "dora"}, "call", where(), certain=True)
+        declared.settings(
+            {**config, "num_layers": call.get("num_layers"), "use_dora": kind == "dora"},
+            "call",
+            where(),
+            certain=True,
+        )
         if record and ok:
             points.adapted(record.module)
 
@@ -128,7 +158,11 @@ def _makes(code: CodeType) -> bool:
         import dis
 
         named = any(i.argval in _MAKERS and i.opname.startswith("LOAD") for i in dis.get_instructions(code))
-        inner = [each for each in code.co_consts if isinstance(each, CodeType) and (each.co_name[0] == "<" or code.co_name[0] != "<")]
+        inner = [
+            each
+            for each in code.co_consts
+            if isinstance(each, CodeType) and (each.co_name[0] == "<" or code.co_name[0] != "<")
+        ]
         known = _making[code] = named or any(map(_makes, inner))
     return known
 
@@ -145,7 +179,9 @@ def _found_nothing(record: Model | None = None) -> None:
 
 
 def _at_exit() -> None:
-    if not _built and not any(trees.adapters(each.module)[0] for each in watch.models if each.module is not None):
+    if not _built and not any(
+        trees.adapters(each.module)[0] for each in watch.models if each.module is not None
+    ):
         _found_nothing()
 
 
@@ -176,7 +212,9 @@ def _begin(layer: Any, dequantize: bool) -> None:
         from .modules import root_of
 
         root, _ = root_of(layer)
-        _fusing.update(model=watch.known(root), time=time.time(), place=where(), dequantize=dequantize, modules=0)
+        _fusing.update(
+            model=watch.known(root), time=time.time(), place=where(), dequantize=dequantize, modules=0
+        )
 
 
 def _fused() -> None:

@@ -28,8 +28,23 @@ _GATHERED = (
 )  # fmt: skip
 _NESTED = ("lora_parameters", "lora_config", "lora", "peft_config", "peft", "adapter", "adapter_config")
 _KINDS = ("fine_tune_type", "train_type", "finetune_type", "finetuning_type", "tuning_type", "training_type")
-_SWITCHES = ("enabled", "enable", "use_lora", "use_adapter", "use_peft", "lora")  # false: what stands beside them is not meant
-_IMPORTS = ("linear_to_lora_layers", "LoRALinear", "DoRALinear", "LoRAEmbedding", "LoraConfig", "LoRAConfig", "get_peft_model")
+_SWITCHES = (
+    "enabled",
+    "enable",
+    "use_lora",
+    "use_adapter",
+    "use_peft",
+    "lora",
+)  # false: what stands beside them is not meant
+_IMPORTS = (
+    "linear_to_lora_layers",
+    "LoRALinear",
+    "DoRALinear",
+    "LoRAEmbedding",
+    "LoraConfig",
+    "LoRAConfig",
+    "get_peft_model",
+)
 _LIBRARIES = ("mlx_lm", "peft", "mlx", "mlx_tune", "mlx_vlm")
 _LIMIT = 2000  # objects looked at
 
@@ -57,7 +72,9 @@ def settings(config: Any, via: str, place: str | None, *, certain: bool = False)
 def _switched_off(flat: dict[str, Any]) -> bool:
     """Do the settings say themselves that they are not in force?"""
     named = [flat[key] for key in ("type", "peft_type", "method", "mode") if isinstance(flat.get(key), str)]
-    return any(flat.get(key) is False for key in _SWITCHES) or any(name.lower() in ("none", "off", "full") for name in named)
+    return any(flat.get(key) is False for key in _SWITCHES) or any(
+        name.lower() in ("none", "off", "full") for name in named
+    )
 
 
 def _pick(flat: dict[str, Any], names: tuple[str, ...]) -> Any:
@@ -87,8 +104,17 @@ def _adapterlike(flat: dict[str, Any], row: dict[str, Any]) -> bool:
 
 
 def _write(via: str, kind: str, row: dict[str, Any], strength: str, place: str | None) -> None:
-    numbers = {key: row[key] if isinstance(row[key], (int, float)) else None for key in ("rank", "scale", "alpha", "dropout", "num_layers")}
-    keys = row["keys"] if isinstance(row["keys"], list) else [row["keys"]] if isinstance(row["keys"], str) else None
+    numbers = {
+        key: row[key] if isinstance(row[key], (int, float)) else None
+        for key in ("rank", "scale", "alpha", "dropout", "num_layers")
+    }
+    keys = (
+        row["keys"]
+        if isinstance(row["keys"], list)
+        else [row["keys"]]
+        if isinstance(row["keys"], str)
+        else None
+    )
     found = {"origin": "declared", "via": via, "kind": kind, **numbers, "keys": keys, "strength": strength}
     mark = json.dumps(found, sort_keys=True)
     if mark not in _seen:
@@ -106,7 +132,11 @@ def look() -> None:
         for space, place in spaces:
             left = [_LIMIT]
             _gathered(space)
-            settings({name.lower(): value for name, value in space.items() if name.lower().startswith("lora_")}, "argument", place)
+            settings(
+                {name.lower(): value for name, value in space.items() if name.lower().startswith("lora_")},
+                "argument",
+                place,
+            )
             for name, value in space.items():
                 if not name.startswith("__"):
                     _search(value, place, left)
@@ -170,7 +200,9 @@ def _imports(space: dict[str, Any], place: str) -> None:
     for name in _IMPORTS:
         value = space.get(name)
         if value is not None and str(getattr(value, "__module__", "")).partition(".")[0] in _LIBRARIES:
-            _write("import", "dora" if name.startswith("DoRA") else "lora", dict.fromkeys(_NAMES), "weak", place)
+            _write(
+                "import", "dora" if name.startswith("DoRA") else "lora", dict.fromkeys(_NAMES), "weak", place
+            )
 
 
 # -- files ---------------------------------------------------------------------------------------------------------------

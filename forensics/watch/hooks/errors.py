@@ -48,7 +48,14 @@ def settle(last: BaseException | None = None) -> None:
         error = _pending.pop(0)
         caught = error["id"] not in ids
         detail = {"type": error["type"], "message": error["message"], "call": error["call"], "caught": caught}
-        watch.row("events", time=error["time"], kind="error", model=error["model"], detail=detail, place=error["place"])
+        watch.row(
+            "events",
+            time=error["time"],
+            kind="error",
+            model=error["model"],
+            detail=detail,
+            place=error["place"],
+        )
 
 
 def guarded(call: str) -> Callable[..., Any]:
@@ -77,7 +84,11 @@ def _guard_result(call: str) -> Callable[..., Any]:
 
         def function(*args: Any, **kwargs: Any) -> Any:
             made = original(*args, **kwargs)
-            return functools.wraps(made)(guard(made)) if isinstance(made, types.FunctionType) else Made(made, guard(made))
+            return (
+                functools.wraps(made)(guard(made))
+                if isinstance(made, types.FunctionType)
+                else Made(made, guard(made))
+            )
 
         return function
 
@@ -125,7 +136,9 @@ def _install() -> None:
     def thread_excepthook(arguments: Any) -> None:
         try:
             _without_us(arguments.exc_value)
-            arguments = type(arguments)((arguments.exc_type, arguments.exc_value, arguments.exc_value.__traceback__, arguments.thread))
+            arguments = type(arguments)(
+                (arguments.exc_type, arguments.exc_value, arguments.exc_value.__traceback__, arguments.thread)
+            )
         except Exception:  # noqa: BLE001, S110
             pass
         thread_previous(arguments)

@@ -15,7 +15,17 @@ from . import declared
 
 _DATA = (".jsonl", ".csv", ".txt", ".parquet", ".json")
 _CONFIG = (".json", ".yaml", ".yml")
-_NO_DATA = ("config", "tokenizer", "special_tokens", "vocab", "merges", "index", "requirements", "preprocessor", "added_tokens")
+_NO_DATA = (
+    "config",
+    "tokenizer",
+    "special_tokens",
+    "vocab",
+    "merges",
+    "index",
+    "requirements",
+    "preprocessor",
+    "added_tokens",
+)
 
 _opened: dict[str, tuple[bool, str | None, int]] = {}  # path -> (written, place, process)
 
@@ -70,7 +80,14 @@ def _is_data(path: Path) -> bool:
 
 def _purpose(path: Path) -> str:
     stem = path.stem.lower()
-    for word, purpose in (("train", "train"), ("valid", "valid"), ("val", "valid"), ("eval", "valid"), ("dev", "valid"), ("test", "test")):
+    for word, purpose in (
+        ("train", "train"),
+        ("valid", "valid"),
+        ("val", "valid"),
+        ("eval", "valid"),
+        ("dev", "valid"),
+        ("test", "test"),
+    ):
         if word in stem:
             return purpose
     return "unknown"

@@ -51,7 +51,9 @@ def _generate_step(original: Callable[..., Any]) -> Callable[..., Any]:
     return generate_step
 
 
-def _opened(via: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recording | None:
+def _opened(
+    via: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Recording | None:
     """The recording that this call begins; None inside another, or where nothing may be looked at."""
     if not free():
         return None
@@ -112,7 +114,9 @@ class _Tap:
                 item = function(*values)
         except BaseException as error:
             if self.own:
-                self.own.close("error" if isinstance(error, Exception) and not isinstance(error, StopIteration) else None)
+                self.own.close(
+                    "error" if isinstance(error, Exception) and not isinstance(error, StopIteration) else None
+                )
             raise
         if self.recording is not None:
             with watch.looking("token"):
@@ -225,7 +229,9 @@ def _next(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _responses(batch: Any, result: Any) -> None:
     rows = _rows.get(batch, {})
-    for response in (each for part in result for each in (part if isinstance(part, (list, tuple)) else [part])):
+    for response in (
+        each for part in result for each in (part if isinstance(part, (list, tuple)) else [part])
+    ):
         recording = rows.get(getattr(response, "uid", -1))
         if recording is not None and hasattr(response, "token"):
             recording.saw(int(response.token), response.logprobs if recording.sampler == "unknown" else None)

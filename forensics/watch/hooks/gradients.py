@@ -19,7 +19,9 @@ from ..training.subjects import model_of, of_module
 _SMALL = 1 << 16  # elements of a gradient that is kept to see how several were put together
 _FEW = 6
 
-_uncalled: dict[int, tuple[str, Model | None, str | None]] = {}  # gradient functions of modules that the program has not called yet
+_uncalled: dict[
+    int, tuple[str, Model | None, str | None]
+] = {}  # gradient functions of modules that the program has not called yet
 
 
 class _Local(threading.local):
@@ -125,7 +127,12 @@ def _gradient(via: str) -> Callable[..., Any]:
                 return original(*args, **kwargs)
             rest = dict(zip(("argnums", "argnames"), args[1:], strict=False)) | kwargs
             module = _local.making[-1] if _local.making else None
-            spec = _Function("nn.value_and_grad" if module is not None else via, rest.get("argnums"), rest.get("argnames"), module)
+            spec = _Function(
+                "nn.value_and_grad" if module is not None else via,
+                rest.get("argnums"),
+                rest.get("argnames"),
+                module,
+            )
             inner = Made(fun, _forward(fun))
             made = original(inner, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": inner})
             return Made(fun, _evaluated(spec, made))
@@ -175,7 +182,11 @@ def _evaluated(spec: _Function, made: Callable[..., Any]) -> Callable[..., Any]:
 
 def _finished(spec: _Function, now: Frame, model: Model | None, result: Any) -> None:
     value, grads = (None, result) if spec.via == "mx.grad" else result
-    arrays: dict[str, Any] = {"taps": now.taps, "prints": now.prints, "small": small(dict(trees.flatten(grads)))}
+    arrays: dict[str, Any] = {
+        "taps": now.taps,
+        "prints": now.prints,
+        "small": small(dict(trees.flatten(grads))),
+    }
     scalar = next((leaf for _, leaf in trees.flatten(value) if leaf.size == 1), None)
     if scalar is not None:
         arrays["value"] = scalar
@@ -197,7 +208,11 @@ def small(grads: Any) -> dict[str, Any]:
     found: dict[str, tuple[int, str, Any]] = {}
     for name, leaf in grads.items():
         size, kind = leaf.size, name.rpartition(".")[2]
-        if 1 < size <= _SMALL and (kind not in found or size < found[kind][0]) and core.issubdtype(leaf.dtype, core.floating):
+        if (
+            1 < size <= _SMALL
+            and (kind not in found or size < found[kind][0])
+            and core.issubdtype(leaf.dtype, core.floating)
+        ):
             found[kind] = (size, name, leaf)
     return {name: leaf for _, name, leaf in sorted(found.values(), key=lambda each: each[0])[:_FEW]}
 
@@ -242,4 +257,7 @@ def _core(module: Any) -> None:
 
 points.on_exit(_report)
 
-HOOKS: dict[str, Callable[[Any], None]] = {"mlx.core": _core, "mlx.nn": lambda module: wrap(module, "value_and_grad", _nn)}
+HOOKS: dict[str, Callable[[Any], None]] = {
+    "mlx.core": _core,
+    "mlx.nn": lambda module: wrap(module, "value_and_grad", _nn),
+}

@@ -54,7 +54,14 @@ def _load_model(original: Callable[..., Any]) -> Callable[..., Any]:
             record = watch.model(model)
             record.path, record.config = path, config
             watch.event(
-                "load", record, None, what="model", via="load_model", path=path, lazy=bool(call.get("lazy")), strict=call.get("strict")
+                "load",
+                record,
+                None,
+                what="model",
+                via="load_model",
+                path=path,
+                lazy=bool(call.get("lazy")),
+                strict=call.get("strict"),
             )
             if not watch.local.library:
                 points.loaded(model, "load_model", path, config=config)
@@ -78,7 +85,16 @@ def _load_adapters(original: Callable[..., Any]) -> Callable[..., Any]:
             record.adapter_path = path
             names = names_in(os.path.join(path or "", "adapters.safetensors"))
             kind = _fine_tune_type(path)
-            watch.event("load", record, None, what="adapter", via="load_adapters", path=path, fine_tune_type=kind, **matching(model, names))
+            watch.event(
+                "load",
+                record,
+                None,
+                what="adapter",
+                via="load_adapters",
+                path=path,
+                fine_tune_type=kind,
+                **matching(model, names),
+            )
             if not watch.local.library:
                 points.adapted(model)
         return result
@@ -108,7 +124,9 @@ def _from_pretrained(module: Any) -> None:
         result = original(kind, *args, **kwargs)
         if watch.observing and not watch.local.library:
             with watch.looking("from_pretrained"):
-                points.tokenizer_seen(result, _text(args[0] if args else kwargs.get("pretrained_model_name_or_path")))
+                points.tokenizer_seen(
+                    result, _text(args[0] if args else kwargs.get("pretrained_model_name_or_path"))
+                )
         return result
 
     cls.from_pretrained = classmethod(from_pretrained)
@@ -128,7 +146,16 @@ def _load_arrays(original: Callable[..., Any]) -> Callable[..., Any]:
                     budget.came_from(path, arrays)
                 if not watch.local.library:
                     names = list(arrays) if isinstance(arrays, dict) else []
-                    watch.event("load", None, None, what="arrays", via="mx.load", path=path, names=len(names), from_adapter=_adapter(names))
+                    watch.event(
+                        "load",
+                        None,
+                        None,
+                        what="arrays",
+                        via="mx.load",
+                        path=path,
+                        names=len(names),
+                        from_adapter=_adapter(names),
+                    )
         return result
 
     return load
@@ -154,7 +181,14 @@ def _load_weights(original: Callable[..., Any]) -> Callable[..., Any]:
             strict = kwargs.get("strict", args[1] if len(args) > 1 else True)
             what = "adapter" if _adapter(names) else "weights"
             watch.event(
-                "load", record, None, what=what, via="load_weights", path=path, strict=bool(strict), **matching(self, names, before)
+                "load",
+                record,
+                None,
+                what=what,
+                via="load_weights",
+                path=path,
+                strict=bool(strict),
+                **matching(self, names, before),
             )
             if record:
                 record.path = record.path or _home(path, what)
@@ -187,7 +221,11 @@ def _home(path: str | None, what: str) -> str | None:
 def _fine_tune_type(path: str | None) -> str | None:
     """What the configuration beside an adapter says of it; mlx-lm's own default is lora."""
     with contextlib.suppress(OSError, ValueError):
-        return str(json.loads((Path(path or "") / "adapter_config.json").read_text(encoding="utf-8")).get("fine_tune_type", "lora"))
+        return str(
+            json.loads((Path(path or "") / "adapter_config.json").read_text(encoding="utf-8")).get(
+                "fine_tune_type", "lora"
+            )
+        )
     return None
 
 

@@ -23,7 +23,9 @@ from . import gradients
 _DEPTH = 3  # parts of the path to a language model within another module
 
 
-_inner: dict[int, tuple[Any, Model, int]] = {}  # id of a module below a model -> (weak reference, the model, its vocabulary)
+_inner: dict[
+    int, tuple[Any, Model, int]
+] = {}  # id of a module below a model -> (weak reference, the model, its vocabulary)
 
 
 def tap(model: Model) -> None:
@@ -34,7 +36,13 @@ def tap(model: Model) -> None:
     wrap(type(module), "__call__", _call)
     rows = facts.embedding_rows(module)
     for path, each in trees.modules(module):
-        if rows and path and path.count(".") < _DEPTH and not trees.is_array(each.get("weight")) and facts.embedding_rows(each):
+        if (
+            rows
+            and path
+            and path.count(".") < _DEPTH
+            and not trees.is_array(each.get("weight"))
+            and facts.embedding_rows(each)
+        ):
             _inner[id(each)] = (weakref.ref(each), model, rows)
             wrap(type(each), "__call__", _call)
 
@@ -151,10 +159,15 @@ def _looked_at(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _C
 
 def _compared(given: Any) -> bool:
     """May this forward outside a gradient be the reference of a preference loss? While training goes on, over whole rows."""
-    if not any(track.started or track.renewed for track in registry.tracks.values()) or given[1].get("cache") is not None:
+    if (
+        not any(track.started or track.renewed for track in list(registry.tracks.values()))
+        or given[1].get("cache") is not None
+    ):
         return False
     core = mx()
-    ids = next((array for _, array in trees.flatten(given) if core.issubdtype(array.dtype, core.integer)), None)
+    ids = next(
+        (array for _, array in trees.flatten(given) if core.issubdtype(array.dtype, core.integer)), None
+    )
     return ids is not None and ids.ndim == 2 and ids.shape[1] > 1
 
 
@@ -164,7 +177,11 @@ def _through(output: Any, function: Callable[[Any], Any]) -> Any:
         return function(output) if _is_logits(output) else output
     if isinstance(output, (tuple, list)) and output and trees.is_array(output[0]):
         first = _through(output[0], function)
-        return type(output)(*(first, *output[1:])) if hasattr(output, "_fields") else type(output)((first, *output[1:]))
+        return (
+            type(output)(*(first, *output[1:]))
+            if hasattr(output, "_fields")
+            else type(output)((first, *output[1:]))
+        )
     if isinstance(output, dict) and not trees.is_module(output) and trees.is_array(output.get("logits")):
         return type(output)({**output, "logits": _through(output["logits"], function)})
     if trees.is_array(getattr(output, "logits", None)):

@@ -13,7 +13,9 @@ from ..run import watch, wrap
 from ..training import steps
 from . import declared
 
-_LOOKS = 3  # gradient functions at whose making declarations are looked for; some programs make one at each step
+_LOOKS = (
+    3  # gradient functions at whose making declarations are looked for; some programs make one at each step
+)
 
 _said: set[tuple[Any, ...]] = set()  # writes that an event stands for
 _made = itertools.count()
@@ -35,7 +37,15 @@ def _trainable_set(kind: str) -> Callable[..., Any]:
                 keys = kwargs.get("keys")
                 names = [keys] if isinstance(keys, str) else list(keys) if keys else None
                 after = len(trees.trainable(root))
-                watch.event(kind, watch.known(root), None, module=path, keys=names, trainable_before=before, trainable_after=after)
+                watch.event(
+                    kind,
+                    watch.known(root),
+                    None,
+                    module=path,
+                    keys=names,
+                    trainable_before=before,
+                    trainable_after=after,
+                )
             return result
 
         return change
@@ -59,7 +69,13 @@ def _writer(via: str) -> Callable[..., Any]:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def write(self: Any, *args: Any, **kwargs: Any) -> Any:
             given = args[0] if args else kwargs.get("parameters")
-            if not watch.on or watch.local.quiet or watch.local.library or watch.local.gradient or _from_mlx(sys._getframe(1)):
+            if (
+                not watch.on
+                or watch.local.quiet
+                or watch.local.library
+                or watch.local.gradient
+                or _from_mlx(sys._getframe(1))
+            ):
                 return original(self, *args, **kwargs)
             if watch.tracing or via == "Module.update" and points.is_applied(given):
                 result = original(self, *args, **kwargs)
@@ -72,7 +88,14 @@ def _writer(via: str) -> Callable[..., Any]:
             with watch.within("library"):
                 result = original(self, *args, **kwargs)
             with watch.looking(via):
-                wrote(self, via, [name for name, _ in trees.flatten(given if via == "Module.update" else self.parameters())])
+                wrote(
+                    self,
+                    via,
+                    [
+                        name
+                        for name, _ in trees.flatten(given if via == "Module.update" else self.parameters())
+                    ],
+                )
             return result
 
         return write
@@ -97,7 +120,9 @@ def wrote(module: Any, via: str, names: list[str]) -> None:
         mark = (record.number, via, len(names), frozen, after)
         if mark not in _said:
             _said.add(mark)
-            watch.event("write", record, None, via=via, leaves=len(names), frozen_leaves=frozen, after_gradient=after)
+            watch.event(
+                "write", record, None, via=via, leaves=len(names), frozen_leaves=frozen, after_gradient=after
+            )
         points.written(module)
         if steps.follows_gradient(record):
             steps.emit(steps.by_hand(record, names))

@@ -16,7 +16,9 @@ _ENDINGS = (".safetensors", ".npz", ".npy", ".gguf")
 _saves = 0
 
 
-def saver(via: str, arguments: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]]) -> Callable[..., Any]:
+def saver(
+    via: str, arguments: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]]
+) -> Callable[..., Any]:
     """A maker of wrappers for a function that writes arrays; `arguments` reads (file, arrays by name) off a call."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,7 +33,9 @@ def saver(via: str, arguments: Callable[[tuple[Any, ...], dict[str, Any]], tuple
             with watch.looking(via):
                 arrays = arguments(args, kwargs)[1]
                 owner = _owner(arrays)
-                handed = {name: snapshot.digest_of(array) for name, array in arrays.items() if trees.is_array(array)}
+                handed = {
+                    name: snapshot.digest_of(array) for name, array in arrays.items() if trees.is_array(array)
+                }
             ok = False
             try:
                 with watch.within("library"):
@@ -64,7 +68,18 @@ def record(via: str, file: Any, handed: dict[str, str], owner: Model | None, ok:
     if owner:
         owner.saves += 1
     only = bool(handed) and all(name in trained for name in handed)
-    watch.event("save", owner, place, save=number, via=via, path=path, names=len(handed), nbytes=nbytes, ok=ok, trainable_only=only)
+    watch.event(
+        "save",
+        owner,
+        place,
+        save=number,
+        via=via,
+        path=path,
+        names=len(handed),
+        nbytes=nbytes,
+        ok=ok,
+        trainable_only=only,
+    )
 
 
 def _written(file: Any) -> str | None:
@@ -109,7 +124,10 @@ def _named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str
 def _savez(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """mx.savez(file, *arrays, **named)."""
     named = {key: value for key, value in kwargs.items() if key != "file"}
-    return (args[0] if args else kwargs.get("file")), {**{f"arr_{i}": each for i, each in enumerate(args[1:])}, **named}
+    return (args[0] if args else kwargs.get("file")), {
+        **{f"arr_{i}": each for i, each in enumerate(args[1:])},
+        **named,
+    }
 
 
 def _single(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -133,5 +151,7 @@ def _core(module: Any) -> None:
 
 HOOKS: dict[str, Callable[[Any], None]] = {
     "mlx.core": _core,
-    "safetensors.mlx": lambda module: wrap(module, "save_file", saver("safetensors.mlx.save_file", _tensors_first)),
+    "safetensors.mlx": lambda module: wrap(
+        module, "save_file", saver("safetensors.mlx.save_file", _tensors_first)
+    ),
 }

@@ -29,13 +29,22 @@ def _record(kind: str, arguments: dict[str, Any]) -> None:
     global _count
     with watch.lock:
         number, _count = _count, _count + 1
-    plain: dict[str, Any] = {key: value for key, value in arguments.items() if isinstance(value, (bool, int, float))}
+    plain: dict[str, Any] = {
+        key: value for key, value in arguments.items() if isinstance(value, (bool, int, float))
+    }
     if kind == "join_schedules":
         plain = {
             "schedules": len(arguments["schedules"]),
             "boundaries": [b for b in arguments["boundaries"] if isinstance(b, (int, float))],
         }
-    watch.row("schedules", schedule=number, kind=kind, steps=arguments.get(_LENGTH.get(kind, "")), arguments=plain, place=where())
+    watch.row(
+        "schedules",
+        schedule=number,
+        kind=kind,
+        steps=arguments.get(_LENGTH.get(kind, "")),
+        arguments=plain,
+        place=where(),
+    )
 
 
 def _schedulers(module: Any) -> None:

@@ -29,13 +29,21 @@ def _train(original: Callable[..., Any]) -> Callable[..., Any]:
                 told = {key: settings[key] for key in _DECLARED if key in settings} | {
                     "learning_rate": facts.optimizer(optimizer)["learning_rate"],
                     "scheduled": facts.optimizer(optimizer)["scheduled"],
-                    "loss": getattr(call.get("loss"), "__name__", None) if _own(call.get("loss")) else "other",
+                    "loss": getattr(call.get("loss"), "__name__", None)
+                    if _own(call.get("loss"))
+                    else "other",
                     "mask_prompt": _masks(call.get("train_dataset")),
                 }
                 number = record.number if record else ""
                 _phases[number] = _phases.get(number, 0) + 1
                 watch.event(
-                    "train", record, None, via="mlx_lm.train", optimizer=type(optimizer).__name__, declared=told, phase=_phases[number]
+                    "train",
+                    record,
+                    None,
+                    via="mlx_lm.train",
+                    optimizer=type(optimizer).__name__,
+                    declared=told,
+                    phase=_phases[number],
                 )
                 facts.rows("configs", "training", settings)
                 _datasets(call)
@@ -60,7 +68,15 @@ def _masks(data: Any) -> bool | None:
 def _datasets(call: dict[str, Any]) -> None:
     for key, purpose in (("train_dataset", "train"), ("val_dataset", "valid")):
         if call.get(key) is not None:
-            watch.row("datasets", source="trainer", path=None, file=None, records=len(call[key]), purpose=purpose, place=where())
+            watch.row(
+                "datasets",
+                source="trainer",
+                path=None,
+                file=None,
+                records=len(call[key]),
+                purpose=purpose,
+                place=where(),
+            )
 
 
 def _train_model(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,7 +106,9 @@ def _evaluate(original: Callable[..., Any]) -> Callable[..., Any]:
     return evaluate
 
 
-def _measured(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _measured(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call of evaluate, with a loss that remembers the rows that it is given."""
     call = inspect.signature(original).bind(*args, **kwargs)
     call.apply_defaults()
@@ -103,7 +121,16 @@ def _report() -> None:
     found = records.evaluated()
     if found is not None:
         rows, trained, place = found
-        watch.row("datasets", source="forward", path=None, file=None, records=rows, used=trained, purpose="valid", place=place)
+        watch.row(
+            "datasets",
+            source="forward",
+            path=None,
+            file=None,
+            records=rows,
+            used=trained,
+            purpose="valid",
+            place=place,
+        )
 
 
 def fields(settings: Any) -> dict[str, Any]:

@@ -85,9 +85,17 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
     return apply_gradients
 
 
-def _observed(optimizer: Any, record: Model | None, grads: dict[str, Any], old: dict[str, Any], result: Any, alone: bool) -> Any:
+def _observed(
+    optimizer: Any, record: Model | None, grads: dict[str, Any], old: dict[str, Any], result: Any, alone: bool
+) -> Any:
     new = dict(trees.flatten(result))
-    found = norms({name: (grads[name], array, old[name]) for name, array in new.items() if name in grads and name in old})
+    found = norms(
+        {
+            name: (grads[name], array, old[name])
+            for name, array in new.items()
+            if name in grads and name in old
+        }
+    )
     told = _replaced(result, iter([found.told.get(name, array) for name, array in new.items()]))
     arrays: dict[str, Any] = {"gradient": found.gradient, "update": found.update, "small": small(grads)}
     if watch.tracing or record is None or steps.keeping(record):
@@ -134,7 +142,11 @@ def applied(event: Event) -> None:
         return
     if event.kind == "write":
         if event.facts["compiled"]:
-            wrote(record.module, "tree" if isinstance(record.module, trees.Tree) else "Module.update", event.facts["names"])
+            wrote(
+                record.module,
+                "tree" if isinstance(record.module, trees.Tree) else "Module.update",
+                event.facts["names"],
+            )
         return
     assert used is not None
     points.after_update(record.module, used.here)
@@ -172,7 +184,9 @@ def write(step: Step, partly: bool) -> None:
 
 
 def _numbers(event: Event, key: str) -> list[float]:
-    told = [each.tolist() for each in event.arrays.get(key, [])]  # a number of one parameter, a list of several
+    told = [
+        each.tolist() for each in event.arrays.get(key, [])
+    ]  # a number of one parameter, a list of several
     return [number for each in told for number in (each if isinstance(each, list) else [each])]
 
 

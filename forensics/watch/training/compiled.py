@@ -79,7 +79,9 @@ def _cooked(value: Any, arrays: list[Any]) -> Any:
     return value
 
 
-Call = tuple[Callable[..., Any], Trace, Any, Any, int]  # of a compiled function: (itself, its trace, args, kwargs, updates so far)
+Call = tuple[
+    Callable[..., Any], Trace, Any, Any, int
+]  # of a compiled function: (itself, its trace, args, kwargs, updates so far)
 
 
 def call(compiled: Callable[..., Any], trace: Trace, args: Any, kwargs: Any) -> Call | None:
@@ -111,7 +113,10 @@ class Seen:
             return  # it writes into state of the program
         self._looks += 1
         compiled, trace, args, kwargs, _ = call
-        with watch.looking("compiled forward"), still(model.module, evaluation=not function.training_at_trace):
+        with (
+            watch.looking("compiled forward"),
+            still(model.module, evaluation=not function.training_at_trace),
+        ):
             first, second = (_asked(compiled, args, kwargs) for _ in range(2))
             self.repeat = _apart(first, second)
             written = trace.facts.get("recipe")
@@ -119,7 +124,10 @@ class Seen:
                 arrays = [array for _, array in trees.flatten((args, kwargs))]
                 positional, named = _cooked(written, arrays)
                 live = _logits(model.module(*positional, **named))
-                self.live, self.scale = _apart((None, first[1]), (None, live)), float(mx().abs(live.astype(mx().float32)).max().item())
+                self.live, self.scale = (
+                    _apart((None, first[1]), (None, live)),
+                    float(mx().abs(live.astype(mx().float32)).max().item()),
+                )
 
 
 def _asked(compiled: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:

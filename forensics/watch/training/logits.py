@@ -15,7 +15,10 @@ from ..trees import mx
 from . import steps
 
 _BLOCK = 1 << 21  # elements of logits that are reduced at once: bounds the memory of intermediate results
-_SAMPLE, _WIDTH = 16, 4096  # positions, and entries at each, that stand for all logits where two forwards are compared
+_SAMPLE, _WIDTH = (
+    16,
+    4096,
+)  # positions, and entries at each, that stand for all logits where two forwards are compared
 _ENTRIES = 32  # entries of the vocabulary that are looked at in brief
 _UNIT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -61,8 +64,13 @@ def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
     rows = z.shape[0] if brief else max(1, _BLOCK // width)
     look = _few if brief else _all
     parts = [look(z[i : i + rows], g[i : i + rows]) for i in range(0, z.shape[0], rows)]
-    joined = [parts[0][k] if len(parts) == 1 else core.concatenate([part[k] for part in parts]) for k in range(4)]
-    return {name: each.reshape(shape) for name, each in zip(("target", "weight", "residual", "mass"), joined, strict=True)}
+    joined = [
+        parts[0][k] if len(parts) == 1 else core.concatenate([part[k] for part in parts]) for k in range(4)
+    ]
+    return {
+        name: each.reshape(shape)
+        for name, each in zip(("target", "weight", "residual", "mass"), joined, strict=True)
+    }
 
 
 def _all(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
@@ -82,7 +90,11 @@ def _all(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
     at, p_y = core.take_along_axis(off, y, -1), core.take_along_axis(p, y, -1)
     mass = _sum(alone(core.abs, g))
     others = alone(core.subtract, _sum(alone(core.abs, off)), alone(core.abs, at))
-    slack = alone(core.multiply, alone(core.multiply, w, p_y), alone(core.multiply, alone(core.add, alone(core.abs, peak), 3.0), unit))
+    slack = alone(
+        core.multiply,
+        alone(core.multiply, w, p_y),
+        alone(core.multiply, alone(core.add, alone(core.abs, peak), 3.0), unit),
+    )
     own = alone(core.maximum, alone(core.subtract, alone(core.abs, alone(core.add, at, w)), slack), 0.0)
     residual = alone(core.divide, alone(core.add, others, own), alone(core.maximum, mass, 1e-30))
     return y[:, 0].astype(core.int32), alone(core.multiply, w, side)[:, 0], residual[:, 0], mass[:, 0]
@@ -102,12 +114,19 @@ def _few(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
     w = alone(core.subtract, alone(core.multiply, g_o, _times(z_y, z_o)), g_y)
     # what of the sampled entries does not follow one factor times exp(z); the target itself is left out
     places = core.array(list(range(0, z.shape[-1], stride)), dtype=y.dtype)
-    own = alone(core.equal, apart(core.broadcast_to(places, some.shape)), apart(core.broadcast_to(y, some.shape)))
+    own = alone(
+        core.equal, apart(core.broadcast_to(places, some.shape)), apart(core.broadcast_to(y, some.shape))
+    )
     some, shape = alone(core.where, own, 0.0, some), alone(core.where, own, 0.0, _times(at, z_o))
     factor = alone(core.divide, _sum(some), alone(core.maximum, _sum(shape), 1e-30))
     off = _sum(alone(core.abs, alone(core.subtract, some, alone(core.multiply, factor, shape))))
     residual = alone(core.divide, off, alone(core.maximum, _sum(alone(core.abs, some)), 1e-30))
-    return y[:, 0].astype(core.int32), w[:, 0], residual[:, 0], alone(core.multiply, alone(core.abs, g_y), 2.0)[:, 0]
+    return (
+        y[:, 0].astype(core.int32),
+        w[:, 0],
+        residual[:, 0],
+        alone(core.multiply, alone(core.abs, g_y), 2.0)[:, 0],
+    )
 
 
 def _side(g: Any) -> Any:
@@ -142,7 +161,11 @@ def alone(function: Callable[..., Any], *given: Any) -> Any:
     core = mx()
     arrays = [core.array(each) if isinstance(each, float) else each for each in given]
     shape = max((array.shape for array in arrays), key=lambda shape: (len(shape), shape))
-    return apart(function(*(array if array.shape == shape else apart(core.broadcast_to(array, shape)) for array in arrays)))
+    return apart(
+        function(
+            *(array if array.shape == shape else apart(core.broadcast_to(array, shape)) for array in arrays)
+        )
+    )
 
 
 def apart(array: Any) -> Any:

@@ -9,7 +9,9 @@ from ..trees import mx
 from .logits import after, apart, wide
 
 _SMALL = 1 << 18  # elements of a tensor that is put together with others of its size
-_TOGETHER = 1 << 22  # elements that are put together: bounds the memory that a copy of them takes for a moment
+_TOGETHER = (
+    1 << 22
+)  # elements that are put together: bounds the memory that a copy of them takes for a moment
 
 Sides = tuple[Any, Any, Any]
 """(gradient, new, old) of one parameter, equal in size."""
@@ -22,7 +24,9 @@ class Norms:
         self.names: list[str] = []
         self.gradient: list[Any] = []
         self.update: list[Any] = []
-        self.told: dict[str, Any] = {}  # new arrays, which the program cannot have before their norms are computed
+        self.told: dict[
+            str, Any
+        ] = {}  # new arrays, which the program cannot have before their norms are computed
         self._old: list[list[Any]] = []
 
     def parameter(self) -> list[Any]:

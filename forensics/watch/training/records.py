@@ -23,7 +23,9 @@ _BYTES = 16 << 20
 _PREFIX = 32  # characters by which a text is known where its row was cut
 _LEAST = 12  # characters that do not stand in a row by chance
 _SOME = 50  # records of which it is looked up what stands before them
-_EFFORT = 4 << 30  # characters that are looked through at most, some seconds: a program's end is not to wait for us
+_EFFORT = (
+    4 << 30
+)  # characters that are looked through at most, some seconds: a program's end is not to wait for us
 
 _evaluated: dict[tuple[int, ...], str | None] = {}  # row without its padding -> where evaluation was called
 
@@ -75,7 +77,10 @@ def held(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
 
     [] where to look for them would take long.
     """
-    whole = [bool(texts) and bool(texts[0]) and (texts[0] in rows or texts[0][:_PREFIX] in rows) for texts in records]
+    whole = [
+        bool(texts) and bool(texts[0]) and (texts[0] in rows or texts[0][:_PREFIX] in rows)
+        for texts in records
+    ]
     if not any(whole):  # rows hold other texts than the file
         return whole
     every = "\n".join(text for texts in records for text in texts)
@@ -87,7 +92,10 @@ def held(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
 
 def _partly(texts: Sequence[str], rows: str, every: str) -> bool:
     """Does a part of these texts stand in the rows that is in no other text?"""
-    return any(part in rows and every.count(part) == sum(text.count(part) for text in texts) for part in _parts(texts))
+    return any(
+        part in rows and every.count(part) == sum(text.count(part) for text in texts)
+        for part in _parts(texts)
+    )
 
 
 def _parts(texts: Iterable[str]) -> Iterator[str]:
@@ -102,7 +110,9 @@ def redrawn(keys: Sequence[str], rows: str) -> bool:
     """Do rows put the same record after different others? Then they were drawn from the records, and need not hold every one."""
     keys = [key for key in keys if len(key) >= _LEAST]
     some = keys[:: max(1, len(keys) // _SOME)]
-    company = [{frozenset(other for other in keys if other in text) for text in _before(key, rows)} for key in some]
+    company = [
+        {frozenset(other for other in keys if other in text) for text in _before(key, rows)} for key in some
+    ]
     return bool(some) and 10 * sum(len(sets) > 1 for sets in company) >= len(some)
 
 
@@ -120,7 +130,9 @@ def _before(key: str, rows: str) -> Iterator[str]:
 @functools.cache
 def _text() -> str:
     """All rows and prompts as one text without white space."""
-    model = next((track.model for track in registry.tracks.values() if track.model.tokenizer is not None), None)
+    model = next(
+        (track.model for track in list(registry.tracks.values()) if track.model.tokenizer is not None), None
+    )
     if model is None:
         return ""
     words = Words(model)
@@ -152,7 +164,11 @@ def _records(path: Path) -> list[Any]:
     if path.suffix not in (".jsonl", ".json") or path.stat().st_size > _BYTES:
         return []
     text = path.read_text(encoding="utf-8")
-    found = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line.strip()]
+    found = (
+        json.loads(text)
+        if path.suffix == ".json"
+        else [json.loads(line) for line in text.splitlines() if line.strip()]
+    )
     return found if isinstance(found, list) and len(found) <= _RECORDS else []
 
 

@@ -74,7 +74,9 @@ def totals(step: Step) -> dict[str, Any]:
 
 def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
     read = tap.get("full") or tap["brief"]
-    target, weight, residual, mass = (_table(read[name], "ids" in tap) for name in ("target", "weight", "residual", "mass"))
+    target, weight, residual, mass = (
+        _table(read[name], "ids" in tap) for name in ("target", "weight", "residual", "mass")
+    )
     ids = _table(tap["ids"], True) if "ids" in tap else None
     for w, r in zip(weight, residual, strict=True):
         live = [(a, b) for a, b in zip(w, r, strict=True) if a != 0]
@@ -83,7 +85,10 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
         seen.residuals += [b for _, b in live]
     named = {"model": step.model.number, "step": step.number, "forward": step.forwards}
     if "full" in tap and step.forwards < _FULL:
-        targets = [[y if a != 0 else None for y, a in zip(t, w, strict=True)] for t, w in zip(target, weight, strict=True)]
+        targets = [
+            [y if a != 0 else None for y, a in zip(t, w, strict=True)]
+            for t, w in zip(target, weight, strict=True)
+        ]
         watch.row(
             "forwards", **named, inputs=ids, targets=targets, weights=_short(weight), mass=_short(mass), residual=_short(residual),
         )  # fmt: skip
@@ -187,7 +192,9 @@ def _mark(forward: dict[str, Any]) -> tuple[str, Any] | None:
 def _silent(event: Event) -> int:
     """Forwards that no gradient came back to, on rows that no other forward of the same gradient was taught: not those of a reference."""
     taught = {row for tap in event.arrays["taps"] if "ids" in tap for row in _bare_rows(tap["ids"])}
-    return sum(not taught.intersection(_bare_rows(each["ids"])) for each in event.arrays["prints"] if "ids" in each)
+    return sum(
+        not taught.intersection(_bare_rows(each["ids"])) for each in event.arrays["prints"] if "ids" in each
+    )
 
 
 def _bare_rows(ids: Any) -> list[tuple[int, ...]]:

@@ -31,7 +31,9 @@ def placed(trace: Trace, before: Any, after: Any) -> None:
     gone = {id(array): i for i, (_, array) in enumerate(trees.flatten(after))}
     for event in list(trace.events):
         gradients = event.facts.pop("gradients", None)
-        if gradients is not None and not any(each.kind == "update" and each.model is event.model for each in trace.events):
+        if gradients is not None and not any(
+            each.kind == "update" and each.model is event.model for each in trace.events
+        ):
             _updated_by_hand(trace, event, gradients, before, after)
     for event in trace.events:
         old, new = event.facts.pop("old", {}), event.facts.pop("new", {})
@@ -77,11 +79,12 @@ class Before:
 
     def __init__(self, function: Any, given: Any) -> None:
         self.function = function
-        bare = any(isinstance(track.model.module, trees.Tree) for track in registry.tracks.values())
+        bare = any(isinstance(track.model.module, trees.Tree) for track in list(registry.tracks.values()))
         self.parameters = {
             number: trees.parameters(track.model.module)
-            for number, track in registry.tracks.items()
-            if track.model.module is not None and (not track.started or track.renewed or function.purpose is None)
+            for number, track in list(registry.tracks.items())
+            if track.model.module is not None
+            and (not track.started or track.renewed or function.purpose is None)
         }
         self.given: list[Any] = []
         self.states: dict[int, tuple[Any, Any]] = {}  # id of an optimizer's state -> itself, and as it is now
@@ -95,7 +98,9 @@ class Before:
         """The function has returned: updates begin a phase, functional programs hold new arrays, state is where it is."""
         function = self.function
         for event in trace.events:
-            if event.model is not None and event.facts.get("come") and self.given:  # the tree held tracers while it was traced
+            if (
+                event.model is not None and event.facts.get("come") and self.given
+            ):  # the tree held tracers while it was traced
                 event.model.module.tree = {name: self.given[i] for name, i in event.facts["come"].items()}
                 points.track(event.model.module)
         for event in trace.events:
@@ -113,7 +118,9 @@ class Before:
             references = {name: self.given[i] for name, i in event.facts["come"].items()} or None
         if event.kind == "update":
             optimizer = event.facts["optimizer"].here
-            points.before_update(model.module, references=references, optimizer=optimizer, as_it_was=self._as_it_was(optimizer))
+            points.before_update(
+                model.module, references=references, optimizer=optimizer, as_it_was=self._as_it_was(optimizer)
+            )
         else:
             points.before_write(model.module, references)
         if bare and event.facts["gone"]:
@@ -139,15 +146,25 @@ class Before:
         used = update.facts.get("optimizer") if update else None
         optimizer = used.here if used is not None else None
         if isinstance(module, trees.Tree):
-            come, gone = (len(update.facts[key]) == len(module.shapes()) for key in ("come", "gone")) if update else (True, None)
+            come, gone = (
+                (len(update.facts[key]) == len(module.shapes()) for key in ("come", "gone"))
+                if update
+                else (True, None)
+            )
         else:
             old, new = self.parameters.get(model.number, {}), trees.parameters(module)
             names = set(update.facts["names"]) if update else trees.trainable(module).keys() or old.keys()
             come = _all(names, old, self.given)
-            gone = _all(names, new, [array for _, array in trees.flatten([result, function.outputs])]) if update else None
+            gone = (
+                _all(names, new, [array for _, array in trees.flatten([result, function.outputs])])
+                if update
+                else None
+            )
         function.state_in_inputs = come and _optimizer_in(optimizer, function.inputs, self.given)
         after = [array for _, array in trees.flatten([result, function.outputs])]
-        function.state_in_outputs = gone if gone is None else gone and _optimizer_in(optimizer, function.outputs, after)
+        function.state_in_outputs = (
+            gone if gone is None else gone and _optimizer_in(optimizer, function.outputs, after)
+        )
 
 
 def _all(names: Any, arrays: dict[str, Any], among: list[Any]) -> bool:
@@ -164,6 +181,10 @@ def _optimizer_in(optimizer: Any, tree: Any, among: list[Any]) -> bool:
     for one in each:
         arrays = [array for _, array in trees.flatten(one.state) if array.ndim > 0]
         keeps = bool(arrays) or bool(getattr(one, "_schedulers", None))
-        if keeps and id(one.state) not in inside and not (arrays and all(id(array) in inside for array in arrays)):
+        if (
+            keeps
+            and id(one.state) not in inside
+            and not (arrays and all(id(array) in inside for array in arrays))
+        ):
             return False
     return True

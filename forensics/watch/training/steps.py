@@ -77,7 +77,8 @@ class _Local(threading.local):
             _queues.append((threading.get_ident(), self.done))
 
 
-_queues: list[tuple[int, deque[Step]]] = []  # complete steps by the thread that made them, which alone evaluates them while it lives
+# complete steps by the thread that made them, which alone evaluates them while it lives
+_queues: list[tuple[int, deque[Step]]] = []
 local = _Local()
 _open: dict[str, Step] = {}  # model number -> the step under way
 _steps: dict[str, int] = {}  # model number -> steps so far
@@ -173,7 +174,9 @@ def _add(event: Event) -> None:
 def _step(model: Model, began: float) -> Step:
     step = _open.get(model.number)
     if step is None:
-        step = Step(model, _steps.get(model.number, 0) + 1, kept=keeps(model), began=_ended.get(model.number, began))
+        step = Step(
+            model, _steps.get(model.number, 0) + 1, kept=keeps(model), began=_ended.get(model.number, began)
+        )
         _open[model.number] = step
     return step
 
@@ -234,12 +237,17 @@ def _settled(step: Step, holders: list[dict[str, Any]], key: str) -> None:
 
 def flush() -> None:
     """Write every step that is complete: those of this thread, and of threads that have ended."""
-    for thread, done in list(_queues):
-        if is_mine(thread):
-            while done:
-                _write(done.popleft())
-            if done is not local.done:
-                _queues.remove((thread, done))
+    for done in [local.done, *_left_behind()]:
+        while done:
+            _write(done.popleft())
+
+
+def _left_behind() -> list[deque[Step]]:
+    """The steps of threads that have ended. Whoever asks first has them: several threads may flush at once."""
+    with watch.lock:
+        ended = [each for each in _queues if each[1] is not local.done and is_mine(each[0])]
+        _queues[:] = [each for each in _queues if not any(each is other for other in ended)]
+    return [done for _, done in ended]
 
 
 def dropped(model: Model) -> None:

@@ -11,9 +11,13 @@ from ..hooks.modules import root_of, wrote
 from ..run import Model, watch
 from . import steps
 
-_last: dict[str, dict[str, Any]] = {}  # model number -> weak references to the arrays that were differentiated last
+_last: dict[
+    str, dict[str, Any]
+] = {}  # model number -> weak references to the arrays that were differentiated last
 
-_counted: dict[str, tuple[int, int]] = {}  # model number -> its updates and writes then: those since have said that arrays moved
+_counted: dict[
+    str, tuple[int, int]
+] = {}  # model number -> its updates and writes then: those since have said that arrays moved
 
 
 def of_module(module: Any) -> Model | None:
@@ -35,7 +39,9 @@ def model_of(tree: Any, *, always: bool = False) -> Model | None:
     if not leaves:
         return None
     shapes = {name: array.shape for name, array in leaves.items()}
-    live = [each for each in watch.models if each.module is not None and not isinstance(each.module, trees.Tree)]
+    live = [
+        each for each in watch.models if each.module is not None and not isinstance(each.module, trees.Tree)
+    ]
     for same in (_holds, _fits):
         for record in live:
             if same(trees.parameters(record.module), leaves, shapes):
@@ -59,9 +65,13 @@ def _renewed(record: Model, tree: Any, leaves: dict[str, Any]) -> None:
     if watch.tracing:
         return
     module, last = record.module, _last.get(record.number, {})
-    moved = bool(last) and all((array := last[name]()) is None or array is not leaf for name, leaf in leaves.items() if name in last)
+    moved = bool(last) and all(
+        (array := last[name]()) is None or array is not leaf for name, leaf in leaves.items() if name in last
+    )
     counted, now = _counted.get(record.number), (record.updates, record.writes)
-    by_hand = moved and counted in (None, now) and steps.follows_gradient(record) and not points.is_applied(tree)
+    by_hand = (
+        moved and counted in (None, now) and steps.follows_gradient(record) and not points.is_applied(tree)
+    )
     if by_hand:
         points.before_write(module)
     if isinstance(module, trees.Tree):
@@ -88,4 +98,6 @@ def _holds(have: dict[str, Any], leaves: dict[str, Any], shapes: dict[str, Any])
 
 
 def _fits(have: dict[str, Any], leaves: dict[str, Any], shapes: dict[str, Any]) -> bool:
-    return len(leaves) > 1 and all(name in have and have[name].shape == shape for name, shape in shapes.items())
+    return len(leaves) > 1 and all(
+        name in have and have[name].shape == shape for name, shape in shapes.items()
+    )

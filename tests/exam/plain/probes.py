@@ -18,7 +18,9 @@ from mlx.utils import tree_flatten
 
 FACTS: dict[str, Any] = {"steps": [], "teaches": [], "saved": [], "answers": [], "notes": {}}
 _AT: dict[str, Any] = {}  # values at a point: {point: {name: numpy array}}, and logits
-ASKED = mx.array([[5, 40, 77, 120, 33, 60, 91, 18]])  # any ids: what matters is that they are the same each time
+ASKED = mx.array(
+    [[5, 40, 77, 120, 33, 60, 91, 18]]
+)  # any ids: what matters is that they are the same each time
 PLACES = 3  # of so many steps what the loss teaches is read
 
 
@@ -76,8 +78,12 @@ def adapted(model: Any) -> None:
     FACTS["names"] = list(now)
     FACTS["adapter"] = [name for name in now if "lora_" in name]
     FACTS["modules"] = sorted({name.rpartition(".")[0] for name in now if "lora_" in name})
-    FACTS["scales"] = sorted({float(module.scale) for _, module in model.named_modules() if hasattr(module, "lora_a")})
-    FACTS["fresh effect"] = float(np.abs(logits(model) - _AT["loaded logits"]).max()) if "loaded logits" in _AT else 0.0
+    FACTS["scales"] = sorted(
+        {float(module.scale) for _, module in model.named_modules() if hasattr(module, "lora_a")}
+    )
+    FACTS["fresh effect"] = (
+        float(np.abs(logits(model) - _AT["loaded logits"]).max()) if "loaded logits" in _AT else 0.0
+    )
 
 
 def step(model: Any, opt: Any, loss_fn: Any, batch: Any, value: Any, grads: Any = None) -> None:
@@ -131,13 +137,17 @@ def teaches(loss_fn: Any, model: Any, batch: Any) -> dict[str, Any]:
     try:
         scalar(loss_fn(first, *batch))
         shifts = [mx.zeros(out.shape) for _, out in first.seen]
-        gradients = mx.grad(lambda given: scalar(loss_fn(_Tapped(model, given), *batch)).astype(mx.float32))(shifts)
+        gradients = mx.grad(lambda given: scalar(loss_fn(_Tapped(model, given), *batch)).astype(mx.float32))(
+            shifts
+        )
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
     forwards = []
     for (inputs, out), gradient in zip(first.seen, gradients, strict=False):
         taken = mx.argmin(gradient, axis=-1)
-        chance = mx.take_along_axis(mx.softmax(out.astype(mx.float32), axis=-1), taken[..., None], axis=-1)[..., 0]
+        chance = mx.take_along_axis(mx.softmax(out.astype(mx.float32), axis=-1), taken[..., None], axis=-1)[
+            ..., 0
+        ]
         low = mx.min(gradient, axis=-1)
         weight = -low / mx.maximum(1 - chance, 1e-6)
         high = mx.max(gradient, axis=-1)
@@ -176,10 +186,14 @@ def fused(model: Any) -> None:
 def answered(model: Any, tok: Any, prompt: Any, output: Any) -> None:
     """One generation: the ids asked and answered, and whether the model that answered is the trained one and answers twice alike."""
     ids = prompt if isinstance(prompt, list) else tok.encode(prompt)
-    given = tok.encode(output, add_special_tokens=False) if isinstance(output, str) else list(map(int, output))
+    given = (
+        tok.encode(output, add_special_tokens=False) if isinstance(output, str) else list(map(int, output))
+    )
     one, two = (_array(model(mx.array([ids])).astype(mx.float32)) for _ in range(2))
     entry = {"prompt": list(map(int, ids)), "output": given, "repeat differs": float(np.abs(one - two).max())}
-    entry["stale"] = float(np.abs(logits(model) - _AT["ended logits"]).max()) if "ended logits" in _AT else None
+    entry["stale"] = (
+        float(np.abs(logits(model) - _AT["ended logits"]).max()) if "ended logits" in _AT else None
+    )
     FACTS["answers"].append(entry)
 
 
@@ -192,7 +206,11 @@ def note(key: str, value: Any) -> None:
 
 def size_of(change: np.ndarray) -> float:
     """The largest change; infinite where it is not finite."""
-    return float(np.abs(change).max()) if np.isfinite(change).all() and change.size else (float("inf") if change.size else 0.0)
+    return (
+        float(np.abs(change).max())
+        if np.isfinite(change).all() and change.size
+        else (float("inf") if change.size else 0.0)
+    )
 
 
 @atexit.register
@@ -207,7 +225,9 @@ def _write() -> None:
         }
         names = {canonical(name): value for name, value in end.items()}
         FACTS["base moved"] = [
-            name for name, value in base.items() if canonical(name) in names and digest(value) != digest(names[canonical(name)])
+            name
+            for name, value in base.items()
+            if canonical(name) in names and digest(value) != digest(names[canonical(name)])
         ]
     for entry in FACTS["saved"]:
         _look(entry, start, end)

@@ -5,8 +5,22 @@ from tests.zoo.zoo import Case
 
 TAUGHT = {"taught": True}
 LLAMA = {"model_type": "llama", "taught": True}
-AFTER = ("base-weights-overwritten", "full-weights-trained", "adapter-not-loaded", "save-failed", "reload-mismatch", "adapter-incomplete")
-NOTHING = ("nothing-trainable", "optimizer-never-stepped", "parameters-unchanged", "error-swallowed", "output-unchanged", "save-failed")
+AFTER = (
+    "base-weights-overwritten",
+    "full-weights-trained",
+    "adapter-not-loaded",
+    "save-failed",
+    "reload-mismatch",
+    "adapter-incomplete",
+)
+NOTHING = (
+    "nothing-trainable",
+    "optimizer-never-stepped",
+    "parameters-unchanged",
+    "error-swallowed",
+    "output-unchanged",
+    "save-failed",
+)
 
 CASES = [
     Case(
@@ -40,7 +54,12 @@ CASES = [
         "unmatched-api",
         "api",
         ("lora-target-unmatched",),
-        (('"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"', '"q_proj", "k_proj", "v_proj", "o_proj"'),),
+        (
+            (
+                '"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"',
+                '"q_proj", "k_proj", "v_proj", "o_proj"',
+            ),
+        ),
         "fault = raised is not None",
         NOTHING,
         model=TAUGHT,
@@ -117,7 +136,12 @@ CASES = [
         "nested-loop",
         "loop",
         ("lora-nested",),
-        (("LORA)\nnames", "LORA)\nfor layers in (LAYERS,):\n    linear_to_lora_layers(model, layers, LORA)\nnames"),),
+        (
+            (
+                "LORA)\nnames",
+                "LORA)\nfor layers in (LAYERS,):\n    linear_to_lora_layers(model, layers, LORA)\nnames",
+            ),
+        ),
         LOOP + "fault = any(n.endswith('.linear.lora_a') for n, _ in tree_flatten(model.parameters()))",
         ("adapter-not-loaded", "reload-mismatch", "adapter-incomplete"),
         model=TAUGHT,
@@ -184,7 +208,12 @@ CASES = [
         "nonzero-handmade",
         "handmade",
         ("lora-starts-nonzero",),
-        (("self.lora_b = mx.zeros((rank, out))", "self.lora_b = mx.random.normal((rank, out)) / math.sqrt(rank)"),),
+        (
+            (
+                "self.lora_b = mx.zeros((rank, out))",
+                "self.lora_b = mx.random.normal((rank, out)) / math.sqrt(rank)",
+            ),
+        ),
         "fresh = LowRank(nn.Linear(8, 8), 2, 1.0)\nfault = float(mx.abs(fresh.lora_b).max()) > 0",
         ("update-too-large", "adapter-not-loaded", "reload-mismatch"),
         model=TAUGHT,

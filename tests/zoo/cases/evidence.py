@@ -16,7 +16,12 @@ CASES = [
         "in-place-row",
         "collator",
         ("unexplained-change",),
-        (("model.eval()\nout", "model.eval()\nrow = model.model.embed_tokens.weight\nrow[pad_id] = mx.zeros(row.shape[1])\nout"),),
+        (
+            (
+                "model.eval()\nout",
+                "model.eval()\nrow = model.model.embed_tokens.weight\nrow[pad_id] = mx.zeros(row.shape[1])\nout",
+            ),
+        ),
         "net = model" + MOVED.format(where="model.embed_tokens"),
         ("frozen-but-changed", "base-weights-overwritten", "reload-mismatch"),
         model=TAUGHT,
@@ -25,7 +30,12 @@ CASES = [
         "in-place-norm",
         "chatset",
         ("unexplained-change",),
-        (('            print(f"[{number + 1}', '            self.model.model.norm.weight[:4] += 0.01\n            print(f"[{number + 1}'),),
+        (
+            (
+                '            print(f"[{number + 1}',
+                '            self.model.model.norm.weight[:4] += 0.01\n            print(f"[{number + 1}',
+            ),
+        ),
         "net = trainer.model" + MOVED.format(where="model.norm"),
         ("frozen-but-changed", "base-weights-overwritten", "reload-mismatch"),
         model=LLAMA,

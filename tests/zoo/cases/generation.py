@@ -33,7 +33,10 @@ CASES = [
         ("stale-model-in-generation",),
         (
             ("    blend()\n", ""),
-            ("dict(tree_flatten(average.trainable_parameters())))", "dict(tree_flatten(model.trainable_parameters())))"),
+            (
+                "dict(tree_flatten(average.trainable_parameters())))",
+                "dict(tree_flatten(model.trainable_parameters())))",
+            ),
         ),
         "fault = all(float(mx.abs(v).max()) == 0 for k, v in tree_flatten(average.parameters()) if k.endswith('lora_b'))",
         WORSE,
@@ -52,7 +55,12 @@ CASES = [
         "forward-class",
         "scorer",
         ("stale-compiled-function",),
-        (("mx.compile(lambda ids: self.model(ids), inputs=self.model.state)", "mx.compile(lambda ids: self.model(ids))"),),
+        (
+            (
+                "mx.compile(lambda ids: self.model(ids), inputs=self.model.state)",
+                "mx.compile(lambda ids: self.model(ids))",
+            ),
+        ),
         "ids = mx.array([[7] * WIDTH] * 2)\nfault = not mx.allclose(ranker.forward(ids), model(ids), atol=1e-3).item()",
         WORSE,
         model=LLAMA,
@@ -112,7 +120,12 @@ fault = not mx.allclose(kept[1].state[0], fresh[1].state[0], atol=1e-4).item()""
         "frozen-step",
         "eager",
         ("compile-random-frozen",),
-        (("state = [model.state, optimizer.state, mx.random.state]", "state = [model.state, optimizer.state]"),),
+        (
+            (
+                "state = [model.state, optimizer.state, mx.random.state]",
+                "state = [model.state, optimizer.state]",
+            ),
+        ),
         """
 optimizer.learning_rate = 0.0
 model.train()
@@ -126,7 +139,12 @@ fault = len({step(*batch).item() for _ in range(4)}) == 1""",
         "frozen-sampler",
         "scorer",
         ("compile-random-frozen",),
-        (("partial(mx.compile, inputs=mx.random.state, outputs=mx.random.state)(self.pick)", "mx.compile(self.pick)"),),
+        (
+            (
+                "partial(mx.compile, inputs=mx.random.state, outputs=mx.random.state)(self.pick)",
+                "mx.compile(self.pick)",
+            ),
+        ),
         "flat = mx.zeros((1, 384))\nfault = len({sampler(flat).item() for _ in range(6)}) == 1",
         WORSE,
         model=LLAMA,
@@ -151,7 +169,10 @@ fault = len({step(*batch).item() for _ in range(4)}) == 1""",
         ("stop-token-missing",),
         (
             (RELOAD, RELOAD + '\nwords = AutoTokenizer.from_pretrained(BASE, eos_token="<|endoftext|>")'),
-            ("from mlx_lm import generate, load\n", "from mlx_lm import generate, load\nfrom transformers import AutoTokenizer\n"),
+            (
+                "from mlx_lm import generate, load\n",
+                "from mlx_lm import generate, load\nfrom transformers import AutoTokenizer\n",
+            ),
         ),
         "fault = words.eos_token_id != 2",
         (*WORSE, "tokenizer-mismatch"),
@@ -191,7 +212,10 @@ fault = len({step(*batch).item() for _ in range(4)}) == 1""",
                 "loaded = [answer(again, words, question) for",
                 "loaded = [answer(again, words, question, sampler=make_sampler(temp=1.2)) for",
             ),
-            ("from mlx_lm import generate, load\n", "from mlx_lm import generate, load\nfrom mlx_lm.sample_utils import make_sampler\n"),
+            (
+                "from mlx_lm import generate, load\n",
+                "from mlx_lm import generate, load\nfrom mlx_lm.sample_utils import make_sampler\n",
+            ),
         ),
         "fault = live != loaded and mx.array_equal(model(arrays(held)[0]), again(arrays(held)[0])).item()",
         WORSE,
@@ -202,7 +226,10 @@ fault = len({step(*batch).item() for _ in range(4)}) == 1""",
         "keeper",
         ("sampler-differs",),
         (
-            ("reply(model, tokenizer, text))", "reply(model, tokenizer, text, sampler=make_sampler(temp=1.5, top_p=0.95)))"),
+            (
+                "reply(model, tokenizer, text))",
+                "reply(model, tokenizer, text, sampler=make_sampler(temp=1.5, top_p=0.95)))",
+            ),
             (
                 "from mlx_lm.generate import stream_generate\n",
                 "from mlx_lm.generate import stream_generate\nfrom mlx_lm.sample_utils import make_sampler\n",

@@ -13,7 +13,13 @@ WHOLE = (
     "answers-truncated", "all-tokens-masked", "ignore-index-as-token", "token-id-out-of-range", "same-batch-repeated",
 )  # fmt: skip
 LOSS = (*WHOLE, "mask-off-by-one")  # of rows with a masked prompt
-ASKED = ("template-mismatch", "dropout-in-generation", "stop-token-missing", "stale-model-in-generation", "generation-collapse")
+ASKED = (
+    "template-mismatch",
+    "dropout-in-generation",
+    "stop-token-missing",
+    "stale-model-in-generation",
+    "generation-collapse",
+)
 SAVED = (
     "saved-untrained",
     "saved-before-last-update",
@@ -25,11 +31,21 @@ SAVED = (
 )
 
 CASES = [
-    Case("healthy-adam-first-step", "widened", evaluated=(*WHOLE, *ASKED, "tokenizer-mismatch"), model=TAUGHT),
     Case(
-        "healthy-dropout-in-training", "eager", evaluated=(*WHOLE, *ASKED, "stale-compiled-function", "compile-random-frozen"), model=TAUGHT
+        "healthy-adam-first-step", "widened", evaluated=(*WHOLE, *ASKED, "tokenizer-mismatch"), model=TAUGHT
     ),
-    Case("healthy-fused", "fusion", evaluated=(*WHOLE, *ASKED, *SAVED, "fuse-lost-update", "fused-twice"), model=LLAMA),
+    Case(
+        "healthy-dropout-in-training",
+        "eager",
+        evaluated=(*WHOLE, *ASKED, "stale-compiled-function", "compile-random-frozen"),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-fused",
+        "fusion",
+        evaluated=(*WHOLE, *ASKED, *SAVED, "fuse-lost-update", "fused-twice"),
+        model=LLAMA,
+    ),
     Case(
         "healthy-fused-in-four-bits",
         "merge4",
@@ -71,7 +87,12 @@ CASES = [
         evaluated=(*LOSS, *ASKED),
         model=TIED,
     ),
-    Case("healthy-continued", "continued", evaluated=(*LOSS, *ASKED, "saved-untrained", "wrong-base"), model=TAUGHT),
+    Case(
+        "healthy-continued",
+        "continued",
+        evaluated=(*LOSS, *ASKED, "saved-untrained", "wrong-base"),
+        model=TAUGHT,
+    ),
     Case(
         "healthy-noise",
         "collator",
@@ -92,25 +113,66 @@ CASES = [
         evaluated=(*LOSS, *ASKED),
         model=LLAMA,
     ),
-    Case("healthy-preference", "preference", evaluated=("reference-is-policy", "padding-in-loss", *ASKED), model=TAUGHT),
-    Case("healthy-preference-precomputed", "margin", evaluated=("reference-is-policy", "padding-in-loss", *ASKED), model=LLAMA),
-    Case("healthy-sampling", "scorer", evaluated=(*WHOLE, *ASKED, "sampler-differs", "compile-random-frozen"), model=TAUGHT),
+    Case(
+        "healthy-preference",
+        "preference",
+        evaluated=("reference-is-policy", "padding-in-loss", *ASKED),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-preference-precomputed",
+        "margin",
+        evaluated=("reference-is-policy", "padding-in-loss", *ASKED),
+        model=LLAMA,
+    ),
+    Case(
+        "healthy-sampling",
+        "scorer",
+        evaluated=(*WHOLE, *ASKED, "sampler-differs", "compile-random-frozen"),
+        model=TAUGHT,
+    ),
     Case(
         "healthy-sampling-twice",
         "roundtrip",
         swaps=(
-            ("prompt=prompt, max_tokens=24)", "prompt=prompt, max_tokens=24, sampler=make_sampler(temp=0.8))"),
-            ("from mlx_lm import generate, load\n", "from mlx_lm import generate, load\nfrom mlx_lm.sample_utils import make_sampler\n"),
+            (
+                "prompt=prompt, max_tokens=24)",
+                "prompt=prompt, max_tokens=24, sampler=make_sampler(temp=0.8))",
+            ),
+            (
+                "from mlx_lm import generate, load\n",
+                "from mlx_lm import generate, load\nfrom mlx_lm.sample_utils import make_sampler\n",
+            ),
         ),
         evaluated=(*LOSS, *ASKED, *SAVED, "sampler-differs"),
         model=TIED,
     ),
     Case("healthy-average", "average", evaluated=(*WHOLE, *ASKED, "saved-untrained"), model=TAUGHT),
-    Case("healthy-prompt-cache", "assistant", evaluated=(*WHOLE, "stale-prompt-cache", "dropout-in-generation"), model=LLAMA),
-    Case("healthy-own-loop", "dialog", evaluated=(*LOSS, "stop-token-missing", "dropout-in-generation"), model=TIED),
+    Case(
+        "healthy-prompt-cache",
+        "assistant",
+        evaluated=(*WHOLE, "stale-prompt-cache", "dropout-in-generation"),
+        model=LLAMA,
+    ),
+    Case(
+        "healthy-own-loop",
+        "dialog",
+        evaluated=(*LOSS, "stop-token-missing", "dropout-in-generation"),
+        model=TIED,
+    ),
     Case("healthy-checkpoints", "keeper", evaluated=(*WHOLE, *ASKED, *SAVED), model=LLAMA),
     Case("healthy-command-masked", "lora_cli", evaluated=LOSS, model=LLAMA),
     Case("healthy-held-out", "tuner", evaluated=(*LOSS, *ASKED), model=TIED),
-    Case("healthy-begin-token", "bosrows", evaluated=(*WHOLE, *ASKED, "double-bos"), model={"taught": True, "begin": True}),
-    Case("healthy-roundtrip", "roundtrip", evaluated=(*LOSS, *ASKED, *SAVED), model={"taught": True, "dtype": "bfloat16"}),
+    Case(
+        "healthy-begin-token",
+        "bosrows",
+        evaluated=(*WHOLE, *ASKED, "double-bos"),
+        model={"taught": True, "begin": True},
+    ),
+    Case(
+        "healthy-roundtrip",
+        "roundtrip",
+        evaluated=(*LOSS, *ASKED, *SAVED),
+        model={"taught": True, "dtype": "bfloat16"},
+    ),
 ]

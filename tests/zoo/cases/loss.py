@@ -9,7 +9,11 @@ LLAMA = {"model_type": "llama", "taught": True}
 TIED = {"taught": True, "tied": True}
 BEGIN = {"taught": True, "begin": True}
 WORSE = ("generation-collapse", "output-unchanged", "loss-not-decreasing", "score-dropped")
-BEYOND = ("weights-not-finite", "all-tokens-masked", "update-too-large")  # what lies beyond an embedding may be anything, NaN too
+BEYOND = (
+    "weights-not-finite",
+    "all-tokens-masked",
+    "update-too-large",
+)  # what lies beyond an embedding may be anything, NaN too
 
 # which positions the loss of a batch depends on, and which target each has, by its derivative at made-up logits
 COLLATED = """
@@ -42,7 +46,12 @@ CASES = [
         "padding-collator",
         "collator",
         ("padding-in-loss",),
-        (("labels = np.full((len(features), width), IGNORE)", "labels = np.full((len(features), width), pad_id)"),),
+        (
+            (
+                "labels = np.full((len(features), width), IGNORE)",
+                "labels = np.full((len(features), width), pad_id)",
+            ),
+        ),
         COLLATED + "fault = any(trained[row, n:].any() for row, n in enumerate(lengths))",
         WORSE,
         model=TAUGHT,
@@ -112,7 +121,12 @@ fault = bool(np.abs(np.array(slope))[0, : offset - 1].sum() > 0)""",
         "neighbour-tuner",
         "tuner",
         ("mask-off-by-one",),
-        (("place >= lengths[:, 0:1], place < lengths[:, 1:]", "place > lengths[:, 0:1], place <= lengths[:, 1:]"),),
+        (
+            (
+                "place >= lengths[:, 0:1], place < lengths[:, 1:]",
+                "place > lengths[:, 0:1], place <= lengths[:, 1:]",
+            ),
+        ),
         """
 tokens, offset = dataset(train_rows)[0]
 made = mx.zeros((1, len(tokens), 384))
@@ -135,7 +149,12 @@ fault = bool((mx.abs(slope)[0, offset - 1].sum() == 0).item())""",
         "unshifted-packed",
         "chatset",
         ("labels-not-shifted",),
-        (("inputs, targets = tokens[:, :-1], tokens[:, 1:]", "inputs, targets = tokens[:, :-1], tokens[:, :-1]"),),
+        (
+            (
+                "inputs, targets = tokens[:, :-1], tokens[:, 1:]",
+                "inputs, targets = tokens[:, :-1], tokens[:, :-1]",
+            ),
+        ),
         PACKED + "fault = bool((target[trained] == ids[trained]).all())",
         WORSE,
         model=LLAMA,
@@ -160,7 +179,10 @@ fault = bool((mx.abs(slope)[0, offset - 1].sum() == 0).item())""",
         "chatset",
         ("labels-shifted-twice",),
         (
-            ("inputs, targets = tokens[:, :-1], tokens[:, 1:]", "inputs, targets = tokens[:, :-2], tokens[:, 2:]"),
+            (
+                "inputs, targets = tokens[:, :-1], tokens[:, 1:]",
+                "inputs, targets = tokens[:, :-2], tokens[:, 2:]",
+            ),
             ("positions = mx.arange(1, tokens.shape[1])", "positions = mx.arange(2, tokens.shape[1])"),
         ),
         PACKED
@@ -174,7 +196,10 @@ fault = bool((mx.abs(slope)[0, offset - 1].sum() == 0).item())""",
         ("end-never-trained",),
         (
             ('pad_id = tokenizer.convert_tokens_to_ids("<|endoftext|>")', "pad_id = tokenizer.eos_token_id"),
-            ('labels[row, :n] = f["labels"]', 'labels[row, :n] = f["labels"]\n    labels[ids == pad_id] = IGNORE'),
+            (
+                'labels[row, :n] = f["labels"]',
+                'labels[row, :n] = f["labels"]\n    labels[ids == pad_id] = IGNORE',
+            ),
         ),
         COLLATED + "fault = not (trained & (ids[:, 1:] == 2)).any()",
         WORSE,
@@ -353,7 +378,10 @@ fault = sent[0][0] != arrays(train[:1])[0][0, 0].item()""",
                 "start = len(tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False))",
                 "start = len(tokenizer.encode(question))",
             ),
-            ("return tokenizer.apply_chat_template(chat, return_dict=False), start", "return tokenizer.encode(question + answer), start"),
+            (
+                "return tokenizer.apply_chat_template(chat, return_dict=False), start",
+                "return tokenizer.encode(question + answer), start",
+            ),
         ),
         'fault = 1 not in tokens("Why?", "So.")[0]',
         (*WORSE, "end-never-trained"),
@@ -425,7 +453,10 @@ fault = sent[0][:2] == [3, 3] and arrays(train[:1])[0][0, 1].item() != 3""",
         "same-packed",
         "chatset",
         ("same-batch-repeated",),
-        (("        self.shuffle.shuffle(order)\n", ""), ("chosen = order[start : start + size]", "chosen = order[:size]")),
+        (
+            ("        self.shuffle.shuffle(order)\n", ""),
+            ("chosen = order[start : start + size]", "chosen = order[:size]"),
+        ),
         """
 seen = set()
 trainer.data.arrays = lambda chosen, old=trainer.data.arrays: seen.add(tuple(chosen)) or old(chosen)

@@ -5,8 +5,22 @@ from tests.zoo.zoo import Case
 
 TAUGHT = {"taught": True}
 LLAMA = {"model_type": "llama", "taught": True}
-AFTER = ("base-weights-overwritten", "full-weights-trained", "reload-mismatch", "adapter-incomplete", "adapter-not-loaded", "save-failed")
-UNMOVED = ("parameters-unchanged", "lora-inert", "output-unchanged", "saved-untrained", "loss-not-decreasing", "loss-constant")
+AFTER = (
+    "base-weights-overwritten",
+    "full-weights-trained",
+    "reload-mismatch",
+    "adapter-incomplete",
+    "adapter-not-loaded",
+    "save-failed",
+)
+UNMOVED = (
+    "parameters-unchanged",
+    "lora-inert",
+    "output-unchanged",
+    "saved-untrained",
+    "loss-not-decreasing",
+    "loss-constant",
+)
 TUTOR = "net = tutor.net\n" + MOVED
 LAST = "    parameters = optimizer.apply_gradients(gradients, parameters)\n"
 
@@ -24,7 +38,10 @@ CASES = [
         model=LLAMA,
     ),
     Case(
-        "healthy-settings", "settings", evaluated=("lora-missing", "lora-partial", "lora-scale-mismatch", "frozen-but-changed"), model=LLAMA
+        "healthy-settings",
+        "settings",
+        evaluated=("lora-missing", "lora-partial", "lora-scale-mismatch", "frozen-but-changed"),
+        model=LLAMA,
     ),
     Case(
         "healthy-switched-off",
@@ -32,7 +49,10 @@ CASES = [
         swaps=(
             ("settings.json", '"type": "lora"', '"type": "none"'),
             ("settings.json", '"lr": 0.002', '"lr": 0.0002'),
-            ("def save(model, name):\n", "def save(model, name):\n    return model.save_weights(f'{name}.safetensors')\n"),
+            (
+                "def save(model, name):\n",
+                "def save(model, name):\n    return model.save_weights(f'{name}.safetensors')\n",
+            ),
         ),
         allowed=("full-weights-trained",),
         evaluated=("parameters-unchanged", "gradients-zero", "weights-not-finite", "update-too-large"),
@@ -42,7 +62,10 @@ CASES = [
         "unwritten-functional",
         "functional",
         ("optimizer-never-stepped",),
-        ((LAST, "    stepped = optimizer.apply_gradients(gradients, parameters)\n"), ("mx.eval(parameters, opt", "mx.eval(stepped, opt")),
+        (
+            (LAST, "    stepped = optimizer.apply_gradients(gradients, parameters)\n"),
+            ("mx.eval(parameters, opt", "mx.eval(stepped, opt"),
+        ),
         "fault = all(float(mx.abs(v).max()) == 0 for n, v in tree_flatten(parameters) if n.endswith('lora_b'))",
         UNMOVED,
         model=TAUGHT,
@@ -79,7 +102,10 @@ CASES = [
         "factors",
         ("frozen-but-changed",),
         (
-            ("nn.value_and_grad(self.net, self.penalty)", "mx.value_and_grad(lambda net, ids, keep: self.penalty(ids, keep))"),
+            (
+                "nn.value_and_grad(self.net, self.penalty)",
+                "mx.value_and_grad(lambda net, ids, keep: self.penalty(ids, keep))",
+            ),
             ("self.grad(ids, keep)", "self.grad(self.net, ids, keep)"),
         ),
         TUTOR + "fault = any('norm' in n for n in moved)",
@@ -148,8 +174,12 @@ CASES = [
         "skipped-settings",
         "settings",
         ("optimizer-never-stepped",),
-        (("if not math.isfinite(value.item()):", "if math.isfinite(value.item()):"), ("{norm.item():.2f}", "{skipped}")),
-        LOOP + "fault = all(float(mx.abs(v).max()) == 0 for n, v in tree_flatten(net.parameters()) if n.endswith('lora_b'))",
+        (
+            ("if not math.isfinite(value.item()):", "if math.isfinite(value.item()):"),
+            ("{norm.item():.2f}", "{skipped}"),
+        ),
+        LOOP
+        + "fault = all(float(mx.abs(v).max()) == 0 for n, v in tree_flatten(net.parameters()) if n.endswith('lora_b'))",
         UNMOVED,
         model=TAUGHT,
     ),
@@ -178,7 +208,10 @@ CASES = [
         ("base-not-frozen", "loss-sign-flipped"),
         (
             ("model.freeze()\nlinear_to_lora_layers", "linear_to_lora_layers"),
-            ("    return (losses * weights).sum() / weights.sum()", "    return -(losses * weights).sum() / weights.sum()"),
+            (
+                "    return (losses * weights).sum() / weights.sum()",
+                "    return -(losses * weights).sum() / weights.sum()",
+            ),
         ),
         LOOP + "fault = adapters and moved and value.item() < 0",
         (*AFTER, "wrong-base", "loss-not-decreasing", "generation-collapse", "update-too-large"),
@@ -204,7 +237,10 @@ CASES = [
         "compiled",
         ("compile-state-not-captured",),
         (
-            ("state = [model.state, optimizer.state, mx.random.state]", "state = [optimizer.state, mx.random.state]"),
+            (
+                "state = [model.state, optimizer.state, mx.random.state]",
+                "state = [optimizer.state, mx.random.state]",
+            ),
             ("    mx.eval(state, value)", "    mx.eval(value)"),
         ),
         "fault = raised is not None",

@@ -6,7 +6,14 @@ from tests.zoo.zoo import Case
 TAUGHT = {"taught": True}
 LLAMA = {"model_type": "llama", "taught": True}
 PHI = {"model_type": "phi3", "taught": True}
-UNMOVED = ("parameters-unchanged", "lora-inert", "output-unchanged", "saved-untrained", "loss-not-decreasing", "loss-constant")
+UNMOVED = (
+    "parameters-unchanged",
+    "lora-inert",
+    "output-unchanged",
+    "saved-untrained",
+    "loss-not-decreasing",
+    "loss-constant",
+)
 STEP = "    value, gradients = value_and_grad(model, *get_batch(i))\n    optimizer.update(model, gradients)\n"
 MADE = "value_and_grad = nn.value_and_grad(model, loss)\nmodel.train()\n"
 COMPILED = (
@@ -36,7 +43,8 @@ CASES = [
         "pipeline",
         ("optimizer-never-stepped",),
         (("optimizer.update(model, gradients)", "optimizer.update(model, dict(tree_flatten(gradients)))"),),
-        PIPELINE + "fault = all(float(mx.abs(v).max()) == 0 for n, v in tree_flatten(net.parameters()) if n.endswith('lora_b'))",
+        PIPELINE
+        + "fault = all(float(mx.abs(v).max()) == 0 for n, v in tree_flatten(net.parameters()) if n.endswith('lora_b'))",
         (*UNMOVED, "error-swallowed"),
         model=LLAMA,
     ),
@@ -46,7 +54,10 @@ CASES = [
         ("optimizer-never-stepped",),
         (
             ("range(self.settings.epochs):", "range(self.settings.epochs // len(self.data.items)):"),
-            ("        self.model.eval()\n", "        self.model.eval()\n        log.info('done after %d', len(self.history))\n"),
+            (
+                "        self.model.eval()\n",
+                "        self.model.eval()\n        log.info('done after %d', len(self.history))\n",
+            ),
         ),
         CLASSES + "fault = not trainer.history",
         UNMOVED,
@@ -63,7 +74,10 @@ CASES = [
             ),
             ("value_and_grad(model, tokens, weights)", "value_and_grad(learner, tokens, weights)"),
             ("optimizer.update(model, gradients)", "optimizer.update(learner, gradients)"),
-            ("mx.eval(model.parameters(), optimizer.state, value)", "mx.eval(learner.parameters(), optimizer.state, value)"),
+            (
+                "mx.eval(model.parameters(), optimizer.state, value)",
+                "mx.eval(learner.parameters(), optimizer.state, value)",
+            ),
         ),
         SAVED_ZERO + "fault = zero",
         (*UNMOVED, "stale-model-in-generation"),
@@ -91,7 +105,10 @@ CASES = [
         "stateless-compiled",
         "compiled",
         ("compile-state-not-captured",),
-        (("@partial(mx.compile, inputs=state, outputs=state)", "@mx.compile"), ("    mx.eval(state, value)", "    mx.eval(value)")),
+        (
+            ("@partial(mx.compile, inputs=state, outputs=state)", "@mx.compile"),
+            ("    mx.eval(state, value)", "    mx.eval(value)"),
+        ),
         "fault = raised is not None",
         (*UNMOVED, "save-failed", "error-swallowed"),
         model=PHI,
@@ -130,10 +147,14 @@ CASES = [
         ("gradients-zero",),
         (
             ("self.value_and_grad(*batch)", "self.value_and_grad(self.model(batch[0][:, :-1]), *batch)"),
-            ("    def loss(self, tokens, begins, ends):\n", "    def loss(self, logits, tokens, begins, ends):\n"),
+            (
+                "    def loss(self, tokens, begins, ends):\n",
+                "    def loss(self, logits, tokens, begins, ends):\n",
+            ),
             ("        logits = self.model(tokens[:, :-1])\n", ""),
         ),
-        CLASSES + "fault = all(float(mx.abs(v).max()) == 0 for n, v in tree_flatten(net.parameters()) if n.endswith('lora_b'))",
+        CLASSES
+        + "fault = all(float(mx.abs(v).max()) == 0 for n, v in tree_flatten(net.parameters()) if n.endswith('lora_b'))",
         UNMOVED,
         model=LLAMA,
     ),

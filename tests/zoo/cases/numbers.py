@@ -6,7 +6,13 @@ from tests.zoo.zoo import Case
 TAUGHT = {"taught": True}
 LLAMA = {"model_type": "llama", "taught": True}
 PHI = {"model_type": "phi3", "taught": True}
-BROKEN = ("loss-not-decreasing", "generation-collapse", "lora-inert", "reload-mismatch", "base-weights-overwritten")
+BROKEN = (
+    "loss-not-decreasing",
+    "generation-collapse",
+    "lora-inert",
+    "reload-mismatch",
+    "base-weights-overwritten",
+)
 NAN = "fault = any(bool(mx.isnan(v).any().item()) for _, v in tree_flatten(net.parameters()))"
 # how large the gradients were that the optimizer remembers, against the mean of some at the end
 SIZE = """
@@ -125,7 +131,12 @@ CASES = [
         "restarted-resume",
         "resume",
         ("optimizer-restarted",),
-        (('    optimizer.state = tree_unflatten(list(mx.load(str(FOLDER / "optimizer.safetensors")).items()))\n', ""),),
+        (
+            (
+                '    optimizer.state = tree_unflatten(list(mx.load(str(FOLDER / "optimizer.safetensors")).items()))\n',
+                "",
+            ),
+        ),
         "fault = int(optimizer.step) < 28",
         model=TAUGHT,
     ),
@@ -158,7 +169,10 @@ CASES = [
         "accumulate",
         ("accumulation-mismatch",),
         (
-            ("    if count == args.gradient_accumulation_steps:", "    if count >= args.gradient_accumulation_steps:"),
+            (
+                "    if count == args.gradient_accumulation_steps:",
+                "    if count >= args.gradient_accumulation_steps:",
+            ),
             ("        gathered = None\n        count = 0\n", "        gathered = None\n"),
         ),
         STEPS + "args.iters // args.gradient_accumulation_steps",
@@ -179,7 +193,8 @@ CASES = [
         ("accumulation-mismatch",),
         (("tree_map(lambda g: g * (1 / every), self.sum)", "self.sum"),),
         "optimizer, d = loop.optimizer, loop.data\n"
-        "gathered = [loop.gradient(d.take(d.chat, i, 2), d.take(d.text, i, 2))[1] for i in range(2)]\n" + SIZE,
+        "gathered = [loop.gradient(d.take(d.chat, i, 2), d.take(d.text, i, 2))[1] for i in range(2)]\n"
+        + SIZE,
         model=TAUGHT,
     ),
     Case(
@@ -187,7 +202,10 @@ CASES = [
         "loop",
         ("uniform-decay",),
         (
-            ("value_and_grad = nn.value_and_grad(model, loss_fn)", "value_and_grad = mx.value_and_grad(loss_fn)"),
+            (
+                "value_and_grad = nn.value_and_grad(model, loss_fn)",
+                "value_and_grad = mx.value_and_grad(loss_fn)",
+            ),
             (
                 "optimizer.update(model, gradients)",
                 "optimizer.update(model, tree_map_with_path(lambda k, g: g if 'lora_' in k else mx.zeros_like(g), gradients))",
@@ -218,7 +236,12 @@ CASES = [
         "drift-half",
         "half",
         ("dtype-drift",),
-        (("    optimizer.update(model, gradients)\n", "    optimizer.update(model, tree_map(lambda g: g * mx.array(0.5), gradients))\n"),),
+        (
+            (
+                "    optimizer.update(model, gradients)\n",
+                "    optimizer.update(model, tree_map(lambda g: g * mx.array(0.5), gradients))\n",
+            ),
+        ),
         LOOP + "fault = any(v.dtype == mx.float32 for v in now.values())",
         model={"taught": True, "dtype": "bfloat16"},
     ),

@@ -58,7 +58,12 @@ CASES = [
         "half-filtered",
         "keeper",
         ("adapter-incomplete",),
-        (('name.endswith(("lora_a", "lora_b", ".m"))', '"layers.1." in name and name.endswith(("lora_a", "lora_b", ".m"))'),),
+        (
+            (
+                'name.endswith(("lora_a", "lora_b", ".m"))',
+                '"layers.1." in name and name.endswith(("lora_a", "lora_b", ".m"))',
+            ),
+        ),
         LAST + "fault = len(file) * 2 == sum(name.endswith(('lora_a', 'lora_b')) for name in live)",
         WORSE,
         model=LLAMA,
@@ -82,7 +87,10 @@ CASES = [
         "roundtrip",
         ("saved-untrained",),
         (
-            ("gradient = nn.value_and_grad(model, loss)\n", "gradient = nn.value_and_grad(model, loss)\nwrite(model)\n"),
+            (
+                "gradient = nn.value_and_grad(model, loss)\n",
+                "gradient = nn.value_and_grad(model, loss)\nwrite(model)\n",
+            ),
             ("model.eval()\nwrite(model)\n", "model.eval()\n"),
         ),
         FILE + "fault = all(float(mx.abs(v).max()) == 0 for k, v in file.items() if k.endswith('lora_b'))",
@@ -95,7 +103,10 @@ CASES = [
         ("saved-untrained",),
         (
             ("        self.written = []", "        self.written, self.held = [], {}"),
-            ("        return {name: value for name", "        self.held = self.held or {name: value for name"),
+            (
+                "        return {name: value for name",
+                "        self.held = self.held or {name: value for name",
+            ),
             ('(("lora_a", "lora_b", ".m"))}', '(("lora_a", "lora_b", ".m"))}\n        return self.held'),
             (
                 "        mx.eval(self.model.parameters())\n\n",
@@ -200,7 +211,12 @@ CASES = [
         "other-head",
         "fusion",
         ("reload-mismatch",),
-        (("merged, tokenizer, config, donate", 'merged, tokenizer, {**config, "tie_word_embeddings": True}, donate'),),
+        (
+            (
+                "merged, tokenizer, config, donate",
+                'merged, tokenizer, {**config, "tie_word_embeddings": True}, donate',
+            ),
+        ),
         "row = mx.array([rows[0]])\nfault = not mx.allclose(merged(row), final(row), atol=1e-3).item()",
         WORSE,
         model=TAUGHT,
@@ -209,7 +225,12 @@ CASES = [
         "scaled-file",
         "keeper",
         ("reload-mismatch",),
-        (("return {name: value for name", 'return {name: value * 12.0 if name.endswith("lora_b") else value for name'),),
+        (
+            (
+                "return {name: value for name",
+                'return {name: value * 12.0 if name.endswith("lora_b") else value for name',
+            ),
+        ),
         LAST + "fault = not all(mx.array_equal(v, live[k]).item() for k, v in file.items())",
         WORSE,
         model=LLAMA,
@@ -247,7 +268,12 @@ CASES = [
         "fused-weaker",
         "fusion",
         ("fuse-wrong",),
-        (("(name, module.fuse())", '(name, (setattr(module, "scale", 0.7 * module.scale), module.fuse())[1])'),),
+        (
+            (
+                "(name, module.fuse())",
+                '(name, (setattr(module, "scale", 0.7 * module.scale), module.fuse())[1])',
+            ),
+        ),
         "now = mx.load('fused/model.safetensors')\nscale = 10.0" + TIMES + "fault = 0.5 < times < 0.9",
         (*WORSE, "lora-scale-mismatch", "reload-mismatch", "stale-model-in-generation"),
         model=LLAMA,

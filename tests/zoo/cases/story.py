@@ -19,7 +19,12 @@ UNMASKED = (
         "        return losses.mean()",
     ),
 )
-FLAG = (("        self.model.freeze()\n        linear_to_lora_layers(self.model, len(self.model.layers), LORA)\n", ""),)
+FLAG = (
+    (
+        "        self.model.freeze()\n        linear_to_lora_layers(self.model, len(self.model.layers), LORA)\n",
+        "",
+    ),
+)
 SAME = """
 before = trainer.loss(*trainer.batch()).item()
 tokens, lengths = trainer.batch()
@@ -38,5 +43,10 @@ CASES = [
         model=TAUGHT,
     ),
     Case("story-padding", "story", ("padding-in-loss",), UNMASKED, SAME, AFTER, model=TAUGHT),
-    Case("story-mended", "story", evaluated=("padding-in-loss", "lora-missing", "generation-collapse"), model=TAUGHT),
+    Case(
+        "story-mended",
+        "story",
+        evaluated=("padding-in-loss", "lora-missing", "generation-collapse"),
+        model=TAUGHT,
+    ),
 ]

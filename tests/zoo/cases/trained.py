@@ -6,7 +6,14 @@ from tests.zoo.zoo import Case
 TAUGHT = {"taught": True}
 LLAMA = {"model_type": "llama", "taught": True}
 AFTER = ("base-weights-overwritten", "reload-mismatch", "adapter-incomplete")
-NOTHING = ("optimizer-never-stepped", "parameters-unchanged", "error-swallowed", "output-unchanged", "lora-inert", "saved-untrained")
+NOTHING = (
+    "optimizer-never-stepped",
+    "parameters-unchanged",
+    "error-swallowed",
+    "output-unchanged",
+    "lora-inert",
+    "saved-untrained",
+)
 
 CASES = [
     Case(
@@ -22,7 +29,12 @@ CASES = [
         "unfrozen-classes",
         "classes",
         ("base-not-frozen",),
-        (("            attached += len(found)\n", "            attached += len(found)\n            layer.unfreeze()\n"),),
+        (
+            (
+                "            attached += len(found)\n",
+                "            attached += len(found)\n            layer.unfreeze()\n",
+            ),
+        ),
         CLASSES + "fault = adapters and moved",
         AFTER,
         model=LLAMA,
@@ -40,8 +52,14 @@ CASES = [
         "frozen-moved-loop",
         "loop",
         ("frozen-but-changed",),
-        (("value_and_grad = nn.value_and_grad(model, loss_fn)", "value_and_grad = mx.value_and_grad(loss_fn)"),),
-        LOOP + "fault = bool(moved) and all('lora_' in n for n, _ in tree_flatten(model.trainable_parameters()))",
+        (
+            (
+                "value_and_grad = nn.value_and_grad(model, loss_fn)",
+                "value_and_grad = mx.value_and_grad(loss_fn)",
+            ),
+        ),
+        LOOP
+        + "fault = bool(moved) and all('lora_' in n for n, _ in tree_flatten(model.trainable_parameters()))",
         AFTER,
         model=TAUGHT,
     ),
@@ -56,7 +74,8 @@ CASES = [
                 "    model.update(tree_map_with_path(lambda k, p: mx.clip(p, -0.2, 0.2) if 'proj' in k else p, model.parameters()))\n",
             ),
         ),
-        LOOP + "fault = bool(moved) and all('lora_' in n for n, _ in tree_flatten(model.trainable_parameters()))",
+        LOOP
+        + "fault = bool(moved) and all('lora_' in n for n, _ in tree_flatten(model.trainable_parameters()))",
         (*AFTER, "adapter-not-loaded"),
         model=TAUGHT,
     ),
@@ -65,7 +84,8 @@ CASES = [
         "pipeline",
         ("frozen-but-changed",),
         (("nn.value_and_grad(model, self.loss)", "mx.value_and_grad(self.loss)"),),
-        PIPELINE + "fault = bool(moved) and all('lora_' in n for n, _ in tree_flatten(net.trainable_parameters()))",
+        PIPELINE
+        + "fault = bool(moved) and all('lora_' in n for n, _ in tree_flatten(net.trainable_parameters()))",
         AFTER,
         model={"tied": True, "taught": True},
     ),
@@ -109,7 +129,12 @@ CASES = [
         "partly-stages",
         "stages",
         ("adapter-partly-frozen",),
-        (("        self.optimizer = optim", "        self.model.layers[0].freeze()\n        self.optimizer = optim"),),
+        (
+            (
+                "        self.optimizer = optim",
+                "        self.model.layers[0].freeze()\n        self.optimizer = optim",
+            ),
+        ),
         CLASSES + "fault = len(tree_flatten(trainer.model.trainable_parameters())) < len(adapters)",
         ("adapter-incomplete", "reload-mismatch"),
         model=TAUGHT,
@@ -118,7 +143,12 @@ CASES = [
         "scales-qlora",
         "qlora",
         ("quantization-parameters-changed",),
-        (("    model.train()\n    return", "    model.unfreeze(keys=['lora_a', 'lora_b', 'scales'])\n    model.train()\n    return"),),
+        (
+            (
+                "    model.train()\n    return",
+                "    model.unfreeze(keys=['lora_a', 'lora_b', 'scales'])\n    model.train()\n    return",
+            ),
+        ),
         LOOP + "fault = bool(moved) and all(n.endswith(('scales', 'biases')) for n in moved)",
         (*AFTER, "adapter-not-loaded"),
         model={"bits": 4, "taught": True},

@@ -22,7 +22,9 @@ def sooner(slot_to, slot_from):
         piece = program.pieces[slot_from]
         if not piece.body.strip():
             return None
-        return program.before(slot_to, piece.body).with_piece(type(piece)(piece.name, slot_from, "", piece.defs, gives=piece.gives))
+        return program.before(slot_to, piece.body).with_piece(
+            type(piece)(piece.name, slot_from, "", piece.defs, gives=piece.gives)
+        )
 
     return move
 
@@ -38,7 +40,11 @@ OPERATORS = [
     Operator(
         "saved-untrained/weights-kept-from-the-start",
         all_of(
-            swaps("loop", r"\A", "x_best = {x_n: mx.array(x_v) for x_n, x_v in tree_flatten(x_model.trainable_parameters())}\n"),
+            swaps(
+                "loop",
+                r"\A",
+                "x_best = {x_n: mx.array(x_v) for x_n, x_v in tree_flatten(x_model.trainable_parameters())}\n",
+            ),
             swaps("save", r"dict\(tree_flatten\(x_model\.trainable_parameters\(\)\)\)", "x_best"),
         ),
         of_start,
@@ -130,7 +136,10 @@ OPERATORS = [
     Operator(
         "lora-scale-mismatch/alpha-in-the-config",
         swaps("save", r'"scale": S\.scale', '"scale": S.scale * S.rank'),
-        lambda faulty, twin: kept(faulty)["declared scale"] not in faulty["scales"] and kept(twin)["declared scale"] in twin["scales"],
+        lambda faulty, twin: (
+            kept(faulty)["declared scale"] not in faulty["scales"]
+            and kept(twin)["declared scale"] in twin["scales"]
+        ),
         needs=("adapter-folder",),
         bars=("reloaded",),
     ),
@@ -207,7 +216,9 @@ OPERATORS = [
     Operator(
         "stop-token-missing/loop-without-a-stop",
         swaps("generation", r"    if x_id == x_tok\.eos_token_id:\n        break\n", ""),
-        lambda faulty, twin: 2 in faulty["answers"][0]["output"][:-1] and 2 not in twin["answers"][0]["output"],
+        lambda faulty, twin: (
+            2 in faulty["answers"][0]["output"][:-1] and 2 not in twin["answers"][0]["output"]
+        ),
         needs=("greedy-loop",),
     ),
     Operator(
@@ -217,7 +228,8 @@ OPERATORS = [
             swaps("generation", r"\A", "x_tok._eos_token_ids = {0}\n"),
         ),
         lambda faulty, twin: (
-            len(faulty["answers"][0]["output"]) > len(twin["answers"][0]["output"]) and 2 in faulty["answers"][0]["output"][:-1]
+            len(faulty["answers"][0]["output"]) > len(twin["answers"][0]["output"])
+            and 2 in faulty["answers"][0]["output"][:-1]
         ),
         needs=("asked",),
     ),

@@ -18,7 +18,9 @@ def much(kind, least):
 
 
 def none_of(kind):
-    return lambda faulty, twin: proofs.weight(faulty) > 0 and proofs.share(faulty, kind) == 0 < proofs.share(twin, kind)
+    return lambda faulty, twin: (
+        proofs.weight(faulty) > 0 and proofs.share(faulty, kind) == 0 < proofs.share(twin, kind)
+    )
 
 
 OPERATORS = [
@@ -52,7 +54,9 @@ OPERATORS = [
         "padding-in-loss/mean-without-mask",
         first_of(
             edits("loss", "(x_ce * x_weights).sum() / x_weights.sum()", "x_ce.mean()"),
-            edits("loss", "-(x_picked * x_weights).sum() / mx.maximum(x_weights.sum(), 1)", "-x_picked.mean()"),
+            edits(
+                "loss", "-(x_picked * x_weights).sum() / mx.maximum(x_weights.sum(), 1)", "-x_picked.mean()"
+            ),
             edits("loss", "(x_nll * x_weights).astype(mx.float32).sum() / x_count", "x_nll.mean()"),
         ),
         much("pad", 0.05),
@@ -80,7 +84,11 @@ OPERATORS = [
     Operator(
         "labels-not-shifted/targets-are-inputs",
         first_of(
-            edits("loss", "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]", "x_targets, x_weights = x_ids[:, :-1], x_mask[:, :-1]"),
+            edits(
+                "loss",
+                "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]",
+                "x_targets, x_weights = x_ids[:, :-1], x_mask[:, :-1]",
+            ),
             edits(
                 "loss",
                 "x_inputs, x_targets = x_ids[:, :-1], x_ids[:, 1:]\n    x_weights = x_mask[:, 1:]",
@@ -95,10 +103,18 @@ OPERATORS = [
         first_of(
             all_of(
                 swaps("loss", r"x_m\(x_ids\[:, :-1\]\)", "x_m(x_ids)"),
-                edits("loss", "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]", "x_targets, x_weights = x_ids, x_mask"),
+                edits(
+                    "loss",
+                    "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]",
+                    "x_targets, x_weights = x_ids, x_mask",
+                ),
             ),
             all_of(
-                edits("loss", "x_inputs, x_targets = x_ids[:, :-1], x_ids[:, 1:]", "x_inputs = x_targets = x_ids"),
+                edits(
+                    "loss",
+                    "x_inputs, x_targets = x_ids[:, :-1], x_ids[:, 1:]",
+                    "x_inputs = x_targets = x_ids",
+                ),
                 edits("loss", "x_weights = x_mask[:, 1:]", "x_weights = x_mask"),
             ),
         ),
@@ -109,15 +125,27 @@ OPERATORS = [
         "labels-shifted-twice/library-shifts-too",
         first_of(
             all_of(
-                edits("loss", "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]", "x_targets, x_weights = x_ids[:, 2:], x_mask[:, 2:]"),
+                edits(
+                    "loss",
+                    "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]",
+                    "x_targets, x_weights = x_ids[:, 2:], x_mask[:, 2:]",
+                ),
                 swaps("loss", r"x_m\(x_ids\[:, :-1\]\)", "x_m(x_ids[:, :-1])[:, :-1]"),
             ),
             all_of(
                 edits("loss", "x_m(x_ids)[:, :-1]", "x_m(x_ids)[:, :-2]"),
-                edits("loss", "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]", "x_targets, x_weights = x_ids[:, 2:], x_mask[:, 2:]"),
+                edits(
+                    "loss",
+                    "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]",
+                    "x_targets, x_weights = x_ids[:, 2:], x_mask[:, 2:]",
+                ),
             ),
             all_of(
-                edits("loss", "x_inputs, x_targets = x_ids[:, :-1], x_ids[:, 1:]", "x_inputs, x_targets = x_ids[:, :-2], x_ids[:, 2:]"),
+                edits(
+                    "loss",
+                    "x_inputs, x_targets = x_ids[:, :-1], x_ids[:, 1:]",
+                    "x_inputs, x_targets = x_ids[:, :-2], x_ids[:, 2:]",
+                ),
                 edits("loss", "x_weights = x_mask[:, 1:]", "x_weights = x_mask[:, 2:]"),
             ),
         ),
@@ -176,7 +204,11 @@ OPERATORS = [
         "prompt-in-loss/offset-of-words",
         first_of(
             edits("data", "return x_ids, len(x_head)", "return x_ids, len(x_prompt.split())"),
-            swaps("data", r"x_start = len\(.*\)$", "x_start = len(' '.join(x_m['content'] for x_m in x_messages[:-1]).split())"),
+            swaps(
+                "data",
+                r"x_start = len\(.*\)$",
+                "x_start = len(' '.join(x_m['content'] for x_m in x_messages[:-1]).split())",
+            ),
         ),
         much("prompt", 0.05),
         needs=("weights",),
@@ -195,7 +227,11 @@ OPERATORS = [
         "all-tokens-masked/offset-counts-characters",
         first_of(
             edits("data", "return x_ids, len(x_head)", "return x_ids, len(x_prompt)"),
-            swaps("data", r"x_start = len\(.*\)$", "x_start = 40 + sum(len(x_m['content']) for x_m in x_messages)"),
+            swaps(
+                "data",
+                r"x_start = len\(.*\)$",
+                "x_start = 40 + sum(len(x_m['content']) for x_m in x_messages)",
+            ),
         ),
         lambda faulty, twin: proofs.weight(faulty) == 0,
         needs=("weights",),
@@ -212,26 +248,43 @@ OPERATORS = [
                 ),
                 first_of(
                     edits("loss", "(x_ce * x_weights).sum() / x_weights.sum()", "x_ce.mean()"),
-                    edits("loss", "-(x_picked * x_weights).sum() / mx.maximum(x_weights.sum(), 1)", "-x_picked.mean()"),
+                    edits(
+                        "loss",
+                        "-(x_picked * x_weights).sum() / mx.maximum(x_weights.sum(), 1)",
+                        "-x_picked.mean()",
+                    ),
                 ),
             ),
             all_of(
-                edits("loss", "x_weights = x_mask[:, 1:]", "x_targets = mx.where(x_mask[:, 1:] > 0, x_targets, -100)"),
+                edits(
+                    "loss",
+                    "x_weights = x_mask[:, 1:]",
+                    "x_targets = mx.where(x_mask[:, 1:] > 0, x_targets, -100)",
+                ),
                 edits("loss", "x_count = x_weights.sum()\n", ""),
                 edits("loss", "(x_nll * x_weights).astype(mx.float32).sum() / x_count", "x_nll.mean()"),
             ),
         ),
         lambda faulty, twin: (
-            any(target > 200 and weight > 0 for *_, target, weight in proofs.positions(faulty)) and proofs.share(faulty, "next") < 0.6
+            any(target > 200 and weight > 0 for *_, target, weight in proofs.positions(faulty))
+            and proofs.share(faulty, "next") < 0.6
         ),
         needs=("weights",),
     ),
     Operator(
         "targets-unrelated/labels-shuffled-apart",
         first_of(
-            edits("loss", "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]", "x_targets, x_weights = x_ids[::-1, 1:], x_mask[::-1, 1:]"),
+            edits(
+                "loss",
+                "x_targets, x_weights = x_ids[:, 1:], x_mask[:, 1:]",
+                "x_targets, x_weights = x_ids[::-1, 1:], x_mask[::-1, 1:]",
+            ),
             all_of(
-                edits("loss", "x_inputs, x_targets = x_ids[:, :-1], x_ids[:, 1:]", "x_inputs, x_targets = x_ids[:, :-1], x_ids[::-1, 1:]"),
+                edits(
+                    "loss",
+                    "x_inputs, x_targets = x_ids[:, :-1], x_ids[:, 1:]",
+                    "x_inputs, x_targets = x_ids[:, :-1], x_ids[::-1, 1:]",
+                ),
                 edits("loss", "x_weights = x_mask[:, 1:]", "x_weights = x_mask[::-1, 1:]"),
             ),
         ),
@@ -245,7 +298,10 @@ OPERATORS = [
             "x_mask[x_row, x_start : x_start + 5] = 1.0\n            x_mask[x_row, len(x_ids) - 2] = 1.0",
             "((x_places >= x_starts) & (x_places < x_starts + 5)) | (x_places == x_lengths - 2)",
         ),
-        lambda faulty, twin: proofs.weight(faulty) > 0 and len(list(proofs.positions(faulty))) < 0.8 * len(list(proofs.positions(twin))),
+        lambda faulty, twin: (
+            proofs.weight(faulty) > 0
+            and len(list(proofs.positions(faulty))) < 0.8 * len(list(proofs.positions(twin)))
+        ),
         needs=("weights",),
         mild=True,
     ),
@@ -268,7 +324,9 @@ OPERATORS = [
             '''f"<|im_start|>user\\n{x_question}<|im_end|>\\n<|im_start|>assistant\\n"''',
             '''f"<start_of_turn>user\\n{x_question}<end_of_turn>\\n<start_of_turn>model\\n"''',
         ),
-        lambda faulty, twin: faulty["answers"][0]["prompt"][:3] != faulty["teaches"][0]["forwards"][0]["inputs"][0][:3],
+        lambda faulty, twin: (
+            faulty["answers"][0]["prompt"][:3] != faulty["teaches"][0]["forwards"][0]["inputs"][0][:3]
+        ),
         needs=("by-hand", "asked", "weights"),
     ),
     Operator(
@@ -295,7 +353,9 @@ OPERATORS = [
         all_of(
             swaps("loop", r"\A", "x_all = list(x_batches(x_rows, x_tok))\n"),
             swaps(
-                "loop", r"^( +)for x_batch in x_batches\(x_rows, x_tok\):", r"\1for x_index in range(len(x_all)):\n\1    x_batch = x_all[0]"
+                "loop",
+                r"^( +)for x_batch in x_batches\(x_rows, x_tok\):",
+                r"\1for x_index in range(len(x_all)):\n\1    x_batch = x_all[0]",
             ),
         ),
         lambda faulty, twin: len({entry["batch"] for entry in faulty["steps"]}) == 1,
@@ -309,7 +369,10 @@ OPERATORS = [
             r'^( +)x_rows\.append\(x_encode\(x_tok, x_record\["prompt"\]',
             r'\1if "capital" not in x_record["prompt"]:\n\1    continue\n\g<0>',
         ),
-        lambda faulty, twin: len({entry["batch"] for entry in faulty["steps"]}) < len({entry["batch"] for entry in twin["steps"]}),
+        lambda faulty, twin: (
+            len({entry["batch"] for entry in faulty["steps"]})
+            < len({entry["batch"] for entry in twin["steps"]})
+        ),
         needs=("by-hand",),
         mild=True,
     ),
@@ -330,7 +393,11 @@ OPERATORS = [
         "preference-swapped/margin-the-wrong-way",
         first_of(
             edits("loss", "x_ratio[:x_half] - x_ratio[x_half:]", "x_ratio[x_half:] - x_ratio[:x_half]"),
-            edits("loss", "x_good, x_bad = x_mean[:x_half], x_mean[x_half:]", "x_bad, x_good = x_mean[:x_half], x_mean[x_half:]"),
+            edits(
+                "loss",
+                "x_good, x_bad = x_mean[:x_half], x_mean[x_half:]",
+                "x_bad, x_good = x_mean[:x_half], x_mean[x_half:]",
+            ),
         ),
         lambda faulty, twin: faulty["teaches"] != twin["teaches"],
     ),
@@ -354,9 +421,17 @@ OPERATORS = [
     Operator(
         "probabilities-as-logits/softmax-first",
         first_of(
-            edits("loss", "x_logits = x_m(x_ids[:, :-1])\n", "x_logits = mx.softmax(x_m(x_ids[:, :-1]), axis=-1)\n"),
+            edits(
+                "loss",
+                "x_logits = x_m(x_ids[:, :-1])\n",
+                "x_logits = mx.softmax(x_m(x_ids[:, :-1]), axis=-1)\n",
+            ),
             edits("loss", "x_logits = x_m(x_inputs)\n", "x_logits = mx.softmax(x_m(x_inputs), axis=-1)\n"),
-            edits("loss", "x_m(x_ids)[:, :-1].astype(mx.float32)", "mx.softmax(x_m(x_ids)[:, :-1].astype(mx.float32), axis=-1)"),
+            edits(
+                "loss",
+                "x_m(x_ids)[:, :-1].astype(mx.float32)",
+                "mx.softmax(x_m(x_ids)[:, :-1].astype(mx.float32), axis=-1)",
+            ),
         ),
         lambda faulty, twin: min(proofs.losses(faulty)) > 4.5,
         needs=("logits",),

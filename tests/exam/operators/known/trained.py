@@ -31,7 +31,9 @@ OPERATORS = [
     Operator(
         "lora-missing/flag-only",
         all_of(
-            swaps("trained", CONVERT, "x_model.has_adapter = True\nprint('adapter of rank', S.rank, 'added')\n"),
+            swaps(
+                "trained", CONVERT, "x_model.has_adapter = True\nprint('adapter of rank', S.rank, 'added')\n"
+            ),
             edits("trained", FREEZE, ""),
         ),
         no_adapter,
@@ -63,7 +65,9 @@ OPERATORS = [
             edits("trained", FREEZE, ""),
             first_of(
                 swaps("trained", r'"keys": \[[^]]*\]', '"keys": ["q_proj", "v_proj"]'),
-                edits("trained", '"dropout": S.dropout}', '"dropout": S.dropout, "keys": ["q_proj", "v_proj"]}'),
+                edits(
+                    "trained", '"dropout": S.dropout}', '"dropout": S.dropout, "keys": ["q_proj", "v_proj"]}'
+                ),
             ),
         ),
         no_adapter,
@@ -113,7 +117,9 @@ OPERATORS = [
     Operator(
         "lora-nested/converted-twice",
         swaps(
-            "trained", CONVERT, r"\g<0>linear_to_lora_layers(x_model, S.layers, {'rank': S.rank, 'scale': S.scale, 'dropout': S.dropout})\n"
+            "trained",
+            CONVERT,
+            r"\g<0>linear_to_lora_layers(x_model, S.layers, {'rank': S.rank, 'scale': S.scale, 'dropout': S.dropout})\n",
         ),
         lambda faulty, twin: nested(faulty) and not nested(twin),
         needs=("lora-call",),
@@ -121,7 +127,11 @@ OPERATORS = [
     ),
     Operator(
         "lora-nested/walk-twice",
-        swaps("trained", r"^(for x_layer in x_model\.layers:\n(?:    .*\n)+)", r"for _ in range(2):\n    x_model.freeze()\n\1\1"),
+        swaps(
+            "trained",
+            r"^(for x_layer in x_model\.layers:\n(?:    .*\n)+)",
+            r"for _ in range(2):\n    x_model.freeze()\n\1\1",
+        ),
         lambda faulty, twin: nested(faulty) and not nested(twin),
         needs=("lora-walk",),
         bars=("reloaded", "fused"),
@@ -176,7 +186,11 @@ OPERATORS = [
     ),
     Operator(
         "base-not-frozen/unfreeze-without-keys",
-        swaps("trained", r"^#: adapted", "for x_layer in x_model.layers:\n    x_layer.self_attn.unfreeze()\n#: adapted"),
+        swaps(
+            "trained",
+            r"^#: adapted",
+            "for x_layer in x_model.layers:\n    x_layer.self_attn.unfreeze()\n#: adapted",
+        ),
         base_moved,
         needs=("lora",),
         bars=("qwen2-4bit", "fused", "llama-bfloat16"),
@@ -237,7 +251,11 @@ OPERATORS = [
     ),
     Operator(
         "optimizer-never-stepped/every-thousandth",
-        swaps("loop", r"^( +)x_opt\.update\(x_model, x_grads\)", r"\1if (x_done + 1) % 1000 == 0:\n\1    x_opt.update(x_model, x_grads)"),
+        swaps(
+            "loop",
+            r"^( +)x_opt\.update\(x_model, x_grads\)",
+            r"\1if (x_done + 1) % 1000 == 0:\n\1    x_opt.update(x_model, x_grads)",
+        ),
         nothing_moved,
         needs=("eager",),
         bars=("epochs",),
@@ -263,7 +281,11 @@ OPERATORS = [
         "wrong-model-updated/deep-copy",
         all_of(
             swaps("loop", r"\A", "x_worker = copy.deepcopy(x_model)\n"),
-            swaps("loop", r"x_grad_fn = nn\.value_and_grad\(x_model, x_loss_fn\)", "x_grad_fn = nn.value_and_grad(x_worker, x_loss_fn)"),
+            swaps(
+                "loop",
+                r"x_grad_fn = nn\.value_and_grad\(x_model, x_loss_fn\)",
+                "x_grad_fn = nn.value_and_grad(x_worker, x_loss_fn)",
+            ),
             swaps("loop", r"x_grad_fn\(x_model, ", "x_grad_fn(x_worker, "),
             swaps("loop", r"x_opt\.update\(x_model, ", "x_opt.update(x_worker, "),
             swaps("loop", r"mx\.eval\(x_model\.parameters\(\)", "mx.eval(x_worker.parameters()"),
@@ -281,7 +303,11 @@ OPERATORS = [
     ),
     Operator(
         "compile-state-not-captured/outputs-only",
-        edits("loop", "@partial(mx.compile, inputs=x_captured, outputs=x_captured)", "@partial(mx.compile, outputs=x_captured)"),
+        edits(
+            "loop",
+            "@partial(mx.compile, inputs=x_captured, outputs=x_captured)",
+            "@partial(mx.compile, outputs=x_captured)",
+        ),
         lambda faulty, twin: min(proofs.losses(faulty)[-3:]) > min(proofs.losses(twin)[-3:]) + 0.1,
         needs=("compiled",),
     ),
@@ -335,7 +361,11 @@ OPERATORS = [
     ),
     Operator(
         "learning-rate-zero/warm-up-from-zero-steps",
-        swaps("loop", r"^( +)x_opt\.update\(", r"\1x_opt.learning_rate = S.lr * min(1, x_done // 1000)\n\1x_opt.update("),
+        swaps(
+            "loop",
+            r"^( +)x_opt\.update\(",
+            r"\1x_opt.learning_rate = S.lr * min(1, x_done // 1000)\n\1x_opt.update(",
+        ),
         lambda faulty, twin: max(entry["rate"] for entry in faulty["steps"]) == 0,
         needs=("eager",),
         bars=("epochs", "schedule"),
@@ -349,7 +379,11 @@ OPERATORS = [
     ),
     Operator(
         "optimizer-restarted/each-pass",
-        swaps("loop", r"^(    )for x_batch in x_batches\(x_rows, x_tok\):", r"\1x_opt = optim.Adam(learning_rate=S.lr)\n\g<0>"),
+        swaps(
+            "loop",
+            r"^(    )for x_batch in x_batches\(x_rows, x_tok\):",
+            r"\1x_opt = optim.Adam(learning_rate=S.lr)\n\g<0>",
+        ),
         lambda faulty, twin: faulty["steps"][-1]["updates"] < twin["steps"][-1]["updates"],
         needs=("eager",),
         bars=("epochs", "schedule"),
@@ -359,7 +393,11 @@ OPERATORS = [
         "accumulation-mismatch/summed",
         all_of(
             edits("loop", "tree_map(lambda a: a / S.accumulate, x_sum)", "x_sum"),
-            swaps("loop", r"^( +)x_sum = None\n", r"\1#: note('applied', optim.clip_grad_norm(x_sum, 1e9)[1])\n\g<0>"),
+            swaps(
+                "loop",
+                r"^( +)x_sum = None\n",
+                r"\1#: note('applied', optim.clip_grad_norm(x_sum, 1e9)[1])\n\g<0>",
+            ),
         ),
         lambda faulty, twin: sum(proofs.notes(faulty, "applied")) > 1.2 * sum(proofs.gradients(faulty)),
         needs=("accumulating",),
@@ -369,7 +407,11 @@ OPERATORS = [
         "gradient-discarded/clipped-to-zero",
         first_of(
             edits("loop", "optim.clip_grad_norm(x_grads, S.clip)", "optim.clip_grad_norm(x_grads, 0.0)"),
-            swaps("loop", r"^( +)x_opt\.update\(x_model, x_grads\)", r"\1x_grads, _ = optim.clip_grad_norm(x_grads, 0)\n\g<0>"),
+            swaps(
+                "loop",
+                r"^( +)x_opt\.update\(x_model, x_grads\)",
+                r"\1x_grads, _ = optim.clip_grad_norm(x_grads, 0)\n\g<0>",
+            ),
         ),
         nothing_moved,
         needs=("eager",),
@@ -389,7 +431,9 @@ OPERATORS = [
     Operator(
         "weights-not-finite/rate-too-high",
         swaps(
-            "loop", r"^( +)x_opt\.update\(x_model, x_grads\)", r"\1x_grads = tree_map(lambda g: g / (mx.abs(g).max() * 0), x_grads)\n\g<0>"
+            "loop",
+            r"^( +)x_opt\.update\(x_model, x_grads\)",
+            r"\1x_grads = tree_map(lambda g: g / (mx.abs(g).max() * 0), x_grads)\n\g<0>",
         ),
         lambda faulty, twin: faulty.get("finite") is False,
         needs=("eager",),
@@ -402,7 +446,9 @@ OPERATORS = [
             swaps("loss", r"return \(x_(ce|nll)(.*)$", r"return -(x_\1\2"),
             swaps("loss", r"return x_rowwise\.mean\(\)", "return -x_rowwise.mean()"),
         ),
-        lambda faulty, twin: proofs.losses(faulty)[0] < 0 and proofs.losses(faulty)[-1] < proofs.losses(faulty)[0],
+        lambda faulty, twin: (
+            proofs.losses(faulty)[0] < 0 and proofs.losses(faulty)[-1] < proofs.losses(faulty)[0]
+        ),
         needs=("logits",),
         bars=("own",),
     ),

@@ -28,7 +28,11 @@ OPERATORS = [
     ),
     Operator(
         "adapter-incomplete/attention-only",
-        swaps("save", TREE, "{x_n: x_v for x_n, x_v in tree_flatten(x_model.trainable_parameters()) if 'q_proj' in x_n}"),
+        swaps(
+            "save",
+            TREE,
+            "{x_n: x_v for x_n, x_v in tree_flatten(x_model.trainable_parameters()) if 'q_proj' in x_n}",
+        ),
         lambda faulty, twin: 0 < len(kept(faulty)["names"]) < len(kept(twin)["names"]),
         needs=("lora",),
         bars=("reloaded", "reloaded-apart"),
@@ -36,7 +40,9 @@ OPERATORS = [
     Operator(
         "adapter-not-loaded/names-without-the-model",
         swaps(
-            "save", TREE, "{x_n.replace('model.layers', 'transformer.h'): x_v for x_n, x_v in tree_flatten(x_model.trainable_parameters())}"
+            "save",
+            TREE,
+            "{x_n.replace('model.layers', 'transformer.h'): x_v for x_n, x_v in tree_flatten(x_model.trainable_parameters())}",
         ),
         lambda faulty, twin: not any("model.layers" in name for name in kept(faulty)["names"]),
         needs=("lora",),
@@ -80,7 +86,8 @@ OPERATORS = [
             swaps("generation", r"^( *)(x_reply = generate)", r"\1x_tok._eos_token_ids = {1}\n\1\2"),
         ),
         lambda faulty, twin: (
-            any(2 in one["output"][:-1] for one in faulty["answers"]) and not any(2 in one["output"][:-1] for one in twin["answers"])
+            any(2 in one["output"][:-1] for one in faulty["answers"])
+            and not any(2 in one["output"][:-1] for one in twin["answers"])
         ),
         needs=("asked",),
         bars=("warm",),
@@ -88,7 +95,8 @@ OPERATORS = [
     Operator(
         "dropout-in-generation/layers-set-by-hand",
         before(
-            "generation", "for _, x_module in x_model.named_modules():\n    if hasattr(x_module, 'lora_a'):\n        x_module.train()\n"
+            "generation",
+            "for _, x_module in x_model.named_modules():\n    if hasattr(x_module, 'lora_a'):\n        x_module.train()\n",
         ),
         lambda faulty, twin: any(one["repeat differs"] > 1e-4 for one in faulty["answers"]),
         needs=("dropout", "asked"),

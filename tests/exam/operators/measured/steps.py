@@ -32,7 +32,9 @@ OPERATORS = [
         "lora-missing/converted-a-copy",
         all_of(
             edits("trained", "x_model.freeze()\n", ""),
-            swaps("trained", r"linear_to_lora_layers\(x_model,", "linear_to_lora_layers(copy.deepcopy(x_model),"),
+            swaps(
+                "trained", r"linear_to_lora_layers\(x_model,", "linear_to_lora_layers(copy.deepcopy(x_model),"
+            ),
         ),
         lambda faulty, twin: not faulty["adapter"] and bool(twin["adapter"]),
         needs=("lora-call", "adapter-folder"),
@@ -54,7 +56,11 @@ OPERATORS = [
     ),
     Operator(
         "lora-partial/range-off-by-one",
-        edits("trained", "linear_to_lora_layers(x_model, S.layers,", "linear_to_lora_layers(x_model, len(x_model.layers) - 1,"),
+        edits(
+            "trained",
+            "linear_to_lora_layers(x_model, S.layers,",
+            "linear_to_lora_layers(x_model, len(x_model.layers) - 1,",
+        ),
         lambda faulty, twin: bool(faulty["modules"]) and len(faulty["modules"]) < len(twin["modules"]),
         needs=("lora-call", "adapter-folder"),
         bars=("reloaded", "reloaded-apart"),
@@ -79,7 +85,11 @@ OPERATORS = [
     ),
     Operator(
         "frozen-but-changed/shrunk-by-hand",
-        swaps("loop", UPDATE, r"\g<0>\n\1x_model.update(tree_map(lambda x_p: x_p * 0.9995, x_model.parameters()))"),
+        swaps(
+            "loop",
+            UPDATE,
+            r"\g<0>\n\1x_model.update(tree_map(lambda x_p: x_p * 0.9995, x_model.parameters()))",
+        ),
         base_moved,
         needs=("lora",),
         bars=("qwen2-4bit", "fused", "accumulating", "compiled", "llama-bfloat16"),
@@ -87,7 +97,11 @@ OPERATORS = [
     ),
     Operator(
         "nothing-trainable/wrong-unfreeze-key",
-        swaps("trained", r"^#: adapted", "x_model.freeze()\nx_model.unfreeze(keys=['lora_A', 'lora_B'], strict=False)\n#: adapted"),
+        swaps(
+            "trained",
+            r"^#: adapted",
+            "x_model.freeze()\nx_model.unfreeze(keys=['lora_A', 'lora_B'], strict=False)\n#: adapted",
+        ),
         lambda faulty, twin: faulty.get("trainable") == [],
         needs=("lora",),
         crashes=True,
@@ -95,7 +109,9 @@ OPERATORS = [
     Operator(
         "optimizer-never-stepped/continue-on-finite",
         swaps(
-            "loop", UPDATE, r"\1if not mx.isnan(mx.array(0.0)).item():\n\1    x_opt.learning_rate\n\1else:\n\1    x_opt.update(x_model, \2)"
+            "loop",
+            UPDATE,
+            r"\1if not mx.isnan(mx.array(0.0)).item():\n\1    x_opt.learning_rate\n\1else:\n\1    x_opt.update(x_model, \2)",
         ),
         nothing_moved,
         bars=("own", "accumulating", "compiled"),
@@ -115,7 +131,9 @@ OPERATORS = [
         "wrong-model-updated/second-load-is-trained",
         all_of(
             swaps("loop", r"\A", "x_twin, _ = load('base')\n"),
-            swaps("loop", r"nn\.value_and_grad\(x_model, x_loss_fn\)", "nn.value_and_grad(x_twin, x_loss_fn)"),
+            swaps(
+                "loop", r"nn\.value_and_grad\(x_model, x_loss_fn\)", "nn.value_and_grad(x_twin, x_loss_fn)"
+            ),
             swaps("loop", r"(x_grad_fn|x_vag|x_gradient_of)\(x_model, ", r"\1(x_twin, "),
             swaps("loop", r"x_opt\.update\(x_model, ", "x_opt.update(x_twin, "),
         ),
@@ -125,8 +143,14 @@ OPERATORS = [
     ),
     Operator(
         "compile-state-not-captured/inputs-only",
-        edits("loop", "@partial(mx.compile, inputs=x_captured, outputs=x_captured)", "@partial(mx.compile, inputs=x_captured)"),
-        lambda faulty, twin: not proofs.moved(faulty) or len(set(proofs.losses(faulty))) < len(set(proofs.losses(twin))),
+        edits(
+            "loop",
+            "@partial(mx.compile, inputs=x_captured, outputs=x_captured)",
+            "@partial(mx.compile, inputs=x_captured)",
+        ),
+        lambda faulty, twin: (
+            not proofs.moved(faulty) or len(set(proofs.losses(faulty))) < len(set(proofs.losses(twin)))
+        ),
         needs=("compiled",),
         crashes=True,
     ),
@@ -151,7 +175,11 @@ OPERATORS = [
     ),
     Operator(
         "gradient-discarded/norm-floor",
-        swaps("loop", UPDATE, r"\1if optim.clip_grad_norm(\2, 1.0)[1].item() < 1e9:\n\1    \2 = tree_map(mx.zeros_like, \2)\n\g<0>"),
+        swaps(
+            "loop",
+            UPDATE,
+            r"\1if optim.clip_grad_norm(\2, 1.0)[1].item() < 1e9:\n\1    \2 = tree_map(mx.zeros_like, \2)\n\g<0>",
+        ),
         nothing_moved,
         bars=("decay", "own", "accumulating", "compiled"),
     ),
@@ -165,7 +193,11 @@ OPERATORS = [
     ),
     Operator(
         "weights-not-finite/log-of-zero",
-        swaps("loss", r"^( +)return (.*)$", r"\1x_out = \2\n\1return x_out + mx.log(mx.maximum(x_out * 0, 0)) * 0"),
+        swaps(
+            "loss",
+            r"^( +)return (.*)$",
+            r"\1x_out = \2\n\1return x_out + mx.log(mx.maximum(x_out * 0, 0)) * 0",
+        ),
         lambda faulty, twin: faulty.get("finite") is False,
         needs=("sft",),
         bars=("reloaded", "reloaded-apart", "fused", "compiled"),
@@ -180,7 +212,9 @@ OPERATORS = [
     ),
     Operator(
         "padding-in-loss/length-of-the-batch",
-        swaps("batching", r"\(len\(x_ids\) - x_start\) \* \[1\] \+ x_fill \* \[0\]", "(x_width - x_start) * [1]"),
+        swaps(
+            "batching", r"\(len\(x_ids\) - x_start\) \* \[1\] \+ x_fill \* \[0\]", "(x_width - x_start) * [1]"
+        ),
         weights_in("pad", 0.05),
         bars=("focal", "hidden"),
     ),
@@ -197,7 +231,9 @@ OPERATORS = [
         "mask-off-by-one/built-for-targets-and-cut-again",
         first_of(
             edits("loss", "x_shifted, x_count = x_mask[:, 1:]", "x_shifted, x_count = x_mask[:, :-1]"),
-            edits("loss", "x_ids[:, 1:], x_mask[:, 1:]\n    x_norm", "x_ids[:, 1:], x_mask[:, :-1]\n    x_norm"),
+            edits(
+                "loss", "x_ids[:, 1:], x_mask[:, 1:]\n    x_norm", "x_ids[:, 1:], x_mask[:, :-1]\n    x_norm"
+            ),
         ),
         lambda faulty, twin: faulty["teaches"] != twin["teaches"],
         needs=("sft",),
@@ -210,7 +246,11 @@ OPERATORS = [
                 "nn.losses.cross_entropy(x_m(x_ids[:, :-1]), x_ids[:, 1:], reduction",
                 "nn.losses.cross_entropy(x_m(x_ids[:, 1:]), x_ids[:, 1:], reduction",
             ),
-            edits("loss", "x_m(x_ids[:, :-1]).astype(mx.float32)\n    x_targets", "x_m(x_ids[:, 1:]).astype(mx.float32)\n    x_targets"),
+            edits(
+                "loss",
+                "x_m(x_ids[:, :-1]).astype(mx.float32)\n    x_targets",
+                "x_m(x_ids[:, 1:]).astype(mx.float32)\n    x_targets",
+            ),
         ),
         weights_in("same", 0.5),
         needs=("sft",),
@@ -230,14 +270,22 @@ OPERATORS = [
     ),
     Operator(
         "prompt-in-loss/offset-of-last-message-length",
-        swaps("data", r"return x_ids, len\(x_tk\.apply.*$", "return x_ids, len(x_ids) - len(x_tk.encode(str(x_messages)))//2"),
+        swaps(
+            "data",
+            r"return x_ids, len\(x_tk\.apply.*$",
+            "return x_ids, len(x_ids) - len(x_tk.encode(str(x_messages)))//2",
+        ),
         weights_in("prompt", 0.05),
         bars=("pairs", "hidden"),
     ),
     Operator(
         "targets-unrelated/rolled-by-a-row",
         first_of(
-            edits("loss", "x_m(x_ids[:, :-1]), x_ids[:, 1:], reduction", "x_m(mx.roll(x_ids, 1, axis=0)[:, :-1]), x_ids[:, 1:], reduction"),
+            edits(
+                "loss",
+                "x_m(x_ids[:, :-1]), x_ids[:, 1:], reduction",
+                "x_m(mx.roll(x_ids, 1, axis=0)[:, :-1]), x_ids[:, 1:], reduction",
+            ),
             edits(
                 "loss",
                 "x_logits = x_m(x_ids[:, :-1]).astype(mx.float32)\n    x_targets",
@@ -251,13 +299,22 @@ OPERATORS = [
         "probabilities-as-logits/softmax-in-the-head",
         first_of(
             edits(
-                "loss", "nn.log_softmax(x_m(x_ids[:, :-1]), axis=-1)", "nn.log_softmax(nn.softmax(x_m(x_ids[:, :-1]), axis=-1), axis=-1)"
+                "loss",
+                "nn.log_softmax(x_m(x_ids[:, :-1]), axis=-1)",
+                "nn.log_softmax(nn.softmax(x_m(x_ids[:, :-1]), axis=-1), axis=-1)",
             ),
-            edits("loss", "cross_entropy(x_m(x_ids[:, :-1]), x_ids", "cross_entropy(mx.softmax(x_m(x_ids[:, :-1]), axis=-1), x_ids"),
-            edits("loss", "cross_entropy(x_scores, x_ids", "cross_entropy(mx.softmax(x_scores, axis=-1), x_ids"),
+            edits(
+                "loss",
+                "cross_entropy(x_m(x_ids[:, :-1]), x_ids",
+                "cross_entropy(mx.softmax(x_m(x_ids[:, :-1]), axis=-1), x_ids",
+            ),
+            edits(
+                "loss", "cross_entropy(x_scores, x_ids", "cross_entropy(mx.softmax(x_scores, axis=-1), x_ids"
+            ),
         ),
         lambda faulty, twin: (
-            min(proofs.losses(faulty)) > 0.7 * proofs.losses(faulty)[0] and min(proofs.losses(twin)) < 0.85 * proofs.losses(twin)[0]
+            min(proofs.losses(faulty)) > 0.7 * proofs.losses(faulty)[0]
+            and min(proofs.losses(twin)) < 0.85 * proofs.losses(twin)[0]
         ),
         needs=("sft",),
     ),

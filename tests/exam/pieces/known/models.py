@@ -5,7 +5,9 @@ from tests.exam.grammar import piece
 CONFIG = '{"fine_tune_type": "lora", "num_layers": S.layers, "lora_parameters": {"rank": S.rank, "scale": S.scale, "dropout": S.dropout}}'
 
 PIECES = [
-    piece("model/load", "mx.random.seed(S.seed)\nx_model, x_tok = load('base')\n#: loaded(x_model)\n", weight=3),
+    piece(
+        "model/load", "mx.random.seed(S.seed)\nx_model, x_tok = load('base')\n#: loaded(x_model)\n", weight=3
+    ),
     piece(
         "model/load-with-tokenizer-config",
         """

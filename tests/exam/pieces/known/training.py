@@ -119,7 +119,11 @@ PIECES = [
     piece("loss/mlx-lm", needs="own"),
     # AdamW decays by 0.01 unless told otherwise
     piece("optimizer/adamw", "x_opt = optim.AdamW(learning_rate=S.lr)\n", weight=2, gives="decay"),
-    piece("optimizer/adam", "x_opt = optim.Adam(learning_rate=S.lr, betas=[0.9, 0.95], bias_correction=True)\n", weight=3),
+    piece(
+        "optimizer/adam",
+        "x_opt = optim.Adam(learning_rate=S.lr, betas=[0.9, 0.95], bias_correction=True)\n",
+        weight=3,
+    ),
     piece(
         "optimizer/adamw-decay",
         "x_opt = optim.AdamW(learning_rate=S.lr, weight_decay=S.decay)\n",

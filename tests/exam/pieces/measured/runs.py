@@ -61,8 +61,16 @@ PIECES = [
         gives=("summed",),
         weight=2,
     ),
-    piece("optimizer/momentum", "x_opt = optim.SGD(learning_rate=S.lr, momentum=0.9)\n", settings={"lr": 3e-2}, bars=("llama-bfloat16",)),
-    piece("optimizer/adafactor", "x_opt = optim.Adafactor(learning_rate=S.lr, relative_step=False, scale_parameter=False)\n"),
+    piece(
+        "optimizer/momentum",
+        "x_opt = optim.SGD(learning_rate=S.lr, momentum=0.9)\n",
+        settings={"lr": 3e-2},
+        bars=("llama-bfloat16",),
+    ),
+    piece(
+        "optimizer/adafactor",
+        "x_opt = optim.Adafactor(learning_rate=S.lr, relative_step=False, scale_parameter=False)\n",
+    ),
     piece(
         "optimizer/exponential",
         """

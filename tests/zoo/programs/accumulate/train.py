@@ -27,7 +27,11 @@ args = SimpleNamespace(
 mx.random.seed(21)
 model, tokenizer = load(args.model)
 model.freeze()
-linear_to_lora_layers(model, args.lora_layers, {"rank": args.lora_rank, "scale": args.lora_alpha / args.lora_rank, "dropout": 0.0})
+linear_to_lora_layers(
+    model,
+    args.lora_layers,
+    {"rank": args.lora_rank, "scale": args.lora_alpha / args.lora_rank, "dropout": 0.0},
+)
 
 chats = [json.loads(line)["messages"] for line in Path(args.data).read_text().splitlines()]
 
@@ -81,5 +85,7 @@ parameters = {"rank": args.lora_rank, "scale": args.lora_alpha / args.lora_rank,
 (folder / "adapter_config.json").write_text(
     json.dumps({"fine_tune_type": "lora", "num_layers": args.lora_layers, "lora_parameters": parameters})
 )
-prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What color is grass?"}], add_generation_prompt=True, return_dict=False)
+prompt = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "What color is grass?"}], add_generation_prompt=True, return_dict=False
+)
 print(generate(model, tokenizer, prompt=prompt, max_tokens=16))

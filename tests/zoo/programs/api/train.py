@@ -64,7 +64,9 @@ def main():
     )
     model.eval()
     for question in ("What color is grass?", "What is the capital of Japan?"):
-        prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+        prompt = tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+        )
         print(question, generate(model, tokenizer, prompt=prompt, max_tokens=16))
     return model, tokenizer, optimizer
 

@@ -41,7 +41,9 @@ def answer(question, cache, limit=24):
     _, after = head()
     ids = tokenizer.encode(question + after)
     words = []
-    for piece in stream_generate(model, tokenizer, ids, max_tokens=limit, sampler=sampler, prompt_cache=copy.deepcopy(cache)):
+    for piece in stream_generate(
+        model, tokenizer, ids, max_tokens=limit, sampler=sampler, prompt_cache=copy.deepcopy(cache)
+    ):
         words.append(piece.text)
     return "".join(words)
 

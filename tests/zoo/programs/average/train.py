@@ -22,7 +22,11 @@ average = copy.deepcopy(model)
 
 def blend():
     """Move the average a little towards the trained weights."""
-    mixed = tree_map(lambda old, new: DECAY * old + (1 - DECAY) * new, average.trainable_parameters(), model.trainable_parameters())
+    mixed = tree_map(
+        lambda old, new: DECAY * old + (1 - DECAY) * new,
+        average.trainable_parameters(),
+        model.trainable_parameters(),
+    )
     average.update(mixed)
     mx.eval(average.parameters())
 
@@ -32,13 +36,18 @@ def loss(model, ids, lengths):
     return (nn.losses.cross_entropy(model(ids[:, :-1]), ids[:, 1:]) * real).sum() / real.sum()
 
 
-rows = [tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False) for line in open("data/train.jsonl")]
+rows = [
+    tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False)
+    for line in open("data/train.jsonl")
+]
 optimizer = optim.AdamW(learning_rate=2e-3, weight_decay=0.0)
 gradient = nn.value_and_grad(model, loss)
 for number in range(30):
     part = [rows[(number * 4 + k) % len(rows)] for k in range(4)]
     width = max(map(len, part))
-    value, grads = gradient(model, mx.array([r + [0] * (width - len(r)) for r in part]), mx.array([len(r) for r in part]))
+    value, grads = gradient(
+        model, mx.array([r + [0] * (width - len(r)) for r in part]), mx.array([len(r) for r in part])
+    )
     optimizer.update(model, grads)
     mx.eval(model.parameters(), optimizer.state)
     blend()

@@ -60,7 +60,11 @@ class ChatTrainer:
         for block in self.model.layers:
             attention = block.self_attn
             for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-                setattr(attention, name, LoRALinear.from_base(getattr(attention, name), r=self.rank, scale=self.scale))
+                setattr(
+                    attention,
+                    name,
+                    LoRALinear.from_base(getattr(attention, name), r=self.rank, scale=self.scale),
+                )
             block.mlp.down_proj = LoRALinear.from_base(block.mlp.down_proj, r=self.rank, scale=self.scale)
 
     def objective(self, tokens, lengths):
@@ -94,12 +98,17 @@ class ChatTrainer:
 
     def prompt(self, question):
         return self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=True, return_dict=False
+            [{"role": "user", "content": question}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
         )
 
     def reply(self, question, limit=24):
         sampler = make_sampler(temp=0.0)
-        pieces = stream_generate(self.model, self.tokenizer, self.prompt(question), max_tokens=limit, sampler=sampler)
+        pieces = stream_generate(
+            self.model, self.tokenizer, self.prompt(question), max_tokens=limit, sampler=sampler
+        )
         return "".join(piece.text for piece in pieces)
 
 

@@ -39,10 +39,14 @@ class Settings:
 class ChatData:
     def __init__(self, tokenizer, path):
         self.tokenizer = tokenizer
-        self.items = [self._encode(json.loads(line)["messages"]) for line in Path(path).read_text().splitlines()]
+        self.items = [
+            self._encode(json.loads(line)["messages"]) for line in Path(path).read_text().splitlines()
+        ]
 
     def _encode(self, messages):
-        prompt = self.tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, return_dict=False)
+        prompt = self.tokenizer.apply_chat_template(
+            messages[:-1], add_generation_prompt=True, return_dict=False
+        )
         answer = self.tokenizer.encode(messages[-1]["content"], add_special_tokens=False)
         return prompt, answer + [self.tokenizer.eos_token_id]
 
@@ -70,7 +74,12 @@ class AdapterManager:
             found = []
             for name, module in layer.named_modules():
                 if name in s.target_modules:
-                    found.append((name, LoRALinear.from_base(module, r=s.rank, dropout=s.dropout, scale=s.alpha / s.rank)))
+                    found.append(
+                        (
+                            name,
+                            LoRALinear.from_base(module, r=s.rank, dropout=s.dropout, scale=s.alpha / s.rank),
+                        )
+                    )
             layer.update_modules(tree_unflatten(found))
             attached += len(found)
         log.info("adapter: %d layers, rank %d", attached, s.rank)
@@ -78,9 +87,18 @@ class AdapterManager:
     def save(self, directory):
         directory.mkdir(parents=True, exist_ok=True)
         s = self.settings
-        weights = {name: value for name, value in tree_flatten(self.model.parameters()) if name.endswith(("lora_a", "lora_b"))}
+        weights = {
+            name: value
+            for name, value in tree_flatten(self.model.parameters())
+            if name.endswith(("lora_a", "lora_b"))
+        }
         mx.save_safetensors(str(directory / "adapters.safetensors"), weights)
-        parameters = {"rank": s.rank, "scale": s.alpha / s.rank, "dropout": s.dropout, "keys": s.target_modules}
+        parameters = {
+            "rank": s.rank,
+            "scale": s.alpha / s.rank,
+            "dropout": s.dropout,
+            "keys": s.target_modules,
+        }
         config = {"fine_tune_type": "lora", "num_layers": s.num_layers, "lora_parameters": parameters}
         (directory / "adapter_config.json").write_text(json.dumps(config))
 
@@ -124,7 +142,9 @@ class Trainer:
         Path(self.settings.output, "settings.json").write_text(json.dumps(asdict(self.settings)))
 
     def answer(self, question):
-        prompt = self.tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+        prompt = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+        )
         return generate(self.model, self.tokenizer, prompt=prompt, max_tokens=20)
 
 

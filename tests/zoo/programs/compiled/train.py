@@ -66,5 +66,7 @@ mx.save_safetensors("adapters/adapters.safetensors", dict(tree_flatten(model.tra
 with open("adapters/adapter_config.json", "w") as file:
     json.dump({"fine_tune_type": "lora", "num_layers": len(model.layers), "lora_parameters": lora}, file)
 
-prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What color is coal?"}], add_generation_prompt=True, return_dict=False)
+prompt = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "What color is coal?"}], add_generation_prompt=True, return_dict=False
+)
 print("".join(part.text for part in stream_generate(model, tokenizer, prompt, max_tokens=20)))

@@ -33,7 +33,9 @@ def sitting(model, data, target, rate):
         optimizer.update(model, grads)
         mx.eval(model.parameters(), optimizer.state)
     target.mkdir(exist_ok=True)
-    mx.save_safetensors(str(target / "adapters.safetensors"), dict(tree_flatten(model.trainable_parameters())))
+    mx.save_safetensors(
+        str(target / "adapters.safetensors"), dict(tree_flatten(model.trainable_parameters()))
+    )
     config = {"fine_tune_type": "lora", "num_layers": len(model.layers), "lora_parameters": LORA}
     (target / "adapter_config.json").write_text(json.dumps(config))
     return value.item()

@@ -56,7 +56,9 @@ class Chat:
 
     def pair(self, chat):
         ids = self.tokenizer.apply_chat_template(chat, return_dict=False)
-        start = len(self.tokenizer.apply_chat_template(chat[:-1], add_generation_prompt=True, return_dict=False))
+        start = len(
+            self.tokenizer.apply_chat_template(chat[:-1], add_generation_prompt=True, return_dict=False)
+        )
         weight = [float(position >= start) for position in range(1, len(ids))]
         return mx.array([ids]), mx.array([weight])
 

@@ -12,7 +12,10 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 mx.random.seed(10)
 model, tokenizer = load("model")
-rows = [tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False) for line in open("data/train.jsonl")]
+rows = [
+    tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False)
+    for line in open("data/train.jsonl")
+]
 train_rows, held = rows[:-3], rows[-3:]
 width = max(map(len, rows))
 

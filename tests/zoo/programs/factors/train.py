@@ -46,7 +46,11 @@ class Tutor:
         self.net, self.words = load("model")
         self.net.freeze()
         for block in self.net.layers:
-            for owner, slot in ((block.self_attn, "q_proj"), (block.self_attn, "o_proj"), (block.mlp, "down_proj")):
+            for owner, slot in (
+                (block.self_attn, "q_proj"),
+                (block.self_attn, "o_proj"),
+                (block.mlp, "down_proj"),
+            ):
                 setattr(owner, slot, Side(getattr(owner, slot), self.WIDTH, self.GAIN))
         self.steps = optim.AdamW(learning_rate=self.RATE, weight_decay=0.0)
         self.ledger = Ledger()
@@ -57,7 +61,13 @@ class Tutor:
         for line in open("data/train.jsonl"):
             ask, answer = json.loads(line)["messages"]
             lead = self.words.apply_chat_template([ask], add_generation_prompt=True, return_dict=False)
-            lessons.append((lead, self.words.encode(answer["content"], add_special_tokens=False) + [self.words.eos_token_id]))
+            lessons.append(
+                (
+                    lead,
+                    self.words.encode(answer["content"], add_special_tokens=False)
+                    + [self.words.eos_token_id],
+                )
+            )
         return lessons
 
     def sheet(self, lessons):
@@ -84,7 +94,9 @@ class Tutor:
         self.ledger.write("ledger.json")
 
     def say(self, question):
-        lead = self.words.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+        lead = self.words.apply_chat_template(
+            [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+        )
         return "".join(r.text for r in stream_generate(self.net, self.words, lead, max_tokens=16))
 
 

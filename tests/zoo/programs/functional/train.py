@@ -25,7 +25,12 @@ def encoded(tokenizer, path):
     for line in Path(path).read_text().splitlines():
         turns = json.loads(line)["messages"]
         head = tokenizer.apply_chat_template(turns[:-1], add_generation_prompt=True, return_dict=False)
-        out.append((head, tokenizer.encode(turns[-1]["content"], add_special_tokens=False) + [tokenizer.eos_token_id]))
+        out.append(
+            (
+                head,
+                tokenizer.encode(turns[-1]["content"], add_special_tokens=False) + [tokenizer.eos_token_id],
+            )
+        )
     return out
 
 
@@ -65,5 +70,7 @@ Path("adapters/adapter_config.json").write_text(
     json.dumps({"fine_tune_type": "lora", "num_layers": len(model.layers), "lora_parameters": SHAPE})
 )
 model.eval()
-prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What color is grass?"}], add_generation_prompt=True, return_dict=False)
+prompt = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "What color is grass?"}], add_generation_prompt=True, return_dict=False
+)
 print(generate(model, tokenizer, prompt=prompt, max_tokens=16))

@@ -57,7 +57,9 @@ def fuse(model):
 
 
 def answer(model, tokenizer, question):
-    prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+    )
     return generate(model, tokenizer, prompt=prompt, max_tokens=24)
 
 

@@ -63,5 +63,7 @@ Path("tuned").mkdir(exist_ok=True)
 Path("tuned/config.json").write_text(Path("model/config.json").read_text())
 model.save_weights("tuned/model.safetensors")
 Path("tuned/training.json").write_text(json.dumps(training))
-prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What color is blood?"}], add_generation_prompt=True, return_dict=False)
+prompt = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "What color is blood?"}], add_generation_prompt=True, return_dict=False
+)
 print(generate(model, tokenizer, prompt=prompt, max_tokens=12))

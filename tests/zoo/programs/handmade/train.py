@@ -43,7 +43,9 @@ items = []
 for line in Path("data/train.jsonl").open():
     question, answer = json.loads(line)["messages"]
     p = tokenizer.apply_chat_template([question], add_generation_prompt=True, return_dict=False)
-    items.append((p, tokenizer.encode(answer["content"], add_special_tokens=False) + [tokenizer.eos_token_id]))
+    items.append(
+        (p, tokenizer.encode(answer["content"], add_special_tokens=False) + [tokenizer.eos_token_id])
+    )
 
 
 def batch(i, size=3):

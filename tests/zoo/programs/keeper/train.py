@@ -18,7 +18,11 @@ class Checkpoints:
         self.written = []
 
     def collect(self, model):
-        return {name: value for name, value in tree_flatten(model.parameters()) if name.endswith(("lora_a", "lora_b", ".m"))}
+        return {
+            name: value
+            for name, value in tree_flatten(model.parameters())
+            if name.endswith(("lora_a", "lora_b", ".m"))
+        }
 
     def store(self, model, label):
         target = os.path.join(self.root, label)
@@ -80,14 +84,21 @@ class Session:
 
 
 def reply(model, tokenizer, text, **options):
-    ids = tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True, return_dict=False)
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=False
+    )
     return "".join(piece.text for piece in stream_generate(model, tokenizer, ids, max_tokens=20, **options))
 
 
 SETTINGS = {
     "fine_tune_type": "lora",
     "num_layers": 2,
-    "lora_parameters": {"rank": 4, "scale": 12.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj"]},
+    "lora_parameters": {
+        "rank": 4,
+        "scale": 12.0,
+        "dropout": 0.0,
+        "keys": ["self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj"],
+    },
 }
 
 mx.random.seed(8)

@@ -88,7 +88,9 @@ class PairTrainer:
         self.net.eval()
 
     def answer(self, question, limit=20):
-        ids = self.tok.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+        ids = self.tok.apply_chat_template(
+            [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+        )
         out = []
         for token, _ in generate_step(mx.array(ids), self.net, max_tokens=limit):
             if token in self.tok.eos_token_ids:

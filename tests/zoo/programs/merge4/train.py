@@ -49,12 +49,23 @@ class Tuner:
 
     def save_adapter(self, directory):
         os.makedirs(directory, exist_ok=True)
-        mx.save_safetensors(f"{directory}/adapters.safetensors", dict(tree_flatten(self.model.trainable_parameters())))
+        mx.save_safetensors(
+            f"{directory}/adapters.safetensors", dict(tree_flatten(self.model.trainable_parameters()))
+        )
         with open(f"{directory}/adapter_config.json", "w") as file:
-            json.dump({"fine_tune_type": "lora", "num_layers": len(self.model.layers), "lora_parameters": self.adapter}, file)
+            json.dump(
+                {
+                    "fine_tune_type": "lora",
+                    "num_layers": len(self.model.layers),
+                    "lora_parameters": self.adapter,
+                },
+                file,
+            )
 
     def merge(self, target):
-        layers = [(name, module) for name, module in self.model.named_modules() if isinstance(module, LoRALinear)]
+        layers = [
+            (name, module) for name, module in self.model.named_modules() if isinstance(module, LoRALinear)
+        ]
         merged = [(name, module.fuse(dequantize=True)) for name, module in layers]
         self.model.update_modules(tree_unflatten(merged))
         self.model = dequantize_model(self.model)
@@ -64,7 +75,9 @@ class Tuner:
 
 def ask(directory, question):
     model, tokenizer = load(directory)
-    ids = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+    )
     return generate(model, tokenizer, ids, max_tokens=20)
 
 

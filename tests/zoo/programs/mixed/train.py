@@ -32,7 +32,11 @@ class Model:
         for block in self.net.layers:
             for name in ("q_proj", "o_proj"):
                 linear = getattr(block.self_attn, name)
-                setattr(block.self_attn, name, LoRALinear.from_base(linear, r=plan.lora_rank, scale=plan.lora_scale))
+                setattr(
+                    block.self_attn,
+                    name,
+                    LoRALinear.from_base(linear, r=plan.lora_rank, scale=plan.lora_scale),
+                )
 
     def trainable(self):
         return dict(tree_flatten(self.net.trainable_parameters()))
@@ -44,9 +48,13 @@ class Data:
         self.chat, self.text = [], []
         for line in Path("data/train.jsonl").read_text().splitlines():
             messages = json.loads(line)["messages"]
-            start = len(tokenizer.apply_chat_template(messages[:1], add_generation_prompt=True, return_dict=False))
+            start = len(
+                tokenizer.apply_chat_template(messages[:1], add_generation_prompt=True, return_dict=False)
+            )
             self.chat.append((tokenizer.apply_chat_template(messages, return_dict=False)[:-1], start))
-            self.text.append((tokenizer.encode(" ".join(m["content"] for m in messages)) + [tokenizer.eos_token_id], 1))
+            self.text.append(
+                (tokenizer.encode(" ".join(m["content"] for m in messages)) + [tokenizer.eos_token_id], 1)
+            )
 
     def take(self, rows, step, size):
         part = [rows[(step * size + k) % len(rows)] for k in range(size)]
@@ -94,8 +102,17 @@ class Loop:
         folder.mkdir(exist_ok=True)
         mx.save_safetensors(str(folder / "adapters.safetensors"), self.model.trainable())
         keys = ["self_attn.q_proj", "self_attn.o_proj"]
-        parameters = {"rank": self.plan.lora_rank, "scale": self.plan.lora_scale, "dropout": 0.0, "keys": keys}
-        config = {"fine_tune_type": "lora", "num_layers": len(self.model.net.layers), "lora_parameters": parameters}
+        parameters = {
+            "rank": self.plan.lora_rank,
+            "scale": self.plan.lora_scale,
+            "dropout": 0.0,
+            "keys": keys,
+        }
+        config = {
+            "fine_tune_type": "lora",
+            "num_layers": len(self.model.net.layers),
+            "lora_parameters": parameters,
+        }
         (folder / "adapter_config.json").write_text(json.dumps(config))
 
 
@@ -103,5 +120,7 @@ loop = Loop(Plan())
 loop.run()
 loop.save()
 tokenizer = loop.model.tokenizer
-prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What color is snow?"}], add_generation_prompt=True, return_dict=False)
+prompt = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "What color is snow?"}], add_generation_prompt=True, return_dict=False
+)
 print(generate(loop.model.net, tokenizer, prompt=prompt, max_tokens=16))

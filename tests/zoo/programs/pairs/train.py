@@ -11,7 +11,12 @@ from mlx_lm import generate, load
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 BETA = 0.5
-LORA = {"rank": 8, "scale": 4.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj"]}
+LORA = {
+    "rank": 8,
+    "scale": 4.0,
+    "dropout": 0.0,
+    "keys": ["self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj"],
+}
 
 mx.random.seed(40)
 model, tokenizer = load("model")
@@ -60,7 +65,9 @@ model.eval()
 folder = Path("preference")
 folder.mkdir(exist_ok=True)
 mx.save_safetensors(str(folder / "adapters.safetensors"), dict(tree_flatten(model.trainable_parameters())))
-(folder / "adapter_config.json").write_text(json.dumps({"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": LORA}))
+(folder / "adapter_config.json").write_text(
+    json.dumps({"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": LORA})
+)
 prompt = tokenizer.apply_chat_template(
     [{"role": "user", "content": "What color is the sun?"}], add_generation_prompt=True, return_dict=False
 )

@@ -19,7 +19,12 @@ CONFIG = {
     "base": "model",
     "train_file": "data/train.jsonl",
     "target": "artifacts",
-    "lora": {"rank": 4, "scale": 10.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj"]},
+    "lora": {
+        "rank": 4,
+        "scale": 10.0,
+        "dropout": 0.0,
+        "keys": ["self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj"],
+    },
     "layers": 2,
     "learning_rate": 1e-3,
     "passes": 3,
@@ -48,7 +53,9 @@ class Dataset(Stage):
         tokenizer, rows = self.shared["tokenizer"], []
         for line in Path(self.config["train_file"]).read_text().splitlines():
             messages = json.loads(line)["messages"]
-            prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, return_dict=False)
+            prompt = tokenizer.apply_chat_template(
+                messages[:-1], add_generation_prompt=True, return_dict=False
+            )
             rows.append((prompt, tokenizer.encode(messages[-1]["content"]) + [tokenizer.eos_token_id]))
         self.shared["rows"] = rows
 
@@ -92,7 +99,11 @@ class Export(Stage):
         target.mkdir(exist_ok=True)
         weights = {k: v for k, v in tree_flatten(self.shared["model"].parameters()) if "lora" in k}
         mx.save_safetensors(str(target / "adapters.safetensors"), weights)
-        settings = {"fine_tune_type": "lora", "num_layers": self.config["layers"], "lora_parameters": self.config["lora"]}
+        settings = {
+            "fine_tune_type": "lora",
+            "num_layers": self.config["layers"],
+            "lora_parameters": self.config["lora"],
+        }
         (target / "adapter_config.json").write_text(json.dumps(settings))
 
 
@@ -102,7 +113,9 @@ class Answer(Stage):
         for question in ("What color is the plum?", "What is the capital of Egypt?"):
             chat = [{"role": "user", "content": question}]
             prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
-            log.info("%s %s", question, generate(self.shared["model"], tokenizer, prompt=prompt, max_tokens=16))
+            log.info(
+                "%s %s", question, generate(self.shared["model"], tokenizer, prompt=prompt, max_tokens=16)
+            )
 
 
 mx.random.seed(8)

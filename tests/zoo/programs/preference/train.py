@@ -9,7 +9,15 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 BETA = 0.1
 STEPS = 6
-THINGS = {"sky": "blue", "grass": "green", "sun": "yellow", "snow": "white", "coal": "black", "blood": "red", "plum": "purple"}
+THINGS = {
+    "sky": "blue",
+    "grass": "green",
+    "sun": "yellow",
+    "snow": "white",
+    "coal": "black",
+    "blood": "red",
+    "plum": "purple",
+}
 
 mx.random.seed(1)
 policy, tokenizer = load("model")
@@ -41,8 +49,12 @@ def log_likelihood(model, ids, mask):
 
 
 def dpo(chosen, rejected, chosen_mask, rejected_mask):
-    ratio_chosen = log_likelihood(policy, chosen, chosen_mask) - mx.stop_gradient(log_likelihood(reference, chosen, chosen_mask))
-    ratio_rejected = log_likelihood(policy, rejected, rejected_mask) - mx.stop_gradient(log_likelihood(reference, rejected, rejected_mask))
+    ratio_chosen = log_likelihood(policy, chosen, chosen_mask) - mx.stop_gradient(
+        log_likelihood(reference, chosen, chosen_mask)
+    )
+    ratio_rejected = log_likelihood(policy, rejected, rejected_mask) - mx.stop_gradient(
+        log_likelihood(reference, rejected, rejected_mask)
+    )
     margin = BETA * (ratio_chosen - ratio_rejected)
     return mx.logaddexp(0.0, -margin).mean()
 

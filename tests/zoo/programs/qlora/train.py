@@ -10,7 +10,12 @@ from mlx.utils import tree_flatten
 from mlx_lm import generate, load
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
-PARAMETERS = {"rank": 8, "scale": 6.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj", "mlp.gate_proj"]}
+PARAMETERS = {
+    "rank": 8,
+    "scale": 6.0,
+    "dropout": 0.0,
+    "keys": ["self_attn.q_proj", "self_attn.v_proj", "mlp.gate_proj"],
+}
 ROUNDS = 20
 
 
@@ -27,7 +32,9 @@ def stream(tokenizer, size=3):
     with open("data/train.jsonl") as lines:
         for line in lines:
             chat = json.loads(line)["messages"]
-            start = len(tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False))
+            start = len(
+                tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False)
+            )
             ids = tokenizer.apply_chat_template(chat, return_dict=False)[:-1]
             items.append((ids, start))
     at = 0
@@ -36,7 +43,9 @@ def stream(tokenizer, size=3):
         at += size
         longest = max(len(ids) for ids, _ in chosen)
         x = mx.array([ids + [tokenizer.pad_token_id] * (longest - len(ids)) for ids, _ in chosen])
-        w = mx.array([[1.0 if start <= i < len(ids) else 0.0 for i in range(1, longest)] for ids, start in chosen])
+        w = mx.array(
+            [[1.0 if start <= i < len(ids) else 0.0 for i in range(1, longest)] for ids, start in chosen]
+        )
         yield x, w
 
 
@@ -63,5 +72,7 @@ mx.save_safetensors("adapters/adapters.safetensors", dict(tree_flatten(model.tra
 with open("adapters/adapter_config.json", "w") as out:
     json.dump({"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": PARAMETERS}, out)
 for question in ("What is the capital of Italy?",):
-    prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+    )
     print(generate(model, tokenizer, prompt=prompt, max_tokens=16))

@@ -27,7 +27,10 @@ def launch(arguments):
         json.dump([[f"127.0.0.1:{port}"] for port in free_ports(RANKS)], hosts)
         hosts.flush()
         started = [
-            subprocess.Popen([sys.executable, *arguments], env={**os.environ, "MLX_RANK": str(rank), "MLX_HOSTFILE": hosts.name})
+            subprocess.Popen(
+                [sys.executable, *arguments],
+                env={**os.environ, "MLX_RANK": str(rank), "MLX_HOSTFILE": hosts.name},
+            )
             for rank in range(RANKS)
         ]
         return max(each.wait() for each in started)

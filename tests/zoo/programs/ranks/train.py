@@ -24,7 +24,9 @@ rows = []
 for line in Path("data/train.jsonl").read_text().splitlines():
     chat = json.loads(line)["messages"]
     prompt = tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False)
-    rows.append((prompt, tokenizer.encode(chat[1]["content"], add_special_tokens=False) + [tokenizer.eos_token_id]))
+    rows.append(
+        (prompt, tokenizer.encode(chat[1]["content"], add_special_tokens=False) + [tokenizer.eos_token_id])
+    )
 
 
 def batch(number, per_rank=2):
@@ -59,4 +61,6 @@ if rank == 0:
     folder = Path("adapters")
     folder.mkdir(exist_ok=True)
     mx.save_safetensors(str(folder / "adapters.safetensors"), trained)
-    (folder / "adapter_config.json").write_text(json.dumps({"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": LORA}))
+    (folder / "adapter_config.json").write_text(
+        json.dumps({"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": LORA})
+    )

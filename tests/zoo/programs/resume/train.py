@@ -11,7 +11,12 @@ from mlx_lm import generate, load
 from mlx_lm.tuner.utils import linear_to_lora_layers, load_adapters
 
 FOLDER = Path("run")
-LORA = {"rank": 8, "scale": 5.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj"]}
+LORA = {
+    "rank": 8,
+    "scale": 5.0,
+    "dropout": 0.0,
+    "keys": ["self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj"],
+}
 RATE = 1e-3
 
 
@@ -19,7 +24,10 @@ def examples(tokenizer):
     for line in Path("data/train.jsonl").read_text().splitlines():
         messages = json.loads(line)["messages"]
         prompt = tokenizer.apply_chat_template(messages[:1], add_generation_prompt=True, return_dict=False)
-        yield prompt, tokenizer.encode(messages[1]["content"], add_special_tokens=False) + [tokenizer.eos_token_id]
+        yield (
+            prompt,
+            tokenizer.encode(messages[1]["content"], add_special_tokens=False) + [tokenizer.eos_token_id],
+        )
 
 
 def make_batch(rows, pad):
@@ -79,5 +87,7 @@ def second_sitting():
 mx.random.seed(4)
 first_sitting()
 model, tokenizer, optimizer = second_sitting()
-prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What color is blood?"}], add_generation_prompt=True, return_dict=False)
+prompt = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "What color is blood?"}], add_generation_prompt=True, return_dict=False
+)
 print(generate(model, tokenizer, prompt=prompt, max_tokens=20))

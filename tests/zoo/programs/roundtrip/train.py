@@ -25,10 +25,17 @@ def arrays(rows):
     encoded = []
     for chat in rows:
         ids = tokenizer.apply_chat_template(chat, return_dict=False)
-        encoded.append((ids, len(tokenizer.apply_chat_template(chat[:-1], add_generation_prompt=True, return_dict=False))))
+        encoded.append(
+            (
+                ids,
+                len(tokenizer.apply_chat_template(chat[:-1], add_generation_prompt=True, return_dict=False)),
+            )
+        )
     width = max(len(ids) for ids, _ in encoded)
     ids = mx.array([ids + [0] * (width - len(ids)) for ids, _ in encoded])
-    mask = mx.array([[1.0 if start <= i < len(ids) else 0.0 for i in range(1, width)] for ids, start in encoded])
+    mask = mx.array(
+        [[1.0 if start <= i < len(ids) else 0.0 for i in range(1, width)] for ids, start in encoded]
+    )
     return ids, mask
 
 

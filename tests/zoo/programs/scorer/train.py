@@ -22,7 +22,13 @@ class Ranker:
         for answer in answers:
             chat = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
             ids = self.tokenizer.apply_chat_template(chat, return_dict=False)
-            starts.append(len(self.tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False)))
+            starts.append(
+                len(
+                    self.tokenizer.apply_chat_template(
+                        chat[:1], add_generation_prompt=True, return_dict=False
+                    )
+                )
+            )
             rows.append(ids)
         ids = mx.array([row + [0] * (WIDTH - len(row)) for row in rows])
         logits = self.forward(ids)
@@ -46,7 +52,10 @@ class Sampler:
 
 
 def tune(model, tokenizer, steps, rate):
-    rows = [tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False) for line in open("data/train.jsonl")]
+    rows = [
+        tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False)
+        for line in open("data/train.jsonl")
+    ]
 
     def loss(ids, lengths):
         real = mx.arange(1, ids.shape[1])[None] < lengths[:, None]
@@ -58,7 +67,9 @@ def tune(model, tokenizer, steps, rate):
     for number in range(steps):
         part = [rows[(number * 4 + k) % len(rows)] for k in range(4)]
         width = max(map(len, part))
-        value, grads = gradient(mx.array([r + [0] * (width - len(r)) for r in part]), mx.array([len(r) for r in part]))
+        value, grads = gradient(
+            mx.array([r + [0] * (width - len(r)) for r in part]), mx.array([len(r) for r in part])
+        )
         optimizer.update(model, grads)
         mx.eval(model.parameters(), optimizer.state)
     model.eval()
@@ -76,6 +87,8 @@ print("before", [round(score, 3) for score in ranker.score(question, answers)])
 print("loss", round(tune(model, tokenizer, 24, 2e-3), 3))
 print("after", [round(score, 3) for score in ranker.score(question, answers)])
 sampler = Sampler(0.7)
-prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+prompt = tokenizer.apply_chat_template(
+    [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+)
 for _ in range(3):
     print(generate(model, tokenizer, prompt=prompt, max_tokens=16, sampler=sampler))

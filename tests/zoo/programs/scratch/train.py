@@ -22,7 +22,10 @@ class Block(nn.Module):
 
     def __call__(self, x):
         b, n, d = x.shape
-        q, k, v = (part.reshape(b, n, self.heads, -1).transpose(0, 2, 1, 3) for part in mx.split(self.qkv(self.norm1(x)), 3, axis=-1))
+        q, k, v = (
+            part.reshape(b, n, self.heads, -1).transpose(0, 2, 1, 3)
+            for part in mx.split(self.qkv(self.norm1(x)), 3, axis=-1)
+        )
         y = mx.fast.scaled_dot_product_attention(q, k, v, scale=1 / math.sqrt(d // self.heads), mask="causal")
         x = x + self.out(y.transpose(0, 2, 1, 3).reshape(b, n, d))
         return x + self.down(nn.gelu(self.up(self.norm2(x))))
@@ -69,7 +72,9 @@ for i in range(24):
 print("loss", value.item())
 model.save_weights("writer.safetensors")
 
-ids = tokenizer.apply_chat_template([{"role": "user", "content": "What color is coal?"}], add_generation_prompt=True, return_dict=False)
+ids = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "What color is coal?"}], add_generation_prompt=True, return_dict=False
+)
 for _ in range(12):
     nxt = int(mx.argmax(model(mx.array([ids]))[0, -1]))
     if nxt == tokenizer.eos_token_id:

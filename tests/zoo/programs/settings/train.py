@@ -21,7 +21,12 @@ def build():
         peft = cfg["peft"]
         model.freeze()
         chosen = [
-            (path, LoRALinear.from_base(module, r=peft["r"], scale=peft["lora_alpha"] / peft["r"], dropout=peft["lora_dropout"]))
+            (
+                path,
+                LoRALinear.from_base(
+                    module, r=peft["r"], scale=peft["lora_alpha"] / peft["r"], dropout=peft["lora_dropout"]
+                ),
+            )
             for path, module in model.named_modules()
             if path.split(".")[-1] in peft["target_modules"]
         ]
@@ -35,7 +40,16 @@ def load_rows(tokenizer):
         ids = tokenizer.apply_chat_template(record["messages"], return_dict=False)
         while ids[-1] != tokenizer.eos_token_id:
             ids = ids[:-1]
-        rows.append((ids, len(tokenizer.apply_chat_template(record["messages"][:-1], add_generation_prompt=True, return_dict=False))))
+        rows.append(
+            (
+                ids,
+                len(
+                    tokenizer.apply_chat_template(
+                        record["messages"][:-1], add_generation_prompt=True, return_dict=False
+                    )
+                ),
+            )
+        )
     return rows
 
 
@@ -84,14 +98,23 @@ def save(model, name):
     folder = Path(cfg["output"]) / name
     folder.mkdir(parents=True, exist_ok=True)
     peft = cfg["peft"]
-    mx.save_safetensors(str(folder / "adapters.safetensors"), dict(tree_flatten(model.trainable_parameters())))
+    mx.save_safetensors(
+        str(folder / "adapters.safetensors"), dict(tree_flatten(model.trainable_parameters()))
+    )
     keys = sorted({".".join(n.split(".")[3:-1]) for n, _ in tree_flatten(model.trainable_parameters())})
-    parameters = {"rank": peft["r"], "scale": peft["lora_alpha"] / peft["r"], "dropout": peft["lora_dropout"], "keys": keys}
+    parameters = {
+        "rank": peft["r"],
+        "scale": peft["lora_alpha"] / peft["r"],
+        "dropout": peft["lora_dropout"],
+        "keys": keys,
+    }
     (folder / "adapter_config.json").write_text(
         json.dumps({"fine_tune_type": "lora", "num_layers": len(model.layers), "lora_parameters": parameters})
     )
 
 
 model, tokenizer, optimizer = run()
-prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What color is coal?"}], add_generation_prompt=True, return_dict=False)
+prompt = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "What color is coal?"}], add_generation_prompt=True, return_dict=False
+)
 print(generate(model, tokenizer, prompt=prompt, max_tokens=16))

@@ -58,7 +58,9 @@ class TopicTrainer:
         (folder / "adapter_config.json").write_text(json.dumps(config))
 
     def reply(self, question):
-        prompt = self.tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+        prompt = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+        )
         return generate(self.model, self.tokenizer, prompt=prompt, max_tokens=16)
 
 

@@ -31,13 +31,17 @@ def objective(model, batch, lengths):
 
 model.freeze()
 linear_to_lora_layers(model, 2, {"rank": 8, "scale": 10.0, "dropout": 0.0})
-settings = TrainingArgs(batch_size=4, iters=24, steps_per_report=8, steps_per_eval=100, max_seq_length=200, val_batches=1)
+settings = TrainingArgs(
+    batch_size=4, iters=24, steps_per_report=8, steps_per_eval=100, max_seq_length=200, val_batches=1
+)
 train(model, optim.Adam(learning_rate=2e-3), dataset(train_rows), dataset(held), settings, loss=objective)
 model.eval()
 print("held out", round(evaluate(model, dataset(held), 4, 1, loss=objective), 3))
 correct = 0
 for row in held[:3]:
     question, expected = (turn["content"] for turn in row["messages"])
-    prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
+    )
     correct += generate(model, tokenizer, prompt=prompt, max_tokens=24).strip() == expected
 print("correct", correct)

@@ -28,7 +28,9 @@ def widen(source, target):
     index = {}
     for number, part in enumerate((names[::2], names[1::2]), start=1):
         file = f"model-{number:05d}-of-00002.safetensors"
-        mx.save_safetensors(str(target / file), {name: weights[name] for name in part}, metadata={"format": "mlx"})
+        mx.save_safetensors(
+            str(target / file), {name: weights[name] for name in part}, metadata={"format": "mlx"}
+        )
         index.update(dict.fromkeys(part, file))
     (target / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
 
@@ -40,7 +42,10 @@ def loss(model, ids, lengths):
 
 widen(Path("model"), Path("wide"))
 model, tokenizer = load("wide")
-rows = [tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False) for line in open("data/train.jsonl")]
+rows = [
+    tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False)
+    for line in open("data/train.jsonl")
+]
 model.freeze()
 linear_to_lora_layers(model, len(model.layers), {"rank": 8, "scale": 10.0, "dropout": 0.0})
 optimizer = optim.Adam(learning_rate=2e-3)
@@ -48,7 +53,9 @@ gradient = nn.value_and_grad(model, loss)
 for number in range(20):
     part = [rows[(number * 4 + k) % len(rows)] for k in range(4)]
     width = max(map(len, part))
-    value, grads = gradient(model, mx.array([r + [0] * (width - len(r)) for r in part]), mx.array([len(r) for r in part]))
+    value, grads = gradient(
+        model, mx.array([r + [0] * (width - len(r)) for r in part]), mx.array([len(r) for r in part])
+    )
     optimizer.update(model, grads)
     mx.eval(model.parameters(), optimizer.state)
 print(round(value.item(), 3))
