@@ -9,20 +9,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import hooks
+from .moments import moments, name_of
 from .run import raised_at, watch
 
-MODULES = (
-    "hooks.ranks", "hooks.load", "hooks.save", "hooks.arrays", "hooks.modules", "hooks.convert", "hooks.trainer", "hooks.files",
-    "hooks.losses", "hooks.compiling", "hooks.updates", "hooks.gradients", "hooks.schedules", "hooks.generate", "generation.cache",
-    "hooks.errors",
-)  # fmt: skip
-"""Hook modules; where several patch one module, the later wraps the earlier, so errors are seen outermost."""
-
-_hooks: dict[str, list[tuple[str, Callable[[Any], None]]]] = {}
 _hooked: set[str] = set()
 
 
@@ -37,11 +30,7 @@ def begin() -> None:
         from .capture import facts
 
         facts.process()
-    for name in MODULES:
-        with watch.looking(f"hooks of {name}"):
-            module = importlib.import_module(f".{name}", __package__)
-            for target, function in getattr(module, "HOOKS", {}).items():
-                _hooks.setdefault(target, []).append((name, function))
+    install()
     os.register_at_fork(after_in_child=_forked)
     atexit.register(_end)
     for module in list(sys.modules.values()):  # what was imported before mlx, and is hooked all the same
@@ -49,13 +38,27 @@ def begin() -> None:
             hook(module)
 
 
+def install() -> None:
+    """Let the points and every hook say what they patch, and at which moments they are called."""
+    moments.on_first_update(last)
+    with watch.looking("points"):
+        from .capture import points
+
+        points.install(moments)
+    for name in hooks.names():
+        with watch.looking(f"hooks of hooks.{name}"):
+            module = importlib.import_module(f".hooks.{name}", __package__)
+            if hasattr(module, "install"):
+                module.install(moments)
+
+
 def hook(module: Any) -> None:
     """Run the hooks of a module that has executed."""
     name = getattr(module, "__name__", None)
-    if name not in _hooks or name in _hooked or not watch.on:
+    if name not in moments.patches or name in _hooked or not watch.on:
         return
     _hooked.add(name)
-    for owner, function in _hooks[name]:
+    for owner, function in moments.patches[name]:
         with watch.looking(f"hook {owner} of {name}"):
             function(module)
 
@@ -76,10 +79,9 @@ def _end() -> None:
     if not watch.on or os.getpid() != watch.pid:
         return
     error = getattr(sys, "last_value", None)  # set by the interpreter for an exception that nobody caught
-    with contextlib.suppress(Exception), watch.looking("errors"):
-        from .hooks.errors import settle
-
-        settle(error)  # before a boundary takes what is pending for caught
+    for function in moments.ends:
+        with contextlib.suppress(Exception), watch.looking(name_of(function)):
+            function(error)
     with contextlib.suppress(Exception):
         from .capture import points
 

@@ -77,6 +77,11 @@ WITHIN = {
     ],
 }
 """Modules of a room, the lowest first: each imports what stands before it."""
+WATCH = [
+    *("distributed", "moments", "proxy", "rowfile", "trees", "run"),
+    *("capture", "generation", "training", "hooks", "start", "patch", "child", "site"),
+]
+"""Modules and folders of the watcher, the lowest first. Within a folder no circle is all that is asked."""
 FILES = sorted(path for path in ROOT.rglob("*.py") if "trainers" not in path.parts)
 
 
@@ -190,10 +195,24 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 def test_no_circle() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["b", "c"]], "the test finds one"
-    found = [
-        part for part in circles(modules()) if not all(name.startswith("forensics.watch.") for name in part)
-    ]
-    assert found == [], "in the watcher one is left, from points over start and convert"
+    assert circles(modules()) == []
+
+
+def test_order_within_the_watcher() -> None:
+    room, graph = "forensics.watch.", modules()
+    assert {n.removeprefix(room).partition(".")[0] for n in graph if n.startswith(room)} == set(WATCH)
+    for name, imported in graph.items():
+        for other in imported:
+            if name.startswith(room) and other.startswith(room):
+                low, high = (n.removeprefix(room).partition(".")[0] for n in (other, name))
+                assert WATCH.index(low) <= WATCH.index(high), f"{other} is above {name}"
+
+
+def test_every_hook_is_installed() -> None:
+    helpers = {"__init__", "declared"}
+    for path in (ROOT / "watch/hooks").glob("*.py"):
+        names = {n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)}
+        assert ("install" in names) != (path.stem in helpers), path.stem
 
 
 @pytest.mark.parametrize("room", WITHIN)

@@ -12,24 +12,21 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from .. import registry, trees
-from ..registry import Track, on_sight, optimizer_number, tokenizer_seen
+from .. import trees
+from ..moments import Moments, moments, name_of
 from ..run import Model, watch, where
-from . import dropped, snapshot
+from . import dropped, registry, snapshot
+from .registry import Track, optimizer_number, tokenizer_seen
 
 __all__ = [
-    "adapted", "after_update", "applied", "before_update", "before_write", "boundary", "capture_number_of", "finish", "flush",
-    "generating", "gradient_made", "is_applied", "loaded", "model", "on_boundary", "on_dropped", "on_exit", "on_first_update", "on_sight",
-    "optimizer_number", "tokenizer_seen", "track", "with_tokenizer", "written",
+    "adapted", "after_update", "applied", "before_update", "before_write", "boundary",
+    "capture_number_of", "finish", "flush", "generating", "gradient_made", "install", "is_applied",
+    "loaded", "model", "optimizer_number", "tokenizer_seen", "track", "with_tokenizer", "written",
 ]  # fmt: skip
 
 _WHOLE = 2  # so many `end` and `generate-N` captures are whole while training may go on
 _ENDING = {"save", "generate", "fuse", "load", "convert", "exit"}
 
-_flushers: list[Callable[[], None]] = []
-_finishers: list[Callable[[], None]] = []
-_first: list[Callable[[], None]] = []
-_droppers: list[Callable[[Model], None]] = []
 _applied: list[Any] = []  # weak references to arrays that apply_gradients returned last
 
 _P = ParamSpec("_P")
@@ -47,29 +44,6 @@ def _safely(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
         return None
 
     return safe
-
-
-# -- what taps register --------------------------------------------------------------------------------------------------
-
-
-def on_boundary(function: Callable[[], None]) -> None:
-    """Call `function` at each safe moment, before an `end` is taken: evaluate and write what a tap still holds."""
-    _flushers.append(function)
-
-
-def on_exit(function: Callable[[], None]) -> None:
-    """Call `function` once when the program ends, after the last boundary."""
-    _finishers.append(function)
-
-
-def on_dropped(function: Callable[[Model], None]) -> None:
-    """Call `function` with a model that the program dropped, after its last look."""
-    _droppers.append(function)
-
-
-def on_first_update(function: Callable[[], None]) -> None:
-    """Call `function` once, just before the first update of any model."""
-    _first.append(function)
 
 
 # -- models --------------------------------------------------------------------------------------------------------------
@@ -192,13 +166,9 @@ def _start(found: Track, references: dict[str, Any] | None, optimizers: dict[str
     _converted_by_hand(found)
     found.started, found.ended, found.renewed = True, False, False
     found.phase += 1
-    if _first:
-        from ..start import last
-
-        last()
-    while _first:
-        function = _first.pop(0)
-        with watch.looking(f"first update of {_name(function)}"), watch.lock.released():
+    while moments.first_updates:
+        function = moments.first_updates.pop(0)
+        with watch.looking(f"first update of {name_of(function)}"), watch.lock.released():
             function()
     _take(found, "start", references=references, optimizers=optimizers)
 
@@ -258,9 +228,10 @@ def is_applied(tree: Any) -> bool:
 
 def _converted_by_hand(found: Track) -> None:
     """Adapters that came without a conversion function: seen by structure before the first update."""
-    from ..hooks.convert import by_hand
-
-    before, found.adapters = found.adapters, by_hand(found.model, found.adapters)
+    before, found.adapters = found.adapters, trees.adapters(found.model.module)
+    for function in moments.phases:
+        with watch.looking(f"phase of {name_of(function)}"):
+            function(found.model, before, found.adapters)
     if found.adapters != before:
         _take(found, "adapted")
 
@@ -271,8 +242,8 @@ def _converted_by_hand(found: Track) -> None:
 def flush() -> None:
     """Run the flushers of the taps, each of which evaluates no more than this thread's own."""
     if not watch.tracing:
-        for function in list(_flushers):
-            with watch.looking(f"flush of {_name(function)}"), watch.lock.released():
+        for function in list(moments.boundaries):
+            with watch.looking(f"flush of {name_of(function)}"), watch.lock.released():
                 function()
 
 
@@ -344,7 +315,7 @@ def _dropped(record: Model, module: Any) -> None:
     found.optimizers.clear()
     found.kin = (0, [])
     record.tokenizer = None
-    for function in _droppers:
+    for function in moments.drops:
         function(record)
     registry.write()
 
@@ -367,8 +338,8 @@ def finish() -> None:
     if not registry.tracks:
         for module in registry.scan():
             track(module, "scan")
-    for function in list(_finishers):
-        with watch.looking(f"exit of {_name(function)}"), watch.lock.released():
+    for function in list(moments.exits):
+        with watch.looking(f"exit of {name_of(function)}"), watch.lock.released():
             function()
     registry.write()
 
@@ -405,8 +376,6 @@ def _unchanged(found: Track, taken: snapshot.Taken) -> bool:
     return same and len(arrays) == len(taken.seen) and snapshot.settings(found.model.module) == taken.settings
 
 
-on_sight(_follow)
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__module__", "")).rpartition(".")[2]
+def install(run: Moments) -> None:
+    """The last look at each model is ours."""
+    run.on_sight(_follow)

@@ -186,9 +186,7 @@ def _load_prompt_cache(original: Callable[..., Any]) -> Callable[..., Any]:
     return load_prompt_cache
 
 
-def _module(module: Any) -> None:
+def follow(module: Any) -> None:
+    """Patch mlx_lm.models.cache."""
     wrap(module, "save_prompt_cache", _save_prompt_cache)
     wrap(module, "load_prompt_cache", _load_prompt_cache)
-
-
-HOOKS: dict[str, Callable[[Any], None]] = {"mlx_lm.models.cache": _module}

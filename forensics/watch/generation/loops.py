@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..capture import facts, points
+from ..capture import facts
 from ..capture.probe import Words
 from ..run import Model, watch, weakly, wrap
 from ..trees import is_array, is_module, mx
@@ -180,12 +180,7 @@ def flush() -> None:
         loop.close()
 
 
-def _seen(model: Model) -> None:
+def seen(model: Model) -> None:
     """A model became known: watch the calls of its class."""
     if is_module(model.module) and any("__call__" in vars(each) for each in type(model.module).__mro__):
         wrap(type(model.module), "__call__", _call)
-
-
-points.on_sight(_seen)
-points.on_boundary(flush)
-HOOKS: dict[str, Callable[[Any], None]] = {}

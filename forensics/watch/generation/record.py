@@ -200,10 +200,7 @@ def _ids(prompt: Any) -> list[int] | None:
     return None
 
 
-def _at_exit() -> None:
-    """Generators that the program left in the middle."""
+def close_all() -> None:
+    """At the end: generators that the program left in the middle."""
     for recording in list(_open):
         recording.close()
-
-
-points.on_exit(_at_exit)

@@ -45,6 +45,6 @@ def describe(sampler: Any) -> tuple[str, dict[str, Any]]:
     return "unknown", {}
 
 
-HOOKS: dict[str, Callable[[Any], None]] = {
-    "mlx_lm.sample_utils": lambda module: wrap(module, "make_sampler", _make_sampler)
-}
+def follow(module: Any) -> None:
+    """Patch mlx_lm.sample_utils."""
+    wrap(module, "make_sampler", _make_sampler)

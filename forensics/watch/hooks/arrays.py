@@ -9,6 +9,7 @@ from typing import Any
 from .. import trees
 from ..capture import points, snapshot
 from ..capture.tensors import NAMES
+from ..moments import Moments
 from ..run import watch, wrap
 from .save import holder, record
 
@@ -90,9 +91,10 @@ def _numpy(module: Any) -> None:
     wrap(module, "save", _saver("np.save", _one))
 
 
-HOOKS: dict[str, Callable[[Any], None]] = {
-    "numpy": _numpy,
-    "safetensors.numpy": lambda module: wrap(
-        module, "save_file", _saver("safetensors.numpy.save_file", _tensors_first)
-    ),
-}
+def _safetensors(module: Any) -> None:
+    wrap(module, "save_file", _saver("safetensors.numpy.save_file", _tensors_first))
+
+
+def install(run: Moments) -> None:
+    run.patch("numpy", _numpy)
+    run.patch("safetensors.numpy", _safetensors)

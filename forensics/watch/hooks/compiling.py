@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import trees
-from ..capture import dropped, points
+from ..capture import dropped
+from ..moments import Moments
 from ..proxy import Made
 from ..run import Model, watch, where, wrap
 from ..training import compiled as observed
@@ -194,5 +195,6 @@ def _write() -> None:
             watch.row("compiled", **row)
 
 
-points.on_boundary(_write)
-HOOKS: dict[str, Callable[[Any], None]] = {"mlx.core": lambda module: wrap(module, "compile", _compile)}
+def install(run: Moments) -> None:
+    run.on_boundary(_write)
+    run.patch("mlx.core", lambda module: wrap(module, "compile", _compile))

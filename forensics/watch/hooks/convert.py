@@ -10,7 +10,9 @@ from typing import Any
 
 from .. import trees
 from ..capture import points
+from ..moments import Moments
 from ..run import Model, bound, is_users, watch, where, wrap
+from ..training.writes import root_of
 from . import declared
 
 _READ = {"rank", "scale", "dropout", "keys"}  # what linear_to_lora_layers reads of its config
@@ -122,9 +124,8 @@ def _made(original: Callable[..., Any]) -> Callable[..., Any]:
     return __init__
 
 
-def by_hand(record: Model, before: tuple[int, int]) -> tuple[int, int]:
-    """Say what adapters came, or were only made, without a conversion function; called before an update. Returns what is there."""
-    after = trees.adapters(record.module)
+def _by_hand(record: Model, before: tuple[int, int], after: tuple[int, int]) -> None:
+    """Say what adapters came, or were only made, without a conversion function; called before an update."""
     if after == before == (0, 0) and not _built:
         _found_nothing(record)
     if after != before or _built:
@@ -134,7 +135,6 @@ def by_hand(record: Model, before: tuple[int, int]) -> tuple[int, int]:
             candidates=_candidates(record.module), adapted_before=before[0], adapted_after=after[0], nested_after=after[1],
         )  # fmt: skip
         _built.clear()
-    return after
 
 
 def _walk(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -209,8 +209,6 @@ def _fuse(original: Callable[..., Any]) -> Callable[..., Any]:
 def _begin(layer: Any, dequantize: bool) -> None:
     if not _fusing:
         points.boundary("fuse")
-        from .modules import root_of
-
         root, _ = root_of(layer)
         _fusing.update(
             model=watch.known(root), time=time.time(), place=where(), dequantize=dequantize, modules=0
@@ -236,12 +234,13 @@ def _classes(module: Any) -> None:
             wrap(cls, "fuse", _fuse)
 
 
-points.on_boundary(_fused)
-points.on_exit(_at_exit)
-
-HOOKS: dict[str, Callable[[Any], None]] = {
-    "mlx.nn": _nn,
-    "mlx_lm.tuner.lora": _classes,
-    "mlx_lm.tuner.dora": _classes,
-    "mlx_lm.tuner.utils": lambda module: wrap(module, "linear_to_lora_layers", _linear_to_lora_layers),
-}
+def install(run: Moments) -> None:
+    run.on_phase(_by_hand)
+    run.on_boundary(_fused)
+    run.on_exit(_at_exit)
+    run.patch("mlx.nn", _nn)
+    run.patch("mlx_lm.tuner.lora", _classes)
+    run.patch("mlx_lm.tuner.dora", _classes)
+    run.patch(
+        "mlx_lm.tuner.utils", lambda module: wrap(module, "linear_to_lora_layers", _linear_to_lora_layers)
+    )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from ..capture import points
+from ..moments import Moments
 from ..proxy import Made
 from ..run import HERE, Model, watch, where, wrap
 
@@ -121,7 +121,7 @@ def _pruned(trace: TracebackType | None) -> TracebackType | None:
     return first
 
 
-def _install() -> None:
+def _print_without_us() -> None:
     """Stand before the hooks that print uncaught exceptions; what they print stays theirs."""
     previous, thread_previous = sys.excepthook, threading.excepthook
 
@@ -172,15 +172,16 @@ def _optimizers(module: Any) -> None:
         wrap(module.Optimizer, name, guarded(f"Optimizer.{name}"))
 
 
-points.on_boundary(settle)
-_install()
-
-HOOKS: dict[str, Callable[[Any], None]] = {
-    "mlx.core": _core,
-    "mlx.nn": _nn,
-    "mlx.optimizers": _optimizers,
-    "mlx_lm.utils": _functions("mlx_lm", "load", "load_model", "load_tokenizer", "save", "save_model"),
-    "mlx_lm.tuner.utils": _functions("mlx_lm", "linear_to_lora_layers", "load_adapters"),
-    "mlx_lm.tuner.trainer": _functions("mlx_lm", "train", "evaluate"),
-    "mlx_lm.generate": _functions("mlx_lm", "generate", "batch_generate"),
-}
+def install(run: Moments) -> None:
+    run.on_end(settle)  # before a boundary takes what is pending for caught
+    run.on_boundary(settle)
+    _print_without_us()
+    run.patch("mlx.core", _core)
+    run.patch("mlx.nn", _nn)
+    run.patch("mlx.optimizers", _optimizers)
+    run.patch(
+        "mlx_lm.utils", _functions("mlx_lm", "load", "load_model", "load_tokenizer", "save", "save_model")
+    )
+    run.patch("mlx_lm.tuner.utils", _functions("mlx_lm", "linear_to_lora_layers", "load_adapters"))
+    run.patch("mlx_lm.tuner.trainer", _functions("mlx_lm", "train", "evaluate"))
+    run.patch("mlx_lm.generate", _functions("mlx_lm", "generate", "batch_generate"))

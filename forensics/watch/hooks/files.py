@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..capture import points
+from ..moments import Moments
 from ..run import is_users, watch, where
 from ..training import records
 from . import declared
@@ -116,8 +116,8 @@ def _at_first_update() -> None:
             declared.file(Path(name), written)
 
 
-sys.addaudithook(_audit)
-points.on_first_update(_at_first_update)
-points.on_first_update(declared.look)
-points.on_exit(_report)
-HOOKS: dict[str, Any] = {}
+def install(run: Moments) -> None:
+    sys.addaudithook(_audit)
+    run.on_first_update(_at_first_update)
+    run.on_first_update(declared.look)
+    run.on_exit(_report)

@@ -13,7 +13,8 @@ from typing import Any
 
 from ..capture import facts
 from ..generation import loops, samplers
-from ..generation.record import Recording, free, now, running
+from ..generation.record import Recording, close_all, free, now, running
+from ..moments import Moments
 from ..run import bound, watch, wrap
 
 # -- one prompt ------------------------------------------------------------------------------------------------------
@@ -254,4 +255,9 @@ def _module(module: Any) -> None:
             wrap(batch, name, _next)
 
 
-HOOKS: dict[str, Callable[[Any], None]] = {"mlx_lm.generate": _module, **samplers.HOOKS, **loops.HOOKS}
+def install(run: Moments) -> None:
+    run.on_exit(close_all)
+    run.on_sight(loops.seen)
+    run.on_boundary(loops.flush)
+    run.patch("mlx_lm.generate", _module)
+    run.patch("mlx_lm.sample_utils", samplers.follow)

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import trees
 from ..capture import points
+from ..moments import Moments
 from ..proxy import Made
 from ..run import Model, watch, where, wrap
 from ..training import steps
@@ -255,9 +256,7 @@ def _core(module: Any) -> None:
     wrap(module, "vmap", _vmap)
 
 
-points.on_exit(_report)
-
-HOOKS: dict[str, Callable[[Any], None]] = {
-    "mlx.core": _core,
-    "mlx.nn": lambda module: wrap(module, "value_and_grad", _nn),
-}
+def install(run: Moments) -> None:
+    run.on_exit(_report)
+    run.patch("mlx.core", _core)
+    run.patch("mlx.nn", lambda module: wrap(module, "value_and_grad", _nn))

@@ -12,8 +12,9 @@ from typing import Any
 
 from .. import trees
 from ..capture import budget, points, tensors
+from ..moments import Moments
 from ..run import bound, watch, wrap
-from .modules import root_of, wrote
+from ..training.writes import root_of, wrote
 
 _ADAPTER_LEAVES = ("lora_a", "lora_b", "m")
 
@@ -263,10 +264,9 @@ def _utils(module: Any) -> None:
     wrap(module, "sharded_load", _load)
 
 
-HOOKS: dict[str, Callable[[Any], None]] = {
-    "mlx.core": lambda module: wrap(module, "load", _load_arrays),
-    "mlx.nn": lambda module: wrap(module.Module, "load_weights", _load_weights),
-    "mlx_lm.utils": _utils,
-    "mlx_lm.tuner.utils": lambda module: wrap(module, "load_adapters", _load_adapters),
-    "transformers.tokenization_utils_base": _from_pretrained,
-}
+def install(run: Moments) -> None:
+    run.patch("mlx.core", lambda module: wrap(module, "load", _load_arrays))
+    run.patch("mlx.nn", lambda module: wrap(module.Module, "load_weights", _load_weights))
+    run.patch("mlx_lm.utils", _utils)
+    run.patch("mlx_lm.tuner.utils", lambda module: wrap(module, "load_adapters", _load_adapters))
+    run.patch("transformers.tokenization_utils_base", _from_pretrained)

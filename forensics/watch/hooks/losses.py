@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .. import registry, trees
-from ..capture import facts, points
+from .. import trees
+from ..capture import facts, registry
+from ..moments import Moments
 from ..run import Model, watch, wrap
 from ..training import rows as weights
 from ..training import steps
@@ -207,9 +208,9 @@ def _ids(given: Any, z: Any) -> Any:
     return None
 
 
-points.on_sight(tap)
-points.on_boundary(steps.flush)
-points.on_exit(steps.finish)
-points.on_dropped(steps.dropped)
-steps.on_step(weights.write)
-HOOKS: dict[str, Any] = {}
+def install(run: Moments) -> None:
+    run.on_sight(tap)
+    run.on_boundary(steps.flush)
+    run.on_exit(steps.finish)
+    run.on_dropped(steps.dropped)
+    run.on_step(weights.write)

@@ -9,15 +9,16 @@ from typing import Any
 
 from .. import trees
 from ..capture import points
+from ..moments import Moments
 from ..run import watch, wrap
 from ..training import steps
+from ..training.writes import root_of, wrote
 from . import declared
 
 _LOOKS = (
     3  # gradient functions at whose making declarations are looked for; some programs make one at each step
 )
 
-_said: set[tuple[Any, ...]] = set()  # writes that an event stands for
 _made = itertools.count()
 
 
@@ -51,16 +52,6 @@ def _trainable_set(kind: str) -> Callable[..., Any]:
         return change
 
     return make
-
-
-def root_of(module: Any) -> tuple[Any, str]:
-    """The known model that holds this module, and the path to it; else the module itself."""
-    for record in watch.models:
-        if record.module is not None and not isinstance(record.module, trees.Tree):
-            path = trees.path_below(record.module, module)
-            if path is not None:
-                return record.module, path
-    return module, ""
 
 
 def _writer(via: str) -> Callable[..., Any]:
@@ -111,23 +102,6 @@ def _applied(module: Any, given: Any) -> None:
         steps.emit(steps.by_hand(record, [name for name, _ in trees.flatten(given)]))
 
 
-def wrote(module: Any, via: str, names: list[str]) -> None:
-    """Parameters were written outside an optimizer: an event for each kind of write, counted all; after a gradient it is a step."""
-    record = watch.known(module)
-    if record is not None:
-        trained = trees.trainable(module)
-        frozen, after = sum(name not in trained for name in names), record.gradients > 0 or record.updates > 0
-        mark = (record.number, via, len(names), frozen, after)
-        if mark not in _said:
-            _said.add(mark)
-            watch.event(
-                "write", record, None, via=via, leaves=len(names), frozen_leaves=frozen, after_gradient=after
-            )
-        points.written(module)
-        if steps.follows_gradient(record):
-            steps.emit(steps.by_hand(record, names))
-
-
 def _from_mlx(frame: Any) -> bool:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] in ("mlx", "mlx_lm", "_forensics_watch")
 
@@ -151,4 +125,5 @@ def _nn(module: Any) -> None:
     wrap(module, "value_and_grad", _value_and_grad)
 
 
-HOOKS: dict[str, Callable[[Any], None]] = {"mlx.nn": _nn}
+def install(run: Moments) -> None:
+    run.patch("mlx.nn", _nn)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import registry, trees
-from ..capture import points, snapshot
+from .. import trees
+from ..capture import points, registry, snapshot
+from ..moments import Moments
 from ..run import Model, watch, where, wrap
 from ..training import subjects
 
@@ -149,9 +150,10 @@ def _core(module: Any) -> None:
     wrap(module, "save", saver("mx.save", _single))
 
 
-HOOKS: dict[str, Callable[[Any], None]] = {
-    "mlx.core": _core,
-    "safetensors.mlx": lambda module: wrap(
-        module, "save_file", saver("safetensors.mlx.save_file", _tensors_first)
-    ),
-}
+def _safetensors(module: Any) -> None:
+    wrap(module, "save_file", saver("safetensors.mlx.save_file", _tensors_first))
+
+
+def install(run: Moments) -> None:
+    run.patch("mlx.core", _core)
+    run.patch("safetensors.mlx", _safetensors)

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from ..moments import Moments
 from ..run import bound, watch, where, wrap
 
 _NAMES = ("exponential_decay", "step_decay", "cosine_decay", "linear_schedule", "join_schedules")
@@ -53,4 +54,5 @@ def _schedulers(module: Any) -> None:
             wrap(module, name, functools.partial(_schedule, name))
 
 
-HOOKS: dict[str, Callable[[Any], None]] = {"mlx.optimizers.schedulers": _schedulers}
+def install(run: Moments) -> None:
+    run.patch("mlx.optimizers.schedulers", _schedulers)

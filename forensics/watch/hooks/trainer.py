@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..capture import facts, points
+from ..moments import Moments
 from ..run import bound, watch, where, wrap
 from ..training import records
 from . import declared
@@ -147,8 +148,7 @@ def _trainer(module: Any) -> None:
     wrap(module, "evaluate", _evaluate)
 
 
-points.on_exit(_report)
-HOOKS: dict[str, Callable[[Any], None]] = {
-    "mlx_lm.tuner.trainer": _trainer,
-    "mlx_lm.lora": lambda module: wrap(module, "train_model", _train_model),
-}
+def install(run: Moments) -> None:
+    run.on_exit(_report)
+    run.patch("mlx_lm.tuner.trainer", _trainer)
+    run.patch("mlx_lm.lora", lambda module: wrap(module, "train_model", _train_model))

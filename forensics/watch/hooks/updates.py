@@ -8,16 +8,17 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .. import registry, trees
-from ..capture import facts, points
+from .. import trees
+from ..capture import facts, points, registry
+from ..moments import Moments
 from ..run import Model, watch, where, wrap
 from ..training import rows, steps
 from ..training.norms import norms
 from ..training.steps import Event, Step
 from ..training.subjects import model_of
+from ..training.writes import wrote
 from ..trees import mx
 from .gradients import small
-from .modules import wrote
 
 
 class _Local(threading.local):
@@ -223,6 +224,7 @@ def _optimizers(module: Any) -> None:
                     wrap(cls, name, make)
 
 
-steps.on_update(applied)
-steps.on_step(write)
-HOOKS: dict[str, Callable[[Any], None]] = {"mlx.optimizers": _optimizers}
+def install(run: Moments) -> None:
+    run.on_update(applied)
+    run.on_step(write)
+    run.patch("mlx.optimizers", _optimizers)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import registry
+from .. import distributed
+from ..capture import registry
 from ..capture.probe import Words
-from ..hooks import ranks
 from ..run import watch, where
 from ..trees import is_array
 
@@ -63,12 +63,12 @@ def used(path: Path) -> dict[str, Any]:
     rows = _text() if records else ""
     found = held(records, rows)
     if not any(found):
-        return {"found": []} if found and rows and ranks.group()[1] else {}
+        return {"found": []} if found and rows and distributed.group()[1] else {}
     if redrawn([texts[0] for texts, yes in zip(records, found, strict=True) if yes], rows):
         return {"used": sum(found)}
     first, last = found.index(True), len(found) - found[::-1].index(True)
     told = {"used": sum(found), "unused_between": found[first:last].count(False)}
-    numbers = {"found": [i for i, yes in enumerate(found) if yes]} if ranks.group()[1] else {}
+    numbers = {"found": [i for i, yes in enumerate(found) if yes]} if distributed.group()[1] else {}
     return {**told, **numbers}
 
 

@@ -6,8 +6,8 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from .. import registry, trees
-from ..capture import points
+from .. import trees
+from ..capture import points, registry
 from ..run import Model
 from .steps import Event, Trace, by_hand
 

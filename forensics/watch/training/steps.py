@@ -11,11 +11,12 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .. import registry
+from ..capture import registry
+from ..moments import moments
 from ..run import Model, is_mine, watch, where
 from ..trees import mx
 
@@ -85,18 +86,6 @@ _steps: dict[str, int] = {}  # model number -> steps so far
 _ended: dict[str, float] = {}  # model number -> when its last step ended
 _phases: dict[str, tuple[int, int]] = {}  # model number -> (phase, steps before it)
 _put_in: set[str] = set()  # models of such updates that were put in place before
-_writers: list[Callable[[Step, bool], None]] = []
-_appliers: list[Callable[[Event], None]] = []
-
-
-def on_step(function: Callable[[Step, bool], None]) -> None:
-    """Call `function(step, partly)` to write a step's rows; `partly`: only its gradients, further ones and the update follow."""
-    _writers.append(function)
-
-
-def on_update(function: Callable[[Event], None]) -> None:
-    """Call `function(event)` when an update or a write by hand was applied."""
-    _appliers.append(function)
 
 
 # -- tracing -----------------------------------------------------------------------------------------------------------
@@ -204,7 +193,7 @@ def _close(event: Event, model: Model) -> None:
     local.done.append(step)
     while len(local.done) > LAG:
         _write(local.done.popleft())
-    for function in _appliers:
+    for function in moments.updates:
         function(event)
 
 
@@ -274,7 +263,7 @@ def _write(step: Step, partly: bool = False) -> None:
         core = mx()
         with contextlib.suppress(Exception):  # what cannot be computed is seen where it is read
             core.eval([each.arrays for each in step.gradients], step.update.arrays if step.update else [])
-        for function in _writers:
+        for function in moments.steps:
             with watch.looking(f"{function.__module__.rpartition('.')[2]} of a step"):
                 function(step, partly)
         step.gradients.clear()

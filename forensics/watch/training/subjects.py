@@ -7,9 +7,9 @@ from typing import Any
 
 from .. import trees
 from ..capture import points
-from ..hooks.modules import root_of, wrote
 from ..run import Model, watch
 from . import steps
+from .writes import root_of, wrote
 
 _last: dict[
     str, dict[str, Any]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import gc
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import trees
-from .capture import dropped, snapshot
-from .hooks import ranks as distributed
-from .run import Model, is_mine, watch, weakly
+from .. import distributed, trees
+from ..moments import moments
+from ..run import Model, is_mine, watch, weakly
+from . import dropped, snapshot
 
 
 class Used:
@@ -70,13 +69,7 @@ tracks: dict[str, Track] = {}
 _bare: list[trees.Tree] = []
 _optimizers: list[Used] = []
 _tokenizers: list[tuple[Any, str | None]] = []
-_sighted: list[Callable[[Model], None]] = []
 _rows: dict[str, dict[str, Any]] = {}
-
-
-def on_sight(function: Callable[[Model], None]) -> None:
-    """Call `function` with each model when it becomes known."""
-    _sighted.append(function)
 
 
 def find(module: Any) -> Track | None:
@@ -95,8 +88,8 @@ def register(module: Any) -> tuple[Track, bool]:
         found.adapters = trees.adapters(module)
         if record.tokenizer is None and len(_tokenizers) == 1:
             record.tokenizer, record.tokenizer_path = _tokenizers[0]
-        for tell in _sighted:
-            tell(record)
+        for function in moments.sights:
+            function(record)
     return found, fresh
 
 
