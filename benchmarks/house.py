@@ -149,7 +149,8 @@ def count(root: Path) -> dict[str, object]:
     )
     detectors = list((root / "queries/detect").rglob("*.sql"))
     selects = {
-        path.stem: len(re.findall(r"\bSELECT\b", path.read_text(encoding="utf-8"))) for path in detectors
+        path.stem: len(re.findall(r"\bSELECT\b", path.read_text(encoding="utf-8"), re.I))
+        for path in detectors
     }
     return {
         "modules": len(paths),

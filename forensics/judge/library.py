@@ -318,18 +318,16 @@ def _split(path: Path, text: str) -> tuple[str, dict[str, str], str]:
     key = ""
     for line in filter(str.strip, comments[blank:]):
         name, colon, value = line.partition(":")
-        if line.startswith("   ") and key:
-            header[key] = f"{header[key]} {line.strip()}".strip()
-        elif colon and re.fullmatch(r" [a-z][a-z ]*", name):
+        if colon and re.fullmatch(r"\s*[a-z]+( [a-z]+)?", name):
             key = name.strip()
             if key in header:
                 raise QueryError(f"The key {key!r} stands twice.", str(path), "Keep one.")
             header[key] = value.strip()
+        elif key:
+            header[key] = f"{header[key]} {line.strip()}".strip()
         else:
             raise QueryError(
-                f"This line is no key of the header: --{line}",
-                str(path),
-                "Write `-- key: value`; begin with `--   ` what carries on.",
+                f"This line is no key of the header: --{line}", str(path), "Write `-- key: value`."
             )
     return title, header, "\n".join(lines[end:]).strip().rstrip(";").rstrip()
 

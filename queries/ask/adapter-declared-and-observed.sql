@@ -2,7 +2,20 @@
 --
 -- params:  a
 -- example: forensics query adapter-declared-and-observed night
-SELECT origin, coalesce(capture, run) AS subject, via, kind, rank, scale, alpha, dropout, num_layers, keys, modules, strength, place
-FROM adapters
-WHERE run = run_of(a)
-ORDER BY origin, subject, via
+select
+    origin,
+    coalesce(capture, run) as subject,
+    via,
+    kind,
+    rank,
+    scale,
+    alpha,
+    dropout,
+    num_layers,
+    keys,
+    modules,
+    strength,
+    place
+from adapters
+where run = run_of(a)
+order by origin, subject, via

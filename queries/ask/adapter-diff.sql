@@ -2,23 +2,37 @@
 --
 -- params:  a, b
 -- example: forensics query adapter-diff night@start night@reloaded
-WITH x AS (SELECT * FROM adapters WHERE capture = capture_of(a) AND origin = 'observed'),
-y AS (SELECT * FROM adapters WHERE capture = capture_of(b) AND origin = 'observed'),
-pairs AS (
-    SELECT unnest([
-        {'key': 'kind', 'in_a': x.kind, 'in_b': y.kind},
-        {'key': 'rank', 'in_a': CAST(x.rank AS VARCHAR), 'in_b': CAST(y.rank AS VARCHAR)},
-        {'key': 'scale', 'in_a': CAST(x.scale AS VARCHAR), 'in_b': CAST(y.scale AS VARCHAR)},
-        {'key': 'dropout', 'in_a': CAST(x.dropout AS VARCHAR), 'in_b': CAST(y.dropout AS VARCHAR)},
-        {'key': 'num_layers', 'in_a': CAST(x.num_layers AS VARCHAR), 'in_b': CAST(y.num_layers AS VARCHAR)},
-        {'key': 'modules', 'in_a': CAST(x.modules AS VARCHAR), 'in_b': CAST(y.modules AS VARCHAR)},
-        {'key': 'keys', 'in_a': x.keys, 'in_b': y.keys}
-    ]) AS fact
-    FROM x FULL JOIN y ON true
-)
-SELECT DISTINCT fact.key AS key, fact.in_a AS in_a, fact.in_b AS in_b
-FROM pairs
-WHERE fact.in_a IS DISTINCT FROM fact.in_b
+with
+    x as (select * from adapters where capture = capture_of(a) and origin = 'observed'),
+    y as (select * from adapters where capture = capture_of(b) and origin = 'observed'),
+    pairs as (
+        select
+            unnest(
+                [
+                    {'key':'kind', 'in_a':x.kind, 'in_b':y.kind},
+                    {'key':'rank', 'in_a':cast(x.rank as varchar), 'in_b':cast(y.rank as varchar)},
+                    {'key':'scale', 'in_a':cast(x.scale as varchar), 'in_b':cast(y.scale as varchar)},
+                    {'key':'dropout', 'in_a':cast(x.dropout as varchar), 'in_b':cast(y.dropout as varchar)},
+                    {
+                        'key':'num_layers',
+                        'in_a':cast(x.num_layers as varchar),
+                        'in_b':cast(y.num_layers as varchar)
+                    },
+                    {'key':'modules', 'in_a':cast(x.modules as varchar), 'in_b':cast(y.modules as varchar)},
+                    {'key':'keys', 'in_a':x.keys, 'in_b':y.keys}
+                ]
+            ) as fact
+        from x
+        full join y on true
+    )
+select distinct fact.key as key, fact.in_a as in_a, fact.in_b as in_b
+from pairs
+where
+    fact.in_a is distinct from fact.in_b
     -- of two adapters, what is not known of one is no difference
-    AND ((fact.in_a IS NOT NULL AND fact.in_b IS NOT NULL) OR NOT EXISTS (SELECT 1 FROM x) OR NOT EXISTS (SELECT 1 FROM y))
-ORDER BY key, in_a, in_b
+    and (
+        (fact.in_a is not null and fact.in_b is not null)
+        or not exists (select 1 from x)
+        or not exists (select 1 from y)
+    )
+order by key, in_a, in_b

@@ -2,11 +2,17 @@
 --
 -- params:  a, b
 -- example: forensics query changed-modules night
-SELECT p.layer, p.module, count(*) AS tensors, count(*) FILTER (p.status = 'changed') AS changed,
-    count(*) FILTER (p.status = 'added') AS added, count(*) FILTER (p.status = 'removed') AS removed,
-    bool_or(p.trainable_b) AS trainable, max(d.relative) AS relative
-FROM paired(a, b) p
-LEFT JOIN deltas d ON d.digest_a = p.key_a AND d.digest_b = p.key_b
-GROUP BY p.layer, p.module
-HAVING count(*) FILTER (p.status <> 'identical') > 0
-ORDER BY p.layer NULLS FIRST, p.module
+select
+    p.layer,
+    p.module,
+    count(*) as tensors,
+    count(*) filter (p.status = 'changed') as changed,
+    count(*) filter (p.status = 'added') as added,
+    count(*) filter (p.status = 'removed') as removed,
+    bool_or(p.trainable_b) as trainable,
+    max(d.relative) as relative
+from paired(a, b) p
+left join deltas d on d.digest_a = p.key_a and d.digest_b = p.key_b
+group by p.layer, p.module
+having count(*) filter (p.status <> 'identical') > 0
+order by p.layer nulls first, p.module

@@ -2,7 +2,19 @@
 --
 -- params:  a
 -- example: forensics query compiled-functions night
-SELECT function, purpose, model, calls, traces, state_in_inputs, state_in_outputs, random_used, random_captured, live_difference, live_scale, place
-FROM compiled
-WHERE run = run_of(a)
-ORDER BY process, function
+select
+    function,
+    purpose,
+    model,
+    calls,
+    traces,
+    state_in_inputs,
+    state_in_outputs,
+    random_used,
+    random_captured,
+    live_difference,
+    live_scale,
+    place
+from compiled
+where run = run_of(a)
+order by process, function

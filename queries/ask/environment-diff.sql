@@ -2,11 +2,26 @@
 --
 -- params:  a, b
 -- example: forensics query environment-diff night other
-WITH x AS (SELECT key, any_value(value) AS value FROM environment WHERE capture IN (capture_of(a), run_of(a)) GROUP BY key),
-y AS (SELECT key, any_value(value) AS value FROM environment WHERE capture IN (capture_of(b), run_of(b)) GROUP BY key)
-SELECT coalesce(x.key, y.key) AS key, x.value AS in_a, y.value AS in_b
-FROM x FULL JOIN y ON x.key = y.key
-WHERE differ(x.value, y.value) AND EXISTS (SELECT 1 FROM x) AND EXISTS (SELECT 1 FROM y)
+with
+    x as (
+        select key, any_value(value) as value
+        from environment
+        where capture in (capture_of(a), run_of(a))
+        group by key
+    ),
+    y as (
+        select key, any_value(value) as value
+        from environment
+        where capture in (capture_of(b), run_of(b))
+        group by key
+    )
+select coalesce(x.key, y.key) as key, x.value as in_a, y.value as in_b
+from x
+full join y on x.key = y.key
+where
+    differ(x.value, y.value)
+    and exists (select 1 from x)
+    and exists (select 1 from y)
     -- a model at rest has no device
-    AND ((x.value IS NOT NULL AND y.value IS NOT NULL) OR watched(a) = watched(b))
-ORDER BY 1
+    and ((x.value is not null and y.value is not null) or watched(a) = watched(b))
+order by 1

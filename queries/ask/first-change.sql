@@ -1,17 +1,34 @@
--- At which capture of a run each parameter first differed from the run's first capture, and first held a number that is none.
+-- At which capture of a run each parameter first differed from the run's first capture, and first held a
+-- number that is none.
 --
 -- params:  a
 -- example: forensics query first-change night
-WITH seen AS (
-    SELECT p.canonical, c.capture, c.point, c.sequence, c.updates, p.digest, coalesce(p.nans, 0) + coalesce(p.infs, 0) AS nonfinite,
-        first_value(p.digest) OVER (PARTITION BY p.canonical ORDER BY c.sequence) AS first_digest
-    FROM parameters p JOIN captures c ON c.capture = p.capture
-    WHERE c.run = run_of(a) AND c.model = model_of(a) AND c.source = 'live' AND p.role IS DISTINCT FROM 'optimizer' AND p.shared_with IS NULL
-)
-SELECT canonical AS name, min_by(point, sequence) FILTER (digest <> first_digest) AS first_changed,
-    min_by(updates, sequence) FILTER (digest <> first_digest) AS after_updates,
-    min_by(point, sequence) FILTER (nonfinite > 0) AS first_not_finite
-FROM seen
-GROUP BY canonical
-HAVING first_changed IS NOT NULL OR first_not_finite IS NOT NULL
-ORDER BY min(sequence) FILTER (digest <> first_digest), name
+with
+    seen as (
+        select
+            p.canonical,
+            c.capture,
+            c.point,
+            c.sequence,
+            c.updates,
+            p.digest,
+            coalesce(p.nans, 0) + coalesce(p.infs, 0) as nonfinite,
+            first_value(p.digest) over (partition by p.canonical order by c.sequence) as first_digest
+        from parameters p
+        join captures c on c.capture = p.capture
+        where
+            c.run = run_of(a)
+            and c.model = model_of(a)
+            and c.source = 'live'
+            and p.role is distinct from 'optimizer'
+            and p.shared_with is null
+    )
+select
+    canonical as name,
+    min_by(point, sequence) filter (digest <> first_digest) as first_changed,
+    min_by(updates, sequence) filter (digest <> first_digest) as after_updates,
+    min_by(point, sequence) filter (nonfinite > 0) as first_not_finite
+from seen
+group by canonical
+having first_changed is not null or first_not_finite is not null
+order by min(sequence) filter (digest <> first_digest), name

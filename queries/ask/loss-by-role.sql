@@ -2,7 +2,18 @@
 --
 -- params:  a
 -- example: forensics query loss-by-role night
-SELECT model, step, loss, tokens, weight_prompt, weight_answer, weight_end, weight_pad, mass_pad, weight_sum, residual
-FROM steps
-WHERE run = run_of(a)
-ORDER BY process, model, step
+select
+    model,
+    step,
+    loss,
+    tokens,
+    weight_prompt,
+    weight_answer,
+    weight_end,
+    weight_pad,
+    mass_pad,
+    weight_sum,
+    residual
+from steps
+where run = run_of(a)
+order by process, model, step

@@ -2,7 +2,7 @@
 --
 -- params:  a, first_step = 1, last_step = 1
 -- example: forensics query loss-tokens night
-SELECT model, step, forward, row, position, token, role, relation, weight, mass, residual
-FROM loss_tokens
-WHERE run = run_of(a) AND step BETWEEN first_step AND last_step
-ORDER BY process, model, step, forward, row, position
+select model, step, forward, row, position, token, role, relation, weight, mass, residual
+from loss_tokens
+where run = run_of(a) and step between first_step and last_step
+order by process, model, step, forward, row, position

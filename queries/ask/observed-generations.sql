@@ -2,8 +2,25 @@
 --
 -- params:  a
 -- example: forensics query observed-generations night
-SELECT generation, model, updates, via, sampler, prompt_tokens, output_tokens, finish_reason, stop_tokens, end_position, end_in_stop_set, frame,
-    repeat_difference, eval_difference, cache_tokens, cache_updates_behind, settings, place
-FROM generations
-WHERE run = run_of(a)
-ORDER BY generation
+select
+    generation,
+    model,
+    updates,
+    via,
+    sampler,
+    prompt_tokens,
+    output_tokens,
+    finish_reason,
+    stop_tokens,
+    end_position,
+    end_in_stop_set,
+    frame,
+    repeat_difference,
+    eval_difference,
+    cache_tokens,
+    cache_updates_behind,
+    settings,
+    place
+from generations
+where run = run_of(a)
+order by generation

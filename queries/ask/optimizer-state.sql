@@ -2,7 +2,18 @@
 --
 -- params:  a
 -- example: forensics query optimizer-state night
-SELECT c.point, c.model, o.optimizer, o.class, o.step, o.learning_rate, o.scheduled, o.state_tensors, o.state_l2, o.settings
-FROM optimizers o JOIN captures c ON c.capture = o.capture
-WHERE c.run = run_of(a)
-ORDER BY c.sequence, o.optimizer
+select
+    c.point,
+    c.model,
+    o.optimizer,
+    o.class,
+    o.step,
+    o.learning_rate,
+    o.scheduled,
+    o.state_tensors,
+    o.state_l2,
+    o.settings
+from optimizers o
+join captures c on c.capture = o.capture
+where c.run = run_of(a)
+order by c.sequence, o.optimizer

@@ -2,9 +2,16 @@
 --
 -- params:  a
 -- example: forensics query parameters-by-role night@end
-SELECT role, dtype, count(*) AS tensors, sum(size) AS elements, sum(nbytes) AS nbytes, count(*) FILTER (trainable) AS trainable,
-    sum(nans) AS nans, sum(infs) AS infs
-FROM parameters
-WHERE capture = capture_of(a)
-GROUP BY role, dtype
-ORDER BY role, dtype
+select
+    role,
+    dtype,
+    count(*) as tensors,
+    sum(size) as elements,
+    sum(nbytes) as nbytes,
+    count(*) filter (trainable) as trainable,
+    sum(nans) as nans,
+    sum(infs) as infs
+from parameters
+where capture = capture_of(a)
+group by role, dtype
+order by role, dtype

@@ -1,62 +1,167 @@
--- In what two runs differ: what was asked for, what was done, what came out. Answers are compared where both were asked the same, as far as that can be told.
+-- In what two runs differ: what was asked for, what was done, what came out. Answers are compared where
+-- both were asked the same, as far as that can be told.
 --
 -- params:  a, b
 -- example: forensics query run-differences night other
-WITH
-r AS (SELECT run_of(a) AS run, model_of(a) AS model, 'a' AS side UNION ALL SELECT run_of(b), model_of(b), 'b'),
-facts AS (
-    SELECT side, 1 AS rank, 'adapter declared: ' || unnest(['kind', 'rank', 'scale', 'alpha', 'dropout', 'num_layers', 'keys']) AS subject,
-        unnest([kind, CAST(d.rank AS VARCHAR), CAST(scale AS VARCHAR), CAST(alpha AS VARCHAR), CAST(dropout AS VARCHAR),
-            CAST(num_layers AS VARCHAR), keys]) AS value
-    FROM adapters d JOIN r ON d.run = r.run WHERE d.origin = 'declared' AND d.strength = 'strong'
-    UNION ALL
-    SELECT side, 2, 'adapter at the end: ' || unnest(['kind', 'rank', 'scale', 'dropout', 'modules', 'keys']),
-        unnest([kind, CAST(o.rank AS VARCHAR), CAST(scale AS VARCHAR), CAST(dropout AS VARCHAR), CAST(modules AS VARCHAR), keys])
-    FROM adapters o JOIN r ON o.capture = CASE side WHEN 'a' THEN capture_of(a) ELSE capture_of(b) END WHERE o.origin = 'observed'
-    UNION ALL
-    SELECT side, 3, 'trainable tensors: ' || p.role, CAST(count(*) AS VARCHAR)
-    FROM placements p JOIN r ON p.capture = coalesce(CASE side WHEN 'a' THEN at_point(a, 'start') ELSE at_point(b, 'start') END,
-        CASE side WHEN 'a' THEN capture_of(a) ELSE capture_of(b) END)
-    WHERE p.trainable AND p.shared_with IS NULL GROUP BY side, p.role
-    UNION ALL
-    SELECT side, 4, 'loss weight on ' || unnest(['prompts', 'answers', 'ends', 'all padding']),  -- a row's first pad too
-        unnest([printf('%.0f %%', 100 * avg(weight_prompt)), printf('%.0f %%', 100 * avg(weight_answer)),
-            printf('%.0f %%', 100 * avg(weight_end)), printf('%.0f %%', 100 * avg(weight_pad))])
-    FROM steps s JOIN r ON s.run = r.run AND s.model = r.model GROUP BY side
-    UNION ALL
-    SELECT side, 5, 'optimizer: ' || unnest(['class', 'learning rate', 'settings']),
-        unnest([o.class, CAST(o.learning_rate AS VARCHAR), o.settings])
-    FROM optimizers o JOIN r ON o.capture = CASE side WHEN 'a' THEN capture_of(a) ELSE capture_of(b) END
-    UNION ALL
-    SELECT side, 6, 'updates', CAST(m.updates AS VARCHAR) FROM models m JOIN r ON m.run = r.run AND m.model = r.model
-    UNION ALL
-    SELECT side, 7, e.kind || ': ' || je.key, CAST(je.value AS VARCHAR)
-    FROM events e JOIN r ON e.run = r.run, json_each(e.detail, '$.declared') je WHERE e.kind = 'train'
-    UNION ALL
-    SELECT side, 8, c.kind || ': ' || c.key, c.value
-    FROM configs c JOIN r ON c.capture = r.run OR c.capture = CASE side WHEN 'a' THEN capture_of(a) ELSE capture_of(b) END
-    UNION ALL
-    SELECT side, 9, 'observed generations: ' || unnest(['temperature', 'top-p', 'top-k', 'sampler', 'size of the stop set', 'finish']),
-        unnest([string_agg(DISTINCT brief((g.settings->>'temperature')::DOUBLE), ', '), string_agg(DISTINCT brief((g.settings->>'top_p')::DOUBLE), ', '),
-            string_agg(DISTINCT g.settings->>'top_k', ', '), string_agg(DISTINCT g.sampler, ', '), string_agg(DISTINCT CAST(g.stop_tokens AS VARCHAR), ', '),
-            string_agg(DISTINCT g.finish_reason, ', ')])
-    FROM generations g JOIN r ON g.run = r.run GROUP BY side
-    UNION ALL
-    SELECT side, 10, 'answer to ' || t.prompt_id, CASE WHEN t.special_tokens > 0 THEN t.special_tokens || ' special of ' ELSE '' END
-        || t.output_tokens || ' tokens, ' || t.finish_reason || ' (' || left(t.output_digest, 8) || ')'
-    FROM transcripts t JOIN r ON t.capture = CASE side WHEN 'a' THEN probes_at(a) ELSE probes_at(b) END WHERE t.source = 'probe' AND EXISTS (
-        SELECT 1 FROM transcripts o WHERE o.capture = CASE side WHEN 'a' THEN probes_at(b) ELSE probes_at(a) END AND o.source = 'probe'
-            AND o.prompt_id = t.prompt_id AND o.prompt_digest IS NOT DISTINCT FROM t.prompt_digest)
-    UNION ALL
-    SELECT side, 11, 'environment: ' || n.key, n.value FROM environment n JOIN r ON n.capture = r.run
-), keys AS (
-    SELECT max(greatest(key_of(subject), key_of(value))) FILTER (side = 'a') AS in_x, max(greatest(key_of(subject), key_of(value))) FILTER (side = 'b') AS in_y
-    FROM facts
-), sides AS (
-    SELECT facts.rank, facts.subject, string_agg(DISTINCT value, '; ' ORDER BY value) FILTER (side = 'a') AS in_a,
-        string_agg(DISTINCT value, '; ' ORDER BY value) FILTER (side = 'b') AS in_b
-    FROM facts WHERE value IS NOT NULL GROUP BY facts.rank, facts.subject
-)
-SELECT subject, in_a, in_b
-FROM sides, keys WHERE differ(in_a, in_b) AND NOT (key_of(subject) <> '' AND apart(in_x, in_y))
-ORDER BY sides.rank, subject
+with
+    r as (
+        select run_of(a) as run, model_of(a) as model, 'a' as side
+        union all
+        select run_of(b), model_of(b), 'b'
+    ),
+    facts as (
+        select
+            side,
+            1 as rank,
+            'adapter declared: '
+            || unnest(['kind', 'rank', 'scale', 'alpha', 'dropout', 'num_layers', 'keys']) as subject,
+            unnest(
+                [
+                    kind,
+                    cast(d.rank as varchar),
+                    cast(scale as varchar),
+                    cast(alpha as varchar),
+                    cast(dropout as varchar),
+                    cast(num_layers as varchar),
+                    keys
+                ]
+            ) as value
+        from adapters d
+        join r on d.run = r.run
+        where d.origin = 'declared' and d.strength = 'strong'
+        union all
+        select
+            side,
+            2,
+            'adapter at the end: ' || unnest(['kind', 'rank', 'scale', 'dropout', 'modules', 'keys']),
+            unnest(
+                [
+                    kind,
+                    cast(o.rank as varchar),
+                    cast(scale as varchar),
+                    cast(dropout as varchar),
+                    cast(modules as varchar),
+                    keys
+                ]
+            )
+        from adapters o
+        join r on o.capture = case side when 'a' then capture_of(a) else capture_of(b) end
+        where o.origin = 'observed'
+        union all
+        select side, 3, 'trainable tensors: ' || p.role, cast(count(*) as varchar)
+        from placements p
+        join
+            r
+            on p.capture = coalesce(
+                case side when 'a' then at_point(a, 'start') else at_point(b, 'start') end,
+                case side when 'a' then capture_of(a) else capture_of(b) end
+            )
+        where p.trainable and p.shared_with is null
+        group by side, p.role
+        union all
+        select
+            side,
+            4,
+            'loss weight on ' || unnest(['prompts', 'answers', 'ends', 'all padding']),  -- a row's first pad too
+            unnest(
+                [
+                    printf('%.0f %%', 100 * avg(weight_prompt)),
+                    printf('%.0f %%', 100 * avg(weight_answer)),
+                    printf('%.0f %%', 100 * avg(weight_end)),
+                    printf('%.0f %%', 100 * avg(weight_pad))
+                ]
+            )
+        from steps s
+        join r on s.run = r.run and s.model = r.model
+        group by side
+        union all
+        select
+            side,
+            5,
+            'optimizer: ' || unnest(['class', 'learning rate', 'settings']),
+            unnest([o.class, cast(o.learning_rate as varchar), o.settings])
+        from optimizers o
+        join r on o.capture = case side when 'a' then capture_of(a) else capture_of(b) end
+        union all
+        select side, 6, 'updates', cast(m.updates as varchar)
+        from models m
+        join r on m.run = r.run and m.model = r.model
+        union all
+        select side, 7, e.kind || ': ' || je.key, cast(je.value as varchar)
+        from events e
+        join r on e.run = r.run, json_each(e.detail, '$.declared') je
+        where e.kind = 'train'
+        union all
+        select side, 8, c.kind || ': ' || c.key, c.value
+        from configs c
+        join
+            r on c.capture = r.run or c.capture = case side when 'a' then capture_of(a) else capture_of(b) end
+        union all
+        select
+            side,
+            9,
+            'observed generations: '
+            || unnest(['temperature', 'top-p', 'top-k', 'sampler', 'size of the stop set', 'finish']),
+            unnest(
+                [
+                    string_agg(distinct brief((g.settings ->> 'temperature')::double), ', '),
+                    string_agg(distinct brief((g.settings ->> 'top_p')::double), ', '),
+                    string_agg(distinct g.settings ->> 'top_k', ', '),
+                    string_agg(distinct g.sampler, ', '),
+                    string_agg(distinct cast(g.stop_tokens as varchar), ', '),
+                    string_agg(distinct g.finish_reason, ', ')
+                ]
+            )
+        from generations g
+        join r on g.run = r.run
+        group by side
+        union all
+        select
+            side,
+            10,
+            'answer to ' || t.prompt_id,
+            case when t.special_tokens > 0 then t.special_tokens || ' special of ' else '' end
+            || t.output_tokens
+            || ' tokens, '
+            || t.finish_reason
+            || ' ('
+            || left(t.output_digest, 8)
+            || ')'
+        from transcripts t
+        join r on t.capture = case side when 'a' then probes_at(a) else probes_at(b) end
+        where
+            t.source = 'probe'
+            and exists (
+                select 1
+                from transcripts o
+                where
+                    o.capture = case side when 'a' then probes_at(b) else probes_at(a) end
+                    and o.source = 'probe'
+                    and o.prompt_id = t.prompt_id
+                    and o.prompt_digest is not distinct from t.prompt_digest
+            )
+        union all
+        select side, 11, 'environment: ' || n.key, n.value
+        from environment n
+        join r on n.capture = r.run
+    ),
+    keys as (
+        select
+            max(greatest(key_of(subject), key_of(value))) filter (side = 'a') as in_x,
+            max(greatest(key_of(subject), key_of(value))) filter (side = 'b') as in_y
+        from facts
+    ),
+    sides as (
+        select
+            facts.rank,
+            facts.subject,
+            string_agg(distinct value, '; ' order by value) filter (side = 'a') as in_a,
+            string_agg(distinct value, '; ' order by value) filter (side = 'b') as in_b
+        from facts
+        where value is not null
+        group by facts.rank, facts.subject
+    )
+select subject, in_a, in_b
+from sides, keys
+where differ(in_a, in_b) and not (key_of(subject) <> '' and apart(in_x, in_y))
+order by sides.rank, subject

@@ -1,10 +1,18 @@
--- Each file that the program wrote: whose tensors, after how many updates, and whether they still lie there.
+-- Each file that the program wrote: whose tensors, after how many updates, and whether they still lie
+-- there.
 --
 -- params:  a
 -- example: forensics query saved-files night
-SELECT save, file, model, updates, count(name) AS tensors, count(*) FILTER (digest_on_disk = digest) AS as_written,
-    count(*) FILTER (digest_on_disk IS DISTINCT FROM digest) AS other, any_value(place) AS place
-FROM saved_tensors
-WHERE run = run_of(a)
-GROUP BY save, file, model, updates
-ORDER BY save, file
+select
+    save,
+    file,
+    model,
+    updates,
+    count(name) as tensors,
+    count(*) filter (digest_on_disk = digest) as as_written,
+    count(*) filter (digest_on_disk is distinct from digest) as other,
+    any_value(place) as place
+from saved_tensors
+where run = run_of(a)
+group by save, file, model, updates
+order by save, file

@@ -2,11 +2,20 @@
 --
 -- params:  a
 -- example: forensics query trainable-set night
-SELECT p.role, coalesce(s.trainable, p.trainable) AS trainable, count(*) AS tensors, sum(p.size) AS elements,
-    count(*) FILTER (f.digest <> p.digest) AS moved
-FROM parameters p
-LEFT JOIN parameters s ON s.capture = at_point(a, 'start') AND s.canonical = p.canonical AND s.shared_with IS NULL
-LEFT JOIN parameters f ON f.capture = coalesce(at_point(a, 'start'), first_of(a)) AND f.canonical = p.canonical AND f.shared_with IS NULL
-WHERE p.capture = capture_of(a) AND p.role IS DISTINCT FROM 'optimizer' AND p.shared_with IS NULL
-GROUP BY ALL
-ORDER BY p.role, 2
+select
+    p.role,
+    coalesce(s.trainable, p.trainable) as trainable,
+    count(*) as tensors,
+    sum(p.size) as elements,
+    count(*) filter (f.digest <> p.digest) as moved
+from parameters p
+left join
+    parameters s on s.capture = at_point(a, 'start') and s.canonical = p.canonical and s.shared_with is null
+left join
+    parameters f
+    on f.capture = coalesce(at_point(a, 'start'), first_of(a))
+    and f.canonical = p.canonical
+    and f.shared_with is null
+where p.capture = capture_of(a) and p.role is distinct from 'optimizer' and p.shared_with is null
+group by all
+order by p.role, 2

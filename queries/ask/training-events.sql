@@ -2,7 +2,7 @@
 --
 -- params:  a
 -- example: forensics query training-events night
-SELECT sequence, round(time, 2) AS seconds, process, kind, model, place, detail
-FROM events
-WHERE run = run_of(a)
-ORDER BY sequence
+select sequence, round(time, 2) as seconds, process, kind, model, place, detail
+from events
+where run = run_of(a)
+order by sequence

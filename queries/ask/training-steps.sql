@@ -2,7 +2,18 @@
 --
 -- params:  a
 -- example: forensics query training-steps night
-SELECT model, step, optimizer, loss, learning_rate, gradients, gradient_norm, update_norm, parameter_norm, nonfinite, seconds
-FROM steps
-WHERE run = run_of(a)
-ORDER BY process, model, step
+select
+    model,
+    step,
+    optimizer,
+    loss,
+    learning_rate,
+    gradients,
+    gradient_norm,
+    update_norm,
+    parameter_norm,
+    nonfinite,
+    seconds
+from steps
+where run = run_of(a)
+order by process, model, step

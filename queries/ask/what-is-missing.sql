@@ -2,14 +2,24 @@
 --
 -- params:  a
 -- example: forensics query what-is-missing night
-WITH said AS (
-    SELECT run AS subject, missing FROM runs WHERE run = run_of(a)
-    UNION ALL SELECT capture, missing FROM captures WHERE run = run_of(a)
-), gaps AS (
-    SELECT subject, unnest(from_json(missing, '[{"what": "VARCHAR", "why": "VARCHAR"}]')) AS gap FROM said
-    UNION ALL
-    SELECT capture, {'what': name, 'why': error} FROM placements WHERE capture = capture_of(a) AND error IS NOT NULL
-)
-SELECT subject, gap.what AS what, gap.why AS why
-FROM gaps
-ORDER BY subject, what, why
+with
+    said as (
+        select run as subject, missing
+        from runs
+        where run = run_of(a)
+        union all
+        select capture, missing
+        from captures
+        where run = run_of(a)
+    ),
+    gaps as (
+        select subject, unnest(from_json(missing, '[{"what": "VARCHAR", "why": "VARCHAR"}]')) as gap
+        from said
+        union all
+        select capture, {'what':name, 'why':error}
+        from placements
+        where capture = capture_of(a) and error is not null
+    )
+select subject, gap.what as what, gap.why as why
+from gaps
+order by subject, what, why

@@ -1,5 +1,7 @@
--- Facts that detectors need. Each macro gives one row: `gap` is NULL where the fact is there, else its kind and what is needed, in words.
--- unwatched: files alone do not say it. absent: it did not happen. unseen: it happened and was not seen. not-applicable: it cannot be here.
+-- Facts that detectors need. Each macro gives one row: `gap` is NULL where the fact is there, else its
+-- kind and what is needed, in words.
+-- unwatched: files alone do not say it. absent: it did not happen. unseen: it happened and was not seen.
+-- not-applicable: it cannot be here.
 -- What is unseen of a fact that decides (judge/verdict.py) stands against `healthy`.
 
 CREATE OR REPLACE MACRO gap(k, words) AS {'kind': k, 'needs': words};
@@ -14,8 +16,10 @@ SELECT CASE WHEN before = 0 AND after = 0 THEN gap('unseen', 'the parameters of 
             WHEN before = 0 THEN gap('unseen', 'the parameters of ' || a) WHEN after = 0 THEN gap('unseen', 'the parameters of ' || b) END AS gap
 FROM counted;
 
--- Where b's run trained the model: its state after the last update. An `end` that updates followed is not it, and of a program that was killed
--- nobody knows which update was the last. What was seen of the whole run says nothing of a state in its midst.
+-- Where b's run trained the model: its state after the last update. An `end` that updates followed is not
+-- it, and of a program that was killed
+-- nobody knows which update was the last. What was seen of the whole run says nothing of a state in its
+-- midst.
 CREATE OR REPLACE MACRO need_end(a, b) AS TABLE
 WITH ended AS (
     SELECT any_value(c.capture) AS capture, any_value(c.updates) AS updates FROM captures c WHERE c.capture = at_point(b, 'end')

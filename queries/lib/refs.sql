@@ -1,7 +1,9 @@
--- Refs as text to what they stand for. `refs` holds every capture's ref, every run's name (with its `end` or last capture),
+-- Refs as text to what they stand for. `refs` holds every capture's ref, every run's name (with its `end`
+-- or last capture),
 -- and every text that the user typed. Parameters are named r, so that no column shadows them.
 
--- The capture that a ref stands for; NULL where it is a run that holds none. An unknown one is an error: it would seem to hold nothing.
+-- The capture that a ref stands for; NULL where it is a run that holds none. An unknown one is an error:
+-- it would seem to hold nothing.
 CREATE OR REPLACE MACRO capture_of(r) AS (
     SELECT CASE WHEN count(*) = 0 AND r IS NOT NULL THEN error('There is no run or capture ' || r || '.') ELSE any_value(refs.capture) END FROM refs WHERE refs.ref = r
 );
@@ -27,7 +29,8 @@ CREATE OR REPLACE MACRO last_of(r) AS (
     WHERE captures.run = run_of(r) AND captures.model = model_of(r) AND captures.whole IS DISTINCT FROM false
 );
 
--- The last capture of a point (`start`, `end`, `saved`, `reloaded` ...) of a ref's run and model; NULL where it did not happen.
+-- The last capture of a point (`start`, `end`, `saved`, `reloaded` ...) of a ref's run and model; NULL
+-- where it did not happen.
 CREATE OR REPLACE MACRO at_point(r, p) AS (
     SELECT max_by(captures.capture, captures.sequence) FROM captures
     WHERE captures.run = run_of(r) AND captures.model = model_of(r) AND captures.point = p AND captures.whole IS DISTINCT FROM false
@@ -53,7 +56,8 @@ CREATE OR REPLACE MACRO trains(r) AS (
 -- Was a ref's run watched?
 CREATE OR REPLACE MACRO watched(r) AS (SELECT coalesce(bool_or(runs.kind = 'watched'), false) FROM runs WHERE runs.run = run_of(r));
 
--- What is not there of a run that a ref stands for: its own tables, captures that it had when it was sealed, rows that the disk cut short.
+-- What is not there of a run that a ref stands for: its own tables, captures that it had when it was
+-- sealed, rows that the disk cut short.
 CREATE OR REPLACE MACRO parts_gone(r) AS TABLE
 SELECT one.gap.what || ': ' || one.gap.why AS gap
 FROM (SELECT unnest(from_json(missing, '[{"what": "VARCHAR", "why": "VARCHAR", "kind": "VARCHAR"}]')) AS gap FROM runs WHERE run = run_of(r)) one

@@ -19,7 +19,8 @@ CREATE OR REPLACE MACRO counted(n, what) AS printf('%,d %s', n::BIGINT, what || 
 -- Numbers in words: three digits.
 CREATE OR REPLACE MACRO brief(x) AS (CASE WHEN x IS NULL THEN 'not measured' ELSE printf('%.3g', x::DOUBLE) END);
 
--- Does anything that the program passed, wrote or read say that prompts are masked? mask-prompt and maskPrompt are meant as mask_prompt is.
+-- Does anything that the program passed, wrote or read say that prompts are masked? mask-prompt and
+-- maskPrompt are meant as mask_prompt is.
 CREATE OR REPLACE MACRO says_masked(b) AS (
     SELECT (SELECT coalesce(bool_or((events.detail->'declared'->>'mask_prompt')::BOOLEAN), false) FROM events WHERE events.run = run_of(b) AND events.kind = 'train')
         OR (SELECT coalesce(bool_or(

@@ -1,5 +1,7 @@
--- What stands for a text that was left out of a bundle: ids-9c31-1f0c2a9b3d4e, its kind, the name of the key, and a digest under that key.
--- Under two keys equal texts have other digests, so two people's bundles say nothing of whether these texts are equal.
+-- What stands for a text that was left out of a bundle: ids-9c31-1f0c2a9b3d4e, its kind, the name of the
+-- key, and a digest under that key.
+-- Under two keys equal texts have other digests, so two people's bundles say nothing of whether these
+-- texts are equal.
 
 -- The key under which the first such token of a value stands; '' where it holds none.
 CREATE OR REPLACE MACRO key_of(x) AS regexp_extract(coalesce(x, ''), '\b(?:text|ids|path|file|name|url|dir|prompt)-([0-9a-f]{4})-[0-9a-f]{12}\b', 1);

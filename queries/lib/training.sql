@@ -1,6 +1,7 @@
 -- What a run meant to train, and what it moved.
 
--- The capture from which training of b's model is judged: its first `start`, in a watched run; else the first capture of the pair.
+-- The capture from which training of b's model is judged: its first `start`, in a watched run; else the
+-- first capture of the pair.
 CREATE OR REPLACE MACRO began(a, b) AS coalesce((
     SELECT min_by(captures.capture, captures.sequence) FROM captures
     WHERE captures.run = run_of(b) AND captures.model = model_of(b) AND captures.point = 'start' AND captures.whole IS DISTINCT FROM false
@@ -16,14 +17,16 @@ CREATE OR REPLACE MACRO endings(b) AS TABLE
 SELECT detail->>'exception' AS exception, place FROM events
 WHERE run = run_of(b) AND kind = 'exit' AND detail->>'exception' IS NOT NULL;
 
--- Was the process that holds b's model killed? Nobody saw its end, and the program failed: one that leaves by os._exit(0) meant to end there.
+-- Was the process that holds b's model killed? Nobody saw its end, and the program failed: one that
+-- leaves by os._exit(0) meant to end there.
 CREATE OR REPLACE MACRO cut_off(b) AS (
     SELECT count(*) > 0
     FROM (SELECT unnest(from_json(runs.missing, '[{"kind": "VARCHAR", "process": "INTEGER"}]')) AS gap FROM runs WHERE runs.run = run_of(b) AND runs.exit_status IS DISTINCT FROM 0) g
     JOIN models ON models.run = run_of(b) AND models.model = model_of(b) AND g.gap.kind = 'process-end' AND g.gap.process = models.process
 );
 
--- Did the run try to train: a gradient or an update, an error in a call for one; a function made for it counts where the program lived on.
+-- Did the run try to train: a gradient or an update, an error in a call for one; a function made for it
+-- counts where the program lived on.
 CREATE OR REPLACE MACRO tries(b) AS trains(b) OR (
     SELECT coalesce(bool_or((events.kind IN ('grad', 'train', 'update') AND NOT EXISTS (FROM endings(b)) AND NOT cut_off(b))
         OR (events.kind = 'error' AND regexp_matches(events.detail->>'call', 'value_and_grad|mx.grad|Optimizer|mlx_lm.train'))), false)

@@ -2,7 +2,17 @@
 --
 -- params: a, b
 -- reads:  spans
-SELECT s.model, s.y AS capture, x.canonical, any_value(x.module) AS module, any_value(x.layer) AS layer, max(x.rank) AS rank,
-    max(x.scale) FILTER (x.rank IS NOT NULL) AS scale, max(x.adapters) AS adapters
-FROM modules x JOIN spans s ON x.capture = s.y WHERE x.kind IN ('adapter', 'dora')
-GROUP BY s.model, s.y, x.canonical HAVING max(x.adapters) > 0
+select
+    s.model,
+    s.y as capture,
+    x.canonical,
+    any_value(x.module) as module,
+    any_value(x.layer) as layer,
+    max(x.rank) as rank,
+    max(x.scale) filter (x.rank is not null) as scale,
+    max(x.adapters) as adapters
+from modules x
+join spans s on x.capture = s.y
+where x.kind in ('adapter', 'dora')
+group by s.model, s.y, x.canonical
+having max(x.adapters) > 0

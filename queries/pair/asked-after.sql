@@ -1,29 +1,83 @@
--- Generations after training began, each with the state that it used. `used`: trained | saved (as in a file that the program wrote) | start | part |
+-- Generations after training began, each with the state that it used. `used`: trained | saved (as in a
+-- file that the program wrote) | start | part |
 -- other base | base alone.
 --
 -- params: a, b
 -- reads:  held_against, learned_values
-WITH k AS MATERIALIZED (SELECT run_of(b) AS run, model_of(b) AS model),
-began_ AS (SELECT min(e.sequence) AS first FROM events e JOIN k ON e.run = k.run AND e.model = k.model WHERE e.kind IN ('update', 'write')),
-main AS (SELECT any_value(m.updates) AS updates FROM models m JOIN k ON m.run = k.run AND m.model = k.model),
-written AS (
-    SELECT DISTINCT capture FROM (
-        SELECT h.capture FROM held_against h JOIN placements p ON p.capture = h.capture JOIN learned_values l ON l.canonical = p.canonical
-        JOIN saved_tensors s ON s.canonical = p.canonical AND s.digest = p.digest JOIN k ON s.run = k.run
-        WHERE h.before < h.present GROUP BY h.capture, h.present, s.process, s.save HAVING count(*) = h.present)
-), again AS (  -- tensors of our base in another form, unpacked, with equal values
-    SELECT q.capture, count(DISTINCT q.canonical) AS n
-    FROM generations g JOIN k ON g.run = k.run JOIN placements q ON q.capture = g.capture
-    JOIN placements p ON p.capture = capture_of(b) AND p.canonical = q.canonical AND p.digest <> q.digest
-    JOIN deltas d ON d.digest_a = coalesce(p.value_digest, p.digest) AND d.digest_b = coalesce(q.value_digest, q.digest) AND d.max_abs = 0
-    GROUP BY q.capture
-)
-SELECT g.*, m.saves AS saves_of, m.copied_from, h.moved, h.present, h.after, h.before, h.base_moved, e.place AS asked_at,
-    CASE WHEN h.moved > 0 AND h.present = h.moved AND h.after = h.moved THEN 'trained' WHEN w.capture IS NOT NULL THEN 'saved'
-         WHEN h.present = 0 AND h.base_moved > coalesce(o.n, 0) THEN 'other base' WHEN h.present = 0 THEN 'base alone'
-         WHEN h.before = h.present THEN 'start' ELSE 'part' END AS used
-FROM generations g JOIN k ON g.run = k.run CROSS JOIN began_ CROSS JOIN main
-JOIN events e ON e.run = g.run AND e.kind = 'generate' AND (e.detail->>'generation')::INTEGER = g.generation AND e.process = g.process
-LEFT JOIN models m ON m.run = g.run AND m.model = g.model LEFT JOIN held_against h ON h.capture = g.capture LEFT JOIN written w ON w.capture = g.capture
-    LEFT JOIN again o ON o.capture = g.capture
-WHERE e.sequence > began_.first AND (g.model <> k.model OR g.updates = main.updates)
+with
+    k as materialized(select run_of(b) as run, model_of(b) as model),
+    began_ as (
+        select min(e.sequence) as first
+        from events e
+        join k on e.run = k.run and e.model = k.model
+        where e.kind in ('update', 'write')
+    ),
+    main as (
+        select any_value(m.updates) as updates from models m join k on m.run = k.run and m.model = k.model
+    ),
+    written as (
+        select distinct capture
+        from
+            (
+                select h.capture
+                from held_against h
+                join placements p on p.capture = h.capture
+                join learned_values l on l.canonical = p.canonical
+                join saved_tensors s on s.canonical = p.canonical and s.digest = p.digest
+                join k on s.run = k.run
+                where h.before < h.present
+                group by h.capture, h.present, s.process, s.save
+                having count(*) = h.present
+            )
+    ),
+    again as (  -- tensors of our base in another form, unpacked, with equal values
+        select q.capture, count(distinct q.canonical) as n
+        from generations g
+        join k on g.run = k.run
+        join placements q on q.capture = g.capture
+        join placements p on p.capture = capture_of(b) and p.canonical = q.canonical and p.digest <> q.digest
+        join
+            deltas d
+            on d.digest_a = coalesce(p.value_digest, p.digest)
+            and d.digest_b = coalesce(q.value_digest, q.digest)
+            and d.max_abs = 0
+        group by q.capture
+    )
+select
+    g.*,
+    m.saves as saves_of,
+    m.copied_from,
+    h.moved,
+    h.present,
+    h.after,
+    h.before,
+    h.base_moved,
+    e.place as asked_at,
+    case
+        when h.moved > 0 and h.present = h.moved and h.after = h.moved
+        then 'trained'
+        when w.capture is not null
+        then 'saved'
+        when h.present = 0 and h.base_moved > coalesce(o.n, 0)
+        then 'other base'
+        when h.present = 0
+        then 'base alone'
+        when h.before = h.present
+        then 'start'
+        else 'part'
+    end as used
+from generations g
+join k on g.run = k.run
+cross join began_
+cross join main
+join
+    events e
+    on e.run = g.run
+    and e.kind = 'generate'
+    and (e.detail ->> 'generation')::integer = g.generation
+    and e.process = g.process
+left join models m on m.run = g.run and m.model = g.model
+left join held_against h on h.capture = g.capture
+left join written w on w.capture = g.capture
+left join again o on o.capture = g.capture
+where e.sequence > began_.first and (g.model <> k.model or g.updates = main.updates)

@@ -1,9 +1,24 @@
--- What the program says that it means: rows of `adapters`, and the option --expect. strength strong: said in so many words.
+-- What the program says that it means: rows of `adapters`, and the option --expect. strength strong: said
+-- in so many words.
 --
 -- params: b
-WITH k AS MATERIALIZED (SELECT run_of(b) AS run)
-SELECT via, kind, rank, coalesce(scale, alpha / nullif(rank, 0)) AS scale, scale IS NULL AND alpha IS NOT NULL AS by_alpha, alpha,
-    num_layers, from_json(keys, '["VARCHAR"]') AS keys, coalesce(strength, 'strong') AS strength, place
-FROM adapters JOIN k USING (run) WHERE origin = 'declared'
-UNION ALL
-SELECT 'expect', expect, NULL, NULL, false, NULL, NULL, NULL, 'strong', NULL FROM runs JOIN k USING (run) WHERE expect IS NOT NULL
+with k as materialized(select run_of(b) as run)
+select
+    via,
+    kind,
+    rank,
+    coalesce(scale, alpha / nullif(rank, 0)) as scale,
+    scale is null and alpha is not null as by_alpha,
+    alpha,
+    num_layers,
+    from_json(keys, '["VARCHAR"]') as keys,
+    coalesce(strength, 'strong') as strength,
+    place
+from adapters
+join k using (run)
+where origin = 'declared'
+union all
+select 'expect', expect, null, null, false, null, null, null, 'strong', null
+from runs
+join k using (run)
+where expect is not null

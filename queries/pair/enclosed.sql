@@ -1,7 +1,17 @@
--- Models whose adapters all stand in another model that is judged, as those of a model within a wrapper do: they count there.
+-- Models whose adapters all stand in another model that is judged, as those of a model within
+-- a wrapper do: they count there.
 --
 -- params: a, b
 -- reads:  spans
-WITH f AS MATERIALIZED (SELECT s.model, p.name, p.digest FROM placements p JOIN spans s ON p.capture = s.y WHERE adapter_role(p.role))
-SELECT f.model FROM f LEFT JOIN f o ON o.digest = f.digest AND o.model <> f.model AND ends_with(o.name, '.' || f.name)
-GROUP BY f.model HAVING bool_and(o.name IS NOT NULL)
+with
+    f as materialized(
+        select s.model, p.name, p.digest
+        from placements p
+        join spans s on p.capture = s.y
+        where adapter_role(p.role)
+    )
+select f.model
+from f
+left join f o on o.digest = f.digest and o.model <> f.model and ends_with(o.name, '.' || f.name)
+group by f.model
+having bool_and(o.name is not null)

@@ -1,5 +1,6 @@
--- Parameters that training moved, by canonical name, with their value after it; adapter tensors among them.
+-- Parameters that training moved, by canonical name, with their value after it; adapter tensors among
+-- them.
 --
 -- params: a, b
 -- reads:  own_moves
-SELECT canonical, role, digest_a AS before, digest_b AS after FROM own_moves WHERE changed
+select canonical, role, digest_a as before, digest_b as after from own_moves where changed

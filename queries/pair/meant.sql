@@ -1,14 +1,24 @@
--- What was meant, in one row: the option, else what was said in so many words, else what is imported. NULL: nothing says.
+-- What was meant, in one row: the option, else what was said in so many words, else what is imported.
+-- NULL: nothing says.
 --
 -- params: b
 -- reads:  declared
-WITH d AS MATERIALIZED (SELECT * FROM declared)
-SELECT CASE WHEN count(*) FILTER (via = 'expect') > 0 THEN any_value(kind) FILTER (via = 'expect')
-            WHEN bool_or(kind = 'full' AND strength = 'strong') THEN 'full'
-            WHEN bool_or(strength = 'strong' AND kind IN ('lora', 'dora')) THEN max_by(kind, via = 'call') FILTER (strength = 'strong' AND kind IN ('lora', 'dora'))
-            WHEN bool_or(strength = 'strong') THEN NULL  -- settings that say themselves that they are not in force
-            ELSE any_value(kind) END AS kind,
-    coalesce(bool_or(strength = 'strong'), false) AS said,
-    string_agg(DISTINCT via, ', ' ORDER BY via) AS via, any_value(place ORDER BY strength, via) AS place,
-    any_value(rank) AS rank, any_value(scale) AS scale
-FROM d
+with d as materialized(select * from declared)
+select
+    case
+        when count(*) filter (via = 'expect') > 0
+        then any_value(kind) filter (via = 'expect')
+        when bool_or(kind = 'full' and strength = 'strong')
+        then 'full'
+        when bool_or(strength = 'strong' and kind in ('lora', 'dora'))
+        then max_by(kind, via = 'call') filter (strength = 'strong' and kind in ('lora', 'dora'))
+        when bool_or(strength = 'strong')
+        then null  -- settings that say themselves that they are not in force
+        else any_value(kind)
+    end as kind,
+    coalesce(bool_or(strength = 'strong'), false) as said,
+    string_agg(distinct via, ', ' order by via) as via,
+    any_value(place order by strength, via) as place,
+    any_value(rank) as rank,
+    any_value(scale) as scale
+from d

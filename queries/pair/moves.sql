@@ -1,23 +1,55 @@
--- Parameters that stand in both ends of a span. `trainable` at any `start`; NULL where nothing says so. `adapter`: that model has one.
+-- Parameters that stand in both ends of a span. `trainable` at any `start`; NULL where nothing says so.
+-- `adapter`: that model has one.
 -- Of a quantized weight `changed` speaks of its codes.
 --
 -- params: a, b
 -- reads:  spans
-WITH s AS MATERIALIZED (SELECT * FROM spans),
-starts AS (
-    SELECT s.model, p.canonical, bool_or(p.trainable) AS trainable
-    FROM placements p JOIN captures c ON c.capture = p.capture JOIN s ON c.run = run_of(b) AND c.model = s.model
-    WHERE c.point = 'start' AND p.role <> 'optimizer' GROUP BY s.model, p.canonical
-), x AS (
-    SELECT s.model, p.canonical, any_value(p.digest) AS digest, any_value(p.trainable) AS trainable
-    FROM placements p JOIN s ON p.capture = s.x WHERE p.role <> 'optimizer' GROUP BY s.model, p.canonical
-), y AS (
-    SELECT s.model, p.canonical, any_value(p.digest) AS digest, any_value(p.name) AS name, any_value(p.role) AS role,
-        any_value(p.module) AS module, any_value(p.layer) AS layer, any_value(p.trainable) AS trainable,
-        bool_or(adapter_role(any_value(p.role))) OVER (PARTITION BY s.model) AS adapter
-    FROM placements p JOIN s ON p.capture = s.y WHERE p.role <> 'optimizer' GROUP BY s.model, p.canonical
-)
-SELECT y.model, y.name, y.canonical, y.role, y.module, y.layer, y.adapter, coalesce(starts.trainable, y.trainable, x.trainable) AS trainable,
-    x.digest AS digest_a, y.digest AS digest_b, x.digest IS DISTINCT FROM y.digest AS changed
-FROM y JOIN x USING (model, canonical) LEFT JOIN starts USING (model, canonical)
-WHERE x.digest IS NOT NULL AND y.digest IS NOT NULL
+with
+    s as materialized(select * from spans),
+    starts as (
+        select s.model, p.canonical, bool_or(p.trainable) as trainable
+        from placements p
+        join captures c on c.capture = p.capture
+        join s on c.run = run_of(b) and c.model = s.model
+        where c.point = 'start' and p.role <> 'optimizer'
+        group by s.model, p.canonical
+    ),
+    x as (
+        select s.model, p.canonical, any_value(p.digest) as digest, any_value(p.trainable) as trainable
+        from placements p
+        join s on p.capture = s.x
+        where p.role <> 'optimizer'
+        group by s.model, p.canonical
+    ),
+    y as (
+        select
+            s.model,
+            p.canonical,
+            any_value(p.digest) as digest,
+            any_value(p.name) as name,
+            any_value(p.role) as role,
+            any_value(p.module) as module,
+            any_value(p.layer) as layer,
+            any_value(p.trainable) as trainable,
+            bool_or(adapter_role(any_value(p.role))) over (partition by s.model) as adapter
+        from placements p
+        join s on p.capture = s.y
+        where p.role <> 'optimizer'
+        group by s.model, p.canonical
+    )
+select
+    y.model,
+    y.name,
+    y.canonical,
+    y.role,
+    y.module,
+    y.layer,
+    y.adapter,
+    coalesce(starts.trainable, y.trainable, x.trainable) as trainable,
+    x.digest as digest_a,
+    y.digest as digest_b,
+    x.digest is distinct from y.digest as changed
+from y
+join x using (model, canonical)
+left join starts using (model, canonical)
+where x.digest is not null and y.digest is not null

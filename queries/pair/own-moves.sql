@@ -2,4 +2,4 @@
 --
 -- params: a, b
 -- reads:  moves
-SELECT * FROM moves WHERE model IS NOT DISTINCT FROM model_of(b)
+select * from moves where model is not distinct from model_of(b)

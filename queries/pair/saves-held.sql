@@ -1,14 +1,31 @@
--- Saves of the model that b means (its own arrays, or arrays of nobody), each held against what training moved, by what lies on disk, else by what
+-- Saves of the model that b means (its own arrays, or arrays of nobody), each held against what training
+-- moved, by what lies on disk, else by what
 -- was handed over. `updates`: of that model at the time; `total`: at the end.
 --
 -- params: a, b
 -- reads:  own_moves
-WITH k AS MATERIALIZED (SELECT run_of(b) AS run, model_of(b) AS model), m AS MATERIALIZED (SELECT * FROM own_moves),
-total AS (SELECT count(*) FILTER (changed) AS moved FROM m), main AS (SELECT any_value(x.updates) AS updates FROM models x JOIN k USING (run, model))
-SELECT s.process, s.save, any_value(s.file) AS file, any_value(s.model) AS model, any_value(s.place) AS place, any_value(s.updates) AS updates,
-    any_value(main.updates) AS total, count(s.name) AS names, any_value(total.moved) AS moved, count(m.canonical) FILTER (m.changed) AS present,
-    count(*) FILTER (m.changed AND coalesce(s.digest_on_disk, s.digest) = m.digest_b) AS after,
-    count(*) FILTER (m.changed AND coalesce(s.digest_on_disk, s.digest) = m.digest_a) AS before
-FROM saved_tensors s JOIN k ON s.run = k.run CROSS JOIN total CROSS JOIN main LEFT JOIN m ON m.canonical = s.canonical
-WHERE s.model IS NULL OR s.model = k.model
-GROUP BY s.process, s.save
+with
+    k as materialized(select run_of(b) as run, model_of(b) as model),
+    m as materialized(select * from own_moves),
+    total as (select count(*) filter (changed) as moved from m),
+    main as (select any_value(x.updates) as updates from models x join k using (run, model))
+select
+    s.process,
+    s.save,
+    any_value(s.file) as file,
+    any_value(s.model) as model,
+    any_value(s.place) as place,
+    any_value(s.updates) as updates,
+    any_value(main.updates) as total,
+    count(s.name) as names,
+    any_value(total.moved) as moved,
+    count(m.canonical) filter (m.changed) as present,
+    count(*) filter (m.changed and coalesce(s.digest_on_disk, s.digest) = m.digest_b) as after,
+    count(*) filter (m.changed and coalesce(s.digest_on_disk, s.digest) = m.digest_a) as before
+from saved_tensors s
+join k on s.run = k.run
+cross join total
+cross join main
+left join m on m.canonical = s.canonical
+where s.model is null or s.model = k.model
+group by s.process, s.save

@@ -1,14 +1,31 @@
--- From where to where each model is judged: of a watched run every model that was trained, from its first `start` to its last live
+-- From where to where each model is judged: of a watched run every model that was trained, from its first
+-- `start` to its last live
 -- capture, and the model of b to b itself; else the pair.
 --
 -- params: a, b
-WITH k AS MATERIALIZED (SELECT run_of(b) AS run, model_of(b) AS model, capture_of(a) AS a_, capture_of(b) AS b_, watched(b) AS watched),
-own AS (
-    SELECT c.model, min_by(c.capture, c.sequence) FILTER (c.point = 'start') AS started,
-        max_by(c.capture, c.sequence) FILTER (c.source = 'live' AND c.updates > 0) AS ended
-    FROM captures c JOIN k ON c.run = k.run AND k.watched WHERE c.whole IS DISTINCT FROM false GROUP BY c.model
-)
-SELECT own.model, own.started AS x, CASE WHEN own.model = k.model THEN k.b_ ELSE own.ended END AS y
-FROM own, k WHERE own.started IS NOT NULL AND (own.model = k.model OR own.ended IS NOT NULL)
-UNION ALL
-SELECT k.model, k.a_, k.b_ FROM k WHERE NOT EXISTS (SELECT 1 FROM own WHERE own.model = k.model AND own.started IS NOT NULL)
+with
+    k as materialized(
+        select
+            run_of(b) as run,
+            model_of(b) as model,
+            capture_of(a) as a_,
+            capture_of(b) as b_,
+            watched(b) as watched
+    ),
+    own as (
+        select
+            c.model,
+            min_by(c.capture, c.sequence) filter (c.point = 'start') as started,
+            max_by(c.capture, c.sequence) filter (c.source = 'live' and c.updates > 0) as ended
+        from captures c
+        join k on c.run = k.run and k.watched
+        where c.whole is distinct from false
+        group by c.model
+    )
+select own.model, own.started as x, case when own.model = k.model then k.b_ else own.ended end as y
+from own, k
+where own.started is not null and (own.model = k.model or own.ended is not null)
+union all
+select k.model, k.a_, k.b_
+from k
+where not exists (select 1 from own where own.model = k.model and own.started is not null)

@@ -122,7 +122,7 @@ def test_header_is_read() -> None:
         ("-- needs: parameters", "-- params: b, a", "begin with a, b"),
         ("-- needs: parameters", "-- params: a, b, floor", "has no default"),
         ("-- needs: parameters", "-- role: cause", "stands twice"),
-        ("-- needs: parameters", "-- what it is", "is no key of the header"),
+        ("-- needs: parameters", "-- what it: is", "is no key of a detector"),
     ],
 )
 def test_header_that_breaks_the_rules_is_refused(old: str, new: str, says: str) -> None:

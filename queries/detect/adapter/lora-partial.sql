@@ -13,63 +13,173 @@
 -- harmless:   some layers or targets alone, where the declaration says the same
 -- fires on:   zoo/partial-loop, zoo/partial-classes, zoo/partial-api
 -- silent on:  zoo/healthy-step-0, zoo/healthy-dora, zoo/healthy-rank-1
-WITH there AS MATERIALIZED (SELECT * FROM adapted_at_end WHERE model IS NOT DISTINCT FROM model_of(b)),
-depth AS (SELECT count(DISTINCT layer) AS n FROM modules WHERE capture = capture_of(b) AND layer IS NOT NULL),
-said AS MATERIALIZED (
-    SELECT *, CASE WHEN num_layers IS NULL OR num_layers <= 0 OR num_layers >= depth.n THEN depth.n ELSE num_layers END AS layers
-    FROM declared, depth WHERE strength = 'strong' AND kind IN ('lora', 'dora') AND via <> 'expect'
-), ignored AS (
-    SELECT string_agg(DISTINCT word, ', ') AS words, any_value(place) AS place
-    FROM (SELECT unnest(from_json(detail->'unknown', '["VARCHAR"]')) AS word, place FROM events WHERE run = run_of(b) AND kind = 'convert')
-), layers AS (
-    SELECT coalesce(list(DISTINCT layer ORDER BY layer), []) AS have, string_agg(DISTINCT layer::VARCHAR, ', ' ORDER BY layer::VARCHAR) AS names
-    FROM there WHERE layer IS NOT NULL
-), named AS (SELECT list(DISTINCT key_) AS keys FROM (SELECT unnest(keys) AS key_ FROM said)),
-named_there AS MATERIALIZED (
-    SELECT x.layer, x.kind, list_bool_or(list_transform(named.keys, lambda k: answers_to(x.canonical, k))) AS hit
-    FROM modules x, named WHERE x.capture = capture_of(b)
-), could AS MATERIALIZED (  -- blocks that hold a layer of the declared kind: in a model of mixed blocks not all do
-    SELECT DISTINCT n.layer FROM named_there n, (SELECT coalesce(bool_or(hit), false) AS hit FROM named_there) AS whole
-    WHERE n.layer IS NOT NULL AND n.kind IN ('linear', 'quantized', 'switch', 'embedding', 'adapter', 'dora') AND (n.hit OR NOT whole.hit)
-), by_layer AS (  -- a declaration that the program holds counts where none of them agrees; what is saved must agree itself
-    SELECT said.via, said.layers, said.place, layers.have = (
-            SELECT coalesce(list(could.layer ORDER BY could.layer), []) FROM could WHERE could.layer >= depth.n - said.layers) AS agrees
-    FROM said, layers, depth WHERE said.num_layers IS NOT NULL AND len(layers.have) > 0
-), known AS (  -- keys that name a module of this model; a list for many architectures holds others, which are passed over
-    SELECT coalesce(list(DISTINCT k.key_), []) AS keys FROM (SELECT unnest(keys) AS key_ FROM named) k
-    WHERE EXISTS (FROM modules x WHERE x.capture = capture_of(b) AND answers_to(x.canonical, k.key_))
-), paths AS MATERIALIZED (SELECT list(canonical ORDER BY canonical) AS paths FROM there),
-keys AS MATERIALIZED (
-    SELECT DISTINCT via, place, list_filter(said.keys, lambda k: list_contains(known.keys, k) OR len(known.keys) = 0) AS keys,
-        list_filter(said.keys, lambda k: list_bool_or(list_transform(paths, lambda p: answers_to(p, k)))) AS found,
-        list_filter(paths, lambda p: NOT list_bool_or(list_transform(said.keys, lambda k: answers_to(p, k)))) AS more
-    FROM said, paths, known WHERE len(said.keys) > 0 AND NOT list_has_any(said.keys, ['all-linear', 'auto', 'all'])
-), by_key AS (
-    SELECT *, len(found) = len(keys) AND len(more) = 0 AS agrees FROM keys WHERE EXISTS (FROM there)
-), option AS (  -- what --expect says of an adapter that was trained
-    SELECT any_value(expect) AS expect, (SELECT count(*) > 0 FROM modules WHERE capture = capture_of(b) AND kind = 'dora') AS dora,
-        (SELECT any_value(place) FROM events WHERE run = run_of(b) AND kind = 'convert') AS place
-    FROM runs WHERE run = run_of(b) AND expect IS NOT NULL AND EXISTS (FROM own_moves WHERE changed AND adapter_role(role))
-), verdicts AS (
-    SELECT 'layers' AS subject, len(layers.have) || ' of ' || depth.n || ' blocks (' || layers.names || ')' AS observed,
-        'the last ' || v.layers || ' blocks' AS expected, v.via, v.agrees, v.place FROM by_layer v, layers, depth
-    UNION ALL
-    SELECT 'targets', CASE WHEN len(more) > 0 THEN len(more) || ' adapted layers more, among them ' || more[1]
-            WHEN len(found) = 0 THEN 'none of the declared is adapted'
-            ELSE 'adapted are only ' || array_to_string(found, ', ') END, array_to_string(keys, ', '), via, agrees, place FROM by_key
-    UNION ALL
-    SELECT 'kind', if(dora, 'DoRA', 'LoRA') || ' on ' || (SELECT count(*) FROM there) || ' layers',
-        CASE expect WHEN 'lora' THEN 'LoRA' WHEN 'dora' THEN 'DoRA' WHEN 'full' THEN 'no adapter (full)' ELSE 'no adapter (none)' END,
-        'expect', expect = if(dora, 'dora', 'lora'), place FROM option WHERE expect IS NOT NULL
-), judged AS (
-    SELECT *, bool_or(agrees) OVER (PARTITION BY subject, via IN ('saved-config')) AS one_agrees FROM verdicts
-)
-SELECT subject, CASE WHEN agrees THEN (SELECT count(*) FROM there) || ' adapted layers' ELSE observed END AS observed, expected,
-    NOT agrees AND NOT one_agrees AND (via <> 'call' OR NOT EXISTS (SELECT 1 FROM judged j WHERE j.subject = judged.subject AND j.agrees)) AS fault,
-    via, coalesce(judged.place, ignored.place) AS place,
-    CASE WHEN subject = 'kind' THEN 'train what --expect says, or say what is meant: --expect lora, dora, full or none'
-         WHEN ignored.words IS NOT NULL THEN 'linear_to_lora_layers reads rank, scale, dropout and keys; it ignored ' || ignored.words || ': pass the targets as "keys"'
-         WHEN subject = 'layers' THEN 'convert the layers that the configuration says: linear_to_lora_layers(model, num_layers, config) counts from the end, 0 and below mean all'
-         ELSE 'pass the same keys to linear_to_lora_layers and to adapter_config.json' END AS fix_
-FROM judged, ignored
-ORDER BY fault DESC, subject, via
+with
+    there as materialized(select * from adapted_at_end where model is not distinct from model_of(b)),
+    depth as (
+        select count(distinct layer) as n from modules where capture = capture_of(b) and layer is not null
+    ),
+    said as materialized(
+        select
+            *,
+            case
+                when num_layers is null or num_layers <= 0 or num_layers >= depth.n
+                then depth.n
+                else num_layers
+            end as layers
+        from declared, depth
+        where strength = 'strong' and kind in ('lora', 'dora') and via <> 'expect'
+    ),
+    ignored as (
+        select string_agg(distinct word, ', ') as words, any_value(place) as place
+        from
+            (
+                select unnest(from_json(detail -> 'unknown', '["VARCHAR"]')) as word, place
+                from events
+                where run = run_of(b) and kind = 'convert'
+            )
+    ),
+    layers as (
+        select
+            coalesce(list(distinct layer order by layer), []) as have,
+            string_agg(distinct layer::varchar, ', ' order by layer::varchar) as names
+        from there
+        where layer is not null
+    ),
+    named as (select list(distinct key_) as keys from (select unnest(keys) as key_ from said)),
+    named_there as materialized(
+        select
+            x.layer,
+            x.kind,
+            list_bool_or(list_transform(named.keys, lambda k:answers_to(x.canonical, k))) as hit
+        from modules x, named
+        where x.capture = capture_of(b)
+    ),
+    could as materialized(  -- blocks that hold a layer of the declared kind: in a model of mixed blocks not all do
+        select distinct n.layer
+        from named_there n, (select coalesce(bool_or(hit), false) as hit from named_there) as whole
+        where
+            n.layer is not null
+            and n.kind in ('linear', 'quantized', 'switch', 'embedding', 'adapter', 'dora')
+            and (n.hit or not whole.hit)
+    ),
+    by_layer as (  -- a declaration that the program holds counts where none of them agrees; what is saved must agree itself
+        select
+            said.via,
+            said.layers,
+            said.place,
+            layers.have = (
+                select coalesce(list(could.layer order by could.layer), [])
+                from could
+                where could.layer >= depth.n - said.layers
+            ) as agrees
+        from said, layers, depth
+        where said.num_layers is not null and len(layers.have) > 0
+    ),
+    known as (  -- keys that name a module of this model; a list for many architectures holds others, which are passed over
+        select coalesce(list(distinct k.key_), []) as keys
+        from (select unnest(keys) as key_ from named) k
+        where exists (from modules x where x.capture = capture_of(b) and answers_to(x.canonical, k.key_))
+    ),
+    paths as materialized(select list(canonical order by canonical) as paths from there),
+    keys as materialized(
+        select distinct
+            via,
+            place,
+            list_filter(said.keys, lambda k:list_contains(known.keys, k) or len(known.keys) = 0) as keys,
+            list_filter(
+                said.keys, lambda k:list_bool_or(list_transform(paths, lambda p:answers_to(p, k)))
+            ) as found,
+            list_filter(
+                paths, lambda p: not list_bool_or(list_transform(said.keys, lambda k:answers_to(p, k)))
+            ) as more
+        from said, paths, known
+        where len(said.keys) > 0 and not list_has_any(said.keys, ['all-linear', 'auto', 'all'])
+    ),
+    by_key as (
+        select *, len(found) = len(keys) and len(more) = 0 as agrees from keys where exists (from there)
+    ),
+    option as (  -- what --expect says of an adapter that was trained
+        select
+            any_value(expect) as expect,
+            (select count(*) > 0 from modules where capture = capture_of(b) and kind = 'dora') as dora,
+            (select any_value(place) from events where run = run_of(b) and kind = 'convert') as place
+        from runs
+        where
+            run = run_of(b)
+            and expect is not null
+            and exists (from own_moves where changed and adapter_role(role))
+    ),
+    verdicts as (
+        select
+            'layers' as subject,
+            len(layers.have) || ' of ' || depth.n || ' blocks (' || layers.names || ')' as observed,
+            'the last ' || v.layers || ' blocks' as expected,
+            v.via,
+            v.agrees,
+            v.place
+        from by_layer v, layers, depth
+        union all
+        select
+            'targets',
+            case
+                when len(more) > 0
+                then len(more) || ' adapted layers more, among them ' || more[1]
+                when len(found) = 0
+                then 'none of the declared is adapted'
+                else 'adapted are only ' || array_to_string(found, ', ')
+            end,
+            array_to_string(keys, ', '),
+            via,
+            agrees,
+            place
+        from by_key
+        union all
+        select
+            'kind',
+            if(dora, 'DoRA', 'LoRA') || ' on ' || (select count(*) from there) || ' layers',
+            case
+                expect
+                when 'lora'
+                then 'LoRA'
+                when 'dora'
+                then 'DoRA'
+                when 'full'
+                then 'no adapter (full)'
+                else 'no adapter (none)'
+            end,
+            'expect',
+            expect = if(dora, 'dora', 'lora'),
+            place
+        from option
+        where expect is not null
+    ),
+    judged as (
+        select *, bool_or(agrees) over (partition by subject, via in ('saved-config')) as one_agrees
+        from verdicts
+    )
+select
+    subject,
+    case when agrees then (select count(*) from there) || ' adapted layers' else observed end as observed,
+    expected,
+    not agrees
+    and not one_agrees
+    and (
+        via <> 'call' or not exists (select 1 from judged j where j.subject = judged.subject and j.agrees)
+    ) as fault,
+    via,
+    coalesce(judged.place, ignored.place) as place,
+    case
+        when subject = 'kind'
+        then 'train what --expect says, or say what is meant: --expect lora, dora, full or none'
+        when ignored.words is not null
+        then
+            'linear_to_lora_layers reads rank, scale, dropout and keys; it ignored '
+            || ignored.words
+            || ': pass the targets as "keys"'
+        when subject = 'layers'
+        then
+            'convert the layers that the configuration says: linear_to_lora_layers(model, num_layers, config) counts from the end, 0 and below mean all'
+        else 'pass the same keys to linear_to_lora_layers and to adapter_config.json'
+    end as fix_
+from judged, ignored
+order by fault desc, subject, via

@@ -3,27 +3,50 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   score-dropped, generation-collapse when probes_stand, output-unchanged, stale-prompt-cache, reload-mismatch
+-- explains:   score-dropped, generation-collapse when probes_stand, output-unchanged, stale-prompt-cache,
+-- reload-mismatch
 -- claim:      Two equal forwards of the generating model differ by {observed}.
 -- clean:      dropout (two equal forwards are equal)
 -- rules out:  sampler-differs, stale-prompt-cache
 -- needs:      run
 -- nothing:    a generation or a compiled forward that was asked twice
 -- params:     a, b, floor = 0.001
--- fix:        call model.eval() on the object that generates, after load_adapters or linear_to_lora_layers too: new layers begin in training mode
+-- fix:        call model.eval() on the object that generates, after load_adapters or
+-- linear_to_lora_layers too: new layers begin in training mode
 -- fires on:   zoo/dropout-assistant, zoo/dropout-compiled-loop
 -- silent on:  zoo/healthy-dropout-in-training, zoo/healthy-prompt-cache
-WITH asked AS (  -- the tool asks its probes without dropout: what collapses there as well has another cause
-    SELECT NOT EXISTS (SELECT 1 FROM transcripts WHERE capture = probes_at(b) AND source = 'probe' AND 2 * special_tokens > output_tokens)
-        AS probes_stand
-)
-SELECT 'generation ' || g.generation AS subject,
-    printf('%.3g (logits reach %.3g)', g.repeat_difference, g.logit_scale) || coalesce('; ' || nullif(g.training_modules, 0) || ' layers with dropout are in training mode', '') AS observed,
-    'equal logits' AS expected, g.repeat_difference > floor * coalesce(g.logit_scale, 1) AS fault, g.place,
+with
+    asked as (  -- the tool asks its probes without dropout: what collapses there as well has another cause
+        select
+            not exists (
+                select 1
+                from transcripts
+                where capture = probes_at(b) and source = 'probe' and 2 * special_tokens > output_tokens
+            ) as probes_stand
+    )
+select
+    'generation ' || g.generation as subject,
+    printf('%.3g (logits reach %.3g)', g.repeat_difference, g.logit_scale) || coalesce(
+        '; ' || nullif(g.training_modules, 0) || ' layers with dropout are in training mode', ''
+    ) as observed,
+    'equal logits' as expected,
+    g.repeat_difference > floor * coalesce(g.logit_scale, 1) as fault,
+    g.place,
     probes_stand
-FROM generations g, asked WHERE g.run = run_of(b) AND g.repeat_difference IS NOT NULL
-UNION ALL
-SELECT coalesce(c.place, 'function ' || c.function), printf('%.3g (outputs reach %.3g) of a compiled forward that was traced in training mode', c.repeat_difference, c.live_scale), 'equal outputs',
-    c.repeat_difference > floor * coalesce(c.live_scale, 1), c.place, probes_stand
-FROM compiled c, asked WHERE c.run = run_of(b) AND c.purpose = 'forward' AND c.training_at_trace AND c.repeat_difference IS NOT NULL
-ORDER BY fault DESC, subject
+from generations g, asked
+where g.run = run_of(b) and g.repeat_difference is not null
+union all
+select
+    coalesce(c.place, 'function ' || c.function),
+    printf(
+        '%.3g (outputs reach %.3g) of a compiled forward that was traced in training mode',
+        c.repeat_difference,
+        c.live_scale
+    ),
+    'equal outputs',
+    c.repeat_difference > floor * coalesce(c.live_scale, 1),
+    c.place,
+    probes_stand
+from compiled c, asked
+where c.run = run_of(b) and c.purpose = 'forward' and c.training_at_trace and c.repeat_difference is not null
+order by fault desc, subject

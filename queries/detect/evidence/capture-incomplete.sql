@@ -7,14 +7,31 @@
 -- clean:      the record (complete)
 -- nothing:    a watched run
 -- fix:        capture the run again; what is missing and why stands in forensics show
-WITH said AS (
-    SELECT run AS subject, complete, missing FROM runs WHERE run = run_of(b) AND coalesce(kind, 'watched') = 'watched'
-    UNION ALL
-    SELECT capture, complete, missing FROM captures WHERE run = run_of(b) AND watched(b)
-), one AS (
-    SELECT subject, complete, unnest(coalesce(nullif(from_json(missing, '[{"what": "VARCHAR", "why": "VARCHAR"}]'), []), [NULL])) AS gap FROM said
-)
-SELECT subject, coalesce(gap.what || ': ' || gap.why, CASE WHEN complete THEN 'complete' ELSE 'incomplete' END) AS observed,
-    'complete' AS expected, gap IS NOT NULL OR NOT coalesce(complete, true) AS fault
-FROM one
-ORDER BY subject, observed
+with
+    said as (
+        select run as subject, complete, missing
+        from runs
+        where run = run_of(b) and coalesce(kind, 'watched') = 'watched'
+        union all
+        select capture, complete, missing
+        from captures
+        where run = run_of(b) and watched(b)
+    ),
+    one as (
+        select
+            subject,
+            complete,
+            unnest(
+                coalesce(nullif(from_json(missing, '[{"what": "VARCHAR", "why": "VARCHAR"}]'), []), [null])
+            ) as gap
+        from said
+    )
+select
+    subject,
+    coalesce(
+        gap.what || ': ' || gap.why, case when complete then 'complete' else 'incomplete' end
+    ) as observed,
+    'complete' as expected,
+    gap is not null or not coalesce(complete, true) as fault
+from one
+order by subject, observed

@@ -10,17 +10,42 @@
 -- needs:      generations
 -- reads:      asked_after
 -- nothing:    two generations of one prompt with equal parameters
--- fix:        give both the same sampler: make_sampler(temp=..., top_p=...), and temp=0 where answers are compared
+-- fix:        give both the same sampler: make_sampler(temp=..., top_p=...), and temp=0 where answers are
+-- compared
 -- harmless:   several settings tried on one model, which is told as info
 -- fires on:   zoo/draws-after-reload, zoo/draws-in-one-line
 -- silent on:  zoo/healthy-sampling-twice, zoo/healthy-roundtrip
-WITH asked AS (
-    SELECT g.generation, g.model, g.prompt_digest, g.asked_at, g.used, g.capture, g.sampler, coalesce(g.settings->>'temperature', '') AS temperature, coalesce(g.settings->>'top_p', '') AS top_p,
-        g.sampler || coalesce(', temperature ' || brief((g.settings->>'temperature')::DOUBLE), '') || coalesce(', top-p ' || brief(nullif((g.settings->>'top_p')::DOUBLE, 0)), '')
-        || coalesce(', top-k ' || nullif(g.settings->>'top_k', '0'), '') || coalesce(', min-p ' || brief(nullif((g.settings->>'min_p')::DOUBLE, 0)), '') AS said
-    FROM asked_after g WHERE g.prompt_digest IS NOT NULL AND g.sampler <> 'unknown'
-)
-SELECT 'generations ' || x.generation || ' and ' || y.generation AS subject, y.said AS observed, x.said AS expected, x.said <> y.said AS fault,
-    y.asked_at AS place, CASE WHEN x.model <> y.model THEN 'warning' ELSE 'info' END AS severity
-FROM asked x JOIN asked y ON x.prompt_digest = y.prompt_digest AND x.generation < y.generation AND (x.capture = y.capture OR (x.used = y.used AND x.used IN ('trained', 'saved')))
-ORDER BY fault DESC, severity DESC, x.generation, y.generation
+with
+    asked as (
+        select
+            g.generation,
+            g.model,
+            g.prompt_digest,
+            g.asked_at,
+            g.used,
+            g.capture,
+            g.sampler,
+            coalesce(g.settings ->> 'temperature', '') as temperature,
+            coalesce(g.settings ->> 'top_p', '') as top_p,
+            g.sampler
+            || coalesce(', temperature ' || brief((g.settings ->> 'temperature')::double), '')
+            || coalesce(', top-p ' || brief(nullif((g.settings ->> 'top_p')::double, 0)), '')
+            || coalesce(', top-k ' || nullif(g.settings ->> 'top_k', '0'), '')
+            || coalesce(', min-p ' || brief(nullif((g.settings ->> 'min_p')::double, 0)), '') as said
+        from asked_after g
+        where g.prompt_digest is not null and g.sampler <> 'unknown'
+    )
+select
+    'generations ' || x.generation || ' and ' || y.generation as subject,
+    y.said as observed,
+    x.said as expected,
+    x.said <> y.said as fault,
+    y.asked_at as place,
+    case when x.model <> y.model then 'warning' else 'info' end as severity
+from asked x
+join
+    asked y
+    on x.prompt_digest = y.prompt_digest
+    and x.generation < y.generation
+    and (x.capture = y.capture or (x.used = y.used and x.used in ('trained', 'saved')))
+order by fault desc, severity desc, x.generation, y.generation

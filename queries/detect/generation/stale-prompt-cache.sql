@@ -10,15 +10,33 @@
 -- needs:      generations
 -- nothing:    a generation whose cache was looked at
 -- params:     a, b, floor = 0.02, times = 10
--- fix:        fill the cache after training or loading, with the model that generates: make_prompt_cache(model), then the prefix
+-- fix:        fill the cache after training or loading, with the model that generates:
+-- make_prompt_cache(model), then the prefix
 -- fires on:   zoo/cache-system, zoo/cache-first-turn
 -- silent on:  zoo/healthy-prompt-cache
-SELECT 'generation ' || g.generation AS subject,
-    CASE WHEN g.cache_tokens = 0 THEN 'a fresh cache' ELSE printf('%.3g (logits reach %.3g)', g.cache_difference, g.logit_scale) END
-    || CASE WHEN g.cache_updates_behind > 0 THEN '; the cache is ' || counted(g.cache_updates_behind, 'update') || ' old' ELSE '' END AS observed,
-    'no difference' AS expected,
-    coalesce(g.cache_tokens > 0 AND g.cache_difference > floor * coalesce(g.logit_scale, 1) AND g.cache_difference > times * coalesce(g.repeat_difference, 0)
-        AND (g.cache_updates_behind > 0 OR NOT regexp_matches(coalesce(g.settings, ''), 'kv_bits|max_kv_size')), false) AS fault,
-    g.place, CASE WHEN g.cache_updates_behind > 0 THEN 'strong' ELSE 'probable' END AS confidence
-FROM generations g WHERE g.run = run_of(b) AND (g.cache_tokens = 0 OR g.cache_difference IS NOT NULL)
-ORDER BY fault DESC, g.generation
+select
+    'generation ' || g.generation as subject,
+    case
+        when g.cache_tokens = 0
+        then 'a fresh cache'
+        else printf('%.3g (logits reach %.3g)', g.cache_difference, g.logit_scale)
+    end || case
+        when g.cache_updates_behind > 0
+        then '; the cache is ' || counted(g.cache_updates_behind, 'update') || ' old'
+        else ''
+    end as observed,
+    'no difference' as expected,
+    coalesce(
+        g.cache_tokens > 0
+        and g.cache_difference > floor * coalesce(g.logit_scale, 1)
+        and g.cache_difference > times * coalesce(g.repeat_difference, 0)
+        and (
+            g.cache_updates_behind > 0 or not regexp_matches(coalesce(g.settings, ''), 'kv_bits|max_kv_size')
+        ),
+        false
+    ) as fault,
+    g.place,
+    case when g.cache_updates_behind > 0 then 'strong' else 'probable' end as confidence
+from generations g
+where g.run = run_of(b) and (g.cache_tokens = 0 or g.cache_difference is not null)
+order by fault desc, g.generation

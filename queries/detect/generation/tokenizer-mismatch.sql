@@ -3,32 +3,74 @@
 -- severity:   error
 -- role:       cause
 -- confidence: strong
--- explains:   token-id-out-of-range, template-mismatch, generation-collapse, score-dropped, output-unchanged
+-- explains:   token-id-out-of-range, template-mismatch, generation-collapse, score-dropped,
+-- output-unchanged
 -- claim:      The tokenizer of {subject} has {observed}; that of training has {expected}.
 -- clean:      the tokenizer (the same {observed} in {looked:capture|captures})
 -- rules out:  template-mismatch, double-bos
 -- needs:
 -- nothing:    the tokenizers of two captures
--- fix:        load the tokenizer from the directory that the training run saved or read, without added tokens
+-- fix:        load the tokenizer from the directory that the training run saved or read, without added
+-- tokens
 -- fires on:   zoo/words-added, zoo/words-special
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-checkpoints
-WITH k AS MATERIALIZED (SELECT run_of(b) AS run, began(a, b) AS first), facts AS (
-    SELECT c.capture, any_value(c.model) AS model, any_value(c.sequence) AS sequence, any_value(c.place) AS place,
-        max(f.value::BIGINT) FILTER (f.key = 'vocab_size') AS tokens, count(*) FILTER (f.key LIKE 'added_tokens.%') AS added,
-        string_agg(f.key || '=' || f.value, ',' ORDER BY f.key) FILTER (f.key LIKE 'added_tokens.%') AS which
-    FROM captures c JOIN configs f ON f.capture = c.capture
-    WHERE f.kind = 'tokenizer' AND (f.key = 'vocab_size' OR f.key LIKE 'added_tokens.%') AND (f.key <> 'vocab_size' OR f.value <> 'null') GROUP BY c.capture
-), reference AS (SELECT f.* FROM facts f JOIN k ON f.capture = k.first), used AS (
-    SELECT DISTINCT capture FROM generations JOIN k USING (run)
-    UNION SELECT c.capture FROM captures c JOIN k ON c.run = k.run WHERE c.point IN ('reloaded', 'saved', 'end')
-    UNION SELECT capture_of(b)
-)
-SELECT f.capture AS subject,
-    f.tokens || ' tokens, ' || f.added || ' of them added' || CASE WHEN f.tokens = r.tokens AND f.added = r.added AND differ(f.which, r.which) THEN ' (others)' ELSE '' END AS observed,
-    r.tokens || ' tokens, ' || r.added || ' of them added' AS expected,
-    f.tokens IS DISTINCT FROM r.tokens OR differ(f.which, r.which) AS fault, f.place
-FROM facts f JOIN used USING (capture), reference r WHERE f.capture <> r.capture
-UNION ALL
-SELECT 'generation ' || g.generation, (g.settings->>'vocabulary') || ' tokens', r.tokens || ' tokens', (g.settings->>'vocabulary')::BIGINT <> r.tokens, g.place
-FROM generations g JOIN k ON g.run = k.run, reference r WHERE g.settings->>'vocabulary' IS NOT NULL
-ORDER BY fault DESC, subject
+with
+    k as materialized(select run_of(b) as run, began(a, b) as first),
+    facts as (
+        select
+            c.capture,
+            any_value(c.model) as model,
+            any_value(c.sequence) as sequence,
+            any_value(c.place) as place,
+            max(f.value::bigint) filter (f.key = 'vocab_size') as tokens,
+            count(*) filter (f.key like 'added_tokens.%') as added,
+            string_agg(f.key || '=' || f.value, ',' order by f.key) filter (
+                f.key like 'added_tokens.%'
+            ) as which
+        from captures c
+        join configs f on f.capture = c.capture
+        where
+            f.kind = 'tokenizer'
+            and (f.key = 'vocab_size' or f.key like 'added_tokens.%')
+            and (f.key <> 'vocab_size' or f.value <> 'null')
+        group by c.capture
+    ),
+    reference as (select f.* from facts f join k on f.capture = k.first),
+    used as (
+        select distinct capture
+        from generations
+        join k using (run)
+        union
+        select c.capture
+        from captures c
+        join k on c.run = k.run
+        where c.point in ('reloaded', 'saved', 'end')
+        union
+        select capture_of(b)
+    )
+select
+    f.capture as subject,
+    f.tokens
+    || ' tokens, '
+    || f.added
+    || ' of them added'
+    || case
+        when f.tokens = r.tokens and f.added = r.added and differ(f.which, r.which) then ' (others)' else ''
+    end as observed,
+    r.tokens || ' tokens, ' || r.added || ' of them added' as expected,
+    f.tokens is distinct from r.tokens or differ(f.which, r.which) as fault,
+    f.place
+from facts f
+join used using (capture), reference r
+where f.capture <> r.capture
+union all
+select
+    'generation ' || g.generation,
+    (g.settings ->> 'vocabulary') || ' tokens',
+    r.tokens || ' tokens',
+    (g.settings ->> 'vocabulary')::bigint <> r.tokens,
+    g.place
+from generations g
+join k on g.run = k.run, reference r
+where g.settings ->> 'vocabulary' is not null
+order by fault desc, subject

@@ -3,19 +3,35 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   generation-collapse, loss-not-decreasing, score-dropped, padding-in-loss, prompt-in-loss, mask-off-by-one, end-never-trained, labels-not-shifted, output-unchanged, stop-token-missing
--- claim:      {observed} of the targets are the label -100, which MLX reads as a token: {positions} positions learn it.
+-- explains:   generation-collapse, loss-not-decreasing, score-dropped, padding-in-loss, prompt-in-loss,
+-- mask-off-by-one, end-never-trained, labels-not-shifted, output-unchanged, stop-token-missing
+-- claim:      {observed} of the targets are the label -100, which MLX reads as a token: {positions}
+-- positions learn it.
 -- clean:      the ignore index ({looked} of them looked at, none is -100)
 -- needs:      loss_tokens
 -- nothing:    a target with weight
--- fix:        keep = labels != -100; loss = (nn.losses.cross_entropy(logits, mx.where(keep, labels, 0)) * keep).sum() / keep.sum()
+-- fix:        keep = labels != -100; loss = (nn.losses.cross_entropy(logits, mx.where(keep, labels, 0)) *
+-- keep).sum() / keep.sum()
 -- fires on:   zoo/ignored-collator, zoo/ignored-packed
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-noise
-SELECT count(*) || ' targets' AS subject, percent(count(*) FILTER (ignored) / count(*)) AS observed, '0 %: such positions have no weight' AS expected,
-    count(*) FILTER (ignored) > 1 AND count(*) FILTER (ignored) >= 0.9 * count(*) FILTER (relation = 'other') AS fault, loss_place(b) AS place,
-    count(*) FILTER (ignored) AS positions
-FROM (
-    SELECT t.relation, t.relation = 'other' AND coalesce(t.ignore_index, false) AS ignored FROM loss_tokens t
-    WHERE t.run = run_of(b) AND t.model = model_of(b) AND t.weight <> 0 AND isfinite(t.weight) AND t.residual <= 0.05
-) HAVING count(*) > 0
-ORDER BY subject
+select
+    count(*) || ' targets' as subject,
+    percent(count(*) filter (ignored) / count(*)) as observed,
+    '0 %: such positions have no weight' as expected,
+    count(*) filter (ignored) > 1
+    and count(*) filter (ignored) >= 0.9 * count(*) filter (relation = 'other') as fault,
+    loss_place(b) as place,
+    count(*) filter (ignored) as positions
+from
+    (
+        select t.relation, t.relation = 'other' and coalesce(t.ignore_index, false) as ignored
+        from loss_tokens t
+        where
+            t.run = run_of(b)
+            and t.model = model_of(b)
+            and t.weight <> 0
+            and isfinite(t.weight)
+            and t.residual <= 0.05
+    )
+having count(*) > 0
+order by subject

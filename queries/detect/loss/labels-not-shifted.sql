@@ -3,8 +3,10 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   generation-collapse, loss-not-decreasing, score-dropped, output-unchanged, end-never-trained
--- claim:      {observed} of the targets are the token at the same position: the model learns to copy its input.
+-- explains:   generation-collapse, loss-not-decreasing, score-dropped, output-unchanged,
+-- end-never-trained
+-- claim:      {observed} of the targets are the token at the same position: the model learns to copy its
+-- input.
 -- clean:      the shift of the labels ({next} of the targets are the next token)
 -- rules out:  labels-shifted-twice
 -- needs:      loss_tokens
@@ -14,7 +16,12 @@
 -- fix:        logits = model(tokens[:, :-1]) against targets = tokens[:, 1:]
 -- fires on:   zoo/unshifted-collator, zoo/unshifted-packed
 -- silent on:  zoo/healthy-noise, zoo/healthy-prompt-in-loss-on-purpose
-SELECT n || ' targets' AS subject, percent(same_) AS observed, '0 %: a target is the next token' AS expected, same_ >= share AS fault,
-    loss_place(b) AS place, percent(next_) AS next
-FROM alignment
-ORDER BY subject
+select
+    n || ' targets' as subject,
+    percent(same_) as observed,
+    '0 %: a target is the next token' as expected,
+    same_ >= share as fault,
+    loss_place(b) as place,
+    percent(next_) as next
+from alignment
+order by subject

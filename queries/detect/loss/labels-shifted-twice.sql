@@ -3,7 +3,8 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   generation-collapse, loss-not-decreasing, score-dropped, output-unchanged, end-never-trained
+-- explains:   generation-collapse, loss-not-decreasing, score-dropped, output-unchanged,
+-- end-never-trained
 -- claim:      {observed} of the targets are the next token but one: the labels are shifted twice.
 -- clean:      a second shift of the labels ({observed} of the targets are the next but one)
 -- rules out:  labels-not-shifted
@@ -11,10 +12,16 @@
 -- reads:      alignment
 -- nothing:    a target with weight
 -- params:     a, b, share = 0.5
--- fix:        shift in one place: labels equal to the tokens in the data, logits[:, :-1] against labels[:, 1:] in the loss
+-- fix:        shift in one place: labels equal to the tokens in the data, logits[:, :-1] against
+-- labels[:, 1:] in the loss
 -- fires on:   zoo/twice-collator, zoo/twice-packed
 -- silent on:  zoo/healthy-noise, zoo/healthy-prompt-in-loss-on-purpose
-SELECT n || ' targets' AS subject, percent(second_) AS observed, '0 %: a target is the next token' AS expected, second_ >= share AS fault,
-    loss_place(b) AS place, percent(next_) AS next
-FROM alignment
-ORDER BY subject
+select
+    n || ' targets' as subject,
+    percent(second_) as observed,
+    '0 %: a target is the next token' as expected,
+    second_ >= share as fault,
+    loss_place(b) as place,
+    percent(next_) as next
+from alignment
+order by subject

@@ -7,11 +7,22 @@
 -- clean:      the loss ({steps} steps, {different} values)
 -- needs:      steps
 -- nothing:    a loss of three steps or more
--- fix:        find why nothing was learned in the causes above; where there are none, ask whether the loss depends on what is trained
-WITH s AS (
-    SELECT model, count(loss) AS n, count(DISTINCT loss) AS different, min(loss) AS loss FROM steps
-    WHERE run = run_of(b) AND NOT isnan(loss) GROUP BY model HAVING count(loss) >= 3
-)
-SELECT 'loss of ' || model AS subject, loss AS observed, 'a loss that changes' AS expected, different = 1 AS fault, n AS steps, different
-FROM s
-ORDER BY fault DESC, subject
+-- fix:        find why nothing was learned in the causes above; where there are none, ask whether the
+-- loss depends on what is trained
+with
+    s as (
+        select model, count(loss) as n, count(distinct loss) as different, min(loss) as loss
+        from steps
+        where run = run_of(b) and not isnan(loss)
+        group by model
+        having count(loss) >= 3
+    )
+select
+    'loss of ' || model as subject,
+    loss as observed,
+    'a loss that changes' as expected,
+    different = 1 as fault,
+    n as steps,
+    different
+from s
+order by fault desc, subject

@@ -14,18 +14,45 @@
 -- harmless:   one pad after the end of a row, as mlx-lm's own loss has it
 -- fires on:   zoo/neighbour-collator, zoo/neighbour-tuner
 -- silent on:  zoo/healthy-command-masked, zoo/healthy-short-answers
-WITH rows_ AS (
-    SELECT *, first_ - opens AS begins, last_ - shuts AS ends_, coalesce(last_ > closed, false) AS past FROM masked_rows WHERE single AND hidden > 1 AND answers > 1
-), all_ AS (
-    SELECT bool_and(begins = 1) AND (bool_or(ends_ >= 1 OR past) OR NOT bool_or(padded)) AS late, bool_and(begins = -1 AND ends_ <= -1) AS early, bool_or(ends_ >= 1) AS beyond
-    FROM rows_  -- what the template writes after the end of an answer is past it, and no sure sign
-), aligned AS (SELECT next_ FROM alignment)
-SELECT 'step ' || r.step || ' row ' || r.line AS subject,
-    CASE WHEN begins = 1 THEN 'the first answer token carries no weight' || CASE WHEN ends_ >= 1 OR past THEN ', the token after the answer does' ELSE '' END
-         WHEN begins = -1 THEN 'the token before the answer carries weight' || CASE WHEN ends_ <= -1 THEN ', the last of the row does not' ELSE '' END
-         WHEN begins = 0 THEN 'weights begin with the answer' ELSE 'weights begin ' || abs(begins) || ' tokens ' || CASE WHEN begins > 0 THEN 'into' ELSE 'before' END || ' the answer' END AS observed,
-    'weights from the first to the last token of the answer' AS expected, all_.late OR all_.early AS fault, loss_place(b) AS place,
-    CASE WHEN all_.late THEN 'late' WHEN all_.early THEN 'early' ELSE 'right' END AS side,
-    CASE WHEN all_.late AND NOT all_.beyond THEN 'probable' ELSE 'strong' END AS confidence
-FROM rows_ r, all_, aligned WHERE aligned.next_ > 0.5
-ORDER BY fault DESC, (abs(ends_) >= 1) DESC, r.step, r.line
+with
+    rows_ as (
+        select *, first_ - opens as begins, last_ - shuts as ends_, coalesce(last_ > closed, false) as past
+        from masked_rows
+        where single and hidden > 1 and answers > 1
+    ),
+    all_ as (
+        select
+            bool_and(begins = 1) and (bool_or(ends_ >= 1 or past) or not bool_or(padded)) as late,
+            bool_and(begins = -1 and ends_ <= -1) as early,
+            bool_or(ends_ >= 1) as beyond
+        from rows_  -- what the template writes after the end of an answer is past it, and no sure sign
+    ),
+    aligned as (select next_ from alignment)
+select
+    'step ' || r.step || ' row ' || r.line as subject,
+    case
+        when begins = 1
+        then
+            'the first answer token carries no weight'
+            || case when ends_ >= 1 or past then ', the token after the answer does' else '' end
+        when begins = -1
+        then
+            'the token before the answer carries weight'
+            || case when ends_ <= -1 then ', the last of the row does not' else '' end
+        when begins = 0
+        then 'weights begin with the answer'
+        else
+            'weights begin '
+            || abs(begins)
+            || ' tokens '
+            || case when begins > 0 then 'into' else 'before' end
+            || ' the answer'
+    end as observed,
+    'weights from the first to the last token of the answer' as expected,
+    all_.late or all_.early as fault,
+    loss_place(b) as place,
+    case when all_.late then 'late' when all_.early then 'early' else 'right' end as side,
+    case when all_.late and not all_.beyond then 'probable' else 'strong' end as confidence
+from rows_ r, all_, aligned
+where aligned.next_ > 0.5
+order by fault desc, (abs(ends_) >= 1) desc, r.step, r.line

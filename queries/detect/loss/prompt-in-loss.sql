@@ -9,23 +9,59 @@
 -- needs:      loss_tokens
 -- reads:      alignment, masked_rows
 -- nothing:    a prompt in the training rows
--- fix:        let the mask begin where the answer does: the offset is the length of apply_chat_template(messages[:-1], add_generation_prompt=True), and the loss must read it; flags of 1 are for what is trained
--- harmless:   a loss over the whole conversation, where nothing says that the prompt is masked; one token before the answer; a constant head alone is masked, as a system prompt
+-- fix:        let the mask begin where the answer does: the offset is the length of
+-- apply_chat_template(messages[:-1], add_generation_prompt=True), and the loss must read it; flags of 1
+-- are for what is trained
+-- harmless:   a loss over the whole conversation, where nothing says that the prompt is masked; one token
+-- before the answer; a constant head alone is masked, as a system prompt
 -- fires on:   zoo/prompt-header, zoo/prompt-declared
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
-WITH said AS MATERIALIZED (SELECT says_masked(b) AS said), every AS (
-    SELECT m.*, coalesce(max(answers) OVER () < 2 AND max(untold) OVER () > 1, false) AS inverted FROM masked_rows m  -- no answer is trained in the whole run
-), heads AS (  -- as many masked tokens in each row, though prompts differ in length: what all rows share, as a system prompt
-    SELECT count(DISTINCT hidden) = 1 AND count(DISTINCT hidden + leaks) > 1 AS constant FROM every WHERE hidden + leaks > 0
-), rows_ AS (
-    SELECT e.*, said.said, said.said OR (e.hidden > 1 AND NOT heads.constant) AS meant FROM every e, said, heads WHERE (e.answers > 0 OR e.inverted AND e.untold > 1) AND e.leaks + e.hidden > 0
-), aligned AS (SELECT next_ FROM alignment)
-SELECT 'step ' || r.step || ' row ' || r.line AS subject,
-    r.leaks || ' of ' || (r.leaks + r.hidden) || ' prompt tokens carry weight' || CASE WHEN r.inverted THEN ', and ' || r.answers || ' of ' || (r.answers + r.untold) || ' answer tokens' ELSE '' END AS observed,
-    CASE WHEN r.inverted THEN 'the answer carries weight, and no prompt token' WHEN r.meant THEN 'no prompt token carries weight' ELSE 'nothing says that the prompt is masked' END AS expected,
-    r.leaks > 1 AND (r.meant OR r.inverted) AS fault, loss_place(b) AS place,
-    CASE WHEN r.said THEN 'the program asks for a prompt mask' WHEN r.inverted THEN 'their answers are masked' ELSE 'the rest of the prompt is masked' END AS declared,
-    CASE WHEN r.inverted AND NOT r.said THEN 'probable' ELSE 'certain' END AS confidence,
-    CASE WHEN r.inverted AND NOT r.said THEN 'warning' ELSE 'error' END AS severity  -- who trains a model of users means it
-FROM rows_ r, aligned WHERE aligned.next_ > 0.5
-ORDER BY fault DESC, r.step, r.line
+with
+    said as materialized(select says_masked(b) as said),
+    every as (
+        select m.*, coalesce(max(answers) over () < 2 and max(untold) over () > 1, false) as inverted
+        from masked_rows m  -- no answer is trained in the whole run
+    ),
+    heads as (  -- as many masked tokens in each row, though prompts differ in length: what all rows share, as a system prompt
+        select count(distinct hidden) = 1 and count(distinct hidden + leaks) > 1 as constant
+        from every
+        where hidden + leaks > 0
+    ),
+    rows_ as (
+        select e.*, said.said, said.said or (e.hidden > 1 and not heads.constant) as meant
+        from every e, said, heads
+        where (e.answers > 0 or e.inverted and e.untold > 1) and e.leaks + e.hidden > 0
+    ),
+    aligned as (select next_ from alignment)
+select
+    'step ' || r.step || ' row ' || r.line as subject,
+    r.leaks
+    || ' of '
+    || (r.leaks + r.hidden)
+    || ' prompt tokens carry weight'
+    || case
+        when r.inverted
+        then ', and ' || r.answers || ' of ' || (r.answers + r.untold) || ' answer tokens'
+        else ''
+    end as observed,
+    case
+        when r.inverted
+        then 'the answer carries weight, and no prompt token'
+        when r.meant
+        then 'no prompt token carries weight'
+        else 'nothing says that the prompt is masked'
+    end as expected,
+    r.leaks > 1 and (r.meant or r.inverted) as fault,
+    loss_place(b) as place,
+    case
+        when r.said
+        then 'the program asks for a prompt mask'
+        when r.inverted
+        then 'their answers are masked'
+        else 'the rest of the prompt is masked'
+    end as declared,
+    case when r.inverted and not r.said then 'probable' else 'certain' end as confidence,
+    case when r.inverted and not r.said then 'warning' else 'error' end as severity  -- who trains a model of users means it
+from rows_ r, aligned
+where aligned.next_ > 0.5
+order by fault desc, r.step, r.line

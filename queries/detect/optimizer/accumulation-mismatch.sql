@@ -11,37 +11,118 @@
 -- fix:        {fix_}
 -- fires on:   zoo/sum-accumulate, zoo/count-accumulate, zoo/each-mixed
 -- silent on:  zoo/healthy-accumulated, zoo/healthy-mixed, zoo/healthy-accumulated-command
-WITH s AS MATERIALIZED (
-    SELECT model, count(*) AS updates, sum(gradients) AS gradients, mode(gradients) AS usual, min_by(gradients, step) AS first, median(accumulation) AS ratio,
-        count(*) FILTER (gradients = 1) AS ones, max(gradients) AS most,
-        (list(gradient_norm ORDER BY step) FILTER (accumulation IS NOT NULL))[:8] AS norms, (list(accumulation ORDER BY step) FILTER (accumulation IS NOT NULL))[:8] AS parts
-    FROM steps WHERE run = run_of(b) AND gradients IS NOT NULL GROUP BY model
-), grown AS (  -- what was gathered before stays: the norm only grows, and more is applied than the batches of one update gave
-    SELECT model, coalesce(len(norms) = 8 AND isfinite(norms[8]) AND list_sort(norms) = norms AND norms[8] >= 2 * norms[1]
-        AND list_aggregate(parts[2:], 'median') > 1.2 * parts[1], false) AS kept
-    FROM s
-), declared_ AS (
-    SELECT coalesce(list(DISTINCT k) FILTER (said), list(DISTINCT k)) AS ks FROM (  -- what a trainer was told counts where the program says nothing
-        SELECT TRY_CAST(value AS INTEGER) AS k, true AS said FROM configs WHERE capture = run_of(b) AND kind = 'program' AND ends_with(key, 'gradient_accumulation_steps')
-        UNION ALL
-        SELECT (detail->'declared'->>'grad_accumulation_steps')::INTEGER, false FROM events WHERE run = run_of(b) AND kind = 'train')
-    WHERE k IS NOT NULL
-), whole AS (  -- a mean over the tokens of one batch: its weights sum to 1, and are not yet divided
-    SELECT model, max(w) AS w FROM (SELECT model, step, forward, sum(weight) AS w FROM loss_tokens WHERE run = run_of(b) GROUP BY ALL) GROUP BY model
-), place_ AS (SELECT any_value(place) AS place FROM events WHERE run = run_of(b) AND kind = 'update')
-SELECT 'updates of ' || s.model AS subject, s.updates || ' updates from ' || s.gradients || ' gradients' AS observed,
-    CASE WHEN len(d.ks) > 0 THEN 'one update for every ' || array_to_string(d.ks, ' or ') || ' gradients is declared' ELSE 'the first came after ' || s.first END AS expected,
-    s.updates >= 3 AND ((len(d.ks) > 0 AND NOT list_contains(d.ks, s.usual) AND list_max(d.ks) > 1)
-        OR (s.first > CASE WHEN len(d.ks) > 0 THEN 1 ELSE 2 END AND s.usual = 1 AND s.ones = s.updates - 1 AND s.updates >= 4)) AS fault, place_.place,
-    'update when (step + 1) % gradient_accumulation_steps == 0, and set the gathered gradients and their counter back after it' AS fix_, 'certain' AS confidence
-FROM s, declared_ d, place_
-UNION ALL
-SELECT 'gradients of ' || s.model,
-    CASE WHEN grown.kept THEN printf('what is gathered grew with each of the first 8 updates, from a norm of %s to %s', brief(s.norms[1]), brief(s.norms[8]))
-         ELSE 'what ' || s.usual || ' batches gave was ' || CASE WHEN s.ratio > 0.75 THEN 'added up' ELSE 'averaged' END END,
-    CASE WHEN grown.kept THEN 'each update is to hold the mean of its own ' || s.usual || ' batches' ELSE 'a mean over ' || s.usual || ' batches' END, s.usual > 1 AND (grown.kept OR (s.ratio > 0.75 AND whole.w BETWEEN 0.9 AND 1.1)), place_.place,
-    CASE WHEN grown.kept THEN 'set the gathered gradients back after optimizer.update, not their counter alone'
-         ELSE 'divide by the number of batches before optimizer.update: tree_map(lambda g: g / n, gathered)' END,
-    CASE WHEN grown.kept THEN 'strong' ELSE 'certain' END
-FROM s JOIN grown USING (model) JOIN whole USING (model), place_ WHERE s.usual > 1 AND s.ratio IS NOT NULL
-ORDER BY fault DESC, subject
+with
+    s as materialized(
+        select
+            model,
+            count(*) as updates,
+            sum(gradients) as gradients,
+            mode(gradients) as usual,
+            min_by(gradients, step) as first,
+            median(accumulation) as ratio,
+            count(*) filter (gradients = 1) as ones,
+            max(gradients) as most,
+            (list(gradient_norm order by step) filter (accumulation is not null))[:8] as norms,
+            (list(accumulation order by step) filter (accumulation is not null))[:8] as parts
+        from steps
+        where run = run_of(b) and gradients is not null
+        group by model
+    ),
+    grown as (  -- what was gathered before stays: the norm only grows, and more is applied than the batches of one update gave
+        select
+            model,
+            coalesce(
+                len(norms) = 8
+                and isfinite(norms[8])
+                and list_sort(norms) = norms
+                and norms[8] >= 2 * norms[1]
+                and list_aggregate(parts[2:], 'median') > 1.2 * parts[1],
+                false
+            ) as kept
+        from s
+    ),
+    declared_ as (
+        select coalesce(list(distinct k) filter (said), list(distinct k)) as ks
+        from
+            (  -- what a trainer was told counts where the program says nothing
+                select try_cast(value as integer) as k, true as said
+                from configs
+                where
+                    capture = run_of(b) and kind = 'program' and ends_with(key, 'gradient_accumulation_steps')
+                union all
+                select (detail -> 'declared' ->> 'grad_accumulation_steps')::integer, false
+                from events
+                where run = run_of(b) and kind = 'train'
+            )
+        where k is not null
+    ),
+    whole as (  -- a mean over the tokens of one batch: its weights sum to 1, and are not yet divided
+        select model, max(w) as w
+        from
+            (
+                select model, step, forward, sum(weight) as w
+                from loss_tokens
+                where run = run_of(b)
+                group by all
+            )
+        group by model
+    ),
+    place_ as (select any_value(place) as place from events where run = run_of(b) and kind = 'update')
+select
+    'updates of ' || s.model as subject,
+    s.updates || ' updates from ' || s.gradients || ' gradients' as observed,
+    case
+        when len(d.ks) > 0
+        then 'one update for every ' || array_to_string(d.ks, ' or ') || ' gradients is declared'
+        else 'the first came after ' || s.first
+    end as expected,
+    s.updates >= 3
+    and (
+        (len(d.ks) > 0 and not list_contains(d.ks, s.usual) and list_max(d.ks) > 1)
+        or (
+            s.first > case when len(d.ks) > 0 then 1 else 2 end
+            and s.usual = 1
+            and s.ones = s.updates - 1
+            and s.updates >= 4
+        )
+    ) as fault,
+    place_.place,
+    'update when (step + 1) % gradient_accumulation_steps == 0, and set the gathered gradients and their counter back after it'
+    as fix_,
+    'certain' as confidence
+from s, declared_ d, place_
+union all
+select
+    'gradients of ' || s.model,
+    case
+        when grown.kept
+        then
+            printf(
+                'what is gathered grew with each of the first 8 updates, from a norm of %s to %s',
+                brief(s.norms[1]),
+                brief(s.norms[8])
+            )
+        else
+            'what '
+            || s.usual
+            || ' batches gave was '
+            || case when s.ratio > 0.75 then 'added up' else 'averaged' end
+    end,
+    case
+        when grown.kept
+        then 'each update is to hold the mean of its own ' || s.usual || ' batches'
+        else 'a mean over ' || s.usual || ' batches'
+    end,
+    s.usual > 1 and (grown.kept or (s.ratio > 0.75 and whole.w between 0.9 and 1.1)),
+    place_.place,
+    case
+        when grown.kept
+        then 'set the gathered gradients back after optimizer.update, not their counter alone'
+        else 'divide by the number of batches before optimizer.update: tree_map(lambda g: g / n, gathered)'
+    end,
+    case when grown.kept then 'strong' else 'certain' end
+from s
+join grown using (model)
+join whole using (model), place_
+where s.usual > 1 and s.ratio is not null
+order by fault desc, subject

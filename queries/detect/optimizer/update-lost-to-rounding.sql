@@ -4,27 +4,43 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   parameters-unchanged, output-unchanged, loss-constant, loss-not-decreasing, saved-untrained
--- claim:      {observed} of the trained elements changed in {steps:update|updates}: the updates are below the spacing of {dtype}.
+-- claim:      {observed} of the trained elements changed in {steps:update|updates}: the updates are below
+-- the spacing of {dtype}.
 -- clean:      the precision of the updates ({observed} of the trained elements changed)
 -- needs:      parameters, steps, end
 -- reads:      moves, stillness
 -- nothing:    an update with a gradient and a rate above 0
--- fix:        train in float32 (model.set_dtype(mx.float32), or an adapter in float32), or raise the learning rate
+-- fix:        train in float32 (model.set_dtype(mx.float32), or an adapter in float32), or raise the
+-- learning rate
 -- harmless:   some elements of a 16-bit model that do not change at a small rate are told as info
 -- fires on:   zoo/rounding-half, zoo/rounding-full
-WITH s AS MATERIALIZED (SELECT * FROM stillness),
-t AS (
-    SELECT m.changed, x.dtype, x.size, d.changed_fraction
-    FROM moves m JOIN tensors x ON x.digest = m.digest_b LEFT JOIN deltas d ON d.digest_a = m.digest_a AND d.digest_b = m.digest_b
-    WHERE m.trainable
-), f AS (
-    SELECT sum(CASE WHEN NOT changed THEN 0 ELSE changed_fraction END * size) / nullif(sum(size) FILTER (NOT changed OR changed_fraction IS NOT NULL), 0) AS fraction,
-        mode(dtype) AS dtype, bool_and(dtype IN ('BF16', 'F16')) AS narrow
-    FROM t
-)
-SELECT 'trained elements' AS subject, round(100 * f.fraction, 1) || ' %' AS observed, 'a change with each update' AS expected,
-    s.cause IS NOT DISTINCT FROM 'update-lost-to-rounding' OR (s.cause IS NULL AND f.narrow AND f.fraction < 0.5) AS fault,
-    CASE WHEN s.cause IS NULL THEN 'info' ELSE 'error' END AS severity, s.steps, f.dtype, s.update_place AS place
-FROM s, f
-WHERE f.fraction IS NOT NULL AND s.gradient > 0 AND s.rate > 0 AND s.updated > 0
-ORDER BY subject
+with
+    s as materialized(select * from stillness),
+    t as (
+        select m.changed, x.dtype, x.size, d.changed_fraction
+        from moves m
+        join tensors x on x.digest = m.digest_b
+        left join deltas d on d.digest_a = m.digest_a and d.digest_b = m.digest_b
+        where m.trainable
+    ),
+    f as (
+        select
+            sum(case when not changed then 0 else changed_fraction end * size)
+            / nullif(sum(size) filter (not changed or changed_fraction is not null), 0) as fraction,
+            mode(dtype) as dtype,
+            bool_and(dtype in ('BF16', 'F16')) as narrow
+        from t
+    )
+select
+    'trained elements' as subject,
+    round(100 * f.fraction, 1) || ' %' as observed,
+    'a change with each update' as expected,
+    s.cause is not distinct from 'update-lost-to-rounding'
+    or (s.cause is null and f.narrow and f.fraction < 0.5) as fault,
+    case when s.cause is null then 'info' else 'error' end as severity,
+    s.steps,
+    f.dtype,
+    s.update_place as place
+from s, f
+where f.fraction is not null and s.gradient > 0 and s.rate > 0 and s.updated > 0
+order by subject

@@ -9,18 +9,42 @@
 -- rules out:  template-mismatch
 -- needs:      run
 -- nothing:    a tokenizer with a begin token
--- fix:        the template writes the begin token: encode its text with add_special_tokens=False, or call apply_chat_template(..., tokenize=True)
+-- fix:        the template writes the begin token: encode its text with add_special_tokens=False, or call
+-- apply_chat_template(..., tokenize=True)
 -- fires on:   zoo/begin-rows, zoo/begin-prompt
 -- silent on:  zoo/healthy-begin-token
-WITH k AS MATERIALIZED (SELECT run_of(b) AS run), rows_ AS (
-    SELECT mode(bos_count) AS n, any_value(loss_place(b)) AS place FROM batch_rows JOIN k USING (run) WHERE bos_count IS NOT NULL
-), asked AS (
-    SELECT mode(bos_count) AS n, any_value(place) AS place FROM generations JOIN k USING (run) WHERE bos_count IS NOT NULL AND coalesce(cache_tokens, 0) = 0
-), sides AS (
-    SELECT 'Training rows' AS subject, rows_.n, asked.n AS other, 'generation prompts with ' AS whose, rows_.place FROM rows_, asked
-    UNION ALL SELECT 'Generation prompts', asked.n, rows_.n, 'training rows with ', asked.place FROM rows_, asked
-)
-SELECT subject, 'begin with ' || n || ' begin token' || CASE WHEN n = 1 THEN '' ELSE 's' END AS observed,
-    CASE WHEN other IS NULL THEN 'one is right' ELSE whose || other END AS expected, n > 1 AND (other IS NULL OR other < n) AS fault, place
-FROM sides WHERE n > 0 OR other > 0
-ORDER BY fault DESC, subject
+with
+    k as materialized(select run_of(b) as run),
+    rows_ as (
+        select mode(bos_count) as n, any_value(loss_place(b)) as place
+        from batch_rows
+        join k using (run)
+        where bos_count is not null
+    ),
+    asked as (
+        select mode(bos_count) as n, any_value(place) as place
+        from generations
+        join k using (run)
+        where bos_count is not null and coalesce(cache_tokens, 0) = 0
+    ),
+    sides as (
+        select
+            'Training rows' as subject,
+            rows_.n,
+            asked.n as other,
+            'generation prompts with ' as whose,
+            rows_.place
+        from rows_, asked
+        union all
+        select 'Generation prompts', asked.n, rows_.n, 'training rows with ', asked.place
+        from rows_, asked
+    )
+select
+    subject,
+    'begin with ' || n || ' begin token' || case when n = 1 then '' else 's' end as observed,
+    case when other is null then 'one is right' else whose || other end as expected,
+    n > 1 and (other is null or other < n) as fault,
+    place
+from sides
+where n > 0 or other > 0
+order by fault desc, subject

@@ -10,18 +10,42 @@
 -- reads:      asked_after
 -- nothing:    an evaluation, or three questions to the trained model
 -- params:     a, b, least = 3, many = 8
--- fix:        hold rows back before training (train, held = rows[:-n], rows[-n:]), and measure on these alone
+-- fix:        hold rows back before training (train, held = rows[:-n], rows[-n:]), and measure on these
+-- alone
 -- harmless:   a few trained questions asked as a demonstration (told as info)
 -- fires on:   zoo/seen-roundtrip, zoo/seen-tuner
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-held-out
-WITH asked AS (
-    SELECT count(DISTINCT prompt_digest) AS n, count(DISTINCT prompt_digest) FILTER (trained_on) AS seen, any_value(asked_at) AS place FROM asked_after WHERE trained_on IS NOT NULL
-), measured AS (
-    SELECT sum(records) AS n, sum(used) AS seen, any_value(place) AS place FROM datasets WHERE run = run_of(b) AND source = 'forward' AND used IS NOT NULL
-)
-SELECT 'questions to the trained model' AS subject, seen || ' of ' || n || ' questions were training rows' AS observed, 'questions that were held back' AS expected, seen = n AS fault, place,
-    CASE WHEN n >= many THEN 'warning' ELSE 'info' END AS severity
-FROM asked WHERE n >= least
-UNION ALL
-SELECT 'rows that were evaluated', seen || ' of ' || n || ' rows that were evaluated had been trained on', 'rows that were held back', seen = n, place, 'warning' FROM measured WHERE n > 1
-ORDER BY fault DESC, subject
+with
+    asked as (
+        select
+            count(distinct prompt_digest) as n,
+            count(distinct prompt_digest) filter (trained_on) as seen,
+            any_value(asked_at) as place
+        from asked_after
+        where trained_on is not null
+    ),
+    measured as (
+        select sum(records) as n, sum(used) as seen, any_value(place) as place
+        from datasets
+        where run = run_of(b) and source = 'forward' and used is not null
+    )
+select
+    'questions to the trained model' as subject,
+    seen || ' of ' || n || ' questions were training rows' as observed,
+    'questions that were held back' as expected,
+    seen = n as fault,
+    place,
+    case when n >= many then 'warning' else 'info' end as severity
+from asked
+where n >= least
+union all
+select
+    'rows that were evaluated',
+    seen || ' of ' || n || ' rows that were evaluated had been trained on',
+    'rows that were held back',
+    seen = n,
+    place,
+    'warning'
+from measured
+where n > 1
+order by fault desc, subject

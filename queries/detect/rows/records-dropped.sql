@@ -10,14 +10,35 @@
 -- needs:      run
 -- nothing:    a training file whose records were looked for in the rows of two passes
 -- params:     a, b, share = 0.1
--- fix:        count what the loader skips, and raise where it is more than you expect; look for records without the expected keys, and for a last row that is never emitted
--- harmless:   rows that are drawn from the records, in other company each time; rows that are held back and measured; a first or last part of a file that is left out; the last batch where it is not full
+-- fix:        count what the loader skips, and raise where it is more than you expect; look for records
+-- without the expected keys, and for a last row that is never emitted
+-- harmless:   rows that are drawn from the records, in other company each time; rows that are held back
+-- and measured; a first or last part of a file that is left out; the last batch where it is not full
 -- fires on:   zoo/dropped-collator, zoo/dropped-packed
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-held-out, zoo/healthy-command-masked
-SELECT coalesce(d.file, 'data set') AS subject, printf('%d of %d records', d.unused, d.records) AS observed, 'every record' AS expected,
-    d.unused_between > 0 AND d.unused_between >= share * d.records AND d.unused > d.batch - 1 AS fault, d.place, d.file, (d.rows_drawn / nullif(d.rows_seen, 0))::INTEGER AS passes
-FROM (
-    SELECT x.*, x.records - x.used AS unused, coalesce((SELECT max((e.detail->'declared'->>'batch_size')::INTEGER) FROM events e WHERE e.run = run_of(b) AND e.kind = 'train'), 1) AS batch
-    FROM datasets x WHERE x.run = run_of(b) AND x.source = 'file' AND x.purpose IN ('train', 'unknown')
-) d WHERE d.used > 0 AND d.rows_drawn >= 2 * d.rows_seen AND d.unused_between IS NOT NULL
-ORDER BY fault DESC, subject
+select
+    coalesce(d.file, 'data set') as subject,
+    printf('%d of %d records', d.unused, d.records) as observed,
+    'every record' as expected,
+    d.unused_between > 0 and d.unused_between >= share * d.records and d.unused > d.batch - 1 as fault,
+    d.place,
+    d.file,
+    (d.rows_drawn / nullif(d.rows_seen, 0))::integer as passes
+from
+    (
+        select
+            x.*,
+            x.records - x.used as unused,
+            coalesce(
+                (
+                    select max((e.detail -> 'declared' ->> 'batch_size')::integer)
+                    from events e
+                    where e.run = run_of(b) and e.kind = 'train'
+                ),
+                1
+            ) as batch
+        from datasets x
+        where x.run = run_of(b) and x.source = 'file' and x.purpose in ('train', 'unknown')
+    ) d
+where d.used > 0 and d.rows_drawn >= 2 * d.rows_seen and d.unused_between is not null
+order by fault desc, subject

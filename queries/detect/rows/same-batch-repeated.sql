@@ -14,15 +14,43 @@
 -- harmless:   a data set that is one batch
 -- fires on:   zoo/same-collator, zoo/same-packed
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-prompt-in-loss-on-purpose
-WITH k AS MATERIALIZED (SELECT run_of(b) AS run, model_of(b) AS model), each AS (
-    SELECT r.process, r.step, string_agg(r.row_digest, ',' ORDER BY r.row_digest) AS rows_, count(DISTINCT r.row_digest) AS n
-    FROM batch_rows r JOIN k ON r.run = k.run AND r.model = k.model WHERE r.row_digest IS NOT NULL GROUP BY r.process, r.step
-), sums AS (SELECT count(*) AS steps, count(DISTINCT rows_) AS kinds, max(n) AS n FROM each),
-data AS (
-    SELECT max(records) AS records, max_by(coalesce(file, 'the data set'), records) AS file, max(used) AS seen FROM datasets JOIN k USING (run) WHERE purpose IN ('train', 'unknown') AND source <> 'forward'
-)
-SELECT 'batches' AS subject, CASE WHEN kinds = 1 THEN 'one and the same in ' || steps || ' recorded steps' ELSE kinds || ' different ones in ' || steps || ' recorded steps' END AS observed,
-    'other rows in each step' AS expected, kinds = 1 AND coalesce(data.records > n, false) AND coalesce(data.seen < data.records, true) AS fault, loss_place(b) AS place,
-    steps AS looked_at, n AS rows_, data.file, data.records
-FROM sums, data WHERE steps >= least
-ORDER BY subject
+with
+    k as materialized(select run_of(b) as run, model_of(b) as model),
+    each as (
+        select
+            r.process,
+            r.step,
+            string_agg(r.row_digest, ',' order by r.row_digest) as rows_,
+            count(distinct r.row_digest) as n
+        from batch_rows r
+        join k on r.run = k.run and r.model = k.model
+        where r.row_digest is not null
+        group by r.process, r.step
+    ),
+    sums as (select count(*) as steps, count(distinct rows_) as kinds, max(n) as n from each),
+    data as (
+        select
+            max(records) as records,
+            max_by(coalesce(file, 'the data set'), records) as file,
+            max(used) as seen
+        from datasets
+        join k using (run)
+        where purpose in ('train', 'unknown') and source <> 'forward'
+    )
+select
+    'batches' as subject,
+    case
+        when kinds = 1
+        then 'one and the same in ' || steps || ' recorded steps'
+        else kinds || ' different ones in ' || steps || ' recorded steps'
+    end as observed,
+    'other rows in each step' as expected,
+    kinds = 1 and coalesce(data.records > n, false) and coalesce(data.seen < data.records, true) as fault,
+    loss_place(b) as place,
+    steps as looked_at,
+    n as rows_,
+    data.file,
+    data.records
+from sums, data
+where steps >= least
+order by subject

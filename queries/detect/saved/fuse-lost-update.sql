@@ -15,9 +15,19 @@
 -- harmless:   rounding to four bits where most of the update stays
 -- fires on:   zoo/fused-four, zoo/fused-fresh
 -- silent on:  zoo/healthy-fused, zoo/healthy-dequantized, zoo/healthy-fused-in-four-bits
-SELECT capture_fused AS subject, percent(greatest(k, 0)) AS observed, '100 %' AS expected, k < least AND (quantized OR apart < 1 OR realised < least) AS fault,
-    fuse_place(b) AS place, layers,
-    CASE WHEN quantized THEN 'fuse into full precision: module.fuse(dequantize=True) (mlx_lm.fuse --dequantize), and quantize later if the update is large enough to survive it'
-         ELSE 'load the trained adapter before fusing: mlx_lm.load(base, adapter_path=...), then fuse that model' END AS fix_
-FROM fused_shares
-ORDER BY fault DESC, subject
+select
+    capture_fused as subject,
+    percent(greatest(k, 0)) as observed,
+    '100 %' as expected,
+    k < least and (quantized or apart < 1 or realised < least) as fault,
+    fuse_place(b) as place,
+    layers,
+    case
+        when quantized
+        then
+            'fuse into full precision: module.fuse(dequantize=True) (mlx_lm.fuse --dequantize), and quantize later if the update is large enough to survive it'
+        else
+            'load the trained adapter before fusing: mlx_lm.load(base, adapter_path=...), then fuse that model'
+    end as fix_
+from fused_shares
+order by fault desc, subject

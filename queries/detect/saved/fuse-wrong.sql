@@ -3,21 +3,32 @@
 -- severity:   error
 -- role:       cause
 -- confidence: strong
--- explains:   output-unchanged, score-dropped, generation-collapse, reload-mismatch, stale-model-in-generation
--- claim:      What was added to the base weights lies {observed} off the adapter's update: {layers} layers replayed.
+-- explains:   output-unchanged, score-dropped, generation-collapse, reload-mismatch,
+-- stale-model-in-generation
+-- claim:      What was added to the base weights lies {observed} off the adapter's update: {layers}
+-- layers replayed.
 -- clean:      the arithmetic of the fuse ({observed} off an exact replay)
 -- rules out:  fuse-lost-update, fused-twice
 -- needs:      fusions
 -- reads:      fused_shares
 -- nothing:    an adapter that was trained and fused
 -- params:     a, b, share = 0.05, rounded = 10
--- fix:        fuse by the layer's own fuse(): base + scale * A B, and for DoRA the sum, times its magnitudes over the norms of its rows
--- harmless:   rounding of the dtype that was fused into; a fuse into quantized weights, which is not held against a replay
+-- fix:        fuse by the layer's own fuse(): base + scale * A B, and for DoRA the sum, times its
+-- magnitudes over the norms of its rows
+-- harmless:   rounding of the dtype that was fused into; a fuse into quantized weights, which is not held
+-- against a replay
 -- fires on:   zoo/fused-weaker
 -- silent on:  zoo/healthy-fused, zoo/healthy-dequantized
-SELECT capture_fused AS subject, percent(apart) AS observed, '0 %: base + update, rounded' AS expected,
-    NOT quantized AND apart > share AND apart > rounded * coalesce(rounding, 0)
-        AND k <= 1.5 AND NOT (k < 0.5 AND (apart < 1 OR realised < 0.5)) AS fault,  -- else lost, or there twice
-    fuse_place(b) AS place, layers
-FROM fused_shares
-ORDER BY fault DESC, subject
+select
+    capture_fused as subject,
+    percent(apart) as observed,
+    '0 %: base + update, rounded' as expected,
+    not quantized
+    and apart > share
+    and apart > rounded * coalesce(rounding, 0)
+    and k <= 1.5
+    and not (k < 0.5 and (apart < 1 or realised < 0.5)) as fault,  -- else lost, or there twice
+    fuse_place(b) as place,
+    layers
+from fused_shares
+order by fault desc, subject

@@ -11,9 +11,16 @@
 -- reads:      fused_shares
 -- nothing:    an adapter that was trained and fused
 -- params:     a, b, most = 1.5
--- fix:        fuse once: load a fused model without its adapter, and put no fused layer under an adapter again
+-- fix:        fuse once: load a fused model without its adapter, and put no fused layer under an adapter
+-- again
 -- fires on:   zoo/fused-and-adapted, zoo/fused-in-a-loop
 -- silent on:  zoo/healthy-fused, zoo/healthy-dequantized
-SELECT capture_fused AS subject, printf('%.2f', k) AS observed, '1' AS expected, k > most AS fault, fuse_place(b) AS place, layers
-FROM fused_shares
-ORDER BY fault DESC, subject
+select
+    capture_fused as subject,
+    printf('%.2f', k) as observed,
+    '1' as expected,
+    k > most as fault,
+    fuse_place(b) as place,
+    layers
+from fused_shares
+order by fault desc, subject

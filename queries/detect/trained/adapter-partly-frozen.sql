@@ -9,22 +9,50 @@
 -- needs:      trainable
 -- reads:      enclosed, moves, spans
 -- nothing:    an adapter that was trained
--- fix:        call freeze() before the conversion and not after it; unfreeze(keys=["lora_a", "lora_b"], strict=False) on the model mends it
+-- fix:        call freeze() before the conversion and not after it; unfreeze(keys=["lora_a", "lora_b"],
+-- strict=False) on the model mends it
 -- harmless:   lora_a frozen on purpose (LoRA-FA); an adapter that is frozen as a whole and has an effect
 -- fires on:   zoo/partly-loop, zoo/partly-stages
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
-WITH s AS MATERIALIZED (SELECT * FROM spans s ANTI JOIN enclosed inner_ ON inner_.model = s.model),
-p AS MATERIALIZED (SELECT s.model, p.name, p.role, p.trainable FROM placements p JOIN s ON p.capture = s.x WHERE adapter_role(p.role) AND p.trainable IS NOT NULL),
-whole AS (  -- fresh from first to last, while something else of its model is trained: an adapter of another training may be frozen on purpose
-    SELECT m.model FROM moves m LEFT JOIN tensors t ON t.digest = m.digest_b
-    GROUP BY m.model HAVING bool_or(m.trainable) AND NOT bool_or(m.trainable) FILTER (adapter_role(m.role)) AND bool_and(t.zeros = t.size) FILTER (m.role = 'lora_b')
-), total AS (
-    SELECT model, bool_or(trainable) OR bool_or(whole.model IS NOT NULL) AS any_trained FROM p LEFT JOIN whole USING (model) GROUP BY model
-), froze AS (
-    SELECT max_by(place, sequence) AS place FROM events
-    WHERE run = run_of(b) AND kind = 'freeze' AND sequence > (SELECT min(sequence) FROM events WHERE run = run_of(b) AND kind = 'convert')
-)
-SELECT p.name AS subject, CASE WHEN p.trainable THEN 'trainable' ELSE 'frozen ' || p.role END AS observed, 'trainable' AS expected,
-    NOT p.trainable AS fault, froze.place
-FROM p JOIN total USING (model), froze WHERE total.any_trained
-ORDER BY fault DESC, subject
+with
+    s as materialized(select * from spans s anti join enclosed inner_ on inner_.model = s.model),
+    p as materialized(
+        select s.model, p.name, p.role, p.trainable
+        from placements p
+        join s on p.capture = s.x
+        where adapter_role(p.role) and p.trainable is not null
+    ),
+    whole as (  -- fresh from first to last, while something else of its model is trained: an adapter of another training may be frozen on purpose
+        select m.model
+        from moves m
+        left join tensors t on t.digest = m.digest_b
+        group by m.model
+        having
+            bool_or(m.trainable)
+            and not bool_or(m.trainable) filter (adapter_role(m.role))
+            and bool_and(t.zeros = t.size) filter (m.role = 'lora_b')
+    ),
+    total as (
+        select model, bool_or(trainable) or bool_or(whole.model is not null) as any_trained
+        from p
+        left join whole using (model)
+        group by model
+    ),
+    froze as (
+        select max_by(place, sequence) as place
+        from events
+        where
+            run = run_of(b)
+            and kind = 'freeze'
+            and sequence > (select min(sequence) from events where run = run_of(b) and kind = 'convert')
+    )
+select
+    p.name as subject,
+    case when p.trainable then 'trainable' else 'frozen ' || p.role end as observed,
+    'trainable' as expected,
+    not p.trainable as fault,
+    froze.place
+from p
+join total using (model), froze
+where total.any_trained
+order by fault desc, subject

@@ -12,18 +12,49 @@
 -- fix:        load the base again from where it came, and {fix_}
 -- fires on:   zoo/unfrozen-loop, zoo/missing-classes
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
-WITH m AS MATERIALIZED (SELECT * FROM meant),
-t AS (
-    SELECT count(*) AS n, count(*) FILTER (changed) AS moved, count(DISTINCT layer) FILTER (changed) AS layers
-    FROM moves moves ANTI JOIN made made ON made.model IS NOT DISTINCT FROM moves.model AND made.canonical = moves.canonical, m
-    WHERE NOT adapter_role(role) AND NOT EXISTS (FROM meant_free f WHERE f.model IS NOT DISTINCT FROM moves.model AND f.canonical = moves.canonical)
-        AND (adapter OR (m.kind IN ('lora', 'dora') AND tries(b) AND NOT EXISTS (FROM moves o WHERE o.adapter AND adapter_role(o.role)))
-            OR (m.kind = 'none' AND trains(b)))  -- where another model of the run has the adapter, it was meant for that one
-)
-SELECT 'base weights' AS subject,
-    t.moved || ' of ' || t.n || ' tensors' || CASE WHEN t.layers > 0 THEN ' in ' || t.layers || ' blocks' ELSE '' END AS observed,
-    '0 of ' || t.n || ' tensors' AS expected, t.moved > 0 AS fault,
-    CASE WHEN m.kind = 'none' THEN 'nothing was meant to be trained' ELSE 'an adapter leaves them alone' END AS why,
-    CASE WHEN m.kind = 'none' THEN 'leave the training out, or say what is meant: --expect lora, dora or full' ELSE 'train the adapter alone' END AS fix_
-FROM t, m WHERE t.n > 0
-ORDER BY subject
+with
+    m as materialized(select * from meant),
+    t as (
+        select
+            count(*) as n,
+            count(*) filter (changed) as moved,
+            count(distinct layer) filter (changed) as layers
+        from moves moves
+        anti join
+            made made on made.model is not distinct from moves.model and made.canonical = moves.canonical, m
+        where
+            not adapter_role(role)
+            and not exists (
+                from meant_free f
+                where f.model is not distinct from moves.model and f.canonical = moves.canonical
+            )
+            and (
+                adapter
+                or (
+                    m.kind in ('lora', 'dora')
+                    and tries(b)
+                    and not exists (from moves o where o.adapter and adapter_role(o.role))
+                )
+                or (m.kind = 'none' and trains(b))
+            )  -- where another model of the run has the adapter, it was meant for that one
+    )
+select
+    'base weights' as subject,
+    t.moved
+    || ' of '
+    || t.n
+    || ' tensors'
+    || case when t.layers > 0 then ' in ' || t.layers || ' blocks' else '' end as observed,
+    '0 of ' || t.n || ' tensors' as expected,
+    t.moved > 0 as fault,
+    case
+        when m.kind = 'none' then 'nothing was meant to be trained' else 'an adapter leaves them alone'
+    end as why,
+    case
+        when m.kind = 'none'
+        then 'leave the training out, or say what is meant: --expect lora, dora or full'
+        else 'train the adapter alone'
+    end as fix_
+from t, m
+where t.n > 0
+order by subject

@@ -9,14 +9,30 @@
 -- needs:      parameters
 -- reads:      moves
 -- nothing:    floating-point parameters
--- fix:        keep gradients in the parameters' type: a float32 array (a norm, a scale, a rate) that multiplies a 16-bit gradient makes it float32; use a Python float, or .astype(g.dtype)
+-- fix:        keep gradients in the parameters' type: a float32 array (a norm, a scale, a rate) that
+-- multiplies a 16-bit gradient makes it float32; use a Python float, or .astype(g.dtype)
 -- harmless:   a conversion by set_dtype, or between two models at rest, is told as info
 -- fires on:   zoo/drift-half, zoo/drift-full
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
-WITH c AS (SELECT count(*) AS n, any_value(place) AS place FROM events WHERE run = run_of(b) AND kind = 'write' AND detail->>'via' = 'Module.set_dtype')
-SELECT m.name AS subject, y.dtype AS observed, 'they were ' || x.dtype AS expected, x.dtype <> y.dtype AS fault,
-    CASE WHEN NOT watched(b) OR c.n > 0 OR NOT coalesce(m.trainable, false) THEN 'info' ELSE 'error' END AS severity,
-    coalesce(c.place, (SELECT any_value(place) FROM events WHERE run = run_of(b) AND kind = 'update')) AS place
-FROM moves m JOIN tensors x ON x.digest = m.digest_a JOIN tensors y ON y.digest = m.digest_b, c
-WHERE x.dtype IN ('F32', 'F16', 'BF16') AND y.dtype IN ('F32', 'F16', 'BF16')
-ORDER BY fault DESC, subject
+with
+    c as (
+        select count(*) as n, any_value(place) as place
+        from events
+        where run = run_of(b) and kind = 'write' and detail ->> 'via' = 'Module.set_dtype'
+    )
+select
+    m.name as subject,
+    y.dtype as observed,
+    'they were ' || x.dtype as expected,
+    x.dtype <> y.dtype as fault,
+    case
+        when not watched(b) or c.n > 0 or not coalesce(m.trainable, false) then 'info' else 'error'
+    end as severity,
+    coalesce(
+        c.place, (select any_value(place) from events where run = run_of(b) and kind = 'update')
+    ) as place
+from moves m
+join tensors x on x.digest = m.digest_a
+join tensors y on y.digest = m.digest_b, c
+where x.dtype in ('F32', 'F16', 'BF16') and y.dtype in ('F32', 'F16', 'BF16')
+order by fault desc, subject

@@ -3,7 +3,8 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   wrong-base, base-weights-overwritten, reload-mismatch, unexplained-change, adapter-incomplete
+-- explains:   wrong-base, base-weights-overwritten, reload-mismatch, unexplained-change,
+-- adapter-incomplete
 -- claim:      {n} of {looked} frozen tensors moved; first {subject}. {how}.
 -- clean:      the frozen weights (none of {looked} moved)
 -- rules out:  base-not-frozen
@@ -13,23 +14,56 @@
 -- fix:        {fix_}
 -- fires on:   zoo/frozen-moved-loop, zoo/frozen-moved-handmade, zoo/frozen-moved-pipeline
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
-WITH acts AS (
-    SELECT e.model, any_value(e.place) FILTER (e.kind = 'grad' AND (e.detail->>'frozen_leaves')::INTEGER > 0) AS grad,
-        any_value(e.detail->>'via') FILTER (e.kind = 'grad' AND (e.detail->>'frozen_leaves')::INTEGER > 0) AS grad_via,
-        any_value(e.place) FILTER (e.kind = 'update' AND (e.detail->>'frozen_leaves')::INTEGER > 0) AS updated,
-        any_value(e.place) FILTER (e.kind = 'write' AND (e.detail->>'frozen_leaves')::INTEGER > 0) AS written,
-        any_value(e.detail->>'via') FILTER (e.kind = 'write' AND (e.detail->>'frozen_leaves')::INTEGER > 0) AS write_via
-    FROM events e WHERE e.run = run_of(b) GROUP BY e.model
-)
-SELECT m.name AS subject, CASE WHEN m.changed THEN 'moved' ELSE 'as at the start' END AS observed, 'as at the start' AS expected,
-    m.changed AND (acts.grad IS NOT NULL OR acts.updated IS NOT NULL OR acts.written IS NOT NULL) AS fault,
-    coalesce(acts.grad, acts.updated, acts.written) AS place,
-    CASE WHEN acts.grad IS NOT NULL THEN acts.grad_via || ' differentiates every array of the module, frozen or not'
-         WHEN acts.updated IS NOT NULL THEN 'the optimizer was handed gradients of frozen tensors'
-         WHEN acts.written IS NOT NULL THEN acts.write_via || ' wrote frozen tensors' ELSE 'No recorded call moved them' END AS how,
-    CASE WHEN acts.grad IS NOT NULL THEN 'use nn.value_and_grad(model, loss): ' || acts.grad_via || ' differentiates frozen arrays too, and freeze() holds only for trainable_parameters()'
-         WHEN acts.updated IS NOT NULL THEN 'hand the optimizer the gradients of model.trainable_parameters() alone, as nn.value_and_grad gives them'
-         ELSE 'write only what model.trainable_parameters() holds' END AS fix_
-FROM moves m LEFT JOIN acts USING (model)
-WHERE NOT m.trainable
-ORDER BY fault DESC, m.changed DESC, subject
+with
+    acts as (
+        select
+            e.model,
+            any_value(e.place) filter (
+                e.kind = 'grad' and (e.detail ->> 'frozen_leaves')::integer > 0
+            ) as grad,
+            any_value(e.detail ->> 'via') filter (
+                e.kind = 'grad' and (e.detail ->> 'frozen_leaves')::integer > 0
+            ) as grad_via,
+            any_value(e.place) filter (
+                e.kind = 'update' and (e.detail ->> 'frozen_leaves')::integer > 0
+            ) as updated,
+            any_value(e.place) filter (
+                e.kind = 'write' and (e.detail ->> 'frozen_leaves')::integer > 0
+            ) as written,
+            any_value(e.detail ->> 'via') filter (
+                e.kind = 'write' and (e.detail ->> 'frozen_leaves')::integer > 0
+            ) as write_via
+        from events e
+        where e.run = run_of(b)
+        group by e.model
+    )
+select
+    m.name as subject,
+    case when m.changed then 'moved' else 'as at the start' end as observed,
+    'as at the start' as expected,
+    m.changed and (acts.grad is not null or acts.updated is not null or acts.written is not null) as fault,
+    coalesce(acts.grad, acts.updated, acts.written) as place,
+    case
+        when acts.grad is not null
+        then acts.grad_via || ' differentiates every array of the module, frozen or not'
+        when acts.updated is not null
+        then 'the optimizer was handed gradients of frozen tensors'
+        when acts.written is not null
+        then acts.write_via || ' wrote frozen tensors'
+        else 'No recorded call moved them'
+    end as how,
+    case
+        when acts.grad is not null
+        then
+            'use nn.value_and_grad(model, loss): '
+            || acts.grad_via
+            || ' differentiates frozen arrays too, and freeze() holds only for trainable_parameters()'
+        when acts.updated is not null
+        then
+            'hand the optimizer the gradients of model.trainable_parameters() alone, as nn.value_and_grad gives them'
+        else 'write only what model.trainable_parameters() holds'
+    end as fix_
+from moves m
+left join acts using (model)
+where not m.trainable
+order by fault desc, m.changed desc, subject

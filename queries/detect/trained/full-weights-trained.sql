@@ -10,11 +10,20 @@
 -- nothing:    an update
 -- fix:        say what is meant: forensics capture --expect full, or --expect lora
 -- fires on:   zoo/healthy-scratch
-WITH p AS (
-    SELECT count(*) AS n, count(*) FILTER (trainable) AS trained, count(*) FILTER (adapter_role(role)) AS adapter
-    FROM placements WHERE capture = at_point(b, 'start') AND role <> 'optimizer'
-)
-SELECT 'parameters' AS subject, p.trained || ' of ' || p.n || ' tensors' AS observed, 'a word of what was meant' AS expected,
-    p.trained = p.n AND p.adapter = 0 AND m.kind IS NULL AS fault
-FROM p, meant m WHERE p.n > 0
-ORDER BY subject
+with
+    p as (
+        select
+            count(*) as n,
+            count(*) filter (trainable) as trained,
+            count(*) filter (adapter_role(role)) as adapter
+        from placements
+        where capture = at_point(b, 'start') and role <> 'optimizer'
+    )
+select
+    'parameters' as subject,
+    p.trained || ' of ' || p.n || ' tensors' as observed,
+    'a word of what was meant' as expected,
+    p.trained = p.n and p.adapter = 0 and m.kind is null as fault
+from p, meant m
+where p.n > 0
+order by subject

@@ -3,16 +3,23 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   optimizer-never-stepped, parameters-unchanged, error-swallowed, output-unchanged, lora-inert, saved-untrained, save-failed, loss-constant
+-- explains:   optimizer-never-stepped, parameters-unchanged, error-swallowed, output-unchanged,
+-- lora-inert, saved-untrained, save-failed, loss-constant
 -- claim:      Training began with an empty trainable set: {observed}.
 -- clean:      the trainable set ({observed})
 -- needs:      trainable
 -- reads:      stillness
 -- nothing:    an attempt to train
--- fix:        call model.freeze() before the adapter is put in, not after: freeze() takes in the adapter too; model.unfreeze(keys=["lora_a", "lora_b"], strict=False) mends it
+-- fix:        call model.freeze() before the adapter is put in, not after: freeze() takes in the adapter
+-- too; model.unfreeze(keys=["lora_a", "lora_b"], strict=False) mends it
 -- fires on:   zoo/nothing-pipeline, zoo/nothing-api
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
-SELECT 'trainable set' AS subject, s.trainables || ' tensors' AS observed, 'at least one' AS expected, s.trainables = 0 AS fault,
-    coalesce(s.set_place, s.grad_place) AS place
-FROM stillness s WHERE s.tries AND s.trainables IS NOT NULL
-ORDER BY subject
+select
+    'trainable set' as subject,
+    s.trainables || ' tensors' as observed,
+    'at least one' as expected,
+    s.trainables = 0 as fault,
+    coalesce(s.set_place, s.grad_place) as place
+from stillness s
+where s.tries and s.trainables is not null
+order by subject

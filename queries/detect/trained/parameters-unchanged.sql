@@ -12,9 +12,19 @@
 -- fix:        {fix_}
 -- fires on:   zoo/rate-compiled, zoo/unstepped-pipeline-names
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
-SELECT 'parameters' AS subject, s.moved || ' of ' || s.parameters || ' parameters' AS observed, 'more than 0' AS expected,
-    s.moved = 0 AND (s.updates > 0 OR s.gradients > 0 OR s.trainables = 0 OR s.cause IS NOT NULL) AS fault,
-    CASE WHEN s.undone_place IS NOT NULL THEN 'the updates moved them, and the state of the beginning was written back: copy the state that is to be kept after an update'
-         ELSE 'find why in the causes above; where there are none, look at what was called: forensics query training-events' END AS fix_, s.undone_place AS place
-FROM stillness s WHERE s.tries AND s.parameters > 0 AND (s.updates = 0 OR s.trained > 0)
-ORDER BY subject
+select
+    'parameters' as subject,
+    s.moved || ' of ' || s.parameters || ' parameters' as observed,
+    'more than 0' as expected,
+    s.moved = 0 and (s.updates > 0 or s.gradients > 0 or s.trainables = 0 or s.cause is not null) as fault,
+    case
+        when s.undone_place is not null
+        then
+            'the updates moved them, and the state of the beginning was written back: copy the state that is to be kept after an update'
+        else
+            'find why in the causes above; where there are none, look at what was called: forensics query training-events'
+    end as fix_,
+    s.undone_place as place
+from stillness s
+where s.tries and s.parameters > 0 and (s.updates = 0 or s.trained > 0)
+order by subject

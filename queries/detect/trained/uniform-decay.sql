@@ -3,27 +3,58 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   wrong-base, frozen-but-changed, base-weights-overwritten, reload-mismatch, unexplained-change
--- claim:      {n:frozen tensor|frozen tensors} shrank by one factor, {observed}: a decay was applied to weights without a gradient.
+-- explains:   wrong-base, frozen-but-changed, base-weights-overwritten, reload-mismatch,
+-- unexplained-change
+-- claim:      {n:frozen tensor|frozen tensors} shrank by one factor, {observed}: a decay was applied to
+-- weights without a gradient.
 -- clean:      decay of frozen weights (none of {looked} shrank)
 -- needs:      parameters, trainable, deltas
 -- reads:      moves
 -- nothing:    frozen parameters
--- fix:        hand the optimizer the trainable parameters alone: weight decay moves every tensor that it is given, with a gradient or without
+-- fix:        hand the optimizer the trainable parameters alone: weight decay moves every tensor that it
+-- is given, with a gradient or without
 -- fires on:   zoo/decay-loop, zoo/decay-classes
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
-WITH m AS MATERIALIZED (
-    SELECT m.model, m.name, m.changed, x.l2 AS before, y.l2 AS after, y.l2 / nullif(x.l2, 0) AS ratio, d.cosine, d.relative, x.dtype
-    FROM moves m JOIN tensors x ON x.digest = m.digest_a JOIN tensors y ON y.digest = m.digest_b
-    LEFT JOIN deltas d ON d.digest_a = m.digest_a AND d.digest_b = m.digest_b
-    WHERE NOT m.trainable AND x.dtype IN ('F32', 'F16', 'BF16') AND x.dtype = y.dtype
-), f AS (  -- turned by nothing, and all by about the same: rounding of 16-bit types blurs both
-    SELECT model, count(*) AS n, median(1 - ratio) AS shrunk,
-        quantile_cont(1 - ratio, 0.9) - quantile_cont(1 - ratio, 0.1) <= CASE WHEN bool_or(dtype <> 'F32') THEN 0.5 ELSE 0.05 END * median(1 - ratio) AS common
-    FROM m WHERE changed AND ratio < 1 AND cosine > CASE WHEN dtype = 'F32' THEN 1 - 1e-6 ELSE 1 - 1e-4 END GROUP BY model
-), total AS (SELECT model, count(*) FILTER (changed) AS changed FROM m GROUP BY model)
-SELECT m.name AS subject, CASE WHEN m.changed THEN round(m.ratio, 6)::VARCHAR ELSE 'as before' END AS observed, 'as before' AS expected,
-    m.changed AND coalesce(f.n >= 3 AND f.common AND f.shrunk > 0 AND f.n >= 0.8 * total.changed AND m.ratio < 1, false) AS fault,
-    (SELECT any_value(place) FROM events WHERE run = run_of(b) AND kind IN ('update', 'write')) AS place
-FROM m JOIN total ON total.model IS NOT DISTINCT FROM m.model LEFT JOIN f ON f.model IS NOT DISTINCT FROM m.model
-ORDER BY fault DESC, subject
+with
+    m as materialized(
+        select
+            m.model,
+            m.name,
+            m.changed,
+            x.l2 as before,
+            y.l2 as after,
+            y.l2 / nullif(x.l2, 0) as ratio,
+            d.cosine,
+            d.relative,
+            x.dtype
+        from moves m
+        join tensors x on x.digest = m.digest_a
+        join tensors y on y.digest = m.digest_b
+        left join deltas d on d.digest_a = m.digest_a and d.digest_b = m.digest_b
+        where not m.trainable and x.dtype in ('F32', 'F16', 'BF16') and x.dtype = y.dtype
+    ),
+    f as (  -- turned by nothing, and all by about the same: rounding of 16-bit types blurs both
+        select
+            model,
+            count(*) as n,
+            median(1 - ratio) as shrunk,
+            quantile_cont(1 - ratio, 0.9) - quantile_cont(1 - ratio, 0.1)
+            <= case when bool_or(dtype <> 'F32') then 0.5 else 0.05 end * median(1 - ratio) as common
+        from m
+        where changed and ratio < 1 and cosine > case when dtype = 'F32' then 1 - 1e-6 else 1 - 1e-4 end
+        group by model
+    ),
+    total as (select model, count(*) filter (changed) as changed from m group by model)
+select
+    m.name as subject,
+    case when m.changed then round(m.ratio, 6)::varchar else 'as before' end as observed,
+    'as before' as expected,
+    m.changed
+    and coalesce(
+        f.n >= 3 and f.common and f.shrunk > 0 and f.n >= 0.8 * total.changed and m.ratio < 1, false
+    ) as fault,
+    (select any_value(place) from events where run = run_of(b) and kind in ('update', 'write')) as place
+from m
+join total on total.model is not distinct from m.model
+left join f on f.model is not distinct from m.model
+order by fault desc, subject
