@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.exam import bases, draw, grammar, proofs
+from tests.exam import bases, draw, forks, grammar, proofs
 from tests.exam.draw import Draw
 from tests.exam.grammar import Program
 
@@ -126,6 +127,14 @@ def environment() -> dict[str, str]:
     }
 
 
+@functools.cache
+def pythons() -> tuple[str, str]:
+    """The interpreters of programs and of the tool: forks of ones that have imported what is slow; they end with us."""
+    held = contextlib.ExitStack()
+    atexit.register(held.close)
+    return held.enter_context(forks.python(forks.PROGRAMS)), held.enter_context(forks.python(forks.TOOL))
+
+
 def _run(command: list[str], place: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=place, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False
@@ -135,7 +144,7 @@ def _run(command: list[str], place: Path) -> subprocess.CompletedProcess[str]:
 def plain(program: Program, place: Path) -> tuple[int, dict[str, Any], str]:
     """Exit status, facts and last words of a program run with its probes."""
     write(program, place, plain=True)
-    done = _run([sys.executable, "train.py"], place)
+    done = _run([pythons()[0], "train.py"], place)
     facts: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
         facts = json.loads((place / "plain.json").read_text())
@@ -174,8 +183,9 @@ def _proved(each: Draw, place: Path) -> str | None:
 def watched(each: Draw, place: Path, result: Result) -> None:
     """Capture and diagnose, as users do."""
     write(each.program, place, plain=False)
-    tool = [sys.executable, "-m", "forensics"]
-    done = _run([*tool, "capture", "--name", "run", "--quiet", "--", sys.executable, "train.py"], place)
+    python, tool_python = pythons()
+    tool = [tool_python, "-m", "forensics"]
+    done = _run([*tool, "capture", "--name", "run", "--quiet", "--", python, "train.py"], place)
     if (
         "Traceback" in done.stderr
         and "forensics/" in done.stderr.replace("\\", "/").split("Traceback")[-1]
@@ -241,3 +251,4 @@ def prepare(names: Iterable[str] = bases.BASES) -> None:
     """Build the bases before workers ask for them at once."""
     for name in names:
         bases.base(name)
+    pythons()
