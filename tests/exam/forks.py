@@ -19,12 +19,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
-import traceback
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +64,10 @@ def python(preloaded: tuple[str, ...]) -> Iterator[str]:
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         for _ in range(600):
-            if os.path.exists(address) or server.poll() is not None:
+            if Path(address).exists() or server.poll() is not None:
                 break
             time.sleep(0.05)
-        yield str(client) if os.path.exists(address) else sys.executable
+        yield str(client) if Path(address).exists() else sys.executable
     finally:
         server.terminate()
         server.wait()
@@ -95,8 +93,12 @@ def _become(asked: dict[str, Any], streams: list[int], executable: str) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    for number, name in enumerate(("stdin", "stdout", "stderr")):  # what the server opened knows nothing of these
-        stream = open(number, "w" if number else "r", encoding="utf-8", errors="surrogateescape", closefd=False)
+    for number, name in enumerate(
+        ("stdin", "stdout", "stderr")
+    ):  # what the server opened knows nothing of these
+        stream = open(  # noqa: SIM115
+            number, "w" if number else "r", encoding="utf-8", errors="surrogateescape", closefd=False
+        )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     os.chdir(asked["cwd"])
@@ -119,14 +121,14 @@ def _run(asked: dict[str, Any]) -> None:
     words = sys.argv
     if words[0] == "-m":
         sys.argv = [words[1], *words[2:]]
-        sys.path.insert(0, os.getcwd())
+        sys.path.insert(0, str(Path.cwd()))
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         return
     if words[0] == "-c":
         sys.argv = ["-c", *words[2:]]
         exec(words[1], sys.modules["__main__"].__dict__)  # noqa: S102
         return
-    sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
+    sys.path.insert(0, str(Path(words[0]).absolute().parent))
     main = sys.modules["__main__"]
     main.__dict__.update(__file__=words[0], __builtins__=__builtins__)
     source = Path(words[0]).read_bytes()
@@ -141,7 +143,7 @@ def _serve(address: str) -> tuple[dict[str, Any], list[int]]:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address + ".new")
     listening.listen(64)
-    os.rename(address + ".new", address)
+    Path(address + ".new").rename(address)
     inside, outside = os.pipe()
     os.set_blocking(outside, False)
     signal.set_wakeup_fd(outside, warn_on_full_buffer=False)
@@ -181,10 +183,8 @@ def _serve(address: str) -> tuple[dict[str, Any], list[int]]:
             line = running.pop(pid)
             if line in [one.fileobj for one in waiting.get_map().values()]:
                 waiting.unregister(line)
-            try:
+            with suppress(OSError):
                 line.sendall(str(os.waitstatus_to_exitcode(status)).encode())
-            except OSError:
-                pass
             line.close()
 
 

@@ -326,14 +326,35 @@ def test_a_learned_token_keeps_its_weight_in_sixteen_bits() -> None:
     assert found["weight"].item() == pytest.approx(1.0, rel=0.15)
 
 
-def test_label_smoothing_leaves_a_residual() -> None:
+@pytest.mark.parametrize("sharp", [1.0, 5.0])
+@pytest.mark.parametrize("smoothing", [0.02, 0.1, 0.3])
+def test_label_smoothing_hides_neither_target_nor_weight(sharp: float, smoothing: float) -> None:
+    """But at positions where the model is as sure of the target as smoothing asks, or all else is rounded away: no evidence there."""
     import mlx.core as mx
     import mlx.nn as nn
 
     from forensics.watch.training.logits import reduce
 
-    z, y = mx.random.normal((1, 9, 200), key=mx.random.key(4)) * 5, mx.arange(9)[None]
-    g = mx.grad(lambda z: nn.losses.cross_entropy(z, y, label_smoothing=0.1).mean())(z)
+    z, y = mx.random.normal((40, 200), key=mx.random.key(4)) * sharp, mx.arange(40)
+    z[0, 0] = 4.0 * sharp + 8.0
+    w = mx.array([1.0, 0.25, -0.5, 0.0] * 10)
+    g = mx.grad(lambda z: (nn.losses.cross_entropy(z, y, label_smoothing=smoothing) * w).sum())(z)
+    found = reduce(z[None], g[None])
+    read = [i for i in range(40) if found["residual"][0, i].item() < 0.05]
+    assert len(read) >= 36
+    for i in read:
+        assert found["weight"][0, i].item() == pytest.approx(w[i].item(), rel=0.05)
+        assert w[i].item() == 0 or found["target"][0, i].item() == i
+
+
+def test_soft_targets_leave_a_residual() -> None:
+    import mlx.core as mx
+    import mlx.nn as nn
+
+    from forensics.watch.training.logits import reduce
+
+    z, teacher = (mx.random.normal((1, 9, 200), key=mx.random.key(each)) * 5 for each in (4, 5))
+    g = mx.grad(lambda z: nn.losses.cross_entropy(z, mx.softmax(teacher, -1)).mean())(z)
     assert all(mx.median(reduce(z, g, brief=brief)["residual"]).item() > 0.05 for brief in (False, True))
 
 

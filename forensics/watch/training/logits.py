@@ -1,8 +1,9 @@
 """What the cotangent g at logits z tells of the loss.
 
 For a cross-entropy of any making g = w (p - onehot(y)) at one position: every entry but one follows w p, the one that does not
-is the target y. What this form does not explain is the `residual`: 0 for cross-entropy, focal and preference losses, 0.1 and
-more for others. All of it is computed with the program's own evaluation, in nodes that stay out of its compiled kernels.
+is the target y. With label smoothing the others follow w p - w e / vocabulary instead. What neither form explains is the
+`residual`: 0 for cross-entropy, focal and preference losses, 0.1 and more for others. All of it is computed with the program's
+own evaluation, in nodes that stay out of its compiled kernels.
 """
 
 from __future__ import annotations
@@ -97,7 +98,50 @@ def _all(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
     )
     own = alone(core.maximum, alone(core.subtract, alone(core.abs, alone(core.add, at, w)), slack), 0.0)
     residual = alone(core.divide, alone(core.add, others, own), alone(core.maximum, mass, 1e-30))
-    return y[:, 0].astype(core.int32), alone(core.multiply, w, side)[:, 0], residual[:, 0], mass[:, 0]
+    plain = (y, alone(core.multiply, w, side), residual)
+    y, w, residual = _smoothed(p, alone(core.multiply, g, side), mass, plain, unit)
+    return y[:, 0].astype(core.int32), w[:, 0], residual[:, 0], mass[:, 0]
+
+
+def _smoothed(p: Any, g: Any, mass: Any, plain: tuple[Any, Any, Any], unit: float) -> tuple[Any, Any, Any]:
+    """The same where g = w (p - (1 - e) onehot(y) - e / vocabulary) explains what the plain form does not, e in (0.001, 0.5).
+
+    The target is one of the two extremes, the one without which the others lie on a line.
+    """
+    core = mx()
+    best = plain
+    for extreme in (core.argmin, core.argmax):
+        y = extreme(g, -1, keepdims=True)
+        w, residual, fits = _line(p, g, y, mass, unit)
+        better = alone(core.less, residual, alone(core.multiply, plain[2], 0.25))  # more than rounding does
+        for each in (better, alone(core.less, residual, best[2])):
+            fits = alone(core.logical_and, fits, each)
+        best = tuple(alone(core.where, fits, *pair) for pair in zip((y, w, residual), best, strict=True))
+    return best
+
+
+def _line(p: Any, g: Any, y: Any, mass: Any, unit: float) -> tuple[Any, Any, Any]:
+    """The slope of w p - w e / vocabulary through all entries but y, what it leaves of the mass, and whether it is one.
+
+    It is none where the other p are so small that the slope drowns in the rounding of the constant.
+    """
+    core = mx()
+    width = p.shape[-1]
+    places = apart(core.broadcast_to(core.arange(width, dtype=y.dtype), p.shape))
+    own = alone(core.equal, places, apart(core.broadcast_to(y, p.shape)))
+    q, h = (alone(core.where, own, 0.0, each) for each in (p, g))
+    mean_q, mean_h = (alone(core.divide, _sum(each), float(width - 1)) for each in (q, h))
+    q, h = (alone(core.where, own, 0.0, alone(core.subtract, *pair)) for pair in ((q, mean_q), (h, mean_h)))
+    spread = alone(core.maximum, _sum(alone(core.multiply, q, q)), 1e-30)
+    w = alone(core.divide, _sum(alone(core.multiply, q, h)), spread)
+    off = _sum(alone(core.abs, alone(core.subtract, h, alone(core.multiply, w, q))))
+    floor = alone(core.subtract, alone(core.multiply, w, mean_q), mean_h)
+    some = alone(core.where, alone(core.equal, w, 0.0), 1.0, w)
+    part = alone(core.divide, alone(core.multiply, floor, float(width)), some)
+    fits = alone(core.logical_and, alone(core.greater, part, 1e-3), alone(core.less, part, 0.5))
+    slope = alone(core.multiply, alone(core.abs, w), alone(core.sqrt, spread))
+    clear = alone(core.greater, slope, alone(core.multiply, alone(core.abs, mean_h), 64 * unit))
+    return w, alone(core.divide, off, alone(core.maximum, mass, 1e-30)), alone(core.logical_and, fits, clear)
 
 
 def _few(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
