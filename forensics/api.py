@@ -14,6 +14,8 @@ Nothing here captures or changes anything; what raises is a ForensicsError, with
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike, fspath
@@ -37,6 +39,7 @@ __all__ = [
     "Rows",
     "diagnose",
     "diff",
+    "list",
     "open",
     "show",
 ]
@@ -96,6 +99,14 @@ def show(ref: Ref, store: Ref | None = None) -> Captured:
     return Captured(facts.of_capture(found, owner))
 
 
+def list(store: Ref | None = None) -> Rows:
+    """The runs of the store, oldest first, as `forensics list --json` has them. Raises as `open`."""
+    from forensics.store.overview import document, overview
+    from forensics.store.place import find
+
+    return Rows(document(line) for line in overview(find(_path(store))))
+
+
 class Case:
     """Opened evidence: `a` and `b` are the refs of the two captures that stand against each other."""
 
@@ -139,7 +150,7 @@ class Case:
     def sql(
         self,
         statement: str,
-        parameters: list[Any] | None = None,
+        parameters: Sequence[Any] | None = None,
         *,
         memory: int = 2 << 30,
         seconds: float = 300.0,
@@ -274,7 +285,7 @@ class Captured(dict[str, Any]):
         return fragment.capture(self)
 
 
-class Rows(list[dict[str, Any]]):
+class Rows(builtins.list[dict[str, Any]]):
     """Rows of a query: a list of dicts, as pandas.DataFrame takes them."""
 
     def _repr_html_(self) -> str:

@@ -22,6 +22,12 @@ class ForensicsError(Exception):
     def __init__(self, message: str, where: str = "", hint: str = "") -> None:
         super().__init__(message)
         self.message, self.where, self.hint = message, where, hint
+        for label, text in (
+            ("at", where),
+            ("do", hint),
+        ):  # a traceback in a notebook or a test shows them, too
+            if text:
+                self.add_note(f"  {label}: {text}")
 
 
 class UsageError(ForensicsError):

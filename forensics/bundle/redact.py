@@ -37,6 +37,7 @@ _FILES = re.compile(
     r"|(adapter_|generation_|tokenizer_|preprocessor_)?config\.json|tokenizer\.(json|model)|(train|valid|test)\.jsonl"
 )
 _PLACE = re.compile(r"(?P<path>.*?)(?P<line>:\d+)?", re.DOTALL)
+_CELL = re.compile(r"In\[\d{1,9}\]:\d{1,9}")  # a notebook's name of a cell, and its line
 _CONFIG_WORDS = {
     "model_type", "architectures", "torch_dtype", "dtype", "hidden_act", "activation", "activation_function", "hidden_activation", "type",
     "rope_type", "fine_tune_type", "optimizer", "peft_type", "task_type", "bias", "mode", "quant_method", "tokenizer_class", "class",
@@ -176,6 +177,8 @@ class Redactor:
 
     def place(self, value: str) -> str:
         """file:line of a program: what follows site-packages stays, and a name of the field's own; all else is tokens."""
+        if _CELL.fullmatch(value):
+            return value
         match = _PLACE.fullmatch(value)
         path, line = (match["path"], match["line"] or "") if match else (value, "")
         _, inside, library = path.rpartition("site-packages/")

@@ -1,1 +1,7 @@
-"""How evidence comes in: a command that is watched, the spool it leaves, models at rest; all of it sealed as captures."""
+"""How evidence comes in: commands that are watched, models on disk, and their sealing. Called, it is `forensics.capture(...)`."""
+
+import sys
+
+import forensics
+
+sys.modules[__name__].__class__ = forensics.CapturePackage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from forensics.records import Row
@@ -12,13 +12,19 @@ _LONGEST = 200  # characters of a line
 _LARGEST = 4_000_000  # bytes of a file of source
 
 
-def texts(tables: Iterable[Iterable[Row]], directory: str | None, started: float) -> str:
+def texts(
+    tables: Iterable[Iterable[Row]],
+    directory: str | None,
+    started: float,
+    cells: Mapping[str, str] | None = None,
+) -> str:
     """JSON: each place (`file:line`) of these rows to the text of its line; places whose file changed since the run began are left out.
 
-    `directory` is that of the run, from which places are seen; `started` in seconds since the epoch.
+    `directory` is that of the run, from which places are seen; `started` in seconds since the epoch; `cells` is the code of
+    a notebook's cells by name, which lies in no file.
     """
     places = sorted({str(row["place"]) for rows in tables for row in rows if row.get("place")})
-    files: dict[str, list[str]] = {}
+    files = {cell: text.splitlines() for cell, text in (cells or {}).items()}
     found: dict[str, str] = {}
     for place in places:
         name, _, number = place.rpartition(":")

@@ -311,7 +311,12 @@ def _write_run(run: _Run, complete: bool) -> Any:
         "main_model": run.main if run.records else None,
         "tensors": _kept(spool.processes, plan.tensors),
         "captures": [r.named.directory.partition("@")[2] for r in run.records],
-        "lines": lines.texts(run.tables.values(), run.scene.cwd, float(_n(spool.options.get("started")))),
+        "lines": lines.texts(
+            run.tables.values(),
+            run.scene.cwd,
+            float(_n(spool.options.get("started"))),
+            {str(row.get("cell")): str(row.get("text")) for row in spool.each("cells")},
+        ),
     }
     with Writer(run.store.runs, spool.run, "run") as writer:
         writer.rows("runs", [head])  # type: ignore[list-item]

@@ -61,7 +61,7 @@ def watch_run(
     Raises:
         ForensicsError: before the command starts (no such command, a name that is none).
     """
-    spool = _spool(store, words, settings, warn)
+    spool = make_spool(store, words, settings, warn)
     if spool is None:
         return Watched(runs.watched(words, None).exit_code, None)
     try:
@@ -72,11 +72,15 @@ def watch_run(
     with contextlib.suppress(KeyboardInterrupt):
         recover(store, warn)  # after the command, which is not to wait for us
     pass_by(f"forensics: sealing {spool.name}; Ctrl-C leaves that to the next command.")
-    return Watched(ended.exit_code, _seal(store, spool, words, ended, settings, say, warn))
+    return Watched(ended.exit_code, seal_spool(store, spool, words, ended, settings, say, warn))
 
 
-def _spool(store: Store, words: Sequence[str], settings: Settings, warn: Say) -> Path | None:
+def make_spool(
+    store: Store, words: Sequence[str], settings: Settings, warn: Say, parent: int | None = None
+) -> Path | None:
     """The spool of a run under a name of its own; None where nothing can be recorded, which is said and stops no command.
+
+    `parent` is the process that watches, where that is not this one.
 
     Raises:
         UsageError: not a name.
@@ -86,7 +90,7 @@ def _spool(store: Store, words: Sequence[str], settings: Settings, warn: Say) ->
     try:
         name = store.free_name(wanted)
         spool = store.spool / name
-        _prepare(store, spool, words, settings)
+        _prepare(store, spool, words, settings, parent or os.getpid())
     except (ForensicsError, OSError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, UsageError):
@@ -102,7 +106,7 @@ def _spool(store: Store, words: Sequence[str], settings: Settings, warn: Say) ->
     return spool
 
 
-def _seal(
+def seal_spool(
     store: Store,
     spool: Path,
     words: Sequence[str],
@@ -111,7 +115,7 @@ def _seal(
     say: Say,
     warn: Say,
 ) -> str | None:
-    """The name of the run that is now in the store."""
+    """Seal what a watch left; the name of the run that is now in the store, None where there is none or sealing failed."""
     plan = seal.Plan(
         command=tuple(words),
         status=ended.status,
@@ -172,7 +176,7 @@ def recover(store: Store, warn: Say) -> None:
             warn(f"forensics: sealed {summary.run}, which an interrupted capture left behind.{gaps}")
 
 
-def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings) -> None:
+def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings, parent: int) -> None:
     """Make the spool: its options, the digests that need not be written again, and room for the tables where the disk fills up.
 
     Raises:
@@ -197,7 +201,7 @@ def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings
             "reload": settings.reload,
             "scorers": list(settings.scorers),
             "started": time.time(),
-            "parent": os.getpid(),
+            "parent": parent,
         },
     )
     room = min(_ROOM, shutil.disk_usage(spool).free // 2)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from forensics.cli.options import json_option, store_option
-
-if TYPE_CHECKING:
-    from forensics.store.overview import Line
 
 EXAMPLES = """\b
 Examples:
@@ -31,7 +27,7 @@ def command(captures: bool, as_json: bool, store: Path | None) -> None:
     capture reported holds both. VERDICT is what diagnose said last; a run that was never diagnosed has none.
     """
     from forensics.cli.screen import emit, show, width
-    from forensics.store.overview import overview
+    from forensics.store.overview import document, overview
     from forensics.store.place import find
 
     place = find(store)
@@ -43,24 +39,10 @@ def command(captures: bool, as_json: bool, store: Path | None) -> None:
                 "schema": 1,
                 "store": str(place.root),
                 "packs_nbytes": packs,
-                "runs": [_document(line) for line in lines],
+                "runs": [document(line) for line in lines],
             }
         )
         return
     from forensics.report.terminal.listing import listing
 
     show(listing(str(place.root), lines, packs, width(), captures=captures))
-
-
-def _document(line: Line) -> dict[str, Any]:
-    return {
-        "run": line.run,
-        "created_at": line.created_at,
-        "kind": line.kind,
-        "complete": line.complete,
-        "nbytes": line.nbytes,
-        "verdict": line.verdict,
-        "causes": line.causes,
-        "captures": line.captures,
-        "problem": line.problem,
-    }

@@ -79,3 +79,18 @@ def _capture(h: Head) -> dict[str, Any]:
         "capture": h.head.get("capture") or h.entry.partition("/")[2],
         "nbytes": h.nbytes,
     }
+
+
+def document(line: Line) -> dict[str, Any]:
+    """As `list --json` has it."""
+    return {
+        "run": line.run,
+        "created_at": line.created_at,
+        "kind": line.kind,
+        "complete": line.complete,
+        "nbytes": line.nbytes,
+        "verdict": line.verdict,
+        "causes": line.causes,
+        "captures": line.captures,
+        "problem": line.problem,
+    }

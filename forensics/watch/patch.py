@@ -56,3 +56,8 @@ def ran(module: Any) -> None:
 
 def install() -> None:
     sys.meta_path.insert(0, Finder())
+
+
+def take_out() -> None:
+    """Programs find their modules without us again."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]

@@ -19,11 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from . import cells, changes
 from .rowfile import RowFile
 
 HERE = str(Path(__file__).parent)
 _LIBRARIES = (
     HERE,
+    *(str(Path(HERE).parent / name) for name in ("live.py", "notebook.py", "testing.py")),
     f"{os.sep}site-packages{os.sep}",
     f"{os.sep}dist-packages{os.sep}",
     f"{os.sep}lib{os.sep}python3",
@@ -118,6 +120,7 @@ class Watch:
         self.local = _Local()
         self.lock = Lock()
         self.models: list[Model] = []
+        self.cells: set[str] = set()  # cells of a notebook whose code was noted
         self._files: dict[str, RowFile] = {}
         self._failed: set[str] = set()
         self._pid = 0
@@ -292,7 +295,20 @@ def weakly(item: Any) -> Callable[[], Any]:
 
 def is_users(file: str) -> bool:
     """Is this file the user's own: of no library, of no interpreter, and none of ours?"""
-    return not any(part in file for part in _LIBRARIES) and not file.startswith("<")
+    if file.startswith("<"):
+        return cells.is_cell(file)
+    return not any(part in file for part in _LIBRARIES)
+
+
+def _place(file: str, line: int) -> str:
+    """file:line; a cell of a notebook is named as the notebook does, and its code noted, which lies in no file."""
+    if cells.is_cell(file) and (cell := cells.name(file)) is not None:
+        if cell not in watch.cells:
+            watch.cells.add(cell)
+            with contextlib.suppress(Exception):
+                watch.row("cells", cell=cell, text=cells.text(file))
+        return f"{cell}:{line}"
+    return f"{file}:{line}"
 
 
 def where() -> str | None:
@@ -301,7 +317,7 @@ def where() -> str | None:
     while frame is not None:
         name = frame.f_code.co_filename
         if is_users(name):
-            return f"{name}:{frame.f_lineno}"
+            return _place(name, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None
 
@@ -311,7 +327,7 @@ def raised_at(trace: TracebackType | None) -> str | None:
     place = None
     while trace is not None:
         if is_users(trace.tb_frame.f_code.co_filename):
-            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+            place = _place(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
         trace = trace.tb_next
     return place
 
@@ -330,12 +346,12 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     with contextlib.suppress(Exception):
         functools.update_wrapper(wrapper, original)
     wrapper.__forensics__ = (*makers, make)  # type: ignore[attr-defined]
-    setattr(owner, name, wrapper)
+    changes.put(owner, name, wrapper)
     if isinstance(owner, type(sys)):
         for module in list(sys.modules.values()):
             space = getattr(module, "__dict__", None)
             if space is not None and space.get(name) is original:
-                setattr(module, name, wrapper)
+                changes.put(module, name, wrapper)
 
 
 def bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import hooks
+from . import changes, hooks, permanent
 from .moments import moments, name_of
 from .run import raised_at, watch
 
@@ -31,7 +31,8 @@ def begin() -> None:
 
         facts.process()
     install()
-    os.register_at_fork(after_in_child=_forked)
+    permanent.forked.append(_forked)
+    changes.at_end(permanent.forked.clear)
     atexit.register(_end)
     for module in list(sys.modules.values()):  # what was imported before mlx, and is hooked all the same
         if not getattr(getattr(module, "__spec__", None), "_initializing", False):
@@ -76,9 +77,14 @@ def _forked() -> None:
 
 
 def _end() -> None:
+    """The interpreter ends; it has set `last_value` for an exception that nobody caught."""
+    finish(getattr(sys, "last_value", None))
+
+
+def finish(error: BaseException | None) -> None:
+    """Take what is due, say how the program ended, and watch no more; `error` ended it, if one did."""
     if not watch.on or os.getpid() != watch.pid:
         return
-    error = getattr(sys, "last_value", None)  # set by the interpreter for an exception that nobody caught
     for function in moments.ends:
         with contextlib.suppress(Exception), watch.looking(name_of(function)):
             function(error)
@@ -98,3 +104,14 @@ def _end() -> None:
         temporary.write_text(json.dumps({"time": time.time(), "exception": text}), encoding="utf-8")
         temporary.replace(watch.directory / "exit.json")
     watch.on = False
+
+
+def take_out(error: BaseException | None) -> None:
+    """End the watch before the process ends: every hook goes, and what the program made meanwhile works on without us."""
+    finish(error)
+    atexit.unregister(_end)
+    changes.take_back()
+    watch.models.clear()
+    for module in [name for name in sys.modules if name.partition(".")[0] == "_forensics_watch"]:
+        if not module.endswith(".permanent"):
+            sys.modules.pop(module, None)

@@ -65,6 +65,7 @@ WITH seen AS (
     FROM runs WHERE run = run_of(b)
 )
 SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the loss at its tokens, from a watched run: forensics capture -- COMMAND')
+            WHEN NOT trained.gradients AND lost.loss THEN gap('unseen', 'the loss at its tokens, which could not be recorded')
             WHEN NOT trained.gradients THEN gap('not-applicable', 'the run takes no gradient of this model')
             WHEN seen.n = 0 AND lost.loss THEN gap('unseen', 'the loss at its tokens, which could not be recorded')
             WHEN seen.n = 0 AND EXISTS (FROM events WHERE run = run_of(b) AND model = model_of(b) AND kind = 'load' AND detail->>'what' = 'model')

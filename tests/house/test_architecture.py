@@ -24,7 +24,21 @@ ORDER = [
         "tensors",
         "store",
     ),
-    *("capture", "bundle", "refs", "evidence", "health", "judge", "report", "api", "demo", "cli"),
+    *(
+        "capture",
+        "bundle",
+        "refs",
+        "evidence",
+        "health",
+        "judge",
+        "report",
+        "api",
+        "live",
+        "notebook",
+        "testing",
+        "demo",
+        "cli",
+    ),
 ]
 WITHIN = {
     "store": [
@@ -73,7 +87,7 @@ WITHIN = {
             "scores",
             "probes",
         ),
-        *("rest", "saved", "fusion", "fused", "deltas", "pairs", "seal", "watched"),
+        *("rest", "saved", "fusion", "fused", "deltas", "pairs", "seal", "watched", "unattended"),
     ],
 }
 """Modules of a room, the lowest first: each imports what stands before it."""

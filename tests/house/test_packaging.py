@@ -39,7 +39,11 @@ def test_the_wheel_carries_queries_and_snapshots_under_the_package_alone(wheel: 
     ]:
         top, *rest = path.relative_to(ROOT).parts
         assert "/".join([f"forensics/_{top}", *rest]) in names
-    assert {name.split("/")[0] for name in names} == {"forensics", "mlx_forensics-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in names} == {
+        "forensics",
+        "mlx_forensics-0.1.0.dist-info",
+        "mlx_forensics.pth",
+    }
 
 
 @pytest.mark.long

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from .. import changes
 from ..run import watch, wrap
 
 Look = Callable[[Any], None]
@@ -27,8 +28,9 @@ def follow(item: Any, look: Look) -> None:
         if hasattr(cls, "__del__"):
             wrap(cls, "__del__", _finalizer)
         else:
-            cls.__del__ = _finalizer(None)
-            cls.__del__.__forensics__ = (_finalizer,)
+            finalizer = _finalizer(None)
+            finalizer.__forensics__ = (_finalizer,)  # type: ignore[attr-defined]
+            changes.put(cls, "__del__", finalizer)
     _due[id(item)] = look
 
 

@@ -142,6 +142,8 @@ def _described(function: Function, trace: Trace, given: Any, result: Any) -> Any
 
 def _called(compiled: Callable[..., Any], function: Function, given: Given) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
+        if not watch.on:
+            return compiled(*args, **kwargs)[0]
         held: state.Before | None = None
         with watch.looking("compiled function"):
             held = state.Before(function, (args, kwargs)) if not watch.tracing else None

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..run import is_users, watch
+from .. import cells
+from ..run import is_users, watch, where
 
 _NAMES = {
     "rank": ("lora_rank", "rank", "lora_r", "r"),
@@ -148,6 +149,9 @@ def _spaces() -> Iterator[tuple[dict[str, Any], str]]:
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and is_users(file):
             yield dict(vars(module)), file
+    if cells.shell() is not None and (main := sys.modules.get("__main__")) is not None:
+        named = {n: value for n, value in list(vars(main).items()) if n[:1] != "_" and n not in ("In", "Out")}
+        yield named, where() or "notebook"
     frame: Any = sys._getframe(1)
     while frame is not None:
         code = frame.f_code

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from .. import changes
 from ..moments import Moments
 from ..proxy import Made
 from ..run import HERE, Model, watch, where, wrap
@@ -143,7 +144,8 @@ def _print_without_us() -> None:
             pass
         thread_previous(arguments)
 
-    sys.excepthook, threading.excepthook = excepthook, thread_excepthook
+    changes.put(sys, "excepthook", excepthook)
+    changes.put(threading, "excepthook", thread_excepthook)
 
 
 def _core(module: Any) -> None:

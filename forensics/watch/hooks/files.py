@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .. import changes, permanent
 from ..moments import Moments
 from ..run import is_users, watch, where
 from ..training import records
@@ -117,7 +118,8 @@ def _at_first_update() -> None:
 
 
 def install(run: Moments) -> None:
-    sys.addaudithook(_audit)
+    permanent.auditing.append(_audit)
+    changes.at_end(permanent.auditing.clear)
     run.on_first_update(_at_first_update)
     run.on_first_update(declared.look)
     run.on_exit(_report)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import trees
+from .. import changes, trees
 from ..capture import budget, points, tensors
 from ..moments import Moments
 from ..run import bound, watch, wrap
@@ -130,7 +130,7 @@ def _from_pretrained(module: Any) -> None:
                 )
         return result
 
-    cls.from_pretrained = classmethod(from_pretrained)
+    changes.put(cls, "from_pretrained", classmethod(from_pretrained))
 
 
 def _load_arrays(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,8 @@ def _watch(site: str) -> None:
     import sys
     from importlib.machinery import ModuleSpec
 
-    if os.environ.get("FORENSICS_SPOOL") and "_forensics_watch" not in sys.modules:
+    spool, name = os.environ.get("FORENSICS_SPOOL"), os.environ.get("FORENSICS")
+    if (spool or name) and "_forensics_watch" not in sys.modules:
         # The program's environment need not have the tool installed: the package goes by its folder, under a name of its own.
         package = ModuleSpec("_forensics_watch", None, is_package=True)
         package.submodule_search_locations = [os.path.dirname(site)]
@@ -18,7 +19,10 @@ def _watch(site: str) -> None:
         from _frozen_importlib import module_from_spec
 
         sys.modules[package.name] = module_from_spec(package)
-        importlib.import_module("_forensics_watch.patch").install()
+        if spool:
+            importlib.import_module("_forensics_watch.patch").install()
+        else:
+            importlib.import_module("_forensics_watch.unattended").wait()
 
 
 def _hand_over(site: str) -> None:
