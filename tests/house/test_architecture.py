@@ -92,8 +92,8 @@ WITHIN = {
 }
 """Modules of a room, the lowest first: each imports what stands before it."""
 WATCH = [
-    *("distributed", "moments", "proxy", "rowfile", "trees", "run"),
-    *("capture", "generation", "training", "hooks", "start", "patch", "child", "site"),
+    *("cells", "changes", "permanent", "distributed", "moments", "proxy", "rowfile", "trees", "run"),
+    *("capture", "generation", "training", "hooks", "start", "late", "patch", "unattended", "child", "site"),
 ]
 """Modules and folders of the watcher, the lowest first. Within a folder no circle is all that is asked."""
 FILES = sorted(path for path in ROOT.rglob("*.py") if "trainers" not in path.parts)
