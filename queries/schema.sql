@@ -58,6 +58,10 @@ CREATE TABLE captures (
     updates BIGINT,         -- updates applied to this object so far
     whole BOOLEAN,          -- tensors, modules and probes were taken (false: digests alone)
     probes_of VARCHAR,      -- the capture whose probes these are, where parameters and settings were equal
+    probes VARCHAR,         -- JSON: how they were asked: seconds, together (answered in one batch), apart (share of the logits' range by which
+                            -- its first step differs from single ones), read (tokens taken from a reading of an earlier answer), shortened,
+                            -- skipped (prompts that there was no time for), remembered (an earlier run of this store was asked, and is believed where
+                            -- the logits after the prompt are the same to the bit)
     place VARCHAR,          -- file:line of the user's program
     complete BOOLEAN,
     missing VARCHAR         -- JSON list of {"what", "why", "kind"}

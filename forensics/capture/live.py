@@ -64,6 +64,7 @@ def record(scene: Scene, captured: Captured, named: Named, facts: Facts, probes_
         "updates": head.get("updates"),
         "whole": captured.whole,
         "probes_of": probes_of,
+        "probes": _how(head.get("probes")),
         "place": place(head.get("place"), scene.cwd),
     }
     made = Record(named, row, facts=facts)
@@ -82,6 +83,14 @@ def record(scene: Scene, captured: Captured, named: Named, facts: Facts, probes_
     ]
     answers(scene, made, captured.rows("transcripts"), captured.rows("tokens"))
     return made
+
+
+def _how(told: Any) -> str | None:
+    """How the probes were asked, as the column says it: without the key by which answers are found again."""
+    if not isinstance(told, Mapping):
+        return None
+    said = {key: value for key, value in told.items() if key == "apart" or value not in (None, False, 0)}
+    return json.dumps({key: value for key, value in said.items() if key != "key" and value is not None})
 
 
 def common(

@@ -6,6 +6,7 @@ by one, the run last: an interruption leaves whole captures and a spool from whi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +27,7 @@ from forensics.capture.saved import Disk
 from forensics.capture.sources import Sources, earlier
 from forensics.capture.spool import Captured, Process, Spool
 from forensics.records import Row, Scalar
+from forensics.store import answers
 from forensics.store.capture import Writer
 from forensics.store.keyed import Keyed
 from forensics.store.store import Store, size_of
@@ -105,6 +107,7 @@ def seal(store: Store, spool: Spool, plan: Plan) -> Summary:
     missing += [m for r in run.records for m in json.loads(str(r.head["missing"] or "[]"))]
     complete = not missing
     directory = _write_run(run, complete)
+    _keep_answers(run)
     nbytes = (
         store.packs.nbytes()
         - before
@@ -286,6 +289,21 @@ def _directories(spool: Spool) -> dict[int, str]:
 
 def _process_of(run: _Run) -> int:
     return next((r.named.process for r in reversed(run.records) if r.named.model == run.main), 0)
+
+
+def _keep_answers(run: _Run) -> None:
+    """What this run's models said is not asked again by a later run of the same store."""
+    for captured in run.spool.captures:
+        told, ref = captured.head.get("probes"), run.ref(captured.process, captured.number)
+        if isinstance(told, Mapping) and ref is not None and not told.get("remembered"):
+            with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
+                answers.keep(
+                    run.store.root,
+                    told.get("key"),
+                    ref,
+                    captured.rows("transcripts"),
+                    captured.rows("tokens"),
+                )
 
 
 def _write_capture(store: Store, record: Record) -> None:

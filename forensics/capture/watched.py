@@ -18,7 +18,7 @@ from forensics.capture.prompts import Prompt
 from forensics.capture.spool import Spool
 from forensics.errors import ForensicsError, UsageError
 from forensics.records import Scalar
-from forensics.store import unsealed
+from forensics.store import answers, unsealed
 from forensics.store.store import Store
 from forensics.units import size
 
@@ -197,6 +197,7 @@ def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings
             "tensors": settings.tensors,
             "prompts": [p.as_json() for p in settings.prompts] if settings.prompts else None,
             "known": str(known.resolve()),
+            "answers": str(answers.directory(store.root).resolve()),
             "expect": settings.expect,
             "reload": settings.reload,
             "scorers": list(settings.scorers),

@@ -17,7 +17,7 @@ from typing import IO
 from forensics import files
 from forensics.errors import DamagedEvidence, UnknownRef, UsageError
 from forensics.records import Row
-from forensics.store import origins, unsealed
+from forensics.store import answers, origins, unsealed
 from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, rewrite_head, scalar
 from forensics.store.packs import Packs
 
@@ -282,7 +282,7 @@ class Store:
 
     def remove(self, paths: Iterable[Path]) -> int:
         """Remove these directories of captures and runs; returns bytes freed. Packs stay until `gc`."""
-        freed = 0
+        freed, paths = 0, list(paths)
         for path in paths:
             freed += size_of(path)
             if path.parent == self.captures:
@@ -292,6 +292,7 @@ class Store:
             )  # out of sight in one step: an interrupted removal leaves no half capture
             path.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
+        answers.forget(self.root, {path.name for path in paths})
         return freed
 
     def _not_lost(self, entry: str) -> None:

@@ -199,3 +199,77 @@ def test_a_stop_set_that_the_program_changes_is_seen(tmp_path: Path) -> None:
         and tiny.END in period
         and ran.capture("loaded")["tokenizer"]["eos_ids"] == [tiny.END]
     )
+
+
+def test_prompts_are_answered_in_one_batch_as_one_by_one(tmp_path: Path) -> None:
+    """Tokens are the same, and what stands after the prompt is the same to the bit."""
+    single = "import mlx_lm.models.cache as c\nfor each in list(vars(c).values()):\n"
+    single += "    if isinstance(each, type) and 'merge' in vars(each): del each.merge\n"
+    together, alone = probe(tmp_path / "a", "train(3)\n"), probe(tmp_path / "b", single + "train(3)\n")
+    told = [
+        [
+            (row["output_ids"], row["logits_digest"], row["finish_reason"])
+            for row in ran.of("end", "transcripts")
+        ]
+        for ran in (together, alone)
+    ]
+    assert told[0] == told[1]
+    tokens = [[row["logprob"] for row in ran.of("end", "tokens")] for ran in (together, alone)]
+    assert tokens[0] == pytest.approx(tokens[1], abs=1e-4)
+    loaded, end = (together.capture(point)["probes"] for point in ("loaded", "end"))
+    assert loaded["together"] == 3 and loaded["apart"] <= 1e-3
+    assert end["together"] > 1 and alone.capture("end")["probes"]["together"] == 0
+
+
+def test_an_answer_that_the_model_still_gives_is_read_and_not_made_again(tmp_path: Path) -> None:
+    adapted = """
+model.freeze()
+linear_to_lora_layers(model, 2, {"rank": 4, "scale": 10.0, "dropout": 0.0})
+train(1, rate=0.0)
+"""
+    ran = probe(tmp_path, adapted)
+    said = [[row["output_ids"] for row in ran.of(point, "transcripts")] for point in ("loaded", "adapted")]
+    assert said[0] == said[1]
+    # all but the first token of each answer, which stands after the prompt
+    assert ran.capture("adapted")["probes"]["read"] == sum(map(len, said[1])) - 3
+
+
+def test_answers_end_where_the_time_is_over_and_later_ones_are_as_short(tmp_path: Path) -> None:
+    ran = probe(tmp_path, "train(2)\n", probe_seconds=1e-9)
+    rows = ran.of("loaded", "transcripts")
+    assert [row["output_tokens"] for row in rows] == [1] and rows[0]["finish_reason"] == "length"
+    assert rows[0]["settings"]["max_tokens"] == 1
+    (missing,) = ran.capture("loaded")["missing"]
+    assert missing["what"] == "probes" and "2 of them" in missing["why"]
+
+
+def test_a_base_that_was_answered_in_this_store_is_not_asked_again(tmp_path: Path) -> None:
+    from forensics.store import answers
+
+    body = "print(sum(1 for _ in range(3)))\n"
+    first = probe(tmp_path / "a", body)
+    capture = first.capture("loaded")
+    transcripts, tokens = (first.of("loaded", table) for table in ("transcripts", "tokens"))
+    answers.keep(tmp_path, capture["probes"]["key"], "night@loaded", transcripts, tokens)
+    place = str(answers.directory(tmp_path))
+    again = probe(tmp_path / "b", body, answers=place)
+    assert again.capture("loaded")["probes"]["remembered"] is True
+    assert [row["output_ids"] for row in again.of("loaded", "transcripts")] == [
+        row["output_ids"] for row in transcripts
+    ]
+    assert again.of("loaded", "tokens") == tokens
+    answers.forget(tmp_path, {"night"})
+    gone = probe(tmp_path / "c", body, answers=place)
+    assert gone.capture("loaded")["probes"]["remembered"] is False
+
+
+def test_answers_of_another_model_under_this_key_are_not_believed(tmp_path: Path) -> None:
+    from forensics.store import answers
+
+    first = probe(tmp_path / "a", "")
+    rows = [{**row, "logits_digest": "0" * 64} for row in first.of("loaded", "transcripts")]
+    answers.keep(
+        tmp_path, first.capture("loaded")["probes"]["key"], "night@loaded", rows, first.of("loaded", "tokens")
+    )
+    again = probe(tmp_path / "b", "", answers=str(answers.directory(tmp_path)))
+    assert again.capture("loaded")["probes"]["remembered"] is False

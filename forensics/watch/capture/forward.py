@@ -14,14 +14,19 @@ def logits(module: Any, ids: Sequence[int], cache: Any = None) -> Any:
 
     Raises TypeError where the model answers token ids with something else.
     """
-    tokens = mx().array([list(ids)])
+    return batch(module, [ids], cache)[0]
+
+
+def batch(module: Any, rows: Sequence[Sequence[int]], cache: Any = None) -> Any:
+    """Logits (rows, ids a row, vocabulary) of rows of equal length, as `logits` gives those of one."""
+    tokens = mx().array([list(ids) for ids in rows])
     found = module(tokens) if cache is None else module(tokens, cache=cache)
     found = getattr(found, "logits", found)
     if isinstance(found, (tuple, list)) and found:
         found = found[0]
     if not is_array(found) or found.ndim != 3 or found.shape[:2] != tokens.shape:
         raise TypeError(f"{type(module).__name__} does not answer token ids with logits")
-    return found[0]
+    return found
 
 
 def fresh_cache(module: Any) -> Any:
@@ -32,15 +37,41 @@ def fresh_cache(module: Any) -> Any:
     return library.make_prompt_cache(module)
 
 
+def merged(caches: Sequence[Any]) -> Any:
+    """One cache for the sequences of several, each of them left as it is; None where this mlx-lm, or this kind, cannot do that."""
+    if not caches or not all(caches):
+        return None
+    layers = list(zip(*caches, strict=True))
+    if not all(hasattr(type(layer[0]), "merge") for layer in layers):
+        return None
+    return [type(layer[0]).merge(list(layer)) for layer in layers]
+
+
 class Reader:
-    """Reads a sequence piece by piece, and gives the logits after its end: (vocabulary,), float32."""
+    """Reads a sequence piece by piece, and gives the logits after each id: (ids, vocabulary), float32."""
 
     def __init__(self, module: Any) -> None:
         self.module, self.cache, self.ids = module, fresh_cache(module), list[int]()
 
     def read(self, ids: Sequence[int]) -> Any:
+        """Go on with these ids."""
         self.ids += ids
         found = (
-            logits(self.module, ids, self.cache) if self.cache is not None else logits(self.module, self.ids)
+            logits(self.module, ids, self.cache)
+            if self.cache is not None
+            else logits(self.module, self.ids)[-len(ids) :]
         )
-        return found[-1].astype(mx().float32)
+        return found.astype(mx().float32)
+
+    def back(self, count: int) -> None:
+        """As if the last `count` ids had not been read."""
+        if not count:
+            return
+        kept = self.ids[:-count]
+        library = sys.modules.get("mlx_lm.models.cache")
+        if self.cache is not None and library is not None and library.can_trim_prompt_cache(self.cache):
+            library.trim_prompt_cache(self.cache, count)
+        elif self.cache is not None:
+            self.cache, self.ids = fresh_cache(self.module), []
+            mx().eval(self.read(kept))
+        self.ids = kept

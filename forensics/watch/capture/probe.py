@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..run import Model, watch
-from ..trees import mx
-from . import facts, tensors
-from .forward import Reader
+from . import answering, facts, remembered, tensors
+from .answering import Line
 from .still import still
 
 _QUESTIONS = ("What is the capital of France?", "What color is the sky?", "What is 2 + 2?")
-_TOP = 5  # alternatives kept a position
+_SECONDS = 60.0  # that the answers of one point may take; then they end where they are
+
+_drafts: dict[tuple[int, ...], list[int]] = {}  # prompt -> the newest answer to it of any model
+_limits: dict[
+    tuple[int, ...], int
+] = {}  # prompt -> tokens of an answer that was shortened: later ones are as short
 
 
 @dataclass(frozen=True)
@@ -27,96 +31,90 @@ class Prompt:
     reference: str | None = None
 
 
-def answer(model: Model, prefix: str) -> bool:
+def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> dict[str, Any] | None:
     """Have the model answer the probes, and write transcripts, tokens and next-token logits of capture `prefix`.
 
-    Nothing is asked of a model without tokenizer, unless the prompts are token ids: False then. Raises what the model raised,
-    after all prompts were tried.
+    Nothing is asked of a model without tokenizer, unless the prompts are token ids: None then, else how it was asked. Raises
+    what the model raised, after all prompts were tried.
+
+    Args:
+        state: the digests of parameters and settings, by which an earlier run's answers are found; None: they are not looked for.
     """
     words = Words(model)
     prompts = list(_prompts(model, words))
     if not prompts:
-        return False
-    kept: dict[str, Any] = {}
-    failed: Exception | None = None
+        return None
+    began = time.perf_counter()
+    lines = [Line(each.ids, _limits.get(each.ids, limit()), _drafts.get(each.ids, ())) for each in prompts]
+    for line in lines:
+        if words.rows is not None and max(line.ids) >= words.rows:
+            line.error = ValueError(f"token {max(line.ids)} is beyond the {words.rows} rows of the embedding")
+    seconds = float(watch.options.get("probe_seconds") or _SECONDS)
+    key = (
+        remembered.key(model.module, state, [line.ids for line in lines], limit(), words.stop)
+        if state
+        else None
+    )
+    earlier = remembered.Answers(key)
     with still(model.module, evaluation=True):
-        for prompt in prompts:
-            try:
-                _answer(model, prompt, words, prefix, kept)
-            except Exception as error:  # noqa: BLE001   the other prompts go on
-                failed = failed or error
-                text = f"{type(error).__name__}: {error}"[:300]
-                _row(prefix, prompt, finish_reason="error", error=text)
+        asked = answering.answer(model.module, lines, words.stop, seconds, earlier.fill)
+    kept: dict[str, Any] = {}
+    for prompt, line in zip(prompts, lines, strict=True):
+        if asked.shortened and line.finish == "length":
+            line.limit = _limits[line.ids] = len(line.tokens)
+        _write(prefix, prompt, line, words, kept)
     if kept:
         tensors.write(watch.directory / prefix / "logits.safetensors", kept)
+    failed = next((line.error for line in lines if line.error is not None), None)
     if failed is not None:
         raise failed
-    return True
+    return {
+        "seconds": round(time.perf_counter() - began, 3), "together": asked.together, "apart": asked.apart, "read": asked.read,
+        "shortened": asked.shortened, "skipped": sum(line.first is None for line in lines),
+        "remembered": earlier.filled, "key": None if asked.shortened else key,
+    }  # fmt: skip
 
 
-def _answer(model: Model, prompt: Prompt, words: Words, prefix: str, kept: dict[str, Any]) -> None:
-    if words.rows is not None and max(prompt.ids) >= words.rows:
-        raise ValueError(f"token {max(prompt.ids)} is beyond the {words.rows} rows of the embedding")
-    reader = Reader(model.module)
-    after = reader.read(prompt.ids)
-    first = tensors.digest(after)
-    kept[first] = after
-    output: list[int] = []
-    finish = "length"
-    for position in range(limit()):
-        token, logprob, top = choose(after)
-        output.append(token)
+def _write(prefix: str, prompt: Prompt, line: Line, words: Words, kept: dict[str, Any]) -> None:
+    """The rows of one answer; a prompt that there was no time for leaves none."""
+    if line.error is not None:
+        error = f"{type(line.error).__name__}: {line.error}"[:300]
+        _row(prefix, prompt, line, finish_reason="error", error=error)
+        return
+    if line.first is None:
+        return
+    first = tensors.digest(line.first)
+    kept[first] = line.first
+    output = [token.id for token in line.tokens]
+    _drafts[line.ids] = output
+    for position, token in enumerate(line.tokens):
         watch.row(
-            f"{prefix}/tokens", prompt_id=prompt.id, position=position, token_id=token, token=words.text([token]),
-            **{"class": words.kind(token)}, logprob=logprob, top=[[index, words.text([index]), value] for index, value in top],
+            f"{prefix}/tokens", prompt_id=prompt.id, position=position, token_id=token.id, token=words.one(token.id),
+            **{"class": words.kind(token.id)}, logprob=token.logprob, top=[[index, words.one(index), value] for index, value in token.top],
         )  # fmt: skip
-        if token in words.stop:
-            finish = "stop"
-            break
-        if position + 1 < limit():
-            after = reader.read([token])
-    text = words.text(output[:-1] if finish == "stop" else output)
+    text = words.text(output[:-1] if line.finish == "stop" else output)
     _row(
-        prefix,
-        prompt,
-        output=text,
-        output_ids=output,
-        finish_reason=finish,
-        output_tokens=len(output),
-        logits_digest=first,
-    )
+        prefix, prompt, line, output=text, output_ids=output, finish_reason=line.finish, output_tokens=len(output), logits_digest=first,
+    )  # fmt: skip
 
 
-def _row(prefix: str, prompt: Prompt, **values: Any) -> None:
+def _row(prefix: str, prompt: Prompt, line: Line, **values: Any) -> None:
     watch.row(
         f"{prefix}/transcripts", prompt_id=prompt.id, source="probe", prompt=prompt.text, prompt_ids=prompt.ids,
-        prompt_tokens=len(prompt.ids), reference=prompt.reference, settings={"sampler": "greedy", "max_tokens": limit()}, **values,
+        prompt_tokens=len(prompt.ids), reference=prompt.reference, settings={"sampler": "greedy", "max_tokens": line.limit}, **values,
     )  # fmt: skip
+
+
+def expect(ids: Sequence[int], output: Sequence[int], most: int | None) -> None:
+    """An earlier process of the run gave this answer to this prompt, and had time for so many tokens."""
+    _drafts[tuple(ids)] = list(output)
+    if most is not None and most < limit():
+        _limits[tuple(ids)] = most
 
 
 def limit() -> int:
     """So many tokens a probe's answer may have."""
     return max(1, int(watch.options.get("max_tokens") or 48))
-
-
-def choose(after: Any) -> tuple[int, float, list[tuple[int, float]]]:
-    """(best token, its log-probability, [(token, log-probability)] of the best few) of logits (vocabulary,); one evaluation."""
-    core = mx()
-    scores = after - core.logsumexp(after)
-    count = min(_TOP, scores.size)
-    best = core.argmax(after)
-    few = core.argpartition(-scores, count - 1)[:count]
-    values = scores[few]
-    core.eval(best, few, values, scores)
-    token = int(best.item())
-    pairs = sorted(
-        zip(few.tolist(), values.tolist(), strict=True), key=lambda pair: (-_rank(pair[1]), pair[0])
-    )
-    return token, float(scores[token].item()), pairs
-
-
-def _rank(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
 
 
 # -- prompts ---------------------------------------------------------------------------------------------------------
@@ -179,6 +177,7 @@ class Words:
         self.stop = set(known.get("eos_ids", ()))
         self._pad, self._bos = known.get("pad_id"), known.get("bos_id")
         self._special = {*known.get("special_ids", ()), *_special(self._hf, known.get("added_tokens", {}))}
+        self._texts: dict[int, str | None] = {}
 
     def kind(self, token: int) -> str:
         """end (in the stop set), pad, bos, special, or text."""
@@ -189,6 +188,12 @@ class Words:
         if token == self._bos:
             return "bos"
         return "special" if token in self._special else "text"
+
+    def one(self, token: int) -> str | None:
+        """The text of one token by itself."""
+        if token not in self._texts:
+            self._texts[token] = self.text([token])
+        return self._texts[token]
 
     def text(self, ids: Sequence[int]) -> str | None:
         if self._hf is None:

@@ -147,6 +147,7 @@ class _Capture:
         self.model, self.module, self.point, self.place = model, module, point, place
         self.missing: list[dict[str, str]] = []
         self.bytes: dict[str, Any] = {}  # digest -> array, to be written
+        self.probes: dict[str, Any] | None = None  # how the probes were asked
 
     def take(
         self,
@@ -186,7 +187,7 @@ class _Capture:
             else None
         )
         if whole:
-            taken.answers = self.number if shared is None and self.probe() else shared
+            taken.answers = self.number if shared is None and self.probe((held, how)) else shared
         watch.close(self.prefix + "/")
         self.done(moment, whole, shared)
         return taken
@@ -323,15 +324,17 @@ class _Capture:
                     row["stats"] = tensors.statistics(self.bytes[digest])
         self.bytes.clear()
 
-    def probe(self) -> bool:
+    def probe(self, state: tuple[str, str] | None = None) -> bool:
         """Ask the probes; False where there was nothing to ask, or nobody who could answer."""
-        asked = False
         if not isinstance(self.module, trees.Tree):
             with self._part("probes"):
                 from .probe import answer
 
-                asked = answer(self.model, self.prefix)
-        return asked
+                self.probes = answer(self.model, self.prefix, state)
+            if self.probes and self.probes["skipped"]:
+                why = f"the time was over before {self.probes['skipped']} of them could be asked"
+                self.missing.append({"what": "probes", "why": why, "kind": "part"})
+        return self.probes is not None
 
     def done(self, moment: float, whole: bool, shared: int | None) -> None:
         known: dict[str, Any] = {}
@@ -346,6 +349,7 @@ class _Capture:
             updates=self.model.updates,
             whole=whole,
             probes_of=shared,
+            probes=self.probes,
             place=self.place,
             missing=self.missing,
             path=self.model.path,

@@ -33,6 +33,7 @@ def main(path: str) -> None:
 
     import_module(f"{_PACKAGE}.capture.facts").process()
     _forget_written(spool)
+    _expect(spool)
     if any(item.get("probes_only") for item in arguments["items"]):
         import mlx_lm.utils  # noqa: F401
 
@@ -77,6 +78,21 @@ def _forget_written(spool: Path) -> None:
             plan.written.update(row["digest"] for row in held if row.get("file") and row.get("digest"))
         except (OSError, ValueError):
             pass
+
+
+def _expect(spool: Path) -> None:
+    """What the run's own process answered last is read first, and no longer answer is made than it had time for."""
+    from importlib import import_module
+
+    probe, found = import_module(f"{_PACKAGE}.capture.probe"), []
+    for path in spool.glob("p*/c*/transcripts.jsonl"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(found):
+        with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8") as rows:
+            for row in map(json.loads, rows):
+                if row.get("source") == "probe" and row.get("output_ids"):
+                    probe.expect(row["prompt_ids"], row["output_ids"], row["settings"]["max_tokens"])
 
 
 def _item(core: Any, item: dict[str, Any]) -> None:
