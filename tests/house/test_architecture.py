@@ -50,6 +50,7 @@ WITHIN = {
             "keyed",
             "origins",
             "unsealed",
+            "answers",
             "store",
             "mirror",
             "place",
