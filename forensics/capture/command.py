@@ -57,13 +57,16 @@ def write_options(spool: Path, options: Mapping[str, object]) -> None:
 
 
 def watched(
-    command: Sequence[str], spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None = None
+    command: Sequence[str],
+    spool: Path | None,
+    on_plan: Callable[[Mapping[str, Scalar]], None] | None = None,
+    on_wait: Callable[[], None] | None = None,
 ) -> Ended:
     """Run `command` watched until it ends.
 
     Ctrl-C goes to the command, as without us: the terminal sends it to both, and we only wait. SIGTERM and SIGHUP to us
-    are handed on. `on_plan` is called once, with what the watcher says that the capture will need. Without a spool the
-    command runs unwatched.
+    are handed on. `on_plan` is called once, with what the watcher says that the capture will need; `on_wait`, where there
+    is one, several times a second while it runs. Without a spool the command runs unwatched.
 
     Raises:
         UsageError: there is no such command, or it cannot be executed.
@@ -91,10 +94,12 @@ def watched(
         waiting = on_plan if spool else None
         while True:
             try:
-                status = process.wait(timeout=0.1 if waiting else None)
+                status = process.wait(timeout=0.1 if waiting or on_wait else None)
                 break
             except subprocess.TimeoutExpired:
                 waiting = _say_plan(spool, waiting)
+                if on_wait:
+                    on_wait()
     _say_plan(spool, waiting)
     return Ended(status, time.monotonic() - began)
 

@@ -9,7 +9,7 @@ from forensics import __version__, schema
 from forensics.capture import counts
 from forensics.capture.shared import config, place
 from forensics.capture.sources import Sources
-from forensics.capture.spool import Spool
+from forensics.capture.spool import Spool, read_object
 from forensics.records import Row
 
 Ref = Callable[[int, Any], str | None]
@@ -91,6 +91,10 @@ def settings(spool: Spool) -> Iterator[Row]:
     """Rows of `configs` of what the capture itself was told."""
     for key in ("every", "max_tokens", "tensors", "expect"):
         yield config(spool.run, "program", f"forensics.{key}", spool.options.get(key))
+    if told := read_object(spool.path / "stop.json"):
+        yield config(
+            spool.run, "program", "forensics.stopped", f"{told.get('id')} after step {told.get('step')}"
+        )
 
 
 def generations(spool: Spool, ref: Ref, cwd: str | None) -> Iterator[dict[str, Any]]:

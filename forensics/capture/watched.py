@@ -14,6 +14,7 @@ from pathlib import Path
 from forensics import files
 from forensics.capture import command as runs
 from forensics.capture import scores, seal
+from forensics.capture.beside import STEPS, Beside
 from forensics.capture.prompts import Prompt
 from forensics.capture.spool import Spool
 from forensics.errors import ForensicsError, UsageError
@@ -39,11 +40,21 @@ class Settings:
     scorers: Sequence[str] = ()
     expect: str | None = None
     reload: bool = True
+    stop_on: str | None = None
+    tell: str | None = None
+
+    @property
+    def beside(self) -> bool:
+        """Is the run judged while it goes on?"""
+        return bool(self.stop_on or self.tell)
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A command that was run. `run` is None where nothing was recorded of it, or where sealing is left to the next command."""
+    """A command that was run. `run` is None where nothing was recorded of it, or where sealing is left to the next command.
+
+    `exit_code` is the command's own, and 1 where it was stopped for a finding.
+    """
 
     exit_code: int
     run: str | None
@@ -64,15 +75,31 @@ def watch_run(
     spool = make_spool(store, words, settings, warn)
     if spool is None:
         return Watched(runs.watched(words, None).exit_code, None)
+    aside = _beside(spool, settings, warn)
     try:
-        ended = runs.watched(words, spool, lambda plan: say(plan_line(plan)))
+        tick = aside.tick if aside else None
+        ended = runs.watched(words, spool, lambda plan: say(plan_line(plan)), tick)
     except ForensicsError:
         shutil.rmtree(spool, ignore_errors=True)
         raise
+    if aside:
+        aside.end()
+        if line := aside.line():
+            warn(line)
     with contextlib.suppress(KeyboardInterrupt):
         recover(store, warn)  # after the command, which is not to wait for us
     pass_by(f"forensics: sealing {spool.name}; Ctrl-C leaves that to the next command.")
-    return Watched(ended.exit_code, seal_spool(store, spool, words, ended, settings, say, warn))
+    sealed = seal_spool(store, spool, words, ended, settings, say, warn)
+    return Watched(1 if aside and aside.stopped else ended.exit_code, sealed)
+
+
+def _beside(spool: Path, settings: Settings, warn: Say) -> Beside | None:
+    """What judges the run while it goes on, where that is asked for."""
+    if not settings.beside:
+        return None
+    found = Beside(settings.stop_on or "error", settings.stop_on is not None, settings.tell, warn)
+    found.begin(spool)
+    return found
 
 
 def make_spool(
@@ -203,6 +230,7 @@ def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings
             "scorers": list(settings.scorers),
             "started": time.time(),
             "parent": parent,
+            **({"judged_at": STEPS} if settings.beside else {}),
         },
     )
     room = min(_ROOM, shutil.disk_usage(spool).free // 2)

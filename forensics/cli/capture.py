@@ -17,6 +17,7 @@ EXAMPLES = """\b
 Examples:
   forensics capture --name night -- python train.py --epochs 2
   forensics capture -- mlx_lm.lora --config lora.yaml
+  forensics capture --stop-on error -- python train.py         ends it where a finding is certain
   forensics capture -- mlx.launch -n 2 python train.py
   forensics capture --scorer judge:brief -- python train.py     judge.py: def brief(prompt, output): return len(output)
   forensics capture --name base ./SmolLM2-135M-Instruct
@@ -92,6 +93,18 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
     show_default=True,
     help="Which tensors' bytes are kept.",
 )
+@click.option(
+    "--stop-on",
+    type=click.Choice(["error", "warning"]),
+    help="Judge the run beside it after steps 1, 3, 8 and 32, and interrupt it as Ctrl-C does where such a finding is certain; "
+    "then the exit status is 1.",
+)
+@click.option(
+    "--tell",
+    metavar="COMMAND",
+    help="As --stop-on, but run this command of yours with the finding as JSON on stdin; the run goes on unless --stop-on is "
+    "given too.",
+)
 @click.option("--no-reload", is_flag=True, help="Do not load what was saved in a fresh process.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings.")
 @click.option(
@@ -115,6 +128,8 @@ def command(
     scorers: tuple[str, ...],
     expect: str | None,
     tensors: str,
+    stop_on: str | None,
+    tell: str | None,
     no_reload: bool,
     quiet: bool,
     adapter: Path | None,
@@ -135,7 +150,13 @@ def command(
             hint="forensics capture -- python train.py    or    forensics capture ./model",
         )
     of_models: dict[str, object] = {"--adapter": adapter, "--executor": executor}
-    of_commands: dict[str, object] = {"--every": every, "--no-reload": no_reload, "--expect": expect}
+    of_commands: dict[str, object] = {
+        "--every": every,
+        "--no-reload": no_reload,
+        "--expect": expect,
+        "--stop-on": stop_on,
+        "--tell": tell,
+    }
     for option, value in (of_models if words else of_commands).items():
         if value:
             fits, given = (
@@ -161,6 +182,8 @@ def command(
             scorers=scorers,
             expect=expect,
             reload=not no_reload,
+            stop_on=stop_on,
+            tell=tell,
         )
         say, show = (_hush, _hush) if quiet else (note, _show)
         if "forensics.understood" in ctx.meta:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,15 +61,8 @@ def judge(
     """One pair of captures, by ref; b's run is judged with all that was seen in it. `question`: the refs as the user would type them."""
     facts = outcomes.Facts(session, a, b)
     found = outcomes.ask_all(Pair(session, library, a, b), library, facts)
-    about = session.rows("SELECT run_of($1) AS run, model_of($1) AS model", [b])[0]
-    head: Row = next(iter(session.rows("SELECT lines FROM runs WHERE run = ?", [about["run"]])), {})
-    texts = json.loads(str(head.get("lines") or "{}"))
-    versions = issues.versions(session, b)
-    told = ordered(library, found, question, _sequences(session, b))
-    told = tuple(
-        replace(_with_references(library, versions, finding), source=texts.get(finding.where))
-        for finding in told
-    )
+    told = phrased(session, library, found, b, question)
+    about = session.rows("SELECT model_of($1) AS model", [b])[0]
     findings, allowed = allow.apart(told, allowances, about["model"])
     gaps = verdict.gaps(session, b, found, facts)
     said = verdict.verdict(findings, gaps)
@@ -77,6 +70,20 @@ def judge(
         a, b, said, findings, outcomes.not_evaluated(found), gaps, outcomes.cleared(found), example.example(session, a, b), allowed,
         verdict.headline(session, (a, b), said, findings, found), verdict.is_watched(session, b),
     )  # fmt: skip
+
+
+def phrased(
+    session: Session, library: Library, found: Mapping[str, outcomes.Outcome], b: str, question: str
+) -> tuple[Finding, ...]:
+    """The findings of all outcomes, ordered, each with its public issues and the text of its line."""
+    head: Row = next(iter(session.rows("SELECT lines FROM runs WHERE run = run_of(?)", [b])), {})
+    texts = json.loads(str(head.get("lines") or "{}"))
+    versions = issues.versions(session, b)
+    told = ordered(library, found, question, _sequences(session, b))
+    return tuple(
+        replace(_with_references(library, versions, finding), source=texts.get(finding.where))
+        for finding in told
+    )
 
 
 def _sequences(session: Session, b: str) -> dict[str, int]:

@@ -46,6 +46,8 @@ def _section(d: Detector) -> Iterator[str]:
     for label, key in (("Explains", "explains"), ("Rules out by", "rules out"), ("Needs", "needs")):
         if names := d.names(key):
             yield f"- {label}: {', '.join(f'`{name}`' for name in names)}"
+    if d.text("early"):
+        yield f"- Asked while the run goes on: {d.text('early')}"
     if d.text("nothing"):
         yield f"- Not evaluated where there is nothing of its kind: {d.text('nothing')}"
     numbers = [f"`{p.name} = {p.default}`" for p in d.params if p.default is not None]

@@ -31,6 +31,8 @@ HEADER = {
     "that column is true in a faulty row",
     "claim": "one sentence; {column} of the first faulty row, {n} faulty rows, {looked} rows in all; {n:row is|rows are}: with words",
     "clean": "the phrase quoted under `ruled out` of other findings where this detector was evaluated and clean; {column} of the first row",
+    "early": "why no later step can take a certain faulty row back: such a detector is asked while a run goes on (capture --stop-on); "
+    "a column `early` restricts it to the rows in which it is true",
     "rules out": "ids of detectors whose clean outcome speaks for this finding",
     "reads": "tables of queries/pair that the SELECT reads, by name: FROM moves",
     "needs": "facts that must have been captured: names of macros need_<name>(a, b) in queries/lib",

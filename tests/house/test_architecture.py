@@ -88,7 +88,19 @@ WITHIN = {
             "scores",
             "probes",
         ),
-        *("rest", "saved", "fusion", "fused", "deltas", "pairs", "seal", "watched", "unattended"),
+        *(
+            "rest",
+            "saved",
+            "fusion",
+            "fused",
+            "deltas",
+            "pairs",
+            "seal",
+            "partial",
+            "beside",
+            "watched",
+            "unattended",
+        ),
     ],
 }
 """Modules of a room, the lowest first: each imports what stands before it."""

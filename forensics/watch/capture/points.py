@@ -20,7 +20,7 @@ from .registry import Track, optimizer_number, tokenizer_seen
 
 __all__ = [
     "adapted", "after_update", "applied", "before_update", "before_write", "boundary",
-    "capture_number_of", "finish", "flush", "generating", "gradient_made", "install", "is_applied",
+    "capture_number_of", "finish", "flush", "generating", "gradient_made", "install", "is_applied", "judged",
     "loaded", "model", "optimizer_number", "tokenizer_seen", "track", "with_tokenizer", "written",
 ]  # fmt: skip
 
@@ -262,6 +262,14 @@ def boundary(reason: str, module: Any = None) -> None:
             if found.dirty and found.mine:
                 _end(found, reason)
     registry.write()
+
+
+@_safely
+def judged(step: int) -> None:
+    """A step can be judged from what is on disk now: everything is written that a tap still holds of it."""
+    flush()
+    registry.write()
+    watch.row("judged", step=step)
 
 
 def _end(found: Track, reason: str) -> None:

@@ -18,6 +18,7 @@ from ..training import compiled as observed
 from ..training import state, steps
 from ..training.steps import Trace
 from ..trees import mx
+from . import stop
 
 _SKIPPED = ("mlx.", "mlx_lm.")  # their own small kernels and samplers; the trainer's step is looked at
 _LOOKED = ("mlx_lm.tuner.",)
@@ -144,6 +145,7 @@ def _called(compiled: Callable[..., Any], function: Function, given: Given) -> C
     def call(*args: Any, **kwargs: Any) -> Any:
         if not watch.on:
             return compiled(*args, **kwargs)[0]
+        stop.look()
         held: state.Before | None = None
         with watch.looking("compiled function"):
             held = state.Before(function, (args, kwargs)) if not watch.tracing else None

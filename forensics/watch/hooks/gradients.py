@@ -16,6 +16,7 @@ from ..run import Model, watch, where, wrap
 from ..training import steps
 from ..training.steps import Event, Trace
 from ..training.subjects import model_of, of_module
+from . import stop
 
 _SMALL = 1 << 16  # elements of a gradient that is kept to see how several were put together
 _FEW = 6
@@ -161,6 +162,7 @@ def _evaluated(spec: _Function, made: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         if not watch.on or watch.local.quiet or not steps.open_here():
             return made(*args, **kwargs)
+        stop.look()
         now, model = Frame(None if watch.tracing else True), None
         with watch.looking("gradient"):
             model = spec.model(args, kwargs)

@@ -18,6 +18,7 @@ from ..training.steps import Event, Step
 from ..training.subjects import model_of
 from ..training.writes import wrote
 from ..trees import mx
+from . import stop
 from .gradients import small
 
 
@@ -38,6 +39,7 @@ def _update(original: Callable[..., Any]) -> Callable[..., Any]:
         module = args[0] if args else kwargs.get("model")
         if _local.depth or not watch.on or watch.local.quiet or not steps.open_here():
             return original(self, *args, **kwargs)
+        stop.look()
         record = None
         with watch.looking("update"):
             record = model_of(module)

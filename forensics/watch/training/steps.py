@@ -210,6 +210,11 @@ def keeps(model: Model) -> bool:
     return index <= 8 or index & (index - 1) == 0
 
 
+def completed(model: Model) -> int:
+    """How many steps of this model are complete."""
+    return _steps.get(model.number, 0)
+
+
 def keeping(model: Model) -> bool:
     """Is the step under way one that is kept?"""
     return _open[model.number].kept if model.number in _open else keeps(model)

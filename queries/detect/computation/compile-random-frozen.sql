@@ -6,6 +6,7 @@
 -- explains:   output-unchanged, generation-collapse, loss-not-decreasing, score-dropped
 -- claim:      A compiled {purpose} draws random numbers and {observed}.
 -- clean:      random numbers in compiled functions ({observed})
+-- early:      what a function was compiled with stays: its calls drew the same numbers
 -- needs:      compiled
 -- nothing:    a compiled function that draws random numbers
 -- fix:        add mx.random.state to both: @partial(mx.compile, inputs=state, outputs=state) with state =

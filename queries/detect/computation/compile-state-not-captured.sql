@@ -8,6 +8,8 @@
 -- stale-compiled-function, reload-mismatch
 -- claim:      The compiled {purpose} {observed}: {expected}.
 -- clean:      the compiled functions (their state is captured)
+-- early:      what a function was compiled with stays: a call that began again from its trace lost the
+-- update before it
 -- needs:      compiled
 -- nothing:    a compiled training step
 -- fix:        state = [model.state, optimizer.state, mx.random.state]; @partial(mx.compile, inputs=state,

@@ -8,6 +8,7 @@
 -- claim:      {observed} of the targets are the label -100, which MLX reads as a token: {positions}
 -- positions learn it.
 -- clean:      the ignore index ({looked} of them looked at, none is -100)
+-- early:      positions that taught the label -100 as a token have taught it
 -- needs:      loss_tokens
 -- nothing:    a target with weight
 -- fix:        keep = labels != -100; loss = (nn.losses.cross_entropy(logits, mx.where(keep, labels, 0)) *

@@ -8,6 +8,7 @@
 -- claim:      {observed} of the targets are the token at the same position: the model learns to copy its
 -- input.
 -- clean:      the shift of the labels ({next} of the targets are the next token)
+-- early:      what most positions so far were taught, the token in hand, no later step unteaches
 -- rules out:  labels-shifted-twice
 -- needs:      loss_tokens
 -- reads:      alignment

@@ -7,6 +7,7 @@
 -- end-never-trained
 -- claim:      {observed} of the targets are the next token but one: the labels are shifted twice.
 -- clean:      a second shift of the labels ({observed} of the targets are the next but one)
+-- early:      what most positions so far were taught, the next token but one, no later step unteaches
 -- rules out:  labels-not-shifted
 -- needs:      loss_tokens
 -- reads:      alignment

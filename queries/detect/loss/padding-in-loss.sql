@@ -7,6 +7,7 @@
 -- when applied, output-unchanged when applied, stop-token-missing when applied
 -- claim:      Padding carries {portion} of the loss.
 -- clean:      padding in the loss ({observed})
+-- early:      a step that taught padding has taught it, and steps without padding do not unteach it
 -- rules out:  template-mismatch, end-never-trained, stop-token-missing, sampler-differs,
 -- dropout-in-generation
 -- needs:      run

@@ -6,6 +6,8 @@
 -- explains:   generation-collapse, score-dropped, mask-off-by-one
 -- claim:      {n} of {looked} rows train their prompt, though {declared}: {observed}.
 -- clean:      the prompt mask ({looked:row|rows} looked at)
+-- early:      the rows that trained their prompt were trained, though the program had declared a mask
+-- (column `early`)
 -- needs:      loss_tokens
 -- reads:      alignment, masked_rows
 -- nothing:    a prompt in the training rows
@@ -61,6 +63,7 @@ select
         else 'the rest of the prompt is masked'
     end as declared,
     case when r.inverted and not r.said then 'probable' else 'certain' end as confidence,
+    r.said as early,
     case when r.inverted and not r.said then 'warning' else 'error' end as severity  -- who trains a model of users means it
 from rows_ r, aligned
 where aligned.next_ > 0.5

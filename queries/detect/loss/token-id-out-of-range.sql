@@ -7,6 +7,7 @@
 -- claim:      {n} of {looked} training rows hold ids at or above the number of embedding rows; MLX reads
 -- past the end of the table without an error.
 -- clean:      the token ids (all of {looked:row is|rows are} in range)
+-- early:      a row with an id that the embedding does not have was trained
 -- needs:      run
 -- nothing:    training rows of a language model
 -- fix:        give the embedding and the head a row for each token (len(tokenizer) of them), or use ids

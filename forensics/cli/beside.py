@@ -1,0 +1,34 @@
+"""The process beside a run that judges it so far (`capture --stop-on`): a JSON request on stdin, one JSON document on stdout.
+
+It runs with the lowest priority, so that the run keeps the processor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from forensics import files
+
+
+def main() -> None:
+    """Answer {"spool", "severity", "accepted"} with {"finding": null or the first certain cause, "others": ids}."""
+    request = json.load(sys.stdin.buffer)
+    with contextlib.suppress(OSError):
+        os.nice(19)
+    from forensics.capture import partial
+    from forensics.judge.diagnose import finding_document
+    from forensics.judge.early import certain
+
+    with files.temporary("beside") as place:
+        store, run = partial.sealed(Path(request["spool"]), place)
+        found = certain(store, run, request["severity"], Path(request["accepted"]))
+    first = finding_document(found[0]) if found else None
+    sys.stdout.write(json.dumps({"finding": first, "others": [each.id for each in found[1:]]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""`--stop-on` and `--tell`: say on disk that a step can be judged, and interrupt the program where the verdict on it says so.
+
+The judging is another process's. Here a step that is due is written out at the next call that we hook, when the program
+itself has evaluated it, and a file that the verdict leaves is looked for. Without the options nothing of this happens.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import threading
+from dataclasses import dataclass
+
+from ..capture import points
+from ..moments import Moments
+from ..run import watch
+from ..training import steps
+from ..training.steps import Event
+
+FILE = "stop.json"
+"""Stands in the spool where a finding is certain and the program is to end."""
+_GRACE = 2  # updates that a program gets to end by its own handler of SIGINT
+
+
+@dataclass
+class _State:
+    due: int | None = None  # the step that was completed and is to be judged
+    updates: int = 0
+    handled: int | None = None  # updates when the program's own handler was called
+    done: bool = False
+
+
+_state = _State()
+
+
+def _updated(event: Event) -> None:
+    """A step was completed."""
+    _state.updates += 1
+    asked = watch.options.get("judged_at")
+    if asked and event.model is not None and (number := steps.completed(event.model)) in asked:
+        _state.due = number
+
+
+def look() -> None:
+    """At the beginning of a call that we hook. Raises KeyboardInterrupt where the program is to end, once."""
+    if not watch.options.get("judged_at") or not watch.observing:
+        return
+    if _state.due is not None:
+        step, _state.due = _state.due, None
+        points.judged(step)
+    if _state.done or not (watch.spool / FILE).exists():
+        return
+    if _state.handled is None or _state.updates >= _state.handled + _GRACE:
+        _interrupt()
+
+
+def _interrupt() -> None:
+    """As Ctrl-C does it; KeyboardInterrupt where that does nothing: SIGINT is ignored, or the program's handler lets it train on."""
+    main, handler = threading.main_thread(), signal.getsignal(signal.SIGINT)
+    heard = callable(handler) and _state.handled is None
+    own = heard and handler is not signal.default_int_handler
+    _state.done = not own
+    _state.handled = _state.updates
+    if threading.current_thread() is main:
+        if not own:
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+    elif main.ident is not None and heard:
+        signal.pthread_kill(main.ident, signal.SIGINT)  # wakes it where it waits for this thread
+    elif main.ident is not None:
+        raising = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        raising(ctypes.c_ulong(main.ident), ctypes.py_object(KeyboardInterrupt))
+
+
+def install(run: Moments) -> None:
+    run.on_update(_updated)
