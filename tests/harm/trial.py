@@ -3,57 +3,67 @@
 from __future__ import annotations
 
 import os
-import signal
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from tests.harm import lmprograms, programs
+from tests.harm.counts import Count
+from tests.support import tiny
 from tests.support.command import command, environment
 
+# the program's own peak, taken from within it, so that the command around it does not count
+PEAK = "\nimport resource, pathlib; pathlib.Path('peak').write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))\n"
 
-def compared(directory: Path, program: str) -> list[str]:
-    """What is not the same watched: of output, errors (live objects among them), exit status and files; [] where all is."""
+
+def run(seed: int, count: int, place: Path) -> Count:
+    """So many programs, every other one of mlx-lm."""
+    done = Count(
+        "output, errors, exit, files, draws, weights and live objects as without",
+        "drawn programs of mlx and of mlx-lm",
+    )
+    ratios = []
+    for number in range(count):
+        name, program = (lmprograms if number % 2 else programs).draw(seed + number)
+        wrong, ratio = compared(place / str(number), program)
+        ratios += [ratio] if ratio else []
+        done.add(name, "; ".join(wrong) or None)
+        shutil.rmtree(place / str(number), ignore_errors=True)
+    if ratios:
+        done.notes.append(
+            f"peak memory {sorted(ratios)[len(ratios) // 2]:.2f} of plain, at most {max(ratios):.2f}"
+        )
+    return done
+
+
+def compared(directory: Path, program: str) -> tuple[list[str], float | None]:
+    """What is not the same watched, and watched peak memory over plain.
+
+    Held alike: output, errors (live objects among them), exit status and files; [] where all are.
+    """
+    # what a program prints on its way out stays its last word
     seen, plain = (_ran(directory / name, program, watch=name == "watched") for name in ("watched", "plain"))
-    return [what for what in plain if plain[what] != seen[what]]
+    peaks = [ran["files"].pop("peak", None) for ran in (seen, plain)]
+    ratio = int(peaks[0]) / int(peaks[1]) if all(peaks) else None
+    return [
+        f"{what}: {plain[what]!r} became {seen[what]!r}"[:600] for what in plain if plain[what] != seen[what]
+    ], ratio
 
 
 def _ran(directory: Path, program: str, *, watch: bool) -> dict[str, object]:
     directory.mkdir(parents=True)
-    (directory / "program.py").write_text(program)
+    (directory / "tiny").symlink_to(tiny.cached(), target_is_directory=True)
+    # before what the program does at its end, which may be an exit
+    text = program.replace("\ndigest = hashlib", PEAK + "digest = hashlib", 1)
+    (directory / "program.py").write_text(text)
     words = [sys.executable, "program.py"]
     store = directory.parent / "store"
     watched = [*command("--store", str(store), "capture", "--quiet", "--no-reload", "--"), *words]
     done = subprocess.run(
         watched if watch else words, cwd=directory, env=environment(), capture_output=True, check=False
     )
-    files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+    found = (path for path in sorted(directory.rglob("*")) if path.is_file() and "tiny" not in path.parts)
+    files = {str(path.relative_to(directory)): path.read_bytes() for path in found}
     errors = done.stderr.replace(os.fsencode(directory), b"DIRECTORY")
     return {"stdout": done.stdout, "stderr": errors, "exit": done.returncode, "files": files}
-
-
-def killed(directory: Path, program: str, after: float) -> str | None:
-    """The capture is killed with its program after so many seconds: what the next command cannot read, None where it can."""
-    directory.mkdir(parents=True)
-    (directory / "program.py").write_text(program)
-    words = command("capture", "--quiet", "--no-reload", "--", sys.executable, "program.py")
-    process = subprocess.Popen(
-        words,
-        cwd=directory,
-        env=environment(),
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    time.sleep(after)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    read = subprocess.run(
-        command("list", "--json"),
-        cwd=directory,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return None if read.returncode in (0, 2) and "Traceback" not in read.stderr else read.stderr[-300:]

@@ -1,0 +1,32 @@
+"""What a trial of a promise found: how many were tried, and which broke it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Count:
+    """One row of the table in docs/reliability.md.
+
+    Args:
+        promise: what is held, as a user would say it.
+        how: what was tried.
+        broken: what did not hold, each as (what was tried, what it did).
+        notes: what a reader should know of the number.
+    """
+
+    promise: str
+    how: str
+    tried: int = 0
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, what: str, wrong: str | None) -> None:
+        self.tried += 1
+        if wrong:
+            self.broken.append((what, wrong))
+
+    def row(self) -> str:
+        notes = f" ({'; '.join(self.notes)})" if self.notes else ""
+        return f"| {self.promise} | {self.how} | {self.tried - len(self.broken)} of {self.tried}{notes} |"
