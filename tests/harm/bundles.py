@@ -20,9 +20,32 @@ from tests.support import hostile, made
 
 SECONDS = 20.0  # one bundle, opened and judged
 VALUES: tuple[Any, ...] = (
-    None, True, 0, -1, 2**31, -(2**63), 2**64, 1e308, -1e308, float("inf"), float("nan"), 0.1, "", "x" * 5000, "\u202e\x00\x1b[31m",
-    "../../etc/passwd", "<script>alert(1)</script>", "{}", "[]", "[[[[[[]]]]]]", "'; DROP TABLE runs; --", [], {}, [1, "a"], {"a": {"b": 1}},
-)  # fmt: skip
+    None,
+    True,
+    0,
+    -1,
+    2**31,
+    -(2**63),
+    2**64,
+    1e308,
+    -1e308,
+    float("inf"),
+    float("nan"),
+    0.1,
+    "",
+    "x" * 5000,
+    "\u202e\x00\x1b[31m",
+    "../../etc/passwd",
+    "<script>alert(1)</script>",
+    "{}",
+    "[]",
+    "[[[[[[]]]]]]",
+    "'; DROP TABLE runs; --",
+    [],
+    {},
+    [1, "a"],
+    {"a": {"b": 1}},
+)
 Change = Callable[[random.Random, hostile.Members], bytes]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -86,10 +87,8 @@ def _kill(directory: Path, words: list[str], after: float) -> None:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     time.sleep(after)
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it had ended
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:  # it had ended
-        pass
     process.wait()
 
 

@@ -14,14 +14,44 @@ from tests.support import made
 GIVEN = 10.0  # what a statement is given
 SECONDS = 2 * GIVEN  # and what it may take until it was refused
 SOURCES = (
-    "runs", "captures", "placements", "steps", "events", "modules", "transcripts", "probes", "range(1000)", "duckdb_functions()",
-    "information_schema.tables", "parameter_diff('night@loaded', 'night@end')", "(VALUES (1, 'a'), (NULL, 'b')) t(x, y)",
-)  # fmt: skip
+    "runs",
+    "captures",
+    "placements",
+    "steps",
+    "events",
+    "modules",
+    "transcripts",
+    "probes",
+    "range(1000)",
+    "duckdb_functions()",
+    "information_schema.tables",
+    "parameter_diff('night@loaded', 'night@end')",
+    "(VALUES (1, 'a'), (NULL, 'b')) t(x, y)",
+)
 EXPRESSIONS = (
-    "*", "count(*)", "1", "NULL", "'x'", "repeat('x', 100000)", "list(1)", "1/0", "sqrt(-1)", "current_setting('threads')",
-    "row_number() OVER ()", "error('on purpose')", "getenv('HOME')", "version()", "struct_pack(a := 1)", "9223372036854775807 + 1",
-    "'\u202e'", "chr(27) || '[31m'", "COLUMNS(*)", "md5('x')", "strftime(now(), '%Y')", "[x FOR x IN range(9)]",
-)  # fmt: skip
+    "*",
+    "count(*)",
+    "1",
+    "NULL",
+    "'x'",
+    "repeat('x', 100000)",
+    "list(1)",
+    "1/0",
+    "sqrt(-1)",
+    "current_setting('threads')",
+    "row_number() OVER ()",
+    "error('on purpose')",
+    "getenv('HOME')",
+    "version()",
+    "struct_pack(a := 1)",
+    "9223372036854775807 + 1",
+    "'\u202e'",
+    "chr(27) || '[31m'",
+    "COLUMNS(*)",
+    "md5('x')",
+    "strftime(now(), '%Y')",
+    "[x FOR x IN range(9)]",
+)
 TAILS = (
     "",
     "LIMIT 3",
@@ -34,19 +64,39 @@ TAILS = (
     "; SELECT 2",
 )
 REFUSED = (
-    "SELECT * FROM read_text('{out}/secret')", "SELECT * FROM '{out}/secret.csv'", "SELECT * FROM glob('{out}/*')",
-    "COPY (SELECT 1) TO '{out}/copy.csv'", "COPY runs TO '{out}/copy.parquet'", "EXPORT DATABASE '{out}/export'", "ATTACH '{out}/a.db'",
-    "INSTALL httpfs", "LOAD httpfs", "SET enable_external_access = true", "PRAGMA temp_directory = '{out}/temp'", "CHECKPOINT",
-    "CREATE TABLE '{out}/t' (a INT)", "SET GLOBAL allow_unsigned_extensions = true", "CALL load_aws_credentials()", "DETACH memory",
-    "SELECT * FROM read_json('http://127.0.0.1:9/x')", "SELECT * FROM read_blob('/etc/passwd')", "SET home_directory = '{out}'",
-    "SELECT * FROM sniff_csv('{out}/secret.csv')", "PRAGMA database_list", "SELECT path FROM duckdb_databases()",
-)  # fmt: skip
+    "SELECT * FROM read_text('{out}/secret')",
+    "SELECT * FROM '{out}/secret.csv'",
+    "SELECT * FROM glob('{out}/*')",
+    "COPY (SELECT 1) TO '{out}/copy.csv'",
+    "COPY runs TO '{out}/copy.parquet'",
+    "EXPORT DATABASE '{out}/export'",
+    "ATTACH '{out}/a.db'",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SET enable_external_access = true",
+    "PRAGMA temp_directory = '{out}/temp'",
+    "CHECKPOINT",
+    "CREATE TABLE '{out}/t' (a INT)",
+    "SET GLOBAL allow_unsigned_extensions = true",
+    "CALL load_aws_credentials()",
+    "DETACH memory",
+    "SELECT * FROM read_json('http://127.0.0.1:9/x')",
+    "SELECT * FROM read_blob('/etc/passwd')",
+    "SET home_directory = '{out}'",
+    "SELECT * FROM sniff_csv('{out}/secret.csv')",
+    "PRAGMA database_list",
+    "SELECT path FROM duckdb_databases()",
+)
 HEAVY = (
-    "SELECT count(*) FROM range(100000000000) a, range(100000000) b", "SELECT repeat('x', 2000000000) || repeat('y', 2000000000)",
+    "SELECT count(*) FROM range(100000000000) a, range(100000000) b",
+    "SELECT repeat('x', 2000000000) || repeat('y', 2000000000)",
     "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t",
-    "SELECT list(range) FROM range(500000000)", "SELECT " + " UNION ALL SELECT ".join(["1"] * 20_000),
-    "SELECT " + "(" * 5000 + "1" + ")" * 5000, "SELECT " + "+".join(["1"] * 50_000), "SELECT * FROM range(30000000)",
-)  # fmt: skip
+    "SELECT list(range) FROM range(500000000)",
+    "SELECT " + " UNION ALL SELECT ".join(["1"] * 20_000),
+    "SELECT " + "(" * 5000 + "1" + ")" * 5000,
+    "SELECT " + "+".join(["1"] * 50_000),
+    "SELECT * FROM range(30000000)",
+)
 
 
 def run(seed: int, count: int, place: Path) -> Count:
