@@ -31,7 +31,7 @@ _README = """This is a bundle of evidence recorded by mlx-forensics: what a trai
 Check it:        sha256sum -c manifest-sha256.txt   (after unzipping)
 Read it:         forensics diagnose FILE.zip        forensics open FILE.zip
 Without it:      tables are gzipped JSON lines (any DuckDB reads them), tensors are safetensors files named by digests;
-                 findings.json and report.html, where they are here, are what its sender's copy said
+                 findings.json, report.html and summary.md, where they are here, are what its sender's copy said
 
 Statistics of a tensor stand in the first capture that has it. Of a capture that is `like` another (`compact` in manifest.json),
 placements holds only the rows that differ; `removed` are names that it has no more. In a large bundle `#n` in a digest column of

@@ -219,6 +219,7 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
     from forensics.bundle import inplace, write
     from forensics.judge.diagnose import diagnose, document
     from forensics.judge.reporting import materials
+    from forensics.report import markdown
     from forensics.report.html import page
     from forensics.store.packs import Packs
     from forensics.store.store import Store
@@ -241,6 +242,10 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
                 json.dumps({"schema": 1, "runs": documents}, ensure_ascii=False, indent=1) + "\n"
             ).encode(),
             "report.html": page(*shown).encode("utf-8", "replace"),
+            "summary.md": "\n".join(
+                markdown.diagnosis(diagnosis, shown[0].environment if len(judged) == 1 else None)
+                for diagnosis in judged.values()
+            ).encode("utf-8", "replace"),
         }
     except Exception as error:  # noqa: BLE001   the evidence may leave without our opinion of it
         click.echo(

@@ -11,6 +11,7 @@ from forensics.cli.completion import complete_refs
 from forensics.cli.options import json_option, queries_option, store_option, trust_option
 
 if TYPE_CHECKING:
+    from forensics.judge.opened import Opened
     from forensics.records import Diagnosis, TwoRuns
     from forensics.store.store import Store
 
@@ -23,6 +24,8 @@ Examples:
   forensics diagnose ./base ./trained               models on disk, after the fact
   forensics diagnose ./base --adapter ./adapters    an adapter on its base
   forensics diagnose snapshots/broken-stub          a recorded run that the package ships
+  forensics diagnose night --markdown               to paste into an issue
+  forensics diagnose night --sarif night.sarif --github
 
 \b
 Exit status: 0 healthy; 1 a finding at or above --fail-on; 2 no such thing, unreadable; 3 damaged; 4 inconclusive.
@@ -57,6 +60,18 @@ Exit status: 0 healthy; 1 a finding at or above --fail-on; 2 no such thing, unre
     is_flag=True,
     help="Show all evidence, all that is clean, all that was not evaluated.",
 )
+@click.option("--markdown", is_flag=True, help="Print Markdown, to paste into an issue.")
+@click.option(
+    "--github",
+    is_flag=True,
+    help="Print annotations of GitHub Actions, and add the Markdown to the job's summary.",
+)
+@click.option(
+    "--sarif",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write SARIF 2.1.0 as well, for code scanning.",
+)
 @trust_option
 @json_option
 @queries_option
@@ -70,6 +85,9 @@ def command(
     wait: bool,
     allowed: tuple[str, ...],
     everything: bool,
+    markdown: bool,
+    github: bool,
+    sarif: Path | None,
     as_json: bool,
     queries: Path | None,
     store: Path | None,
@@ -87,6 +105,7 @@ def command(
     from forensics.judge.opened import opened
     from forensics.store.place import find
 
+    _one_form({"--json": as_json, "--markdown": markdown, "--github": github})
     place = find(store)
     if wait:
         _wait(place, refs)
@@ -96,10 +115,14 @@ def command(
     )
     if adapter is None and queries is None and not allowed:
         _remember(place, refs, document(found))
+    if sarif is not None:
+        _write_sarif(sarif, found)
     if as_json:
         from forensics.cli.screen import emit
 
         emit(document(found))
+    elif markdown or github:
+        _for_issues(evidence, found, github)
     else:
         from forensics.cli.screen import show, width
         from forensics.judge.gather import steps
@@ -115,6 +138,47 @@ def command(
             )
         )
     ctx.exit(status(found, fail_on))
+
+
+def _one_form(forms: dict[str, bool]) -> None:
+    """Refuse two documents on one stdout."""
+    from forensics.errors import UsageError
+
+    asked = [option for option, on in forms.items() if on]
+    if len(asked) > 1:
+        raise UsageError(
+            f"{' and '.join(asked)} both print a document.",
+            where="forensics diagnose",
+            hint=f"Leave out {asked[1]}.",
+        )
+
+
+def _write_sarif(path: Path, found: Diagnosis | TwoRuns) -> None:
+    import json
+
+    from forensics.cli.output import output
+    from forensics.report import sarif
+
+    with output(path, "The SARIF file") as target:
+        target.write_text(json.dumps(sarif.log(found), indent=1) + "\n", encoding="ascii")
+
+
+def _for_issues(evidence: Opened, found: Diagnosis | TwoRuns, github: bool) -> None:
+    """Markdown on stdout; or annotations there, and the Markdown in the file that GitHub shows as the job's summary."""
+    import os
+
+    from forensics.judge.gather import environment
+    from forensics.report import annotations, markdown
+
+    text = markdown.diagnosis(found, environment(evidence.session, evidence.b))
+    if not github:
+        click.echo(text, nl=False)
+        return
+    for line in annotations.lines(found):
+        click.echo(line)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text)
 
 
 def _wait(place: Store, refs: tuple[str, ...]) -> None:

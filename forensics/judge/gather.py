@@ -44,7 +44,7 @@ def gather(
         exchanges=said,
         more_exchanges=more,
         declared=declared(session, b),
-        environment={str(r["key"]): str(r["value"]) for r in session.rows(_ENVIRONMENT, [b, b])},
+        environment=environment(session, b),
         run={k: v for k, v in run.items() if isinstance(v, (str, int, float, bool, type(None)))},
     )
 
@@ -53,6 +53,12 @@ _POINTS = """SELECT point, max(updates) AS updates FROM captures WHERE run = run
 GROUP BY point ORDER BY min(sequence)"""
 _ENVIRONMENT = """SELECT key, any_value(value) AS value FROM environment WHERE capture IN (run_of(?), capture_of(?))
 GROUP BY key ORDER BY min(rowid)"""
+
+
+def environment(session: Sql, b: str) -> dict[str, str]:
+    """Versions and device of b's run, by name."""
+    return {str(r["key"]): str(r["value"]) for r in session.rows(_ENVIRONMENT, [b, b])}
+
 
 # -- the run ---------------------------------------------------------------------------------------------------------------
 

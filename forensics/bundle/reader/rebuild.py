@@ -71,7 +71,7 @@ class _Rebuilt:
         for name in sorted(self._bundle.members):
             if name.startswith("packs/"):
                 self._pack(name, tensors)
-            elif name in (README, "report.html", "findings.json"):
+            elif name in (README, "report.html", "findings.json", "summary.md"):
                 self._bundle.same(name, self._bundle.zip.digest(name))
         if missing := self._held.keys() - self._found:
             self._bundle.zip.refuse(f"the difference {min(missing)[:16]} is not in it", MANIFEST)

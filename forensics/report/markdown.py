@@ -1,0 +1,120 @@
+"""A diagnosis as Markdown, to paste into an issue: what was found, why, where, and what was not seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, TwoRuns
+from forensics.report.terminal.lines import safe
+from forensics.units import counted
+
+_ACTIVE = re.compile(r"([\\`*\[\]|<>~&]|(?<!\w)_|_(?!\w)|^[-+#])")
+_LINKED = re.compile(
+    r"(@|#)(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)"
+)  # mentions, issues, addresses: made links whatever is escaped
+_EVIDENCE = 8  # rows shown of one finding
+_ENVIRONMENT = ("mlx", "mlx-lm", "python", "platform", "device", "transformers")
+
+
+def diagnosis(found: Diagnosis | TwoRuns, environment: Mapping[str, str] | None = None) -> str:
+    """The whole document; `environment` are versions by name, as the run recorded them."""
+    if isinstance(found, TwoRuns):
+        head = [
+            f"## {found.verdict.upper()}: {escaped(found.headline)}",
+            f"{code(found.a)} against {code(found.b)}",
+        ]
+        blocks = [*head, *_differences(found.differences)]
+        for each in found.runs:
+            blocks += [f"### {code(each.b.partition('@')[0])}", *_one(each, "####")]
+    else:
+        blocks = [f"## {found.verdict.upper()}: {escaped(found.headline)}", *_one(found, "###")]
+    blocks += _versions(environment or {})
+    return "\n\n".join(blocks) + "\n"
+
+
+def escaped(text: object) -> str:
+    """A text in which nothing is markup, a mention or a link: a character of no width stands in those."""
+    return _LINKED.sub(lambda m: f"{m[0]}\u200b", _ACTIVE.sub(r"\\\1", safe(text)))
+
+
+def code(text: object) -> str:
+    """A text as code, whatever backticks it holds."""
+    said = safe(text)
+    fence = "`" * (max((len(run) for run in re.findall("`+", said)), default=0) + 1)
+    padding = " " if said.startswith("`") or said.endswith("`") or not said else ""
+    return f"{fence}{padding}{said}{padding}{fence}"
+
+
+def _one(found: Diagnosis, level: str) -> list[str]:
+    pair = code(found.a) if found.a == found.b else f"{code(found.a)} → {code(found.b)}"
+    blocks = [f"Judged: {pair}"]
+    for number, finding in enumerate((f for f in found.findings if f.severity != "info"), 1):
+        blocks += _finding(number, finding, level)
+    infos = [f"- {escaped(f.claim)} ({code(f.id)})" for f in found.findings if f.severity == "info"]
+    blocks += _listed("Also", infos)
+    allowed = [
+        f"- {code(a.finding.id)}: {escaped(a.finding.claim)} {escaped(a.reason)}" for a in found.allowed
+    ]
+    blocks += _listed("Allowed", allowed)
+    blocks += _listed("Not recorded, and it decides", [f"- {escaped(note)}" for note in found.notes])
+    blocks += _folded(
+        f"{counted(len(found.clean), 'check')} clean",
+        [f"- {code(c.id)}: {escaped(c.said)}" for c in found.clean],
+    )
+    blocks += _folded(
+        f"{counted(len(found.not_evaluated), 'check')} not evaluated", _unseen(found.not_evaluated)
+    )
+    return blocks
+
+
+def _finding(number: int, finding: Finding, level: str) -> list[str]:
+    head = f"{level} {number}. {finding.id}: {finding.severity}, {finding.role}, {finding.confidence}"
+    lines = (
+        [f"**Where:** {code(finding.where)} {code(finding.source) if finding.source else ''}".rstrip()]
+        if finding.where
+        else []
+    )
+    lines += [f"**Mend it:** {escaped(finding.fix)}"] if finding.fix else []
+    lines += [f"**Explains:** {', '.join(map(code, finding.explains))}"] if finding.explains else []
+    lines += [f"**Ruled out:** {escaped(each)}" for each in finding.ruled_out]
+    lines += [f"**Check:** {code(finding.check)}"] if finding.check else []
+    return [
+        head,
+        escaped(finding.claim),
+        *_differences(finding.evidence, ("observed", "expected")),
+        "  \n".join(lines),
+    ]
+
+
+def _differences(rows: tuple[Evidence, ...], names: tuple[str, str] = ("b", "a")) -> list[str]:
+    if not rows:
+        return []
+    table = [f"| | {names[0]} | {names[1]} |", "| --- | --- | --- |"]
+    table += [
+        f"| {escaped(e.subject)} | {escaped(e.observed)} | {escaped(e.expected)} |" for e in rows[:_EVIDENCE]
+    ]
+    more = len(rows) - _EVIDENCE
+    return ["\n".join(table), *([f"and {more} more"] if more > 0 else [])]
+
+
+def _unseen(missing: Iterable[NotEvaluated]) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    for each in missing:
+        by_reason.setdefault(each.needs, []).append(each.id)
+    return [f"- {escaped(needs)}: {', '.join(map(code, ids))}" for needs, ids in by_reason.items()]
+
+
+def _versions(environment: Mapping[str, str]) -> list[str]:
+    from forensics import __version__
+
+    known = [f"{name} {environment[name]}" for name in _ENVIRONMENT if environment.get(name)]
+    return [f"<sub>{escaped(', '.join([f'mlx-forensics {__version__}', *known]))}</sub>"]
+
+
+def _listed(title: str, items: list[str]) -> list[str]:
+    return [f"**{title}**\n\n" + "\n".join(items)] if items else []
+
+
+def _folded(title: str, items: list[str]) -> list[str]:
+    return [f"<details><summary>{title}</summary>\n\n" + "\n".join(items) + "\n\n</details>"] if items else []
