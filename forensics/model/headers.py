@@ -140,7 +140,7 @@ def _entry(name: str, value: object, data: int, refuse: Callable[[str], Unreadab
         or offsets is None
         or len(offsets) != 2
     ):
-        told = f"shape {str(value.get('shape'))[:60]}, offsets {str(value.get('data_offsets'))[:60]}"
+        told = f"shape {value.get('shape')!r:.60}, offsets {value.get('data_offsets')!r:.60}"
         raise refuse(f"tensor {name!r} has dtype {str(dtype)[:20]!r}, {told}")
     bits = math.prod(shape) * BITS[dtype]
     if bits % 8 or bits // 8 != offsets[1] - offsets[0]:

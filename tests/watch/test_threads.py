@@ -110,6 +110,18 @@ def test_and_again(name: str, round_: int, tmp_path: Path) -> None:
     held_to_plain(tmp_path / str(round_), name)
 
 
+def test_a_model_whose_thread_outlives_the_program_is_told_as_missing(tmp_path: Path) -> None:
+    program = TRAINERS.replace("THREADS", "1").replace("out[k] =", "out[k] = 0; waiting.wait(); out[k] =")
+    program = program.replace("out = {}", "waiting, out = threading.Event(), {}")
+    program = program.replace("args=(k, out))", "args=(k, out), daemon=True)")
+    program = program.replace(
+        "[t.join() for t in threads]", "[time.sleep(0.01) for _ in range(2000) if 0 not in out]"
+    )
+    seen = watched.run(tmp_path, HEAD + program)
+    assert all(row["updates"] < 8 for row in seen.rows("captures"))
+    assert [row["what"] for row in seen.rows("missing")] == ["the last state of m0"]
+
+
 def test_the_lock_is_let_go_while_foreign_code_runs() -> None:
     """A model's forward may wait for another thread, and that one for us."""
     lock, passed = Lock(), threading.Event()

@@ -343,6 +343,11 @@ def finish() -> None:
             and snapshot.parameters(module) == end.parameters
         ):
             _end(found, "exit")
+        if found.dirty and not found.mine:
+            watch.missing(
+                f"the last state of {found.model.number}",
+                "the thread that trained it still ran when the program ended; its arrays are its own",
+            )
     if not registry.tracks:
         for module in registry.scan():
             track(module, "scan")
