@@ -14,6 +14,7 @@ from typing import Any
 
 from . import changes, hooks, permanent
 from .moments import moments, name_of
+from .repeat import told
 from .run import raised_at, watch
 
 _hooked: set[str] = set()
@@ -46,9 +47,9 @@ def install() -> None:
         from .capture import points
 
         points.install(moments)
-    for name in hooks.names():
-        with watch.looking(f"hooks of hooks.{name}"):
-            module = importlib.import_module(f".hooks.{name}", __package__)
+    for name in [*told.modules(), *(f"hooks.{name}" for name in hooks.names())]:
+        with watch.looking(f"hooks of {name}"):
+            module = importlib.import_module(f".{name}", __package__)
             if hasattr(module, "install"):
                 module.install(moments)
 

@@ -13,6 +13,7 @@ from typing import Any
 from .. import trees
 from ..capture import facts, registry
 from ..moments import Moments
+from ..repeat import logits as repeated
 from ..run import Model, watch, wrap
 from ..training import rows as weights
 from ..training import steps
@@ -135,11 +136,12 @@ class _Call:
 
 
 def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any) -> Any:
-    """Keep what the cotangent says, unless a model around this one has said it; returns the cotangent."""
+    """Keep what the cotangent says, unless a model around this one has said it; returns the cotangent, cured where a repeat asks for it."""
     frame = gradients.frame()
     if frame is None or not steps.open_here() or number in frame.covered:
         return g
     frame.covered |= within
+    g = repeated.cured(z, ids, g, len(frame.made))
     found: dict[str, Any] = {} if ids is None else {"ids": ids}
     if frame.kept is not True:
         found["brief"] = reduce(z, g, brief=True)

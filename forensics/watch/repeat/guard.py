@@ -1,0 +1,95 @@
+"""Keeps a repeat from what lies outside its folder: writes, sockets, other programs, questions to the user.
+
+An audit hook: it holds for every Python of the repeat and cannot be taken out again. What mlx and safetensors write themselves
+is asked of `check` by the hooks in `files`. Each refusal is one line of refused.jsonl, beside the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import Any
+
+VARIABLE = "FORENSICS_SCRATCH"
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_PATHS = {  # event -> which of its arguments are paths that change
+    "os.remove": (0,), "os.rename": (0, 1), "os.rmdir": (0,), "os.mkdir": (0,), "os.symlink": (1,), "os.link": (1,), "os.truncate": (0,),
+    "os.chmod": (0,), "os.chown": (0,), "os.utime": (0,), "os.setxattr": (0,), "shutil.rmtree": (0,), "shutil.move": (0, 1),
+    "sqlite3.connect": (0,),
+}  # fmt: skip
+_NET = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto")
+_STARTS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system")
+_READERS = {"uname", "lscpu", "sysctl", "sw_vers", "git", "ldconfig", "system_profiler"}
+"""Programs that tell of the machine or of the code; any other might write what we cannot see."""
+
+_allowed: list[str] = []
+_said: set[tuple[str, str]] = set()
+_file = -1
+
+
+class Refused(PermissionError):
+    """What a repeat may not do."""
+
+
+def install(scratch: str) -> None:
+    """Allow writes below `scratch` and the spool alone, from now on."""
+    global _file
+    _allowed[:] = [os.path.realpath(scratch) + os.sep, "/dev/"]
+    spool = os.environ.get("FORENSICS_SPOOL")
+    if spool:
+        _allowed.append(os.path.realpath(spool) + os.sep)
+    _file = os.open(os.path.join(scratch, "refused.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.set_inheritable(_file, False)
+    sys.addaudithook(_audit)
+
+
+def check(path: Any) -> None:
+    """Raise where `path` is no place that a repeat may write to."""
+    if not _allowed or isinstance(path, int) or path is None:
+        return
+    with contextlib.suppress(TypeError, ValueError):
+        real = os.path.realpath(os.fsdecode(path))
+        if not f"{real}{os.sep}".startswith(tuple(_allowed)):
+            refuse("write", real)
+
+
+def refuse(kind: str, what: str) -> None:
+    """Write the refusal down and raise it."""
+    if (kind, what) not in _said:
+        _said.add((kind, what))
+        os.write(_file, (json.dumps({"kind": kind, "what": what}) + "\n").encode())
+    raise Refused(13, "a repeat of a recorded run may not do this", what)
+
+
+def _audit(event: str, args: tuple[Any, ...]) -> None:
+    if event == "open":
+        path, mode, flags = args
+        if (isinstance(flags, int) and flags & _WRITES) or (isinstance(mode, str) and set(mode) & set("wax+")):
+            check(path)
+    elif event in _PATHS:
+        for place in _PATHS[event]:
+            if place < len(args) and args[place] not in (":memory:", b":memory:"):
+                check(args[place])
+    elif event in _NET:
+        address = args[0] if event == "socket.getaddrinfo" else args[1]
+        if not isinstance(address, (str, bytes)) or event == "socket.getaddrinfo":  # a path is a socket of this machine's
+            refuse("network", str(address))
+    elif event in _STARTS:
+        _started(event, args)
+    elif event == "builtins.input":
+        refuse("input", str(args[0]) if args else "")
+
+
+def _started(event: str, args: tuple[Any, ...]) -> None:
+    """Pythons are guarded as this one is, unless they leave the environment out; a shell and what it starts is not."""
+    first = args[1] if event == "os.spawn" else args[0]
+    words = args[2] if event == "os.spawn" and len(args) > 2 else args[1] if len(args) > 1 else ()
+    words = [os.fsdecode(each) for each in words] if isinstance(words, (list, tuple)) else [str(words)]
+    name = os.path.basename(os.fsdecode(first) if isinstance(first, (str, bytes, os.PathLike)) else words[0])
+    python = name.startswith("python") and not any(
+        each.startswith("-") and not each.startswith("--") and set(each[1:]) & set("IES") for each in words[1:2]
+    )
+    if event == "os.system" or not (python or name in _READERS):
+        refuse("program", " ".join(words)[:200])
