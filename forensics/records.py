@@ -97,6 +97,7 @@ class Finding:
     references: tuple[str, ...] = ()
     only_in: Literal["a", "b"] | None = None
     source: str | None = None  # the text of the line at `where`, as it was when the run was sealed
+    proof: str = ""  # what went away, or did not, when `prove` took the cause away
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ CREATE TABLE runs (
     main_model VARCHAR,     -- the model that RUN@POINT means
     tensors VARCHAR,        -- all | new | trainable | none: what was kept
     captures VARCHAR,       -- JSON list of what stood after the @ in its captures' directories when it was sealed; NULL: sealed before this was kept
-    lines VARCHAR           -- private: JSON object, place to the text of its line, of files that did not change since the run began
+    lines VARCHAR,          -- private: JSON object, place to the text of its line, of files that did not change since the run began
+    launch VARCHAR          -- private: JSON {"argv", "executable", "cwd"} of the process that trained, or used, the main model; NULL: sealed before this was kept
 );
 
 -- Every live model object of a run. Of a process that was killed, counts are at least so many, and NULL where none was seen.

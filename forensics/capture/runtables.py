@@ -87,6 +87,13 @@ def environment(spool: Spool, main: int) -> Iterator[Row]:
         yield {"capture": spool.run, "key": key, "value": None if value is None else str(value)}
 
 
+def launch(spool: Spool, main: int) -> dict[str, Any] | None:
+    """How the process that trains was started."""
+    facts = next((p.facts for p in spool.processes if p.number == main), {})
+    found = {key: facts.get(key) for key in ("argv", "executable", "cwd")}
+    return found if all(found.values()) else None
+
+
 def settings(spool: Spool) -> Iterator[Row]:
     """Rows of `configs` of what the capture itself was told."""
     for key in ("every", "max_tokens", "tensors", "expect"):

@@ -26,7 +26,7 @@ from forensics.capture.pairs import Between
 from forensics.capture.saved import Disk
 from forensics.capture.sources import Sources, earlier
 from forensics.capture.spool import Captured, Process, Spool
-from forensics.records import Row, Scalar
+from forensics.records import Row
 from forensics.store import answers
 from forensics.store.capture import Writer
 from forensics.store.keyed import Keyed
@@ -142,7 +142,7 @@ def _begin(store: Store, spool: Spool, why: str | None, plan: Plan, executor: Ex
         sources.take(captured.logits_file, executor)
     first = spool.processes[0] if spool.processes else None
     scene = Scene(spool.run, first.facts.get("cwd") if first else None, sources, Keyed.of(store.root))
-    run = _Run(store, spool, plan, scene, _main(spool), _facts(spool.captures))
+    run = _Run(store, spool, plan, scene, _main(spool), tokenizers(spool.captures))
     if why is not None:
         run.missing.append({"what": "the reload of what was saved", "why": why, "kind": "reload"})
     return run
@@ -160,7 +160,7 @@ def _main(spool: Spool) -> str:
     return main_model(counts.models(spool), updates, generations)
 
 
-def _facts(captures: Sequence[Captured]) -> dict[str, Facts]:
+def tokenizers(captures: Sequence[Captured]) -> dict[str, Facts]:
     """Each model's tokenizer, the last that was told; a model that has none takes the only one of its run."""
     told = {c.model: Facts.read(c.head["tokenizer"]) for c in captures if c.head.get("tokenizer")}
     alone = next(iter(told.values())) if told and len(set(map(_identity, told.values()))) == 1 else Facts()
@@ -316,7 +316,7 @@ def _write_capture(store: Store, record: Record) -> None:
 
 def _write_run(run: _Run, complete: bool) -> Any:
     spool, plan = run.spool, run.plan
-    head: dict[str, Scalar | list[Any]] = {
+    head: dict[str, Any] = {
         "run": spool.run,
         "created_at": iso(float(_n(spool.options.get("started")))),
         "kind": "watched",
@@ -329,6 +329,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
         "main_model": run.main if run.records else None,
         "tensors": _kept(spool.processes, plan.tensors),
         "captures": [r.named.directory.partition("@")[2] for r in run.records],
+        "launch": runtables.launch(spool, _process_of(run)),
         "lines": lines.texts(
             run.tables.values(),
             run.scene.cwd,
@@ -337,7 +338,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
         ),
     }
     with Writer(run.store.runs, spool.run, "run") as writer:
-        writer.rows("runs", [head])  # type: ignore[list-item]
+        writer.rows("runs", [head])
         for table, rows in run.tables.items():
             writer.rows(table, rows)
         return writer.seal(head)

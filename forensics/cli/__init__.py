@@ -24,6 +24,7 @@ COMMANDS = {
     "show": "Show what one capture or run holds.",
     "diff": "Compare two captures, models or runs.",
     "diagnose": "Name the cause of what went wrong, with its evidence.",
+    "prove": "Run it again with a cause taken away, and see what goes with it.",
     "bisect": "Name the first capture of a run at which it turns.",
     "check": "Capture a command, diagnose it, and exit for CI and git bisect.",
     "report": "Write everything that was found as one page.",

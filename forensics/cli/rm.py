@@ -28,7 +28,7 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
     Their tensors stay, since other captures may need them: `forensics gc` frees those that none does.
     """
     from forensics import refs as words
-    from forensics.store import verdicts
+    from forensics.store import proofs, verdicts
     from forensics.store.place import find
     from forensics.store.store import size_of
     from forensics.units import counted, size
@@ -45,6 +45,7 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
             freed[text] = sum(map(size_of, there)) if dry_run else place.remove(there)
             if not dry_run:
                 verdicts.forget(place, text.partition("@")[0])
+                proofs.forget(place, text.partition("@")[0])
         removed.append({"ref": text, "directories": [path.name for path in there]})
     if as_json:
         from forensics.cli.screen import emit

@@ -15,6 +15,7 @@ from forensics.judge.findings import ordered
 from forensics.judge.library import Detector, Library
 from forensics.judge.opened import Opened, opened
 from forensics.judge.pair import Pair
+from forensics.judge.proven import Document
 from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, Row, TwoRuns
 
 if TYPE_CHECKING:
@@ -43,11 +44,24 @@ def diagnose_opened(evidence: Opened, allowances: Sequence[allow.Allowance] = ()
         )
     allowed = (*evidence.allowed, *allowances)
     if evidence.two_runs is None:
-        return judge(evidence.session, evidence.library, evidence.a, evidence.b, evidence.question, allowed)
-    (first_a, first_b), (second_a, second_b) = evidence.two_runs
-    one = judge(evidence.session, evidence.library, first_a, first_b, evidence.questions[0], allowed)
-    other = judge(evidence.session, evidence.library, second_a, second_b, evidence.questions[1], allowed)
+        return judge(
+            evidence.session,
+            evidence.library,
+            evidence.a,
+            evidence.b,
+            evidence.question,
+            allowed,
+            evidence.proofs.get(_run(evidence.b)),
+        )
+    one, other = (
+        judge(evidence.session, evidence.library, a, b, question, allowed, evidence.proofs.get(_run(b)))
+        for (a, b), question in zip(evidence.two_runs, evidence.questions, strict=True)
+    )
     return runs.two_runs(evidence.session, one, other, evidence.questions)
+
+
+def _run(ref: str) -> str:
+    return ref.partition("@")[0]
 
 
 def judge(
@@ -57,11 +71,15 @@ def judge(
     b: str,
     question: str,
     allowances: Sequence[allow.Allowance] = (),
+    proof: Document | None = None,
 ) -> Diagnosis:
-    """One pair of captures, by ref; b's run is judged with all that was seen in it. `question`: the refs as the user would type them."""
+    """One pair of captures, by ref; b's run is judged with all that was seen in it. `question`: the refs as the user would type them.
+
+    `proof`: what `prove` found of the run.
+    """
     facts = outcomes.Facts(session, a, b)
     found = outcomes.ask_all(Pair(session, library, a, b), library, facts)
-    told = phrased(session, library, found, b, question)
+    told = phrased(session, library, found, b, question, proof)
     about = session.rows("SELECT model_of($1) AS model", [b])[0]
     findings, allowed = allow.apart(told, allowances, about["model"])
     gaps = verdict.gaps(session, b, found, facts)
@@ -73,13 +91,18 @@ def judge(
 
 
 def phrased(
-    session: Session, library: Library, found: Mapping[str, outcomes.Outcome], b: str, question: str
+    session: Session,
+    library: Library,
+    found: Mapping[str, outcomes.Outcome],
+    b: str,
+    question: str,
+    proof: Document | None = None,
 ) -> tuple[Finding, ...]:
     """The findings of all outcomes, ordered, each with its public issues and the text of its line."""
     head: Row = next(iter(session.rows("SELECT lines FROM runs WHERE run = run_of(?)", [b])), {})
     texts = json.loads(str(head.get("lines") or "{}"))
     versions = issues.versions(session, b)
-    told = ordered(library, found, question, _sequences(session, b))
+    told = ordered(library, found, question, _sequences(session, b), proof)
     return tuple(
         replace(_with_references(library, versions, finding), source=texts.get(finding.where))
         for finding in told
@@ -154,6 +177,7 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "explains": list(finding.explains),
         "references": list(finding.references),
     }
+    row |= {"proof": finding.proof} if finding.proof else {}
     return plain(row | ({"only_in": finding.only_in} if finding.only_in else {}))
 
 

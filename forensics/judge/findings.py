@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from forensics.judge import proven
 from forensics.judge.library import Library
 from forensics.judge.outcomes import CONFIDENCES, SEVERITIES, Found, Outcome, phrase
 from forensics.records import Finding, Role
@@ -42,14 +43,18 @@ def ordered(
     outcomes: Mapping[str, Outcome],
     question: str,
     sequences: Mapping[str, int] | None = None,
+    proof: proven.Document | None = None,
 ) -> tuple[Finding, ...]:
     """Findings of all outcomes: causes, the one that explains most first, then consequences and symptoms.
 
     `question` is what follows `forensics query ID` to see a finding's rows. `sequences`: the first event of the run at each place.
+    `proof`: what `prove` found of the run.
     """
     present = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Found)}
     found = {
-        name: phrase(outcome, outcomes, f"forensics query {name} {question}".strip())
+        name: proven.with_proof(
+            phrase(outcome, outcomes, f"forensics query {name} {question}".strip()), proof
+        )
         for name, outcome in present.items()
     }
     weights = {name: _weight(present[name], found[name], sequences or {}) for name in found}

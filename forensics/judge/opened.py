@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics.judge import allow, check, deltas, library, said
 from forensics.judge.allow import Allowance
 from forensics.judge.library import Library
+from forensics.judge.proven import Document
+from forensics.store import proofs
 
 if TYPE_CHECKING:
     from forensics.store.session import Session
@@ -25,7 +27,7 @@ class Opened:
     """Evidence to judge.
 
     `a` and `b` are refs of captures (of a run: its first capture and its `end` or last), `question` is what follows `forensics query ID`.
-    `allowed`: what the user's configuration accepts.
+    `allowed`: what the user's configuration accepts. `proofs`: what `prove` found of each run, by its name.
     With two runs, `two_runs` has the ends of each and `questions` what each is called. `empty` names a run that holds no capture.
     """
 
@@ -38,6 +40,7 @@ class Opened:
     questions: Ends = ("", "")
     empty: str | None = None
     allowed: tuple[Allowance, ...] = ()
+    proofs: Mapping[str, Document] = field(default_factory=dict)
 
 
 def opened(
@@ -85,6 +88,7 @@ def opened(
             (ends[0], ends[1]),
             names,
             allowed=allowed,
+            proofs=_proofs(runs),
         )
     deltas.fill(session, meant.a.ref, meant.b.ref)
     said.fill(session, meant.a.ref, meant.b.ref)
@@ -93,7 +97,14 @@ def opened(
         if meant.run
         else shlex.join([*words, *(["--adapter", str(adapter)] if adapter else [])])
     )
-    return Opened(session, ours, meant.a.ref, meant.b.ref, question, allowed=allowed)
+    return Opened(session, ours, meant.a.ref, meant.b.ref, question, allowed=allowed, proofs=_proofs(runs))
+
+
+def _proofs(runs: Sequence[Run]) -> dict[str, Document]:
+    kept = (
+        (run.name, proofs.recall(run.store, run.name.removeprefix(run.prefix))) for run in runs if run.store
+    )
+    return {name: document for name, document in kept if document is not None}
 
 
 def _lone_run(store: Store, words: Sequence[str]) -> Run | None:

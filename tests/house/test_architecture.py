@@ -31,6 +31,7 @@ ORDER = [
         "evidence",
         "health",
         "judge",
+        "prove",
         "report",
         "api",
         "live",
@@ -56,6 +57,7 @@ WITHIN = {
             "place",
             "heads",
             "verdicts",
+            "proofs",
         ),
         *("overview", "database", "refusing", "once", "session", "catalog", "facts", "upkeep"),
     ],
@@ -106,7 +108,20 @@ WITHIN = {
 """Modules of a room, the lowest first: each imports what stands before it."""
 WATCH = [
     *("cells", "changes", "permanent", "distributed", "moments", "proxy", "rowfile", "trees", "run"),
-    *("capture", "generation", "training", "hooks", "start", "late", "patch", "unattended", "child", "site"),
+    *(
+        "capture",
+        "generation",
+        "training",
+        "repeat",
+        "cures",
+        "hooks",
+        "start",
+        "late",
+        "patch",
+        "unattended",
+        "child",
+        "site",
+    ),
 ]
 """Modules and folders of the watcher, the lowest first. Within a folder no circle is all that is asked."""
 FILES = sorted(path for path in ROOT.rglob("*.py") if "trainers" not in path.parts)

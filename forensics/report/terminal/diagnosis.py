@@ -136,6 +136,8 @@ def _finding(
     for row, other in enumerate(follows):
         said = f"{other.id}, as above" if other.id in told else f"{safe(other.claim)} ({other.id})"
         parts.append(hanging("So" if row == 0 else "", said, width))
+    if f.proof:
+        parts.append(hanging("Proof", f"{safe(f.proof)}.", width))
     if f.ruled_out:
         parts.append(hanging("Not", safe(", ".join(f.ruled_out)) + ".", width))
     line = f"{safe(f.where)}: " if f.where and f.where not in f.fix else ""

@@ -27,7 +27,15 @@ _FIRST, _SECOND = _checked(0, "file"), _checked(1, "filename")
 
 
 def _core(module: Any) -> None:
-    for name in ("save", "savez", "savez_compressed", "save_safetensors", "save_gguf", "export_function", "export_to_dot"):
+    for name in (
+        "save",
+        "savez",
+        "savez_compressed",
+        "save_safetensors",
+        "save_gguf",
+        "export_function",
+        "export_to_dot",
+    ):
         wrap(module, name, _FIRST)
 
 

@@ -66,7 +66,9 @@ def refuse(kind: str, what: str) -> None:
 def _audit(event: str, args: tuple[Any, ...]) -> None:
     if event == "open":
         path, mode, flags = args
-        if (isinstance(flags, int) and flags & _WRITES) or (isinstance(mode, str) and set(mode) & set("wax+")):
+        if (isinstance(flags, int) and flags & _WRITES) or (
+            isinstance(mode, str) and set(mode) & set("wax+")
+        ):
             check(path)
     elif event in _PATHS:
         for place in _PATHS[event]:
@@ -74,7 +76,9 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
                 check(args[place])
     elif event in _NET:
         address = args[0] if event == "socket.getaddrinfo" else args[1]
-        if not isinstance(address, (str, bytes)) or event == "socket.getaddrinfo":  # a path is a socket of this machine's
+        if (
+            not isinstance(address, (str, bytes)) or event == "socket.getaddrinfo"
+        ):  # a path is a socket of this machine's
             refuse("network", str(address))
     elif event in _STARTS:
         _started(event, args)
@@ -89,7 +93,8 @@ def _started(event: str, args: tuple[Any, ...]) -> None:
     words = [os.fsdecode(each) for each in words] if isinstance(words, (list, tuple)) else [str(words)]
     name = os.path.basename(os.fsdecode(first) if isinstance(first, (str, bytes, os.PathLike)) else words[0])
     python = name.startswith("python") and not any(
-        each.startswith("-") and not each.startswith("--") and set(each[1:]) & set("IES") for each in words[1:2]
+        each.startswith("-") and not each.startswith("--") and set(each[1:]) & set("IES")
+        for each in words[1:2]
     )
     if event == "os.system" or not (python or name in _READERS):
         refuse("program", " ".join(words)[:200])

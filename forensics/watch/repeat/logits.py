@@ -107,7 +107,9 @@ class Lesson:
         tail = core.cumprod((row == row[:, -1:]).astype(core.int32), axis=1, reverse=True)
         long = tail.sum(axis=1, keepdims=True)
         alone = row[:, -1:] == (told.fact("pad") if told.fact("pad") is not None else -1)
-        after = core.where(core.logical_and(_in(row[:, -1:], pads), core.logical_or(long > 1, alone)), tail, 0)
+        after = core.where(
+            core.logical_and(_in(row[:, -1:], pads), core.logical_or(long > 1, alone)), tail, 0
+        )
         ending = core.logical_and(_in(row[:, -1:], told.fact("ends") or []), after > 0)
         first = core.arange(row.shape[1])[None] == row.shape[1] - long
         after = core.where(core.logical_and(ending, first), 0, after)

@@ -50,7 +50,9 @@ def _core(module: Any) -> None:
 
 
 def _numpy(module: Any) -> None:
-    if getattr(module.__spec__, "_initializing", False):  # else it was there before mlx, and may be seeded already
+    if getattr(
+        module.__spec__, "_initializing", False
+    ):  # else it was there before mlx, and may be seeded already
         module.random.seed(_SHIFT)
     wrap(module.random, "seed", _shifted)
     wrap(module.random, "default_rng", _generator)

@@ -42,4 +42,3 @@ def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(*args, **kwargs)
 
     return value_and_grad
-

@@ -19,7 +19,9 @@ def _watch(site: str) -> None:
         from _frozen_importlib import module_from_spec
 
         sys.modules[package.name] = module_from_spec(package)
-        if spool and os.environ.get("FORENSICS_SCRATCH"):  # a repeat of `forensics prove`: guarded from its first line on
+        if spool and os.environ.get(
+            "FORENSICS_SCRATCH"
+        ):  # a repeat of `forensics prove`, guarded from its start
             importlib.import_module("_forensics_watch.repeat.guard").install(os.environ["FORENSICS_SCRATCH"])
             importlib.import_module("_forensics_watch.repeat.seeds").begin()
         if spool:

@@ -1,0 +1,100 @@
+"""forensics prove: run it again, as it was and with a cause taken away: what goes away?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from forensics.cli.completion import complete_refs
+from forensics.cli.options import json_option, store_option
+
+if TYPE_CHECKING:
+    from forensics.prove.proof import Proof, Proving
+
+EXAMPLES = """\b
+Examples:
+  forensics prove night                        each cause that diagnose names, and all of them together
+  forensics prove night padding-in-loss        this one alone
+  forensics prove night --repeats 5            more pairs of runs
+
+\b
+Exit status: 0 a cure was proved, or there is nothing to prove; 1 none was; 4 the run could not be repeated as recorded.
+"""
+
+
+@click.command("prove", epilog=EXAMPLES)
+@click.argument("run", shell_complete=complete_refs)
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 20),
+    default=3,
+    show_default=True,
+    help="Pairs of runs for each cure; below 2 nothing is proved.",
+)
+@click.option("--again", is_flag=True, help="Run everything anew, also what an earlier call has done.")
+@json_option
+@store_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    run: str,
+    ids: tuple[str, ...],
+    repeats: int,
+    again: bool,
+    as_json: bool,
+    store: Path | None,
+) -> None:
+    """Run it again with the cause cured, and without: what goes away?
+
+    The recorded command of an own run is started in folders of its own, with its inputs as they are: once as it was, once with each cause
+    taken away by our hooks (your files are not edited), once with all of them, and each of these with shifted seeds too. Writes outside
+    of these folders, the network, other programs and questions are refused. An interrupted proof goes on where it was.
+    """
+    from forensics import evidence
+    from forensics.cli.screen import emit, show, width
+    from forensics.errors import UsageError
+    from forensics.prove import proof
+    from forensics.report.terminal import proving as told
+    from forensics.store import proofs
+    from forensics.store.place import find
+    from forensics.store.store import Run
+
+    place = find(store)
+    named = evidence.run_or_capture(place, run)
+    if not isinstance(named, Run):
+        raise UsageError("One capture cannot be run again.", where=run, hint="Name a run.")
+    under_way = proof.Proving(place, named, repeats=repeats, again=again)
+    chosen = under_way.chosen(ids)
+    if not chosen:
+        if as_json:
+            emit(proof.nothing(named.name, repeats))
+        else:
+            click.echo(f"{named.name}: nothing to prove: no cause was found.")
+        ctx.exit(0)
+    document = proof.document(_proved(under_way, chosen))
+    proofs.remember(place, named.name, document)
+    if as_json:
+        emit(document)
+    else:
+        show(told.proof(document, width()))
+    if any(each["outcome"] == "proved" for each in document["cures"]):
+        ctx.exit(0)
+    ctx.exit(1 if document["repeatable"] else 4)
+
+
+def _proved(under_way: Proving, chosen: list[str]) -> Proof:
+    from forensics.cli.progress import spinner
+    from forensics.cli.screen import note
+
+    plan = under_way.plan(chosen)
+    if plan.runs:
+        note(f"forensics: {plan.runs} runs at most, about {_time(plan.seconds)}; Ctrl-C keeps what is done.")
+    with spinner(under_way.named.name) as step:
+        return under_way.prove(chosen, step)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,81 @@
+"""What a cure took away: pairs of repeats, as it was and cured, held against what repeats differ by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["proved", "partly", "no-effect", "impossible"]
+LEFT = 0.1
+"""The share of a harm that may be left where it is called gone: one answer in ten may be bad for a reason of its own."""
+FEW = 2
+"""Pairs below which nothing is called proved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One harm in pairs of repeats: amounts as it was and cured, pair by pair."""
+
+    what: str
+    unit: str
+    as_it_was: tuple[int, ...]
+    cured: tuple[int, ...]
+
+    @property
+    def spread(self) -> int:
+        """What repeats differ by, on either side."""
+        return max(max(side) - min(side) for side in (self.as_it_was, self.cured))
+
+    @property
+    def falls(self) -> bool:
+        """Is less of it left in every pair, beyond what repeats differ by?"""
+        return all(was - now > self.spread for was, now in self._pairs)
+
+    @property
+    def gone(self) -> bool:
+        return self.falls and all(now <= LEFT * was for was, now in self._pairs)
+
+    @property
+    def grows(self) -> bool:
+        return all(now - was > self.spread for was, now in self._pairs)
+
+    @property
+    def _pairs(self) -> list[tuple[int, int]]:
+        return list(zip(self.as_it_was, self.cured, strict=True))
+
+
+def effects(
+    as_it_was: Sequence[Mapping[str, int]], cured: Sequence[Mapping[str, int]], units: Mapping[str, str]
+) -> list[Effect]:
+    """The harms that either side shows in any pair, the worst first; of a pair that lacks one side's number nothing is said."""
+    found = []
+    for what in dict.fromkeys(name for side in (*as_it_was, *cured) for name in side):
+        pairs = [
+            (w[what], c[what]) for w, c in zip(as_it_was, cured, strict=False) if what in w and what in c
+        ]
+        if pairs and len(pairs) == len(cured) and any(amount for pair in pairs for amount in pair):
+            found.append(Effect(what, units.get(what, ""), *zip(*pairs, strict=True)))
+    return found
+
+
+def judge(found: Sequence[Effect]) -> tuple[Verdict, str]:
+    """The outcome of a cure by its effects, the worst harm first, and why in a few words."""
+    harmed = [effect for effect in found if any(effect.as_it_was)]
+    if not harmed:
+        return "no-effect", "there was no harm to take away"
+    worst = harmed[0]
+    worse = next((effect for effect in found if effect.grows), None)
+    pairs = len(worst.cured)
+    if worst.gone and worse is None:
+        if pairs < FEW:
+            return "partly", f"{worst.what}: gone, but in {pairs} pair of runs alone"
+        return "proved", f"{worst.what}: gone in each of {pairs} pairs of runs"
+    if worst.gone and worse is not None:
+        return "partly", f"{worst.what}: gone, and {worse.what} instead"
+    if worst.falls:
+        return "partly", f"{worst.what}: less in each pair, not gone"
+    other = next((effect for effect in harmed[1:] if effect.gone), None)
+    if other is not None:
+        return "partly", f"{other.what}: gone; {worst.what}: not"
+    return "no-effect", f"{worst.what}: no less than repeats differ by"

@@ -1,0 +1,253 @@
+"""One repeat of a recorded run: laid out in a folder of its own, started guarded, sealed aside, and its harm counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forensics.capture import seal
+from forensics.capture.command import environment, write_options
+from forensics.capture.frames import Facts
+from forensics.capture.spool import Spool, read_lines
+from forensics.environment import inherited
+from forensics.files import temporary
+from forensics.judge.opened import Opened, opened
+from forensics.prove import scratch
+from forensics.prove.launch import Launch, moved
+from forensics.store.store import Store
+
+NAME = "repeat"
+_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+_LINES = 5  # last lines of what the program said that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is run again and how.
+
+    Args:
+        options: of the recorded capture, as options.json has them: prompts, max_tokens, expect.
+        written: files that the recorded run wrote.
+        store: where the recorded run lies, which no repeat sees.
+        patience: seconds after which a repeat is ended.
+    """
+
+    launch: Launch
+    options: Mapping[str, Any]
+    written: tuple[Path, ...]
+    store: Path
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What came of one repeat.
+
+    `harm` is amount by what is harmed; `acted` what each cure says that it did; `facts` what cures of later repeats are told;
+    `settings` what `run-differences` compares, as (subject, value). `refused` are lines {"kind", "what"} of the guard.
+    """
+
+    status: int
+    seconds: float
+    harm: Mapping[str, int] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    losses: Sequence[float] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    acted: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    refused: Sequence[Mapping[str, str]] = ()
+    said: Sequence[str] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]) -> Repeat:
+    """Run it once: with these cures put in, every seed shifted by `shift`, and these facts told to the cures.
+
+    Raises:
+        NotRepeatable: it cannot be laid out.
+        KeyboardInterrupt: the program is ended and the folder removed.
+    """
+    with temporary("prove") as folder:
+        work, outputs, inside = folder / "work", folder / "outputs", folder / "temporary"
+        scratch.lay_out(asked.launch.cwd, work, asked.written, asked.launch.began, asked.store)
+        outputs.mkdir()
+        inside.mkdir()
+        spool = folder / "spool" / NAME
+        options = {
+            **asked.options,
+            "version": 1,
+            "run": NAME,
+            "tensors": "none",
+            "known": None,
+            "started": time.time(),
+        }
+        write_options(spool, {**options, "repeat": {"cures": list(cures), "facts": dict(facts)}})
+        homes = _homes(asked, work, outputs)
+        words = [asked.launch.executable, *moved(asked.launch.argv[1:], homes)]
+        began = time.monotonic()
+        status = _ran(words, work, _variables(folder, spool, shift), folder / "said", asked.patience)
+        seconds = time.monotonic() - began
+        found: dict[str, Any] = {
+            "refused": read_lines(folder / "refused.jsonl"),
+            "said": (folder / "said").read_text("utf-8", "replace").splitlines()[-_LINES:],
+        }
+        if status:
+            return Repeat(status, seconds, **found)
+        return Repeat(status, seconds, **found, **_measured(folder, Spool(spool), words, seconds))
+
+
+def _homes(asked: Asked, work: Path, outputs: Path) -> dict[str, str]:
+    """Where paths of the command lie now: below the folder's copy, or, where the recorded run wrote there, among the outputs."""
+    launch = asked.launch
+    homes = {str(launch.cwd): str(work)}
+    for number, word in enumerate(launch.argv[1:]):
+        value = word.partition("=")[2] if word.startswith("-") else word
+        if not Path(value).is_absolute() or Path(value).is_relative_to(launch.cwd):
+            continue
+        if any(path.is_relative_to(value) for path in asked.written):
+            homes[value] = str(outputs / str(number))
+    return homes
+
+
+def _variables(folder: Path, spool: Path, shift: int) -> dict[str, str]:
+    held = {name: value for name, value in inherited().items() if not name.startswith("FORENSICS_")}
+    return environment(spool, held) | dict.fromkeys(_OFFLINE, "1") | {
+        "FORENSICS_SCRATCH": str(folder), "FORENSICS_SHIFT": str(shift), "PYTHONHASHSEED": str(shift), "PYTHONDONTWRITEBYTECODE": "1",
+        "TOKENIZERS_PARALLELISM": "false", "TMPDIR": str(folder / "temporary"), "MPLCONFIGDIR": str(folder / "temporary"),
+    }  # fmt: skip
+
+
+def _ran(words: Sequence[str], cwd: Path, variables: Mapping[str, str], said: Path, patience: float) -> int:
+    """The exit status; the program is ended, with all that it started, where it is interrupted or takes too long."""
+    with said.open("wb") as file:
+        child = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return child.wait(patience)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGXCPU
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+
+
+def _measured(folder: Path, spool: Spool, words: Sequence[str], seconds: float) -> dict[str, Any]:
+    store = Store(folder / "store")
+    facts = seal.tokenizers(spool.captures)
+    acted = {str(row["id"]): str(row["what"]) for row in spool.table("cures")}
+    seal.seal(store, spool, seal.Plan(command=tuple(words), status=0, seconds=seconds, tensors="none"))
+    evidence = opened(store, (NAME,))
+    if evidence.empty is not None:
+        return {}
+    main = evidence.session.rows("SELECT model_of(?) AS model", [evidence.b])[0]["model"]
+    return {**measure(evidence), "acted": acted, "facts": told(evidence, facts.get(str(main), Facts()))}
+
+
+def measure(evidence: Opened) -> dict[str, Any]:
+    """The harm of one run, and what tells whether two runs are alike."""
+    session, a, b = evidence.session, evidence.a, evidence.b
+    evidence.library.install_queries(session, [evidence.library.get("harm")])
+    rows = session.rows("SELECT * FROM harm(?, ?)", [a, b])
+    steps = session.rows(
+        "SELECT loss FROM steps WHERE run = run_of(?) AND model = model_of(?) AND loss IS NOT NULL ORDER BY process, step",
+        [b, b],
+    )
+    return {
+        "harm": {str(row["what"]): int(row["amount"]) for row in rows},
+        "units": {str(row["what"]): str(row["unit"]) for row in rows},
+        "losses": [float(row["loss"]) for row in steps],
+        "answers": dict(_answers(evidence)),
+        "settings": dict(_settings(evidence)),
+    }
+
+
+_LOSSES = """
+SELECT loss FROM steps WHERE run = run_of(?) AND model = model_of(?) AND loss IS NOT NULL ORDER BY process, step
+"""
+
+
+def _answers(evidence: Opened) -> Iterator[tuple[str, str]]:
+    select = """
+        SELECT t.source || ' ' || t.prompt_id AS name, coalesce(t.output_ids, t.output_digest) AS said
+        FROM transcripts t JOIN captures c USING (capture)
+        WHERE c.run = run_of($1) AND (t.source = 'observed' OR t.capture = probes_at($1)) ORDER BY name"""
+    for row in evidence.session.rows(select, [evidence.b]):
+        yield str(row["name"]), str(row["said"])
+
+
+_SETTINGS = """
+SELECT 'rows of the first step' AS subject, md5(string_agg(CAST(input_id AS VARCHAR), ' ' ORDER BY forward, row, position)) AS value
+FROM loss_tokens WHERE run = run_of($1) AND model = model_of($1) AND step = 1
+UNION ALL
+SELECT 'trainable tensors', count(*) || ' (' || coalesce(string_agg(DISTINCT role, ', ' ORDER BY role), 'none') || ')' FROM placements
+WHERE capture = at_point($1, 'start') AND trainable AND shared_with IS NULL
+UNION ALL
+SELECT 'tensors before training', md5(string_agg(canonical || digest, ' ' ORDER BY canonical)) FROM placements
+WHERE capture = at_point($1, 'start') AND NOT adapter_role(role) AND role <> 'optimizer'
+UNION ALL
+SELECT 'optimizer', string_agg(DISTINCT class || ' ' || coalesce(settings, ''), '; ') FROM optimizers WHERE capture = capture_of($1)
+UNION ALL
+SELECT 'learning rate of the first step', CAST(min_by(learning_rate, step) AS VARCHAR) FROM steps
+WHERE run = run_of($1) AND model = model_of($1)
+UNION ALL
+SELECT 'updates', CAST(max(updates) AS VARCHAR) FROM models WHERE run = run_of($1) AND model = model_of($1)
+"""
+
+
+def _settings(evidence: Opened) -> Iterator[tuple[str, str]]:
+    for row in evidence.session.rows(_SETTINGS, [evidence.b]):
+        if row["value"] is not None:
+            yield str(row["subject"]), str(row["value"])
+
+
+# -- what cures are told --------------------------------------------------------------------------------------------------
+
+
+_PADS = """
+SELECT DISTINCT target_id AS id FROM loss_tokens WHERE run = run_of($1) AND role = 'pad' AND target_id IS NOT NULL AND relation = 'next'
+UNION
+SELECT DISTINCT id FROM (
+    SELECT lead(input_id) OVER (PARTITION BY process, model, step, forward, row ORDER BY position) AS id, role
+    FROM loss_tokens WHERE run = run_of($1))
+WHERE role = 'pad' AND id IS NOT NULL ORDER BY id
+"""
+_DECLARED = """
+SELECT kind, rank, coalesce(scale, alpha / nullif(rank, 0)) AS scale, dropout, num_layers, keys FROM adapters
+WHERE run = run_of($1) AND origin = 'declared' AND kind IN ('lora', 'dora')
+ORDER BY strength = 'strong' DESC, rank IS NULL, via = 'call' DESC LIMIT 1
+"""
+
+
+def told(evidence: Opened, tokenizer: Facts) -> dict[str, Any]:
+    """What the cures of this run may need: of its rows, its tokenizer and what it declared."""
+    session, b = evidence.session, evidence.b
+    marks = tokenizer.markers
+    declared: dict[str, Any] = dict(next(iter(session.rows(_DECLARED, [b])), {}))
+    if declared.get("keys"):
+        declared["keys"] = json.loads(str(declared["keys"]))
+    opener = marks[0][0] if marks and marks[0] and marks[0][0] in tokenizer.special else None
+    return {
+        "pads": [row["id"] for row in session.rows(_PADS, [b])],
+        "pad": tokenizer.pad,
+        "ends": sorted(tokenizer.ends),
+        "markers": [[opener, list(marks[0])], list(marks[1])] if marks else None,
+        "adapter": declared or None,
+    }

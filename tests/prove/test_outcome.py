@@ -1,0 +1,48 @@
+"""Outcomes: what is called proved, and what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from forensics.prove.outcome import effects, judge
+
+SPAM, LOOP = "special tokens in answers", "tokens that repeat"
+
+
+def outcome(was: list[dict[str, int]], now: list[dict[str, int]]) -> str:
+    return judge(effects(was, now, {}))[0]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ([512, 512, 512], [0, 0, 0], "proved"),
+        ([512, 480, 500], [3, 0, 40], "proved"),
+        ([512, 512, 512], [498, 498, 498], "partly"),  # beyond what repeats differ by, and far from gone
+        ([512, 500, 512], [498, 505, 498], "no-effect"),
+        ([512, 512, 512], [0, 0, 300], "no-effect"),  # cured repeats differ by more than what went
+        ([512, 512], [512, 512], "no-effect"),
+        ([512, 512, 512], [512], "no-effect"),  # a first pair that differs in nothing is not repeated
+        ([512], [0], "partly"),  # few runs prove nothing
+        ([0, 0], [0, 0], "no-effect"),
+        ([0, 0], [9, 9], "no-effect"),  # a harm that only the cure makes
+        ([1, 0, 2], [0, 0, 0], "no-effect"),
+    ],
+)
+def test_one_harm(was: list[int], now: list[int], said: str) -> None:
+    assert outcome([{SPAM: each} for each in was], [{SPAM: each} for each in now]) == said
+
+
+def test_another_harm_in_its_place() -> None:
+    was, now = [{SPAM: 500, LOOP: 0}] * 3, [{SPAM: 0, LOOP: 400}] * 3
+    assert outcome(was, now) == "partly"
+
+
+def test_a_lesser_harm_alone() -> None:
+    was, now = [{SPAM: 500, LOOP: 40}] * 3, [{SPAM: 500, LOOP: 0}] * 3
+    assert outcome(was, now) == "partly", "the worst harm stays, so it is not proved to be its cause"
+
+
+def test_what_one_side_lacks_says_nothing() -> None:
+    assert outcome([{SPAM: 500, LOOP: 3}] * 2, [{SPAM: 0}] * 2) == "proved"
+    assert outcome([{LOOP: 3}] * 2, [{SPAM: 0}] * 2) == "no-effect"
