@@ -1,63 +1,185 @@
--- What is wrong with what came out, counted, the worst first: what `forensics prove` looks at to see whether a cure took the harm away.
+-- What is wrong with what came out, counted, the worst first: what `forensics prove` looks at to see
+-- whether a cure took the harm away.
 --
 -- params:  a, b, special = 0.5
 -- example: forensics query harm night
-WITH k AS MATERIALIZED (
-    SELECT run_of(b) AS run, model_of(b) AS model, probes_at(a) AS asked_before, probes_at(b) AS asked, capture_of(b) AS trained,
-        at_point(b, 'start') AS begun, at_point(b, 'reloaded') AS reloaded
-),
-updated AS (SELECT min(e.sequence) AS first FROM events e JOIN k USING (run) WHERE e.kind IN ('update', 'write', 'grad')),
-own AS (  -- the program's own generations after training began
-    SELECT g.*, e.sequence FROM generations g JOIN k USING (run) CROSS JOIN updated
-    JOIN events e ON e.run = g.run AND e.kind = 'generate' AND e.process = g.process AND (e.detail->>'generation')::INTEGER = g.generation
-    WHERE e.sequence > updated.first
-), answers AS (
-    SELECT t.* FROM transcripts t JOIN k ON t.capture = k.asked WHERE t.source = 'probe'
-    UNION ALL
-    SELECT t.* FROM transcripts t JOIN own ON t.capture = own.capture AND t.prompt_id = 'g' || own.generation WHERE t.source = 'observed'
-), harms AS (
-    SELECT 1 AS rank, 'special tokens in answers' AS what, 'tokens' AS unit,
-        sum(special_tokens) FILTER (special_tokens > special * output_tokens) AS amount, sum(output_tokens) AS among FROM answers
-    UNION ALL
-    SELECT 2, 'tokens that repeat what stands before them', 'tokens',
-        sum(round(loop_share * output_tokens)) FILTER (loop_share > special AND finish_reason IS DISTINCT FROM 'stop'
-            AND coalesce(special_tokens, 0) <= special * output_tokens), sum(output_tokens) FROM answers
-    UNION ALL
-    SELECT 3, 'answers that went on after their end', 'answers', count(*) FILTER (end_position IS NOT NULL), count(*) FROM own
-    UNION ALL
-    SELECT 4, 'answers of a model that answers otherwise when asked again', 'answers', count(*) FILTER (repeat_difference > 0), count(*) FROM own
-    UNION ALL
-    SELECT 5, 'tensors that are not finite', 'tensors', count(*) FILTER (t.nans > 0 OR t.infs > 0), count(*)
-    FROM placements p JOIN k ON p.capture = k.trained JOIN tensors t USING (digest) WHERE p.role <> 'optimizer'
-    UNION ALL
-    SELECT 6, 'probes answered otherwise after loading what was saved', 'answers', count(*) FILTER (x.output_digest <> y.output_digest), count(*)
-    FROM k JOIN transcripts x ON x.capture = k.asked JOIN transcripts y ON y.capture = k.reloaded AND y.prompt_id = x.prompt_id
-    WHERE x.source = 'probe' AND y.source = 'probe'
-    UNION ALL
-    SELECT 7, 'answers of a model that was not the trained one', 'answers', count(*) FILTER (other.n > 0), count(*)
-    FROM own LEFT JOIN (
-        SELECT g.capture, count(*) AS n FROM (SELECT DISTINCT capture FROM own) g JOIN k ON true
-        JOIN placements e ON e.capture = k.trained JOIN placements s ON s.capture = k.begun AND s.canonical = e.canonical AND s.digest <> e.digest
-        LEFT JOIN placements p ON p.capture = g.capture AND p.canonical = e.canonical
-        WHERE e.role <> 'optimizer' AND p.digest IS DISTINCT FROM e.digest GROUP BY g.capture) other USING (capture)
-    WHERE NOT EXISTS (SELECT 1 FROM events e JOIN k USING (run) WHERE e.kind IN ('update', 'write') AND e.sequence > own.sequence)
-    UNION ALL
-    SELECT 8, 'probes answered with the logits of before training', 'answers', count(*) FILTER (d.same_output AND d.logits_max_abs = 0), count(*)
-    FROM probe_deltas d JOIN k ON d.capture_a = k.asked_before AND d.capture_b = k.asked WHERE trains(b)
-    UNION ALL
-    SELECT 9, 'trainable tensors that never moved', 'tensors', count(*) FILTER (s.digest = e.digest), count(*)
-    FROM k JOIN placements s ON s.capture = k.begun AND s.trainable AND s.role <> 'optimizer' AND s.shared_with IS NULL
-    JOIN placements e ON e.capture = k.trained AND e.canonical = s.canonical
-    UNION ALL
-    SELECT 10, 'saved tensors that are not those of the end', 'tensors', count(*) FILTER (s.digest <> e.digest), count(*)
-    FROM saved_tensors s JOIN k USING (run, model) JOIN placements e ON e.capture = k.trained AND e.canonical = s.canonical
-    WHERE (s.process, s.save) = (SELECT max_by((x.process, x.save), x.save) FROM saved_tensors x JOIN k USING (run, model) WHERE x.digest IS NOT NULL)
-    UNION ALL
-    SELECT 11, 'base tensors that moved beside an adapter, or outside the trainable set', 'tensors', count(*) FILTER (s.digest <> e.digest), count(*)
-    FROM k JOIN placements s ON s.capture = k.begun AND s.role <> 'optimizer' AND NOT adapter_role(s.role)
-    JOIN placements e ON e.capture = k.trained AND e.canonical = s.canonical
-    WHERE NOT s.trainable OR has_adapter(b)
-)
-SELECT what, unit, coalesce(amount, 0)::BIGINT AS amount, coalesce(among, 0)::BIGINT AS among
-FROM harms WHERE among > 0
-ORDER BY rank
+with
+    k as materialized(
+        select
+            run_of(b) as run,
+            model_of(b) as model,
+            probes_at(a) as asked_before,
+            probes_at(b) as asked,
+            capture_of(b) as trained,
+            at_point(b, 'start') as begun,
+            at_point(b, 'reloaded') as reloaded
+    ),
+    updated as (
+        select min(e.sequence) as first
+        from events e
+        join k using (run)
+        where e.kind in ('update', 'write', 'grad')
+    ),
+    own as (  -- the program's own generations after training began
+        select g.*, e.sequence
+        from generations g
+        join k using (run)
+        cross join updated
+        join
+            events e
+            on e.run = g.run
+            and e.kind = 'generate'
+            and e.process = g.process
+            and (e.detail ->> 'generation')::integer = g.generation
+        where e.sequence > updated.first
+    ),
+    answers as (
+        select t.*
+        from transcripts t
+        join k on t.capture = k.asked
+        where t.source = 'probe'
+        union all
+        select t.*
+        from transcripts t
+        join own on t.capture = own.capture and t.prompt_id = 'g' || own.generation
+        where t.source = 'observed'
+    ),
+    harms as (
+        select
+            1 as rank,
+            'special tokens in answers' as what,
+            'tokens' as unit,
+            sum(special_tokens) filter (special_tokens > special * output_tokens) as amount,
+            sum(output_tokens) as among
+        from answers
+        union all
+        select
+            2,
+            'tokens that repeat what stands before them',
+            'tokens',
+            sum(round(loop_share * output_tokens)) filter (
+                loop_share > special
+                and finish_reason is distinct from 'stop'
+                and coalesce(special_tokens, 0) <= special * output_tokens
+            ),
+            sum(output_tokens)
+        from answers
+        union all
+        select
+            3,
+            'answers that went on after their end',
+            'answers',
+            count(*) filter (end_position is not null),
+            count(*)
+        from own
+        union all
+        select
+            4,
+            'answers of a model that answers otherwise when asked again',
+            'answers',
+            count(*) filter (repeat_difference > 0),
+            count(*)
+        from own
+        union all
+        select
+            5, 'tensors that are not finite', 'tensors', count(*) filter (t.nans > 0 or t.infs > 0), count(*)
+        from placements p
+        join k on p.capture = k.trained
+        join tensors t using (digest)
+        where p.role <> 'optimizer'
+        union all
+        select
+            6,
+            'probes answered otherwise after loading what was saved',
+            'answers',
+            count(*) filter (x.output_digest <> y.output_digest),
+            count(*)
+        from k
+        join transcripts x on x.capture = k.asked
+        join transcripts y on y.capture = k.reloaded and y.prompt_id = x.prompt_id
+        where x.source = 'probe' and y.source = 'probe'
+        union all
+        select
+            7,
+            'answers of a model that was not the trained one',
+            'answers',
+            count(*) filter (other.n > 0),
+            count(*)
+        from own
+        left join
+            (
+                select g.capture, count(*) as n
+                from (select distinct capture from own) g
+                join k on true
+                join placements e on e.capture = k.trained
+                join
+                    placements s on s.capture = k.begun and s.canonical = e.canonical and s.digest <> e.digest
+                left join placements p on p.capture = g.capture and p.canonical = e.canonical
+                where e.role <> 'optimizer' and p.digest is distinct from e.digest
+                group by g.capture
+            ) other using (capture)
+        where
+            not exists (
+                select 1
+                from events e
+                join k using (run)
+                where e.kind in ('update', 'write') and e.sequence > own.sequence
+            )
+        union all
+        select
+            8,
+            'probes answered with the logits of before training',
+            'answers',
+            count(*) filter (d.same_output and d.logits_max_abs = 0),
+            count(*)
+        from probe_deltas d
+        join k on d.capture_a = k.asked_before and d.capture_b = k.asked
+        where trains(b)
+        union all
+        select
+            9,
+            'trainable tensors that never moved',
+            'tensors',
+            count(*) filter (s.digest = e.digest),
+            count(*)
+        from k
+        join
+            placements s
+            on s.capture = k.begun
+            and s.trainable
+            and s.role <> 'optimizer'
+            and s.shared_with is null
+        join placements e on e.capture = k.trained and e.canonical = s.canonical
+        union all
+        select
+            10,
+            'saved tensors that are not those of the end',
+            'tensors',
+            count(*) filter (s.digest <> e.digest),
+            count(*)
+        from saved_tensors s
+        join k using (run, model)
+        join placements e on e.capture = k.trained and e.canonical = s.canonical
+        where
+            (s.process, s.save) = (
+                select max_by((x.process, x.save), x.save)
+                from saved_tensors x
+                join k using (run, model)
+                where x.digest is not null
+            )
+        union all
+        select
+            11,
+            'base tensors that moved beside an adapter, or outside the trainable set',
+            'tensors',
+            count(*) filter (s.digest <> e.digest),
+            count(*)
+        from k
+        join placements s on s.capture = k.begun and s.role <> 'optimizer' and not adapter_role(s.role)
+        join placements e on e.capture = k.trained and e.canonical = s.canonical
+        where not s.trainable or has_adapter(b)
+    )
+select what, unit, coalesce(amount, 0)::bigint as amount, coalesce(among, 0)::bigint as among
+from harms
+where among > 0
+order by rank
