@@ -17,6 +17,7 @@ from forensics.environment import versions
 from forensics.errors import ForensicsError
 from forensics.store.store import Store
 from forensics.units import counted, size
+from forensics.watch import protocol
 
 _OURS = ("duckdb", "numpy", "safetensors", "click", "rich", "mlx", "mlx-lm")
 _EXTRAS = {"llvmlite": "fast", "fsspec": "remote", "distributed": "cluster", "model-signing": "sign"}
@@ -79,7 +80,7 @@ def program(python: str) -> Iterator[Check]:
         write_options(
             spool,
             {
-                "version": 1,
+                "version": protocol.VERSION,
                 "run": "doctor",
                 "tensors": "none",
                 "max_tokens": 1,
@@ -105,7 +106,7 @@ def program(python: str) -> Iterator[Check]:
             return
         yield _backend(found, facts)
         if "mlx" in facts:
-            seen = any((each / "process.json").is_file() for each in spool.glob("p*"))
+            seen = any((each / protocol.PROCESS).is_file() for each in spool.glob("p*"))
             do = "see whether its PYTHONPATH or -I, -E, -S keeps `sitecustomize` away"
             yield Check(
                 "watching", seen, "the watcher starts with mlx" if seen else "the watcher does not start", do

@@ -18,10 +18,10 @@ from typing import Any
 
 from forensics.environment import inherited
 from forensics.files import write_whole
+from forensics.watch import protocol
 
 STEPS = (1, 3, 8, 32)
 """Steps after which a run is judged. Of the first eight, and of 16, 32, 64, ... every position of the loss is kept."""
-STOP = "stop.json"
 """The file in the spool that the watcher looks for (watch/hooks/stop.py)."""
 _SECONDS = 120.0
 """A judgement that takes longer is given up; of a tiny model it takes two."""
@@ -135,7 +135,7 @@ class Beside:
         if self.stop:
             told = {"id": self.finding["id"], "step": self._step}
             with contextlib.suppress(OSError):
-                write_whole(self._spool / STOP, json.dumps(told).encode())
+                write_whole(self._spool / protocol.STOP, json.dumps(told).encode())
                 self.stopped = True
         if self.tell:
             self._tell({"schema": 1, "run": self._spool.name, "step": self._step, **answer})

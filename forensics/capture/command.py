@@ -24,9 +24,9 @@ from forensics.bounded import Bounded, Limits
 from forensics.environment import inherited
 from forensics.errors import UsageError
 from forensics.records import Scalar
+from forensics.watch import protocol
 
 WATCH = Path(__file__).parents[1] / "watch"
-SPOOL_VARIABLE = "FORENSICS_SPOOL"
 _SAID = 1 << 16  # bytes of the end of what a helper wrote to stderr
 
 
@@ -47,13 +47,13 @@ def environment(spool: Path, base: Mapping[str, str] | None = None) -> dict[str,
     """The environment in which every Python that is started loads the watcher."""
     variables = inherited() if base is None else dict(base)
     paths = [str(WATCH / "site"), *filter(None, [variables.get("PYTHONPATH")])]
-    return variables | {SPOOL_VARIABLE: str(spool.absolute()), "PYTHONPATH": os.pathsep.join(paths)}
+    return variables | {protocol.VARIABLE: str(spool.absolute()), "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def write_options(spool: Path, options: Mapping[str, object]) -> None:
+def write_options(spool: Path, options: protocol.Options) -> None:
     """Make the spool directory with its options.json."""
     spool.mkdir(parents=True, exist_ok=True)
-    (spool / "options.json").write_text(json.dumps(options), encoding="ascii")  # words need not be UTF-8
+    (spool / protocol.OPTIONS).write_text(json.dumps(options), encoding="ascii")  # words need not be UTF-8
 
 
 def watched(
@@ -110,7 +110,7 @@ def _say_plan(
     """Call `on_plan` where the plan lies there; returns what is still to be called."""
     if on_plan is None or spool is None:
         return None
-    for path in spool.glob("p*/plan.json"):
+    for path in spool.glob(f"p*/{protocol.PLAN}"):
         with contextlib.suppress(OSError, ValueError):
             on_plan(json.loads(path.read_text(encoding="utf-8")))
             return None

@@ -22,6 +22,7 @@ from forensics.model.trust import refused, trusted
 from forensics.store.keyed import Keyed
 from forensics.store.packs import Packs
 from forensics.tensors.measure import measure
+from forensics.watch import protocol
 
 
 def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, packs: Packs | None) -> Answers:
@@ -29,7 +30,7 @@ def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, pa
     given = [p.as_json() for p in questions.prompts] if questions.prompts else None
     with tempfile.TemporaryDirectory(prefix="forensics-ask-") as name:
         place = Path(name) / "spool"
-        options = {"prompts": given, "max_tokens": questions.max_tokens}
+        options = protocol.Options(prompts=given, max_tokens=questions.max_tokens)
         found = Answers()
         beside = composed.adapter.path if composed.adapter else None
         captured, found.refused = None, refused(_looked_at(composed))

@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 from forensics.errors import UsageError
+from forensics.watch import protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class Prompt:
     ids: Sequence[int] | None = None
     reference: str | None = None
 
-    def as_json(self) -> dict[str, object]:
-        return {key: value for key, value in asdict(self).items() if value is not None}
+    def as_json(self) -> protocol.Prompt:
+        given = {key: value for key, value in asdict(self).items() if value is not None}
+        return cast(protocol.Prompt, given)
 
 
 def read_prompts(path: Path) -> list[Prompt]:

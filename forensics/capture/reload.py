@@ -13,6 +13,7 @@ from forensics.bounded import Limits
 from forensics.capture import command
 from forensics.capture.spool import Captured, Spool
 from forensics.records import Row
+from forensics.watch import protocol
 
 _ADAPTER = "lora_"
 _MEMORY = 800 << 20
@@ -91,7 +92,7 @@ def reload(
 
     What cannot be loaded is no failure: it leaves an event `load` with `ok` false and a line of why.
     """
-    first = spool.processes[0].facts if spool.processes else {}
+    first = spool.processes[0].facts if spool.processes else protocol.Process()
     arguments = spool.path / "reload.json"
     content = {"spool": str(spool.path.resolve()), "items": [asdict(item) for item in wanted]}
     arguments.write_text(json.dumps(content), encoding="ascii")
@@ -100,7 +101,7 @@ def reload(
 
 
 def ask(
-    place: Path, base: Path, adapter: Path | None, options: Mapping[str, object], *, trust: bool, nbytes: int
+    place: Path, base: Path, adapter: Path | None, options: protocol.Options, *, trust: bool, nbytes: int
 ) -> tuple[Captured | None, str | None]:
     """The probes' answers of a model at rest: (what it left, or None; a line of why not). The interpreter is our own.
 
@@ -110,7 +111,7 @@ def ask(
         trust: the model may run its own code.
         nbytes: of its files, by which its limits are measured.
     """
-    command.write_options(place, {"version": 1, "run": "rest", "tensors": "none", **options})
+    command.write_options(place, {"version": protocol.VERSION, "run": "rest", "tensors": "none", **options})
     item = Item(
         "rest",
         "m0",

@@ -11,6 +11,7 @@ from forensics.capture.shared import config, place
 from forensics.capture.sources import Sources
 from forensics.capture.spool import Spool, read_object
 from forensics.records import Row
+from forensics.watch import protocol
 
 Ref = Callable[[int, Any], str | None]
 """(process, number of a capture there) to the capture's ref."""
@@ -89,7 +90,7 @@ def environment(spool: Spool, main: int) -> Iterator[Row]:
 
 def launch(spool: Spool, main: int) -> dict[str, Any] | None:
     """How the process that trains was started."""
-    facts = next((p.facts for p in spool.processes if p.number == main), {})
+    facts = next((p.facts for p in spool.processes if p.number == main), protocol.Process())
     found = {key: facts.get(key) for key in ("argv", "executable", "cwd")}
     return found if all(found.values()) else None
 
@@ -98,7 +99,7 @@ def settings(spool: Spool) -> Iterator[Row]:
     """Rows of `configs` of what the capture itself was told."""
     for key in ("every", "max_tokens", "tensors", "expect"):
         yield config(spool.run, "program", f"forensics.{key}", spool.options.get(key))
-    if told := read_object(spool.path / "stop.json"):
+    if told := read_object(spool.path / protocol.STOP):
         yield config(
             spool.run, "program", "forensics.stopped", f"{told.get('id')} after step {told.get('step')}"
         )

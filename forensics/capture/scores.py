@@ -32,7 +32,7 @@ def fill(
                 "reference": reference,
             }
             file.write(json.dumps(row) + "\n")
-    program: dict[str, Any] = spool.processes[0].facts
+    program = spool.processes[0].facts
     why = command.helper(
         "score.py",
         [str(given), str(wanted), *scorers],

@@ -1,7 +1,7 @@
 """What a watched run left behind: one directory a process, JSON lines, and tensors by digest.
 
 The program may have died at any byte, so a last line that is cut off is dropped, and a capture counts only where its line
-in captures.jsonl is there. The form is written down in docs/design.md.
+in captures.jsonl is there. The form is `watch.protocol`, written down in docs/spool.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from forensics.records import Row
+from forensics.watch import protocol
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -57,7 +58,7 @@ class Captured:
 
     process: int
     number: int
-    head: Mapping[str, Any]
+    head: protocol.Capture
     directory: Path
 
     @property
@@ -82,11 +83,11 @@ class Captured:
 
     @property
     def tensors_file(self) -> Path:
-        return self.directory / "tensors.safetensors"
+        return self.directory / protocol.TENSORS
 
     @property
     def logits_file(self) -> Path:
-        return self.directory / "logits.safetensors"
+        return self.directory / protocol.LOGITS
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         return read_lines(self.directory / f"{table}.jsonl")
@@ -100,13 +101,14 @@ class Process:
     directory: Path
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        return read_object(self.directory / "process.json")
+    def facts(self) -> protocol.Process:
+        """Empty where the process was killed before it could write them."""
+        return cast(protocol.Process, read_object(self.directory / protocol.PROCESS))
 
     @cached_property
-    def exit(self) -> dict[str, Any]:
+    def exit(self) -> protocol.Exit:
         """Empty where the process was killed before it could say how it ended."""
-        return read_object(self.directory / "exit.json")
+        return cast(protocol.Exit, read_object(self.directory / protocol.EXIT))
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         return read_lines(self.directory / f"{table}.jsonl")
@@ -124,7 +126,9 @@ class Process:
         for head in self.rows("captures"):
             number = head.get("number")
             if isinstance(number, int):
-                yield Captured(self.number, number, head, self.directory / f"c{number}")
+                yield Captured(
+                    self.number, number, cast(protocol.Capture, head), self.directory / f"c{number}"
+                )
 
 
 class Spool:
@@ -132,7 +136,7 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.options = read_object(path / "options.json")
+        self.options = cast(protocol.Options, read_object(path / protocol.OPTIONS))
         numbers = sorted(int(p.name[1:]) for p in path.glob("p*") if p.is_dir() and p.name[1:].isdigit())
         self.processes = [Process(n, path / f"p{n}") for n in numbers]
 

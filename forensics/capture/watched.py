@@ -22,9 +22,10 @@ from forensics.records import Scalar
 from forensics.store import answers, unsealed
 from forensics.store.store import Store
 from forensics.units import size
+from forensics.watch import protocol
 
 Say = Callable[[str], None]
-_RESERVE, _ROOM = "reserve", 2 << 20  # a file that is given up when the run is sealed, and its bytes at most
+_ROOM = 2 << 20  # bytes at most of the file that is given up when the run is sealed
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -153,7 +154,7 @@ def seal_spool(
         reload=settings.reload,
     )
     try:
-        (spool / _RESERVE).unlink(missing_ok=True)
+        (spool / protocol.RESERVE).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             (spool / unsealed.SEALING).touch()
         summary = seal.seal(store, Spool(spool), plan)
@@ -183,7 +184,7 @@ def seal_spool(
 
 def recover(store: Store, warn: Say) -> None:
     """Seal what an earlier capture left unsealed because it was killed or the disk was full; one whose command still runs is left."""
-    for options in sorted(store.spool.glob("*/options.json")) if store.spool.is_dir() else []:
+    for options in sorted(store.spool.glob(f"*/{protocol.OPTIONS}")) if store.spool.is_dir() else []:
         with contextlib.suppress(Exception), files.locked(options.parent / "lock", exclusive=True) as mine:
             spool = Spool(options.parent)
             if not mine or unsealed.running(spool.path):
@@ -196,7 +197,7 @@ def recover(store: Store, warn: Say) -> None:
                 tensors=str(spool.options.get("tensors") or "all"),
                 reload=False,
             )
-            (spool.path / _RESERVE).unlink(missing_ok=True)
+            (spool.path / protocol.RESERVE).unlink(missing_ok=True)
             summary = seal.seal(store, spool, plan)
             shutil.rmtree(spool.path, ignore_errors=True)
             gaps = f" It is incomplete: {_reasons(summary.missing)}." if summary.missing else ""
@@ -216,7 +217,7 @@ def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings
     runs.write_options(
         spool,
         {
-            "version": 1,
+            "version": protocol.VERSION,
             "run": spool.name,
             "command": list(words),
             "every": settings.every,
@@ -234,7 +235,7 @@ def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings
         },
     )
     room = min(_ROOM, shutil.disk_usage(spool).free // 2)
-    with contextlib.suppress(OSError), (spool / _RESERVE).open("wb") as file:
+    with contextlib.suppress(OSError), (spool / protocol.RESERVE).open("wb") as file:
         file.write(bytes(room))
 
 

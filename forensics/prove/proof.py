@@ -21,6 +21,7 @@ from forensics.prove.repeat import Asked, Repeat, measure, run
 from forensics.records import Diagnosis
 from forensics.store import proofs
 from forensics.store.store import Run, Store
+from forensics.watch import protocol
 
 SHIFT = 1_000
 """By so much the seeds of each further repeat are shifted; few programs seed two things so far apart."""
@@ -240,7 +241,7 @@ class Proving:
 
     # -- the record ---------------------------------------------------------------------------------------------------
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> protocol.Options:
         """What the recorded capture was asked for, and its probes as token ids."""
         session, b = self.evidence.session, self.evidence.b
         rows = session.rows(
@@ -251,7 +252,9 @@ class Proving:
             "SELECT key, value FROM configs WHERE capture = run_of(?) AND key LIKE 'forensics.%'", [b]
         )
         told = {str(row["key"]).removeprefix("forensics."): json.loads(str(row["value"])) for row in settings}
-        prompts = [{"id": row["prompt_id"], "ids": json.loads(str(row["prompt_ids"]))} for row in rows]
+        prompts = [
+            protocol.Prompt(id=str(row["prompt_id"]), ids=json.loads(str(row["prompt_ids"]))) for row in rows
+        ]
         return {
             "prompts": prompts or None,
             "max_tokens": told.get("max_tokens"),

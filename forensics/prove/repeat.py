@@ -22,6 +22,7 @@ from forensics.judge.opened import Opened, opened
 from forensics.prove import scratch
 from forensics.prove.launch import Launch, moved
 from forensics.store.store import Store
+from forensics.watch import protocol
 
 NAME = "repeat"
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
@@ -40,7 +41,7 @@ class Asked:
     """
 
     launch: Launch
-    options: Mapping[str, Any]
+    options: protocol.Options
     written: tuple[Path, ...]
     store: Path
     patience: float
@@ -83,15 +84,16 @@ def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]
         outputs.mkdir()
         inside.mkdir()
         spool = folder / "spool" / NAME
-        options = {
+        options: protocol.Options = {
             **asked.options,
-            "version": 1,
+            "version": protocol.VERSION,
             "run": NAME,
             "tensors": "none",
             "known": None,
             "started": time.time(),
+            "repeat": {"cures": list(cures), "facts": dict(facts)},
         }
-        write_options(spool, {**options, "repeat": {"cures": list(cures), "facts": dict(facts)}})
+        write_options(spool, options)
         homes = _homes(asked, work, outputs)
         words = [asked.launch.executable, *moved(asked.launch.argv[1:], homes)]
         began = time.monotonic()

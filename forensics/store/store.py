@@ -20,6 +20,7 @@ from forensics.records import Row
 from forensics.store import answers, origins, unsealed
 from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, rewrite_head, scalar
 from forensics.store.packs import Packs
+from forensics.watch import protocol
 
 VARIABLE, DEFAULT = "FORENSICS_STORE", ".forensics"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -208,7 +209,7 @@ class Store:
 
     def spooled(self, name: str) -> bool:
         """Is there a run of that name that is recorded or sealed now, or was left behind?"""
-        return (self.spool / name / "options.json").is_file()
+        return (self.spool / name / protocol.OPTIONS).is_file()
 
     def runs_(self) -> list[Run]:
         """All runs, oldest first."""

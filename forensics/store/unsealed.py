@@ -18,6 +18,7 @@ from forensics import files
 from forensics.errors import NotSealed
 from forensics.records import Row
 from forensics.units import iso
+from forensics.watch import protocol
 
 State = Literal["recording", "sealing", "interrupted", "gone"]
 SEALING = "sealing"
@@ -36,7 +37,7 @@ _WHY: Mapping[State, str] = {
 def state(root: Path, run: str) -> State:
     """What became of a run without tables of its own in the store at `root`."""
     spool = root / "spool" / run
-    if not (spool / "options.json").is_file():
+    if not (spool / protocol.OPTIONS).is_file():
         return "gone"
     if not running(spool):
         return "interrupted"
@@ -55,13 +56,13 @@ def row(root: Path | None, name: str, stored: str) -> Row:
 
 def begun(root: Path, run: str) -> str:
     """When an unsealed run was started, ISO 8601 in UTC; empty where the spool does not say."""
-    started = _object(root / "spool" / run / "options.json").get("started")
+    started = _object(root / "spool" / run / protocol.OPTIONS).get("started")
     return iso(float(started)) if isinstance(started, (int, float)) else ""
 
 
 def names(root: Path) -> list[str]:
     """The runs that lie in the spool."""
-    return sorted(path.parent.name for path in (root / "spool").glob("*/options.json"))
+    return sorted(path.parent.name for path in (root / "spool").glob(f"*/{protocol.OPTIONS}"))
 
 
 def refuse(root: Path, run: str) -> NotSealed:
@@ -82,11 +83,11 @@ def wait(root: Path, run: str, seconds: float = 0.2) -> None:
 
 def running(spool: Path) -> bool:
     """Does the capture that made the spool, or a process that it watches, still run?"""
-    options = _object(spool / "options.json")
+    options = _object(spool / protocol.OPTIONS)
     pairs = [(options.get("parent"), options.get("started"))]
     for process in spool.glob("p*"):
-        if process.is_dir() and process.name[1:].isdigit() and not _object(process / "exit.json"):
-            facts = _object(process / "process.json")
+        if process.is_dir() and process.name[1:].isdigit() and not _object(process / protocol.EXIT):
+            facts = _object(process / protocol.PROCESS)
             pairs.append((facts.get("pid"), facts.get("started")))
     return any(_alive(pid, started) for pid, started in pairs)
 

@@ -18,6 +18,7 @@ from forensics.store.manifest import contents, read_manifest, verify
 from forensics.store.packs import Packs
 from forensics.store.store import Capture, Run, Store
 from forensics.tensors.measure import measure
+from forensics.watch import protocol
 
 Tick = Callable[[], None]
 _DIGEST = re.compile(rb'"([0-9a-f]{64})"')
@@ -134,7 +135,7 @@ def collect(store: Store, tick: Tick, *, dry: bool = False) -> int:
         DamagedEvidence: a capture cannot be read; `rm` it first.
     """
     store.make()
-    running = [path.parent.name for path in store.spool.glob("*/options.json") if _runs(path)]
+    running = [path.parent.name for path in store.spool.glob(f"*/{protocol.OPTIONS}") if _runs(path)]
     if running:
         raise UsageError(
             f"A capture is being written: {running[0]}.",

@@ -13,7 +13,8 @@ from typing import Any
 
 from . import changes, trees
 from .capture import points, registry, tensors
-from .run import is_users, watch
+from .places import is_users
+from .run import watch
 
 _INNER = ("model", "value_grad_fn")  # free variables of the function that nn.value_and_grad returns
 _MADE = "_gc_func"  # mlx's type of compiled functions and gradients

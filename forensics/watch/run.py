@@ -1,4 +1,4 @@
-"""The watcher's centre: where evidence goes, how a function is wrapped, and what must never happen.
+"""The watcher's centre: where evidence goes, and what must never happen.
 
 Everything under `watch` runs inside the user's process. It imports the standard library, mlx and what the program itself
 loaded, nothing of forensics outside this folder, and it never raises: an observation that fails is noted as missing.
@@ -10,30 +10,26 @@ import contextlib
 import functools
 import json
 import os
-import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from . import cells, changes
+from . import cells, protocol
+from .lock import Lock
+from .models import Model
+from .places import on_cell, where
 from .rowfile import RowFile
 
-HERE = str(Path(__file__).parent)
-_LIBRARIES = (
-    HERE,
-    *(str(Path(HERE).parent / name) for name in ("live.py", "notebook.py", "testing.py")),
-    f"{os.sep}site-packages{os.sep}",
-    f"{os.sep}dist-packages{os.sep}",
-    f"{os.sep}lib{os.sep}python3",
-    "<frozen",
-)
+if TYPE_CHECKING:
+    from .writer import Writer
+else:
+    Writer = object
 
-
-_RESERVE, _RESERVED = "reserve", 32_768  # a file that is given up where the disk is full, and its bytes
+_RESERVED = 32_768  # bytes of the file that is given up where the disk is full
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class _Local(threading.local):
@@ -43,77 +39,12 @@ class _Local(threading.local):
     library = 0  # inside a library function that an outer hook already describes
 
 
-class Lock:
-    """The one lock over the watcher's state. It is never held while code of the program or of mlx runs: `released` lets go of it.
-
-    A model's forward may take a lock of the program's own, and an evaluation waits for other threads: whoever waits for us
-    meanwhile would wait for ever.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-    @contextlib.contextmanager
-    def released(self) -> Iterator[None]:
-        """Let go of the lock for a while, however often this thread holds it."""
-        lock: Any = self._lock
-        held = lock._release_save() if lock._is_owned() else None
-        try:
-            yield
-        finally:
-            if held is not None:
-                lock._acquire_restore(held)
-
-
-def is_mine(thread: int | None) -> bool:
-    """May this thread evaluate what that one made? Its own, and what a thread that has ended left."""
-    if thread is None or thread == threading.get_ident():
-        return True
-    return all(thread != each.ident for each in threading.enumerate())
-
-
-class Model:
-    """A live model object: a number, a strong reference where it must stay, and what was counted of it."""
-
-    def __init__(self, number: str, module: Any) -> None:
-        self.number = number
-        self._module = weakref.ref(module)
-        self.class_name = type(module).__name__
-        self.path: str | None = None  # directory it was loaded from
-        self.adapter_path: str | None = None
-        self.tokenizer: Any = None  # the tokenizer that came with it, or was last used with it
-        self.tokenizer_path: str | None = None
-        self.config: dict[str, Any] | None = None
-        self.updates = 0
-        self.writes = 0
-        self.gradients = 0
-        self.generations = 0
-        self.saves = 0
-        self.copied_from: str | None = None
-        self.last_place: str | None = None
-
-    @property
-    def module(self) -> Any:
-        """The module, or None where the program dropped it."""
-        return self._module()
-
-    def again(self, module: Any) -> None:
-        """For the last look at a module that the collector found: weak references to it are gone already."""
-        self._module = weakref.ref(module)
-
-
-class Watch:
+class Watch(Writer):
     """One a process. Rows go to `<spool>/p<K>/<table>.jsonl`, each line unbuffered, so that a kill -9 loses nothing before it."""
 
     def __init__(self) -> None:
         self.on = False
-        self.options: dict[str, Any] = {}
+        self.options: protocol.Options = {}
         self.spool = Path()
         self.directory = Path()
         self.process = 0
@@ -127,12 +58,12 @@ class Watch:
 
     # -- beginning ---------------------------------------------------------------------------------------------------
 
-    def begin(self, spool: Path, options: dict[str, Any]) -> None:
+    def begin(self, spool: Path, options: protocol.Options) -> None:
         """Claim `p<K>` under `spool`, the first number that is free."""
         self.spool, self.options, self._pid = spool, options, os.getpid()
         self.process, self.directory = self._claim(spool, "p")
         with contextlib.suppress(OSError):
-            (self.directory / _RESERVE).write_bytes(b"\0" * _RESERVED)
+            (self.directory / protocol.RESERVE).write_bytes(b"\0" * _RESERVED)
         self.on = True
 
     @staticmethod
@@ -148,8 +79,24 @@ class Watch:
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
-    def row(self, table: str, /, **values: Any) -> None:
-        """Append one row; `table` is a path below the process's directory, without its ending."""
+    if not TYPE_CHECKING:  # what each table and each event takes is typed in writer.py
+
+        def row(self, table: str, /, **values: Any) -> None:
+            """Append one row to a table of this process."""
+            self._append(table, values)
+
+        def part(self, capture: str, table: str, /, **values: Any) -> None:
+            """Append one row to a table of a capture, which is named by its directory."""
+            self._append(f"{capture}/{table}", values)
+
+        def event(self, kind: str, model: Any = None, place: str | None = None, /, **detail: Any) -> None:
+            """Append to events; `place` defaults to the innermost line of the user's program."""
+            number = model.number if model else None
+            self.row(
+                "events", time=time.time(), kind=kind, model=number, detail=detail, place=place or where()
+            )
+
+    def _append(self, table: str, values: dict[str, Any]) -> None:
         if (
             not self.on or os.getpid() != self._pid
         ):  # a forked child writes nothing into its parent's evidence
@@ -171,7 +118,7 @@ class Watch:
     def _full(self, table: str, error: OSError) -> None:
         """The disk is full: give back what was set aside for this moment, so that it can be said."""
         with contextlib.suppress(OSError):
-            (self.directory / _RESERVE).unlink(missing_ok=True)
+            (self.directory / protocol.RESERVE).unlink(missing_ok=True)
         name = table.rpartition("/")[2]
         what = f"rows of {name}"
         with contextlib.suppress(Exception):
@@ -192,18 +139,12 @@ class Watch:
             for table in [t for t in self._files if t.startswith(prefix)]:
                 self._files.pop(table).close()
 
-    def event(
-        self, kind: str, model: Model | None = None, place: str | None = None, /, **detail: Any
-    ) -> None:
-        """Append to events; `place` defaults to the innermost line of the user's program."""
-        self.row(
-            "events",
-            time=time.time(),
-            kind=kind,
-            model=model.number if model else None,
-            detail=detail,
-            place=place or where(),
-        )
+    def cell(self, cell: str, file: str) -> None:
+        """Note the code of a cell of a notebook, once."""
+        if cell not in self.cells:
+            self.cells.add(cell)
+            with contextlib.suppress(Exception):
+                self.row("cells", cell=cell, text=cells.text(file))
 
     def missing(self, what: str, why: BaseException | str, kind: str = "watcher") -> None:
         """Note evidence that could not be taken: once a `what`; the program goes on. `kind`: loss where it is of the loss at its tokens."""
@@ -265,7 +206,7 @@ class Watch:
         found = self.known(module)
         if found is None:
             with self.lock:
-                number, _ = self._claim(self.spool / "models", "m")
+                number, _ = self._claim(self.spool / protocol.MODELS, "m")
                 found = Model(f"m{number}", module)
                 self.models.append(found)
         return found
@@ -283,84 +224,17 @@ def _plain(value: Any) -> Any:
 
 
 watch = Watch()
+on_cell(watch.cell)
 
 
-def weakly(item: Any) -> Callable[[], Any]:
-    """A weak reference; a strong one for the few kinds of object that allow none."""
-    try:
-        return weakref.ref(item)
-    except TypeError:
-        return lambda: item
+def safely(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
+    """One thread at a time, hooks quiet, and what fails is noted as missing: the caller gets None."""
 
+    @functools.wraps(function)
+    def safe(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
+        if watch.on:
+            with watch.looking(function.__name__.replace("_", " ")), watch.lock:
+                return function(*args, **kwargs)
+        return None
 
-def is_users(file: str) -> bool:
-    """Is this file the user's own: of no library, of no interpreter, and none of ours?"""
-    if file.startswith("<"):
-        return cells.is_cell(file)
-    return not any(part in file for part in _LIBRARIES)
-
-
-def _place(file: str, line: int) -> str:
-    """file:line; a cell of a notebook is named as the notebook does, and its code noted, which lies in no file."""
-    if cells.is_cell(file) and (cell := cells.name(file)) is not None:
-        if cell not in watch.cells:
-            watch.cells.add(cell)
-            with contextlib.suppress(Exception):
-                watch.row("cells", cell=cell, text=cells.text(file))
-        return f"{cell}:{line}"
-    return f"{file}:{line}"
-
-
-def where() -> str | None:
-    """file:line of the innermost frame that belongs to the user's program, not to a library or to us."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if is_users(name):
-            return _place(name, frame.f_lineno)
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
-
-
-def raised_at(trace: TracebackType | None) -> str | None:
-    """file:line of the innermost frame of a traceback that belongs to the user's program."""
-    place = None
-    while trace is not None:
-        if is_users(trace.tb_frame.f_code.co_filename):
-            place = _place(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-        trace = trace.tb_next
-    return place
-
-
-def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Replace `owner.name` by `make(original)`, and every copy that another module imported before.
-
-    The wrapper must pass *args and **kwargs through as they came, and put every observation into `watch.looking`.
-    Several hooks may wrap one function, each once; the later stands outside.
-    """
-    original = getattr(owner, name, None)
-    makers: tuple[Any, ...] = getattr(original, "__forensics__", ())
-    if original is None or make in makers:
-        return
-    wrapper = make(original)
-    with contextlib.suppress(Exception):
-        functools.update_wrapper(wrapper, original)
-    wrapper.__forensics__ = (*makers, make)  # type: ignore[attr-defined]
-    changes.put(owner, name, wrapper)
-    if isinstance(owner, type(sys)):
-        for module in list(sys.modules.values()):
-            space = getattr(module, "__dict__", None)
-            if space is not None and space.get(name) is original:
-                changes.put(module, name, wrapper)
-
-
-def bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The call's arguments by name, defaults filled in; empty where they do not bind."""
-    import inspect
-
-    try:
-        call = inspect.signature(function).bind(*args, **kwargs)
-        call.apply_defaults()
-        return dict(call.arguments)
-    except (TypeError, ValueError):
-        return {}
+    return safe

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import changes, hooks, permanent
+from . import changes, hooks, permanent, protocol
 from .moments import moments, name_of
+from .places import raised_at
 from .repeat import told
-from .run import raised_at, watch
+from .run import watch
 
 _hooked: set[str] = set()
 
@@ -24,8 +25,8 @@ def begin() -> None:
     """Claim this process's directory and load the hooks. Called once, when mlx.core has executed."""
     if watch.on:
         return
-    spool = Path(os.environ["FORENSICS_SPOOL"])
-    options = json.loads((spool / "options.json").read_text(encoding="utf-8"))
+    spool = Path(os.environ[protocol.VARIABLE])
+    options = json.loads((spool / protocol.OPTIONS).read_text(encoding="utf-8"))
     watch.begin(spool, options)
     with watch.looking("process"):
         from .capture import facts
@@ -101,9 +102,9 @@ def finish(error: BaseException | None) -> None:
             "exit", None, raised_at(error.__traceback__) if error is not None else None, exception=name
         )
         watch.close()
-        temporary = watch.directory / ".exit.json"
-        temporary.write_text(json.dumps({"time": time.time(), "exception": text}), encoding="utf-8")
-        temporary.replace(watch.directory / "exit.json")
+        temporary = watch.directory / f".{protocol.EXIT}"
+        temporary.write_text(json.dumps(protocol.Exit(time=time.time(), exception=text)), encoding="utf-8")
+        temporary.replace(watch.directory / protocol.EXIT)
     watch.on = False
 
 

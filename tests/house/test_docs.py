@@ -1,11 +1,11 @@
-"""docs/detectors.md and docs/queries.md are what the headers say; the example of a private detector works."""
+"""Pages that are made from headers, the schema and the protocol are what these say; the example of a private detector works."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from forensics.judge import check, docs, library
+from forensics.judge import check, docs, library, spoolpage
 from forensics.store.session import from_rows
 from tests.support.evidence import ask, capture, evidence, run, step
 
@@ -18,6 +18,10 @@ def test_detectors_page(golden: Callable[[str, str], None]) -> None:
 
 def test_queries_page(golden: Callable[[str, str], None]) -> None:
     golden(str(DOCS / "queries.md"), docs.queries_page(library.load()))
+
+
+def test_spool_page(golden: Callable[[str, str], None]) -> None:
+    golden(str(DOCS / "spool.md"), spoolpage.page())
 
 
 def test_the_private_example_works(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forensics.judge.spoolpage import fields
+from forensics.watch import events, protocol
+
 SITE = Path(__file__).parents[2] / "forensics" / "watch" / "site"
 
 
@@ -92,4 +95,34 @@ def run(
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, check=False
     )
+    assert not (odd := against_protocol(spool)), "\n".join(sorted(odd))
     return Ran(done.returncode, done.stdout, done.stderr, spool)
+
+
+def against_protocol(spool: Path) -> set[str]:
+    """What stands in the tables of a spool and not in `watch/protocol.py`, or the other way round."""
+    odd = set()
+    for path in spool.glob("p*/**/*.jsonl"):
+        tables = protocol.TABLES if path.parent.name[0] == "p" else protocol.CAPTURE_TABLES
+        for line in path.read_text(errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:  # cut off by a kill
+                continue
+            odd |= {f"{path.stem}: {each}" for each in _odd(row, tables.get(path.stem))}
+            if path.stem == "events":
+                kinds = events.EVENTS
+                odd |= {
+                    f"event {row['kind']}: {each}" for each in _odd(row["detail"], kinds.get(row["kind"]))
+                }
+    return odd
+
+
+def _odd(row: dict[str, Any], kind: Any) -> set[str]:
+    if kind is None:
+        return {"no such table or kind"}
+    columns = {f.name: f.absent or not kind.__total__ for f in fields(kind)}
+    wanted = {name for name, absent in columns.items() if not absent}
+    return {f"{name} is not in the protocol" for name in row.keys() - columns} | {
+        f"{name} is missing" for name in wanted - row.keys()
+    }

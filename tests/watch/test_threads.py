@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics.watch.run import Lock, is_mine
+from forensics.watch.lock import Lock, is_mine
 from tests.support import watched
 
 HEAD = """

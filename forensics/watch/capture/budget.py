@@ -14,6 +14,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from .. import protocol
 from ..run import watch
 
 _LESS = {"all": "new", "new": "nothing", "trainable": "nothing", "none": "nothing"}
@@ -95,9 +96,9 @@ def _settle(kind: str, nbytes: int, trainable: int, need: int) -> None:
         )
     _mode = kind
     kind = "none" if kind == "nothing" else kind
-    path = watch.directory / "plan.json"
+    path = watch.directory / protocol.PLAN
     temporary = path.with_suffix(".part")
-    told = {
+    told: protocol.Plan = {
         "nbytes": nbytes,
         "trainable_nbytes": trainable,
         "free": free,

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import changes
-from ..run import watch, wrap
+from ..run import watch
+from ..wrapping import wrap
 
 Look = Callable[[Any], None]
 

@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..run import Model, watch, weakly
+from .. import protocol
+from ..models import Model
+from ..run import watch
 from ..trees import is_array, mx
+from ..wrapping import weakly
 
 _PACKAGES = (
     "mlx",
@@ -33,7 +36,7 @@ _MARK = "\u2042"  # a character that templates do not write
 
 def process() -> None:
     """Write process.json: who runs, and on what."""
-    content = {
+    content: protocol.Process = {
         "pid": os.getpid(),
         "parent": os.getppid(),
         "argv": list(getattr(sys, "orig_argv", sys.argv)),
@@ -42,7 +45,7 @@ def process() -> None:
         "started": time.time(),
         "environment": environment(),
     }
-    path = watch.directory / "process.json"
+    path = watch.directory / protocol.PROCESS
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(path)
@@ -109,24 +112,28 @@ def _plain(value: Any) -> bool:
 # -- configurations --------------------------------------------------------------------------------------------------
 
 
-def configs(model: Model, table: str) -> None:
+def configs(model: Model, capture: str) -> None:
     """Rows of the model's, the adapter's and the generation config, and of the chat template."""
     if model.config:
-        rows(table, "model", model.config)
+        rows(capture, "model", model.config)
     for place in (model.path, model.adapter_path):
         for name, kind in _CONFIGS.items():
             if place and not (kind == "model" and model.config):
                 with contextlib.suppress(OSError, ValueError):
-                    rows(table, kind, json.loads((Path(place) / name).read_text(encoding="utf-8")))
+                    rows(capture, kind, json.loads((Path(place) / name).read_text(encoding="utf-8")))
     text = template(model.tokenizer)
     if text is not None:
-        rows(table, "template", {"text": text, "digest": _sha(text)})
+        rows(capture, "template", {"text": text, "digest": _sha(text)})
 
 
-def rows(table: str, kind: str, config: Any) -> None:
-    """One row a leaf of a nested configuration, under its dotted key."""
+def rows(capture: str | None, kind: str, config: Any) -> None:
+    """One row a leaf of a nested configuration, under its dotted key: of a capture, or of the program."""
     for key, value in leaves(config):
-        watch.row(table, kind=kind, key=key, value=json.dumps(value, default=str))
+        row = protocol.Config(kind=kind, key=key, value=json.dumps(value, default=str))
+        if capture is None:
+            watch.row("configs", **row)
+        else:
+            watch.part(capture, "configs", **row)
 
 
 def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from .. import trees
+from ..models import Model
 from ..moments import Moments, moments, name_of
-from ..run import Model, watch, where
+from ..places import where
+from ..run import safely, watch
 from . import dropped, registry, snapshot
 from .registry import Track, optimizer_number, tokenizer_seen
 
@@ -29,27 +30,11 @@ _ENDING = {"save", "generate", "fuse", "load", "convert", "exit"}
 
 _applied: list[Any] = []  # weak references to arrays that apply_gradients returned last
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def _safely(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
-    """One thread at a time, hooks quiet, and what fails is noted as missing: the caller gets None."""
-
-    @functools.wraps(function)
-    def safe(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
-        if watch.on:
-            with watch.looking(function.__name__.replace("_", " ")), watch.lock:
-                return function(*args, **kwargs)
-        return None
-
-    return safe
-
 
 # -- models --------------------------------------------------------------------------------------------------------------
 
 
-@_safely
+@safely
 def track(module: Any, via: str = "first sight") -> Track | None:
     """The track of a module or bare tree of arrays; one that was not known is `loaded` now. None where it holds no arrays."""
     module = registry.rooted(module)
@@ -68,7 +53,7 @@ def model(module: Any, via: str = "first sight") -> Model | None:
     return found.model if found else None
 
 
-@_safely
+@safely
 def loaded(
     module: Any,
     via: str,
@@ -88,7 +73,7 @@ def loaded(
     registry.write()
 
 
-@_safely
+@safely
 def with_tokenizer(module: Any, tokenizer: Any, path: str | None = None) -> None:
     """This tokenizer was used with this model."""
     root = registry.rooted(module)
@@ -98,7 +83,7 @@ def with_tokenizer(module: Any, tokenizer: Any, path: str | None = None) -> None
         track(root)
 
 
-@_safely
+@safely
 def adapted(module: Any) -> None:
     """Adapter layers were put in: capture `adapted`."""
     found = track(module)
@@ -111,7 +96,7 @@ def adapted(module: Any) -> None:
 # -- training ------------------------------------------------------------------------------------------------------------
 
 
-@_safely
+@safely
 def gradient_made(module: Any) -> None:
     """A new gradient function of this model: after an `end`, another phase begins with its first update."""
     found = track(module, "value_and_grad")
@@ -119,7 +104,7 @@ def gradient_made(module: Any) -> None:
         found.renewed, found.thread = True, threading.get_ident()
 
 
-@_safely
+@safely
 def before_update(
     module: Any, references: dict[str, Any] | None = None, optimizer: Any = None, as_it_was: Any = None
 ) -> None:
@@ -173,7 +158,7 @@ def _start(found: Track, references: dict[str, Any] | None, optimizers: dict[str
     _take(found, "start", references=references, optimizers=optimizers)
 
 
-@_safely
+@safely
 def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
     """`count` updates were applied: an `end` is due, and `step-N` where --every asks for it."""
     found = track(module, "update")
@@ -196,7 +181,7 @@ def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
         _take(found, f"step-{record.updates}")
 
 
-@_safely
+@safely
 def before_write(module: Any, references: dict[str, Any] | None = None) -> None:
     """Parameters are about to be written outside an optimizer: with a gradient before it, that is an update of its own kind."""
     found = registry.find(module)
@@ -204,7 +189,7 @@ def before_write(module: Any, references: dict[str, Any] | None = None) -> None:
         _start(found, references)
 
 
-@_safely
+@safely
 def written(module: Any) -> None:
     """Parameters were written outside an optimizer: once training has begun, an `end` is due."""
     snapshot.forget()
@@ -247,7 +232,7 @@ def flush() -> None:
                 function()
 
 
-@_safely
+@safely
 def boundary(reason: str, module: Any = None) -> None:
     """A safe moment: before a save, generate, fuse, load, convert, evaluate or exit. Takes `end` of each dirty model."""
     if watch.tracing or watch.local.gradient:
@@ -264,7 +249,7 @@ def boundary(reason: str, module: Any = None) -> None:
     registry.write()
 
 
-@_safely
+@safely
 def judged(step: int) -> None:
     """A step can be judged from what is on disk now: everything is written that a tap still holds of it."""
     flush()
@@ -280,7 +265,7 @@ def _end(found: Track, reason: str) -> None:
         found.wholes["end"] = found.wholes.get("end", 0) + 1
 
 
-@_safely
+@safely
 def generating(module: Any) -> int | None:
     """The number of the capture that stands for the model as this generation uses it."""
     if watch.tracing or watch.local.gradient:
@@ -310,7 +295,7 @@ def _follow(record: Model) -> None:
         dropped.follow(record.module, functools.partial(_dropped, record))
 
 
-@_safely
+@safely
 def _dropped(record: Model, module: Any) -> None:
     """The program drops a model: take the `end` that is due, and let go of what came with it."""
     found = registry.tracks[record.number]
@@ -328,7 +313,7 @@ def _dropped(record: Model, module: Any) -> None:
     registry.write()
 
 
-@_safely
+@safely
 def finish() -> None:
     """The program ends: take what is due, look for models that no hook saw, let the taps write their last rows."""
     dropped.catch_up()

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..run import Model, watch
+from .. import protocol
+from ..models import Model
+from ..run import watch
 from . import answering, facts, remembered, tensors
 from .answering import Line
 from .still import still
@@ -64,7 +66,7 @@ def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> d
             line.limit = _limits[line.ids] = len(line.tokens)
         _write(prefix, prompt, line, words, kept)
     if kept:
-        tensors.write(watch.directory / prefix / "logits.safetensors", kept)
+        tensors.write(watch.directory / prefix / protocol.LOGITS, kept)
     failed = next((line.error for line in lines if line.error is not None), None)
     if failed is not None:
         raise failed
@@ -88,8 +90,8 @@ def _write(prefix: str, prompt: Prompt, line: Line, words: Words, kept: dict[str
     output = [token.id for token in line.tokens]
     _drafts[line.ids] = output
     for position, token in enumerate(line.tokens):
-        watch.row(
-            f"{prefix}/tokens", prompt_id=prompt.id, position=position, token_id=token.id, token=words.one(token.id),
+        watch.part(
+            prefix, "tokens", prompt_id=prompt.id, position=position, token_id=token.id, token=words.one(token.id),
             **{"class": words.kind(token.id)}, logprob=token.logprob, top=[[index, words.one(index), value] for index, value in token.top],
         )  # fmt: skip
     text = words.text(output[:-1] if line.finish == "stop" else output)
@@ -99,8 +101,8 @@ def _write(prefix: str, prompt: Prompt, line: Line, words: Words, kept: dict[str
 
 
 def _row(prefix: str, prompt: Prompt, line: Line, **values: Any) -> None:
-    watch.row(
-        f"{prefix}/transcripts", prompt_id=prompt.id, source="probe", prompt=prompt.text, prompt_ids=prompt.ids,
+    watch.part(
+        prefix, "transcripts", prompt_id=prompt.id, source="probe", prompt=prompt.text, prompt_ids=prompt.ids,
         prompt_tokens=len(prompt.ids), reference=prompt.reference, settings={"sampler": "greedy", "max_tokens": line.limit}, **values,
     )  # fmt: skip
 

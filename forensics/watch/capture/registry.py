@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import distributed, trees
+from ..lock import is_mine
+from ..models import Model
 from ..moments import moments
-from ..run import Model, is_mine, watch, weakly
+from ..run import watch
+from ..wrapping import weakly
 from . import dropped, snapshot
 
 
@@ -207,7 +210,7 @@ def write() -> None:
     rank, ranks = distributed.group()
     for found in list(tracks.values()):
         record = found.model
-        row = {
+        row: dict[str, Any] = {
             "model": record.number,
             "class": None if record.class_name == trees.Tree.__name__ else record.class_name,
             "path": record.path,

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import trees
-from ..run import Model, watch
+from .. import protocol, trees
+from ..models import Model
+from ..run import watch
 from ..trees import mx
 from . import budget, facts, tensors
 
@@ -145,7 +146,7 @@ def digests(arrays: dict[str, Any]) -> str:
 class _Capture:
     def __init__(self, model: Model, module: Any, point: str, place: str | None) -> None:
         self.model, self.module, self.point, self.place = model, module, point, place
-        self.missing: list[dict[str, str]] = []
+        self.missing: list[protocol.Missing] = []
         self.bytes: dict[str, Any] = {}  # digest -> array, to be written
         self.probes: dict[str, Any] | None = None  # how the probes were asked
 
@@ -174,12 +175,12 @@ class _Capture:
                 rows += self._optimizer(name, optimizer)
         self._keep(rows, whole)
         for row in rows:
-            watch.row(f"{self.prefix}/placements", **row)
+            watch.part(self.prefix, "placements", **row)
         with self._part("modules"):
             self._modules()
         if whole:
             with self._part("configs"):
-                facts.configs(self.model, f"{self.prefix}/configs")
+                facts.configs(self.model, self.prefix)
         taken = Taken(self.number, self.point, whole, held, how, digests, _weak(arrays))
         shared = (
             probes.answers
@@ -251,8 +252,9 @@ class _Capture:
 
     def _modules(self) -> None:
         for path, module in trees.modules(self.module):
-            watch.row(
-                f"{self.prefix}/modules",
+            watch.part(
+                self.prefix,
+                "modules",
                 module=path,
                 **{"class": type(module).__name__},
                 training=bool(module.training),
@@ -273,7 +275,7 @@ class _Capture:
                 self.bytes |= {digest: array for digest, array in arrays.items() if digest not in self.bytes}
         else:
             told, rows = self.optimizer(number, optimizer)
-        watch.row(f"{self.prefix}/optimizers", **told)
+        watch.part(self.prefix, "optimizers", **told)
         return rows
 
     def optimizer(self, number: str, optimizer: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -313,7 +315,7 @@ class _Capture:
         with self._part("tensors"):
             if kept:
                 tensors.write(
-                    self.directory / "tensors.safetensors",
+                    self.directory / protocol.TENSORS,
                     {digest: self.bytes[digest] for digest in sorted(kept)},
                 )
                 budget.written |= kept
@@ -337,7 +339,7 @@ class _Capture:
         return self.probes is not None
 
     def done(self, moment: float, whole: bool, shared: int | None) -> None:
-        known: dict[str, Any] = {}
+        known: Any = {}
         with self._part("tokenizer"):
             known = facts.tokenizer(self.model) if whole else {}
         watch.row(

@@ -111,7 +111,7 @@ def _item(core: Any, item: dict[str, Any]) -> None:
         _event(watch, item, **detail, ok=False, message=line)
         return
     _event(watch, item, **found.detail, ok=True)
-    model = core.Model(item["model"], found.module)
+    model = import_module(f"{_PACKAGE}.models").Model(item["model"], found.module)
     model.path, model.adapter_path, model.config = found.path, found.adapter_path, found.config
     model.tokenizer, model.tokenizer_path, model.updates = (
         found.tokenizer,

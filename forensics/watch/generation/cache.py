@@ -13,8 +13,10 @@ from typing import Any
 from ..capture import tensors
 from ..capture.forward import logits
 from ..capture.still import still
-from ..run import Model, bound, watch, wrap
+from ..models import Model
+from ..run import watch
 from ..trees import flatten, mx
+from ..wrapping import bound, wrap
 from .looks import apart
 
 _LONGEST = 2048  # tokens that are read again to compare

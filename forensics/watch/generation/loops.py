@@ -11,8 +11,10 @@ from typing import Any
 
 from ..capture import facts
 from ..capture.probe import Words
-from ..run import Model, watch, weakly, wrap
+from ..models import Model
+from ..run import watch
 from ..trees import is_array, is_module, mx
+from ..wrapping import weakly, wrap
 from . import cache as caches
 from .record import Recording, free
 

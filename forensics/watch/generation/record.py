@@ -10,8 +10,11 @@ from typing import Any
 
 from ..capture import facts, points
 from ..capture.probe import Words
-from ..run import Model, watch, weakly, where
+from ..models import Model
+from ..places import where
+from ..run import watch
 from ..trees import is_array
+from ..wrapping import weakly
 from . import cache, looks, samplers
 
 _LOOKS = 8  # generations of one capture that are looked at

@@ -8,7 +8,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from ..run import bound, watch, wrap
+from ..run import watch
+from ..wrapping import bound, wrap
 
 _NAMES = {"temp": "temperature"}
 _made: list[tuple[Any, dict[str, Any]]] = []  # weak reference to a sampler -> its settings

@@ -10,7 +10,8 @@ from .. import trees
 from ..capture import points, snapshot
 from ..capture.tensors import NAMES
 from ..moments import Moments
-from ..run import watch, wrap
+from ..run import watch
+from ..wrapping import wrap
 from .save import holder, record
 
 Read = Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]]

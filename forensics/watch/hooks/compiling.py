@@ -11,13 +11,16 @@ from typing import Any
 
 from .. import trees
 from ..capture import dropped
+from ..models import Model
 from ..moments import Moments
+from ..places import where
 from ..proxy import Made
-from ..run import Model, watch, where, wrap
+from ..run import watch
 from ..training import compiled as observed
 from ..training import state, steps
 from ..training.steps import Trace
 from ..trees import mx
+from ..wrapping import wrap
 from . import stop
 
 _SKIPPED = ("mlx.", "mlx_lm.")  # their own small kernels and samplers; the trainer's step is looked at

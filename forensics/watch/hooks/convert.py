@@ -10,9 +10,12 @@ from typing import Any
 
 from .. import trees
 from ..capture import points
+from ..models import Model
 from ..moments import Moments
-from ..run import Model, bound, is_users, watch, where, wrap
+from ..places import is_users, where
+from ..run import watch
 from ..training.writes import root_of
+from ..wrapping import bound, wrap
 from . import declared
 
 _READ = {"rank", "scale", "dropout", "keys"}  # what linear_to_lora_layers reads of its config

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import cells
-from ..run import is_users, watch, where
+from ..places import is_users, where
+from ..run import watch
 
 _NAMES = {
     "rank": ("lora_rank", "rank", "lora_r", "r"),
@@ -116,7 +117,14 @@ def _write(via: str, kind: str, row: dict[str, Any], strength: str, place: str |
         if isinstance(row["keys"], str)
         else None
     )
-    found = {"origin": "declared", "via": via, "kind": kind, **numbers, "keys": keys, "strength": strength}
+    found: dict[str, Any] = {
+        "origin": "declared",
+        "via": via,
+        "kind": kind,
+        **numbers,
+        "keys": keys,
+        "strength": strength,
+    }
     mark = json.dumps(found, sort_keys=True)
     if mark not in _seen:
         _seen.add(mark)

@@ -12,9 +12,12 @@ from types import TracebackType
 from typing import Any
 
 from .. import changes
+from ..models import Model
 from ..moments import Moments
+from ..places import HERE, where
 from ..proxy import Made
-from ..run import HERE, Model, watch, where, wrap
+from ..run import watch
+from ..wrapping import wrap
 
 _pending: list[dict[str, Any]] = []  # raised, and not yet known whether anybody catches it
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from .. import changes, permanent
 from ..moments import Moments
-from ..run import is_users, watch, where
+from ..places import is_users, where
+from ..run import watch
 from ..training import records
 from . import declared
 

@@ -15,7 +15,8 @@ from ..capture import facts
 from ..generation import loops, samplers
 from ..generation.record import Recording, close_all, free, now, running
 from ..moments import Moments
-from ..run import bound, watch, wrap
+from ..run import watch
+from ..wrapping import bound, wrap
 
 # -- one prompt ------------------------------------------------------------------------------------------------------
 

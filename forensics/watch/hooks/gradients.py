@@ -10,12 +10,15 @@ from typing import Any
 
 from .. import trees
 from ..capture import points
+from ..models import Model
 from ..moments import Moments
+from ..places import where
 from ..proxy import Made
-from ..run import Model, watch, where, wrap
+from ..run import watch
 from ..training import steps
 from ..training.steps import Event, Trace
 from ..training.subjects import model_of, of_module
+from ..wrapping import wrap
 from . import stop
 
 _SMALL = 1 << 16  # elements of a gradient that is kept to see how several were put together

@@ -13,8 +13,9 @@ from typing import Any
 from .. import changes, trees
 from ..capture import budget, points, tensors
 from ..moments import Moments
-from ..run import bound, watch, wrap
+from ..run import watch
 from ..training.writes import root_of, wrote
+from ..wrapping import bound, wrap
 
 _ADAPTER_LEAVES = ("lora_a", "lora_b", "m")
 

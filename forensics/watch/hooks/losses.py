@@ -12,14 +12,16 @@ from typing import Any
 
 from .. import trees
 from ..capture import facts, registry
+from ..models import Model
 from ..moments import Moments
 from ..repeat import logits as repeated
-from ..run import Model, watch, wrap
+from ..run import watch
 from ..training import rows as weights
 from ..training import steps
 from ..training.logits import after, print_of, reduce
 from ..training.steps import Event
 from ..trees import mx
+from ..wrapping import wrap
 from . import gradients
 
 _DEPTH = 3  # parts of the path to a language model within another module

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from .. import trees
 from ..capture import points
 from ..moments import Moments
-from ..run import watch, wrap
+from ..run import watch
 from ..training import steps
 from ..training.writes import root_of, wrote
+from ..wrapping import wrap
 from . import declared
 
 _LOOKS = (
@@ -22,7 +23,7 @@ _LOOKS = (
 _made = itertools.count()
 
 
-def _trainable_set(kind: str) -> Callable[..., Any]:
+def _trainable_set(kind: Literal["freeze", "unfreeze"]) -> Callable[..., Any]:
     """freeze and unfreeze: how many tensors of the whole model were trainable before and after."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,7 +37,7 @@ def _trainable_set(kind: str) -> Callable[..., Any]:
             result = original(self, *args, **kwargs)
             with watch.looking(kind):
                 keys = kwargs.get("keys")
-                names = [keys] if isinstance(keys, str) else list(keys) if keys else None
+                names: list[str] | None = [keys] if isinstance(keys, str) else list(keys) if keys else None
                 after = len(trees.trainable(root))
                 watch.event(
                     kind,

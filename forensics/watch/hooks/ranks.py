@@ -7,7 +7,8 @@ from typing import Any
 
 from ..distributed import joined
 from ..moments import Moments
-from ..run import watch, wrap
+from ..run import watch
+from ..wrapping import wrap
 
 
 def _init(original: Callable[..., Any]) -> Callable[..., Any]:

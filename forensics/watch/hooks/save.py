@@ -9,9 +9,12 @@ from typing import Any
 
 from .. import trees
 from ..capture import points, registry, snapshot
+from ..models import Model
 from ..moments import Moments
-from ..run import Model, watch, where, wrap
+from ..places import where
+from ..run import watch
 from ..training import subjects
+from ..wrapping import wrap
 
 _ENDINGS = (".safetensors", ".npz", ".npy", ".gguf")
 _saves = 0

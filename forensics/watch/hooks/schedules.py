@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..moments import Moments
-from ..run import bound, watch, where, wrap
+from ..places import where
+from ..run import watch
+from ..wrapping import bound, wrap
 
 _NAMES = ("exponential_decay", "step_decay", "cosine_decay", "linear_schedule", "join_schedules")
 _LENGTH = {"cosine_decay": "decay_steps", "linear_schedule": "steps", "step_decay": "step_size"}

@@ -11,13 +11,13 @@ import signal
 import threading
 from dataclasses import dataclass
 
+from .. import protocol
 from ..capture import points
 from ..moments import Moments
 from ..run import watch
 from ..training import steps
 from ..training.steps import Event
 
-FILE = "stop.json"
 """Stands in the spool where a finding is certain and the program is to end."""
 _GRACE = 2  # updates that a program gets to end by its own handler of SIGINT
 
@@ -48,7 +48,7 @@ def look() -> None:
     if _state.due is not None:
         step, _state.due = _state.due, None
         points.judged(step)
-    if _state.done or not (watch.spool / FILE).exists():
+    if _state.done or not (watch.spool / protocol.STOP).exists():
         return
     if _state.handled is None or _state.updates >= _state.handled + _GRACE:
         _interrupt()

@@ -9,8 +9,10 @@ from typing import Any
 
 from ..capture import facts, points
 from ..moments import Moments
-from ..run import bound, watch, where, wrap
+from ..places import where
+from ..run import watch
 from ..training import records
+from ..wrapping import bound, wrap
 from . import declared
 
 _DECLARED = (
@@ -46,7 +48,7 @@ def _train(original: Callable[..., Any]) -> Callable[..., Any]:
                     declared=told,
                     phase=_phases[number],
                 )
-                facts.rows("configs", "training", settings)
+                facts.rows(None, "training", settings)
                 _datasets(call)
         return original(*args, **kwargs)
 
@@ -87,7 +89,7 @@ def _train_model(original: Callable[..., Any]) -> Callable[..., Any]:
         if watch.observing:
             with watch.looking("train_model"):
                 settings = fields(args[0] if args else kwargs["args"])
-                facts.rows("configs", "program", settings)
+                facts.rows(None, "program", settings)
                 declared.settings(settings, "argument", where(), certain=True)
         return original(*args, **kwargs)
 

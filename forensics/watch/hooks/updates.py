@@ -10,14 +10,17 @@ from typing import Any
 
 from .. import trees
 from ..capture import facts, points, registry
+from ..models import Model
 from ..moments import Moments
-from ..run import Model, watch, where, wrap
+from ..places import where
+from ..run import watch
 from ..training import rows, steps
 from ..training.norms import norms
 from ..training.steps import Event, Step
 from ..training.subjects import model_of
 from ..training.writes import wrote
 from ..trees import mx
+from ..wrapping import wrap
 from . import stop
 from .gradients import small
 

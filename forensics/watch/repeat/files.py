@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..moments import Moments
-from ..run import wrap
+from ..wrapping import wrap
 from . import guard
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..moments import Moments
-from ..run import wrap
+from ..wrapping import wrap
 
 VARIABLE = "FORENSICS_SHIFT"
 _SHIFT = int(os.environ.get(VARIABLE) or 0)

@@ -10,7 +10,8 @@ from typing import Any
 from .. import trees
 from ..capture.still import still
 from ..generation import looks
-from ..run import Model, watch
+from ..models import Model
+from ..run import watch
 from ..trees import mx
 from .steps import Trace
 

@@ -15,7 +15,8 @@ from typing import Any
 from .. import distributed
 from ..capture import registry
 from ..capture.probe import Words
-from ..run import watch, where
+from ..places import where
+from ..run import watch
 from ..trees import is_array
 
 _RECORDS = 5000  # a file of more is not looked through

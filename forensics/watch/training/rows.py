@@ -11,7 +11,8 @@ from typing import Any
 
 from ..capture import facts
 from ..capture.probe import Words
-from ..run import Model, watch
+from ..models import Model
+from ..run import watch
 from .steps import Event, Step
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
@@ -83,7 +84,7 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
         seen.tokens += len(live)
         seen.total += sum(a for a, _ in live)
         seen.residuals += [b for _, b in live]
-    named = {"model": step.model.number, "step": step.number, "forward": step.forwards}
+    named: dict[str, Any] = {"model": step.model.number, "step": step.number, "forward": step.forwards}
     if "full" in tap and step.forwards < _FULL:
         targets = [
             [y if a != 0 else None for y, a in zip(t, w, strict=True)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import trees
 from ..capture import points, registry
-from ..run import Model
+from ..models import Model
 from .steps import Event, Trace, by_hand
 
 

@@ -16,8 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..capture import registry
+from ..lock import is_mine
+from ..models import Model
 from ..moments import moments
-from ..run import Model, is_mine, watch, where
+from ..places import where
+from ..run import watch
 from ..trees import mx
 
 LAG = 2  # so many updates may wait for their numbers: by then the program has evaluated them

@@ -7,7 +7,8 @@ from typing import Any
 
 from .. import trees
 from ..capture import points
-from ..run import Model, watch
+from ..models import Model
+from ..run import watch
 from . import steps
 from .writes import root_of, wrote
 

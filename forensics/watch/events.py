@@ -1,0 +1,165 @@
+"""What the program did: kinds of event, and what stands in the `detail` of each. Part of the protocol, as rows are.
+
+Every path and message is the user's own; every other value is a number, a boolean, a short name of a class or an option.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class Load(TypedDict, total=False):
+    """A model, an adapter, weights or arrays came out of files."""
+
+    what: str  # model | adapter | weights | arrays
+    via: str  # the loader; reload: the tool itself
+    path: str | None
+    names: int  # tensors in the file
+    matched: int  # adapter tensors that the model has
+    unexpected: int  # that it has not
+    absent: int  # adapter tensors that only the model has
+    strict: bool | None
+    lazy: bool
+    fine_tune_type: str | None
+    from_adapter: bool  # arrays that are named as those of an adapter
+    point: str  # by the tool: of the capture
+    ok: bool  # by the tool: it loaded
+    message: str  # by the tool: in one line, why it did not
+    partial: bool  # by the tool: weights of a part of the base
+
+
+class Freeze(TypedDict, total=False):
+    """The trainable set became smaller."""
+
+    module: str  # path below the model; empty: the root
+    keys: list[str] | None
+    trainable_before: int  # tensors
+    trainable_after: int
+
+
+class Convert(TypedDict, total=False):
+    """Layers became adapters, or should have."""
+
+    via: str  # a function's name | by hand | walk: code that makes adapters walked the modules and made none
+    requested: dict[str, Any]  # rank, scale, alpha, dropout, num_layers, keys, kind
+    unknown: list[str]  # keys of the configuration that the function does not read
+    made: int  # adapter layers
+    classes: list[str]  # of those
+    candidates: int | None  # layers that could be adapted
+    adapted_before: int
+    adapted_after: int
+    nested_after: int  # adapters around another
+    ok: bool  # the function returned
+
+
+class Train(TypedDict, total=False):
+    """A trainer of a library began."""
+
+    via: str
+    optimizer: str  # class
+    declared: dict[
+        str, Any
+    ]  # iters, batch_size, grad_accumulation_steps, max_seq_length, learning_rate, mask_prompt, ...
+    phase: int  # 1, 2, ... of this model
+
+
+class Grad(TypedDict, total=False):
+    """A gradient function, once; with calls 0 and no leaves where it was made and never called."""
+
+    via: str  # nn.value_and_grad | mx.value_and_grad | mx.grad
+    wrt: str  # trainable | all | arrays
+    leaves: int
+    frozen_leaves: int
+    calls: int  # 0
+
+
+class Update(TypedDict, total=False):
+    """The first update of a pair of model and optimizer."""
+
+    optimizer: str  # class
+    leaves: int
+    frozen_leaves: int  # updated tensors outside the trainable set
+    compiled: bool
+    first: bool  # no other optimizer updated the model before
+
+
+class Write(TypedDict, total=False):
+    """Parameters were written outside an optimizer: once a kind of write."""
+
+    via: str  # Module.update | load_weights | setattr | in-place | tree: a functional program came with new arrays
+    leaves: int
+    frozen_leaves: int
+    after_gradient: bool
+
+
+class Compile(TypedDict, total=False):
+    """A function was compiled."""
+
+    function: int  # its number in `compiled`
+
+
+class Save(TypedDict, total=False):
+    """Arrays were written into a file."""
+
+    save: int  # its number in `saved_tensors`
+    via: str
+    path: str | None
+    names: int
+    nbytes: int | None  # of the file
+    ok: bool
+    trainable_only: bool  # all names are of the trainable set
+
+
+class Fuse(TypedDict, total=False):
+    """Adapter layers were fused, one call after the other."""
+
+    via: str
+    dequantize: bool
+    modules: int
+
+
+class Generate(TypedDict, total=False):
+    """A generation ended."""
+
+    generation: int  # its number in `generations`
+
+
+class Evaluate(TypedDict, total=False):
+    """A trainer's evaluation began."""
+
+    batches: int | None
+
+
+class Error(TypedDict, total=False):
+    """An exception left a watched call."""
+
+    type: str
+    message: str
+    call: str
+    caught: bool  # the program went on
+
+
+class Ended(TypedDict, total=False):
+    """The process ends."""
+
+    exception: str | None  # class of what nobody caught
+
+
+EVENTS: dict[str, type] = {
+    "load": Load,
+    "freeze": Freeze,
+    "unfreeze": Freeze,
+    "convert": Convert,
+    "train": Train,
+    "grad": Grad,
+    "update": Update,
+    "write": Write,
+    "compile": Compile,
+    "save": Save,
+    "fuse": Fuse,
+    "generate": Generate,
+    "evaluate": Evaluate,
+    "error": Error,
+    "exit": Ended,
+}
+"""Kind of an event to what stands in its `detail`; keys that do not apply are absent."""

@@ -1,0 +1,65 @@
+"""Places in the user's program: which files are its own, and the line that a call or an exception came from."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from . import cells
+
+HERE = str(Path(__file__).parent)
+_LIBRARIES = (
+    HERE,
+    *(str(Path(HERE).parent / name) for name in ("live.py", "notebook.py", "testing.py")),
+    f"{os.sep}site-packages{os.sep}",
+    f"{os.sep}dist-packages{os.sep}",
+    f"{os.sep}lib{os.sep}python3",
+    "<frozen",
+)
+
+_tell: list[Callable[[str, str], None]] = []
+
+
+def is_users(file: str) -> bool:
+    """Is this file the user's own: of no library, of no interpreter, and none of ours?"""
+    if file.startswith("<"):
+        return cells.is_cell(file)
+    return not any(part in file for part in _LIBRARIES)
+
+
+def on_cell(function: Callable[[str, str], None]) -> None:
+    """Call `function(cell, file)` whenever a place in a cell of a notebook is named: its code lies in no file."""
+    _tell.append(function)
+
+
+def _place(file: str, line: int) -> str:
+    """file:line; a cell of a notebook is named as the notebook does."""
+    if cells.is_cell(file) and (cell := cells.name(file)) is not None:
+        for function in _tell:
+            function(cell, file)
+        return f"{cell}:{line}"
+    return f"{file}:{line}"
+
+
+def where() -> str | None:
+    """file:line of the innermost frame that belongs to the user's program, not to a library or to us."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if is_users(name):
+            return _place(name, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def raised_at(trace: TracebackType | None) -> str | None:
+    """file:line of the innermost frame of a traceback that belongs to the user's program."""
+    place = None
+    while trace is not None:
+        if is_users(trace.tb_frame.f_code.co_filename):
+            place = _place(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        trace = trace.tb_next
+    return place

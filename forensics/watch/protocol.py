@@ -1,0 +1,520 @@
+"""What the watcher, inside the user's process, and the tool say to each other: the files of a spool, and what stands in each.
+
+A watched command leaves a directory, its spool, which the tool seals as captures. This module is the only one of `watch`
+that the rest of forensics imports, and docs/spool.md is made from it. A row is one line of JSON, a dict of these types. What
+a comment here does not say of a column, queries/schema.sql says under the same name of table and column; `run`, `process`
+and `sequence`, which stand there too, the tool fills in. Columns that are `NotRequired` may be absent; paths, texts and
+token ids are the user's own, and stay in the store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NotRequired
+
+VARIABLE = "FORENSICS_SPOOL"
+"""The variable of the environment that names the spool; it starts the watcher."""
+VERSION = 1
+
+OPTIONS, PROCESS, PLAN, EXIT = "options.json", "process.json", "plan.json", "exit.json"
+STOP = "stop.json"
+MODELS, RESERVE = "models", "reserve"
+TENSORS, LOGITS = "tensors.safetensors", "logits.safetensors"
+
+FILES = {
+    OPTIONS: "what the tool asks of the watcher; written before the command begins",
+    STOP: "the finding for which the program is to stop, and after which step; written while it runs",
+    f"{MODELS}/m0 ...": "empty directories: the numbers of models over all processes are claimed by mkdir",
+    RESERVE: "bytes that the tool gives up before it seals, so that a full disk still has room for the tables",
+    "p0/ p1/ ...": "one directory a process, claimed by mkdir; all that follows stands in it",
+    f"p0/{PROCESS}": "who runs, and on what",
+    f"p0/{PLAN}": "what lies ahead, when the first model is seen; the tool says it on stderr",
+    f"p0/{RESERVE}": "bytes that the watcher gives up on a full disk, to say that it is full",
+    "p0/TABLE.jsonl": "a table of the process, a row a line; a last line that is cut off is dropped",
+    "p0/c3/TABLE.jsonl": "a table of the fourth capture; it counts once its row in `captures` is there",
+    f"p0/c3/{TENSORS}": "key: digest; only bytes not written before in this run, and not in the store",
+    f"p0/c3/{LOGITS}": "key: digest; next-token logits after each prompt (vocabulary,), float32",
+    f"p0/{EXIT}": "how the process ended; absent after a kill",
+}
+"""Files of a spool."""
+
+_Class = TypedDict("_Class", {"class": str | None})
+
+
+# -- files of one object ---------------------------------------------------------------------------------------------------
+
+
+class Prompt(TypedDict, total=False):
+    """A prompt of the user: one of `prompt` (a user's message), `messages` or `ids`."""
+
+    id: str
+    prompt: str
+    messages: list[dict[str, Any]]
+    ids: list[int]
+    reference: str  # what a right answer is
+
+
+class Options(TypedDict, total=False):
+    """What the tool asks of the watcher."""
+
+    version: int  # of this form
+    run: str  # name
+    command: list[str]
+    every: int | None  # capture `step-N` after every so many updates
+    max_tokens: int | None  # of a probe's answer; 48
+    tensors: str  # all | new | trainable | none: whose bytes are kept
+    prompts: list[Prompt] | None  # null: the probes of the watcher
+    answers: str  # a directory of answers that this store has of earlier runs
+    probe_seconds: float | None  # that the answers of one point may take; 60
+    repeat: dict[str, Any]  # by `prove`: which run is repeated, and what is cured in it
+    judged_at: Sequence[int]  # steps after which the run is judged while it goes on
+    known: str | None  # a file with one hex digest a line: tensors that the store has
+    expect: str | None  # lora | dora | full | none, as the user said
+    reload: bool  # load what was saved again in a fresh process
+    scorers: list[str]  # module:function
+    started: float  # Unix time
+    parent: int  # process id of the tool
+
+
+class Process(TypedDict, total=False):
+    """One process that touched mlx."""
+
+    pid: int
+    parent: int
+    argv: list[str]
+    executable: str
+    cwd: str
+    started: float  # Unix time
+    environment: dict[str, str]  # python, mlx, mlx-lm, platform, device, ...
+
+
+class Plan(TypedDict):
+    """What the capture will need."""
+
+    nbytes: int  # of the first model
+    trainable_nbytes: int  # of what can move in it
+    free: int  # bytes of the disk
+    tensors: str  # all | new | trainable | none, as in force
+    degraded_from: str | None  # what was asked for, where the disk has not twice the need
+
+
+class Exit(TypedDict):
+    """How the process ended."""
+
+    time: float  # Unix time
+    exception: str | None  # type and message of what nobody caught
+
+
+# -- tables of a process ---------------------------------------------------------------------------------------------------
+
+
+class Missing(TypedDict):
+    """Evidence that could not be taken, once a `what`."""
+
+    what: str
+    why: str
+    kind: str  # watcher | loss: of the loss at its tokens | rows: of a table | part: of a capture
+    time: NotRequired[float]  # Unix time
+    table: NotRequired[str]  # the table whose rows are lost
+
+
+class Capture(TypedDict):
+    """Written when a capture is whole."""
+
+    number: int  # of its directory c<number>
+    point: str
+    model: str
+    time: float  # Unix time
+    updates: int | None
+    whole: bool
+    probes_of: int | None  # number of the capture whose answers are its own
+    probes: dict[str, Any] | None  # how the probes were asked
+    place: str | None
+    missing: list[Missing]
+    path: str | None
+    tokenizer_path: str | None
+    tokenizer: Tokenizer | None
+
+
+class Frame(TypedDict):
+    """The ids that a chat template puts around texts."""
+
+    head: list[int]  # before the user's text
+    middle: list[int]  # between the user's text and the answer
+    tail: list[int]  # after an answer
+
+
+class Tokenizer(TypedDict, total=False):
+    """Facts of a tokenizer, in `captures`; the tool makes rows of `configs` of them, kind tokenizer."""
+
+    vocab_size: int
+    rows: int | None  # of the model's embedding
+    bos_id: int | None
+    eos_id: int | None
+    pad_id: int | None
+    unk_id: int | None
+    eos_ids: list[int]  # at which mlx-lm stops
+    special_ids: list[int]
+    added_tokens: dict[str, int]
+    end_ids: list[
+        int
+    ]  # that end a turn: eos_ids, those of generation_config, what the template writes after an answer
+    template_digest: str | None
+    frame: Frame | None  # null: no chat template, or it refuses
+    digest: str | None  # of tokenizer.json
+    names: dict[str, str]  # id to token, of the special ids
+
+
+class Cure(TypedDict):
+    """What a cure did in a program that is repeated."""
+
+    id: str  # of the finding
+    what: str
+
+
+class Judged(TypedDict):
+    """A step that can be judged from what is on disk now."""
+
+    step: int
+
+
+class Model(_Class):
+    """Written again whenever it changes: the last row of a model counts."""
+
+    model: str
+    path: str | None
+    updates: int
+    writes: int
+    gradients: int
+    generations: int
+    saves: int
+    parameters: int | None
+    copied_from: str | None
+    rank: int | None
+    ranks: int | None
+
+
+class Event(TypedDict):
+    """What the program did; `detail` by `kind` is below."""
+
+    time: float  # Unix time
+    kind: str
+    model: str | None
+    detail: dict[str, Any]
+    place: str | None
+
+
+class Step(TypedDict):
+    """One update. Of one that the program made by hand (no optimizer) only the loss is known."""
+
+    model: str
+    step: int
+    optimizer: str | None  # null: an update that the program made by hand
+    loss: float | None  # mean over the step's gradients of the value that the gradient function returned
+    learning_rate: float | None
+    gradients: int
+    gradient_norm: float | None
+    update_norm: float | None
+    parameter_norm: float | None  # null where the step is looked at in brief
+    nonfinite: int | None
+    accumulation: float | None
+    seconds: float | None
+    place: str | None
+    tokens: NotRequired[int]
+    weight_sum: NotRequired[float]
+    residual: NotRequired[float | None]
+    forwards: NotRequired[int]
+    equal_forwards: NotRequired[int]
+    equal_outside: NotRequired[int]
+    silent_forwards: NotRequired[int]
+    outside_forwards: NotRequired[int]
+
+
+class Gradient(TypedDict):
+    """One parameter at a kept step."""
+
+    model: str
+    step: int
+    name: str
+    gradient_norm: float
+    update_norm: float
+    parameter_norm: float
+    nonfinite: bool
+
+
+class Forward(TypedDict):
+    """What the loss teaches in one forward of a kept step, position by position; at most 32 forwards a step."""
+
+    model: str
+    step: int
+    forward: int
+    inputs: list[list[int]] | None  # null: the model was given no token ids
+    targets: list[list[int | None]]  # null where the weight is 0
+    weights: list[list[float]]
+    mass: list[list[float]]
+    residual: list[list[float]]
+
+
+class Weights(TypedDict):
+    """The same in brief, of every forward of every step: the tool makes the weights by role of `steps` of it."""
+
+    model: str
+    step: int
+    forward: int
+    rows: list[int | None] | None  # numbers of `rows`
+    runs: list[Any]  # a row: [[start, length, total weight], ...]
+    mass: list[Any]  # a row: [head, body, before, tail]
+    last: list[int | None]  # the target of the last position
+
+
+class TrainingRow(TypedDict):
+    """Each distinct training row once, up to 64 MiB a process."""
+
+    row: int
+    ids: list[int]
+
+
+class Word(TypedDict):
+    """What a token of a kept step is as text, each once a model."""
+
+    model: str
+    id: int
+    text: str | None
+
+
+class SavedTensor(TypedDict):
+    """A tensor that the program wrote into a file."""
+
+    save: int
+    path: str | None
+    file: str | None
+    name: str | None
+    digest: str | None
+    model: str | None
+    updates: int | None
+    place: str | None
+    time: float  # Unix time
+
+
+class Compiled(TypedDict, total=False):
+    """Written again whenever it changes: the last row of a function counts."""
+
+    function: int
+    name: str
+    purpose: str | None
+    model: str | None
+    calls: int
+    traces: int
+    state_in_inputs: bool | None
+    state_in_outputs: bool | None
+    random_used: bool
+    random_captured: bool
+    training_at_trace: bool | None
+    repeat_difference: float | None
+    live_difference: float | None
+    live_scale: float | None
+    place: str | None
+
+
+class Generation(TypedDict):
+    """One observed generation; the first 2,000 of a process are written."""
+
+    generation: int
+    model: str
+    capture: int | None  # number of the capture in this process
+    updates: int | None
+    time: float  # Unix time
+    via: str
+    prompt: str | None  # text
+    output: str | None  # text, without the token that stopped it
+    prompt_ids: list[int] | None
+    output_ids: list[int]  # with the token that stopped it
+    prompt_tokens: int | None
+    output_tokens: int
+    finish_reason: str | None
+    sampler: str | None
+    settings: dict[str, Any]
+    stop_tokens: int | None
+    stop_set: list[int] | None
+    place: str | None
+    training_modules: NotRequired[int]  # this and what follows: of the first 8 of a capture, 40 of a model
+    parameters_digest: NotRequired[str]
+    repeat_difference: NotRequired[float]
+    eval_difference: NotRequired[float]
+    logit_scale: NotRequired[float]
+    cache_tokens: NotRequired[int]
+    cache_updates_behind: NotRequired[int | None]
+    cache_difference: NotRequired[float]
+
+
+class Schedule(TypedDict):
+    """A learning-rate schedule that the program made."""
+
+    schedule: int
+    kind: str
+    steps: int | None
+    arguments: dict[str, Any]
+    place: str | None
+
+
+class Dataset(TypedDict):
+    """Written again whenever it changes: the last row of source, path, purpose and place counts."""
+
+    source: str
+    path: str | None
+    file: str | None
+    records: int | None
+    purpose: str
+    place: str | None
+    used: NotRequired[int]
+    unused_between: NotRequired[int]
+    found: NotRequired[list[int]]  # of a rank, which is given a part of the file: the records that were found
+
+
+class Cell(TypedDict):
+    """A cell of a notebook that a place names: its code lies in no file."""
+
+    cell: str
+    text: str | None
+
+
+class Adapter(TypedDict):
+    """What adapter the program declares."""
+
+    origin: str
+    via: str
+    kind: str
+    rank: float | None
+    scale: float | None
+    alpha: float | None
+    dropout: float | None
+    num_layers: float | None
+    keys: list[Any] | None
+    strength: str
+    place: str | None
+
+
+class Config(TypedDict):
+    """One leaf of a configuration: of the program in a table of the process, of a model in that of a capture."""
+
+    kind: str
+    key: str
+    value: str  # JSON
+
+
+# -- tables of a capture ---------------------------------------------------------------------------------------------------
+
+
+class Module(_Class):
+    """A module of the model; kind, canonical name, rank and layer the tool derives from names and shapes."""
+
+    module: str
+    training: bool
+    scale: float | None
+    dropout: float | None
+    attributes: dict[str, Any]
+
+
+class Quantization(TypedDict):
+    """How the weight of a quantized module is packed."""
+
+    mode: str
+    bits: int
+    group_size: int
+
+
+class Placement(TypedDict):
+    """Where which tensor stands: a parameter, or a moment of an optimizer."""
+
+    name: str
+    dtype: str  # as safetensors writes it
+    shape: list[int]
+    nbytes: int
+    trainable: bool | None
+    evaluated: bool | None
+    digest: str | None
+    shared_with: NotRequired[str | None]
+    error: NotRequired[str]
+    file: NotRequired[list[Any]]  # [path, size, mtime_ns, inode, name] of the file that has these bytes
+    role: NotRequired[str]  # optimizer
+    stats: NotRequired[dict[str, Any]]  # only where the bytes are not written
+    quantization: NotRequired[Quantization]  # on the weight of a quantized module
+
+
+class Optimizer(_Class):
+    """An optimizer that updated the model."""
+
+    optimizer: str
+    step: int | None
+    learning_rate: float | None
+    scheduled: bool
+    settings: dict[str, Any]
+    state_tensors: int
+    state_l2: float
+    state_evaluated: bool
+
+
+class Transcript(TypedDict):
+    """The answer to a probe."""
+
+    prompt_id: str
+    source: str
+    prompt: str | None
+    prompt_ids: Sequence[int]
+    prompt_tokens: int
+    settings: dict[str, Any]
+    reference: str | None  # what a right answer is
+    finish_reason: str  # error, too: then the rest is absent
+    output: NotRequired[str | None]  # without the token that stopped it
+    output_ids: NotRequired[list[int]]  # with the token that stopped it
+    output_tokens: NotRequired[int]
+    logits_digest: NotRequired[str]
+    error: NotRequired[str]  # why it could not be answered
+
+
+class Token(_Class):
+    """A token of such an answer."""
+
+    prompt_id: str
+    position: int
+    token_id: int
+    token: str | None
+    logprob: float
+    top: list[Any]
+
+
+TABLES: dict[str, type] = {
+    "missing": Missing,
+    "captures": Capture,
+    "cures": Cure,
+    "judged": Judged,
+    "models": Model,
+    "events": Event,
+    "steps": Step,
+    "gradients": Gradient,
+    "forwards": Forward,
+    "weights": Weights,
+    "rows": TrainingRow,
+    "words": Word,
+    "saved_tensors": SavedTensor,
+    "compiled": Compiled,
+    "generations": Generation,
+    "schedules": Schedule,
+    "datasets": Dataset,
+    "adapters": Adapter,
+    "cells": Cell,
+    "configs": Config,
+}
+"""Table of a process to the type of its rows."""
+CAPTURE_TABLES: dict[str, type] = {
+    "modules": Module,
+    "placements": Placement,
+    "optimizers": Optimizer,
+    "configs": Config,
+    "transcripts": Transcript,
+    "tokens": Token,
+}
+"""Table of a capture to the type of its rows."""

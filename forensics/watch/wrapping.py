@@ -1,0 +1,54 @@
+"""How a function of a library is replaced by one that calls it and is looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from . import changes
+
+
+def weakly(item: Any) -> Callable[[], Any]:
+    """A weak reference; a strong one for the few kinds of object that allow none."""
+    try:
+        return weakref.ref(item)
+    except TypeError:
+        return lambda: item
+
+
+def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace `owner.name` by `make(original)`, and every copy that another module imported before.
+
+    The wrapper must pass *args and **kwargs through as they came, and put every observation into `watch.looking`.
+    Several hooks may wrap one function, each once; the later stands outside.
+    """
+    original = getattr(owner, name, None)
+    makers: tuple[Any, ...] = getattr(original, "__forensics__", ())
+    if original is None or make in makers:
+        return
+    wrapper = make(original)
+    with contextlib.suppress(Exception):
+        functools.update_wrapper(wrapper, original)
+    wrapper.__forensics__ = (*makers, make)  # type: ignore[attr-defined]
+    changes.put(owner, name, wrapper)
+    if isinstance(owner, type(sys)):
+        for module in list(sys.modules.values()):
+            space = getattr(module, "__dict__", None)
+            if space is not None and space.get(name) is original:
+                changes.put(module, name, wrapper)
+
+
+def bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The call's arguments by name, defaults filled in; empty where they do not bind."""
+    import inspect
+
+    try:
+        call = inspect.signature(function).bind(*args, **kwargs)
+        call.apply_defaults()
+        return dict(call.arguments)
+    except (TypeError, ValueError):
+        return {}
