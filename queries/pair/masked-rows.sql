@@ -2,7 +2,8 @@
 -- that teaches the answer, `shuts` the
 -- last that teaches a token of the row, `closed` the one that teaches the end; `leaks` and `hidden` count
 -- positions of the prompt with and
--- without weight, `answers` and `untold` those of the answer.
+-- without weight, `answers` and `untold` those of the answer. Where the weight cannot be read, the gradient
+-- there says whether there is one.
 --
 -- params: b
 -- reads:  taught
@@ -13,15 +14,19 @@ select
     line,
     any_value(row_digest) as row_digest,
     bool_or(first_pad is not null) as padded,
-    min(position) filter (weight <> 0) as first_,
-    max(position) filter (weight <> 0) as last_,
+    min(position) filter (coalesce(weight, mass) <> 0) as first_,
+    max(position) filter (coalesce(weight, mass) <> 0) as last_,
     min(position) filter (role = 'answer' or closes) as opens,
     max(position) filter (role in ('prompt', 'answer', 'end')) as shuts,
     max(position) filter (closes) as closed,
-    count(*) filter (weight <> 0 and (role = 'prompt' or (role = 'end' and not closes))) as leaks,
-    count(*) filter (weight = 0 and (role = 'prompt' or (role = 'end' and not closes))) as hidden,
-    count(*) filter (weight <> 0 and (role = 'answer' or closes)) as answers,
-    count(*) filter (weight = 0 and (role = 'answer' or closes)) as untold,
+    count(*) filter (
+        coalesce(weight, mass) <> 0 and (role = 'prompt' or (role = 'end' and not closes))
+    ) as leaks,
+    count(*) filter (
+        coalesce(weight, mass) = 0 and (role = 'prompt' or (role = 'end' and not closes))
+    ) as hidden,
+    count(*) filter (coalesce(weight, mass) <> 0 and (role = 'answer' or closes)) as answers,
+    count(*) filter (coalesce(weight, mass) = 0 and (role = 'answer' or closes)) as untold,
     max(position) filter (role = 'prompt') < min(position) filter (role = 'answer' or closes) as single
 from taught
 group by process, step, forward, line

@@ -30,6 +30,7 @@ def _arguments(given: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--limit", type=float, default=None, help="stop drawing after so many seconds")
+    parser.add_argument("--keep", type=Path, help="a directory for what was missed: program, twin and store")
     parser.add_argument("--shrink", type=int, default=2, help="how many misses to make small")
     parser.add_argument(
         "--show", metavar="SEED/NUMBER[/HALF]", help="print one program of a sample, and run nothing"
@@ -66,7 +67,9 @@ def main(given: list[str] | None = None) -> int:
     run.prepare()
     began = time.monotonic()
     records, missed = [], []
-    for result in run.sample(seed, arguments.draw, arguments.half, arguments.jobs, arguments.limit):
+    for result in run.sample(
+        seed, arguments.draw, arguments.half, arguments.jobs, arguments.limit, arguments.keep
+    ):
         records.append(record(result))
         if (
             arguments.json

@@ -212,8 +212,8 @@ def watched(each: Draw, place: Path, result: Result) -> None:
         result.error = f"detectors crashed: {crashed}"
 
 
-def examine(each: Draw, *, proof: bool = True) -> Result:
-    """One draw, from the proof to the verdict."""
+def examine(each: Draw, *, proof: bool = True, keep: Path | None = None) -> Result:
+    """One draw, from the proof to the verdict. What is missed stays under `keep`, with its store, to be asked again."""
     began = time.monotonic()
     result = Result(each)
     place = Path(tempfile.mkdtemp(prefix="exam-"))
@@ -224,13 +224,15 @@ def examine(each: Draw, *, proof: bool = True) -> Result:
     except subprocess.TimeoutExpired as late:
         result.error = f"longer than {LIMIT} seconds: {' '.join(map(str, late.cmd))[-80:]}"
     finally:
+        if keep is not None and result.missed:
+            shutil.copytree(place, keep / each.seed.replace("/", "-"), dirs_exist_ok=True, symlinks=True)
         shutil.rmtree(place, ignore_errors=True)
     result.seconds = time.monotonic() - began
     return result
 
 
 def sample(
-    seed: int, count: int, half: str | None, jobs: int, limit: float | None = None
+    seed: int, count: int, half: str | None, jobs: int, limit: float | None = None, keep: Path | None = None
 ) -> Iterator[Result]:
     """Examine draws of a seed until `count` of them are valid, or `limit` seconds are over; those thrown away come too."""
     began = time.monotonic()
@@ -242,7 +244,7 @@ def sample(
                 for place in range(min(max(count - valid, jobs), 2 * jobs))
             ]
             number += len(wave)
-            for result in pool.map(examine, wave):
+            for result in pool.map(functools.partial(examine, keep=keep), wave):
                 valid += result.thrown is None
                 yield result
 

@@ -301,7 +301,7 @@ def test_begin_tokens(rows_: int, prompts: int, subject: str | None) -> None:
     assert [each["subject"] for each in told] == ([subject] if subject else [])
 
 
-def batches(*kinds: str, records: int = 20) -> list[Made]:
+def batches(*kinds: str, records: int = 20, handed: int | None = None) -> list[Made]:
     made = [
         row(
             "datasets",
@@ -313,6 +313,8 @@ def batches(*kinds: str, records: int = 20) -> list[Made]:
             purpose="train",
         )
     ]
+    if handed is not None:
+        made.append(row("datasets", run="r", process=0, source="trainer", records=handed, purpose="train"))
     for number, kind in enumerate(kinds, start=1):
         made += lesson("ppaae", "11111", number=number, row_digest=kind)
     return made
@@ -322,6 +324,15 @@ def test_the_same_batch_is_a_fault_where_there_is_more() -> None:
     assert found("same-batch-repeated", batches("x", "x", "x"))
     assert not found("same-batch-repeated", batches("x", "x", "x", records=1))
     assert not found("same-batch-repeated", batches("x", "y", "x"))
+
+
+def test_one_batch_may_be_meant_unless_a_trainer_was_handed_more() -> None:
+    """A first try is to let a model learn one batch by heart."""
+    assert [each["severity"] for each in found("same-batch-repeated", batches("x", "x", "x"))] == ["warning"]
+    assert [each["severity"] for each in found("same-batch-repeated", batches("x", "x", "x", handed=20))] == [
+        "error"
+    ]
+    assert not found("same-batch-repeated", batches("x", "x", "x", handed=1))
 
 
 @pytest.mark.parametrize(
