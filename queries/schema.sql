@@ -219,7 +219,8 @@ CREATE TABLE loss_tokens (
     residual DOUBLE,        -- infinite: the logits are not finite
     role VARCHAR,           -- prompt | answer | end | pad: of the row's next token
     relation VARCHAR,       -- next | same | next-but-one | other: target against the row's input; NULL where weight is 0
-    ignore_index BOOLEAN    -- the target is the label -100, which wraps to the 100th last row of the embedding; NULL where weight is 0
+    ignore_index BOOLEAN,   -- the target is the label -100, which wraps to the 100th last row of the embedding; NULL where weight is 0
+    elsewhere BOOLEAN       -- of a target whose relation is other: it and its neighbours are the next tokens of another row; NULL of others
 );
 
 -- Training rows, as the model's forward saw them, for the steps of which loss_tokens are kept.

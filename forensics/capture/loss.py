@@ -7,11 +7,11 @@ equal weight, beside each distinct row once (`rows`).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from forensics.capture import ranks, roles
+from forensics.capture import order, ranks, roles
 from forensics.capture.batches import Lesson, Rows
 from forensics.capture.frames import Facts
 from forensics.capture.spool import Spool
@@ -79,6 +79,7 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
                 )
                 left -= len(read.line.inputs)
     brief = _Brief(spool, facts, _next_token(usual))
+    order.mark(tokens, brief.rows())
     steps = brief.steps()
     seen = Rows(lessons, brief.seen(), _caps(spool), keyed)
     found: dict[str, list[Row]] = {
@@ -116,6 +117,7 @@ def _loss_tokens(head: Mapping[str, Any], read: roles.Read, rows: int | None) ->
             "role": read.role(i),
             "relation": read.relations[i],
             "ignore_index": line.targets[i] == ignored if line.weights[i] and ignored is not None else None,
+            "elsewhere": None,
         }
 
 
@@ -133,6 +135,10 @@ class _Brief:
         self._distinct: dict[int, set[tuple[int, ...]]] = defaultdict(set)
         self._drawn: Counter[int] = Counter()
         self._unknown: set[int] = set()  # processes with rows that were too many to be written
+
+    def rows(self) -> Iterable[Sequence[int]]:
+        """The token ids of each distinct row."""
+        return self._rows.values()
 
     def drawn(self, processes: Sequence[int]) -> dict[str, Scalar]:
         """rows_seen and rows_drawn of `datasets`: distinct rows, whatever their padding, and all of them; NULL where none was seen."""

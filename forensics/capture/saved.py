@@ -14,7 +14,7 @@ from forensics.capture.live import Record, Scene
 from forensics.capture.naming import Named
 from forensics.errors import ForensicsError
 from forensics.model import names
-from forensics.model.checkpoint import Checkpoint, Stored, open_model
+from forensics.model.checkpoint import INDEX, Checkpoint, Stored, open_model
 from forensics.model.composed import alone
 from forensics.records import RawTensor, Row, Scalar
 from forensics.tensors.cache import Measured, measured
@@ -22,6 +22,7 @@ from forensics.tensors.measure import measure
 
 MOST = 4
 """So many saved models of one model are captured whole, the last; of the others the digests stand in `saved_tensors`."""
+_PARTS = ("model", "weights")  # so the files of a model begin that has several
 _NUMPY = {
     "b1": "BOOL", "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64", "i1": "I8", "i2": "I16", "i4": "I32", "i8": "I64",
     "f2": "F16", "f4": "F32", "f8": "F64", "c8": "C64", "V2": "BF16",
@@ -172,10 +173,14 @@ def artifacts(
 
 
 def _whole(path: Path) -> Checkpoint:
-    """The directory that the file belongs to where it holds one model made of it, else the file alone."""
+    """The directory that the file belongs to where it holds one model made of it, else the file alone.
+
+    Several files of any names that lie side by side are as many saves: a fused model beside its adapter is not one model with it.
+    """
     with contextlib.suppress(ForensicsError):
         directory = open_model(path.parent)
-        if path in directory.files:
+        indexed = (path.parent / INDEX).is_file() or all(f.name.startswith(_PARTS) for f in directory.files)
+        if path in directory.files and (indexed or len(directory.files) == 1):
             return directory
     return open_model(path)
 

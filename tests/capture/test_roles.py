@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forensics.capture import answers, frames, roles
+from forensics.capture import answers, frames, order, roles
 from forensics.capture.frames import Facts
 from forensics.store.keyed import Keyed
 
@@ -250,3 +250,27 @@ def test_keyed_digests_say_equal_and_nothing_else() -> None:
     other = Keyed(b"o" * 32)
     assert KEYED.digest([1, 2]) == KEYED.digest((1, 2)) != KEYED.digest([12])
     assert KEYED.digest([1, 2]) != other.digest([1, 2])
+
+
+def test_targets_of_another_row_are_told_from_noise() -> None:
+    rows = [[1, 5, 6, 7, 8], [1, 9, 10, 11, 12]]
+
+    def taught(targets: list[int], line: int) -> list[dict[str, Any]]:
+        base = {
+            "process": 0,
+            "model": "m0",
+            "step": 1,
+            "forward": 0,
+            "row": line,
+            "weight": 1.0,
+            "residual": 0.0,
+        }
+        return [
+            {**base, "position": i, "target_id": y, "relation": "next" if y == rows[line][i + 1] else "other", "elsewhere": None}
+            for i, y in enumerate(targets)
+        ]  # fmt: skip
+
+    swapped, noisy = taught([9, 10, 11, 12], 0), taught([9, 10, 3, 12], 1)
+    order.mark([*swapped, *noisy], rows)
+    assert [each["elsewhere"] for each in swapped] == [True] * 4
+    assert [each["elsewhere"] for each in noisy] == [None, None, False, None]

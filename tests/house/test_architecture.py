@@ -84,6 +84,7 @@ WITHIN = {
             "sidebyside",
             "reload",
             "roles",
+            "order",
             "runtables",
             "batches",
             "loss",

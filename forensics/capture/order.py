@@ -1,0 +1,70 @@
+"""Targets that are the next tokens of another row: rows and labels that were ordered apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from forensics.capture.roles import OTHER
+from forensics.records import Row
+
+_MOST = 0.05  # residual up to which a target was read off a gradient
+_FEW = 0.1  # of a row's targets, so many may be no token of the other row
+
+
+def mark(tokens: Sequence[Row], rows: Iterable[Sequence[int]]) -> None:
+    """Set `elsewhere` in rows of loss_tokens: of a target that is not of its own row, whether it and its neighbours are those of another.
+
+    Args:
+        tokens: rows of loss_tokens, those of one training row side by side; changed in place.
+        rows: token ids of all training rows of the run.
+    """
+    known = sorted({tuple(row) for row in rows})
+    places: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, row in enumerate(known):
+        for position, token in enumerate(row):
+            places[position, token].append(number)
+    for _, each in groupby(tokens, key=_line):
+        taught = [one for one in each if _read(one)]
+        strange = [one for one in taught if one["relation"] == OTHER]
+        if not strange:
+            continue
+        found = _another(taught, strange, known, places)
+        for one in strange:
+            one["elsewhere"] = found
+
+
+def _line(token: Row) -> tuple[Any, ...]:
+    return tuple(token[name] for name in ("process", "model", "step", "forward", "row"))
+
+
+def _read(token: Row) -> bool:
+    residual = token.get("residual")
+    return bool(token["weight"]) and isinstance(residual, float | int) and residual <= _MOST
+
+
+def _another(
+    taught: Sequence[Row],
+    strange: Sequence[Row],
+    known: Sequence[Sequence[int]],
+    places: Mapping[tuple[int, int], Sequence[int]],
+) -> bool:
+    """Is there one row whose next tokens all these targets are, but for a few?"""
+    wanted = {int(one["position"]) + 1: int(one["target_id"]) for one in taught}  # type: ignore[arg-type]
+    odd = {place: wanted[place] for place in (int(one["position"]) + 1 for one in strange)}  # type: ignore[arg-type]
+    tried: set[int] = set()
+    for place, token in list(odd.items())[:3]:
+        for number in places.get((place, token), ()):
+            if number in tried:
+                continue
+            tried.add(number)
+            row = known[number]
+            if _differ(wanted, row) <= _FEW * len(wanted) and _differ(odd, row) <= _FEW * len(odd):
+                return True
+    return False
+
+
+def _differ(wanted: Mapping[int, int], row: Sequence[int]) -> int:
+    return sum(place >= len(row) or row[place] != token for place, token in wanted.items())

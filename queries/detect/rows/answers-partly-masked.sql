@@ -1,0 +1,75 @@
+-- Part of each answer carries no weight.
+--
+-- severity:   warning
+-- role:       cause
+-- confidence: probable
+-- explains:   generation-collapse, score-dropped
+-- claim:      {n} of {looked} rows train only a part of their answer: {observed}.
+-- clean:      the whole of each answer ({looked:row|rows} looked at)
+-- rules out:  answers-truncated
+-- needs:      loss_tokens
+-- reads:      alignment, taught
+-- nothing:    answers of one turn in the training rows
+-- params:     a, b, share = 0.2, often = 0.5
+-- fix:        let the mask run from the first to the last token of the answer; where the rest is left out on
+-- purpose, allow this finding
+-- harmless:   a first part that is masked, as reasoning before an answer; single tokens here and there; rows
+-- without any weight; of several turns only the last
+-- fires on:   zoo/part-collator
+-- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
+with
+    bounded as (
+        select
+            *,
+            coalesce(weight, mass) <> 0 as carries,
+            coalesce(max(position) filter (closes) over line_, max(position) over line_) as last_
+        from taught
+        window line_ as (partition by process, step, forward, line)
+    ),
+    told as (  -- what the template writes after the end of an answer is none of it
+        select *, lag(carries) over (partition by process, step, forward, line order by position) as before
+        from bounded
+        where (role = 'answer' or closes) and position <= last_
+    ),
+    turns as (
+        select process, step, forward, line, count(*) filter (role = 'prompt' and answered) as again
+        from
+            (
+                select
+                    *,
+                    bool_or(role = 'answer') over (
+                        partition by process, step, forward, line order by position
+                    ) as answered
+                from taught
+            )
+        group by process, step, forward, line
+    ),
+    rows_ as (
+        select
+            process,
+            step,
+            forward,
+            line,
+            count(*) as n,
+            count(*) filter (carries) as taught_,
+            count(*) filter (not carries and before) as gaps,
+            min(position) filter (not carries) > min(position) filter (carries) as led
+        from told
+        group by process, step, forward, line
+    ),
+    judged as (
+        select *, led and gaps = 1 and n - taught_ > 1 and n - taught_ >= share * n as part
+        from rows_
+        join turns using (process, step, forward, line)
+        where again = 0 and taught_ > 1 and n > 4
+    ),
+    all_ as (select count(*) filter (part) >= often * count(*) as many from judged)
+select
+    'step ' || j.step || ' row ' || j.line as subject,
+    j.taught_ || ' of ' || j.n || ' answer tokens carry weight' as observed,
+    'all of them' as expected,
+    j.part and all_.many as fault,
+    loss_place(b) as place
+from judged j, all_, alignment
+where alignment.next_ > 0.5
+order by fault desc, j.step, j.line

@@ -1,0 +1,60 @@
+-- Rows are taught the next tokens of other rows.
+--
+-- severity:   error
+-- role:       cause
+-- confidence: certain
+-- explains:   padding-in-loss, prompt-in-loss, mask-off-by-one, end-never-trained, answers-truncated,
+-- loss-not-decreasing, generation-collapse, score-dropped
+-- claim:      {observed}: rows and labels lie in another order.
+-- clean:      the order of rows and labels ({observed})
+-- rules out:  labels-not-shifted, labels-shifted-twice, ignore-index-as-token
+-- needs:      loss_tokens
+-- nothing:    targets in two rows of a batch
+-- params:     a, b, share = 0.2, most = 0.8
+-- fix:        shuffle, sort, roll and index rows and labels together, as one array or by one list of indices
+-- harmless:   targets that are no token of any row, as those of masked language models
+-- fires on:   zoo/apart-collator
+-- silent on:  zoo/healthy-noise, zoo/healthy-short-answers
+with
+    targets as (
+        select
+            (t.process, t.step, t.forward, t."row") as line,
+            t.relation = 'other' and t.ignore_index is distinct from true as strange,
+            coalesce(t.elsewhere, false) as elsewhere
+        from loss_tokens t
+        where
+            t.run = run_of(b)
+            and t.model = model_of(b)
+            and t.weight <> 0
+            and isfinite(t.weight)
+            and t.residual <= 0.05
+    ),
+    sums as (
+        select
+            count(*) as n,
+            count(*) filter (strange) as strange,
+            count(*) filter (elsewhere) as elsewhere,
+            count(distinct line) filter (elsewhere) as lines,
+            count(distinct line) as rows_
+        from targets
+    )
+select
+    n || ' targets' as subject,
+    case
+        when elsewhere > 0
+        then
+            'in '
+            || lines
+            || ' of '
+            || counted(rows_, 'row')
+            || ' the targets are the next tokens of another row, '
+            || percent(elsewhere / n)
+            || ' of all targets'
+        else 'no target is the next token of another row alone'
+    end as observed,
+    'each target is the next token of its own row' as expected,
+    lines > 1 and elsewhere >= share * n and elsewhere >= most * strange as fault,
+    loss_place(b) as place
+from sums
+where n > 0 and rows_ > 1
+order by subject
