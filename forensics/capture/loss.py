@@ -46,7 +46,7 @@ class _Step:
 
 def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dict[str, list[Row]], Rows]:
     """Rows of loss_tokens, batch_rows and steps, and the training rows, against which generations are held."""
-    tokens: list[Row] = []
+    tokens: list[dict[str, Any]] = []
     lessons: list[Lesson] = []
     usual: Counter[tuple[int, str, str]] = Counter()
     words: dict[Any, Scalar] = {
@@ -83,7 +83,7 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
     steps = brief.steps()
     seen = Rows(lessons, brief.seen(), _caps(spool), keyed)
     found: dict[str, list[Row]] = {
-        "loss_tokens": tokens,
+        "loss_tokens": list[Row](tokens),
         "batch_rows": list(seen.batch_rows()),
         "steps": [
             {**row, **(steps[_key(row)].row() if _key(row) in steps else {})} for row in spool.table("steps")

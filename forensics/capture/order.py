@@ -8,13 +8,12 @@ from itertools import groupby
 from typing import Any
 
 from forensics.capture.roles import OTHER
-from forensics.records import Row
 
 _MOST = 0.05  # residual up to which a target was read off a gradient
 _FEW = 0.1  # of a row's targets, so many may be no token of the other row
 
 
-def mark(tokens: Sequence[Row], rows: Iterable[Sequence[int]]) -> None:
+def mark(tokens: Sequence[dict[str, Any]], rows: Iterable[Sequence[int]]) -> None:
     """Set `elsewhere` in rows of loss_tokens: of a target that is not of its own row, whether it and its neighbours are those of another.
 
     Args:
@@ -36,24 +35,24 @@ def mark(tokens: Sequence[Row], rows: Iterable[Sequence[int]]) -> None:
             one["elsewhere"] = found
 
 
-def _line(token: Row) -> tuple[Any, ...]:
+def _line(token: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(token[name] for name in ("process", "model", "step", "forward", "row"))
 
 
-def _read(token: Row) -> bool:
+def _read(token: Mapping[str, Any]) -> bool:
     residual = token.get("residual")
     return bool(token["weight"]) and isinstance(residual, float | int) and residual <= _MOST
 
 
 def _another(
-    taught: Sequence[Row],
-    strange: Sequence[Row],
+    taught: Sequence[Mapping[str, Any]],
+    strange: Sequence[Mapping[str, Any]],
     known: Sequence[Sequence[int]],
     places: Mapping[tuple[int, int], Sequence[int]],
 ) -> bool:
     """Is there one row whose next tokens all these targets are, but for a few?"""
-    wanted = {int(one["position"]) + 1: int(one["target_id"]) for one in taught}  # type: ignore[arg-type]
-    odd = {place: wanted[place] for place in (int(one["position"]) + 1 for one in strange)}  # type: ignore[arg-type]
+    wanted = {int(one["position"]) + 1: int(one["target_id"]) for one in taught}
+    odd = {place: wanted[place] for place in (int(one["position"]) + 1 for one in strange)}
     tried: set[int] = set()
     for place, token in list(odd.items())[:3]:
         for number in places.get((place, token), ()):
