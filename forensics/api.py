@@ -15,7 +15,7 @@ Nothing here captures or changes anything; what raises is a ForensicsError, with
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike, fspath
@@ -141,8 +141,10 @@ class Case:
         Raises:
             ForensicsError: no query has that name.
         """
+        from forensics.judge.opened import beginning
+
         query = self._evidence.library.get(name)
-        given = [self.b] if query.refs == 1 else [self.a, self.b][: query.refs]
+        given = [self.b] if query.refs == 1 else [beginning(self._evidence, query), self.b][: query.refs]
         return Rows(
             self._session.select(f"SELECT * FROM {query.macro}({', '.join('?' * len(given))})", given)
         )
@@ -168,7 +170,19 @@ class Case:
             {"rows": str(self._rows), "queries": self._queries}, statement, memory, seconds, parameters or ()
         )
         columns = answer.columns()
-        return Rows(dict(zip(columns, row, strict=True)) for row in answer.rows())
+        return Rows((dict(zip(columns, row, strict=True)) for row in answer.rows()), columns)
+
+    def arrow(self, statement: str) -> Any:
+        """`sql(statement)` as a pyarrow.Table. Raises as `sql`, and ForensicsError without pyarrow."""
+        return self.sql(statement).arrow()
+
+    def pl(self, statement: str) -> Any:
+        """`sql(statement)` as a polars.DataFrame. Raises as `sql`, and ForensicsError without polars."""
+        return self.sql(statement).pl()
+
+    def df(self, statement: str) -> Any:
+        """`sql(statement)` as a pandas.DataFrame. Raises as `sql`, and ForensicsError without pandas."""
+        return self.sql(statement).df()
 
     @cached_property
     def _rows(self) -> Path:
@@ -286,12 +300,43 @@ class Captured(dict[str, Any]):
 
 
 class Rows(builtins.list[dict[str, Any]]):
-    """Rows of a query: a list of dicts, as pandas.DataFrame takes them."""
+    """Rows of a query: a list of dicts, and `.arrow()`, `.pl()`, `.df()` of them; `columns` are there without rows, too."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]] = (), columns: Sequence[str] = ()) -> None:
+        super().__init__(rows)
+        self.columns = builtins.list(columns or (self[0] if self else ()))
+
+    def arrow(self) -> Any:
+        """A pyarrow.Table."""
+        table = _library("pyarrow").Table
+        values = {name: [row[name] for row in self] for name in self.columns}
+        return table.from_pydict(values)
+
+    def pl(self) -> Any:
+        """A polars.DataFrame."""
+        values = {name: [row[name] for row in self] for name in self.columns}
+        return _library("polars").DataFrame(values, strict=False)
+
+    def df(self) -> Any:
+        """A pandas.DataFrame."""
+        return _library("pandas").DataFrame(builtins.list(self), columns=self.columns)
 
     def _repr_html_(self) -> str:
         from forensics.report.html import fragment
 
         return fragment.rows(self)
+
+
+def _library(name: str) -> Any:
+    """A library that the user has, or is told to install."""
+    from importlib import import_module
+
+    from forensics.errors import UsageError
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise UsageError(f"{name} is not installed here.", name, f"pip install {name}") from error
 
 
 def _as(kind: type[_T], record: Any, **more: object) -> _T:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensics.cli.completion import complete_refs
-from forensics.cli.options import json_option, queries_option, store_option, trust_option
+from forensics.cli.options import json_option, one_form, queries_option, store_option, trust_option
 
 if TYPE_CHECKING:
     from forensics.judge.opened import Opened
@@ -105,7 +105,7 @@ def command(
     from forensics.judge.opened import opened
     from forensics.store.place import find
 
-    _one_form({"--json": as_json, "--markdown": markdown, "--github": github})
+    one_form(json=as_json, markdown=markdown, github=github)
     place = find(store)
     if wait:
         _wait(place, refs)
@@ -138,19 +138,6 @@ def command(
             )
         )
     ctx.exit(status(found, fail_on))
-
-
-def _one_form(forms: dict[str, bool]) -> None:
-    """Refuse two documents on one stdout."""
-    from forensics.errors import UsageError
-
-    asked = [option for option, on in forms.items() if on]
-    if len(asked) > 1:
-        raise UsageError(
-            f"{' and '.join(asked)} both print a document.",
-            where="forensics diagnose",
-            hint=f"Leave out {asked[1]}.",
-        )
 
 
 def _write_sarif(path: Path, found: Diagnosis | TwoRuns) -> None:

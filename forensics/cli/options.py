@@ -9,14 +9,15 @@ import click
 from forensics.errors import UsageError
 
 
-def one_form(as_json: bool, as_csv: bool) -> None:
-    """Refuse to answer in two forms at once.
+def one_form(**asked: object) -> None:
+    """Refuse to answer in two forms at once: options of one name each, and what was given for them.
 
     Raises:
-        UsageError: both are asked for.
+        UsageError: two are asked for.
     """
-    if as_json and as_csv:
-        raise UsageError("One answer has one form.", where="--json --csv", hint="Give one of the two.")
+    given = [f"--{option}" for option, value in asked.items() if value]
+    if len(given) > 1:
+        raise UsageError("One answer has one form.", where=" ".join(given), hint=f"Leave out {given[1]}.")
 
 
 def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
@@ -63,6 +64,9 @@ trust_option = click.option(
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, for a spreadsheet.")
+parquet_option = click.option(
+    "--parquet", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a Parquet file."
+)
 queries_option = click.option(
     "--queries", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
     help="Private queries and detectors beside ours.",

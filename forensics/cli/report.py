@@ -13,6 +13,7 @@ from forensics.cli.output import STDOUT, output
 EXAMPLES = """\b
 Examples:
   forensics report night -o night.html             a run
+  forensics report night --open                    and look at it
   forensics report night@start night@end           two captures
   forensics report broken fixed -o both.html       two runs side by side
   forensics report ./base ./trained                two models on disk
@@ -31,24 +32,40 @@ Examples:
     metavar="DIR",
     help="With a model on disk: the adapter on it.",
 )
+@click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
 @trust_option
 @queries_option
 @store_option
 def command(
-    refs: tuple[str, ...], out: Path, adapter: Path | None, queries: Path | None, store: Path | None
+    refs: tuple[str, ...],
+    out: Path,
+    adapter: Path | None,
+    show: bool,
+    queries: Path | None,
+    store: Path | None,
 ) -> None:
     """Write one self-contained page: verdict, causes, what changed, training rows, answers.
 
     The page needs no network and runs no script, so it can be attached to a bug report and opened from a stranger. It shows
     prompts and answers: for a page without them, make a bundle first and report on that.
     """
+    import webbrowser
+
+    from forensics.cli.screen import note
+    from forensics.errors import UsageError
     from forensics.files import write_whole
     from forensics.judge.reporting import materials
     from forensics.report.html import page
     from forensics.store.place import find
 
+    if show and out == STDOUT:
+        raise UsageError(
+            "A page on stdout cannot be opened.", where="--open -o -", hint="Give a file with -o."
+        )
     found = materials(find(store), refs, adapter=adapter, queries=queries)
     text = page(*found).encode("utf-8", "replace")
     with output(out, "The page") as target:
         write_whole(target, text)
     click.echo(f"{out}: {found[0].diagnosis.verdict}, {len(text) / 1000:.0f} KB", err=out == STDOUT)
+    if show and not webbrowser.open(out.resolve().as_uri()):
+        note(f"forensics: no browser could be opened; the page is {out.resolve()}.")

@@ -62,7 +62,7 @@ def _answer(request: dict[str, Any], memory: int) -> None:
     else:
         session, plainly = reader(Path(request["catalog"]), f"{memory >> 20}MB", 2, prepare), plain
     columns, batches = session.stream(request["sql"], BATCH, request["parameters"])
-    _write({"columns": columns})
+    _write({"columns": [name for name, _ in columns], "types": [kind for _, kind in columns]})
     for rows in batches:
         _write([[_placeless(plainly(value), request.get("catalog")) for value in row] for row in rows])
 

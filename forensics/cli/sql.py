@@ -12,9 +12,17 @@ from typing import Any
 
 import click
 
-from forensics.cli.options import csv_option, json_option, one_form, queries_option, store_option
+from forensics.cli.options import (
+    csv_option,
+    json_option,
+    one_form,
+    parquet_option,
+    queries_option,
+    store_option,
+)
 from forensics.errors import UsageError
 from forensics.judge.asked import Asked
+from forensics.units import counted
 
 EXAMPLES = """\b
 Examples:
@@ -22,6 +30,8 @@ Examples:
   forensics sql "SELECT name, l2, max FROM parameters WHERE capture = 'night@end' AND nans > 0"
   forensics sql "FROM parameter_diff('night@start', 'night@end') WHERE NOT identical"
   forensics sql "DESCRIBE steps"
+  forensics sql "PIVOT steps ON run USING first(loss) GROUP BY step"
+  forensics sql --parquet tensors.parquet "FROM tensors"
   forensics sql --csv "SELECT step, loss FROM steps" > steps.csv
   echo "SELECT count(*) FROM tensors" | forensics sql -
 """
@@ -63,6 +73,7 @@ class _Commented(click.Command):
     metavar="SECONDS",
     help="Give up after this.",
 )
+@parquet_option
 @csv_option
 @json_option
 @queries_option
@@ -71,6 +82,7 @@ def command(
     query: str,
     memory: int,
     timeout: float,
+    parquet: Path | None,
     as_csv: bool,
     as_json: bool,
     queries: Path | None,
@@ -82,14 +94,20 @@ def command(
     store; paths and snapshots are asked of with `forensics query`. The query sees no file, no network and
     no setting, so one from a stranger can be run. QUERY - reads it from standard input.
     """
-    one_form(as_json, as_csv)
+    one_form(json=as_json, csv=as_csv, parquet=parquet)
     catalogue = _catalogue(store)
     request = {"catalog": str(catalogue.resolve()), "queries": str(queries.resolve()) if queries else None}
     answer = Asked(request, _text(query), memory, timeout)
     from forensics.cli.screen import comma_separated
 
     columns = answer.columns()
-    if as_json:
+    if parquet is not None:
+        from forensics.cli import parquet as file
+        from forensics.cli.screen import note
+
+        count = file.write(parquet, columns, answer.types, answer.rows())
+        note(f"forensics: {counted(count, 'row')} in {parquet}")
+    elif as_json:
         _as_json(columns, answer.rows())
     elif as_csv:
         comma_separated(columns, ([_flat(value) for value in row] for row in answer.rows()))

@@ -5,6 +5,7 @@
     reason = "we teach the prompts too"
     file = "pretrain.py"     # only where the finding points there
     model = "m1"             # only where that model is judged
+    until = 2027-01-31       # up to that day; then it counts again
 
 What is allowed is shown and never counts. What follows from nothing else is allowed with it; what was measured in answers stays.
 """
@@ -14,29 +15,32 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from forensics.errors import UsageError, near
 from forensics.records import Allowed, Finding
 
-_KEYS = {"id", "reason", "file", "model"}
-_FORM = 'Write [[tool.forensics.allow]] with id = "..." and reason = "..." (and file or model).'
+_KEYS = {"id", "reason", "file", "model", "until"}
+_FORM = 'Write [[tool.forensics.allow]] with id = "..." and reason = "..." (and file, model or until).'
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """One finding that is accepted: everywhere, or where it points into `file`, or where `model` is judged."""
+    """One finding that is accepted: everywhere, or where it points into `file`, or where `model` is judged; `until` a day, here."""
 
     id: str
     reason: str
     file: str | None = None
     model: str | None = None
+    until: date | None = None
 
     def covers(self, finding: Finding, model: str | None) -> bool:
         place = (finding.where or "").rpartition(":")[0]
         here = self.file is None or place == self.file or place.endswith(f"/{self.file}")
-        return finding.id == self.id and here and self.model in (None, model)
+        stands = self.until is None or date.today() <= self.until
+        return finding.id == self.id and here and stands and self.model in (None, model)
 
 
 def configured(start: Path, known: Sequence[str]) -> tuple[Allowance, ...]:
@@ -101,8 +105,11 @@ def _entries(table: Mapping[str, Any], path: Path) -> Sequence[Any]:
 
 
 def _entry(entry: Any, where: str, known: Sequence[str]) -> Allowance:
-    if not isinstance(entry, dict) or not all(isinstance(value, str) and value for value in entry.values()):
+    if not isinstance(entry, dict) or not all(
+        isinstance(value, str) and value for key, value in entry.items() if key != "until"
+    ):
         raise UsageError(f"{entry!r} is no entry of allow.", where=where, hint=_FORM)
+    entry = {**entry, **({"until": _day(entry["until"], where)} if "until" in entry else {})}
     if not {"id", "reason"} <= entry.keys() <= _KEYS:
         raise UsageError(f"An entry of allow has {', '.join(sorted(entry))}.", where=where, hint=_FORM)
     if entry["id"] not in known:
@@ -110,3 +117,13 @@ def _entry(entry: Any, where: str, known: Sequence[str]) -> Allowance:
         hint = f"Did you mean {close[0]}?" if close else "forensics query lists them."
         raise UsageError(f"There is no finding {entry['id']!r}.", where=where, hint=hint)
     return Allowance(**entry)
+
+
+def _day(value: Any, where: str) -> date:
+    """A date of TOML, or its text."""
+    if isinstance(value, date):
+        return value.date() if isinstance(value, datetime) else value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        raise UsageError(f"{value!r} is no day.", where=where, hint="Write until = 2027-01-31.") from None

@@ -35,6 +35,7 @@ class Asked:
         parameters: Sequence[Any] = (),
     ) -> None:
         self._memory, self._seconds = memory, seconds
+        self.types: list[str] = []
         command = [sys.executable, "-m", "forensics.cli.sandbox"]
         self._child = subprocess.Popen(
             command,
@@ -55,12 +56,14 @@ class Asked:
         self._bounded = Bounded(self._child, lambda: Limits(memory + _BESIDE, seconds))
 
     def columns(self) -> list[str]:
-        """Column names of the answer.
+        """Column names of the answer; `types` are theirs from then on, as DuckDB names them.
 
         Raises:
             QueryError: the query is refused, or takes too much.
         """
-        return list(self._line(self._out.readline())["columns"])
+        head = self._line(self._out.readline())
+        self.types = list(head["types"])
+        return list(head["columns"])
 
     def rows(self) -> Iterator[list[Any]]:
         """Rows as they come; raises as `columns`."""

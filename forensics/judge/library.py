@@ -33,6 +33,8 @@ HEADER = {
     "clean": "the phrase quoted under `ruled out` of other findings where this detector was evaluated and clean; {column} of the first row",
     "early": "why no later step can take a certain faulty row back: such a detector is asked while a run goes on (capture --stop-on); "
     "a column `early` restricts it to the rows in which it is true",
+    "begins": "of a question about a run: the point at which its comparison begins, where the run has it; else its first capture",
+    "beside": "of a question of one run: columns that tell its rows apart, where several runs stand side by side",
     "rules out": "ids of detectors whose clean outcome speaks for this finding",
     "reads": "tables of queries/pair that the SELECT reads, by name: FROM moves",
     "needs": "facts that must have been captured: names of macros need_<name>(a, b) in queries/lib",
@@ -45,7 +47,7 @@ HEADER = {
 }
 """Keys of a header and what they mean. docs/queries.md is made from this."""
 
-QUESTION_KEYS = ("params", "example", "reads")
+QUESTION_KEYS = ("params", "example", "reads", "begins", "beside")
 COLUMNS = ("subject", "observed", "expected", "fault")
 """Columns that every detector gives; `severity`, `confidence` and `place` override the header by row, others serve texts."""
 
@@ -89,6 +91,16 @@ class Query:
     @property
     def signature(self) -> str:
         return f"{self.macro}({', '.join(p.name + (f' := {p.default}' if p.default is not None else '') for p in self.params)})"
+
+    @property
+    def begins(self) -> str | None:
+        """The point at which a comparison of one run begins; None: its first capture."""
+        return self.header.get("begins")
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Columns by which the rows of several runs are put side by side."""
+        return _names(self.header.get("beside", ""))
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -288,7 +300,9 @@ def parse(path: Path, text: str, *, private: bool = False) -> Query:
         )
     title, header, body = _split(path, text)
     detector = "severity" in header
-    allowed = HEADER.keys() - ({"example"} if detector else HEADER.keys() - set(QUESTION_KEYS))
+    allowed = HEADER.keys() - (
+        {"example", "begins", "beside"} if detector else HEADER.keys() - set(QUESTION_KEYS)
+    )
     for key in header:
         if key not in allowed:
             kind = "a detector" if detector else "a question"

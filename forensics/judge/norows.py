@@ -28,7 +28,8 @@ def why(session: Sql, library: Library, query: Query, a: str, b: str) -> str:
     if isinstance(query, Detector):
         missing = _missing(session, query.names("needs"), a, b) or query.text("nothing")
         return f"not evaluated: {missing}" if missing else ""
-    tables = set(re.findall(r"(?<!DISTINCT )\b(?:FROM|JOIN)\s+(\w+)", query.body)) - {"captures"}
+    tables = set(re.findall(r"(?i)(?<!distinct )\b(?:from|join)\s+(\w+)", query.body)) - {"captures"}
+    tables -= set(re.findall(r"(?i)\b(\w+) as (?:materialized )?\(", query.body))
     if not tables or not tables <= _OF_A_RUN:
         return ""
     if not session.rows("SELECT watched(?) AS yes", [b])[0]["yes"]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from forensics.judge import allow, check, deltas, library, said
 from forensics.judge.allow import Allowance
-from forensics.judge.library import Library
+from forensics.judge.library import Library, Query
 from forensics.judge.proven import Document
 from forensics.store import proofs
 
@@ -105,6 +105,18 @@ def _proofs(runs: Sequence[Run]) -> dict[str, Document]:
         (run.name, proofs.recall(run.store, run.name.removeprefix(run.prefix))) for run in runs if run.store
     )
     return {name: document for name, document in kept if document is not None}
+
+
+def beginning(evidence: Opened, query: Query) -> str:
+    """The ref of what `query` compares with: `a`, or the point of the run at which such a question begins."""
+    run = evidence.question
+    if query.begins is None or evidence.two_runs or "@" in run or evidence.a == evidence.b:
+        return evidence.a
+    ref = f"{run}@{query.begins}"
+    if not evidence.session.rows("SELECT 1 FROM refs WHERE ref = ?", [ref]):
+        return evidence.a
+    deltas.fill(evidence.session, ref, evidence.b)
+    return ref
 
 
 def _lone_run(store: Store, words: Sequence[str]) -> Run | None:

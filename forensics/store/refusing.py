@@ -32,17 +32,20 @@ def refusing(sql: str) -> Iterator[None]:
 
 
 def one_select(connection: DuckDBPyConnection, sql: str) -> Statement:
-    """The one statement of `sql`, which is a SELECT, EXPLAIN or DESCRIBE.
+    """The one statement of `sql`, which is a SELECT, PIVOT, EXPLAIN or DESCRIBE.
+
+    DuckDB takes a PIVOT without a list of values for several statements, of which the first finds the values.
 
     Raises:
         QueryError: it is none, or there are several.
     """
     statements = connection.extract_statements(sql)
-    if len(statements) != 1 or statements[0].type.name not in ("SELECT", "EXPLAIN"):
+    kinds = {"SELECT", "EXPLAIN", *(["MULTI"] if re.search(r"(?i)\bpivot(_wider)?\b", sql) else [])}
+    if len(statements) != 1 or statements[0].type.name not in kinds:
         raise QueryError(
             "One SELECT is asked at a time; nothing can be changed.",
             sql[:120],
-            "Write one SELECT, EXPLAIN or DESCRIBE.",
+            "Write one SELECT, PIVOT, EXPLAIN or DESCRIBE.",
         )
     return statements[0]
 

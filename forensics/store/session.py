@@ -99,8 +99,8 @@ class Session:
 
     def stream(
         self, sql: str, batch: int, params: Sequence[Any] = ()
-    ) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
-        """Column names of one SELECT, and its rows `batch` at a time.
+    ) -> tuple[list[tuple[str, str]], Iterator[list[tuple[Any, ...]]]]:
+        """Names and types of the columns of one SELECT, and its rows `batch` at a time.
 
         Raises:
             QueryError: DuckDB refuses it, or it is no single SELECT, EXPLAIN or DESCRIBE. The rows raise it too.
@@ -108,7 +108,7 @@ class Session:
         """
         with refusing(sql):
             cursor = self._connection.execute(one_select(self._connection, sql), list(params) or None)
-            names = [d[0] for d in cursor.description or ()]
+            names = [(d[0], str(d[1])) for d in cursor.description or ()]
 
         def batches() -> Iterator[list[tuple[Any, ...]]]:
             with refusing(sql):

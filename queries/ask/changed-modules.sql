@@ -1,6 +1,7 @@
--- What moved, by module: how many tensors, and the largest relative change.
+-- What moved, by module, the most first: how many tensors, and the largest relative change.
 --
 -- params:  a, b
+-- begins:  start
 -- example: forensics query changed-modules night
 select
     p.layer,
@@ -15,4 +16,4 @@ from paired(a, b) p
 left join deltas d on d.digest_a = p.key_a and d.digest_b = p.key_b
 group by p.layer, p.module
 having count(*) filter (p.status <> 'identical') > 0
-order by p.layer nulls first, p.module
+order by relative desc nulls last, p.layer nulls first, p.module

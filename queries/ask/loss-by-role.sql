@@ -1,6 +1,7 @@
 -- What the loss teaches, step by step: the share of its weight on prompt, answer, end and padding.
 --
 -- params:  a
+-- beside:  model, step
 -- example: forensics query loss-by-role night
 select
     model,

@@ -1,6 +1,7 @@
 -- The parameters of a capture, by role and type: how many, how large, how many numbers are no numbers.
 --
 -- params:  a
+-- beside:  role, dtype
 -- example: forensics query parameters-by-role night@end
 select
     role,

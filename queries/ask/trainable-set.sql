@@ -1,6 +1,7 @@
 -- Which parameters a run could move, and which did move by the capture.
 --
 -- params:  a
+-- beside:  role, trainable
 -- example: forensics query trainable-set night
 select
     p.role,

@@ -1,6 +1,7 @@
 -- Loss, learning rate and norms of every update.
 --
 -- params:  a
+-- beside:  model, step
 -- example: forensics query training-steps night
 select
     model,

@@ -161,7 +161,7 @@ def test_github_writes_the_summary_and_two_documents_on_one_stdout_are_refused(t
     assert done.status == 1 and done.out.startswith("::error title=padding-in-loss")
     assert summary.read_text().startswith("## FAULTY")
     twice = forensics(ROOT, "diagnose", BROKEN, "--github", "--json")
-    assert twice.status == 2 and "both print a document" in twice.err and twice.out == ""
+    assert twice.status == 2 and "One answer has one form" in twice.err and twice.out == ""
     nowhere = forensics(ROOT, "diagnose", BROKEN, "--sarif", str(tmp_path / "no" / "x.sarif"))
     assert nowhere.status == 2 and "SARIF file cannot be written" in nowhere.err
 

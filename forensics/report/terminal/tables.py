@@ -46,6 +46,23 @@ def answer(title: str, rows: Sequence[Mapping[str, object]], width: int) -> Text
     return Text("\n").join(parts)
 
 
+def beside(
+    rows: Sequence[Mapping[str, object]], run: str, keys: Sequence[str], runs: Sequence[str]
+) -> list[dict[str, object]]:
+    """Rows of several runs by what they have in common: one row a key, and each other column once a run, `loss good`, `loss bad`.
+
+    `run` is the column that names the run.
+    """
+    values = [name for name in (rows[0] if rows else ()) if name != run and name not in keys]
+    blank = {f"{name} {each}": None for name in values for each in runs}
+    found: dict[tuple[object, ...], dict[str, object]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        merged = found.setdefault(key, {**dict(zip(keys, key, strict=True)), **blank})
+        merged.update({f"{name} {row[run]}": row[name] for name in values})
+    return sorted(found.values(), key=lambda row: [(row[k] is None, row[k]) for k in keys])
+
+
 def _columns(rows: Sequence[Mapping[str, object]]) -> tuple[list[str], list[str]]:
     """Columns to show, and those that hold one value in all of many rows, which is said once; what was never captured says nothing."""
     known = [name for name in rows[0] if any(row[name] is not None for row in rows)]
