@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from forensics import schema
-from forensics.watch import events, protocol
+from forensics.watch import captured, events, protocol
 
 _FIELD = re.compile(r"^    (\w+): ([^#\n]+?)(?:  # (.*))?$", re.M)
 
@@ -59,13 +59,13 @@ def page() -> str:
     }
     nested = {
         "a prompt": protocol.Prompt,
-        "a tokenizer": protocol.Tokenizer,
-        "a frame": protocol.Frame,
-        "a quantization": protocol.Quantization,
+        "a tokenizer": captured.Tokenizer,
+        "a frame": captured.Frame,
+        "a quantization": captured.Quantization,
     }
     lines += _part("Files of one object", objects)
     lines += _part("Tables of a process", protocol.TABLES)
-    lines += _part("Tables of a capture", protocol.CAPTURE_TABLES)
+    lines += _part("Tables of a capture", captured.TABLES)
     lines += _part("What stands inside of them", nested)
     lines += _part("Events: `detail` by kind", events.EVENTS)
     return "\n".join(lines) + "\n"

@@ -37,7 +37,7 @@ def _models() -> None:
         tokenizer = tokenizers[0] if len(tokenizers) == 1 else None
         named = getattr(tokenizer, "name_or_path", None)
         path = named if isinstance(named, str) and _is_home(Path(named), module) else None
-        points.loaded(module, "in memory", path, tokenizer, config=_config(path))
+        points.loaded(module, path, tokenizer, config=_config(path))
 
 
 def _tokenizers() -> list[Any]:

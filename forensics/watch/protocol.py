@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from .captured import ClassName, Tokenizer
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NotRequired
@@ -40,9 +42,6 @@ FILES = {
     f"p0/{EXIT}": "how the process ended; absent after a kill",
 }
 """Files of a spool."""
-
-_Class = TypedDict("_Class", {"class": str | None})
-
 
 # -- files of one object ---------------------------------------------------------------------------------------------------
 
@@ -139,35 +138,6 @@ class Capture(TypedDict):
     tokenizer: Tokenizer | None
 
 
-class Frame(TypedDict):
-    """The ids that a chat template puts around texts."""
-
-    head: list[int]  # before the user's text
-    middle: list[int]  # between the user's text and the answer
-    tail: list[int]  # after an answer
-
-
-class Tokenizer(TypedDict, total=False):
-    """Facts of a tokenizer, in `captures`; the tool makes rows of `configs` of them, kind tokenizer."""
-
-    vocab_size: int
-    rows: int | None  # of the model's embedding
-    bos_id: int | None
-    eos_id: int | None
-    pad_id: int | None
-    unk_id: int | None
-    eos_ids: list[int]  # at which mlx-lm stops
-    special_ids: list[int]
-    added_tokens: dict[str, int]
-    end_ids: list[
-        int
-    ]  # that end a turn: eos_ids, those of generation_config, what the template writes after an answer
-    template_digest: str | None
-    frame: Frame | None  # null: no chat template, or it refuses
-    digest: str | None  # of tokenizer.json
-    names: dict[str, str]  # id to token, of the special ids
-
-
 class Cure(TypedDict):
     """What a cure did in a program that is repeated."""
 
@@ -181,7 +151,7 @@ class Judged(TypedDict):
     step: int
 
 
-class Model(_Class):
+class Model(ClassName):
     """Written again whenever it changes: the last row of a model counts."""
 
     model: str
@@ -405,87 +375,6 @@ class Config(TypedDict):
     value: str  # JSON
 
 
-# -- tables of a capture ---------------------------------------------------------------------------------------------------
-
-
-class Module(_Class):
-    """A module of the model; kind, canonical name, rank and layer the tool derives from names and shapes."""
-
-    module: str
-    training: bool
-    scale: float | None
-    dropout: float | None
-    attributes: dict[str, Any]
-
-
-class Quantization(TypedDict):
-    """How the weight of a quantized module is packed."""
-
-    mode: str
-    bits: int
-    group_size: int
-
-
-class Placement(TypedDict):
-    """Where which tensor stands: a parameter, or a moment of an optimizer."""
-
-    name: str
-    dtype: str  # as safetensors writes it
-    shape: list[int]
-    nbytes: int
-    trainable: bool | None
-    evaluated: bool | None
-    digest: str | None
-    shared_with: NotRequired[str | None]
-    error: NotRequired[str]
-    file: NotRequired[list[Any]]  # [path, size, mtime_ns, inode, name] of the file that has these bytes
-    role: NotRequired[str]  # optimizer
-    stats: NotRequired[dict[str, Any]]  # only where the bytes are not written
-    quantization: NotRequired[Quantization]  # on the weight of a quantized module
-
-
-class Optimizer(_Class):
-    """An optimizer that updated the model."""
-
-    optimizer: str
-    step: int | None
-    learning_rate: float | None
-    scheduled: bool
-    settings: dict[str, Any]
-    state_tensors: int
-    state_l2: float
-    state_evaluated: bool
-
-
-class Transcript(TypedDict):
-    """The answer to a probe."""
-
-    prompt_id: str
-    source: str
-    prompt: str | None
-    prompt_ids: Sequence[int]
-    prompt_tokens: int
-    settings: dict[str, Any]
-    reference: str | None  # what a right answer is
-    finish_reason: str  # error, too: then the rest is absent
-    output: NotRequired[str | None]  # without the token that stopped it
-    output_ids: NotRequired[list[int]]  # with the token that stopped it
-    output_tokens: NotRequired[int]
-    logits_digest: NotRequired[str]
-    error: NotRequired[str]  # why it could not be answered
-
-
-class Token(_Class):
-    """A token of such an answer."""
-
-    prompt_id: str
-    position: int
-    token_id: int
-    token: str | None
-    logprob: float
-    top: list[Any]
-
-
 TABLES: dict[str, type] = {
     "missing": Missing,
     "captures": Capture,
@@ -509,12 +398,3 @@ TABLES: dict[str, type] = {
     "configs": Config,
 }
 """Table of a process to the type of its rows."""
-CAPTURE_TABLES: dict[str, type] = {
-    "modules": Module,
-    "placements": Placement,
-    "optimizers": Optimizer,
-    "configs": Config,
-    "transcripts": Transcript,
-    "tokens": Token,
-}
-"""Table of a capture to the type of its rows."""

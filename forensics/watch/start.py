@@ -45,9 +45,9 @@ def install() -> None:
     """Let the points and every hook say what they patch, and at which moments they are called."""
     moments.on_first_update(last)
     with watch.looking("points"):
-        from .capture import points
+        from .capture import boundaries
 
-        points.install(moments)
+        boundaries.install(moments)
     for name in [*told.modules(), *(f"hooks.{name}" for name in hooks.names())]:
         with watch.looking(f"hooks of {name}"):
             module = importlib.import_module(f".{name}", __package__)
@@ -90,11 +90,10 @@ def finish(error: BaseException | None) -> None:
     for function in moments.ends:
         with contextlib.suppress(Exception), watch.looking(name_of(function)):
             function(error)
-    with contextlib.suppress(Exception):
-        from .capture import points
+    with contextlib.suppress(Exception), watch.looking("the end of the process"):
+        from .capture import boundaries
 
-        with watch.looking("the end of the process"):
-            points.finish()
+        boundaries.finish()
     with contextlib.suppress(Exception):
         text = None if error is None else f"{type(error).__name__}: {error}"
         name = type(error).__name__ if error is not None else None

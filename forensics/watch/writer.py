@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Unpack, overload
 
+from .captured import Module, Optimizer, Placement, Token, Transcript
 from .events import (
     Compile,
     Convert,
@@ -36,15 +37,10 @@ from .protocol import (
     Judged,
     Missing,
     Model,
-    Module,
-    Optimizer,
-    Placement,
     SavedTensor,
     Schedule,
     Step,
-    Token,
     TrainingRow,
-    Transcript,
     Weights,
     Word,
 )

@@ -108,7 +108,18 @@ WITHIN = {
 }
 """Modules of a room, the lowest first: each imports what stands before it."""
 WATCH = [
-    *("protocol", "events", "cells", "changes", "permanent", "distributed", "lock", "models", "moments"),
+    *(
+        "captured",
+        "protocol",
+        "events",
+        "cells",
+        "changes",
+        "permanent",
+        "distributed",
+        "lock",
+        "models",
+        "moments",
+    ),
     *("places", "proxy", "rowfile", "trees", "wrapping", "writer", "run"),
     *("capture", "generation", "training", "repeat", "cures", "hooks", "start", "late", "patch"),
     *("unattended", "child", "site"),
@@ -134,7 +145,7 @@ def test_layers(path: Path) -> None:
         if package == "forensics" and rest and rest[0] in ORDER and layer in ORDER:
             assert ORDER.index(rest[0]) <= ORDER.index(layer), f"{name} is above {layer}"
             assert not watch or rest[:1] == ["watch"], f"{name} is not there in a user's program"
-            shared = rest[:1] != ["watch"] or rest[1] in ("protocol", "events")
+            shared = rest[:1] != ["watch"] or rest[1] in ("protocol", "captured", "events")
             inside = layer in ("live", "notebook", "testing")  # what a program or notebook itself imports
             assert watch or inside or shared, f"{name} is the watcher's own"
         if package in ("mlx", "mlx_lm"):

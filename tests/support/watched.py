@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics.judge.spoolpage import fields
-from forensics.watch import events, protocol
+from forensics.watch import captured, events, protocol
 
 SITE = Path(__file__).parents[2] / "forensics" / "watch" / "site"
 
@@ -103,7 +103,7 @@ def against_protocol(spool: Path) -> set[str]:
     """What stands in the tables of a spool and not in `watch/protocol.py`, or the other way round."""
     odd = set()
     for path in spool.glob("p*/**/*.jsonl"):
-        tables = protocol.TABLES if path.parent.name[0] == "p" else protocol.CAPTURE_TABLES
+        tables = protocol.TABLES if path.parent.name[0] == "p" else captured.TABLES
         for line in path.read_text(errors="replace").splitlines():
             try:
                 row = json.loads(line)

@@ -14,7 +14,7 @@ from ..models import Model
 from ..moments import moments
 from ..run import watch
 from ..wrapping import weakly
-from . import dropped, snapshot
+from . import dropped, optimizers, snapshot
 
 
 class Used:
@@ -189,7 +189,7 @@ def _optimizer_dropped(which: Used, optimizer: Any) -> None:
     """Where an `end` of a model that it updated is still due, what it holds is written now."""
     due = (each for each in list(tracks.values()) if which.number in each.optimizers and each.ends)
     found = next(due, None)
-    which.became(snapshot.left(found.model, which.number, optimizer) if found else None)
+    which.became(optimizers.left(which.number, optimizer) if found else None)
 
 
 def scan() -> list[Any]:

@@ -7,20 +7,16 @@ leaves a flag of the model changed.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import shutil
 import time
 import weakref
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from .. import protocol, trees
 from ..models import Model
 from ..run import watch
-from ..trees import mx
-from . import budget, facts, tensors
+from . import budget, digests, facts, tensors
+from . import optimizers as optimizers_of
 
 
 @dataclass
@@ -39,21 +35,8 @@ class Taken:
     )
 
 
-@dataclass(frozen=True)
-class Left:
-    """What an optimizer held when the program dropped it: its rows, and the file that has the bytes by digest."""
-
-    told: dict[str, Any]
-    rows: list[dict[str, Any]]
-    file: Path
-
-
 _count = 0
-_lefts = 0
 _stated: set[str] = set()  # digests whose statistics stand in an earlier row
-_of_array: dict[
-    int, tuple[Any, str]
-] = {}  # id -> (weak reference, digest), since the last moment at which training ran
 
 
 def take(
@@ -94,55 +77,6 @@ def ask(model: Model, point: str) -> None:
     capture.done(moment, True, None)
 
 
-def left(model: Model, number: str, optimizer: Any) -> Left:
-    """Write what an optimizer holds, for the next capture of a model that it updated."""
-    global _lefts
-    capture = _Capture(model, None, "", None)
-    told, rows = capture.optimizer(number, optimizer)
-    with watch.lock:
-        file, _lefts = watch.directory / f".left-{_lefts}.safetensors", _lefts + 1
-    need = sum(array.nbytes for array in capture.bytes.values())
-    if need and shutil.disk_usage(watch.directory).free >= 2 * need:
-        tensors.write(file, capture.bytes)
-    return Left(told, rows, file)
-
-
-def settings(module: Any) -> str:
-    """The digest over classes, scales and plain attributes of all modules: what decides the output beside the parameters."""
-    return _digest(
-        [
-            (path, type(each).__name__, trees.scale(each), trees.plain(each))
-            for path, each in trees.modules(module)
-        ]
-    )
-
-
-def digest_of(array: Any) -> str:
-    """The digest of an array, remembered for the array object until `forget`."""
-    entry = _of_array.get(id(array))
-    if entry is not None and entry[0]() is array:
-        return entry[1]
-    found = tensors.digest(array)
-    with contextlib.suppress(TypeError):
-        _of_array[id(array)] = (weakref.ref(array), found)
-    return found
-
-
-def forget() -> None:
-    """Training or other code of the program ran: an array object may hold other bytes than before (`w[0] = 5` keeps it)."""
-    _of_array.clear()
-
-
-def parameters(module: Any) -> str:
-    """The digest over names and digests of all parameters, read now."""
-    return digests(trees.parameters(module))
-
-
-def digests(arrays: dict[str, Any]) -> str:
-    """The digest over the names and digests of these arrays."""
-    return _digest({name: digest_of(array) for name, array in arrays.items()})
-
-
 class _Capture:
     def __init__(self, model: Model, module: Any, point: str, place: str | None) -> None:
         self.model, self.module, self.point, self.place = model, module, point, place
@@ -163,8 +97,8 @@ class _Capture:
         arrays = {name: references.get(name, array) for name, array in trees.parameters(self.module).items()}
         frozen = arrays.keys() - trees.trainable(self.module).keys()
         rows = self._placements(arrays, frozen, before)
-        digests = {row["name"]: row["digest"] for row in rows}
-        held, how = _digest(digests), settings(self.module)
+        named = {row["name"]: row["digest"] for row in rows}
+        held, how = digests.digest(named), digests.settings(self.module)
         if unlike is not None and (unlike.parameters, unlike.settings) == (held, how):
             unlike.seen = _weak(arrays)
             return unlike
@@ -172,7 +106,10 @@ class _Capture:
         budget.first(arrays, frozen)
         for name, optimizer in optimizers.items():
             with self._part(f"optimizer {name}"):
-                rows += self._optimizer(name, optimizer)
+                if optimizer is not None:
+                    told, moments = optimizers_of.state(name, optimizer, self.bytes)
+                    watch.part(self.prefix, "optimizers", **told)
+                    rows += moments
         self._keep(rows, whole)
         for row in rows:
             watch.part(self.prefix, "placements", **row)
@@ -181,7 +118,7 @@ class _Capture:
         if whole:
             with self._part("configs"):
                 facts.configs(self.model, self.prefix)
-        taken = Taken(self.number, self.point, whole, held, how, digests, _weak(arrays))
+        taken = Taken(self.number, self.point, whole, held, how, named, _weak(arrays))
         shared = (
             probes.answers
             if whole and probes and (probes.parameters, probes.settings) == (held, how)
@@ -233,22 +170,16 @@ class _Capture:
             first.setdefault(id(array), name)
             if name in quantized:
                 row["quantization"] = quantized[name]
-            row |= self._digest(name, array, name in frozen and before or None)
+            row |= self._read(name, array, before if name in frozen else None)
             rows.append(row)
         return rows
 
-    def _digest(self, name: str, array: Any, before: Taken | None) -> dict[str, Any]:
+    def _read(self, name: str, array: Any, before: Taken | None) -> dict[str, Any]:
         if before is not None:
             same = before.seen.get(name)
             if same is not None and same() is array and before.digests.get(name):
                 return {"digest": before.digests[name]}
-        try:
-            found = digest_of(array)
-        except Exception as error:  # noqa: BLE001   a placeholder, or a computation that fails: evidence in itself
-            return {"digest": None, "error": f"{type(error).__name__}: {str(error).splitlines()[0]}"[:300]}
-        file = budget.file_of(array, found)
-        self.bytes.setdefault(found, array)
-        return {"digest": found} | ({"file": file} if file else {})
+        return digests.read(array, self.bytes)
 
     def _modules(self) -> None:
         for path, module in trees.modules(self.module):
@@ -262,49 +193,6 @@ class _Capture:
                 dropout=trees.dropout(module),
                 attributes=trees.plain(module),
             )
-
-    def _optimizer(self, number: str, optimizer: Any) -> list[dict[str, Any]]:
-        if optimizer is None:
-            return []
-        if isinstance(optimizer, Left):
-            told, rows = optimizer.told, [dict(row) for row in optimizer.rows]
-            if optimizer.file.exists():
-                with optimizer.file.open("rb") as file:  # mlx takes no path that is no UTF-8
-                    arrays = mx().load(file, format="safetensors")
-                    mx().eval(arrays)
-                self.bytes |= {digest: array for digest, array in arrays.items() if digest not in self.bytes}
-        else:
-            told, rows = self.optimizer(number, optimizer)
-        watch.part(self.prefix, "optimizers", **told)
-        return rows
-
-    def optimizer(self, number: str, optimizer: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The row of an optimizer, and those of its moments."""
-        state = dict(trees.flatten(optimizer.state))
-        moments = {name: array for name, array in state.items() if array.ndim > 0}
-        computed = tensors.evaluated(state)
-        rows = []
-        total = 0.0
-        for name, array in moments.items():
-            row = {
-                "name": f"optimizer.{name}" if number == "o0" else f"optimizer.{number}.{name}",
-                "dtype": tensors.dtype_name(array),
-                "shape": list(array.shape),
-                "nbytes": array.nbytes,
-                "trainable": None,
-                "evaluated": computed[name],
-                "role": "optimizer",
-            }
-            rows.append(row | self._digest(name, array, None))
-            total += facts.square_norm(array)
-        told = {
-            "optimizer": number,
-            **facts.optimizer(optimizer),
-            "state_tensors": len(moments),
-            "state_l2": total**0.5,
-            "state_evaluated": all(value is not False for value in computed.values()),
-        }
-        return told, rows
 
     def _keep(self, rows: list[dict[str, Any]], whole: bool) -> None:
         """Write the bytes that are wanted and new; give statistics in place of those that are not kept."""
@@ -369,10 +257,6 @@ def _quantized(module: Any) -> dict[str, dict[str, Any]]:
             name = f"{path}.weight" if path else "weight"
             found[name] = {"mode": getattr(each, "mode", "affine"), "bits": bits, "group_size": group}
     return found
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()
 
 
 def _weak(arrays: dict[str, Any]) -> dict[str, Any]:

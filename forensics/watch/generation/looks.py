@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import trees
-from ..capture import snapshot
+from ..capture import digests
 from ..capture.forward import logits
 from ..capture.still import still
 from ..trees import mx
@@ -16,7 +16,7 @@ _LONGEST = 512  # tokens of a prompt that are looked at
 
 def parameters_digest(module: Any) -> str:
     """Over names and digests of all parameters that can move; of all, where none can."""
-    return snapshot.digests(trees.trainable(module) or trees.parameters(module))
+    return digests.digests(trees.trainable(module) or trees.parameters(module))
 
 
 def training_modules(module: Any) -> int:

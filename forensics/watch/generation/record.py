@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..capture import facts, points
+from ..capture import boundaries, facts, points
 from ..capture.probe import Words
 from ..models import Model
 from ..places import where
@@ -63,8 +63,8 @@ class Recording:
         global _count
         if tokenizer is not None:
             points.with_tokenizer(self.module, tokenizer)
-        capture = points.generating(self.module)
-        self.model = points.model(self.module, "generate")
+        capture = boundaries.generating(self.module)
+        self.model = points.model(self.module)
         with watch.lock:
             _count += 1
             self.number = _count

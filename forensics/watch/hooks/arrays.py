@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import trees
-from ..capture import points, snapshot
+from ..capture import boundaries, digests
 from ..capture.tensors import NAMES
 from ..moments import Moments
 from ..run import watch
@@ -27,7 +27,7 @@ def _saver(via: str, arguments: Read) -> Callable[..., Any]:
                 with watch.looking(via):
                     arrays = arguments(args, kwargs)[1]
                     if _of_a_model(arrays):
-                        points.boundary("save")
+                        boundaries.boundary("save")
                         handed = {
                             name: digest for name, array in arrays.items() if (digest := _digest(array))
                         }
@@ -58,7 +58,7 @@ def _of_a_model(arrays: dict[str, Any]) -> bool:
 def _digest(array: Any) -> str | None:
     """As of an array of mlx; None for a type that safetensors has not."""
     if trees.is_array(array):
-        return snapshot.digest_of(array)
+        return digests.digest_of(array)
     name = NAMES.get(str(getattr(array, "dtype", None)))
     if name is None:
         return None

@@ -9,7 +9,7 @@ from types import CodeType
 from typing import Any
 
 from .. import trees
-from ..capture import points
+from ..capture import boundaries, points
 from ..models import Model
 from ..moments import Moments
 from ..places import is_users, where
@@ -56,11 +56,11 @@ def _linear_to_lora_layers(original: Callable[..., Any]) -> Callable[..., Any]:
         before, candidates = (0, 0), 0
         with watch.looking("linear_to_lora_layers"):
             if not watch.local.library:
-                points.boundary("convert")
+                boundaries.boundary("convert")
             call = bound(original, args, kwargs)
             before, candidates = trees.adapters(call["model"]), _candidates(call["model"])
             if not watch.local.library:
-                points.track(call["model"], "linear_to_lora_layers")
+                points.track(call["model"])
         ok = False
         try:
             with watch.within("library"):
@@ -90,11 +90,7 @@ def _converted(call: dict[str, Any], before: tuple[int, int], candidates: int, o
         "kind": kind,
     }
     after = trees.adapters(call["model"])
-    record = (
-        points.model(call["model"], "linear_to_lora_layers")
-        if not watch.local.library
-        else watch.known(call["model"])
-    )
+    record = points.model(call["model"]) if not watch.local.library else watch.known(call["model"])
     watch.event(
         "convert", record, None, via="load_adapters" if watch.local.library else "linear_to_lora_layers", requested=requested,
         unknown=sorted(set(config) - _READ), candidates=candidates, adapted_before=before[0], adapted_after=after[0],
@@ -211,7 +207,7 @@ def _fuse(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _begin(layer: Any, dequantize: bool) -> None:
     if not _fusing:
-        points.boundary("fuse")
+        boundaries.boundary("fuse")
         root, _ = root_of(layer)
         _fusing.update(
             model=watch.known(root), time=time.time(), place=where(), dequantize=dequantize, modules=0

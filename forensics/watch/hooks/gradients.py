@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import trees
-from ..capture import points
+from ..capture import phases
 from ..models import Model
 from ..moments import Moments
 from ..places import where
@@ -115,7 +115,7 @@ class _Function:
             frozen = sum(name not in trained for name in given)
         wrt = "trainable" if self.module is not None else "all" if whole else "arrays"
         if self.module is None and model is not None:
-            points.gradient_made(model.module)
+            phases.gradient_made(model.module)
         watch.event("grad", model, None, via=self.via, wrt=wrt, leaves=len(given), frozen_leaves=frozen)
 
 

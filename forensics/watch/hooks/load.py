@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import changes, trees
-from ..capture import budget, points, tensors
+from ..capture import boundaries, budget, points, registry, tensors
 from ..moments import Moments
 from ..run import watch
 from ..training.writes import root_of, wrote
@@ -26,7 +26,7 @@ def _load(original: Callable[..., Any]) -> Callable[..., Any]:
     def load(*args: Any, **kwargs: Any) -> Any:
         if not watch.observing:
             return original(*args, **kwargs)
-        points.boundary("load")
+        boundaries.boundary("load")
         with watch.within("library"):
             result = original(*args, **kwargs)
         with watch.looking("load"):
@@ -34,7 +34,7 @@ def _load(original: Callable[..., Any]) -> Callable[..., Any]:
             model, tokenizer = result[0], result[1]
             config = result[2] if len(result) > 2 and isinstance(result[2], dict) else None
             path = _directory(call.get("path_or_hf_repo") or call.get("repo"), model)
-            points.loaded(model, "mlx_lm.load", path, tokenizer, _text(call.get("adapter_path")), config)
+            points.loaded(model, path, tokenizer, _text(call.get("adapter_path")), config)
         return result
 
     return load
@@ -45,7 +45,7 @@ def _load_model(original: Callable[..., Any]) -> Callable[..., Any]:
         if not watch.observing:
             return original(*args, **kwargs)
         if not watch.local.library:
-            points.boundary("load")
+            boundaries.boundary("load")
         with watch.within("library"):
             result = original(*args, **kwargs)
         with watch.looking("load_model"):
@@ -66,7 +66,7 @@ def _load_model(original: Callable[..., Any]) -> Callable[..., Any]:
                 strict=call.get("strict"),
             )
             if not watch.local.library:
-                points.loaded(model, "load_model", path, config=config)
+                points.loaded(model, path, config=config)
         return result
 
     return load_model
@@ -77,7 +77,7 @@ def _load_adapters(original: Callable[..., Any]) -> Callable[..., Any]:
         if not watch.observing:
             return original(*args, **kwargs)
         if not watch.local.library:
-            points.boundary("load")
+            boundaries.boundary("load")
         with watch.within("library"):
             result = original(*args, **kwargs)
         with watch.looking("load_adapters"):
@@ -110,7 +110,9 @@ def _load_tokenizer(original: Callable[..., Any]) -> Callable[..., Any]:
             result = original(*args, **kwargs)
         if watch.observing and not watch.local.library:
             with watch.looking("load_tokenizer"):
-                points.tokenizer_seen(result, _text(next(iter(bound(original, args, kwargs).values()), None)))
+                registry.tokenizer_seen(
+                    result, _text(next(iter(bound(original, args, kwargs).values()), None))
+                )
         return result
 
     return load_tokenizer
@@ -126,7 +128,7 @@ def _from_pretrained(module: Any) -> None:
         result = original(kind, *args, **kwargs)
         if watch.observing and not watch.local.library:
             with watch.looking("from_pretrained"):
-                points.tokenizer_seen(
+                registry.tokenizer_seen(
                     result, _text(args[0] if args else kwargs.get("pretrained_model_name_or_path"))
                 )
         return result
@@ -179,7 +181,7 @@ def _load_weights(original: Callable[..., Any]) -> Callable[..., Any]:
             path = given if isinstance(given, str) else None
             names = names_in(path) if path else [name for name, _ in given]
             root, below = root_of(self)
-            record = watch.known(root) if below else points.model(self, "load_weights")
+            record = watch.known(root) if below else points.model(self)
             strict = kwargs.get("strict", args[1] if len(args) > 1 else True)
             what = "adapter" if _adapter(names) else "weights"
             watch.event(

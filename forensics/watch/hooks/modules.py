@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from .. import trees
-from ..capture import points
+from ..capture import phases
 from ..moments import Moments
 from ..run import watch
 from ..training import steps
@@ -69,14 +69,14 @@ def _writer(via: str) -> Callable[..., Any]:
                 or _from_mlx(sys._getframe(1))
             ):
                 return original(self, *args, **kwargs)
-            if watch.tracing or via == "Module.update" and points.is_applied(given):
+            if watch.tracing or via == "Module.update" and phases.is_applied(given):
                 result = original(self, *args, **kwargs)
                 with watch.looking(via):
                     _applied(self, given)
                 return result
             if not watch.known(self):
                 return original(self, *args, **kwargs)
-            points.before_write(self)
+            phases.before_write(self)
             with watch.within("library"):
                 result = original(self, *args, **kwargs)
             with watch.looking(via):
@@ -97,7 +97,7 @@ def _writer(via: str) -> Callable[..., Any]:
 
 def _applied(module: Any, given: Any) -> None:
     """What apply_gradients returned is in place; or a function that is compiled updates parameters by hand."""
-    if points.is_applied(given):
+    if phases.is_applied(given):
         steps.put_in()
     elif (record := watch.known(module)) is not None and steps.follows_gradient(record):
         steps.emit(steps.by_hand(record, [name for name, _ in trees.flatten(given)]))
@@ -110,7 +110,7 @@ def _from_mlx(frame: Any) -> bool:
 def _value_and_grad(original: Callable[..., Any]) -> Callable[..., Any]:
     def value_and_grad(*args: Any, **kwargs: Any) -> Any:
         if watch.observing:
-            points.gradient_made(args[0] if args else kwargs.get("model"))
+            phases.gradient_made(args[0] if args else kwargs.get("model"))
             if next(_made) < _LOOKS:
                 declared.look()  # a program that fails before its first update has said what it wants by now
         return original(*args, **kwargs)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import trees
-from ..capture import points, registry, snapshot
+from ..capture import boundaries, digests, registry
 from ..models import Model
 from ..moments import Moments
 from ..places import where
@@ -31,14 +31,14 @@ def saver(
                 return original(*args, **kwargs)
             with watch.looking(via):
                 subjects.saved(arguments(args, kwargs)[1])
-            points.boundary("save")
+            boundaries.boundary("save")
             handed: dict[str, str] = {}
             owner: Model | None = None
             with watch.looking(via):
                 arrays = arguments(args, kwargs)[1]
                 owner = _owner(arrays)
                 handed = {
-                    name: snapshot.digest_of(array) for name, array in arrays.items() if trees.is_array(array)
+                    name: digests.digest_of(array) for name, array in arrays.items() if trees.is_array(array)
                 }
             ok = False
             try:
@@ -107,7 +107,7 @@ def _owner(arrays: dict[str, Any]) -> Model | None:
 
 
 def _by_bytes(arrays: dict[str, Any]) -> Model | None:
-    return holder({snapshot.digest_of(array) for array in arrays.values() if trees.is_array(array)})
+    return holder({digests.digest_of(array) for array in arrays.values() if trees.is_array(array)})
 
 
 def holder(handed: set[str]) -> Model | None:

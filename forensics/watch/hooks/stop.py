@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 
 from .. import protocol
-from ..capture import points
+from ..capture import boundaries
 from ..moments import Moments
 from ..run import watch
 from ..training import steps
@@ -47,7 +47,7 @@ def look() -> None:
         return
     if _state.due is not None:
         step, _state.due = _state.due, None
-        points.judged(step)
+        boundaries.judged(step)
     if _state.done or not (watch.spool / protocol.STOP).exists():
         return
     if _state.handled is None or _state.updates >= _state.handled + _GRACE:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ..capture import facts, points
+from ..capture import boundaries, facts, points
 from ..moments import Moments
 from ..places import where
 from ..run import watch
@@ -28,7 +28,7 @@ def _train(original: Callable[..., Any]) -> Callable[..., Any]:
             with watch.looking("train"):
                 call = bound(original, args, kwargs)
                 settings, optimizer = fields(call.get("args")), call.get("optimizer")
-                record = points.model(call["model"], "train")
+                record = points.model(call["model"])
                 told = {key: settings[key] for key in _DECLARED if key in settings} | {
                     "learning_rate": facts.optimizer(optimizer)["learning_rate"],
                     "scheduled": facts.optimizer(optimizer)["scheduled"],
@@ -101,7 +101,7 @@ def _evaluate(original: Callable[..., Any]) -> Callable[..., Any]:
         if watch.observing:
             with watch.looking("evaluate"):
                 call = bound(original, args, kwargs)
-                points.boundary("evaluate", call["model"])
+                boundaries.boundary("evaluate", call["model"])
                 watch.event("evaluate", points.model(call["model"]), None, batches=call.get("num_batches"))
                 args, kwargs = _measured(original, args, kwargs)
         return original(*args, **kwargs)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import trees
-from ..capture import facts, points, registry
+from ..capture import facts, phases, registry
 from ..models import Model
 from ..moments import Moments
 from ..places import where
@@ -47,7 +47,7 @@ def _update(original: Callable[..., Any]) -> Callable[..., Any]:
         with watch.looking("update"):
             record = model_of(module)
             if record is not None and not watch.tracing:
-                points.before_update(record.module, optimizer=self)
+                phases.before_update(record.module, optimizer=self)
         _local.module, _local.event = (record, module), None
         try:
             result = original(self, *args, **kwargs)
@@ -78,7 +78,7 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
             have = dict(trees.flatten(parameters))
             old = {name: have[name] for name in grads if name in have}
             if alone and record is not None and not watch.tracing:
-                points.before_update(record.module, optimizer=self)
+                phases.before_update(record.module, optimizer=self)
         _local.depth += 1
         try:
             result = original(self, *args, **kwargs)
@@ -116,7 +116,7 @@ def _observed(
     if steps.local.traces:
         about |= {"old": old, "new": dict(trees.flatten(told))}
     event = Event("update", record, about, arrays, where())
-    points.applied(told)
+    phases.applied(told)
     if not alone:
         _local.event = event
     elif record is not None and isinstance(record.module, trees.Tree):
@@ -155,7 +155,7 @@ def applied(event: Event) -> None:
             )
         return
     assert used is not None
-    points.after_update(record.module, used.here)
+    phases.after_update(record.module, used.here)
     mark = (record.number, used.number)
     if mark not in _said:
         _said.add(mark)

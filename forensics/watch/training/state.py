@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import trees
-from ..capture import points, registry
+from ..capture import phases, points, registry
 from ..models import Model
 from .steps import Event, Trace, by_hand
 
@@ -118,11 +118,11 @@ class Before:
             references = {name: self.given[i] for name, i in event.facts["come"].items()} or None
         if event.kind == "update":
             optimizer = event.facts["optimizer"].here
-            points.before_update(
+            phases.before_update(
                 model.module, references=references, optimizer=optimizer, as_it_was=self._as_it_was(optimizer)
             )
         else:
-            points.before_write(model.module, references)
+            phases.before_write(model.module, references)
         if bare and event.facts["gone"]:
             flat = [array for _, array in trees.flatten([result, self.function.outputs])]
             model.module.tree = {name: flat[i] for name, i in event.facts["gone"].items()}

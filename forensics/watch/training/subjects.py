@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 from .. import trees
-from ..capture import points
+from ..capture import phases, points
 from ..models import Model
 from ..run import watch
 from . import steps
@@ -25,7 +25,7 @@ def of_module(module: Any) -> Model | None:
     known = watch.known(module)
     if known is None:
         root, _ = root_of(module)
-        known = watch.known(root) or points.model(root, "value_and_grad")
+        known = watch.known(root) or points.model(root)
     return known
 
 
@@ -55,7 +55,7 @@ def model_of(tree: Any, *, always: bool = False) -> Model | None:
             return record
     if live and not always:
         return None
-    found = points.track(tree, "value_and_grad")
+    found = points.track(tree)
     if found is not None and not watch.tracing:
         _last[found.model.number] = {name: weakref.ref(leaf) for name, leaf in leaves.items()}
     return found.model if found else None
@@ -71,10 +71,10 @@ def _renewed(record: Model, tree: Any, leaves: dict[str, Any]) -> None:
     )
     counted, now = _counted.get(record.number), (record.updates, record.writes)
     by_hand = (
-        moved and counted in (None, now) and steps.follows_gradient(record) and not points.is_applied(tree)
+        moved and counted in (None, now) and steps.follows_gradient(record) and not phases.is_applied(tree)
     )
     if by_hand:
-        points.before_write(module)
+        phases.before_write(module)
     if isinstance(module, trees.Tree):
         module.tree = tree
     if by_hand:

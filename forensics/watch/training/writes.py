@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import trees
-from ..capture import points
+from ..capture import phases
 from ..run import watch
 from . import steps
 
@@ -34,6 +34,6 @@ def wrote(module: Any, via: str, names: list[str]) -> None:
             watch.event(
                 "write", record, None, via=via, leaves=len(names), frozen_leaves=frozen, after_gradient=after
             )
-        points.written(module)
+        phases.written(module)
         if steps.follows_gradient(record):
             steps.emit(steps.by_hand(record, names))

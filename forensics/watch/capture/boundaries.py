@@ -1,0 +1,136 @@
+"""Safe moments, at which what is due is taken: before a save, a generation, a fuse, a load, and at the exit."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from .. import trees
+from ..models import Model
+from ..moments import Moments, moments, name_of
+from ..run import safely, watch
+from . import digests, dropped, points, registry
+from .registry import Track
+
+_WHOLE = 2  # so many `end` and `generate-N` captures are whole while training may go on
+_ENDING = {"save", "generate", "fuse", "load", "convert", "exit"}
+
+
+def flush() -> None:
+    """Run the flushers of the taps, each of which evaluates no more than this thread's own."""
+    if not watch.tracing:
+        for function in list(moments.boundaries):
+            with watch.looking(f"flush of {name_of(function)}"), watch.lock.released():
+                function()
+
+
+@safely
+def boundary(reason: str, module: Any = None) -> None:
+    """A safe moment: before a save, generate, fuse, load, convert, evaluate or exit. Takes `end` of each dirty model."""
+    if watch.tracing or watch.local.gradient:
+        return
+    dropped.catch_up()
+    digests.forget()
+    flush()
+    if module is not None:
+        points.track(module)
+    if reason in _ENDING:
+        for found in list(registry.tracks.values()):
+            if found.dirty and found.mine:
+                _end(found, reason)
+    registry.write()
+
+
+@safely
+def judged(step: int) -> None:
+    """A step can be judged from what is on disk now: everything is written that a tap still holds of it."""
+    flush()
+    registry.write()
+    watch.row("judged", step=step)
+
+
+def _end(found: Track, reason: str) -> None:
+    whole = reason == "exit" or found.wholes.get("end", 0) < _WHOLE
+    found.last_end = points.take(found, "end", whole=whole, everything=whole)
+    found.dirty, found.ended = False, True
+    if whole:
+        found.wholes["end"] = found.wholes.get("end", 0) + 1
+
+
+@safely
+def generating(module: Any) -> int | None:
+    """The number of the capture that stands for the model as this generation uses it."""
+    if watch.tracing or watch.local.gradient:
+        return None
+    boundary("generate", module)
+    found = points.track(module)
+    if found is None:
+        return None
+    found.model.generations += 1
+    if not found.mine:  # it is trained elsewhere meanwhile: what this generation uses cannot be read
+        return None
+    if found.last is None or not points.unchanged(found, found.last):
+        whole, before = found.wholes.get("generate", 0) < _WHOLE, found.last
+        if (
+            points.take(found, f"generate-{found.model.generations}", whole=whole, unlike=before)
+            is not before
+        ):
+            found.wholes["generate"] = found.wholes.get("generate", 0) + whole
+    return found.last.number if found.last else None
+
+
+def _follow(record: Model) -> None:
+    if trees.is_module(record.module):
+        dropped.follow(record.module, functools.partial(_dropped, record))
+
+
+@safely
+def _dropped(record: Model, module: Any) -> None:
+    """The program drops a model: take the `end` that is due, and let go of what came with it."""
+    found = registry.tracks[record.number]
+    record.again(module)
+    digests.forget()
+    flush()
+    end = found.last_end
+    if found.dirty or (end is not None and not end.whole and digests.parameters(module) == end.parameters):
+        _end(found, "exit")
+    found.optimizers.clear()
+    found.kin = (0, [])
+    record.tokenizer = None
+    for function in moments.drops:
+        function(record)
+    registry.write()
+
+
+@safely
+def finish() -> None:
+    """The program ends: take what is due, look for models that no hook saw, let the taps write their last rows."""
+    dropped.catch_up()
+    boundary("exit")
+    for found in list(registry.tracks.values()):
+        end, module = found.last_end, found.model.module
+        if (
+            end is not None
+            and not end.whole
+            and module is not None
+            and found.mine
+            and digests.parameters(module) == end.parameters
+        ):
+            _end(found, "exit")
+        if found.dirty and not found.mine:
+            watch.missing(
+                f"the last state of {found.model.number}",
+                "the thread that trained it still ran when the program ended; its arrays are its own",
+            )
+    if not registry.tracks:
+        for module in registry.scan():
+            points.track(module)
+    for function in list(moments.exits):
+        with watch.looking(f"exit of {name_of(function)}"), watch.lock.released():
+            function()
+    registry.write()
+
+
+def install(run: Moments) -> None:
+    """The last look at each model is ours."""
+    run.on_sight(_follow)

@@ -1,0 +1,141 @@
+"""Phases of training: the `start` before the first update of each, and what updates and writes leave due."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+from .. import trees
+from ..moments import moments, name_of
+from ..places import where
+from ..run import safely, watch
+from . import boundaries, digests, dropped, points, registry
+from .registry import Track, optimizer_number
+
+_applied: list[Any] = []  # weak references to arrays that apply_gradients returned last
+
+
+@safely
+def gradient_made(module: Any) -> None:
+    """A new gradient function of this model: after an `end`, another phase begins with its first update."""
+    found = points.track(module)
+    if found:
+        found.renewed, found.thread = True, threading.get_ident()
+
+
+@safely
+def before_update(
+    module: Any, references: dict[str, Any] | None = None, optimizer: Any = None, as_it_was: Any = None
+) -> None:
+    """An update is about to be applied: take `start` where this phase has none.
+
+    Args:
+        references: parameter arrays by name, held from before a compiled step ran; else the live module is read.
+        optimizer: the optimizer that updates, where known: a new one, with a new gradient function or after an `end`,
+            begins another phase.
+        as_it_was: a stand-in for the optimizer, where it has been used already (in a compiled step) since.
+    """
+    if watch.tracing:
+        return
+    found = points.track(module)
+    if found is None:
+        return
+    found.thread = threading.get_ident()
+    another = optimizer is not None and optimizer_number(optimizer) not in found.optimizers
+    if (found.ended and (found.renewed or another)) or (found.optimizers and found.renewed and another):
+        found.started = False
+    if optimizer is not None:
+        found.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
+    if not found.started:
+        found.kin = (0, [])  # modules may have been put elsewhere since
+        for other, path, below in registry.kin(found):
+            if not other.started:
+                _start(other, None if references is None else _renamed(references, path, below))
+        _start(found, references, {} if as_it_was is None else {optimizer_number(optimizer): as_it_was})
+
+
+def _renamed(references: dict[str, Any], path: str, below: bool) -> dict[str, Any]:
+    """Arrays by the names that another model has for them, which stands at `path` below this one, or has this one there."""
+    if below:
+        return {
+            name.removeprefix(f"{path}."): array
+            for name, array in references.items()
+            if name.startswith(f"{path}.")
+        }
+    return {f"{path}.{name}": array for name, array in references.items()}
+
+
+def _start(found: Track, references: dict[str, Any] | None, optimizers: dict[str, Any] | None = None) -> None:
+    digests.forget()
+    _converted_by_hand(found)
+    found.started, found.ended, found.renewed = True, False, False
+    found.phase += 1
+    while moments.first_updates:
+        function = moments.first_updates.pop(0)
+        with watch.looking(f"first update of {name_of(function)}"), watch.lock.released():
+            function()
+    points.take(found, "start", references=references, optimizers=optimizers)
+
+
+@safely
+def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
+    """`count` updates were applied: an `end` is due, and `step-N` where --every asks for it."""
+    found = points.track(module)
+    if found is None or count <= 0:
+        return
+    dropped.catch_up()
+    digests.forget()
+    record = found.model
+    record.updates += count
+    record.last_place = where() or record.last_place
+    found.dirty, found.thread = True, threading.get_ident()
+    for other, _, _ in registry.kin(found):
+        other.model.updates += count
+        other.dirty = True
+    if optimizer is not None:
+        found.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
+    every = watch.options.get("every")
+    if every and not watch.tracing and record.updates // every != (record.updates - count) // every:
+        boundaries.flush()
+        points.take(found, f"step-{record.updates}")
+
+
+@safely
+def before_write(module: Any, references: dict[str, Any] | None = None) -> None:
+    """Parameters are about to be written outside an optimizer: with a gradient before it, that is an update of its own kind."""
+    found = registry.find(module)
+    if found and not found.started and (found.renewed or found.model.gradients) and not watch.tracing:
+        _start(found, references)
+
+
+@safely
+def written(module: Any) -> None:
+    """Parameters were written outside an optimizer: once training has begun, an `end` is due."""
+    digests.forget()
+    found = registry.find(module)
+    if found and found.started:
+        for each in (found, *(other for other, _, _ in registry.kin(found))):
+            each.model.writes += 1
+            each.dirty = True
+
+
+def applied(tree: Any) -> None:
+    """`Optimizer.apply_gradients` returned these parameters: writing them into a module is an update, not a write."""
+    _applied[:] = [weakref.ref(array) for _, array in trees.flatten(tree)]
+
+
+def is_applied(tree: Any) -> bool:
+    """Did some of these arrays come from the newest `apply_gradients`?"""
+    given = {id(array) for _, array in trees.flatten(tree)}
+    return any((array := each()) is not None and id(array) in given for each in _applied)
+
+
+def _converted_by_hand(found: Track) -> None:
+    """Adapters that came without a conversion function: seen by structure before the first update."""
+    before, found.adapters = found.adapters, trees.adapters(found.model.module)
+    for function in moments.phases:
+        with watch.looking(f"phase of {name_of(function)}"):
+            function(found.model, before, found.adapters)
+    if found.adapters != before:
+        points.take(found, "adapted")
