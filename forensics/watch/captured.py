@@ -40,6 +40,24 @@ class Tokenizer(TypedDict, total=False):
     names: dict[str, str]  # id to token, of the special ids
 
 
+class Missing(TypedDict):
+    """Evidence that could not be taken, once a `what`."""
+
+    what: str
+    why: str
+    kind: str  # watcher | loss: of the loss at its tokens | rows: of a table | part: of a capture
+    time: NotRequired[float]  # Unix time
+    table: NotRequired[str]  # the table whose rows are lost
+
+
+class Config(TypedDict):
+    """One leaf of a configuration: of the program in a table of the process, of a model in that of a capture."""
+
+    kind: str
+    key: str
+    value: str  # JSON
+
+
 class Module(ClassName):
     """A module of the model; kind, canonical name, rank and layer the tool derives from names and shapes."""
 

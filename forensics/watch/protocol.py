@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from .captured import ClassName, Tokenizer
+from .captured import ClassName, Config, Missing, Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,16 +108,6 @@ class Exit(TypedDict):
 
 
 # -- tables of a process ---------------------------------------------------------------------------------------------------
-
-
-class Missing(TypedDict):
-    """Evidence that could not be taken, once a `what`."""
-
-    what: str
-    why: str
-    kind: str  # watcher | loss: of the loss at its tokens | rows: of a table | part: of a capture
-    time: NotRequired[float]  # Unix time
-    table: NotRequired[str]  # the table whose rows are lost
 
 
 class Capture(TypedDict):
@@ -365,14 +355,6 @@ class Adapter(TypedDict):
     keys: list[Any] | None
     strength: str
     place: str | None
-
-
-class Config(TypedDict):
-    """One leaf of a configuration: of the program in a table of the process, of a model in that of a capture."""
-
-    kind: str
-    key: str
-    value: str  # JSON
 
 
 TABLES: dict[str, type] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Unpack, overload
 
-from .captured import Module, Optimizer, Placement, Token, Transcript
+from .captured import Config, Missing, Module, Optimizer, Placement, Token, Transcript
 from .events import (
     Compile,
     Convert,
@@ -27,7 +27,6 @@ from .protocol import (
     Capture,
     Cell,
     Compiled,
-    Config,
     Cure,
     Dataset,
     Event,
@@ -35,7 +34,6 @@ from .protocol import (
     Generation,
     Gradient,
     Judged,
-    Missing,
     Model,
     SavedTensor,
     Schedule,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import protocol
+from .. import captured, protocol
 from ..models import Model
 from ..run import watch
 from ..trees import is_array, mx
@@ -129,7 +129,7 @@ def configs(model: Model, capture: str) -> None:
 def rows(capture: str | None, kind: str, config: Any) -> None:
     """One row a leaf of a nested configuration, under its dotted key: of a capture, or of the program."""
     for key, value in leaves(config):
-        row = protocol.Config(kind=kind, key=key, value=json.dumps(value, default=str))
+        row = captured.Config(kind=kind, key=key, value=json.dumps(value, default=str))
         if capture is None:
             watch.row("configs", **row)
         else:

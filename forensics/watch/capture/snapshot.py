@@ -12,7 +12,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import protocol, trees
+from .. import captured, protocol, trees
 from ..models import Model
 from ..run import watch
 from . import budget, digests, facts, tensors
@@ -80,7 +80,7 @@ def ask(model: Model, point: str) -> None:
 class _Capture:
     def __init__(self, model: Model, module: Any, point: str, place: str | None) -> None:
         self.model, self.module, self.point, self.place = model, module, point, place
-        self.missing: list[protocol.Missing] = []
+        self.missing: list[captured.Missing] = []
         self.bytes: dict[str, Any] = {}  # digest -> array, to be written
         self.probes: dict[str, Any] | None = None  # how the probes were asked
 
