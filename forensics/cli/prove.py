@@ -18,9 +18,11 @@ Examples:
   forensics prove night                        each cause that diagnose names, and all of them together
   forensics prove night padding-in-loss        this one alone
   forensics prove night --repeats 5            more pairs of runs
+  forensics prove --transplant ./good ./bad    the smallest part of B that makes A answer as B
 
 \b
 Exit status: 0 a cure was proved, or there is nothing to prove; 1 none was; 4 the run could not be repeated as recorded.
+With --transplant: 0 a smallest part was found, or both answer alike; 1 not even all of B is enough; 4 it could not be tried.
 """
 
 
@@ -35,6 +37,26 @@ Exit status: 0 a cure was proved, or there is nothing to prove; 1 none was; 4 th
     help="Pairs of runs for each cure; below 2 nothing is proved.",
 )
 @click.option("--again", is_flag=True, help="Run everything anew, also what an earlier call has done.")
+@click.option(
+    "--transplant",
+    is_flag=True,
+    help="Of two models or captures A B: which tensors, settings, template, stop set or sampler of B make A answer as B.",
+)
+@click.option(
+    "--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With --transplant: the adapter on B."
+)
+@click.option(
+    "--prompts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --transplant: what both are asked, as in capture.",
+)
+@click.option(
+    "--seconds",
+    type=float,
+    metavar="N",
+    help="With --transplant: end the search after so long, with the best so far.",
+)
 @json_option
 @store_option
 @click.pass_context
@@ -44,6 +66,10 @@ def command(
     ids: tuple[str, ...],
     repeats: int,
     again: bool,
+    transplant: bool,
+    adapter: Path | None,
+    prompts: Path | None,
+    seconds: float | None,
     as_json: bool,
     store: Path | None,
 ) -> None:
@@ -63,6 +89,14 @@ def command(
     from forensics.store.store import Run
 
     place = find(store)
+    if transplant:
+        from forensics.cli.transplant import transplanted
+
+        ctx.exit(transplanted(place, (run, *ids), adapter, prompts, seconds, as_json))
+    if adapter or prompts or seconds:
+        raise UsageError(
+            "--adapter, --prompts and --seconds go with --transplant.", where=run, hint="Leave them out."
+        )
     named = evidence.run_or_capture(place, run)
     if not isinstance(named, Run):
         raise UsageError("One capture cannot be run again.", where=run, hint="Name a run.")
