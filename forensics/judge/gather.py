@@ -60,6 +60,8 @@ def environment(session: Sql, b: str) -> dict[str, str]:
     return {str(r["key"]): str(r["value"]) for r in session.rows(_ENVIRONMENT, [b, b])}
 
 
+_SHARES = ("pad", "prompt", "answer", "end")
+
 # -- the run ---------------------------------------------------------------------------------------------------------------
 
 
@@ -70,7 +72,7 @@ def steps(session: Sql, b: str) -> tuple[Step, ...]:
     )
     if len(found) > MAX_STEPS:
         found = [found[round(i * (len(found) - 1) / (MAX_STEPS - 1))] for i in range(MAX_STEPS)]
-    keys = ("loss", "learning_rate", "gradient_norm", "update_norm", "weight_pad")
+    keys = ("loss", "learning_rate", "gradient_norm", "update_norm", *(f"weight_{role}" for role in _SHARES))
     return tuple(Step(whole(r["step"]), *(_float(r[k]) for k in keys)) for r in found)
 
 

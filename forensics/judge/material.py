@@ -46,12 +46,17 @@ class Heat:
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """One update; `pad`, `prompt`, `answer` and `end` are the shares of the loss's weight on such tokens."""
+
     step: int
     loss: float | None
     learning_rate: float | None
     gradient_norm: float | None
     update_norm: float | None
-    pad: float | None  # share of the loss's weight on padding
+    pad: float | None
+    prompt: float | None = None
+    answer: float | None = None
+    end: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

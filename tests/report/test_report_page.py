@@ -8,17 +8,21 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
 from markupsafe import Markup
 
 from forensics.judge.material import Answer, Cell, Exchange, Heat, Token
 from forensics.judge.picture import coarse
 from forensics.judge.reporting import materials
+from forensics.records import Diagnosis, Evidence, TwoRuns
 from forensics.report import html as html_package
 from forensics.report.html import page
 from forensics.report.html.answers import exchanges
-from forensics.report.html.heat import colour, heat
-from forensics.report.html.render import environment
+from forensics.report.html.heat import Shades, heat
+from forensics.report.html.render import environment, issue
 from forensics.report.html.tokens import lessons
+from forensics.report.html.two import _settings
 from forensics.store.store import Store
 from tests.support import made, pages, reports
 
@@ -79,7 +83,12 @@ def test_nothing_is_fetched_and_no_script_may_run() -> None:
     assert not [
         value
         for name, value in parsed.attributes
-        if name in ("src", "href", "srcset") and value and not value.startswith("#")
+        if name in ("src", "href", "srcset")
+        and value
+        and not value.startswith("#")
+        and not (
+            name == "href" and value.startswith("https://github.com/")
+        )  # a known issue: followed by a click alone
     ]
 
 
@@ -182,10 +191,12 @@ def test_an_adapter_is_told_from_a_changed_base_and_a_trained_weight_from_a_froz
         "still": Cell("0", "still", 0.0, False, False, True, False, 0.0),
         "new": Cell("0", "new", None, False, False, False, False, alone="added"),
     }
-    assert {name: colour(cell) for name, cell in cells.items()} == {
-        "adapted": "a4", "full": "h5", "broken": "hx", "unknown": "hu", "still": "h0", "new": "hn",
+    picture = Heat(("0",), tuple(cells), {("0", name): cell for name, cell in cells.items()})
+    shades = Shades.of(picture)
+    assert {name: shades.colour(cell) for name, cell in cells.items()} == {
+        "adapted": "a5", "full": "h5", "broken": "hx", "unknown": "hu", "still": "h0", "new": "hn",
     }  # fmt: skip
-    html = heat(Heat(("0",), tuple(cells), {("0", name): cell for name, cell in cells.items()}))
+    html = heat(picture)
     for words in (
         "base added, frozen",
         "+ added",
@@ -196,6 +207,40 @@ def test_an_adapter_is_told_from_a_changed_base_and_a_trained_weight_from_a_froz
         "base changed by 20 % of its norm, trainable",
     ):
         assert words in html.replace("\u00a0", " "), words
+
+
+@given(st.lists(st.floats(1e-12, 1e12), min_size=1, max_size=200))
+def test_shades_rank_what_moved(values: list[float]) -> None:
+    """More is never lighter; each shade holds about as many; the most is the darkest, whatever the size of all."""
+    cells = {("0", str(n)): Cell("0", str(n), v, True, True, False, False) for n, v in enumerate(values)}
+    shades = Shades.of(Heat(("0",), tuple(str(n) for n in range(len(values))), cells))
+    drawn = [shades.colour(cell) for cell in sorted(cells.values(), key=lambda cell: cell.relative or 0.0)]
+    assert drawn == sorted(drawn) and drawn[-1] == "h5"
+    assert len(values) < 10 or len(set(values)) < len(values) or max(map(drawn.count, drawn)) in (
+        *range(len(values) // 5 - 1, len(values) // 5 + 3), len(values),
+    )  # fmt: skip
+    assert {name for name, _ in shades.keys("h")} == set(drawn)
+
+
+def test_what_differs_stands_once_under_what_it_is_of() -> None:
+    rows = (
+        Evidence("adapter: keys", "none", '["q_proj", "v_proj"]'),
+        Evidence("adapter: rank", "16", "8"),
+        Evidence("answer to p0", "y", "x"),
+        Evidence("steps", "3", "12000"),
+    )
+    judged = pages.material().diagnosis
+    assert isinstance(judged, Diagnosis)
+    both = TwoRuns("a", "b", "faulty", (judged, judged), rows)
+    html = _settings(both, answered=True)
+    assert html.count('scope="rowgroup"') == 1 and "answer to" not in html
+    assert "q_proj, v_proj" in html and "12,000" in html and html.index("12,000") < html.index("rowgroup")
+    assert "answer to p0" in _settings(both, answered=False)
+
+
+def test_a_known_issue_is_a_link_and_nothing_else_is() -> None:
+    assert issue("ml-explore/mlx-lm#12") == "https://github.com/ml-explore/mlx-lm/issues/12"
+    assert not any(map(issue, ("javascript:alert(1)//a/b#1", "a/b#1\n", "a/b", "a/b/c#1", "https://x/y#2")))
 
 
 def test_modules_without_end_share_lines_by_their_parents() -> None:

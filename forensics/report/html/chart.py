@@ -27,10 +27,41 @@ class Series:
     points: Sequence[tuple[str, int]] = ()
 
 
-_LINES: tuple[tuple[str, Callable[[Step], float | None], str], ...] = (
-    ("Loss", lambda s: s.loss, "loss"),
-    ("Norm of the update", lambda s: s.update_norm, "update"),
+Value = Callable[[Step], float | None]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What one chart draws of each step; `fitted`: its axis holds the values alone, not zero as well."""
+
+    title: str
+    value: Value
+    hue: str
+    fitted: bool = False
+
+
+_QUANTITIES = (
+    Quantity("Loss", lambda s: s.loss, "loss", fitted=True),
+    Quantity("Learning rate", lambda s: s.learning_rate, "other"),
+    Quantity("Norm of the gradient", lambda s: s.gradient_norm, "update"),
+    Quantity("Norm of the update", lambda s: s.update_norm, "update"),
 )
+_ROLES: tuple[tuple[str, Value, str], ...] = (
+    ("prompt", lambda s: s.prompt, "prompt"),
+    ("answer", lambda s: s.answer, "answer"),
+    ("end", lambda s: s.end, "end"),
+    ("padding", lambda s: s.pad, "pad"),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: its name where there are several, its (step, value) pairs, its colour."""
+
+    name: str
+    pairs: Sequence[tuple[int, float]]
+    hue: str
+    dashed: bool = False
 
 
 def charts(*series: Series) -> Markup:
@@ -38,13 +69,56 @@ def charts(*series: Series) -> Markup:
     seen = [each for each in series if each.steps]
     if not seen:
         return Markup("<p>No update was seen.</p>")
-    drawn = [
-        chart(title, seen, value, hue)
-        for title, value, hue in _LINES
-        if any(value(s) is not None for each in seen for s in each.steps)
+    of_runs = [(each, _of_runs(each, seen)) for each in _QUANTITIES]
+    drawn = [_figure(each.title, lines, seen, fitted=each.fitted) for each, lines in of_runs if _moves(lines)]
+    drawn += [
+        _figure(f"Share of the loss{f' in {each.name}' if len(seen) > 1 else ''}", roles, [each])
+        for each in seen
+        if _moves(roles := _of_roles(each))
+    ]
+    still = [
+        (each.title, _still(lines))
+        for each, lines in of_runs
+        if not _moves(lines) and any(x.pairs for x in lines)
     ]
     tables = Markup().join(_table(each, len(seen) > 1) for each in seen)
-    return Markup('<div class="charts">') + Markup().join(drawn) + Markup("</div>") + tables
+    return Markup(macros("chart").charts(drawn, still)) + tables
+
+
+def _moves(lines: Sequence[Line]) -> bool:
+    """Is there a course to draw: a curve that is not the same all along, or has one step alone?"""
+    return any(len(line.pairs) == 1 or len({v for _, v in line.pairs}) > 1 for line in lines)
+
+
+def _still(lines: Sequence[Line]) -> str:
+    """The value that each run has throughout."""
+    return "; ".join(
+        f"{line.name}: {_number(line.pairs[0][1])}".removeprefix(": ") for line in lines if line.pairs
+    )
+
+
+def _of_runs(quantity: Quantity, series: Sequence[Series]) -> list[Line]:
+    """One quantity of each run; the last is the solid line."""
+    return [
+        Line(
+            each.name if len(series) > 1 else "",
+            pairs(each.steps, quantity.value),
+            quantity.hue,
+            n < len(series),
+        )
+        for n, each in enumerate(series, 1)
+    ]
+
+
+def _of_roles(series: Series) -> list[Line]:
+    """What each kind of token weighs in one run's loss; nothing where it is the answer alone."""
+    found = [Line(name, pairs(series.steps, value), hue) for name, value, hue in _ROLES]
+    weighed = [line for line in found if any(share for _, share in line.pairs)]
+    return weighed if len(weighed) > 1 else []
+
+
+def pairs(steps: Sequence[Step], value: Value) -> list[tuple[int, float]]:
+    return [(s.step, v) for s in steps if (v := value(s)) is not None]
 
 
 @dataclass(frozen=True)
@@ -62,25 +136,29 @@ class _Axes:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - (value - self.low) / ((self.high - self.low) or 1.0))
 
 
-def chart(title: str, series: Sequence[Series], value: Callable[[Step], float | None], hue: str) -> Markup:
-    """One quantity over steps from zero up; the last of several runs is the solid line. What is not finite is marked, never left out."""
-    known = [[(s.step, v) for s in each.steps if (v := value(s)) is not None] for each in series]
-    every = [pair for line in known for pair in line]
+def _figure(title: str, lines: Sequence[Line], series: Sequence[Series], *, fitted: bool = False) -> Markup:
+    """Some curves over steps. What is not finite is marked, never left out."""
+    every = [pair for line in lines for pair in line.pairs]
     finite = [_drawn(v) for _, v in every if math.isfinite(v)]
-    ticks = _ticks(min(0.0, min(finite, default=0.0)), max(finite, default=1.0))
+    low = min(finite, default=0.0)
+    ticks = _ticks(low if fitted else min(0.0, low), max(finite, default=1.0))
     axes = _Axes(min(s for s, _ in every), max(s for s, _ in every), ticks[0], ticks[-1])
-    said = [
-        _said(each.name if len(series) > 1 else "", line)
-        for each, line in zip(series, known, strict=True)
-        if line
-    ]
-    lines = "".join(_line(line, axes, hue, dashed=n + 1 < len(series)) for n, line in enumerate(known))
-    course = "; ".join(said)
+    course = "; ".join(_said(line.name, line.pairs) for line in lines if line.pairs)
+    drawn = "".join(_line(line, axes) for line in lines)
     svg = Markup(  # made here of numbers and of texts that went through the filter
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{text(f"{title}: {course}")}">'
-        f"{''.join(_tick(t, axes) for t in ticks)}{''.join(_marks(series[-1].points, axes))}{lines}{''.join(_bottom(axes))}</svg>"
+        f"{''.join(_tick(t, axes) for t in ticks)}{''.join(_marks(series[-1].points, axes))}{drawn}"
+        f"{''.join(_bottom(axes))}</svg>"
     )
-    return Markup(macros("chart").figure(title, course, series[0].name if len(series) > 1 else "", svg))
+    dashed = ", ".join(line.name for line in lines if line.dashed)
+    return Markup(macros("chart").figure(title, _keys(lines, course), dashed, svg))
+
+
+def _keys(lines: Sequence[Line], course: str) -> str | Markup:
+    """What the curves are: their course in words, each beside its colour where they have several."""
+    if len({line.hue for line in lines}) < 2:
+        return course
+    return Markup(macros("chart").keys([(line.hue, _said(line.name, line.pairs)) for line in lines]))
 
 
 def _said(name: str, line: Sequence[tuple[int, float]]) -> str:
@@ -93,11 +171,11 @@ def _said(name: str, line: Sequence[tuple[int, float]]) -> str:
     return (f"{name}: " if name else "") + course + (f", not finite from step {bad[0]} on" if bad else "")
 
 
-def _line(line: Sequence[tuple[int, float]], axes: _Axes, hue: str, *, dashed: bool) -> str:
+def _line(line: Line, axes: _Axes) -> str:
     """One stroke a stretch of finite values: a gap is a gap."""
     stretches: list[list[str]] = [[]]
     bad = []
-    for step, value in line:
+    for step, value in line.pairs:
         if math.isfinite(value):
             stretches[-1].append(f"{axes.x(step):.1f},{axes.y(_drawn(value)):.1f}")
         else:
@@ -105,16 +183,16 @@ def _line(line: Sequence[tuple[int, float]], axes: _Axes, hue: str, *, dashed: b
             bad.append(
                 f'<text class="nan" x="{axes.x(step):.1f}" y="{_TOP + 10}" text-anchor="middle">✕</text>'
             )
-    style = f'class="line{" dashed" if dashed else ""}" style="stroke:var(--{hue})"'
+    style = f'class="line{" dashed" if line.dashed else ""}" style="stroke:var(--{line.hue})"'
     strokes = "".join(
         f'<polyline {style} points="{" ".join(points)}"/>' for points in stretches if len(points) > 1
     )
     few = (
         [p.split(",") for points in stretches for p in points]
-        if len(line) <= 30 or any(len(p) == 1 for p in stretches)
+        if len(line.pairs) <= 30 or any(len(p) == 1 for p in stretches)
         else []
     )
-    dots = "".join(f'<circle cx="{x}" cy="{y}" r="2.6" style="fill:var(--{hue})"/>' for x, y in few)
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="2.6" style="fill:var(--{line.hue})"/>' for x, y in few)
     return strokes + dots + "".join(bad)
 
 

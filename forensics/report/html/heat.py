@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from forensics.judge.material import Cell, Heat
 from forensics.report.html.render import macros
 
-_STEPS = (
-    (1e-4, "< 0.01 %"),
-    (1e-3, "< 0.1 %"),
-    (1e-2, "< 1 %"),
-    (1e-1, "< 10 %"),
-    (math.inf, "10 % and more"),
-)
+_SHADES = 5
+_ALIKE = 1.05  # largest over smallest: below, one shade says all that there is to say
 _FEW, _SOME, _MANY = (
     10,
     40,
@@ -34,13 +30,67 @@ def heat(picture: Heat) -> Markup:
         (name for name, bound in (("few", _FEW), ("some", _SOME), ("many", _MANY)) if len(layers) <= bound),
         "dense",
     )
-    rows = [(m, [_cell(picture.cells.get((layer, m)), size, 1) for layer in layers]) for m in inside]
-    rows += [(m, [_cell(picture.cells[("—", m)], size, max(1, len(layers)))]) for m in outside]
+    shades = Shades.of(picture)
+    rows = [(m, [_cell(picture.cells.get((layer, m)), size, 1, shades) for layer in layers]) for m in inside]
+    rows += [(m, [_cell(picture.cells[("—", m)], size, max(1, len(layers)), shades)]) for m in outside]
     return Markup(
         macros("heat").heat(
-            picture, size, list(_heads(layers, size)), rows, _joined(picture), _legend(picture)
+            picture, size, list(_heads(layers, size)), rows, _joined(picture), _legend(picture, shades)
         )
     )
+
+
+@dataclass(frozen=True)
+class Shades:
+    """Where one shade ends and the next begins: each holds as many of the cells that moved as the others.
+
+    `base` and `adapter` are the largest value of each shade, in order; empty where nothing of the kind moved. So what moved most is
+    told from what moved least in every run, whatever its learning rate.
+    """
+
+    base: tuple[float, ...] = ()
+    adapter: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, picture: Heat) -> Shades:
+        sizes = [_size(cell) for cell in picture.cells.values() if not cell.alone]
+        return cls(*(_bounds([v for v, scale in sizes if scale == kind]) for kind in ("h", "a")))
+
+    def colour(self, cell: Cell) -> str:
+        """Class of a cell: h0 unchanged, h1 to h5 how far the base moved, a1 to a5 what an adapter adds, hx no number, hu not
+        measured, hn there on one side alone."""
+        if cell.alone:
+            return "hn"
+        value, scale = _size(cell)
+        if value is None:
+            return "hu" if cell.changed or cell.adapter_moved else "h0"
+        if not math.isfinite(value):
+            return "hx"
+        if value == 0:
+            return "h0"
+        bounds = self.base if scale == "h" else self.adapter
+        place = next((n for n, bound in enumerate(bounds) if value <= bound), len(bounds) - 1)
+        return f"{scale}{_class(place, len(bounds))}"
+
+    def keys(self, scale: str) -> list[tuple[str, str]]:
+        """(class, words) of each shade, the least first."""
+        bounds = self.base if scale == "h" else self.adapter
+        return [(f"{scale}{_class(n, len(bounds))}", f"to {_share(bound)}") for n, bound in enumerate(bounds)]
+
+
+def _bounds(values: Sequence[float | None]) -> tuple[float, ...]:
+    moved = sorted(v for v in values if v and math.isfinite(v))
+    if not moved:
+        return ()
+    if moved[-1] <= _ALIKE * moved[0]:
+        return (moved[-1],)
+    parts = min(_SHADES, len(moved))
+    return tuple(dict.fromkeys(moved[math.ceil(len(moved) * n / parts) - 1] for n in range(1, parts + 1)))
+
+
+def _class(place: int, count: int) -> int:
+    """The number of a shade among the five: few are spread, and the most stands for the most."""
+    return _SHADES - round((count - 1 - place) * (_SHADES - 1) / max(1, count - 1))
 
 
 def _joined(picture: Heat) -> str:
@@ -61,29 +111,14 @@ def _heads(layers: list[str], size: str) -> Iterator[dict[str, object]]:
             yield {"name": layer, "word": False, "span": 0, "alone": True}
 
 
-def _cell(cell: Cell | None, size: str, span: int) -> dict[str, object] | None:
+def _cell(cell: Cell | None, size: str, span: int, shades: Shades) -> dict[str, object] | None:
     if cell is None:
         return None
     shown = ("" if size == "dense" and span == 1 else mark(cell)) + (
         f" {_percent(cell)}" if size == "few" or span > 8 else ""
     )
-    style = f"{colour(cell)}{' tr' if cell.trainable else ''}"
+    style = f"{shades.colour(cell)}{' tr' if cell.trainable else ''}"
     return {"span": span, "style": style, "title": describe(cell), "shown": shown.strip()}
-
-
-def colour(cell: Cell) -> str:
-    """Class of a cell: h0 unchanged, h1 to h5 how far the base moved, a1 to a5 what an adapter adds, hx no number, hu not
-    measured, hn there on one side alone."""
-    if cell.alone:
-        return "hn"
-    value, scale = _size(cell)
-    if value is None:
-        return "hu" if cell.changed or cell.adapter_moved else "h0"
-    if not math.isfinite(value):
-        return "hx"
-    return (
-        "h0" if value == 0 else next(f"{scale}{n}" for n, (bound, _) in enumerate(_STEPS, 1) if value < bound)
-    )
 
 
 def _size(cell: Cell) -> tuple[float | None, str]:
@@ -129,16 +164,12 @@ def _share(value: float) -> str:
     return f"{100 * value:.3g} %" if math.isfinite(value) else "a number that is not finite"
 
 
-def _legend(picture: Heat) -> dict[str, object]:
+def _legend(picture: Heat, shades: Shades) -> dict[str, object]:
     """Only what the picture holds."""
     cells = list(picture.cells.values())
-    used, signs = {colour(cell) for cell in cells}, {mark(cell) for cell in cells}
+    used, signs = {shades.colour(cell) for cell in cells}, {mark(cell) for cell in cells}
     heads = (("Base weight changed, over its norm:", "h"), ("Adapter adds, estimated from its factors:", "a"))
-    scales = [
-        {"head": head, "keys": [(f"{scale}{n}", words) for n, (_, words) in enumerate(_STEPS, 1)]}
-        for head, scale in heads
-        if used & {f"{scale}{n}" for n in range(1, 6)}
-    ]
+    scales = [{"head": head, "keys": keys} for head, scale in heads if (keys := shades.keys(scale))]
     rest = [
         (name, words)
         for name, words in (("h0", "unchanged"), ("hx", "not finite"), ("hu", "moved, not measured"))

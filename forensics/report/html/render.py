@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,14 @@ def environment() -> Environment:
     )
     found.globals["counted"] = counted
     found.filters |= {"token": token, "short": short, "sentence": lambda said: said[:1].upper() + said[1:]}
+    found.filters["issue"] = issue
     return found
+
+
+def issue(reference: str) -> str | None:
+    """The address of OWNER/NAME#NUMBER; None for what is no issue of a public tracker."""
+    found = re.fullmatch(r"([\w.-]+/[\w.-]+)#(\d+)", reference, re.ASCII)
+    return f"https://github.com/{found[1]}/issues/{found[2]}" if found else None
 
 
 def _finalized(value: Any) -> Any:

@@ -64,9 +64,9 @@ ul.plain{list-style:none;padding:0}ul.plain li+li{margin-top:.15rem}
 table{border-collapse:collapse;font-size:.9rem;line-height:1.45}
 th,td{text-align:left;padding:.35rem 1rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 thead th{font-size:.8rem;color:var(--soft);font-weight:600;white-space:nowrap}
-tbody th{font-weight:400}
+tbody th{font-weight:400}.group th{font-weight:650;padding-top:.9rem}
 td.num,th.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.lines td,.lines th{white-space:nowrap}.wide{width:100%}.wide td,.wide tbody th{overflow-wrap:anywhere;min-width:5rem}
+.lines td,.lines th{white-space:nowrap}.wide{width:100%}.wide td,.wide tbody th{overflow-wrap:anywhere;min-width:5rem}.wide tbody th{min-width:9rem}
 .differs{color:var(--bad);font-weight:650}.agrees{color:var(--good)}
 .heat{border-collapse:separate;border-spacing:2px;margin:.8rem 0;line-height:1}
 .heat th,.heat td{border:0;padding:0}
@@ -89,6 +89,7 @@ svg{width:100%;height:auto;display:block;overflow:visible}
 svg text{fill:var(--soft);font:11px system-ui,-apple-system,"Segoe UI",sans-serif;font-variant-numeric:tabular-nums}
 .grid{stroke:var(--line)}.axis{stroke:var(--soft)}.point{stroke:var(--soft);stroke-dasharray:2 3}
 .line{fill:none;stroke-width:2;stroke-linejoin:round}.dashed{stroke-dasharray:6 4}.nan{fill:var(--bad)!important;font-weight:700}
+.curve{margin-right:.8rem;white-space:nowrap}.curve::before{content:"";display:inline-block;width:1.1em;border-top:3px solid var(--c);margin-right:.35em;vertical-align:middle}
 .bar+.small{margin-top:.9rem}.bar{display:flex;height:1.9rem;border-radius:6px;overflow:hidden;margin:.3rem 0;gap:2px}
 .bar span{min-width:3px;background:color-mix(in srgb,var(--c) 45%,var(--ground));border-bottom:4px solid var(--c);padding:.28rem .5rem;font-size:.8rem;white-space:nowrap;overflow:hidden;line-height:1.2}
 .tokens{white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.8;border:1px solid var(--line);border-radius:8px;padding:.6rem .8rem;margin-top:.4rem;font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:.84rem;background:var(--ground)}
@@ -123,7 +124,7 @@ h1{font-size:1.45rem}h2{margin-top:2.2rem}svg text{font-size:13.5px}.verdict{pad
 .chain ul>li>.node::before{display:none}.heat tbody th{max-width:9rem}
 .stack thead{display:none}.stack,.stack tbody,.stack tr,.stack th,.stack td{display:block;border:0;padding:0}.stack tr{border-bottom:1px solid var(--line);padding:.5rem 0}
 .stack tbody th{font-weight:600}.stack td::before{content:attr(data-head) ": ";color:var(--soft)}}
-@media print{.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav{display:none}
+@media print{.charts{grid-template-columns:1fr 1fr}details.drawn{display:none}th,td{padding-top:.15rem;padding-bottom:.15rem}.exchange{margin-top:1rem}.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav{display:none}
 .scroll{overflow:visible}.heat td,.key,.tok,.bar span,.fix{print-color-adjust:exact;-webkit-print-color-adjust:exact}details::details-content{content-visibility:visible;block-size:auto}}
 """
 
@@ -133,7 +134,7 @@ body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui
 main{max-width:66rem;margin:0 auto;padding:2.2rem 1.5rem 3rem}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.86rem}
 @media(max-width:40rem){main{padding:1.2rem .9rem 2rem}}
-@media print{body{font-size:10.5pt}main{max-width:none;padding:0}}
+@media print{body{font-size:9pt;line-height:1.4}h1{font-size:16pt}h2{font-size:12pt}main{max-width:none;padding:0}}
 """
 
 CSS = (

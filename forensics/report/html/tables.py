@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -18,6 +18,14 @@ def table(
 ) -> Markup:
     """The first cell of a row is its heading; a heading that begins with a space is for a screen reader alone."""
     return Markup(macros("tables").table(heads, [list(row) for row in rows], label, kind))
+
+
+def grouped(
+    heads: Sequence[str], groups: Mapping[str, Sequence[Sequence[str]]], *, label: str = ""
+) -> Markup:
+    """Rows under the name of what they are of; those of nothing in particular first."""
+    ordered = sorted(groups.items(), key=lambda group: bool(group[0]))
+    return Markup(macros("tables").grouped(heads, ordered, label))
 
 
 def declared(lines: Sequence[Declared]) -> Markup:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from forensics.judge.material import Material
 from forensics.records import TwoRuns
 from forensics.report.html import answers, cards, chart, heat, sections, tables, tokens
+from forensics.report.html.numbers import people
 from forensics.report.html.render import macros
 
 
@@ -19,11 +20,11 @@ def two(materials: Sequence[Material]) -> Markup:
     of = macros("sections")
     parts = {
         "Findings of one alone": _findings(both),
-        "Where they differ": _settings(both),
-        "What changed": of.pair([(m.title, tables.counted(m.comparison) + heat.heat(m.heat)) for m in each]),
         "Training": chart.charts(*(chart.Series(m.title, m.steps, m.points) for m in each)),
-        "What the loss trains on": _lessons(each),
         "What the model says": answers.exchanges(ends.exchanges, ends.more_exchanges),
+        "Where they differ": _settings(both, answered=bool(ends.exchanges)),
+        "What the loss trains on": _lessons(each),
+        "What changed": of.pair([(m.title, tables.counted(m.comparison) + heat.heat(m.heat)) for m in each]),
         "Environment": sections.environment(ends),
         "Each for itself": Markup().join(of.inner(m.title, sections.parts(m)) for m in each),
     }
@@ -39,14 +40,19 @@ def _findings(both: TwoRuns) -> Markup:
     return Markup().join(shown) or Markup("<p>No finding is in one alone.</p>")
 
 
-def _settings(both: TwoRuns) -> Markup:
-    """Settings and facts; the causes stand above as cards."""
+def _settings(both: TwoRuns, *, answered: bool) -> Markup:
+    """Settings and facts by what they are of, each once: causes stand above as cards, answers side by side."""
     causes = {f.id for f in both.findings}
-    rows = [(d.subject, d.expected, d.observed) for d in both.differences if d.subject not in causes]
-    if not rows:
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    for each in both.differences:
+        of, _, what = each.subject.rpartition(": ")
+        if each.subject not in causes and not (answered and each.subject.startswith("answer to ")):
+            values = (people(each.expected), people(each.observed))
+            groups.setdefault(of, []).append((what, *values))
+    if not groups:
         return Markup("<p>No setting and no fact that decides differs.</p>")
-    return tables.table(
-        (" what", both.a, both.b), rows, label=f"settings of {both.a} and {both.b} that differ"
+    return tables.grouped(
+        (" what", both.a, both.b), groups, label=f"settings of {both.a} and {both.b} that differ"
     )
 
 
