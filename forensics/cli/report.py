@@ -17,6 +17,7 @@ Examples:
   forensics report night@start night@end           two captures
   forensics report broken fixed -o both.html       two runs side by side
   forensics report ./base ./trained                two models on disk
+  forensics report night --card night.svg          and a picture of the verdict to paste
 """
 
 
@@ -33,6 +34,10 @@ Examples:
     help="With a model on disk: the adapter on it.",
 )
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
+@click.option(
+    "--card", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.svg",
+    help="Write the verdict as a picture to paste, too.",
+)  # fmt: skip
 @trust_option
 @queries_option
 @store_option
@@ -41,6 +46,7 @@ def command(
     out: Path,
     adapter: Path | None,
     show: bool,
+    card: Path | None,
     queries: Path | None,
     store: Path | None,
 ) -> None:
@@ -66,6 +72,11 @@ def command(
     text = page(*found).encode("utf-8", "replace")
     with output(out, "The page") as target:
         write_whole(target, text)
+    if card is not None:
+        from forensics.report.card import card as drawn
+
+        with output(card, "The card") as target:
+            write_whole(target, drawn(found[0].diagnosis, found[0].title).encode("utf-8", "replace"))
     click.echo(f"{out}: {found[0].diagnosis.verdict}, {len(text) / 1000:.0f} KB", err=out == STDOUT)
     if show and not webbrowser.open(out.resolve().as_uri()):
         note(f"forensics: no browser could be opened; the page is {out.resolve()}.")

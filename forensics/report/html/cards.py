@@ -17,16 +17,24 @@ _MAX_CAUSES = 3  # beside the first, in the verdict
 
 def verdict(diagnosis: Diagnosis | TwoRuns, name: str = "") -> Markup:
     """The verdict in one line: the word, the first cause, how many there are."""
-    judged = diagnosis.runs[1] if isinstance(diagnosis, TwoRuns) else diagnosis
-    serious = [f for f in judged.findings if f.severity != "info"]
-    said = serious[0].claim if serious else _word(judged)
+    word, said, counts = summary(diagnosis)
+    judged = judged_of(diagnosis)
+    causes = [f for f in judged.findings if f.severity != "info"]
+    others = [f for f in causes if f.role == "cause" and f is not causes[0]][:_MAX_CAUSES]
     gaps = judged.notes if judged.verdict == "inconclusive" else ()
-    others = [f for f in serious if f.role == "cause" and f is not serious[0]][:_MAX_CAUSES]
-    return Markup(
-        macros("cards").verdict(
-            name, judged.verdict, said, others, _counted(judged, serious), gaps, judged.allowed
-        )
-    )
+    return Markup(macros("cards").verdict(name, word, said, others, counts, gaps, judged.allowed))
+
+
+def judged_of(diagnosis: Diagnosis | TwoRuns) -> Diagnosis:
+    """What decides the verdict: of two runs the second."""
+    return diagnosis.runs[1] if isinstance(diagnosis, TwoRuns) else diagnosis
+
+
+def summary(diagnosis: Diagnosis | TwoRuns) -> tuple[str, str, str]:
+    """The word, what it claims first, and the counts."""
+    judged = judged_of(diagnosis)
+    serious = [f for f in judged.findings if f.severity != "info"]
+    return judged.verdict, serious[0].claim if serious else _word(judged), _counted(judged, serious)
 
 
 def _word(judged: Diagnosis) -> str:
