@@ -18,7 +18,7 @@ def sound(facts: Facts, tags: frozenset[str]) -> str | None:
     if "lora" in tags and "fused" not in tags and facts.get("base moved") and "norms-too" not in tags:
         return "an adapter's base moved"
     losses = [entry["loss"] for entry in facts["steps"]]
-    if "own" not in tags and "dpo" not in tags and (len(losses) < 4 or min(losses[-3:]) > 0.85 * losses[0]):
+    if not {"own", "dpo", "policy"} & tags and (len(losses) < 4 or min(losses[-3:]) > 0.85 * losses[0]):
         return "it does not learn"
     if "dpo" in tags and losses[-1] > losses[0] - 0.005:
         return "it does not learn"

@@ -41,6 +41,11 @@ with
         where c.run = run_of(b)
         group by c.model, o.optimizer
     ),
+    updating as (  -- from the first update of the first optimizer to that of the last
+        select min(sequence) as first, max(sequence) as last
+        from events
+        where run = run_of(b) and kind = 'update'
+    ),
     own as (  -- a phase that begins from loaded weights, or in mlx-lm's own trainer
         select
             count(*) filter (kind = 'train') as n,
@@ -48,13 +53,12 @@ with
                 kind = 'load'
                 and detail ->> 'what' in ('weights', 'adapter')
                 and detail ->> 'via' <> 'reload'
-                and sequence > (select min(sequence) from events where run = run_of(b) and kind = 'update')
+                and sequence between first and last
             ) as loads,
             count(*) filter (
-                kind in ('write', 'convert', 'fuse')
-                and sequence > (select min(sequence) from events where run = run_of(b) and kind = 'update')
+                kind in ('write', 'convert', 'fuse') and sequence between first and last
             ) as writes
-        from events
+        from events, updating
         where run = run_of(b)
     ),
     updated as (  -- do all optimizers of a model update the same parameters, as far as was kept?

@@ -415,7 +415,7 @@ OPERATORS = [
         "reference-is-policy/same-object",
         swaps("loss", r"x_ref, _ = load\(\"base\"\)\nx_ref\.freeze\(\)", "x_ref = x_model"),
         lambda faulty, twin: max(abs(loss - 0.6931) for loss in proofs.losses(faulty)) < 1e-3,
-        needs=("anchored",),
+        needs=("dpo",),
         bars=("dropout",),
     ),
     Operator(

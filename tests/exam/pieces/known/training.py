@@ -269,7 +269,7 @@ PIECES = [
         x_model.eval()
         #: ended(x_model)
         """,
-        needs="anchored",
+        needs="dpo",
         gives=("eager",),
     ),
     piece(
