@@ -63,7 +63,8 @@ def pair(
     """The two captures that `[A [B]]` means.
 
     Nothing is the newest run; one run is its first capture and its `end` or last; one capture is judged against the first
-    of its run; a bundle of two runs is these two; a model with `adapter` is the model without it and with it. `light`: for a
+    of its run; a bundle of two runs is these two; a model with `adapter` is the model without it and with it; two
+    models with `adapter` are the first with it and the second, into which it may be fused. `light`: for a
     comparison and nothing more; of two models on disk no more is read than that needs, so what is equal has no statistics, and
     one capture alone is not enough.
 
@@ -123,7 +124,7 @@ def _alone(word: str) -> UsageError:
 
 def _with_adapter(store: Store, words: Sequence[str], adapter: Path, ask: bool) -> Pair:
     adapter = located(adapter)
-    if len(words) != 1 or not located(words[0]).exists():
+    if not words or not all(located(word).exists() for word in words):
         raise UsageError(
             "--adapter needs the path of the model that it belongs on.",
             where=" ".join(words) or f"--adapter {adapter}",
@@ -134,6 +135,9 @@ def _with_adapter(store: Store, words: Sequence[str], adapter: Path, ask: bool) 
             f"There is no adapter at {str(adapter)!r}.", where=str(adapter), hint="Check the path."
         )
     path = located(words[0])
+    if len(words) == 2:
+        on = rest.at_rest(store, path, adapter, f"{words[0]}+{adapter}", ask=ask)
+        return Pair(on, rest.at_rest(store, located(words[1]), None, words[1], ask=ask))
     return Pair(
         rest.at_rest(store, path, None, words[0], ask=ask),
         rest.at_rest(store, path, adapter, f"{words[0]}+{adapter}", ask=ask),

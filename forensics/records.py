@@ -208,3 +208,4 @@ class Comparison:
     transcripts: tuple[Row, ...] = ()
     scores: tuple[Row, ...] = ()
     environment: tuple[Row, ...] = ()
+    fusion: Row | None = None  # is b the base of a with a's adapter in it; see queries/ask/fused-replay.sql

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 
 def counted(n: int, what: str) -> str:
     """A number of things: 1 capture, 2,000 captures."""
     return f"{n:,} {what}" + ("s" if n != 1 else "")
+
+
+def parse(text: str) -> int:
+    """Bytes of a size in words: 500MB, 50 GB, 2TB, in powers of a thousand.
+
+    Raises:
+        ValueError: it is none, or nothing.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B", text.strip(), re.IGNORECASE)
+    found = int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " ")) if match else 0
+    if found <= 0:
+        raise ValueError(text)
+    return found
 
 
 def size(nbytes: float) -> str:

@@ -22,6 +22,8 @@ CREATE TABLE runs (
     tensors VARCHAR,        -- all | new | trainable | none: what was kept
     captures VARCHAR,       -- JSON list of what stood after the @ in its captures' directories when it was sealed; NULL: sealed before this was kept
     lines VARCHAR,          -- private: JSON object, place to the text of its line, of files that did not change since the run began
+    steps BIGINT,           -- updates of the main model that were recorded; NULL: sealed before this was kept, or not watched
+    last_loss DOUBLE,       -- the loss of the last of them that has one
     launch VARCHAR          -- private: JSON {"argv", "executable", "cwd"} of the process that trained, or used, the main model; NULL: sealed before this was kept
 );
 

@@ -330,6 +330,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
         "tensors": _kept(spool.processes, plan.tensors),
         "captures": [r.named.directory.partition("@")[2] for r in run.records],
         "launch": runtables.launch(spool, _process_of(run)),
+        **_trained(run),
         "lines": lines.texts(
             run.tables.values(),
             run.scene.cwd,
@@ -342,6 +343,13 @@ def _write_run(run: _Run, complete: bool) -> Any:
         for table, rows in run.tables.items():
             writer.rows(table, rows)
         return writer.seal(head)
+
+
+def _trained(run: _Run) -> dict[str, Any]:
+    """Steps and last loss of the main model, which `list` shows."""
+    rows = [row for row in run.tables.get("steps", ()) if row.get("model") == run.main]
+    losses = [row["loss"] for row in rows if row.get("loss") is not None]
+    return {"steps": len(rows), "last_loss": losses[-1] if losses else None}
 
 
 def _kept(processes: Sequence[Process], asked: str) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from forensics.cli.options import store_option, trust_option
 from forensics.cli.screen import note
 from forensics.cli.words import as_command, command_start
-from forensics.errors import UsageError
+from forensics.errors import ForensicsError, UsageError
 
+if TYPE_CHECKING:
+    from forensics.store.store import Store
+
+_FORM = 'Write max_store = "50GB" under [tool.forensics].'
 EXAMPLES = """\b
 Examples:
   forensics capture --name night -- python train.py --epochs 2
@@ -188,7 +193,9 @@ def command(
         say, show = (_hush, _hush) if quiet else (note, _show)
         if "forensics.understood" in ctx.meta:
             say(ctx.meta["forensics.understood"])
-        ctx.exit(watch_run(place, words, settings, say, note, show).exit_code)
+        ended = watch_run(place, words, settings, say, note, show)
+        _full(place)
+        ctx.exit(ended.exit_code)
     from forensics.capture.rest import capture_rest
     from forensics.model.remote import located
 
@@ -210,6 +217,26 @@ def command(
     )
     if not quiet:
         note(summary)
+
+
+def _full(place: Store) -> None:
+    """Say where the store takes more than the project allows it; nothing is removed that nobody asked to remove."""
+    from forensics import settings
+    from forensics.store import upkeep
+    from forensics.units import parse, size
+
+    try:
+        found = settings.nearest(Path.cwd(), _FORM)
+        limit = found and found[1].get("max_store")
+        if found is None or limit is None:
+            return
+        taken = upkeep.nbytes(place)
+        if taken > parse(str(limit)):
+            note(
+                f"forensics: the store takes {size(taken)}, more than the {limit} of {found[0]}: forensics gc --max-size {limit}"
+            )
+    except (ForensicsError, OSError, ValueError) as error:  # after the command, whose status stands
+        note(f"forensics: max_store cannot be understood: {error}. {_FORM}")
 
 
 def _hush(_: str) -> None:

@@ -20,6 +20,16 @@ def one_form(**asked: object) -> None:
         raise UsageError("One answer has one form.", where=" ".join(given), hint=f"Leave out {given[1]}.")
 
 
+def parse_size(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """50GB to its number of bytes, as a callback of an option."""
+    from forensics.units import parse
+
+    try:
+        return None if value is None else parse(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no size, such as 500MB or 50GB.") from None
+
+
 def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
     """Before a store is read, seal what an interrupted capture left in it; `capture` and `gc` do that themselves, in their time.
 

@@ -12,13 +12,13 @@ What is allowed is shown and never counts. What follows from nothing else is all
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from forensics import settings
 from forensics.errors import UsageError, near
 from forensics.records import Allowed, Finding
 
@@ -49,14 +49,11 @@ def configured(start: Path, known: Sequence[str]) -> tuple[Allowance, ...]:
     Raises:
         UsageError: an entry without an id or a reason, an id that no detector gives, a file that is no TOML.
     """
-    for directory in (start, *start.parents):
-        for path, table in (
-            (directory / "forensics.toml", ()),
-            (directory / "pyproject.toml", ("tool", "forensics")),
-        ):
-            if path.is_file() and (found := _table(path, table)) is not None:
-                return tuple(_entry(each, str(path), known) for each in _entries(found, path))
-    return ()
+    found = settings.nearest(start, _FORM)
+    if found is None:
+        return ()
+    path, table = found
+    return tuple(_entry(each, str(path), known) for each in _entries(table, path))
 
 
 def given(ids: Iterable[str], known: Sequence[str]) -> tuple[Allowance, ...]:
@@ -83,18 +80,6 @@ def apart(
             reasons[finding.id] = f"follows from {', '.join(sorted(above))}"
     counted = tuple(f for f in findings if f.id not in reasons)
     return counted, tuple(Allowed(f, reasons[f.id]) for f in findings if f.id in reasons)
-
-
-def _table(path: Path, keys: Sequence[str]) -> Mapping[str, Any] | None:
-    try:
-        table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        if keys:
-            return None  # a pyproject.toml that is broken is no matter of ours
-        raise UsageError(f"It is no TOML: {error}.", where=str(path), hint=_FORM) from error
-    for key in keys:
-        table = table.get(key) if isinstance(table, dict) else None
-    return table if isinstance(table, dict) else None
 
 
 def _entries(table: Mapping[str, Any], path: Path) -> Sequence[Any]:

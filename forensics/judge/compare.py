@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from forensics.judge import fused
 from forensics.judge.pair import Session, paired
 from forensics.records import ChangedParameter, Codes, Comparison, Row
 
@@ -72,6 +73,7 @@ def compare(session: Session, a: str, b: str) -> Comparison:
         transcripts=parts["transcripts-diff"],
         scores=parts["scores-diff"],
         environment=parts["environment-diff"],
+        fusion=fused.replay(session, a, b),
     )
 
 
@@ -150,6 +152,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "transcripts": [plain(r) for r in c.transcripts],
         "scores": [plain(r) for r in c.scores],
         "environment": [plain(r) for r in c.environment],
+        "fusion": plain(c.fusion) if c.fusion is not None else None,
     }
 
 

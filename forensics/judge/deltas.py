@@ -96,6 +96,12 @@ def _delta(x: str, y: str, a: RawTensor, b: RawTensor) -> Delta | None:
         return None
 
 
+def dense_values(session: Evidence, a: str, b: str) -> Read:
+    """Reads tensors of a and b, once `paired`, by digest, quantized weights dense by value digest; None where bytes are gone."""
+    values = _Values(session, a, b)
+    return lambda digest: _lying(values._read, digest)
+
+
 class _Values:
     """Tensors by digest, and by value digest: quantized weights dense, tensors of other layouts as mlx-lm has them; packed ones as codes.
 

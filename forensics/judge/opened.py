@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forensics.judge import allow, check, deltas, library, said
+from forensics.judge import allow, check, deltas, fused, library, said
 from forensics.judge.allow import Allowance
 from forensics.judge.library import Library, Query
 from forensics.judge.proven import Document
@@ -92,6 +92,7 @@ def opened(
         )
     deltas.fill(session, meant.a.ref, meant.b.ref)
     said.fill(session, meant.a.ref, meant.b.ref)
+    fused.fill(session, meant.a.ref, meant.b.ref)
     question = (
         meant.run.name
         if meant.run

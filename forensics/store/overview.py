@@ -25,6 +25,8 @@ class Line(NamedTuple):
     captures: list[dict[str, Scalar]]
     verdict: str | None
     causes: list[str]
+    steps: int | None
+    last_loss: float | None
     problem: str | None
 
     @property
@@ -69,8 +71,14 @@ def _line(run: str, found: list[Head], document: Mapping[str, Any] | None) -> Li
         captures=[_capture(h) for h in captures],
         verdict=verdict,
         causes=causes,
+        steps=_number(own.get("steps")),
+        last_loss=_number(own.get("last_loss")),
         problem=next((f"{h.entry}: {h.problem}" for h in found if h.problem), None),
     )
+
+
+def _number(value: Scalar) -> Any:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _capture(h: Head) -> dict[str, Any]:
@@ -91,6 +99,8 @@ def document(line: Line) -> dict[str, Any]:
         "nbytes": line.nbytes,
         "verdict": line.verdict,
         "causes": line.causes,
+        "steps": line.steps,
+        "last_loss": line.last_loss,
         "captures": line.captures,
         "problem": line.problem,
     }

@@ -15,6 +15,7 @@ from forensics import files
 from forensics.errors import DamagedEvidence, ForensicsError, UsageError
 from forensics.store import origins, unsealed
 from forensics.store.manifest import contents, read_manifest, verify
+from forensics.store.overview import overview
 from forensics.store.packs import Packs
 from forensics.store.store import Capture, Run, Store
 from forensics.tensors.measure import measure
@@ -107,18 +108,54 @@ def _packed(path: Path) -> set[str]:
     return {str(row["digest"]) for row in rows if row.get("kept") == "pack" and row.get("digest")}
 
 
-def needed(store: Store, tick: Tick) -> set[str]:
-    """Every digest that any capture or run of the store names.
+def needed(store: Store, tick: Tick, without: Sequence[str] = ()) -> set[str]:
+    """Every digest that any capture or run of the store names, but for runs that are to be removed.
 
     Raises:
         DamagedEvidence: one cannot be read, and what it names might be freed.
     """
     found: set[str] = set()
     for path in sealed(store):
-        manifest = read_manifest(path)
-        for data in contents(path, manifest, [n for n in manifest.files if n.startswith("tables/")]):
-            found.update(match.decode() for match in _DIGEST.findall(gzip.decompress(data)))
+        if path.name.partition("@")[0] in without:
+            continue
+        found |= _digests(path)
         tick()
+    return found
+
+
+def fewer(store: Store, keep: int | None, nbytes: int | None) -> list[str]:
+    """The oldest runs, in their order, that go so that `keep` runs stay, and the store takes no more than `nbytes`; the newest stays.
+
+    Raises:
+        DamagedEvidence: one cannot be read, and what it takes cannot be told.
+    """
+    runs = [line.run for line in overview(store)]
+    going = runs[: max(0, len(runs) - keep)] if keep is not None else []
+    if nbytes is None:
+        return going
+    paths = {run: [p for p in store.directories(run) if p.is_dir()] for run in runs}
+    digests = {run: set().union(*map(_digests, each)) for run, each in paths.items()}
+    tables = {run: sum(map(_size, each)) for run, each in paths.items()}
+    left = runs[len(going) :]
+    while len(left) > 1:
+        held = store.packs.nbytes() - store.packs.excess(set().union(*(digests[run] for run in left)))
+        if held + sum(tables[run] for run in left) <= nbytes:
+            break
+        going.append(left.pop(0))
+    return going
+
+
+def nbytes(store: Store) -> int:
+    """Bytes of the store's captures, runs and tensors."""
+    return store.packs.nbytes() + sum(map(_size, sealed(store)))
+
+
+def _digests(path: Path) -> set[str]:
+    manifest = read_manifest(path)
+    names = [n for n in manifest.files if n.startswith("tables/")]
+    found: set[str] = set()
+    for data in contents(path, manifest, names):
+        found.update(match.decode() for match in _DIGEST.findall(gzip.decompress(data)))
     return found
 
 
@@ -127,7 +164,7 @@ def count(store: Store) -> int:
     return sum(1 for _ in sealed(store))
 
 
-def collect(store: Store, tick: Tick, *, dry: bool = False) -> int:
+def collect(store: Store, tick: Tick, *, dry: bool = False, without: Sequence[str] = ()) -> int:
     """Free tensors that no capture names, and what interrupted writes left; returns bytes freed.
 
     Raises:
@@ -142,7 +179,7 @@ def collect(store: Store, tick: Tick, *, dry: bool = False) -> int:
             where=str(store.root),
             hint="Try again when it has ended.",
         )
-    keep = needed(store, tick)
+    keep = needed(store, tick, without)
     if dry:
         return store.packs.excess(keep) + sum(map(_size, _left(store)))
     freed = store.packs.sweep(keep) if (store.root / "packs").is_dir() else 0

@@ -194,7 +194,7 @@ def test_list(run: Run, store: Store) -> None:
     )
     shown = run("list")
     assert shown.exit_code == 0 and re.search(
-        r"night +\d+ \w+ +loaded end +[\d.]+ KB +faulty: padding-in-loss", shown.output
+        r"night +\d+ \w+ +loaded end +- +- +[\d.]+ KB +faulty: padding-in-loss", shown.output
     ), shown.output
     assert "TABLES" in shown.output and re.search(
         r"1 run, 2 captures; tables [\d.]+ KB, tensors 1.\d+ KB", shown.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import forensics as package
 from forensics.store.store import Store
+from tests.support import tiny
 from tests.support.command import LOOP, Done, forensics, write
 
 
@@ -165,3 +167,99 @@ def test_what_is_allowed_until_a_day_counts_again_after_it(
     done = forensics(tmp_path, "diagnose", "bad", "--store", str(runs / ".forensics"))
     assert done.status == status, done.out + done.err
     assert Store(runs / ".forensics").holds("bad")
+
+
+def test_list_shows_steps_loss_and_verdict(runs: Path) -> None:
+    forensics(runs, "diagnose", "bad")
+    shown = forensics(runs, "list").out
+    assert "STEPS" in shown and "LOSS" in shown and "faulty" in shown
+    good = next(
+        run for run in json.loads(forensics(runs, "list", "--json").out)["runs"] if run["run"] == "good"
+    )
+    assert good["steps"] == 3 and round(good["last_loss"], 3) == 2.991
+    assert "steps" in package.list(store=runs / ".forensics")[0]
+
+
+def names(directory: Path) -> list[str]:
+    return [run["run"] for run in json.loads(forensics(directory, "list", "--json").out)["runs"]]
+
+
+def test_gc_keeps_the_newest_runs_and_what_they_need(tmp_path: Path) -> None:
+    path = write(tmp_path, LOOP)
+    for name in ("one", "two", "three"):
+        assert forensics(tmp_path, "capture", "--name", name, "--", sys.executable, str(path)).status == 0
+    dry = json.loads(forensics(tmp_path, "gc", "--keep", "2", "--dry-run", "--json").out)
+    assert dry["removed"] == ["one"] and dry["freed"] > 0 and len(names(tmp_path)) == 3
+    assert forensics(tmp_path, "gc", "--keep", "2").out.startswith("removed one\n")
+    assert names(tmp_path) == ["two", "three"]
+    assert forensics(tmp_path, "verify").status == 0, "what is left has its tensors"
+    assert forensics(tmp_path, "gc", "--max-size", "1GB").out.startswith("freed 0 B")
+    assert forensics(tmp_path, "gc", "--max-size", "1KB").out.startswith("removed two\n")
+    assert names(tmp_path) == ["three"], "the newest stays, whatever it takes"
+    for words in (["--keep", "0"], ["--max-size", "much"], ["--max-size", "0GB"]):
+        assert forensics(tmp_path, "gc", *words).status == 2
+    assert names(tmp_path) == ["three"]
+
+
+@pytest.mark.parametrize(
+    "limit, said", [("1KB", "more than the 1KB"), ("1GB", ""), ("big", "cannot be understood")]
+)
+def test_capture_says_where_the_store_is_larger_than_the_project_wants(
+    tmp_path: Path, limit: str, said: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[tool.forensics]\nmax_store = "{limit}"\n')
+    done = forensics(tmp_path, "capture", "--", sys.executable, str(write(tmp_path, LOOP)))
+    assert done.status == 0 and names(tmp_path) == ["train"]
+    assert said in done.err if said else "max_store" not in done.err and "more than" not in done.err
+
+
+FUSE = """
+import json, shutil, sys
+from pathlib import Path
+import mlx.core as mx
+from mlx.utils import tree_flatten, tree_unflatten
+from mlx_lm import load
+from mlx_lm.tuner.utils import linear_to_lora_layers
+lora = {"rank": 4, "scale": 8.0, "dropout": 0.0}
+model, _ = load("base")
+model.freeze()
+linear_to_lora_layers(model, 2, lora)
+mx.random.seed(1)
+for _, each in model.named_modules():
+    if hasattr(each, "lora_b"):
+        each.lora_b = mx.random.normal(each.lora_b.shape) * 0.05
+Path("adapters").mkdir()
+mx.save_safetensors("adapters/adapters.safetensors", dict(tree_flatten(model.trainable_parameters())))
+Path("adapters/adapter_config.json").write_text(json.dumps({"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": lora}))
+for name, factor in (("fused", 1.0), ("weaker", 0.5)):
+    model, _ = load("base", adapter_path="adapters")
+    for _, each in model.named_modules():
+        if hasattr(each, "lora_b"):
+            each.lora_b = each.lora_b * factor
+    model.update_modules(tree_unflatten([(path, each.fuse()) for path, each in model.named_modules() if hasattr(each, "fuse")]))
+    if name == "weaker":
+        model.model.norm.weight = model.model.norm.weight * 2
+    shutil.copytree("base", name)
+    mx.save_safetensors(f"{name}/model.safetensors", dict(tree_flatten(model.parameters())), {"format": "mlx"})
+"""
+
+
+def test_diff_says_whether_a_fused_model_is_base_plus_adapter(tmp_path: Path) -> None:
+    tiny.build(tmp_path / "base")
+    subprocess.run(
+        [sys.executable, str(write(tmp_path, FUSE, "fuse.py"))], cwd=tmp_path, check=True, capture_output=True
+    )
+    right = forensics(tmp_path, "diff", "./base", "./fused", "--adapter", "./adapters")
+    assert "Fused    base + adapter: the update of the adapter is in it 1.00 times" in right.out, right.err
+    assert "nothing else differs" in right.out
+    wrong = json.loads(
+        forensics(tmp_path, "diff", "./base", "./weaker", "--adapter", "./adapters", "--json").out
+    )["fusion"]
+    assert (wrong["holds"], round(wrong["k"], 2), wrong["layers"], wrong["others"]) == (False, 0.5, 14, 1)
+    assert forensics(tmp_path, "capture", "./base", "--adapter", "./adapters", "--name", "onbase").status == 0
+    assert (
+        json.loads(forensics(tmp_path, "diff", "onbase", "./fused", "--json").out)["fusion"]["holds"] is True
+    )
+    assert json.loads(forensics(tmp_path, "diff", "./base", "./fused", "--json").out)["fusion"] is None
+    none = forensics(tmp_path, "diff", "./base", "./none", "--adapter", "./adapters")
+    assert none.status == 2 and none.out == "" and len(none.err.splitlines()) == 3

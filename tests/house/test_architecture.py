@@ -17,6 +17,7 @@ ORDER = [
         "units",
         "typed",
         "files",
+        "settings",
         "schema",
         "environment",
         "bounded",

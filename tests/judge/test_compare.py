@@ -52,7 +52,7 @@ def test_equal_captures_are_the_same() -> None:
     document = compared(session)
     assert document["same"] is True and document["changed"] == []
     assert list(document) == ["schema", "a", "b", "same", "parameters", "changed", "added", "removed", "modules", "adapter", "optimizer",
-                              "configs", "transcripts", "scores", "environment"]  # fmt: skip
+                              "configs", "transcripts", "scores", "environment", "fusion"]  # fmt: skip
 
 
 def test_differences_are_measured_where_the_bytes_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
     blocks = [spread(Text.assemble(verdict, "  ", _counts(c)), f"{safe(c.a)} -> {safe(c.b)}", width)]
     if any(cell.changed or cell.adapted or cell.alone for cell in heat.cells.values()):
         blocks.append(heat_map(heat, width))
+    if c.fusion is not None:
+        blocks.append(hanging("Fused", _fused(c.fusion), width))
     if c.changed:
         blocks.append(_changed(c.changed, width, limit))
     blocks += [
@@ -74,6 +76,15 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
     if c.scores:
         blocks.append(_scores(c.scores, width, limit))
     return Text("\n\n").join(blocks)
+
+
+def _fused(f: Row) -> str:
+    """Whether b is base plus adapter, and what else it is."""
+    layers, apart, k = f["layers"], float(f["apart"] or 0.0), float(f["k"] or 0.0)
+    held = f"the update of the adapter is in it {k:.2f} times, {100 * apart:.2g} % off an exact replay ({layers} layers)"
+    others = f"; {f['others']} other parameters differ" if f["others"] else "; nothing else differs"
+    packed = "; the weights are quantized, and rounded to their codes" if f["quantized"] else ""
+    return f"{'base + adapter' if f['holds'] else 'not base + adapter'}: {held}{packed}{others}"
 
 
 def _counts(c: Comparison) -> str:

@@ -60,12 +60,20 @@ def listing(
         ]
         shown = table(head, rows, width, right=(3, 4), indent=0)
     else:
-        head = ["RUN", "AGE", "POINTS", "TABLES", "VERDICT"]
+        head = ["RUN", "AGE", "POINTS", "STEPS", "LOSS", "TABLES", "VERDICT"]
         rows = [
-            [line.run, age(line.created_at, moment), _points(line), size(line.nbytes), _verdict(line)]
+            [
+                line.run,
+                age(line.created_at, moment),
+                _points(line),
+                line.steps,
+                line.last_loss,
+                size(line.nbytes),
+                _verdict(line),
+            ]
             for line in lines
         ]
-        shown = table(head, rows, width, right=(3,), indent=0)
+        shown = table(head, rows, width, right=(3, 4, 5), indent=0)
         shown.highlight_words([f" {v}" for v in ("faulty", "damaged")], "red")
         shown.highlight_words([" healthy"], "green")
     count, tables = sum(len(line.captures) for line in lines), sum(line.nbytes for line in lines)
