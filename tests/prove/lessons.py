@@ -28,7 +28,7 @@ ROWS = [
     ]
     for i in range(4)
 ]
-WIDTH = 24
+WIDTH, VOCABULARY = 24, 160
 FACTS = {"pads": [PAD], "pad": PAD, "ends": [END], "markers": [[START, USER], OPENED]}
 
 
@@ -42,7 +42,7 @@ class Rows:
         self.model = llama.Model(
             llama.ModelArgs(
                 model_type="llama", hidden_size=32, num_hidden_layers=2, intermediate_size=64, num_attention_heads=4,
-                num_key_value_heads=2, rms_norm_eps=1e-5, vocab_size=64, tie_word_embeddings=True,
+                num_key_value_heads=2, rms_norm_eps=1e-5, vocab_size=VOCABULARY, tie_word_embeddings=True,
             )
         )  # fmt: skip
         self.model.set_dtype(dtype)

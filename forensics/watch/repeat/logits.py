@@ -89,6 +89,12 @@ class Lesson:
         """The next token of the row at each position."""
         return self._row[:, 1:]
 
+    @property
+    def last(self) -> Any:
+        """The last position of each row, (1, positions)."""
+        width = self.ids.shape[1]
+        return (mx().arange(width) == width - 1)[None]
+
     @cached_property
     def known(self) -> Any:
         """Positions of which the next token of the row is known: all but the last, unless the loss says it."""
@@ -133,11 +139,46 @@ class Lesson:
         # the row's own end token belongs to the answer that it ends; a row without a marker has no prompt that could be told
         return core.logical_and(core.logical_not(answers), begins.max(axis=1, keepdims=True) > 0)[:, 1:]
 
+    @property
+    def marked(self) -> Any:
+        """Rows, (rows, 1), of which the template's markers tell the prompt from the answer."""
+        return self.prompt.any(axis=1, keepdims=True)
+
+    @cached_property
+    def end(self) -> Any:
+        """Tokens that end an answer."""
+        return mx().logical_and(_in(self.following, told.fact("ends") or []), self.answer)
+
+    @cached_property
+    def misplaced(self) -> Any:
+        """How many positions of each row, (rows, 1), are taught and no answer, or an answer and not taught."""
+        core = mx()
+        known = core.logical_and(self.answer, self.known)
+        return core.not_equal(self.taught, known).sum(axis=1, keepdims=True)
+
+    @cached_property
+    def uneven(self) -> Any:
+        """One boolean: do the weights of taught positions differ among themselves?"""
+        core = mx()
+        weight = core.abs(self.weight)
+        least = core.where(self.taught, weight, core.inf).min()
+        return least < 0.99 * weight.max()
+
     @cached_property
     def answer(self) -> Any:
         """Tokens of answers, the token that ends them among these."""
         core = mx()
         return core.logical_not(core.logical_or(self.pad, self.prompt))
+
+    def relation(self, by: int) -> Any:
+        """One boolean: do targets stand `by` places to the right in the row, and not at the next one? 0: each position its own."""
+        core, width = mx(), self.ids.shape[1]
+        taught = self.taught[:, : width - max(by, 1)]
+        there = self.target[:, : width - max(by, 1)]
+        at = self.ids[:, by : by + there.shape[1]]
+        fits = core.logical_and(taught, there == at).sum()
+        following = core.logical_and(taught, there == self.ids[:, 1 : 1 + there.shape[1]]).sum()
+        return core.logical_and(fits * 10 >= taught.sum() * 9, fits > following)
 
     # -- what should have been -------------------------------------------------------------------------------------
 
@@ -158,12 +199,19 @@ class Lesson:
         onehot = core.arange(z.shape[-1]) == target[..., None]
         return (core.softmax(z, axis=-1) - onehot) * weight[..., None]
 
-    def mean(self, mask: Any) -> Any:
-        """Equal weights over a mask that sum to what the loss's own weights sum to; to one, where that is nothing or a sum."""
+    def spread(self, mask: Any) -> Any:
+        """The weights over a mask, a mean kept a mean: their own where they have any, else what the others have on average."""
         core = mx()
-        whole = core.abs(self.weight.sum())
-        total = core.where(core.logical_and(whole > 1e-6, whole <= 1.001), whole, 1.0)
-        return mask.astype(core.float32) * (total / core.maximum(mask.sum(), 1))
+        weight = core.abs(self.weight) * mask
+        whole, left = core.abs(self.weight).sum(), weight.sum()
+        return weight * core.where(whole <= 1.001, whole / core.where(left == 0, 1.0, left), 1.0)
+
+    def mean(self, mask: Any, total: float | None = None) -> Any:
+        """Equal weights over a mask that sum to `total`, else to what the loss's own sum to; to one, where that is nothing or a sum."""
+        core = mx()
+        whole = core.abs(self.weight.sum()) if total is None else core.array(total)
+        whole = core.where(core.logical_and(whole > 1e-6, whole <= 1.001), whole, 1.0)
+        return mask.astype(core.float32) * (whole / core.maximum(mask.sum(), 1))
 
 
 def _in(array: Any, ids: list[int]) -> Any:

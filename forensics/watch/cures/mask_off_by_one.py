@@ -1,0 +1,22 @@
+"""The mask of answers moved to where answers are: every answer token and its end, no neighbour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..moments import Moments
+from ..repeat import logits
+from ..trees import mx
+
+
+def aligned(lesson: logits.Lesson) -> Any:
+    core = mx()
+    beside = core.logical_and(
+        lesson.misplaced > 0, lesson.misplaced <= 2
+    )  # its neighbour, and the first or last instead
+    moved = core.logical_and(lesson.marked, beside)
+    return core.where(moved[..., None], lesson.teach(lesson.following, lesson.mean(lesson.answer)), lesson.g)
+
+
+def install(run: Moments) -> None:
+    logits.cure("mask-off-by-one", aligned)

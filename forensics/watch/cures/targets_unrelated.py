@@ -1,0 +1,21 @@
+"""Each position teaches the token after it in its own row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..moments import Moments
+from ..repeat import logits
+from ..trees import mx
+
+
+def related(lesson: logits.Lesson) -> Any:
+    core = mx()
+    fits = core.logical_and(lesson.taught, lesson.target == lesson.following).sum()
+    apart = fits * 2 < lesson.taught.sum()
+    mask = core.logical_and(core.logical_and(lesson.taught, lesson.known), core.logical_not(lesson.pad))
+    return core.where(apart, lesson.teach(lesson.following, lesson.spread(mask)), lesson.g)
+
+
+def install(run: Moments) -> None:
+    logits.cure("targets-unrelated", related, logits.TARGETS)
