@@ -238,6 +238,30 @@ ORDER BY strength = 'strong' DESC, rank IS NULL, via = 'call' DESC LIMIT 1
 """
 
 
+_FRAMED = """
+SELECT count(*) FILTER (frame = 'template') * 2 > count(*) AS value FROM batch_rows WHERE run = run_of($1) AND frame IS NOT NULL
+"""
+_RATE = """
+WITH said AS (
+    SELECT TRY_CAST(e.detail->>'$.declared.learning_rate' AS DOUBLE) AS rate FROM events e WHERE run = run_of($1) AND kind = 'train'
+    UNION ALL
+    SELECT TRY_CAST(value AS DOUBLE) FROM configs WHERE capture = run_of($1) AND regexp_matches(key, '(^|[._])(learning_rate|lr)$')
+    UNION ALL
+    SELECT TRY_CAST(j.value AS DOUBLE) FROM schedules s, json_each(s.arguments) j WHERE s.run = run_of($1) AND j.key IN ('init', 'end')
+)
+SELECT max(rate) FILTER (rate > 0 AND rate < 1) AS value FROM said
+HAVING (SELECT count(*) > 0 AND max(learning_rate) = 0 FROM steps WHERE run = run_of($1))
+"""
+_SUMMED = """
+SELECT median(gradients)::INTEGER AS value FROM steps WHERE run = run_of($1) AND gradients > 1
+HAVING median(accumulation) > 0.9
+"""
+
+
+def _value(evidence: Opened, select: str) -> Any:
+    return next((row["value"] for row in evidence.session.rows(select, [evidence.b])), None)
+
+
 def told(evidence: Opened, tokenizer: Facts) -> dict[str, Any]:
     """What the cures of this run may need: of its rows, its tokenizer and what it declared."""
     session, b = evidence.session, evidence.b
@@ -252,4 +276,9 @@ def told(evidence: Opened, tokenizer: Facts) -> dict[str, Any]:
         "ends": sorted(tokenizer.ends),
         "markers": [[opener, list(marks[0])], list(marks[1])] if marks else None,
         "adapter": declared or None,
+        "bos": tokenizer.bos,
+        "framed": _value(evidence, _FRAMED),
+        "rate": _value(evidence, _RATE),
+        "summed": _value(evidence, _SUMMED),
+        "updates": _value(evidence, "SELECT max(updates) AS value FROM models WHERE run = run_of($1)"),
     }

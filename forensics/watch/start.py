@@ -48,7 +48,7 @@ def install() -> None:
         from .capture import boundaries
 
         boundaries.install(moments)
-    for name in [*told.modules(), *(f"hooks.{name}" for name in hooks.names())]:
+    for name in told.modules([f"hooks.{name}" for name in hooks.names()]):
         with watch.looking(f"hooks of {name}"):
             module = importlib.import_module(f".{name}", __package__)
             if hasattr(module, "install"):

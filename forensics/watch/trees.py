@@ -42,6 +42,16 @@ def _collect(tree: Any, prefix: str, kind: type, found: list[tuple[str, Any]]) -
         _collect(value, f"{prefix}.{key}" if prefix else str(key), kind, found)
 
 
+def replaced(tree: Any, arrays: Iterator[Any]) -> Any:
+    """The tree with its arrays replaced, in the order of `flatten`."""
+    if isinstance(tree, dict):
+        return {key: replaced(value, arrays) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        items = [replaced(value, arrays) for value in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return next(arrays) if is_array(tree) else tree
+
+
 class Tree:
     """Stands for the model of a program without modules: the tree of arrays that it differentiates.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from .. import trees
@@ -102,7 +102,7 @@ def _observed(
             if name in grads and name in old
         }
     )
-    told = _replaced(result, iter([found.told.get(name, array) for name, array in new.items()]))
+    told = trees.replaced(result, iter([found.told.get(name, array) for name, array in new.items()]))
     arrays: dict[str, Any] = {"gradient": found.gradient, "update": found.update, "small": small(grads)}
     if watch.tracing or record is None or steps.keeping(record):
         arrays["parameter"] = found.parameter()
@@ -126,16 +126,6 @@ def _observed(
     elif record is not None:
         steps.await_write(event)
     return told
-
-
-def _replaced(tree: Any, arrays: Iterator[Any]) -> Any:
-    """The tree with its arrays replaced, in the order of `trees.flatten`."""
-    if isinstance(tree, dict):
-        return {key: _replaced(value, arrays) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        items = [_replaced(value, arrays) for value in tree]
-        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
-    return next(arrays) if trees.is_array(tree) else tree
 
 
 # -- rows ----------------------------------------------------------------------------------------------------------------

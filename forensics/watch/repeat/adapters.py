@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from .. import trees
@@ -18,14 +19,17 @@ def declared() -> dict[str, Any]:
     return dict(found) if isinstance(found, dict) else {}
 
 
+def settings() -> dict[str, Any]:
+    """Rank, scale and dropout as declared, else as mlx-lm has them."""
+    wanted = declared()
+    return {name: wanted[name] if wanted.get(name) is not None else value for name, value in DEFAULTS.items()}
+
+
 def put_in(module: Any, keys: list[str] | None) -> str | None:
     """Freeze the model and put the declared adapter in, where it has none; returns what was done."""
     if trees.adapters(module)[0]:
         return None
-    wanted = declared()
-    config: dict[str, Any] = {
-        name: wanted[name] if wanted.get(name) is not None else value for name, value in DEFAULTS.items()
-    }
+    wanted, config = declared(), settings()
     if keys:
         config["keys"] = keys
     layers = getattr(module, "layers", None)
@@ -34,3 +38,41 @@ def put_in(module: Any, keys: list[str] | None) -> str | None:
     module.freeze()
     tuner.linear_to_lora_layers(module, number, config, use_dora=wanted.get("kind") == "dora")
     return f"{trees.adapters(module)[0]} adapter layers of rank {config['rank']} put in"
+
+
+def complete(module: Any) -> str | None:
+    """Put the declared adapter at the declared layers that have none, and leave those that have one; returns what was done."""
+    wanted, config, layers = declared(), settings(), list(getattr(module, "layers", ()))
+    keys = wanted.get("keys")
+    if not keys or not layers or not trees.adapters(module)[0]:
+        return None
+    lora = importlib.import_module("mlx_lm.tuner.lora")
+    base = sys.modules["mlx.nn"]
+    number, count = min(wanted.get("num_layers") or len(layers), len(layers)), 0
+    for layer in layers[len(layers) - number :] if number > 0 else layers:
+        for path, each in list(trees.modules(layer)):
+            fits = any(path == key or path.endswith(f".{key}") or key.endswith(f".{path}") for key in keys)
+            if path and fits and isinstance(each, (base.Linear, base.QuantizedLinear)):
+                made = lora.LoRALinear.from_base(
+                    each, r=config["rank"], scale=config["scale"], dropout=config["dropout"]
+                )
+                layer.update_modules(_unflattened(path, made))
+                count += 1
+    return f"{count} adapter layers added" if count else None
+
+
+def free(module: Any) -> str | None:
+    """Make every tensor of the adapter trainable; returns what was done."""
+    before, trained = len(trees.trainable(module)), 0
+    for _, each in trees.modules(module):
+        if "lora_a" in each:
+            each.unfreeze(
+                recurse=False, keys=[key for key in ("lora_a", "lora_b", "m") if key in each], strict=False
+            )
+    trained = len(trees.trainable(module))
+    return f"{trained - before} tensors of the adapter made trainable" if trained > before else None
+
+
+def _unflattened(path: str, module: Any) -> Any:
+    utils = importlib.import_module("mlx.utils")
+    return utils.tree_unflatten([(path, module)])

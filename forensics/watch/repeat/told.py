@@ -7,7 +7,9 @@ from typing import Any
 from ..run import watch
 
 MODULES = ("repeat.files", "repeat.seeds")
-"""Modules of hooks that every repeat loads, before the cures and before the watcher's own, which then see what cures do."""
+"""Modules that every repeat installs, before the cures and before the watcher's own hooks, which then see what cures do."""
+OUTER = ("repeat.generation", "repeat.saves")
+"""Modules that are installed after the watcher's own hooks: what they change is what these hooks see."""
 
 
 def repeat() -> dict[str, Any]:
@@ -16,11 +18,16 @@ def repeat() -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def modules() -> list[str]:
-    """The modules of hooks to load for this repeat."""
+def modules(hooks: list[str]) -> list[str]:
+    """The modules to install, `hooks` among them, in order; a run that is no repeat has no others."""
     if not repeat():
-        return []
-    return [*MODULES, *(f"cures.{name.replace('-', '_')}" for name in repeat().get("cures", ()))]
+        return hooks
+    return [
+        *MODULES,
+        *(f"cures.{name.replace('-', '_')}" for name in repeat().get("cures", ())),
+        *hooks,
+        *OUTER,
+    ]
 
 
 def fact(name: str) -> Any:

@@ -1,0 +1,17 @@
+"""No function is compiled, so the step has its state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..moments import Moments
+from ..repeat import told
+
+
+def plain(module: Any) -> None:
+    module.disable_compile()
+    told.acted("compile-state-not-captured", "nothing is compiled")
+
+
+def install(run: Moments) -> None:
+    run.patch("mlx.core", plain)

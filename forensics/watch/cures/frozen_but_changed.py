@@ -1,0 +1,22 @@
+"""What stands outside the trainable set stays as it is: its updates are dropped."""
+
+from __future__ import annotations
+
+from .. import trees
+from ..moments import Moments
+from ..repeat import updates
+
+
+def kept(update: updates.Update) -> str | None:
+    if not trees.is_module(update.model):
+        return None
+    trained = trees.trainable(update.model)
+    frozen = [name for name in update.new if name not in trained and name in update.old]
+    if not frozen or not trained:
+        return None
+    update.new |= {name: update.old[name] for name in frozen}
+    return f"the updates of {len(frozen)} frozen tensors dropped"
+
+
+def install(run: Moments) -> None:
+    updates.cure(run, "frozen-but-changed", after=kept)

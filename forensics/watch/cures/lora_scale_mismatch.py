@@ -1,0 +1,27 @@
+"""Each adapter has the declared scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import trees
+from ..moments import Moments
+from ..repeat import adapters, training
+
+
+def scaled(module: Any) -> str | None:
+    wanted = adapters.declared().get("scale")
+    found = [
+        each
+        for _, each in trees.modules(module)
+        if "lora_a" in each and trees.scale(each) not in (None, wanted)
+    ]
+    if wanted is None or not found:
+        return None
+    for each in found:
+        each.scale = float(wanted)
+    return f"the scale of {len(found)} adapters set to {wanted:g}"
+
+
+def install(run: Moments) -> None:
+    training.cure(run, "lora-scale-mismatch", scaled)

@@ -1,0 +1,50 @@
+"""Each gradient is applied by the optimizer that the program made, where it never applies one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import trees
+from ..moments import Moments
+from ..proxy import Made
+from ..repeat import told
+from ..run import watch, wrap
+
+_made: list[Any] = []  # optimizers, in order
+
+
+def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
+    def value_and_grad(*args: Any, **kwargs: Any) -> Any:
+        model: Any = args[0] if args else kwargs.get("model")
+        function = original(*args, **kwargs)
+
+        def call(*given: Any, **named: Any) -> Any:
+            value, gradients = function(*given, **named)
+            if _made and not watch.tracing and trees.is_module(model):
+                _made[-1].update(model, gradients)
+                trees.mx().eval(model.parameters(), _made[-1].state)
+                told.acted("optimizer-never-stepped", "each gradient applied")
+            return value, gradients
+
+        return Made(function, call)
+
+    return value_and_grad
+
+
+def _optimizers(module: Any) -> None:
+    wrap(module.Optimizer, "__init__", _init)
+
+
+def _init(original: Callable[..., Any]) -> Callable[..., Any]:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        _made.append(self)
+
+    return __init__
+
+
+def install(run: Moments) -> None:
+    if told.fact("updates") == 0:
+        run.patch("mlx.nn", lambda module: wrap(module, "value_and_grad", _nn))
+        run.patch("mlx.optimizers", _optimizers)

@@ -1,0 +1,10 @@
+"""What is saved is brought up to the last update."""
+
+from __future__ import annotations
+
+from ..moments import Moments
+from ..repeat import saves
+
+
+def install(run: Moments) -> None:
+    saves.cure(run, "saved-before-last-update")

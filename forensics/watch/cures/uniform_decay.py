@@ -1,0 +1,20 @@
+"""A tensor that no gradient reaches does not move, whatever the optimizer takes off all weights."""
+
+from __future__ import annotations
+
+from ..moments import Moments
+from ..repeat import updates
+from ..trees import mx
+
+
+def kept(update: updates.Update) -> str | None:
+    core = mx()
+    for name, old in update.old.items():
+        if name in update.new:
+            reached = (update.gradients[name] != 0).any()
+            update.new[name] = core.where(reached, update.new[name], old)
+    return "tensors without a gradient kept"
+
+
+def install(run: Moments) -> None:
+    updates.cure(run, "uniform-decay", after=kept)

@@ -1,0 +1,51 @@
+"""Generation cured: what is handed to mlx-lm's functions, changed before the watcher sees it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..moments import Moments
+from ..run import watch, wrap
+from . import told
+
+Function = Callable[[dict[str, Any]], str | None]
+_cures: list[tuple[str, Function]] = []
+_NAMES = ("generate", "stream_generate", "generate_step", "batch_generate")
+
+
+def cure(name: str, function: Function) -> None:
+    """Have `function(call)` change a call's arguments by name; it returns what it changed, None where there was nothing to change."""
+    _cures.append((name, function))
+
+
+def _cured(original: Callable[..., Any]) -> Callable[..., Any]:
+    def generate(*args: Any, **kwargs: Any) -> Any:
+        if watch.local.quiet:
+            return original(*args, **kwargs)
+        try:
+            call = inspect.signature(original).bind(*args, **kwargs)
+        except TypeError:
+            return original(*args, **kwargs)
+        for name, function in _cures:
+            try:
+                what = function(call.arguments)
+            except Exception as error:  # noqa: BLE001   the program goes on uncured, and `prove` says so
+                watch.missing(f"the cure of {name}", error)
+            else:
+                if what:
+                    told.acted(name, what)
+        return original(*call.args, **call.kwargs)
+
+    return generate
+
+
+def _module(module: Any) -> None:
+    for name in _NAMES:
+        wrap(module, name, _cured)
+
+
+def install(run: Moments) -> None:
+    if _cures:
+        run.patch("mlx_lm.generate", _module)

@@ -1,0 +1,112 @@
+"""What an optimizer does, cured: before it computes an update, and after.
+
+A cure is given an `Update` and changes its gradients, or what comes of it. All is symbolic, so that it holds in compiled steps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import trees
+from ..moments import Moments
+from ..run import watch, wrap
+from . import told
+
+Function = Callable[["Update"], str | None]
+
+
+@dataclass
+class Update:
+    """One update: trees as dicts of dotted names. `new` is empty before it is computed; `model` is None where trees alone are known."""
+
+    optimizer: Any
+    model: Any
+    gradients: dict[str, Any]
+    old: dict[str, Any]
+    new: dict[str, Any]
+    dtypes: dict[str, Any]  # of the parameters as the model has them
+
+
+class _Local(threading.local):
+    model: Any = None
+    depth = 0
+
+
+_local = _Local()
+_before: list[tuple[str, Function]] = []
+_after: list[tuple[str, Function]] = []
+trained: list[Any] = []
+"""The model that an optimizer updated last, where there is one."""
+
+
+def cure(run: Moments, name: str, *, before: Function | None = None, after: Function | None = None) -> None:
+    """Have these called at each update; each returns what it changed, None where there was nothing to change."""
+    follow(run)
+    _before.extend([(name, before)] if before else [])
+    _after.extend([(name, after)] if after else [])
+
+
+def follow(run: Moments) -> None:
+    """Know which model is trained."""
+    if not any(function is _optimizers for _, function in run.patches.get("mlx.optimizers", [])):
+        run.patch("mlx.optimizers", _optimizers)
+
+
+def _run(functions: list[tuple[str, Function]], update: Update) -> None:
+    for name, function in functions:
+        try:
+            what = function(update)
+        except Exception as error:  # noqa: BLE001   the program goes on uncured, and `prove` says so
+            watch.missing(f"the cure of {name}", error)
+        else:
+            if what:
+                told.acted(name, what)
+
+
+def _update(original: Callable[..., Any]) -> Callable[..., Any]:
+    def update(self: Any, *args: Any, **kwargs: Any) -> Any:
+        model = args[0] if args else kwargs.get("model")
+        held, _local.model = _local.model, model
+        if trees.is_module(model):
+            trained[:] = [model]
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            _local.model = held
+
+    return update
+
+
+def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
+    def apply_gradients(self: Any, gradients: Any, parameters: Any) -> Any:
+        if _local.depth:
+            return original(self, gradients, parameters)
+        have = dict(trees.flatten(parameters))
+        flat = dict(trees.flatten(gradients))
+        old = {name: have[name] for name in flat if name in have}
+        dtypes = {name: array.dtype for name, array in old.items()}
+        update = Update(self, _local.model, flat, dict(old), {}, dtypes)
+        _run(_before, update)
+        if len(old) == len(flat) and any(update.old[name] is not old[name] for name in old):
+            parameters = trees.replaced(gradients, iter(update.old[name] for name in flat))
+        _local.depth += 1
+        try:
+            result = original(self, trees.replaced(gradients, iter(update.gradients.values())), parameters)
+        finally:
+            _local.depth -= 1
+        update.new = dict(trees.flatten(result))
+        _run(_after, update)
+        return trees.replaced(result, iter(update.new.values()))
+
+    return apply_gradients
+
+
+def _optimizers(module: Any) -> None:
+    for each in vars(module).values():
+        if isinstance(each, type) and issubclass(each, module.Optimizer):
+            for name, make in (("update", _update), ("apply_gradients", _apply)):
+                if name in vars(each):
+                    wrap(each, name, make)

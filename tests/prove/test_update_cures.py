@@ -1,0 +1,194 @@
+"""Cures of updates: after some steps the faulty training with its cure has the parameters of the healthy one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+import pytest
+from mlx.utils import tree_flatten, tree_map, tree_unflatten
+
+from forensics.watch.moments import Moments
+from forensics.watch.repeat import told, updates
+from tests.prove.lessons import Rows, mean
+
+STEPS = 3
+
+
+@pytest.fixture(autouse=True)
+def surface(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(told.watch, "options", {"repeat": {"facts": {}}})
+    monkeypatch.setattr(updates, "_before", [])
+    monkeypatch.setattr(updates, "_after", [])
+    for name, make in (("update", updates._update), ("apply_gradients", updates._apply)):
+        monkeypatch.setattr(optim.Optimizer, name, make(getattr(optim.Optimizer, name)))
+    yield
+    updates.trained.clear()
+
+
+def put_in(name: str, **facts: Any) -> None:
+    told.watch.options["repeat"]["facts"] = facts
+    importlib.import_module(f"forensics.watch.cures.{name.replace('-', '_')}").install(Moments())
+
+
+class Training:
+    """Some steps of a tiny model; parts of it can be replaced by faulty ones."""
+
+    def __init__(
+        self, adapter: bool = False, dtype: Any = mx.float32, make: Callable[[], Any] = lambda: optim.SGD(0.1)
+    ) -> None:
+        self.rows = Rows(dtype)
+        self.model, self.make = self.rows.model, make
+        if adapter:
+            from mlx_lm.tuner.utils import linear_to_lora_layers
+
+            self.model.freeze()
+            linear_to_lora_layers(self.model, 2, {"rank": 4, "scale": 10.0, "dropout": 0.0})
+
+    def run(
+        self,
+        *,
+        every: bool = False,
+        change: Callable[[Any], Any] = lambda grads: grads,
+        again: bool = False,
+        parts: int = 1,
+        steps: int = STEPS,
+    ) -> dict[str, Any]:
+        """`every`: differentiate all parameters, frozen ones too; `again`: a new optimizer at each step; `parts`: gradients summed."""
+        rows, model, optimizer = self.rows, self.model, self.make()
+
+        def loss(m: Any) -> Any:
+            return mean(nn.losses.cross_entropy(m(rows.x[:, :-1]), rows.x[:, 1:]), rows.real)
+
+        def of(parameters: Any) -> Any:
+            model.update(parameters)
+            return loss(model)
+
+        for _ in range(steps):
+            if again:
+                optimizer = self.make()
+            grads = mx.grad(of)(model.parameters()) if every else nn.value_and_grad(model, loss)(model)[1]
+            optimizer.update(model, change(tree_map(lambda g: g * parts, grads)))
+            mx.eval(model.parameters(), optimizer.state)
+        return dict(tree_flatten(model.parameters()))
+
+
+def alike(a: dict[str, Any], b: dict[str, Any], most: float = 1e-6) -> bool:
+    return list(a) == list(b) and all(
+        x.dtype == b[n].dtype and bool(mx.allclose(x, b[n], rtol=most, atol=most).item())
+        for n, x in a.items()
+    )
+
+
+def _decayed() -> Any:
+    return optim.AdamW(1e-2, weight_decay=0.5)
+
+
+def _poisoned(grads: Any) -> Any:
+    return tree_map(lambda g: g * mx.array(float("nan")), grads)
+
+
+def test_beside_an_adapter() -> None:
+    healthy = Training(adapter=True).run()
+    assert not alike(Training(adapter=True).run(every=True), healthy), "there is a fault"
+    put_in("base-not-frozen")
+    assert alike(Training(adapter=True).run(every=True), healthy)
+
+
+def test_outside_the_trainable_set() -> None:
+    healthy = Training(adapter=True).run()
+    put_in("frozen-but-changed")
+    assert alike(Training(adapter=True).run(every=True), healthy)
+
+
+def test_what_no_gradient_reaches() -> None:
+    start = dict(tree_flatten(Rows().model.parameters()))
+    nothing = {"change": lambda grads: tree_map(mx.zeros_like, grads)}
+    assert not alike(Training(make=_decayed).run(**nothing), start), "there is a fault"
+    put_in("uniform-decay")
+    assert alike(Training(make=_decayed).run(**nothing), start)
+
+
+def test_a_rate_of_zero() -> None:
+    healthy = Training().run()
+    put_in("learning-rate-zero", rate=0.1)
+    assert alike(Training(make=lambda: optim.SGD(0.0)).run(), healthy)
+    assert alike(Training(make=lambda: optim.SGD(optim.linear_schedule(0.0, 0.0, 100))).run(), healthy)
+
+
+def test_summed_gradients() -> None:
+    healthy = Training().run()
+    assert not alike(Training().run(parts=4), healthy), "there is a fault"
+    put_in("accumulation-mismatch", summed=4)
+    assert alike(Training().run(parts=4), healthy)
+
+
+def test_an_optimizer_begun_again() -> None:
+    healthy = Training(make=lambda: optim.Adam(1e-2)).run()
+    assert not alike(Training(make=lambda: optim.Adam(1e-2)).run(again=True), healthy), "there is a fault"
+    put_in("optimizer-restarted")
+    assert alike(Training(make=lambda: optim.Adam(1e-2)).run(again=True), healthy)
+
+
+def test_updates_below_the_rounding() -> None:
+    small = {"make": lambda: optim.SGD(1e-3), "dtype": mx.bfloat16}
+    start = dict(tree_flatten(Rows(mx.bfloat16).model.parameters()))
+    steps = 60
+    lost = Training(**small).run(steps=steps)
+    put_in("update-lost-to-rounding")
+    kept = Training(**small).run(steps=steps)
+    moved = [sum(int((a[n] != start[n]).sum().item()) for n in start) for a in (lost, kept)]
+    assert moved[1] > 2 * moved[0] + 50, moved
+    assert all(array.dtype == mx.bfloat16 for array in kept.values())
+
+
+def test_updates_that_are_not_finite() -> None:
+    start = dict(tree_flatten(Rows().model.parameters()))
+    put_in("weights-not-finite")
+    assert alike(Training().run(change=_poisoned), start)
+
+
+def test_types_that_drift() -> None:
+    def wide(grads: Any) -> Any:
+        return tree_map(lambda g: g.astype(mx.float32), grads)
+
+    drifted = Training(dtype=mx.bfloat16).run(change=wide)
+    assert any(array.dtype == mx.float32 for array in drifted.values()), "there is a fault"
+    put_in("dtype-drift")
+    kept = Training(dtype=mx.bfloat16).run(change=wide)
+    assert all(array.dtype == mx.bfloat16 for array in kept.values())
+
+
+def test_scales_of_quantized_weights() -> None:
+    def moved() -> list[str]:
+        model = Training().model
+        nn.quantize(model, group_size=32, bits=4)
+        start = dict(tree_flatten(model.parameters()))
+        packing = [
+            (name, mx.ones_like(array))
+            for name, array in start.items()
+            if name.endswith((".scales", ".biases"))
+        ]
+        optim.SGD(0.1).update(model, tree_unflatten(packing))
+        return [
+            name for name, array in tree_flatten(model.parameters()) if (array != start[name]).any().item()
+        ]
+
+    assert moved(), "there is a fault"
+    put_in("quantization-parameters-changed")
+    assert moved() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["base-not-frozen", "frozen-but-changed", "uniform-decay", "learning-rate-zero", "accumulation-mismatch", "optimizer-restarted",
+     "update-lost-to-rounding", "weights-not-finite", "dtype-drift", "quantization-parameters-changed"],
+)  # fmt: skip
+def test_without_the_fault_nothing_changes(name: str) -> None:
+    healthy = Training(adapter=True, make=lambda: optim.Adam(1e-2)).run()
+    put_in(name)
+    assert alike(Training(adapter=True, make=lambda: optim.Adam(1e-2)).run(), healthy, 0.0)
