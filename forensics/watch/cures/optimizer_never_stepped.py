@@ -9,7 +9,8 @@ from .. import trees
 from ..moments import Moments
 from ..proxy import Made
 from ..repeat import told
-from ..run import watch, wrap
+from ..run import watch
+from ..wrapping import wrap
 
 _made: list[Any] = []  # optimizers, in order
 

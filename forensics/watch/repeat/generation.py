@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..moments import Moments
-from ..run import watch, wrap
+from ..run import watch
+from ..wrapping import wrap
 from . import told
 
 Function = Callable[[dict[str, Any]], str | None]

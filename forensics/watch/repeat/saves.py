@@ -7,7 +7,8 @@ from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..run import watch, wrap
+from ..run import watch
+from ..wrapping import wrap
 from . import told, updates
 
 _cures: list[str] = []

@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..run import watch, wrap
+from ..run import watch
+from ..wrapping import wrap
 from . import told
 
 Function = Callable[["Update"], str | None]
