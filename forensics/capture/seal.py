@@ -288,7 +288,9 @@ def _directories(spool: Spool) -> dict[int, str]:
 
 
 def _process_of(run: _Run) -> int:
-    return next((r.named.process for r in reversed(run.records) if r.named.model == run.main), 0)
+    """The process that trained the main model: the last that captured it, but for our own that loaded it again."""
+    trained = (r for r in reversed(run.records) if r.named.model == run.main and r.named.point != "reloaded")
+    return next((r.named.process for r in trained), 0)
 
 
 def _keep_answers(run: _Run) -> None:

@@ -173,6 +173,9 @@ def test_mlx_lm_itself(tmp_path: Path) -> None:
         done.points("x") == ["loaded", "adapted", "start", "end", "saved", "reloaded"]
         and done.head("x")["complete"]
     ), done.err
+    assert json.loads(done.head("x")["launch"])["argv"][1] == str(script), (
+        "and not the child that loaded it again"
+    )
 
 
 @pytest.fixture(scope="module")
