@@ -32,6 +32,7 @@ COMMANDS = {
     "sql": "Ask in SQL, read-only.",
     "explain": "Say what a finding means, how it looks and how to mend it.",
     "schema": "Show the tables and their columns.",
+    "mcp": "Serve the store to an assistant, read-only.",
     "bundle": "Write runs into one zip that may leave the machine.",
     "open": "Check a bundle and bring it into the store.",
     "verify": "Check that evidence is what was recorded.",

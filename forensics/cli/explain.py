@@ -29,6 +29,27 @@ KEYS = ("claim", "fix", "harmless", "clean")
 @queries_option
 def command(finding: str, as_json: bool, queries: Path | None) -> None:
     """Say what a finding means, how it looks in a real run, how to mend it, and what looks like it."""
+    detector, example = _found(finding, queries)
+    if as_json:
+        from forensics.cli.screen import emit
+
+        emit(explained(finding, queries))
+        return
+    from forensics.cli.screen import show, width
+    from forensics.report.terminal import reference
+
+    show(reference.finding(detector.name, _document(detector), example, width()))
+
+
+def explained(finding: str, queries: Path | None) -> dict[str, Any]:
+    """What `--json` gives. Raises UsageError where there is no such finding."""
+    from forensics.judge.diagnose import finding_document
+
+    detector, example = _found(finding, queries)
+    return {"schema": 1, **_document(detector), "example": example and finding_document(example)}
+
+
+def _found(finding: str, queries: Path | None) -> tuple[Detector, Finding | None]:
     from forensics.judge import library
     from forensics.judge.library import Detector
 
@@ -39,17 +60,7 @@ def command(finding: str, as_json: bool, queries: Path | None) -> None:
         close = near(finding, names, 1)
         hint = f"Did you mean {close[0]}?" if close else "`forensics query` lists them."
         raise UsageError(f"There is no finding {finding!r}.", where="forensics explain", hint=hint)
-    example = _example(detector)
-    if as_json:
-        from forensics.cli.screen import emit
-        from forensics.judge.diagnose import finding_document
-
-        emit({"schema": 1, **_document(detector), "example": example and finding_document(example)})
-        return
-    from forensics.cli.screen import show, width
-    from forensics.report.terminal import reference
-
-    show(reference.finding(detector.name, _document(detector), example, width()))
+    return detector, _example(detector)
 
 
 def _document(detector: Detector) -> dict[str, Any]:
