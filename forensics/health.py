@@ -6,12 +6,10 @@ import json
 import platform
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from forensics import __version__
+from forensics import __version__, files
 from forensics.capture.command import environment, write_options
 from forensics.environment import versions
 from forensics.errors import ForensicsError
@@ -75,8 +73,8 @@ def program(python: str) -> Iterator[Check]:
             "program", False, f"there is no {python!r} on the PATH", "name its interpreter with --python"
         )
         return
-    with tempfile.TemporaryDirectory() as place:
-        spool = Path(place) / "doctor"
+    with files.temporary("doctor") as place:
+        spool = place / "doctor"
         write_options(
             spool,
             {

@@ -110,11 +110,12 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class NotEvaluated:
-    """A detector that could not be asked, why, and what it needs."""
+    """A detector that could not be asked, why, what it needs, and how to capture that."""
 
     id: str
     needs: str
     kind: Unevaluated = "absent"
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ HEADER = {
     "reads": "tables of queries/pair that the SELECT reads, by name: FROM moves",
     "needs": "facts that must have been captured: names of macros need_<name>(a, b) in queries/lib",
     "nothing": "what to say where there is nothing of its kind to look at and the query gives no row",
+    "capture": "how to capture something of its kind, where that is worth saying",
     "fix": "what to do, short, in the words of the user's program; may hold {column}",
     "harmless": "when the same picture is in order",
     "fires on": "snapshots/NAME or zoo/NAME that must give faulty rows (tested)",
@@ -403,10 +404,11 @@ def _make(session: Sql, text: str, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Gap:
-    """A fact that is not there: why, and what is needed, in words."""
+    """A fact that is not there: why, what is needed, in words, and how to capture it, where that is worth saying."""
 
     kind: Unevaluated
     needs: str
+    how: str = ""
 
 
 def needed(session: Sql, fact: str, a: str, b: str) -> Gap | None:

@@ -76,8 +76,7 @@ def opened(
     if meant.two_runs:
         ends = [(run.first().ref, run.last().ref) for run in meant.two_runs]
         for a, b in [*([] if light else ends), (ends[0][1], ends[1][1])]:
-            deltas.fill(session, a, b)
-            said.fill(session, a, b)
+            _measure(session, a, b)
         names = (meant.two_runs[0].name, meant.two_runs[1].name)
         return Opened(
             session,
@@ -90,8 +89,7 @@ def opened(
             allowed=allowed,
             proofs=_proofs(runs),
         )
-    deltas.fill(session, meant.a.ref, meant.b.ref)
-    said.fill(session, meant.a.ref, meant.b.ref)
+    _measure(session, meant.a.ref, meant.b.ref)
     fused.fill(session, meant.a.ref, meant.b.ref)
     question = (
         meant.run.name
@@ -99,6 +97,12 @@ def opened(
         else shlex.join([*words, *(["--adapter", str(adapter)] if adapter else [])])
     )
     return Opened(session, ours, meant.a.ref, meant.b.ref, question, allowed=allowed, proofs=_proofs(runs))
+
+
+def _measure(session: Session, a: str, b: str) -> None:
+    """The differences between two captures, of tensors and of answers, that nobody has measured yet."""
+    deltas.fill(session, a, b)
+    said.fill(session, a, b)
 
 
 def _proofs(runs: Sequence[Run]) -> dict[str, Document]:

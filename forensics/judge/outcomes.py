@@ -41,6 +41,7 @@ class Missing:
     detector: Detector
     needs: str
     kind: Unevaluated
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def ask(pair: Pair, detector: Detector, facts: Facts) -> Outcome:
         for fact in detector.names("needs"):
             missing = facts.missing(fact)
             if missing is not None:
-                return Missing(detector, missing.needs, missing.kind)
+                return Missing(detector, missing.needs, missing.kind, missing.how)
         rows = pair.rows(detector)
     except Exception as error:  # a detector, ours or private, may not take the others down
         return Crashed(
@@ -81,7 +82,8 @@ def ask(pair: Pair, detector: Detector, facts: Facts) -> Outcome:
             error.message if isinstance(error, ForensicsError) else f"{type(error).__name__}: {error}",
         )
     if not rows:
-        return Missing(detector, detector.text("nothing") or "something of its kind to look at", "absent")
+        wanted = detector.text("nothing") or "something of its kind to look at"
+        return Missing(detector, wanted, "absent", detector.text("capture"))
     return Found(detector, rows) if any(row["fault"] for row in rows) else Clean(detector, rows)
 
 
@@ -149,7 +151,7 @@ def not_evaluated(outcomes: Mapping[str, Outcome]) -> tuple[NotEvaluated, ...]:
     lines = []
     for name, outcome in sorted(outcomes.items()):
         if isinstance(outcome, Missing):
-            lines.append(NotEvaluated(name, outcome.needs, outcome.kind))
+            lines.append(NotEvaluated(name, outcome.needs, outcome.kind, outcome.how))
         elif isinstance(outcome, Crashed):
             lines.append(NotEvaluated(name, outcome.error, "crashed"))
     return tuple(lines)

@@ -1,10 +1,10 @@
 -- Facts that detectors need. Each macro gives one row: `gap` is NULL where the fact is there, else its
--- kind and what is needed, in words.
+-- kind, what is needed, in words, and how to capture it where that is worth saying.
 -- unwatched: files alone do not say it. absent: it did not happen. unseen: it happened and was not seen.
 -- not-applicable: it cannot be here.
 -- What is unseen of a fact that decides (judge/verdict.py) stands against `healthy`.
 
-CREATE OR REPLACE MACRO gap(k, words) AS {'kind': k, 'needs': words};
+CREATE OR REPLACE MACRO gap(k, words, how := '') AS {'kind': k, 'needs': words, 'how': how};
 
 -- Parameters of both captures, by digest.
 CREATE OR REPLACE MACRO need_parameters(a, b) AS TABLE
@@ -65,9 +65,9 @@ WITH seen AS (
     FROM runs WHERE run = run_of(b)
 )
 SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the loss at its tokens, from a watched run: forensics capture -- COMMAND')
-            WHEN NOT trained.gradients AND lost.loss THEN gap('unseen', 'the loss at its tokens, which could not be recorded')
+            WHEN NOT trained.gradients AND lost.loss THEN gap('unseen', 'the loss at its tokens, which could not be recorded', how := 'The capture says why: forensics show RUN.')
             WHEN NOT trained.gradients THEN gap('not-applicable', 'the run takes no gradient of this model')
-            WHEN seen.n = 0 AND lost.loss THEN gap('unseen', 'the loss at its tokens, which could not be recorded')
+            WHEN seen.n = 0 AND lost.loss THEN gap('unseen', 'the loss at its tokens, which could not be recorded', how := 'The capture says why: forensics show RUN.')
             WHEN seen.n = 0 AND EXISTS (FROM events WHERE run = run_of(b) AND model = model_of(b) AND kind = 'load' AND detail->>'what' = 'model')
             THEN gap('unseen', 'the loss at its tokens: no logits of this language model were seen to carry its gradient')
             WHEN seen.n = 0 THEN gap('not-applicable', 'the loss is not taken on the output of a language model''s forward')
@@ -81,19 +81,22 @@ WITH counted AS (
     FROM transcripts WHERE source = 'probe' AND finish_reason IS DISTINCT FROM 'error'
 )
 SELECT CASE WHEN before = 0 OR after = 0 THEN gap('absent', 'the answers to probes at '
-            || CASE WHEN before > 0 THEN b WHEN after > 0 THEN a ELSE a || ' and ' || b END) END AS gap
+            || CASE WHEN before > 0 THEN b WHEN after > 0 THEN a ELSE a || ' and ' || b END,
+            how := 'Capture with --prompts FILE: the tool asks them before and after training.') END AS gap
 FROM counted;
 
 -- A generation of the program's own.
 CREATE OR REPLACE MACRO need_generations(a, b) AS TABLE
 SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'a generation of the program, from a watched run: forensics capture -- COMMAND')
-            WHEN NOT EXISTS (SELECT 1 FROM generations WHERE run = run_of(b)) THEN gap('absent', 'the program generated nothing') END AS gap;
+            WHEN NOT EXISTS (SELECT 1 FROM generations WHERE run = run_of(b)) THEN gap('absent', 'the program generated nothing',
+                how := 'Let the program generate an answer, or ask with --prompts FILE.') END AS gap;
 
 -- A file with tensors that the program wrote.
 CREATE OR REPLACE MACRO need_saved(a, b) AS TABLE
 SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'a file that the program saves, from a watched run: forensics capture -- COMMAND')
             WHEN NOT EXISTS (SELECT 1 FROM saved_tensors WHERE run = run_of(b))
-             AND NOT EXISTS (SELECT 1 FROM captures WHERE run = run_of(b) AND point = 'saved') THEN gap('absent', 'nothing was saved') END AS gap;
+             AND NOT EXISTS (SELECT 1 FROM captures WHERE run = run_of(b) AND point = 'saved') THEN gap('absent', 'nothing was saved',
+                how := 'Nothing was saved. Where it should have been: let the program save before it ends.') END AS gap;
 
 -- The tensors of what the program says that it saved.
 CREATE OR REPLACE MACRO need_written(a, b) AS TABLE
@@ -110,9 +113,11 @@ SELECT CASE WHEN watched(b) AND NOT EXISTS (FROM generations WHERE run = run_of(
 -- What was saved, loaded on its base in a fresh process.
 CREATE OR REPLACE MACRO need_reloaded(a, b) AS TABLE
 SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'a reload of what was saved, from a watched run: forensics capture -- COMMAND')
-            WHEN NOT EXISTS (SELECT 1 FROM saved_tensors WHERE run = run_of(b)) THEN gap('absent', 'nothing was saved')
+            WHEN NOT EXISTS (SELECT 1 FROM saved_tensors WHERE run = run_of(b)) THEN gap('absent', 'nothing was saved',
+                how := 'Nothing was saved. Where it should have been: let the program save before it ends.')
             WHEN NOT EXISTS (SELECT 1 FROM captures WHERE run = run_of(b) AND point = 'reloaded')
-            THEN gap('unseen', 'a reload of what was saved (capture without --no-reload)') END AS gap;
+            THEN gap('unseen', 'a reload of what was saved (capture without --no-reload)',
+                how := 'Let the program save its adapter or model, and capture without --no-reload.') END AS gap;
 
 -- The differences of all parameters that differ between a and b.
 CREATE OR REPLACE MACRO need_deltas(a, b) AS TABLE
@@ -147,7 +152,8 @@ SELECT CASE WHEN probes_at(a) IS DISTINCT FROM probes_at(b) AND NOT EXISTS (
     SELECT 1 FROM probe_deltas WHERE capture_a = probes_at(a) AND capture_b = probes_at(b) AND logits_max_abs IS NOT NULL)
     AND NOT EXISTS (
     SELECT 1 FROM probe_deltas WHERE capture_a = capture_of(a) AND capture_b = capture_of(b) AND logits_max_abs IS NOT NULL)
-    THEN gap('absent', 'the logits of probes at ' || a || ' and ' || b) END AS gap;
+    THEN gap('absent', 'the logits of probes at ' || a || ' and ' || b,
+        how := 'Capture with --prompts FILE: the tool asks them before and after training.') END AS gap;
 
 -- How much of an adapter is in weights into which it was fused.
 CREATE OR REPLACE MACRO need_fusions(a, b) AS TABLE

@@ -12,20 +12,6 @@ from forensics.report.html.render import macros
 
 WATCHED = "a watched run"
 _CRASHED = "The check itself failed: please report it, with the bundle."
-_HOW = (
-    ("digests alone", "Capture again with --tensors all."),
-    ("could not be", "The capture says why: forensics show RUN."),
-    ("a score", "Capture with --scorer module:function, which scores the same answers before and after."),
-    ("probes", "Capture with --prompts FILE: the tool asks them before and after training."),
-    ("three questions", "Capture with --prompts FILE, of three questions or more."),
-    ("tokenizer", "Give the directory of the model with its tokenizer."),
-    ("reload", "Let the program save its adapter or model, and capture without --no-reload."),
-    (
-        "nothing was saved",
-        "Nothing was saved. Where it should have been: let the program save before it ends.",
-    ),
-    ("generated nothing", "Let the program generate an answer, or ask with --prompts FILE."),
-)
 
 
 def absent(names: Sequence[str]) -> Markup:
@@ -39,20 +25,19 @@ def clean(items: Sequence[Cleared]) -> Markup:
 
 def not_evaluated(items: Sequence[NotEvaluated]) -> Markup:
     """Grouped by what is needed, the most frequent first; what a watched run would give is one thing to do."""
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for each in items:
-        groups[each.kind, WATCHED if each.kind == "unwatched" else each.needs].append(each.id)
+        unwatched = each.kind == "unwatched"
+        groups[each.kind, WATCHED if unwatched else each.needs, "" if unwatched else each.how].append(each.id)
     order = {"crashed": 0, "unwatched": 1, "unseen": 2}
     ordered = sorted(groups.items(), key=lambda kv: (order.get(kv[0][0], 3), -len(kv[1])))
     lead = "Nothing is claimed about these: what they look at is not there. Many need a thing that this program does not do, and are not missing."
     return Markup(
-        macros("unseen").not_evaluated(
-            len(items), [_group(kind, needs, ids) for (kind, needs), ids in ordered], lead
-        )
+        macros("unseen").not_evaluated(len(items), [_group(*key, ids) for key, ids in ordered], lead)
     )
 
 
-def _group(kind: str, needs: str, ids: Sequence[str]) -> dict[str, object]:
+def _group(kind: str, needs: str, how: str, ids: Sequence[str]) -> dict[str, object]:
     if kind == "unwatched":
         again = "forensics capture --name night -- python train.py"
         return {
@@ -61,5 +46,5 @@ def _group(kind: str, needs: str, ids: Sequence[str]) -> dict[str, object]:
             "command": again,
             "ids": ids,
         }
-    how = _CRASHED if kind == "crashed" else next((advice for word, advice in _HOW if word in needs), "")
-    return {"said": needs[:1].upper() + needs[1:], "how": how, "command": "", "ids": ids}
+    said = needs[:1].upper() + needs[1:]
+    return {"said": said, "how": _CRASHED if kind == "crashed" else how, "command": "", "ids": ids}

@@ -9,6 +9,7 @@
 -- needs:      parameters
 -- reads:      adapted_at_end, declared
 -- nothing:    an adapter whose scale is declared or seen again after a reload
+-- capture:    Let the program save its adapter or model, and capture without --no-reload.
 -- fix:        {fix_}
 -- fires on:   zoo/scale-classes, zoo/scale-loop, zoo/scale-mixed
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mlp-last-layer

@@ -7,6 +7,7 @@
 -- clean:      the answers (training changed them)
 -- needs:      probes, end
 -- nothing:    probes of a run that trains
+-- capture:    Capture with --prompts FILE: the tool asks them before and after training.
 -- fix:        look at the causes above; where there are none, train longer or at a higher rate, and ask
 -- what the data teaches
 -- harmless:   equal greedy answers with other logits (told as info)

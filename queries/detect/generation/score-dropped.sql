@@ -7,6 +7,7 @@
 -- clean:      the scores ({looked} looked at, none fell)
 -- needs:      probes
 -- nothing:    a score of the same probes before and after
+-- capture:    Capture with --scorer module:function, which scores the same answers before and after.
 -- params:     a, b, fall = 0.1
 -- fix:        look at the causes above; where there are none, read the answers: forensics query
 -- transcripts-diff

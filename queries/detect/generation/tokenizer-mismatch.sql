@@ -10,6 +10,7 @@
 -- rules out:  template-mismatch, double-bos
 -- needs:
 -- nothing:    the tokenizers of two captures
+-- capture:    Give the directory of the model with its tokenizer.
 -- fix:        load the tokenizer from the directory that the training run saved or read, without added
 -- tokens
 -- fires on:   zoo/words-added, zoo/words-special

@@ -9,6 +9,7 @@
 -- rules out:  template-mismatch
 -- needs:      run
 -- nothing:    a tokenizer with a begin token
+-- capture:    Give the directory of the model with its tokenizer.
 -- fix:        the template writes the begin token: encode its text with add_special_tokens=False, or call
 -- apply_chat_template(..., tokenize=True)
 -- fires on:   zoo/begin-rows, zoo/begin-prompt

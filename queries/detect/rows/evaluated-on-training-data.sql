@@ -9,6 +9,7 @@
 -- needs:      run
 -- reads:      asked_after
 -- nothing:    an evaluation, or three questions to the trained model
+-- capture:    Capture with --prompts FILE, of three questions or more.
 -- params:     a, b, least = 3, many = 8
 -- fix:        hold rows back before training (train, held = rows[:-n], rows[-n:]), and measure on these
 -- alone
