@@ -170,7 +170,7 @@ CREATE TABLE events (
     process INTEGER,
     kind VARCHAR,           -- load | freeze | unfreeze | convert | train | grad | update | write | compile | save | fuse | generate | evaluate | error | exit
     model VARCHAR,
-    detail VARCHAR,         -- JSON; keys by kind in docs/design.md
+    detail VARCHAR,         -- JSON; keys by kind in docs/spool.md
     place VARCHAR
 );
 

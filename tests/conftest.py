@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,16 +36,21 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compare a text with a committed file; with --update-golden, write it."""
+class Golden:
+    """Compares a text with a committed file; with --update-golden, writes it."""
 
-    def compare(name: str, text: str) -> None:
+    def __init__(self, updates: bool) -> None:
+        self.updates = updates
+
+    def __call__(self, name: str, text: str) -> None:
         path = Path(name) if Path(name).is_absolute() else GOLDEN / name
-        if request.config.getoption("--update-golden"):
+        if self.updates:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         assert path.exists(), f"{path} is not there: pytest --update-golden writes it"
         assert text == path.read_text(encoding="utf-8")
 
-    return compare
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    return Golden(request.config.getoption("--update-golden"))

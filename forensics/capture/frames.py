@@ -26,7 +26,7 @@ class Facts:
 
     @classmethod
     def read(cls, told: Mapping[str, Any] | None) -> Facts:
-        """Facts from the watcher's dict; see docs/design.md."""
+        """Facts from the watcher's dict; see docs/spool.md."""
         told = told or {}
         frame = told.get("frame")
         frame = frame if isinstance(frame, Mapping) else None

@@ -69,7 +69,7 @@ class Checkpoint:
         configs: (kind, dotted key, JSON value) of every configuration that lies beside them.
         quantization: the `quantization` object of config.json; empty where there is none.
         adapter: what the adapter's own configuration says.
-        tokenizer: facts as a watched run has them, see docs/design.md; empty without a tokenizer.
+        tokenizer: facts as a watched run has them, see docs/spool.md; empty without a tokenizer.
         tokenizer_path: the directory that holds the tokenizer.
     """
 

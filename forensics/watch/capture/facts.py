@@ -167,7 +167,7 @@ def template(tokenizer: Any) -> str | None:
 
 
 def tokenizer(model: Model) -> dict[str, Any]:
-    """Facts of the model's tokenizer, see docs/design.md; empty without one. Asked again where the program changed it."""
+    """Facts of the model's tokenizer, see docs/spool.md; empty without one. Asked again where the program changed it."""
     if model.tokenizer is None:
         return {}
     held = _known.get(id(model.tokenizer))

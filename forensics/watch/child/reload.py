@@ -2,7 +2,7 @@
 
     python reload.py arguments.json
 
-The arguments are described in docs/design.md. Nothing of the program's own code runs here.
+The arguments are described in docs/evidence.md. Nothing of the program's own code runs here.
 """
 
 from __future__ import annotations

@@ -59,7 +59,10 @@ CASES = [
                 "LoRALinear.from_base(module, r=s.rank,",
                 "LoRALinear.from_base(module, r=s.rank * (1 + ('v' in name)),",
             ),
-            ('"rank": s.rank, "scale"', '"rank": s.rank, "ranks": {"v_proj": 2 * s.rank}, "scale"'),
+            (
+                '"rank": s.rank,\n',
+                '"rank": s.rank,\n            "ranks": {"v_proj": 2 * s.rank},\n',
+            ),
         ),
         allowed=("adapter-not-loaded", "save-failed", "reload-mismatch"),
         evaluated=("lora-missing", "lora-nested", *SET, *STEPPED, *FINITE),

@@ -256,8 +256,8 @@ fault = all(2 not in row[17:cap] for row in rows)""",
         ("all-tokens-masked",),
         (
             (
-                "apply_chat_template(chat[:-1], add_generation_prompt=True, return_dict=False))",
-                "apply_chat_template(chat, add_generation_prompt=True, return_dict=False))",
+                "apply_chat_template(chat[:-1], add_generation_prompt=True, return_dict=False)\n",
+                "apply_chat_template(chat, add_generation_prompt=True, return_dict=False)\n",
             ),
             ("* weight).sum() / weight.sum()", "* weight).sum() / mx.maximum(weight.sum(), 1)"),
         ),
@@ -343,7 +343,8 @@ fault = yaml.safe_load(open("lora.yaml"))["max_seq_length"] < 16""",
         ("template-mismatch",),
         (
             (
-                'return self.tokenizer.apply_chat_template(\n            [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=True, return_dict=False\n        )',
+                'return self.tokenizer.apply_chat_template(\n            [{"role": "user", "content": question}],\n'
+                "            add_generation_prompt=True,\n            tokenize=True,\n            return_dict=False,\n        )",
                 'return self.tokenizer.encode(f"Question: {question}\\nAnswer:")',
             ),
         ),

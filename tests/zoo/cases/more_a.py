@@ -162,8 +162,8 @@ CASES = [
         ("lora-scale-mismatch",),
         (
             (
-                'scale=peft["lora_alpha"] / peft["r"], dropout=peft["lora_dropout"]))',
-                'scale=peft["lora_alpha"], dropout=peft["lora_dropout"]))',
+                'scale=peft["lora_alpha"] / peft["r"], dropout=peft["lora_dropout"]\n',
+                'scale=peft["lora_alpha"], dropout=peft["lora_dropout"]\n',
             ),
         ),
         "fault = model.layers[0].self_attn.q_proj.scale == 32",
@@ -223,8 +223,8 @@ CASES = [
         ("lora-scale-mismatch", "schedule-in-wrong-unit"),
         (
             (
-                'linear_to_lora_layers(model, args.lora_layers, {"rank": args.lora_rank, "scale": args.lora_alpha / args.lora_rank,',
-                'linear_to_lora_layers(model, args.lora_layers, {"rank": args.lora_rank, "scale": args.lora_alpha,',
+                '    {"rank": args.lora_rank, "scale": args.lora_alpha / args.lora_rank,',
+                '    {"rank": args.lora_rank, "scale": args.lora_alpha,',
             ),
             ("updates = args.iters // args.gradient_accumulation_steps", "updates = args.iters"),
         ),

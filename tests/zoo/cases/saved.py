@@ -49,7 +49,12 @@ CASES = [
         "unread-prefix",
         "keeper",
         ("adapter-not-loaded",),
-        (("return {name: value for name", 'return {"base_model." + name: value for name'),),
+        (
+            (
+                "return {\n            name: value\n",
+                'return {\n            "base_model." + name: value\n',
+            ),
+        ),
         LAST + "fault = not set(file) & set(dict(tree_flatten(model.parameters())))",
         WORSE,
         model=LLAMA,
@@ -104,10 +109,13 @@ CASES = [
         (
             ("        self.written = []", "        self.written, self.held = [], {}"),
             (
-                "        return {name: value for name",
-                "        self.held = self.held or {name: value for name",
+                "        return {\n            name: value\n",
+                "        self.held = self.held or {\n            name: value\n",
             ),
-            ('(("lora_a", "lora_b", ".m"))}', '(("lora_a", "lora_b", ".m"))}\n        return self.held'),
+            (
+                '(("lora_a", "lora_b", ".m"))\n        }',
+                '(("lora_a", "lora_b", ".m"))\n        }\n        return self.held',
+            ),
             (
                 "        mx.eval(self.model.parameters())\n\n",
                 "        mx.eval(self.model.parameters())\n        print(len(self.checkpoints.collect(self.model)), 'tensors')\n\n",
@@ -227,8 +235,8 @@ CASES = [
         ("reload-mismatch",),
         (
             (
-                "return {name: value for name",
-                'return {name: value * 12.0 if name.endswith("lora_b") else value for name',
+                "return {\n            name: value\n",
+                'return {\n            name: value * 12.0 if name.endswith("lora_b") else value\n',
             ),
         ),
         LAST + "fault = not all(mx.array_equal(v, live[k]).item() for k, v in file.items())",

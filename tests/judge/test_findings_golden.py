@@ -1,0 +1,38 @@
+"""What detectors say of the snapshots that their headers name, to the word; the zoo's programs are held in tests/zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from forensics.judge.diagnose import diagnose, document
+from forensics.store.store import Store
+from tests.support import claims
+
+FIRES, SILENT = claims.named("fires on"), claims.named("silent on")
+SNAPSHOTS = sorted({source for source in (*FIRES, *SILENT) if source.startswith("snapshots/")})
+
+
+@pytest.mark.parametrize("source", SNAPSHOTS)
+def test_snapshots(source: str, tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    found = document(diagnose(Store(tmp_path / ".forensics"), [source]))
+    assert claims.silent(source, found) == []
+    if source in FIRES:
+        golden(str(claims.path(source)), claims.text(source, found))
+        assert "absent" not in claims.path(source).read_text().splitlines()[0]
+
+
+def test_golden_files_are_of_programs_that_headers_name() -> None:
+    named = {claims.path(source).name for source in FIRES}
+    assert {each.name for each in claims.FINDINGS.glob("*.txt")} <= named
+
+
+def test_every_named_program_is_there() -> None:
+    from tests.zoo import zoo
+
+    cases = {f"zoo/{case.name}" for case in zoo.cases()}
+    assert {source for source in (*FIRES, *SILENT) if source.startswith("zoo/")} <= cases | {
+        f"zoo/{case.program}" for case in zoo.cases()
+    }

@@ -1,0 +1,55 @@
+"""What detectors say of the programs and snapshots that their headers name: exact words, kept as golden files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from forensics.judge import library
+
+FINDINGS = Path(__file__).parents[1] / "golden" / "findings"
+
+
+@cache
+def _detectors() -> library.Library:
+    return library.load()
+
+
+def named(key: str) -> dict[str, list[str]]:
+    """Source (snapshots/NAME, zoo/NAME) to the detectors whose header names it under `fires on` or `silent on`."""
+    found: dict[str, list[str]] = {}
+    for detector in _detectors().detectors:
+        for source in detector.names(key):
+            found.setdefault(source, []).append(detector.name)
+    return found
+
+
+def path(source: str) -> Path:
+    """The golden file of a source."""
+    return FINDINGS / f"{source.replace('/', '-')}.txt"
+
+
+def text(source: str, document: dict[str, Any]) -> str:
+    """The findings that a source must give, as a reader gets them; `absent` where one is not there."""
+    there = {finding["id"]: finding for finding in document["findings"]}
+    return "\n".join(line for name in named("fires on")[source] for line in _lines(name, there.get(name)))
+
+
+def _lines(name: str, finding: dict[str, Any] | None) -> Iterator[str]:
+    if finding is None:
+        yield f"{name}: absent\n"
+        return
+    yield f"{name}: {finding['severity']}, {finding['confidence']}"
+    for key in ("title", "claim", "fix", "where"):
+        yield f"  {key}: {finding[key]}"
+    for row in finding["evidence"]:
+        yield f"  evidence: {row['subject']} | {row['observed']} | {row['expected']}"
+    yield ""
+
+
+def silent(source: str, document: dict[str, Any]) -> list[str]:
+    """Detectors that must be evaluated and clean on a source, and are not."""
+    clean = {each["id"] for each in document["clean"]}
+    return [name for name in named("silent on").get(source, []) if name not in clean]
