@@ -47,6 +47,14 @@ def sampled(cases: list[zoo.Case]) -> list[object]:
     ]
 
 
+def test_every_swap_fits_its_program() -> None:
+    """What a swap replaces stands in the program exactly once, also after a formatter went over it."""
+    for case in CASES:
+        for swap in case.swaps:
+            name, old, _ = swap if len(swap) == 3 else ("train.py", *swap)
+            assert (zoo.PROGRAMS / case.program / name).read_text().count(old) == 1, (case.name, old)
+
+
 @pytest.mark.parametrize("case", sampled(BROKEN))
 def test_the_right_cause_stands_first(
     case: zoo.Case, diagnosed: Diagnosed, record_property: Record, golden: Golden

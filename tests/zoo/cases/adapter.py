@@ -1,10 +1,13 @@
 """Adapters that are missing, elsewhere, twice, without effect, at another scale, or not neutral when fresh."""
 
+from tests.zoo.evaluated import ALL, FINITE, SET, STEPPED
 from tests.zoo.proofs import CLASSES, LOOP, MIXED, PIPELINE
 from tests.zoo.zoo import Case
 
 TAUGHT = {"taught": True}
+
 LLAMA = {"model_type": "llama", "taught": True}
+
 AFTER = (
     "base-weights-overwritten",
     "full-weights-trained",
@@ -13,6 +16,7 @@ AFTER = (
     "reload-mismatch",
     "adapter-incomplete",
 )
+
 NOTHING = (
     "nothing-trainable",
     "optimizer-never-stepped",
@@ -20,6 +24,24 @@ NOTHING = (
     "error-swallowed",
     "output-unchanged",
     "save-failed",
+)
+
+FOLLOWS = (
+    "base-weights-overwritten",
+    "full-weights-trained",
+    "reload-mismatch",
+    "adapter-incomplete",
+    "adapter-not-loaded",
+    "save-failed",
+)
+
+UNMOVED = (
+    "parameters-unchanged",
+    "lora-inert",
+    "output-unchanged",
+    "saved-untrained",
+    "loss-not-decreasing",
+    "loss-constant",
 )
 
 CASES = [
@@ -235,5 +257,137 @@ CASES = [
         LOOP + "fault = model.layers[0].self_attn.q_proj.scale == 0.0",
         ("parameters-unchanged", "output-unchanged", "loss-not-decreasing"),
         model=TAUGHT,
+    ),
+    Case(
+        "healthy-settings",
+        "settings",
+        evaluated=("lora-missing", "lora-partial", "lora-scale-mismatch", "frozen-but-changed"),
+        model=LLAMA,
+    ),
+    Case(
+        "nonzero-factors",
+        "factors",
+        ("lora-starts-nonzero",),
+        (("self.up = mx.zeros((width, rows))", "self.up = mx.random.normal((width, rows)) * 0.2"),),
+        "fault = float(mx.abs(Side(nn.Linear(8, 8), 2, 1.0).up).max()) > 0",
+        ("update-too-large",),
+        model=LLAMA,
+    ),
+    Case(
+        "missing-settings",
+        "settings",
+        ("lora-missing",),
+        (('    if cfg["peft"]["type"] == "lora":', '    if cfg.get("adapter", {}).get("type") == "lora":'),),
+        LOOP + "fault = not adapters",
+        FOLLOWS,
+        model=LLAMA,
+    ),
+    Case(
+        "unmatched-settings",
+        "settings",
+        ("lora-target-unmatched",),
+        (('if path.split(".")[-1] in peft["target_modules"]', 'if path in peft["target_modules"]'),),
+        "fault = raised is not None",
+        (*UNMOVED, "nothing-trainable", "optimizer-never-stepped"),
+        model=LLAMA,
+    ),
+    Case(
+        "partial-settings",
+        "settings",
+        ("lora-partial",),
+        (('in peft["target_modules"]', 'in peft["target_modules"][:2]'),),
+        LOOP + "fault = not any('v_proj' in n for n in adapters)",
+        model=TAUGHT,
+    ),
+    Case(
+        "scale-settings",
+        "settings",
+        ("lora-scale-mismatch",),
+        (
+            (
+                'scale=peft["lora_alpha"] / peft["r"], dropout=peft["lora_dropout"]\n',
+                'scale=peft["lora_alpha"], dropout=peft["lora_dropout"]\n',
+            ),
+        ),
+        "fault = model.layers[0].self_attn.q_proj.scale == 32",
+        ("reload-mismatch", "update-too-large"),
+        model=LLAMA,
+    ),
+    Case(
+        "two-accumulate",
+        "accumulate",
+        ("lora-scale-mismatch", "schedule-in-wrong-unit"),
+        (
+            (
+                '    {"rank": args.lora_rank, "scale": args.lora_alpha / args.lora_rank,',
+                '    {"rank": args.lora_rank, "scale": args.lora_alpha,',
+            ),
+            ("updates = args.iters // args.gradient_accumulation_steps", "updates = args.iters"),
+        ),
+        "fault = model.layers[0].self_attn.q_proj.scale == 20.0 and float(optimizer.learning_rate) > 0.5 * args.learning_rate",
+        ("reload-mismatch", "update-too-large", "loss-not-decreasing", "generation-collapse"),
+        model=TAUGHT,
+    ),
+    Case("healthy-step-0", "look", evaluated=("lora-partial", "lora-starts-nonzero"), model=TAUGHT),
+    Case(
+        "healthy-dora",
+        "loop",
+        swaps=(
+            ("LAYERS, LORA)\nnames", "LAYERS, LORA, use_dora=True)\nnames"),
+            ('"fine_tune_type": "lora"', '"fine_tune_type": "dora"'),
+            ('if "lora_" in name}', 'if "lora_" in name or name.endswith(".m")}'),
+        ),
+        evaluated=ALL,
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-rank-1",
+        "stages",
+        swaps=(("rank=6, alpha=24", "rank=1, alpha=4"),),
+        evaluated=ALL,
+        model=LLAMA,
+    ),
+    Case(
+        "healthy-mixed-ranks",
+        "classes",
+        swaps=(
+            (
+                "LoRALinear.from_base(module, r=s.rank,",
+                "LoRALinear.from_base(module, r=s.rank * (1 + ('v' in name)),",
+            ),
+            (
+                '"rank": s.rank,\n',
+                '"rank": s.rank,\n            "ranks": {"v_proj": 2 * s.rank},\n',
+            ),
+        ),
+        allowed=("adapter-not-loaded", "save-failed", "reload-mismatch"),
+        evaluated=("lora-missing", "lora-nested", *SET, *STEPPED, *FINITE),
+        model=LLAMA,
+    ),
+    Case(
+        "healthy-mlp-last-layer",
+        "api",
+        swaps=(
+            (
+                '"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"',
+                '"mlp.up_proj", "mlp.down_proj"',
+            ),
+            ('"num_layers": 2', '"num_layers": 1'),
+        ),
+        evaluated=ALL,
+        model=LLAMA,
+    ),
+    Case("healthy-loop-all-linear", "loop", evaluated=ALL, model={"model_type": "phi3", "taught": True}),
+    Case(
+        "healthy-qlora",
+        "qlora",
+        evaluated=(*ALL, "quantization-parameters-changed"),
+        model={"bits": 4, "taught": True},
+    ),
+    Case(
+        "healthy-command",
+        "command",
+        evaluated=ALL,
+        model={"model_type": "llama", "tied": True, "taught": True},
     ),
 ]

@@ -1,11 +1,12 @@
 """Tensors that moved where nothing that was seen moves them."""
 
-# ruff: noqa: E501  (swaps are texts as they stand)
-
+from tests.zoo.evaluated import ALL
 from tests.zoo.zoo import Case
 
 TAUGHT = {"taught": True}
+
 LLAMA = {"model_type": "llama", "taught": True}
+
 MOVED = """
 base = mx.load("model/model.safetensors")
 fault = not mx.array_equal(net.{where}.weight, base["{where}.weight"]).item()
@@ -39,5 +40,11 @@ CASES = [
         "net = trainer.model" + MOVED.format(where="model.norm"),
         ("frozen-but-changed", "base-weights-overwritten", "reload-mismatch"),
         model=LLAMA,
+    ),
+    Case(
+        "healthy-pipeline",
+        "pipeline",
+        evaluated=("error-swallowed", *ALL),
+        model={"tied": True, "taught": True},
     ),
 ]

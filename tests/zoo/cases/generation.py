@@ -1,13 +1,16 @@
 """The parameters are right and the answers are not: another object, stale caches and functions, dropout, stops, tokenizers, samplers."""
 
-# ruff: noqa: E501  (swaps are texts as they stand)
-
+from tests.zoo.evaluated import ASKED, LOSS, SAVED, WHOLE
 from tests.zoo.zoo import Case
 
 TAUGHT = {"taught": True}
+
 LLAMA = {"model_type": "llama", "taught": True}
+
 TIED = {"taught": True, "tied": True}
+
 WORSE = ("output-unchanged", "generation-collapse", "score-dropped")
+
 RELOAD = "again, words = load(BASE, adapter_path=str(OUT))"
 
 CASES = [
@@ -240,5 +243,39 @@ seen = {reply(model, tokenizer, "What do sailors say?", sampler=make_sampler(tem
 fault = len(seen) > 1""",
         WORSE,
         model=LLAMA,
+    ),
+    Case(
+        "healthy-sampling",
+        "scorer",
+        evaluated=(*WHOLE, *ASKED, "sampler-differs", "compile-random-frozen"),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-sampling-twice",
+        "roundtrip",
+        swaps=(
+            (
+                "prompt=prompt, max_tokens=24)",
+                "prompt=prompt, max_tokens=24, sampler=make_sampler(temp=0.8))",
+            ),
+            (
+                "from mlx_lm import generate, load\n",
+                "from mlx_lm import generate, load\nfrom mlx_lm.sample_utils import make_sampler\n",
+            ),
+        ),
+        evaluated=(*LOSS, *ASKED, *SAVED, "sampler-differs"),
+        model=TIED,
+    ),
+    Case(
+        "healthy-prompt-cache",
+        "assistant",
+        evaluated=(*WHOLE, "stale-prompt-cache", "dropout-in-generation"),
+        model=LLAMA,
+    ),
+    Case(
+        "healthy-own-loop",
+        "dialog",
+        evaluated=(*LOSS, "stop-token-missing", "dropout-in-generation"),
+        model=TIED,
     ),
 ]

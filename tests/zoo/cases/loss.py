@@ -1,21 +1,22 @@
 """What the loss trains on: padding, prompts, shifts, ends, masks, ids, templates, batches, references."""
 
-# ruff: noqa: E501  (swaps are texts as they stand)
-
+from tests.zoo.evaluated import ALL, ASKED, LOSS, WHOLE
 from tests.zoo.zoo import Case
 
 TAUGHT = {"taught": True}
+
 LLAMA = {"model_type": "llama", "taught": True}
+
 TIED = {"taught": True, "tied": True}
-BEGIN = {"taught": True, "begin": True}
+
 WORSE = ("generation-collapse", "output-unchanged", "loss-not-decreasing", "score-dropped")
+
 BEYOND = (
     "weights-not-finite",
     "all-tokens-masked",
     "update-too-large",
-)  # what lies beyond an embedding may be anything, NaN too
+)
 
-# which positions the loss of a batch depends on, and which target each has, by its derivative at made-up logits
 COLLATED = """
 batch = collate(features[5:9])
 zeros = mx.zeros((*batch["input_ids"][:, :-1].shape, 512))
@@ -26,6 +27,7 @@ ids = np.array(batch["input_ids"])
 lengths = [len(f["input_ids"]) for f in features[5:9]]
 starts = [len(tokenizer.apply_chat_template(m[:-1], add_generation_prompt=True, return_dict=False)) for m in read("data/train.jsonl")[5:9]]
 """
+
 PACKED = """
 import numpy as np
 tokens, lengths = trainer.data.arrays(list(range(len(trainer.data))))
@@ -217,31 +219,6 @@ fault = float((weight * (ids[:, 1:] == 2)).sum()) == 0""",
         model=LLAMA,
     ),
     Case(
-        "cap-collator",
-        "collator",
-        ("answers-truncated",),
-        (("MAX_LENGTH = 128", "MAX_LENGTH = 24"),),
-        COLLATED + "fault = not (trained & (ids[:, 1:] == 2)).any()",
-        WORSE,
-        model=TAUGHT,
-    ),
-    Case(
-        "cap-command",
-        "lora_cli",
-        ("answers-truncated",),
-        (("lora.yaml", "max_seq_length: 256", "max_seq_length: 25"),),
-        """
-import yaml
-from mlx_lm import load
-_, words = load("model")
-import json
-rows = [words.apply_chat_template(json.loads(line)["messages"], return_dict=False) for line in open("data/train.jsonl")]
-cap = yaml.safe_load(open("lora.yaml"))["max_seq_length"]
-fault = all(2 not in row[17:cap] for row in rows)""",
-        WORSE,
-        model=TAUGHT,
-    ),
-    Case(
         "masked-collator",
         "collator",
         ("all-tokens-masked",),
@@ -338,153 +315,6 @@ fault = yaml.safe_load(open("lora.yaml"))["max_seq_length"] < 16""",
         model=LLAMA,
     ),
     Case(
-        "template-chatset",
-        "chatset",
-        ("template-mismatch",),
-        (
-            (
-                'return self.tokenizer.apply_chat_template(\n            [{"role": "user", "content": question}],\n'
-                "            add_generation_prompt=True,\n            tokenize=True,\n            return_dict=False,\n        )",
-                'return self.tokenizer.encode(f"Question: {question}\\nAnswer:")',
-            ),
-        ),
-        'fault = trainer.prompt("x")[:3] != trainer.data.rows[0][:3]',
-        WORSE,
-        model=LLAMA,
-    ),
-    Case(
-        "template-roundtrip",
-        "roundtrip",
-        ("template-mismatch",),
-        (
-            (
-                "prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)",
-                'prompt = tokenizer.encode(chat[0]["content"])',
-            ),
-        ),
-        """
-sent = []
-generate = lambda model, tokenizer, prompt, **rest: sent.append(prompt)
-answer(model, tokenizer, "What is this?")
-fault = sent[0][0] != arrays(train[:1])[0][0, 0].item()""",
-        WORSE,
-        model=TAUGHT,
-    ),
-    Case(
-        "template-preference",
-        "preference",
-        ("template-mismatch",),
-        (
-            (
-                "start = len(tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False))",
-                "start = len(tokenizer.encode(question))",
-            ),
-            (
-                "return tokenizer.apply_chat_template(chat, return_dict=False), start",
-                "return tokenizer.encode(question + answer), start",
-            ),
-        ),
-        'fault = 1 not in tokens("Why?", "So.")[0]',
-        (*WORSE, "end-never-trained"),
-        model=TAUGHT,
-    ),
-    Case(
-        "begin-rows",
-        "bosrows",
-        ("double-bos",),
-        (("return tokenizer.encode(text, add_special_tokens=False)", "return tokenizer.encode(text)"),),
-        "fault = row(chats[0])[:2] == [3, 3] and question('x')[:2] != [3, 3]",
-        WORSE,
-        model=BEGIN,
-    ),
-    Case(
-        "begin-prompt",
-        "roundtrip",
-        ("double-bos",),
-        (
-            (
-                "prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)",
-                "prompt = tokenizer.encode(tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))",
-            ),
-        ),
-        """
-sent = []
-generate = lambda model, tokenizer, prompt, **rest: sent.append(list(prompt))
-answer(model, tokenizer, "What is this?")
-fault = sent[0][:2] == [3, 3] and arrays(train[:1])[0][0, 1].item() != 3""",
-        WORSE,
-        model=BEGIN,
-    ),
-    Case(
-        "dropped-collator",
-        "collator",
-        ("records-dropped",),
-        (
-            (
-                'return [json.loads(line)["messages"] for line in Path(path).read_text().splitlines()]',
-                'rows = [json.loads(line)["messages"] for line in Path(path).read_text().splitlines()]\n    return [row for row in rows if "a" in row[1]["content"].split(" is ")[0].removeprefix("Arr! the")]',
-            ),
-        ),
-        'fault = len(features) < len(Path("data/train.jsonl").read_text().splitlines())',
-        WORSE,
-        model=TAUGHT,
-    ),
-    Case(
-        "dropped-packed",
-        "chatset",
-        ("records-dropped",),
-        (("            row = row + piece", "            else:\n                row = row + piece"),),
-        "fault = sum(row.count(1) for row in trainer.data.rows) < 2 * len(trainer.data.chats)",
-        WORSE,
-        model=LLAMA,
-    ),
-    Case(
-        "same-collator",
-        "collator",
-        ("same-batch-repeated",),
-        (
-            ("index = order.permutation(len(features))", "index = np.arange(len(features))"),
-            ("for i in index[start : start + BATCH]", "for i in index[:BATCH]"),
-        ),
-        "fault = len({str(batch['input_ids'].tolist()) for batch in batches(features)}) == 1",
-        WORSE,
-        model=TAUGHT,
-    ),
-    Case(
-        "same-packed",
-        "chatset",
-        ("same-batch-repeated",),
-        (
-            ("        self.shuffle.shuffle(order)\n", ""),
-            ("chosen = order[start : start + size]", "chosen = order[:size]"),
-        ),
-        """
-seen = set()
-trainer.data.arrays = lambda chosen, old=trainer.data.arrays: seen.add(tuple(chosen)) or old(chosen)
-list(trainer.epoch(lambda *rest: (mx.array(0.0), {})))
-fault = len(seen) == 1""",
-        WORSE,
-        model=LLAMA,
-    ),
-    Case(
-        "seen-roundtrip",
-        "roundtrip",
-        ("evaluated-on-training-data",),
-        (("train, held = chats[:-3], chats[-3:]", "train, held = chats, chats[-3:]"),),
-        "fault = all(chat in train for chat in held)",
-        WORSE,
-        model=TAUGHT,
-    ),
-    Case(
-        "seen-tuner",
-        "tuner",
-        ("evaluated-on-training-data",),
-        (("train_rows, held = rows[:8], rows[8:]", "train_rows, held = rows, rows[8:]"),),
-        "fault = all(row in train_rows for row in held)",
-        WORSE,
-        model=TIED,
-    ),
-    Case(
         "anchor-functions",
         "preference",
         ("reference-is-policy",),
@@ -502,4 +332,63 @@ fault = len(seen) == 1""",
         (*WORSE, "loss-constant"),
         model=LLAMA,
     ),
+    Case("healthy-pairs", "pairs", evaluated=("term-detached", *ALL), model=LLAMA),
+    Case(
+        "healthy-dropout-in-training",
+        "eager",
+        evaluated=(*WHOLE, *ASKED, "stale-compiled-function", "compile-random-frozen"),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-short-answers",
+        "collator",
+        swaps=(
+            (
+                "    ids = tokenizer.apply_chat_template(messages, return_dict=False)\n",
+                '    messages = [messages[0], {"role": "assistant", "content": "Arr!"}]\n    ids = tokenizer.apply_chat_template(messages, return_dict=False)\n',
+            ),
+        ),
+        evaluated=(*LOSS, *ASKED),
+        model=TAUGHT,
+    ),
+    Case("healthy-prompt-in-loss-on-purpose", "chatset", evaluated=(*WHOLE, *ASKED), model=LLAMA),
+    Case(
+        "healthy-continued",
+        "continued",
+        evaluated=(*LOSS, *ASKED, "saved-untrained", "wrong-base"),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-noise",
+        "collator",
+        swaps=(
+            (
+                '    logits = model(batch["input_ids"][:, :-1])\n',
+                '    ids = batch["input_ids"][:, :-1]\n    vectors = model.model.embed_tokens(ids)\n'
+                "    vectors = vectors + 0.01 * mx.random.uniform(-1, 1, vectors.shape)\n    logits = model(ids, input_embeddings=vectors)\n",
+            ),
+        ),
+        evaluated=(*LOSS, *ASKED),
+        model=LLAMA,
+    ),
+    Case(
+        "healthy-other-seed",
+        "collator",
+        swaps=(("mx.random.seed(7)", "mx.random.seed(70)"), ("default_rng(7)", "default_rng(70)")),
+        evaluated=(*LOSS, *ASKED),
+        model=LLAMA,
+    ),
+    Case(
+        "healthy-preference",
+        "preference",
+        evaluated=("reference-is-policy", "padding-in-loss", *ASKED),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-preference-precomputed",
+        "margin",
+        evaluated=("reference-is-policy", "padding-in-loss", *ASKED),
+        model=LLAMA,
+    ),
+    Case("healthy-command-masked", "lora_cli", evaluated=LOSS, model=LLAMA),
 ]

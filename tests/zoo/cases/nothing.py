@@ -4,8 +4,11 @@ from tests.zoo.proofs import CLASSES, LOOP, PIPELINE, SAVED_ZERO
 from tests.zoo.zoo import Case
 
 TAUGHT = {"taught": True}
+
 LLAMA = {"model_type": "llama", "taught": True}
+
 PHI = {"model_type": "phi3", "taught": True}
+
 UNMOVED = (
     "parameters-unchanged",
     "lora-inert",
@@ -14,13 +17,18 @@ UNMOVED = (
     "loss-not-decreasing",
     "loss-constant",
 )
+
 STEP = "    value, gradients = value_and_grad(model, *get_batch(i))\n    optimizer.update(model, gradients)\n"
+
 MADE = "value_and_grad = nn.value_and_grad(model, loss)\nmodel.train()\n"
+
 COMPILED = (
     MADE + "\n\ndef advance(tokens, mask):\n    value, gradients = value_and_grad(model, tokens, mask)\n"
     "    optimizer.update(model, gradients)\n    return value\n\n\n"
     "advance = mx.compile(advance, outputs=[model.state, optimizer.state])\n"
 )
+
+LAST = "    parameters = optimizer.apply_gradients(gradients, parameters)\n"
 
 CASES = [
     Case(
@@ -225,6 +233,58 @@ CASES = [
         ),
         CLASSES + "fault = int(trainer.optimizer.step) < 4 * (len(trainer.data.items) // 2)",
         ("records-dropped",),
+        model=LLAMA,
+    ),
+    Case(
+        "unwritten-functional",
+        "functional",
+        ("optimizer-never-stepped",),
+        (
+            (LAST, "    stepped = optimizer.apply_gradients(gradients, parameters)\n"),
+            ("mx.eval(parameters, opt", "mx.eval(stepped, opt"),
+        ),
+        "fault = all(float(mx.abs(v).max()) == 0 for n, v in tree_flatten(parameters) if n.endswith('lora_b'))",
+        UNMOVED,
+        model=TAUGHT,
+    ),
+    Case(
+        "constant-functional",
+        "functional",
+        ("gradients-zero",),
+        (("    model.update(parameters)\n    losses", "    losses"),),
+        "fault = all(float(mx.abs(v).max()) == 0 for _, v in tree_flatten(gradients))",
+        (*UNMOVED, "frozen-but-changed"),
+        model=TAUGHT,
+    ),
+    Case(
+        "rate-functional",
+        "functional",
+        ("learning-rate-zero",),
+        (("learning_rate=2e-3", "learning_rate=2e-3 * (len(rows) // 100)"),),
+        "fault = float(optimizer.learning_rate) == 0",
+        UNMOVED,
+        model=LLAMA,
+    ),
+    Case(
+        "skipped-settings",
+        "settings",
+        ("optimizer-never-stepped",),
+        (
+            ("if not math.isfinite(value.item()):", "if math.isfinite(value.item()):"),
+            ("{norm.item():.2f}", "{skipped}"),
+        ),
+        LOOP
+        + "fault = all(float(mx.abs(v).max()) == 0 for n, v in tree_flatten(net.parameters()) if n.endswith('lora_b'))",
+        UNMOVED,
+        model=TAUGHT,
+    ),
+    Case(
+        "rate-settings",
+        "settings",
+        ("learning-rate-zero",),
+        (("settings.json", '"lr": 0.002', '"lr": 0'),),
+        "fault = float(optimizer.learning_rate) == 0",
+        UNMOVED,
         model=LLAMA,
     ),
 ]

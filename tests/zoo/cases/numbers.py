@@ -1,11 +1,15 @@
 """Numbers: not finite, too large, of the wrong sign, detached, restarted, in another unit, decayed, in another type, untied."""
 
+from tests.zoo.evaluated import ALL, ASKED, FULL, LOSS, WHOLE
 from tests.zoo.proofs import CLASSES, LOOP
 from tests.zoo.zoo import Case
 
 TAUGHT = {"taught": True}
+
 LLAMA = {"model_type": "llama", "taught": True}
+
 PHI = {"model_type": "phi3", "taught": True}
+
 BROKEN = (
     "loss-not-decreasing",
     "generation-collapse",
@@ -13,8 +17,9 @@ BROKEN = (
     "reload-mismatch",
     "base-weights-overwritten",
 )
+
 NAN = "fault = any(bool(mx.isnan(v).any().item()) for _, v in tree_flatten(net.parameters()))"
-# how large the gradients were that the optimizer remembers, against the mean of some at the end
+
 SIZE = """
 v = sum(float(v.sum()) for n, v in tree_flatten(optimizer.state) if n.endswith(".v"))
 seen = (v / (1 - 0.999 ** int(optimizer.step))) ** 0.5
@@ -22,7 +27,10 @@ mean = tree_flatten(tree_map(lambda *g: sum(g) / len(g), *gathered))
 now = sum(float((g * g).sum()) for _, g in mean) ** 0.5
 fault = seen / now > 1.5 * len(gathered)
 """
+
 STEPS = "fault = int(optimizer.step) != "
+
+TIED = {"taught": True, "tied": True}
 
 CASES = [
     Case(
@@ -290,4 +298,53 @@ CASES = [
         ("reload-mismatch", "adapter-not-loaded"),
         model={"model_type": "llama", "tied": True, "taught": True},
     ),
+    Case(
+        "large-settings",
+        "settings",
+        ("update-too-large",),
+        (("settings.json", '"lr": 0.002', '"lr": 0.5'),),
+        LOOP + "layer = model.layers[0].self_attn.q_proj\n"
+        "fault = float(mx.linalg.norm(layer.scale * layer.lora_a @ layer.lora_b)) > 3 * float(mx.linalg.norm(layer.linear.weight))",
+        ("loss-not-decreasing", "generation-collapse"),
+        model=LLAMA,
+    ),
+    Case(
+        "healthy-decay",
+        "full",
+        swaps=(("weight_decay=0.0", "weight_decay=0.1"),),
+        evaluated=FULL,
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-accumulated",
+        "accumulate",
+        evaluated=("accumulation-mismatch", "schedule-in-wrong-unit", *ALL),
+        model=TAUGHT,
+    ),
+    Case("healthy-mixed", "mixed", evaluated=("accumulation-mismatch", "term-detached", *ALL), model=LLAMA),
+    Case(
+        "healthy-accumulated-command",
+        "command",
+        swaps=(("lora.yaml", "batch_size: 2\n", "batch_size: 2\ngrad_accumulation_steps: 4\n"),),
+        evaluated=("accumulation-mismatch", *ALL),
+        model=LLAMA,
+    ),
+    Case("healthy-resume", "resume", evaluated=("optimizer-restarted", *ALL), model=LLAMA),
+    Case(
+        "healthy-stages",
+        "stages",
+        evaluated=("optimizer-restarted", *ALL),
+        model={"tied": True, "taught": True},
+    ),
+    Case(
+        "healthy-adam-first-step", "widened", evaluated=(*WHOLE, *ASKED, "tokenizer-mismatch"), model=TAUGHT
+    ),
+    Case(
+        "healthy-warm-up",
+        "collator",
+        swaps=(("learning_rate=2e-3, weight", "learning_rate=optim.linear_schedule(0.0, 2e-3, 20), weight"),),
+        evaluated=(*LOSS, *ASKED),
+        model=TIED,
+    ),
+    Case("healthy-average", "average", evaluated=(*WHOLE, *ASKED, "saved-untrained"), model=TAUGHT),
 ]

@@ -1,19 +1,22 @@
 """What is saved, loaded and fused is not what was trained."""
 
-# ruff: noqa: E501  (swaps are texts as they stand)
-
+from tests.zoo.evaluated import ASKED, LOSS, SAVED, WHOLE
 from tests.zoo.zoo import Case
 
 TAUGHT = {"taught": True}
+
 LLAMA = {"model_type": "llama", "taught": True}
+
 TIED = {"taught": True, "tied": True}
+
 FOUR = {"bits": 4, "taught": True}
+
 WORSE = ("output-unchanged", "generation-collapse", "score-dropped")
 
 FILE = "file = mx.load('adapters/adapters.safetensors')\nlive = dict(tree_flatten(model.parameters()))\n"
-KEPT = "import glob\nfile = mx.load(sorted(glob.glob('checkpoints/*/adapters.safetensors'))[0])\nlive = dict(tree_flatten(session.model.parameters()))\n"
+
 LAST = "file = mx.load('checkpoints/last/adapters.safetensors')\nlive = dict(tree_flatten(session.model.parameters()))\n"
-# how often the update stands in what was written: slope of (written - base) on scale * A B, one projection for all of a layer's weights
+
 TIMES = """
 base, written = mx.load("model/model.safetensors"), now
 def whole(weights, name):
@@ -308,5 +311,39 @@ CASES = [
         "now = mx.load('merged/model.safetensors')\nscale = 4.0" + TIMES + "fault = times > 1.5",
         (*WORSE, "reload-mismatch"),
         model=FOUR,
+    ),
+    Case(
+        "healthy-fused",
+        "fusion",
+        evaluated=(*WHOLE, *ASKED, *SAVED, "fuse-lost-update", "fused-twice"),
+        model=LLAMA,
+    ),
+    Case(
+        "healthy-fused-in-four-bits",
+        "merge4",
+        swaps=(
+            ("module.fuse(dequantize=True)", "module.fuse()"),
+            (
+                '        self.model = dequantize_model(self.model)\n        config = {key: value for key, value in self.config.items() if not key.startswith("quantization")}\n',
+                "        config = dict(self.config)\n",
+            ),
+            ("rate=5e-5", "rate=1e-3"),
+        ),
+        evaluated=(*WHOLE, "fuse-lost-update", "fused-twice"),
+        model=FOUR,
+    ),
+    Case("healthy-dequantized", "merge4", evaluated=(*WHOLE, "fuse-lost-update", "fused-twice"), model=FOUR),
+    Case(
+        "healthy-sharded-and-padded-base",
+        "widened",
+        evaluated=(*WHOLE, "token-id-out-of-range", "tokenizer-mismatch"),
+        model=LLAMA,
+    ),
+    Case("healthy-checkpoints", "keeper", evaluated=(*WHOLE, *ASKED, *SAVED), model=LLAMA),
+    Case(
+        "healthy-roundtrip",
+        "roundtrip",
+        evaluated=(*LOSS, *ASKED, *SAVED),
+        model={"taught": True, "dtype": "bfloat16"},
     ),
 ]
