@@ -17,6 +17,7 @@ BEYOND = (
     "update-too-large",
 )
 
+# which positions the loss of a batch depends on, and which target each has, by its derivative at made-up logits
 COLLATED = """
 batch = collate(features[5:9])
 zeros = mx.zeros((*batch["input_ids"][:, :-1].shape, 512))

@@ -20,6 +20,7 @@ BROKEN = (
 
 NAN = "fault = any(bool(mx.isnan(v).any().item()) for _, v in tree_flatten(net.parameters()))"
 
+# how large the gradients were that the optimizer remembers, against the mean of some at the end
 SIZE = """
 v = sum(float(v.sum()) for n, v in tree_flatten(optimizer.state) if n.endswith(".v"))
 seen = (v / (1 - 0.999 ** int(optimizer.step))) ** 0.5

@@ -17,6 +17,7 @@ FILE = "file = mx.load('adapters/adapters.safetensors')\nlive = dict(tree_flatte
 
 LAST = "file = mx.load('checkpoints/last/adapters.safetensors')\nlive = dict(tree_flatten(session.model.parameters()))\n"
 
+# how often the update stands in what was written: slope of (written - base) on scale * A B, one projection for all of a layer's weights
 TIMES = """
 base, written = mx.load("model/model.safetensors"), now
 def whole(weights, name):
