@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ _LIBRARIES = (
 _tell: list[Callable[[str, str], None]] = []
 
 
+@functools.lru_cache(4096)
 def is_users(file: str) -> bool:
     """Is this file the user's own: of no library, of no interpreter, and none of ours?"""
     if file.startswith("<"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -50,6 +50,96 @@ def replaced(tree: Any, arrays: Iterator[Any]) -> Any:
         items = [replaced(value, arrays) for value in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     return next(arrays) if is_array(tree) else tree
+
+
+def leaves(tree: Any) -> list[Any]:
+    """The arrays alone, in the order of `flatten`, at a tenth of its cost."""
+    found: list[Any] = []
+    _leaves((tree,), mx().array, found)
+    return found
+
+
+def _leaves(values: Any, kind: type, found: list[Any]) -> None:
+    for value in values:
+        if isinstance(value, dict):
+            _leaves(value.values(), kind, found)
+        elif isinstance(value, kind):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            _leaves(value, kind, found)
+
+
+def beside(tree: Any, other: Any) -> list[Any]:
+    """The arrays of `other` that stand where `tree` has its own, in the order of `leaves(tree)`.
+
+    Raises KeyError, IndexError or TypeError where `other` has none there.
+    """
+    found: list[Any] = []
+    _beside((tree,), (other,), mx().array, found)
+    return found
+
+
+def _beside(tree: Any, other: Any, kind: type, found: list[Any]) -> None:
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        if isinstance(value, kind):
+            found.append(other[key])
+        elif value and isinstance(value, (dict, list, tuple)):
+            _beside(value, other[key], kind, found)
+
+
+def keys(tree: Any, wanted: set[str], prefix: str = "") -> dict[str, tuple[Any, ...]]:
+    """The keys that lead to arrays of these dotted names."""
+    found: dict[str, tuple[Any, ...]] = {}
+    pairs = (
+        tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, (list, tuple)) else ()
+    )
+    for key, value in pairs:
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if name in wanted and is_array(value):
+            found[name] = (key,)
+        elif any(each.startswith(f"{name}.") for each in wanted):
+            found |= {each: (key, *rest) for each, rest in keys(value, wanted, name).items()}
+    return found
+
+
+def some(tree: Any, paths: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """The arrays at these keys, by name; those that are not there are left out."""
+    found = {}
+    for name, path in paths.items():
+        here = tree
+        try:
+            for key in path:
+                here = here[key]
+        except (KeyError, IndexError, TypeError):
+            continue
+        if is_array(here):
+            found[name] = here
+    return found
+
+
+def with_last(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """The tree with its last array changed: in place, but for tuples, which are made anew."""
+    changed = _with_last(tree, change)
+    return tree if changed is None else changed
+
+
+def _with_last(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """None where there is no array."""
+    if is_array(tree):
+        return change(tree)
+    pairs = (
+        tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, (list, tuple)) else ()
+    )
+    for key, value in reversed(list(pairs)):
+        changed = _with_last(value, change)
+        if changed is None:
+            continue
+        if not isinstance(tree, tuple):
+            tree[key] = changed
+            return tree
+        items = [changed if i == key else item for i, item in enumerate(tree)]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return None
 
 
 class Tree:

@@ -122,12 +122,12 @@ def written(module: Any) -> None:
 
 def applied(tree: Any) -> None:
     """`Optimizer.apply_gradients` returned these parameters: writing them into a module is an update, not a write."""
-    _applied[:] = [weakref.ref(array) for _, array in trees.flatten(tree)]
+    _applied[:] = [weakref.ref(array) for array in trees.leaves(tree)]
 
 
 def is_applied(tree: Any) -> bool:
     """Did some of these arrays come from the newest `apply_gradients`?"""
-    given = {id(array) for _, array in trees.flatten(tree)}
+    given = {id(array) for array in trees.leaves(tree)}
     return any((array := each()) is not None and id(array) in given for each in _applied)
 
 

@@ -145,6 +145,16 @@ def evaluated(arrays: dict[str, Any], budget: int = 2_000_000) -> dict[str, bool
     return found
 
 
+def computed(array: Any) -> bool:
+    """Is this array computed, or on its way? True where this mlx does not show it."""
+    export = getattr(mx(), "export_to_dot", None)
+    if export is None:
+        return True
+    page = _Page()
+    export(page, array)
+    return not page.operation
+
+
 class _Page:
     """A file to write a graph to, of which only one thing is kept: does it hold an operation?"""
 

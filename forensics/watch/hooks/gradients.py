@@ -87,6 +87,9 @@ class _Function:
         self.argnums = [argnums] if isinstance(argnums, int) else list(argnums or ([] if argnames else [0]))
         self.argnames = [argnames] if isinstance(argnames, str) else list(argnames or [])
         self.said = False
+        self.few: dict[str, tuple[Any, ...]] | None = (
+            None  # keys of a few small gradients, as of the last kept step
+        )
         self.number = _Function.made = _Function.made + 1
         if module is not None:
             _uncalled[self.number] = (via, watch.known(module), where())
@@ -170,7 +173,7 @@ def _evaluated(spec: _Function, made: Callable[..., Any]) -> Callable[..., Any]:
         with watch.looking("gradient"):
             model = spec.model(args, kwargs)
             if model is not None and not watch.tracing:
-                now.kept = steps.keeps(model)
+                now.kept = steps.keeps_gradient(model)
             if not spec.said:
                 spec.say(model, args, kwargs)
         _local.frames.append(now)
@@ -188,11 +191,10 @@ def _evaluated(spec: _Function, made: Callable[..., Any]) -> Callable[..., Any]:
 
 def _finished(spec: _Function, now: Frame, model: Model | None, result: Any) -> None:
     value, grads = (None, result) if spec.via == "mx.grad" else result
-    arrays: dict[str, Any] = {
-        "taps": now.taps,
-        "prints": now.prints,
-        "small": small(dict(trees.flatten(grads))),
-    }
+    if spec.few is None or now.kept is not False:
+        spec.few = few(grads)
+    small = trees.some(grads, spec.few)
+    arrays: dict[str, Any] = {"taps": now.taps, "prints": now.prints, "small": small}
     scalar = next((leaf for _, leaf in trees.flatten(value) if leaf.size == 1), None)
     if scalar is not None:
         arrays["value"] = scalar
@@ -208,19 +210,19 @@ def _taught(subjects: list[Any], now: Frame) -> Model | None:
     return model_of(tree, always=True) if tree is not None else None
 
 
-def small(grads: Any) -> dict[str, Any]:
-    """A few small gradients, the smallest of each kind of parameter: enough to see a sum from a mean."""
+def few(grads: Any) -> dict[str, tuple[Any, ...]]:
+    """The keys of a few small gradients, the smallest of each kind of parameter: enough to see a sum from a mean."""
     core = trees.mx()
-    found: dict[str, tuple[int, str, Any]] = {}
-    for name, leaf in grads.items():
+    found: dict[str, tuple[int, str]] = {}
+    for name, leaf in trees.flatten(grads):
         size, kind = leaf.size, name.rpartition(".")[2]
         if (
             1 < size <= _SMALL
             and (kind not in found or size < found[kind][0])
             and core.issubdtype(leaf.dtype, core.floating)
         ):
-            found[kind] = (size, name, leaf)
-    return {name: leaf for _, name, leaf in sorted(found.values(), key=lambda each: each[0])[:_FEW]}
+            found[kind] = (size, name)
+    return trees.keys(grads, {name for _, name in sorted(found.values(), key=lambda each: each[0])[:_FEW]})
 
 
 def _nn(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,14 +15,14 @@ from ..moments import Moments
 from ..places import where
 from ..run import watch
 from ..training import rows, steps
-from ..training.norms import norms
+from ..training.norms import Norms, Plan, held_back, norms, plan
 from ..training.steps import Event, Step
 from ..training.subjects import model_of
 from ..training.writes import wrote
 from ..trees import mx
 from ..wrapping import wrap
 from . import stop
-from .gradients import small
+from .gradients import few
 
 
 class _Local(threading.local):
@@ -33,6 +33,7 @@ class _Local(threading.local):
 
 _local = _Local()
 _said: set[tuple[str, str]] = set()
+_plans: dict[tuple[str, str | None], Plan] = {}  # by optimizer and model
 
 
 def _update(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,15 +69,12 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
         if _local.depth or not watch.on or watch.local.quiet or not steps.open_here():
             return original(self, *args, **kwargs)
         alone = _local.module is None
-        grads: dict[str, Any] = {}
-        old: dict[str, Any] = {}
+        given = _Given(args[0] if args else kwargs.get("gradients"))
         record: Model | None = None
         with watch.looking("apply_gradients"):
             parameters = args[1] if len(args) > 1 else kwargs.get("parameters")
             record = model_of(parameters, always=True) if alone else _local.module[0]
-            grads = dict(trees.flatten(args[0] if args else kwargs.get("gradients")))
-            have = dict(trees.flatten(parameters))
-            old = {name: have[name] for name in grads if name in have}
+            given.read(parameters)
             if alone and record is not None and not watch.tracing:
                 phases.before_update(record.module, optimizer=self)
         _local.depth += 1
@@ -85,36 +83,72 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _local.depth -= 1
         with watch.looking("apply_gradients"):
-            return _observed(self, record, grads, old, result, alone)
+            return _observed(self, record, given, result, alone)
         return result
 
     return apply_gradients
 
 
-def _observed(
-    optimizer: Any, record: Model | None, grads: dict[str, Any], old: dict[str, Any], result: Any, alone: bool
-) -> Any:
-    new = dict(trees.flatten(result))
-    found = norms(
-        {
-            name: (grads[name], array, old[name])
-            for name, array in new.items()
-            if name in grads and name in old
-        }
-    )
-    told = trees.replaced(result, iter([found.told.get(name, array) for name, array in new.items()]))
-    arrays: dict[str, Any] = {"gradient": found.gradient, "update": found.update, "small": small(grads)}
+class _Given:
+    """What an optimizer was given: the leaves of the gradients' tree, and the parameters at the same places."""
+
+    def __init__(self, gradients: Any) -> None:
+        self.tree = gradients
+        self.gradients: list[Any] = []
+        self.old: list[Any] = []
+        self.named: dict[str, Any] = {}  # parameters by name, where they do not stand as the gradients do
+
+    def read(self, parameters: Any) -> None:
+        self.gradients = trees.leaves(self.tree)
+        try:
+            self.old = trees.beside(self.tree, parameters)
+        except (KeyError, IndexError, TypeError, AttributeError):
+            self.named = dict(trees.flatten(parameters))
+
+    def matched(self, result: Any) -> tuple[list[str], list[Any]]:
+        """Paths and new arrays that have a gradient and an old array, which then stand in the same order; by name where trees differ."""
+        found = list(trees.flatten(result))
+        if not len(self.gradients) == len(self.old) == len(found):
+            grads = dict(trees.flatten(self.tree))
+            found = [(path, array) for path, array in found if path in grads and path in self.named]
+            self.gradients, self.old = ([held[path] for path, _ in found] for held in (grads, self.named))
+        return [path for path, _ in found], [array for _, array in found]
+
+
+def _measured(optimizer: Any, record: Model | None, given: _Given, result: Any) -> tuple[Plan, Norms]:
+    """The norms, by a plan that is made anew in kept steps and where the leaves are no longer those that it was made of."""
+    key = (registry.used(optimizer).number, record.number if record else None)
+    how = None if watch.tracing or record is None or steps.keeping(record) else _plans.get(key)
+    new = trees.leaves(result)
+    if how is not None and len(how.paths) == len(new) == len(given.gradients) == len(given.old):
+        try:
+            return how, norms(how, given.gradients, new, given.old)
+        except ValueError:  # of other shapes than those of the plan
+            pass
+    paths, new = given.matched(result)
+    how = plan(paths, given.gradients, new, given.old)
+    how.few = few(given.tree)
+    if not watch.tracing:
+        _plans[key] = how
+    return how, norms(how, given.gradients, new, given.old)
+
+
+def _observed(optimizer: Any, record: Model | None, given: _Given, result: Any, alone: bool) -> Any:
+    how, found = _measured(optimizer, record, given, result)
+    small = trees.some(given.tree, how.few)
+    arrays: dict[str, Any] = {"gradient": found.gradient, "update": found.update, "small": small}
     if watch.tracing or record is None or steps.keeping(record):
         arrays["parameter"] = found.parameter()
+    told = held_back(result, [*found.gradient, *found.update])
     rate = getattr(optimizer, "learning_rate", None) if hasattr(type(optimizer), "learning_rate") else None
     if trees.is_array(rate):
         arrays["rate"] = rate
     about = {
-        "optimizer": registry.used(optimizer), "class": type(optimizer).__name__, "names": found.names, "leaves": list(grads),
+        "optimizer": registry.used(optimizer), "class": type(optimizer).__name__, "names": how.names, "leaves": how.paths,
         "rate": rate if isinstance(rate, (int, float)) else None, "compiled": watch.tracing,
     }  # fmt: skip
     if steps.local.traces:
-        about |= {"old": old, "new": dict(trees.flatten(told))}
+        about |= {"old": dict(zip(how.paths, given.old, strict=True)), "new": dict(trees.flatten(told))}
     event = Event("update", record, about, arrays, where())
     phases.applied(told)
     if not alone:
@@ -169,7 +203,7 @@ def write(step: Step, partly: bool) -> None:
         "steps", model=step.model.number, step=step.number, optimizer=used.number if used is not None else None,
         loss=statistics.fmean(step.losses) if step.losses else None, learning_rate=event.facts.get("rate") if rate is None else rate,
         gradients=step.count, gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
-        nonfinite=sum(not math.isfinite(each) for each in gradient) if gradient else None,
+        nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
         accumulation=_accumulation(step), seconds=step.seconds, place=event.place, **rows.totals(step),
     )  # fmt: skip
     for name, g, u, p in zip(names, gradient, update, parameter, strict=False):

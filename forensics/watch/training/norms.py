@@ -1,73 +1,91 @@
-"""Squared norms of what an optimizer got, made and replaced: small tensors together, so that hundreds cost few operations."""
+"""Squared norms of what an optimizer got, made and replaced: small tensors together, so that hundreds cost few operations.
+
+Which tensors go together is settled once while the gradients' tree keeps its leaves; a step then puts the arrays of each group
+into one, and the program cannot have the last of its new arrays before the norms are computed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from .. import trees
 from ..trees import mx
 from .logits import after, apart, wide
 
-_SMALL = 1 << 18  # elements of a tensor that is put together with others of its size
+_SMALL = 1 << 18  # elements of a tensor that is put together with others of its shape
 _TOGETHER = (
     1 << 22
 )  # elements that are put together: bounds the memory that a copy of them takes for a moment
 
-Sides = tuple[Any, Any, Any]
-"""(gradient, new, old) of one parameter, equal in size."""
+
+@dataclass
+class Plan:
+    """The leaves of one gradients' tree, and which of them go together.
+
+    Args:
+        paths: of the leaves, in their order; those of which a parameter is known.
+        groups: indices of leaves of one shape and one dtype, and of those that are looked at alone.
+        few: paths of a few small gradients.
+    """
+
+    paths: list[str]
+    groups: list[list[int]]
+    few: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """In the order of the norms."""
+        return [self.paths[i] for group in self.groups for i in group]
 
 
+@dataclass
 class Norms:
-    """Squared norms by parameter: vectors and scalars of float32 which, one after the other, are in the order of `names`."""
+    """Squared norms by parameter: vectors and scalars of float32 which, one after the other, are in the order of `Plan.names`."""
 
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.gradient: list[Any] = []
-        self.update: list[Any] = []
-        self.told: dict[
-            str, Any
-        ] = {}  # new arrays, which the program cannot have before their norms are computed
-        self._old: list[list[Any]] = []
-
-    def parameter(self) -> list[Any]:
-        """Of the parameters before the update."""
-        return [_squares(_joined(old), len(old)) for old in self._old]
+    gradient: list[Any]
+    update: list[Any]
+    parameter: Callable[[], list[Any]]  # of the parameters before the update
 
 
-def norms(sides: dict[str, Sides]) -> Norms:
-    """The norms of gradients and updates, in nodes that stay out of the program's compiled kernels."""
-    found = Norms()
-    for names in _groups(sides):
-        gradient, new, old = (list(column) for column in zip(*(sides[name] for name in names), strict=True))
-        moved = apart(wide(_joined(new)) - wide(_joined(old)))
-        needed = [_squares(each, len(names)) for each in (_joined(gradient), moved)]
-        found.names += names
-        found.gradient.append(needed[0])
-        found.update.append(needed[1])
-        found._old.append(old)
-        found.told |= zip(names, after(new, needed), strict=True)
-    return found
-
-
-def _groups(sides: dict[str, Sides]) -> list[list[str]]:
-    """Names of small tensors of one size and one dtype together, those of others alone."""
-    found: dict[Any, list[list[str]]] = {}
-    for name, arrays in sides.items():
-        size = arrays[0].size
-        small = 0 < size <= _SMALL and all(array.size == size for array in arrays)
-        groups = found.setdefault((size, *(str(array.dtype) for array in arrays)) if small else name, [[]])
+def plan(paths: Sequence[str], gradient: Sequence[Any], new: Sequence[Any], old: Sequence[Any]) -> Plan:
+    """Small tensors of one shape and dtype together, the others alone."""
+    found: dict[Any, list[list[int]]] = {}
+    for i, arrays in enumerate(zip(gradient, new, old, strict=True)):
+        shape, size = arrays[0].shape, arrays[0].size
+        small = 0 < size <= _SMALL and shape and all(array.shape == shape for array in arrays)
+        groups = found.setdefault((shape, *(str(array.dtype) for array in arrays)) if small else i, [[]])
         if len(groups[-1]) * size >= _TOGETHER:
             groups.append([])
-        groups[-1].append(name)
-    return [group for groups in found.values() for group in groups]
+        groups[-1].append(i)
+    return Plan(list(paths), [group for groups in found.values() for group in groups])
 
 
-def _joined(arrays: Sequence[Any]) -> Any:
+def norms(how: Plan, gradient: Sequence[Any], new: Sequence[Any], old: Sequence[Any]) -> Norms:
+    """The norms of gradients and updates, in nodes that stay out of the program's compiled kernels.
+
+    Raises ValueError where the arrays do not have the shapes of the plan.
+    """
+    made = Norms([], [], lambda: [_squares(_joined(old, group), len(group)) for group in how.groups])
+    for group in how.groups:
+        moved = apart(wide(_joined(new, group)) - wide(_joined(old, group)))
+        made.gradient.append(_squares(_joined(gradient, group), len(group)))
+        made.update.append(_squares(moved, len(group)))
+    return made
+
+
+def held_back(tree: Any, needed: Sequence[Any]) -> Any:
+    """The same tree, whose last array the program cannot have before `needed` is computed: what is evaluated together stays so."""
+    return trees.with_last(tree, lambda array: after(array, list(needed))) if needed else tree
+
+
+def _joined(arrays: Sequence[Any], group: Sequence[int]) -> Any:
     """One array of all; where several are joined, that operation itself is none that mlx fuses."""
-    core = mx()
-    if len(arrays) == 1:
-        return apart(arrays[0])
-    return core.concatenate([array.reshape(-1) for array in arrays])
+    if len(group) == 1:
+        return apart(arrays[group[0]])
+    return mx().concatenate([arrays[i] for i in group])
 
 
 def _squares(joined: Any, rows: int) -> Any:

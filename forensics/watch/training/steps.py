@@ -2,7 +2,8 @@
 
 Taps and hooks `emit` events. An event is plain facts and a dict of small arrays that are not computed yet. Inside a compiled
 function these arrays leave as extra outputs, and the event happens anew with each call. The arrays were made so that the
-program's own evaluation computes them (`mx.depends`); they are read two updates later, or at the next safe moment.
+program's own evaluation computes them (`mx.depends`); they are read two updates later or more, when it has done so, or at the
+next safe moment. What the program leaves alone is computed in kept steps only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .. import trees
 from ..capture import registry
+from ..capture.tensors import computed
 from ..lock import is_mine
 from ..models import Model
 from ..moments import moments
@@ -23,7 +26,10 @@ from ..places import where
 from ..run import watch
 from ..trees import mx
 
-LAG = 2  # so many updates may wait for their numbers: by then the program has evaluated them
+LAG = 2  # so many updates may wait for their numbers: by then most programs have evaluated them
+_LOOKS = (3, 5, 9, 17)  # updates that wait when it is looked whether the oldest is evaluated
+_MOST = 32  # updates that wait at most: one that is not evaluated then is written without its numbers
+_KEPT = 32  # gradients of one kept step that are kept, then those of powers of two: some programs drop all of them
 WAITING = 64  # gradients of one step that are held; what lies before is written
 
 
@@ -42,6 +48,7 @@ class Event:
     facts: dict[str, Any]
     arrays: dict[str, Any]
     place: str | None = None
+    kept: bool = False  # a gradient that is computed for its rows, where the program has not done it
 
 
 @dataclass
@@ -178,7 +185,8 @@ def _gradient(event: Event, model: Model) -> None:
     step = _step(model, event.facts["began"])
     event.arrays["before"] = [each.arrays for each in local.forwards]
     local.forwards.clear()
-    _settled(step, event.arrays["taps"], "full")
+    event.kept = step.kept and _keeps(step.count)
+    _settled(event.kept, event.arrays["taps"], "full")
     step.gradients.append(event)
     step.count += 1
     if len(step.gradients) > WAITING:
@@ -192,12 +200,18 @@ def _close(event: Event, model: Model) -> None:
     now = _ended[model.number] = time.perf_counter()
     step.seconds = now - step.began
     _steps[model.number] = step.number
-    _settled(step, [event.arrays], "parameter")
+    _settled(step.kept, [event.arrays], "parameter")
     local.done.append(step)
-    while len(local.done) > LAG:
-        _write(local.done.popleft())
+    _write_waiting(local.done)
     for function in moments.updates:
         function(event)
+
+
+def _write_waiting(done: deque[Step]) -> None:
+    """Write what the program has evaluated by now, and what has waited too long; to look is dear where it has not."""
+    looks = len(done) in _LOOKS
+    while len(done) > LAG and (len(done) > _MOST or done[0].kept or (looks and _ready(done[0]))):
+        _write(done.popleft())
 
 
 def keeps(model: Model) -> bool:
@@ -218,15 +232,25 @@ def completed(model: Model) -> int:
     return _steps.get(model.number, 0)
 
 
+def keeps_gradient(model: Model) -> bool:
+    """Is every position of the next gradient written?"""
+    step = _open.get(model.number)
+    return keeping(model) and _keeps(step.count if step else 0)
+
+
+def _keeps(before: int) -> bool:
+    return before < _KEPT or before & (before + 1) == 0
+
+
 def keeping(model: Model) -> bool:
     """Is the step under way one that is kept?"""
     return _open[model.number].kept if model.number in _open else keeps(model)
 
 
-def _settled(step: Step, holders: list[dict[str, Any]], key: str) -> None:
+def _settled(kept: bool, holders: list[dict[str, Any]], key: str) -> None:
     """What a compiled function offers for kept steps: computed at once where the step is one, else never."""
     for holder in holders:
-        if key in holder and not step.kept:
+        if key in holder and not kept:
             del holder[key]
         elif key in holder:
             mx().eval(holder[key])
@@ -236,7 +260,7 @@ def flush() -> None:
     """Write every step that is complete: those of this thread, and of threads that have ended."""
     for done in [local.done, *_left_behind()]:
         while done:
-            _write(done.popleft())
+            _write(done.popleft(), boundary=True)
 
 
 def _left_behind() -> list[deque[Step]]:
@@ -266,12 +290,44 @@ def finish() -> None:
     _open.clear()
 
 
-def _write(step: Step, partly: bool = False) -> None:
+def _ready(step: Step) -> bool:
+    """May this step be written now without computing what the program has not computed?"""
+    return step.kept or step.update is None or _is_computed(step.update.arrays)
+
+
+def _is_computed(arrays: Any) -> bool:
+    """Were these arrays computed by the program? True where there are none."""
+    return all(map(computed, reversed(trees.leaves(arrays))))  # first come token ids, which always are
+
+
+def _write(step: Step, partly: bool = False, boundary: bool = False) -> None:
+    """Write the rows of a step. Beside those that are kept, nothing is computed but updates at a boundary."""
     with watch.looking("steps"):
-        core = mx()
+        wanted = [each.arrays for each in step.gradients if each.kept]
+        if step.update is not None and (step.kept or boundary):
+            wanted.append(step.update.arrays)
         with contextlib.suppress(Exception):  # what cannot be computed is seen where it is read
-            core.eval([each.arrays for each in step.gradients], step.update.arrays if step.update else [])
+            if wanted:
+                mx().eval(wanted)
+        for event in step.gradients:
+            if not event.kept:
+                _only_computed(event)
+        if step.update is not None and not (step.kept or boundary or _ready(step)):
+            step.update.arrays = {}
         for function in moments.steps:
             with watch.looking(f"{function.__module__.rpartition('.')[2]} of a step"):
                 function(step, partly)
         step.gradients.clear()
+
+
+def _only_computed(event: Event) -> None:
+    """Leave what the program computed of a gradient: its loss alone, say, where it drops the gradient itself."""
+    arrays = event.arrays
+    taps, value = arrays["taps"], arrays.get("value")
+    made = all(map(_is_computed, taps)) and _is_computed(None if taps else arrays["small"])
+    if not made:
+        arrays.update(taps=[], small={})
+        if value is not None and not computed(value):
+            arrays.update(prints=[], before=[])
+            del arrays["value"]
+    arrays["before"] = list(filter(_is_computed, arrays["before"]))
