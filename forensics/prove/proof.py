@@ -17,6 +17,7 @@ from forensics.judge.opened import opened
 from forensics.prove import cures as cured
 from forensics.prove.launch import NotRepeatable, check_versions, recorded
 from forensics.prove.outcome import Effect, Verdict, effects, judge
+from forensics.prove.patch import patch
 from forensics.prove.repeat import Asked, Repeat, measure, run
 from forensics.records import Diagnosis
 from forensics.store import proofs
@@ -155,9 +156,10 @@ class Proving:
         found += self._unknown(ids)
         units = {name: unit for each in (self.record, *rows) for name, unit in each.units.items()}
         agrees, how = agreement(self.record, rows[0])
+        sure = [each.ids[0] for each in found if each.outcome == "proved" and len(each.ids) == 1]
         return Proof(
             self.named.name, self.repeats, len(self.record.losses) or None, agrees, how, units, self.record.harm,
-            tuple(each.harm for each in rows), tuple(_ordered(found)),
+            tuple(each.harm for each in rows), tuple(_ordered(found)), patch(self.launch.cwd, self._files(), sure, self._facts),
         )  # fmt: skip
 
     @staticmethod
@@ -269,6 +271,15 @@ class Proving:
         ):
             if row["path"]:
                 yield self.launch.cwd / str(row["path"])
+
+    def _files(self) -> list[str]:
+        """Files of the program in its own folder that the record names, by places in it."""
+        rows = self.evidence.session.rows(
+            "SELECT DISTINCT place FROM events WHERE run = run_of(?) AND place IS NOT NULL ORDER BY place",
+            [self.evidence.b],
+        )
+        names = (str(row["place"]).rpartition(":")[0] for row in rows)
+        return [name for name in names if name.endswith(".py") and not Path(name).is_absolute()]
 
     def _versions(self) -> dict[str, str]:
         rows = self.evidence.session.rows(
