@@ -308,6 +308,14 @@ def _keep_answers(run: _Run) -> None:
                 )
 
 
+def _program_of(run: _Run) -> int:
+    """The process of the program that had the main model last; what loads saved files afterwards is ours."""
+    of_program = (
+        r for r in reversed(run.records) if r.named.model == run.main and r.head.get("source") == "live"
+    )
+    return next((r.named.process for r in of_program), 0)
+
+
 def _write_capture(store: Store, record: Record) -> None:
     with Writer(store.captures, record.named.directory, "capture") as writer:
         writer.rows("captures", [record.head])
@@ -331,7 +339,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
         "main_model": run.main if run.records else None,
         "tensors": _kept(spool.processes, plan.tensors),
         "captures": [r.named.directory.partition("@")[2] for r in run.records],
-        "launch": runtables.launch(spool, _process_of(run)),
+        "launch": runtables.launch(spool, _program_of(run)),
         **_trained(run),
         "lines": lines.texts(
             run.tables.values(),

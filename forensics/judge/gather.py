@@ -14,6 +14,7 @@ from forensics.judge.library import Sql
 from forensics.judge.material import Answer, Exchange, Material, Step, Token, TrainingRow
 from forensics.judge.pair import Session
 from forensics.judge.picture import heat
+from forensics.judge.proven import Document
 from forensics.records import Comparison, Diagnosis, Scalar, TwoRuns
 from forensics.typed import whole
 
@@ -26,7 +27,12 @@ ROLES = ("prompt", "answer", "end", "pad")
 
 
 def gather(
-    session: Session, diagnosis: Diagnosis | TwoRuns, comparison: Comparison, *, title: str = ""
+    session: Session,
+    diagnosis: Diagnosis | TwoRuns,
+    comparison: Comparison,
+    *,
+    title: str = "",
+    proof: Document | None = None,
 ) -> Material:
     """The material of a report on `comparison.a` against `comparison.b`."""
     a, b = comparison.a, comparison.b
@@ -45,6 +51,7 @@ def gather(
         more_exchanges=more,
         declared=declared(session, b),
         environment=environment(session, b),
+        proof=proof or {},
         run={k: v for k, v in run.items() if isinstance(v, (str, int, float, bool, type(None)))},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from forensics.records import Comparison, Diagnosis, Row, TwoRuns
 
@@ -128,3 +129,6 @@ class Material:
     declared: tuple[Declared, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     run: Row = field(default_factory=dict)
+    proof: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # the document of `prove`, empty where nobody asked it

@@ -47,6 +47,12 @@ def gathered(evidence: Opened) -> list[Material]:
             (each, each.a, each.b, name) for each, name in zip(judged.runs, evidence.questions, strict=True)
         ]
     return [
-        gather(evidence.session, each, compare(evidence.session, a, b), title=title)
+        gather(
+            evidence.session,
+            each,
+            compare(evidence.session, a, b),
+            title=title,
+            proof=evidence.proofs.get(b.partition("@")[0]),
+        )
         for each, a, b, title in pairs
     ]

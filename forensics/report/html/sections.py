@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from forensics.judge.material import Material
 from forensics.records import Diagnosis
-from forensics.report.html import answers, cards, chart, heat, tables, tokens, unseen
+from forensics.report.html import answers, cards, chart, heat, proving, tables, tokens, unseen
 from forensics.report.html.render import macros
 from forensics.units import ended
 
@@ -33,6 +33,7 @@ def parts(m: Material) -> dict[str, Markup]:
     nothing = Markup()
     found = {
         "Why": cards.findings(d.findings, len(d.clean)) if d.findings or d.clean else nothing,
+        **({"Proof": proving.proof(m.proof)} if m.proof.get("cures") else {}),
         "What changed": tables.counted(c) + heat.heat(m.heat) + tables.changed(c)
         if m.heat.cells and c.a != c.b
         else nothing,
