@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 _LARGEST = 1 << 20  # bytes of a program
+_MLX_LM = {"rank": 8, "scale": 20.0, "dropout": 0.0}
+"""mlx-lm's own settings of an adapter, where the run declared none."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +169,9 @@ def _adapted(program: Program) -> str | None:
     if call is None or not call.args or not isinstance(call.args[0], (ast.Name, ast.Attribute)):
         return None
     model, told = program.source(call.args[0]), program.facts.get("adapter") or {}
-    from forensics.watch.repeat.adapters import DEFAULTS
 
     config: dict[str, Any] = {
-        key: told[key] if told.get(key) is not None else value for key, value in DEFAULTS.items()
+        key: told[key] if told.get(key) is not None else value for key, value in _MLX_LM.items()
     }
     if told.get("keys"):
         config["keys"] = told["keys"]

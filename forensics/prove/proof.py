@@ -192,7 +192,7 @@ class Proving:
                 return Cure(
                     group,
                     "impossible",
-                    "the program never reaches what the cure would change",
+                    "the program never reaches what the cure would change, or says nowhere what was meant",
                     did=made.acted,
                 )
             if number == 0 and made.harm == rows[0].harm and made.answers == rows[0].answers:

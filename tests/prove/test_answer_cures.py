@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from forensics.watch.repeat import told, updates
+from forensics.watch.repeat import told
 from tests.support import tiny, watched
 
 PROGRAM = """
@@ -111,12 +110,6 @@ def loaded() -> tuple[Any, Any]:
     from mlx_lm import load
 
     return load(str(tiny.cached()))  # type: ignore[return-value]
-
-
-@pytest.fixture(autouse=True)
-def nothing_trained() -> Iterator[None]:
-    yield
-    updates.trained.clear()
 
 
 def test_begin_tokens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
@@ -20,14 +20,12 @@ STEPS = 3
 
 
 @pytest.fixture(autouse=True)
-def surface(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def surface(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(told.watch, "options", {"repeat": {"facts": {}}})
     monkeypatch.setattr(updates, "_before", [])
     monkeypatch.setattr(updates, "_after", [])
     for name, make in (("update", updates._update), ("apply_gradients", updates._apply)):
         monkeypatch.setattr(optim.Optimizer, name, make(getattr(optim.Optimizer, name)))
-    yield
-    updates.trained.clear()
 
 
 def put_in(name: str, **facts: Any) -> None:

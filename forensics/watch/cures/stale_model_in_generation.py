@@ -10,7 +10,7 @@ from ..repeat import generation, updates
 
 
 def fresh(call: dict[str, Any]) -> str | None:
-    given, trained = call.get("model"), next(iter(updates.trained), None)
+    given, trained = call.get("model"), updates.trained()
     if trained is None or given is trained or type(given) is not type(trained):
         return None
     shapes = [
@@ -23,5 +23,4 @@ def fresh(call: dict[str, Any]) -> str | None:
 
 
 def install(run: Moments) -> None:
-    updates.follow(run)
     generation.cure("stale-model-in-generation", fresh)

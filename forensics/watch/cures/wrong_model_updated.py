@@ -8,5 +8,5 @@ from .stale_model_in_generation import fresh
 
 
 def install(run: Moments) -> None:
-    saves.cure(run, "wrong-model-updated")
+    saves.cure("wrong-model-updated")
     generation.cure("wrong-model-updated", fresh)

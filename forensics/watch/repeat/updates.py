@@ -39,21 +39,23 @@ class _Local(threading.local):
 _local = _Local()
 _before: list[tuple[str, Function]] = []
 _after: list[tuple[str, Function]] = []
-trained: list[Any] = []
-"""The model that an optimizer updated last, where there is one."""
 
 
 def cure(run: Moments, name: str, *, before: Function | None = None, after: Function | None = None) -> None:
     """Have these called at each update; each returns what it changed, None where there was nothing to change."""
-    follow(run)
+    if not _before and not _after:
+        run.patch("mlx.optimizers", _optimizers)
     _before.extend([(name, before)] if before else [])
     _after.extend([(name, after)] if after else [])
 
 
-def follow(run: Moments) -> None:
-    """Know which model is trained."""
-    if not any(function is _optimizers for _, function in run.patches.get("mlx.optimizers", [])):
-        run.patch("mlx.optimizers", _optimizers)
+def trained() -> Any:
+    """The module that was updated most, None before any was."""
+    moved = [
+        (each.updates + each.writes, each.module) for each in watch.models if trees.is_module(each.module)
+    ]
+    count, module = max(moved, key=lambda each: each[0], default=(0, None))
+    return module if count else None
 
 
 def _run(functions: list[tuple[str, Function]], update: Update) -> None:
@@ -71,8 +73,6 @@ def _update(original: Callable[..., Any]) -> Callable[..., Any]:
     def update(self: Any, *args: Any, **kwargs: Any) -> Any:
         model = args[0] if args else kwargs.get("model")
         held, _local.model = _local.model, model
-        if trees.is_module(model):
-            trained[:] = [model]
         try:
             return original(self, *args, **kwargs)
         finally:
