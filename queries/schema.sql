@@ -192,7 +192,8 @@ CREATE TABLE steps (
     forwards INTEGER,       -- forwards of the model under this step's gradients
     weight_prompt DOUBLE, weight_answer DOUBLE, weight_end DOUBLE, weight_pad DOUBLE,  -- shares of |weight|
     mass_pad DOUBLE,        -- share of |dL/dlogits| on padding
-    residual DOUBLE,        -- median over weighted positions; above 0.05: no cross-entropy
+    residual DOUBLE,        -- share of the mass that is no cross-entropy's; above 0.05: none
+    read DOUBLE,            -- share of the positions with weight that were read: below 1 in a step that is not kept, where the loss makes no logits
     equal_forwards INTEGER, -- forwards under this step's gradients whose input and logits equal, to the bit, those of an earlier forward, under the gradient or outside
     equal_outside INTEGER,  -- those of them that equal one outside alone
     silent_forwards INTEGER, -- forwards under this step's gradients that no gradient came back to, on rows that no other forward of the step was taught
@@ -208,7 +209,7 @@ CREATE TABLE gradients (
     nonfinite BOOLEAN
 );
 
--- What the loss teaches at each position of a training row, read off the gradient at the logits.
+-- What the loss teaches at each position of a training row, read off the gradient at the logits, or at the hidden states where none are made.
 CREATE TABLE loss_tokens (
     run VARCHAR, process INTEGER, model VARCHAR, step BIGINT,
     forward INTEGER,        -- 0, 1, ... within the step

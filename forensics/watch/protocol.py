@@ -186,6 +186,7 @@ class Step(TypedDict):
     tokens: NotRequired[int]
     weight_sum: NotRequired[float]
     residual: NotRequired[float | None]
+    read: NotRequired[float]  # share of the positions with weight that was read
     forwards: NotRequired[int]
     equal_forwards: NotRequired[int]
     equal_outside: NotRequired[int]
@@ -228,6 +229,7 @@ class Weights(TypedDict):
     runs: list[Any]  # a row: [[start, length, total weight], ...]
     mass: list[Any]  # a row: [head, body, before, tail]
     last: list[int | None]  # the target of the last position
+    read: NotRequired[float]  # share of the positions with weight that was read, where not all
 
 
 class TrainingRow(TypedDict):

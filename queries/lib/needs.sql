@@ -56,7 +56,14 @@ SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the update calls, from a 
 -- What the loss teaches at each position, from a loss that is a cross-entropy.
 CREATE OR REPLACE MACRO need_loss_tokens(a, b) AS TABLE
 WITH seen AS (
-    SELECT count(*) AS n, median(residual) FILTER (weight <> 0) AS residual
+    SELECT
+        count(*) AS n,
+        -- by mass: the gradient of a position that is learned is rounding
+        coalesce(
+            sum(residual * mass) FILTER (weight <> 0 AND isfinite(residual * mass))
+            / nullif(sum(mass) FILTER (weight <> 0 AND isfinite(residual * mass)), 0),
+            median(residual) FILTER (weight <> 0)
+        ) AS residual
     FROM loss_tokens WHERE run = run_of(b) AND model = model_of(b)
 ), trained AS (
     SELECT coalesce(bool_or(gradients > 0), false) AS gradients FROM models WHERE run = run_of(b) AND model = model_of(b)

@@ -133,6 +133,7 @@ def targets(row: dict[str, Any], by: int) -> list[tuple[Any, Any]]:
         "naive",
         "masked",
         "shares",
+        "head-by-hand",
         "keyword",
         "embedded",
         "paired",
@@ -219,10 +220,9 @@ def test_outputs_without_token_ids_have_no_inputs() -> None:
     assert len(row["weights"]) == 7
 
 
-@pytest.mark.parametrize("name", ["detached", "head-by-hand"])
-def test_what_the_backward_pass_does_not_reach_is_no_forward(name: str) -> None:
-    assert forwards(name) == []
-    assert steps(name)[0]["forwards"] == 0
+def test_what_the_backward_pass_does_not_reach_is_no_forward() -> None:
+    assert forwards("detached") == []
+    assert steps("detached")[0]["forwards"] == 0
 
 
 @pytest.mark.parametrize(("name", "near"), [("masked", 1e-4), ("shares", 1e-4), ("rough", 0.05)])

@@ -1,6 +1,7 @@
 """What the loss teaches at each position, read off the user's own backward pass; their loss is never called by us.
 
 An identity with a vjp of its own stands at a model's output and sees the logits and their cotangent; `logits` says what these tell.
+Where a fused loss makes no logits, one at the output of the module below the head sees the hidden states and theirs; see `hidden`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from ..models import Model
 from ..moments import Moments
 from ..repeat import logits as repeated
 from ..run import watch
+from ..training import head as heads
+from ..training import hidden, steps
 from ..training import rows as weights
-from ..training import steps
 from ..training.logits import after, print_of, reduce
 from ..training.steps import Event
 from ..trees import mx
@@ -83,6 +85,7 @@ class _Call:
     """A call of a model whose output is looked at."""
 
     record: Model
+    module: Any
     width: int | None  # that an output must have to be logits
     frame: Any  # the gradient under way
     given: Any  # (args, kwargs)
@@ -111,8 +114,11 @@ class _Call:
     def _tapped(self, z: Any) -> Any:
         """An identity whose vjp sees the cotangent. What it needs it is given as inputs, so that it holds in compiled functions."""
         core, ids, number = mx(), _ids(self.given, z), len(self.frame.made)
+        head = None
         if self.width not in (None, z.shape[-1]):
-            return z
+            head = heads.find(self.record.module, self.module, z.shape[-1])
+            if head is None:
+                return z
         within = set(range(self.taps, number))
         self.frame.made.append(self.record.number)
         if self.frame.open and self.outer and ids is not None:
@@ -121,9 +127,10 @@ class _Call:
             z = after(z, [mark, own])
         known = ids is not None
         ids = ids if known else core.zeros(z.shape[:-1], core.int32)
+        rows = [core.stop_gradient(each) for each in head.arrays.values()] if head else []
 
         @core.custom_function  # type: ignore[untyped-decorator]
-        def identity(z: Any, ids: Any) -> Any:
+        def identity(z: Any, ids: Any, *rows: Any) -> Any:
             return z
 
         @identity.vjp  # type: ignore[untyped-decorator]
@@ -131,26 +138,36 @@ class _Call:
             g = cotangent[0] if isinstance(cotangent, (tuple, list)) else cotangent
             if watch.on and not watch.local.quiet:
                 with watch.looking("loss tap", "loss"):
-                    g = _taken(number, within, primals[0], primals[1] if known else None, g)
-            return g, core.zeros_like(primals[1])
+                    taken = head.holding(list(primals[2:])) if head else None
+                    g = _taken(number, within, primals[0], primals[1] if known else None, g, taken)
+            return g, *(core.zeros_like(each) for each in primals[1:])
 
-        return identity(z, ids)
+        return identity(z, ids, *rows)
 
 
-def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any) -> Any:
-    """Keep what the cotangent says, unless a model around this one has said it; returns the cotangent, cured where a repeat asks for it."""
+def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.Head | None) -> Any:
+    """Keep what the cotangent says, unless a model around this one has said it; returns the cotangent, cured where a
+    repeat asks for it.
+
+    With a head, z are the hidden states that it takes.
+    """
     frame = gradients.frame()
     if frame is None or not steps.open_here() or number in frame.covered:
         return g
     frame.covered |= within
-    g = repeated.cured(z, ids, g, len(frame.made))
+    g = repeated.cured(z, ids, g, len(frame.made), head)
     found: dict[str, Any] = {} if ids is None else {"ids": ids}
     if frame.kept is not True:
-        found["brief"] = reduce(z, g, brief=True)
+        found["brief"] = reduce(z, g, brief=True) if head is None else hidden.brief(z, g, head, _following(ids))
     if frame.kept is not False:
-        found["full"] = reduce(z, g)
+        found["full"] = reduce(z, g) if head is None else hidden.reduce(z, g, head, _following(ids))
     frame.taps.append(found)
     return after(g, list((found.get("brief") or found["full"]).values()))
+
+
+def _following(ids: Any) -> Any:
+    """The id after each position of its row; the last has its own."""
+    return None if ids is None else mx().concatenate([ids[..., 1:], ids[..., -1:]], -1)
 
 
 def _looked_at(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
@@ -159,7 +176,7 @@ def _looked_at(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _C
     (record, width), frame = _known(module), gradients.frame()
     if record is None or (frame is None and not steps.local.traces and not _compared((args, kwargs))):
         return None
-    return _Call(record, width, frame, (args, kwargs), not gradients.calls(), len(frame.made) if frame else 0)
+    return _Call(record, module, width, frame, (args, kwargs), not gradients.calls(), len(frame.made) if frame else 0)
 
 
 def _compared(given: Any) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from ..training import hidden
+from ..training.head import Head
 from ..training.logits import reduce, wide
 from ..trees import mx
 from . import told
@@ -25,27 +27,32 @@ def cure(name: str, function: Callable[[Lesson], Any], order: int = SHARES) -> N
     _cures.sort(key=lambda each: each[:2])
 
 
-def cured(z: Any, ids: Any, g: Any, forwards: int) -> Any:
-    """The cotangent g at logits z of rows `ids` after all cures; `forwards`: of the gradient under way."""
+def cured(z: Any, ids: Any, g: Any, forwards: int, head: Head | None = None) -> Any:
+    """The cotangent g at logits z of rows `ids` after all cures; `forwards`: of the gradient under way.
+
+    With a head, z are the hidden states that it takes.
+    """
     for _, name, function in _cures:
         if ids is not None and ids.ndim == 2 and z.ndim == 3:
             told.acted(name, "the loss at its logits")
-            g = function(Lesson(z, ids, g, forwards)).astype(g.dtype)
+            g = function(Lesson(z, ids, g, forwards, head)).astype(g.dtype)
     return g
 
 
 class Lesson:
     """What one forward's loss teaches: logits z (rows, positions, vocabulary), input ids (rows, positions), cotangent g as z.
 
+    Where a loss makes no logits, z are the hidden states (rows, positions, width) that `head` takes.
+
     Masks are (rows, positions) booleans; the role of a position is that of the token that follows it in its row.
     """
 
-    def __init__(self, z: Any, ids: Any, g: Any, forwards: int) -> None:
-        self.z, self.ids, self.g, self.forwards = z, ids, g, forwards
+    def __init__(self, z: Any, ids: Any, g: Any, forwards: int, head: Head | None = None) -> None:
+        self.z, self.ids, self.g, self.forwards, self.head = z, ids, g, forwards, head
 
     @cached_property
     def _read(self) -> dict[str, Any]:
-        return reduce(self.z, self.g)
+        return reduce(self.z, self.g) if self.head is None else hidden.reduce(self.z, self.g, self.head)
 
     @property
     def target(self) -> Any:
@@ -195,6 +202,8 @@ class Lesson:
     def teach(self, target: Any, weight: Any) -> Any:
         """The cotangent of a cross-entropy with these targets and weights, both (rows, positions)."""
         core = mx()
+        if self.head is not None:
+            return hidden.cotangent(self.z, target, weight, self.head)
         z = wide(self.z)
         onehot = core.arange(z.shape[-1]) == target[..., None]
         return (core.softmax(z, axis=-1) - onehot) * weight[..., None]

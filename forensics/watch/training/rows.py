@@ -5,7 +5,7 @@ Kept steps give every position (`forwards`); all steps give the same in brief (`
 
 from __future__ import annotations
 
-import statistics
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..capture import facts
 from ..capture.probe import Words
 from ..models import Model
 from ..run import watch
+from ..trees import mx
 from .steps import Event, Step
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
@@ -31,7 +32,9 @@ class _Seen:
 
     tokens: int = 0
     total: float = 0.0
-    residuals: list[float] = field(default_factory=list)
+    mass: float = 0.0
+    unexplained: float = 0.0  # of the mass
+    read: float = 1.0  # the smallest share of a forward's positions that was read
     equal: int = 0
     equal_outside: int = 0
     silent: int = 0
@@ -69,21 +72,32 @@ def totals(step: Step) -> dict[str, Any]:
     }
     if not step.forwards:
         return counts
-    residual = statistics.median(seen.residuals) if seen.residuals else None
-    return {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, **counts}
+    residual = seen.unexplained / seen.mass if seen.mass else None
+    told = {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, "read": seen.read}
+    return {**told, **counts}
 
 
 def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
     read = tap.get("full") or tap["brief"]
+    tokens, share = None, 1.0
+    if "places" in read:
+        read, tokens, share = _spread(read)
+        seen.read = min(seen.read, share)
     target, weight, residual, mass = (
         _table(read[name], "ids" in tap) for name in ("target", "weight", "residual", "mass")
     )
     ids = _table(tap["ids"], True) if "ids" in tap else None
-    for w, r in zip(weight, residual, strict=True):
-        live = [(a, b) for a, b in zip(w, r, strict=True) if a != 0]
-        seen.tokens += len(live)
-        seen.total += sum(a for a, _ in live)
-        seen.residuals += [b for _, b in live]
+    live = [
+        (w, r, m)
+        for three in zip(weight, residual, mass, strict=True)
+        for w, r, m in zip(*three, strict=True)
+        if w != 0
+    ]
+    seen.tokens += len(live) if tokens is None else tokens
+    seen.total += sum(w for w, _, _ in live)
+    told = [(r * m, m) for _, r, m in live if math.isfinite(r * m)]
+    seen.mass += sum(m for _, m in told)
+    seen.unexplained += sum(u for u, _ in told)
     named: dict[str, Any] = {"model": step.model.number, "step": step.number, "forward": step.forwards}
     if "full" in tap and step.forwards < _FULL:
         targets = [
@@ -98,7 +112,23 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
         "weights", **named, rows=[_number(row) for row in ids] if ids else None,
         runs=[_runs(w) for w in weight], mass=[_segments(row, m) for row, m in zip(ids or [[]] * len(mass), mass, strict=True)],
         last=[t[-1] if w[-1] != 0 else None for t, w in zip(target, weight, strict=True)],
+        **({} if share == 1.0 else {"read": share}),
     )  # fmt: skip
+
+
+def _spread(read: dict[str, Any]) -> tuple[dict[str, Any], int, float]:
+    """What was read of some positions, put in their places; how many have a gradient, and the share of these that was read.
+
+    Weights and masses stand for those that were not read: each counts as many times as there are more of them.
+    """
+    core, live = mx(), read["live"]
+    places, whole, size = read["places"], int(live.sum().item()), live.size
+    share = min(places.size / whole, 1.0) if whole else 1.0
+    found = {}
+    for name in ("target", "weight", "residual", "mass"):
+        value = read[name] * (1 / share) if name in ("weight", "mass") else read[name]
+        found[name] = core.put_along_axis(core.zeros((size,), value.dtype), places, value, 0).reshape(live.shape)
+    return found, whole, share
 
 
 def _spell(model: Model, tokens: set[int]) -> None:

@@ -83,6 +83,9 @@ class _Local(threading.local):
         self.traces: list[Trace] = []
         self.forwards: list[Event] = []  # forwards outside gradients since the last gradient
         self.unwritten: list[Event] = []  # updates whose arrays the program has not put in place yet
+        self.held: dict[
+            str, Event
+        ] = {}  # model number -> a write by hand that may be part of the update that follows
         self.done: deque[Step] = deque()
         with watch.lock:
             _queues.append((threading.get_ident(), self.done))
@@ -156,7 +159,7 @@ def follows_gradient(model: Model) -> bool:
     if local.traces:
         events = [event for event in local.traces[-1].events if event.model is model]
         return bool(events) and events[-1].kind == "gradient"
-    return model.number in _open
+    return model.number in _open and model.number not in local.held
 
 
 # -- steps ---------------------------------------------------------------------------------------------------------------
@@ -166,8 +169,27 @@ def _add(event: Event) -> None:
     if event.kind == "forward":
         local.forwards.append(event)
         del local.forwards[:-8]
+    elif event.model is not None and event.kind == "update":
+        held = local.held.pop(event.model.number, None)
+        _close(event, event.model)
+        if held is not None:  # decay by hand, say: one gradient, one step
+            for function in moments.updates:
+                function(held)
     elif event.model is not None:
-        (_gradient if event.kind == "gradient" else _close)(event, event.model)
+        _release(event.model.number)
+        if event.kind == "gradient":
+            _gradient(event, event.model)
+        elif trees.is_module(event.model.module):
+            local.held[event.model.number] = event
+        else:
+            _close(event, event.model)
+
+
+def _release(number: str) -> None:
+    """No update followed a write by hand, so the write itself is the step."""
+    held = local.held.pop(number, None)
+    if held is not None and held.model is not None:
+        _close(held, held.model)
 
 
 def _step(model: Model, began: float) -> Step:
@@ -258,6 +280,8 @@ def _settled(kept: bool, holders: list[dict[str, Any]], key: str) -> None:
 
 def flush() -> None:
     """Write every step that is complete: those of this thread, and of threads that have ended."""
+    for number in list(local.held):
+        _release(number)
     for done in [local.done, *_left_behind()]:
         while done:
             _write(done.popleft(), boundary=True)
@@ -273,6 +297,7 @@ def _left_behind() -> list[deque[Step]]:
 
 def dropped(model: Model) -> None:
     """The program dropped a model: what its gradients showed that no update followed is written."""
+    _release(model.number)
     step = _open.pop(model.number, None)
     if step is not None:
         _write(step, partly=True)

@@ -44,7 +44,37 @@ target = slope.argmin(-1)
 ids = np.array(tokens)
 """
 
+# which positions of the rows carry weight
+WEIGHED = """
+tokens, weights = collate(rows, tokenizer.pad_token_id)
+lengths, carried = [len(ids) for ids, _ in rows], np.array(weights) > 0
+"""
+
 CASES = [
+    Case(
+        "padding-fused",
+        "fusedloss",
+        ("padding-in-loss",),
+        (("weights[i, start - 1 : len(ids) - 1] = 1.0", "weights[i, start - 1 :] = 1.0"),),
+        WEIGHED + "fault = any(carried[i, n:].any() for i, n in enumerate(lengths))",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "unshifted-fused",
+        "fusedloss",
+        ("labels-not-shifted",),
+        (("targets = tokens[:, 1:]", "targets = tokens[:, :-1]"),),
+        """
+from types import SimpleNamespace
+tokens, weights = collate(rows[:4], tokenizer.pad_token_id)
+head = SimpleNamespace(weight=mx.eye(512))
+repeats = SimpleNamespace(model=lambda ids: 50 * mx.eye(512)[ids], lm_head=head)
+fault = loss_fn(repeats, tokens, weights).item() < 1
+""",
+        WORSE,
+        model=TAUGHT,
+    ),
     Case(
         "padding-collator",
         "collator",
