@@ -158,7 +158,9 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
     g = repeated.cured(z, ids, g, len(frame.made), head)
     found: dict[str, Any] = {} if ids is None else {"ids": ids}
     if frame.kept is not True:
-        found["brief"] = reduce(z, g, brief=True) if head is None else hidden.brief(z, g, head, _following(ids))
+        found["brief"] = (
+            reduce(z, g, brief=True) if head is None else hidden.brief(z, g, head, _following(ids))
+        )
     if frame.kept is not False:
         found["full"] = reduce(z, g) if head is None else hidden.reduce(z, g, head, _following(ids))
     frame.taps.append(found)
@@ -176,7 +178,9 @@ def _looked_at(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _C
     (record, width), frame = _known(module), gradients.frame()
     if record is None or (frame is None and not steps.local.traces and not _compared((args, kwargs))):
         return None
-    return _Call(record, module, width, frame, (args, kwargs), not gradients.calls(), len(frame.made) if frame else 0)
+    return _Call(
+        record, module, width, frame, (args, kwargs), not gradients.calls(), len(frame.made) if frame else 0
+    )
 
 
 def _compared(given: Any) -> bool:

@@ -6,7 +6,7 @@ Kept steps give every position (`forwards`); all steps give the same in brief (`
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..capture import facts
@@ -108,11 +108,12 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
             "forwards", **named, inputs=ids, targets=targets, weights=_short(weight), mass=_short(mass), residual=_short(residual),
         )  # fmt: skip
         _spell(step.model, {token for row in (ids or []) + targets for token in row if token is not None})
+    partly: dict[str, Any] = {} if share == 1.0 else {"read": share}
     watch.row(
         "weights", **named, rows=[_number(row) for row in ids] if ids else None,
         runs=[_runs(w) for w in weight], mass=[_segments(row, m) for row, m in zip(ids or [[]] * len(mass), mass, strict=True)],
         last=[t[-1] if w[-1] != 0 else None for t, w in zip(target, weight, strict=True)],
-        **({} if share == 1.0 else {"read": share}),
+        **partly,
     )  # fmt: skip
 
 
@@ -127,7 +128,9 @@ def _spread(read: dict[str, Any]) -> tuple[dict[str, Any], int, float]:
     found = {}
     for name in ("target", "weight", "residual", "mass"):
         value = read[name] * (1 / share) if name in ("weight", "mass") else read[name]
-        found[name] = core.put_along_axis(core.zeros((size,), value.dtype), places, value, 0).reshape(live.shape)
+        found[name] = core.put_along_axis(core.zeros((size,), value.dtype), places, value, 0).reshape(
+            live.shape
+        )
     return found, whole, share
 
 
