@@ -23,6 +23,27 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return list(lines(path))
 
 
+def _found(row: dict[str, Any], moves: list[dict[str, Any]]) -> dict[str, Any]:
+    """A row about a saved file, with the name that the file has now: programs write under a temporary name and rename."""
+    if row.get("kind", "save") != "save":
+        return row
+    place = row["detail"] if "kind" in row and isinstance(row.get("detail"), dict) else row
+    path = now = place.get("path")
+    for move in moves:
+        before = str(move.get("before"))
+        if (
+            isinstance(now, str)
+            and move.get("time", 0) >= row.get("time", 0)
+            and f"{now}{os.sep}".startswith(before + os.sep)
+        ):
+            now = str(move["after"]) + now[len(before) :]
+    if now == path:
+        return row
+    if place is not row:
+        return {**row, "detail": {**place, "path": now}}
+    return {**row, "path": now, "file": os.path.basename(str(now))}
+
+
 def lines(path: Path) -> Iterator[dict[str, Any]]:
     """As `read_lines`, one after the other, for files that may be long."""
     try:
@@ -158,8 +179,12 @@ class Spool:
     def each(self, name: str) -> Iterator[Row]:
         """As `table`, one row after the other."""
         for p in self.processes:
+            moves = lines(p.directory / "moves.jsonl") if name in ("saved_tensors", "events") else ()
+            renamed = [move for move in moves if not Path(str(move.get("before"))).exists()]
             for row in lines(p.directory / f"{name}.jsonl"):
-                yield cast(Row, {"run": self.run, "process": p.number, **row})
+                yield cast(
+                    Row, {"run": self.run, "process": p.number, **(_found(row, renamed) if renamed else row)}
+                )
 
     def latest(self, name: str, *keys: str) -> list[Row]:
         """As `table`, where a row is written again whenever it changes: the last of each key."""

@@ -247,6 +247,14 @@ class Word(TypedDict):
     text: str | None
 
 
+class Move(TypedDict):
+    """The program is about to rename what it saved, or a directory above it; if that fails, the file stays where it was."""
+
+    before: str
+    after: str
+    time: float  # Unix time
+
+
 class SavedTensor(TypedDict):
     """A tensor that the program wrote into a file."""
 
@@ -372,6 +380,7 @@ TABLES: dict[str, type] = {
     "weights": Weights,
     "rows": TrainingRow,
     "words": Word,
+    "moves": Move,
     "saved_tensors": SavedTensor,
     "compiled": Compiled,
     "generations": Generation,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..moments import Moments
 from ..places import is_users, where
 from ..run import watch
 from ..training import records
-from . import declared
+from . import declared, save
 
 _DATA = (".jsonl", ".csv", ".txt", ".parquet", ".json")
 _CONFIG = (".json", ".yaml", ".yml")
@@ -34,9 +35,12 @@ _opened: dict[str, tuple[bool, str | None, int]] = {}  # path -> (written, place
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Called by the interpreter at each audited event, so it asks for as little as it can, and never raises."""
-    if event != "open" or not watch.on or watch.local.quiet:
+    if event not in ("open", "os.rename") or not watch.on or watch.local.quiet:
         return
     try:
+        if event == "os.rename":
+            _renaming(arguments[0], arguments[1])
+            return
         path, mode = arguments[0], arguments[1]
         if isinstance(path, bytes):
             path = os.fsdecode(path)
@@ -47,6 +51,16 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
                 _opened[full] = (written, where(), os.getpid())
     except Exception:  # noqa: BLE001, S110
         pass
+
+
+def _renaming(before: Any, after: Any) -> None:
+    """What was saved under a temporary name is looked for under the one that it gets."""
+    if save.paths:
+        before, after = (os.path.abspath(os.fsdecode(each)) for each in (before, after))
+        named = [path for path in save.paths if path == before or path.startswith(before + os.sep)]
+        if named:
+            save.paths.update(after + path[len(before) :] for path in named)
+            watch.row("moves", before=before, after=after, time=time.time())
 
 
 def _report() -> None:

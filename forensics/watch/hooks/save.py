@@ -18,6 +18,7 @@ from ..wrapping import wrap
 
 _ENDINGS = (".safetensors", ".npz", ".npy", ".gguf")
 _saves = 0
+paths: set[str] = set()  # of files that were written, and what they were renamed to
 
 
 def saver(
@@ -60,6 +61,8 @@ def record(via: str, file: Any, handed: dict[str, str], owner: Model | None, ok:
     with watch.lock:
         number, _saves = _saves, _saves + 1
     path = _written(file)
+    if path:
+        paths.add(path)
     place = where()
     nbytes = os.path.getsize(path) if path and os.path.exists(path) else None
     trained = trees.trainable(owner.module) if owner and owner.module is not None else {}
