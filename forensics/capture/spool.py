@@ -41,7 +41,7 @@ def _found(row: dict[str, Any], moves: list[dict[str, Any]]) -> dict[str, Any]:
         return row
     if place is not row:
         return {**row, "detail": {**place, "path": now}}
-    return {**row, "path": now, "file": os.path.basename(str(now))}
+    return {**row, "path": now, "file": Path(str(now)).name}
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:

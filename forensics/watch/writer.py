@@ -35,6 +35,7 @@ from .protocol import (
     Gradient,
     Judged,
     Model,
+    Move,
     SavedTensor,
     Schedule,
     Step,
@@ -71,6 +72,8 @@ class Writer:
     def row(self, table: Literal["rows"], /, **values: Unpack[TrainingRow]) -> None: ...
     @overload
     def row(self, table: Literal["words"], /, **values: Unpack[Word]) -> None: ...
+    @overload
+    def row(self, table: Literal["moves"], /, **values: Unpack[Move]) -> None: ...
     @overload
     def row(self, table: Literal["saved_tensors"], /, **values: Unpack[SavedTensor]) -> None: ...
     @overload
