@@ -102,7 +102,8 @@ def arrows(package: Path, paths: list[Path]) -> dict[str, set[str]]:
             for alias in node.names:
                 target = f"{source}.{alias.name}"
                 found[name] |= {target} if target in names else {source} & names.keys()
-    return {name: targets - {name} for name, targets in found.items()}
+    # the package itself gives its version to those below, and its interface, when asked, from above
+    return {name: targets - {name, package.name} for name, targets in found.items()}
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:

@@ -101,7 +101,8 @@ CREATE TABLE placements (
     shared_with VARCHAR,    -- name of the twin that is the same array object or a tied weight
     value_digest VARCHAR,   -- of a quantized weight: mode:bits:group_size and the digests of its parts; of a tensor in another layout: its digest in mlx-lm's
     layout VARCHAR,         -- of files: how values lie compared with mlx-lm's: transposed (PEFT) | heads:N (q and k of llama GGUF); NULL: as there
-    error VARCHAR           -- why it could not be read
+    error VARCHAR,          -- why it could not be read
+    packing VARCHAR         -- of a quantized weight: mode:bits:group_size; NULL: not packed, or nothing says how
 );
 
 -- Statistics, once a digest.

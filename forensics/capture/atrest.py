@@ -14,8 +14,8 @@ from forensics.model.adapters import ancestors
 from forensics.model.composed import Composed, Piece
 from forensics.model.configs import AdapterSettings, flat
 from forensics.records import Row
+from forensics.tensors import digest as digest_of
 from forensics.tensors.cache import Measured
-from forensics.tensors.digest import value_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,10 @@ def tables(
     digests = {name: m.stats.digest for name, m in stats.items()}
     twins = _tied(composed, measured)
     shown = {p.mlx_name: p.name for p in composed.pieces}
+    packed = {p.mlx_name: how for p in composed.pieces if (how := packing(p, composed))}
     values = {
-        p.mlx_name: _value(p, composed, digests) or stats[p.mlx_name].value_digest for p in composed.pieces
+        name: name in packed and digest_of.packed_value(name, packed[name], digests) or m.value_digest
+        for name, m in stats.items()
     }
     found: dict[str, list[Row]] = {
         "placements": [
@@ -54,6 +56,7 @@ def tables(
                 "shared_with": shown[twins[p.mlx_name]] if p.mlx_name in twins else None,
                 "value_digest": values[p.mlx_name],
                 "layout": p.stored.layout or None,
+                "packing": digest_of.packing(packed.get(p.mlx_name)),
             }
             for p in composed.pieces
         ],
@@ -94,22 +97,6 @@ def _tied(composed: Composed, measured: Mapping[str, Measured]) -> dict[str, str
     of = {measured[p.stored.raw.name].stats.digest: p.mlx_name for p in by_role.get("embedding", [])}
     heads = ((p.mlx_name, of.get(measured[p.stored.raw.name].stats.digest)) for p in by_role.get("head", []))
     return {name: twin for name, twin in heads if twin}
-
-
-def _value(p: Piece, composed: Composed, digests: Mapping[str, str]) -> str | None:
-    """The value digest of a quantized weight, where the configuration says how it is packed."""
-    prefix, how = p.mlx_name.removesuffix("weight"), packing(p, composed)
-    scales = digests.get(f"{prefix}scales")
-    if how is None or scales is None:
-        return None
-    return value_digest(
-        how["mode"],
-        how["bits"],
-        how["group_size"],
-        digests[p.mlx_name],
-        scales,
-        digests.get(f"{prefix}biases"),
-    )
 
 
 def packing(p: Piece, composed: Composed) -> Mapping[str, Any] | None:

@@ -17,7 +17,7 @@ from forensics.model import names
 from forensics.model.configs import flat
 from forensics.records import Row, Scalar
 from forensics.store.keyed import Keyed
-from forensics.tensors.digest import value_digest
+from forensics.tensors.digest import packed_value, packing
 from forensics.units import iso
 
 
@@ -127,7 +127,7 @@ def tree(
     made.quantization = {
         str(p["name"]): p["quantization"] for p in parameters if isinstance(p.get("quantization"), Mapping)
     }
-    values = {name: value(name, q, digests) for name, q in made.quantization.items()}
+    values = {name: packed_value(name, q, digests) for name, q in made.quantization.items()}
     made.tables["placements"] = [_placement(made.ref, p, placed, values) for p in placements]
     made.tables["tensors"] = [
         scene.sources.stats[d] for d in dict.fromkeys(str(d) for d in digests.values() if d)
@@ -158,18 +158,8 @@ def _placement(
         "shared_with": p.get("shared_with"),
         "value_digest": values.get(name),
         "error": p.get("error"),
+        "packing": packing(p["quantization"]) if name in values else None,
     }
-
-
-def value(name: str, how: Mapping[str, Any], digests: Mapping[str, str | None]) -> str | None:
-    """The value digest of a quantized weight; None where a part of it could not be read."""
-    prefix = name.removesuffix("weight")
-    weight, scales, biases = (digests.get(prefix + leaf) for leaf in ("weight", "scales", "biases"))
-    if not weight or not scales:
-        return None
-    return value_digest(
-        str(how["mode"]), int(how["bits"]), int(how["group_size"]), weight, scales, biases or ""
-    )
 
 
 def _module(capture: str, m: Mapping[str, Any], of: names.Shaped) -> Row:

@@ -18,6 +18,7 @@ from forensics.model.checkpoint import INDEX, Checkpoint, Stored, open_model
 from forensics.model.composed import alone
 from forensics.records import RawTensor, Row, Scalar
 from forensics.tensors.cache import Measured, measured
+from forensics.tensors.digest import packed_value, packing
 from forensics.tensors.measure import measure
 
 MOST = 4
@@ -258,6 +259,7 @@ def _as_twin(made: Record, twin: Record) -> None:
             and f"{name.removesuffix('weight')}scales" in digests
         ):
             made.quantization[name] = packed[row["canonical"]]
-            row["value_digest"] = live.value(name, made.quantization[name], digests)
+            row["value_digest"] = packed_value(name, made.quantization[name], digests)
+            row["packing"] = packing(made.quantization[name])
         placements.append(row)
     made.tables["placements"] = placements

@@ -32,12 +32,13 @@ WITH pairs AS (
 SELECT x, y FROM pairs ANTI JOIN deltas ON digest_a = x AND digest_b = y ORDER BY x, y
 """
 _PARTS = """
-SELECT w.value_digest, w.digest AS weight, w.layout, s.digest AS scales, z.digest AS biases
+SELECT w.value_digest, w.digest AS weight, w.layout, w.packing, s.digest AS scales, z.digest AS biases
 FROM placements w
 LEFT JOIN placements s ON s.capture = w.capture AND s.module = w.module AND s.role = 'scales' AND w.leaf = 'weight'
 LEFT JOIN placements z ON z.capture = w.capture AND z.module = w.module AND z.role = 'biases' AND w.leaf = 'weight'
 WHERE w.value_digest IS NOT NULL AND w.capture IN (capture_of(?), capture_of(?))
 """
+# of captures that were made before `packing` was written down
 _FORMATS = [("affine", bits, group) for bits in (4, 8, 6, 5, 3, 2) for group in (64, 32, 128)] + [
     ("mxfp4", 4, 32),
     ("nvfp4", 4, 16),
@@ -160,6 +161,6 @@ class _Values:
         """Mode, bits and group size under which the parts have this value digest."""
         row = self._parts[value_digest]
         parts = row["weight"], row["scales"], row["biases"]
-        return next(
-            (packing for packing in _FORMATS if digests.value_digest(*packing, *parts) == value_digest), None
-        )
+        told = digests.unpacked(row["packing"])
+        formats = _FORMATS if told is None else [told]
+        return next((each for each in formats if digests.value_digest(*each, *parts) == value_digest), None)

@@ -366,8 +366,9 @@ def test_environment_and_settings_stand_under_the_runs_name(trained: Sealed) -> 
 @pytest.mark.long
 def test_a_quantized_weight_has_a_value(fused: Sealed) -> None:
     row = fused.rows(
-        "SELECT role, value_digest IS NOT NULL AS v FROM placements WHERE capture = 'test@loaded'"
+        "SELECT role, packing, value_digest IS NOT NULL AS v FROM placements WHERE capture = 'test@loaded'"
     )
+    assert {bool(r["packing"]) for r in row if r["v"]} == {True}, "how each is packed"
     assert {r["role"] for r in row if r["v"]} == {"base", "embedding", "head"} and {"scales", "biases"} <= {
         r["role"] for r in row
     }

@@ -105,3 +105,17 @@ def test_value_digest() -> None:
     assert digest.value_digest("mxfp4", 4, 32, "aa", "bb", None) == digest.value_digest(
         "mxfp4", 4, 32, "aa", "bb", ""
     )
+
+
+def test_packing_is_one_text() -> None:
+    how = {"mode": "affine", "bits": 4, "group_size": 64}
+    assert digest.packing(how) == "affine:4:64" and digest.packing(None) is None
+    assert digest.unpacked("affine:4:64") == ("affine", 4, 64)
+    assert [
+        digest.unpacked(x) for x in (None, "", "affine:4", "affine:x:64", "affine:4:-1", "a:4:6000000")
+    ] == [None] * 6
+    parts = {"q.weight": "aa", "q.scales": "bb", "q.biases": "cc"}
+    assert digest.packed_value("q.weight", how, parts) == digest.value_digest(
+        "affine", 4, 64, "aa", "bb", "cc"
+    )
+    assert digest.packed_value("q.weight", how, {"q.weight": "aa"}) is None

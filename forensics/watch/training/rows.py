@@ -193,12 +193,7 @@ def _runs(weights: list[float]) -> list[list[float]]:
 
 def _segments(row: list[int], mass: list[float]) -> list[float]:
     """The mass on positions before a head of one repeated id ends, between, on the position before its tail, and in the tail."""
-    tail = len(row)
-    while tail and row[tail - 1] == row[-1]:
-        tail -= 1
-    head = 0
-    while head < len(row) and row[head] == row[0]:
-        head += 1
+    head, tail = _run(row), len(row) - _run(row[::-1])
     edges = [0, max(head - 1, 0), max(tail - 1, 0), tail, len(mass)] if tail else [0, 0, 0, 0, len(mass)]
     return [float(f"{sum(mass[a:b]):.6g}") for a, b in zip(edges, edges[1:], strict=False)]
 
@@ -235,8 +230,11 @@ def _bare_rows(ids: Any) -> list[tuple[int, ...]]:
     """Rows of token ids without the tail that repeats one id."""
     rows = []
     for row in _table(ids, True):
-        end = len(row)
-        while end > 1 and row[end - 1] == row[end - 2]:
-            end -= 1
-        rows.append(tuple(row[: end - 1] if end < len(row) else row))
+        tail = _run(row[::-1])
+        rows.append(tuple(row[:-tail] if tail > 1 else row))
     return rows
+
+
+def _run(row: list[int]) -> int:
+    """How often the first id of a row repeats from its start on."""
+    return next((n for n, token in enumerate(row) if token != row[0]), len(row))
