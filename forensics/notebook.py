@@ -47,11 +47,25 @@ def capture_run(line: str, cell: str) -> Any:
     options = vars(_parser().parse_args(shlex.split(line)))
     shell = get_shell()
     recording = capture(**options)
-    result = shell.run_cell(cell)
+    result = _run(shell, cell)
     recording._end(result.error_before_exec or result.error_in_exec)
     if not result.success:
         return None  # IPython has shown the exception of the cell
     return recording.diagnosis if recording.name is not None else None
+
+
+def _run(shell: Any, cell: str) -> Any:
+    """Run the body of the cell under its number and with the lines that the notebook shows, in which the magic is the first."""
+    number, cache = len(shell.history_manager.input_hist_parsed) - 1, shell.compile.cache
+
+    def numbered(code: str, *args: Any, **options: Any) -> Any:
+        return cache(code, number, **{key: value for key, value in options.items() if key != "number"})
+
+    shell.compile.cache = numbered
+    try:
+        return shell.run_cell(cell if cell.lstrip().startswith("%%") else f"# captured\n{cell}")
+    finally:
+        del shell.compile.cache
 
 
 def get_shell() -> Any:

@@ -159,6 +159,7 @@ def helper(
     """
     command = [python or sys.executable, str(WATCH / "child" / script), *arguments]
     variables = inherited() | {"TOKENIZERS_PARALLELISM": "false"}
+    variables.pop("FORENSICS", None)  # it asks for a watch of the user's programs, and this is one of ours
     if spool is not None:
         variables["FORENSICS_HELPER"] = str(spool)
     place = cwd if cwd and Path(cwd).is_dir() else None

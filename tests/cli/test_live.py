@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from forensics.store.store import Store
+from tests.support import tiny
 from tests.support.command import LOOP, environment, forensics, write
 
 SITE = Path(__file__).parents[2] / "forensics" / "watch" / "site"
@@ -167,8 +169,6 @@ def _listed(directory: Path) -> list[dict[str, Any]]:
     done = run(
         directory, "import forensics, json\nprint(json.dumps([{'run': r['run']} for r in forensics.list()]))"
     )
-    import json
-
     return list(json.loads(done.stdout))
 
 
@@ -266,6 +266,8 @@ def test_the_cell_magic_captures_one_cell_and_shows_what_came_of_it(tmp_path: Pa
         "%%capture_run first --every 1\n" + TRAINED,
         "%%capture_run second --quiet\n1/0",
         "%%capture_run third --evry 1\npass",
+        "%%capture_run faulty --quiet\n" + FAULTY,
+        "import forensics\nprint([(f.id, f.where) for f in forensics.diagnose('faulty').findings if f.where])",
         "%unload_ext forensics",
         "%%capture_run fourth\npass",
     )
@@ -273,6 +275,67 @@ def test_the_cell_magic_captures_one_cell_and_shows_what_came_of_it(tmp_path: Pa
     assert "HEALTHY" in html.upper() and "0 3.0982" in shown(cells[2]), shown(cells[2])
     assert "ZeroDivisionError" in shown(cells[3])
     assert "evry" in shown(cells[4]) and "do: " in shown(cells[4])
-    assert "not found" in shown(cells[6])
+    assert "In[6]:3" in shown(cells[6]), (
+        "the line of the cell as the notebook shows it, the magic being its first"
+    )
+    assert "not found" in shown(cells[8])
     store = Store(tmp_path / ".forensics")
     assert "step-1" in [capture.ref.partition("@")[2] for capture in store.run("first").captures]
+
+
+LORA = """
+import json, sys
+from pathlib import Path
+import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
+from mlx.utils import tree_flatten
+from mlx_lm import generate as answered, load
+from mlx_lm.tuner.utils import linear_to_lora_layers as adapted
+mx.random.seed(0)
+model, tokenizer = load("base")
+CAPTURE
+setting = {"rank": 4, "scale": 8.0, "dropout": 0.0}
+model.freeze()
+adapted(model, 2, setting)
+optimizer = optim.Adam(1e-3)
+chat = [{"role": "user", "content": "What color is the sky?"}, {"role": "assistant", "content": "The sky is blue."}]
+x = mx.array([tokenizer.apply_chat_template(chat, return_dict=False)])
+step = nn.value_and_grad(model, lambda m, x: nn.losses.cross_entropy(m(x[:, :-1]), x[:, 1:]).mean())
+for _ in range(4):
+    loss, gradients = step(model, x)
+    optimizer.update(model, gradients)
+    mx.eval(model.parameters(), optimizer.state)
+out = Path("adapters")
+out.mkdir(exist_ok=True)
+mx.save_safetensors(str(out / "adapters.safetensors"), dict(tree_flatten(model.trainable_parameters())))
+(out / "adapter_config.json").write_text(json.dumps({"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": setting}))
+prompt = tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False)
+print(repr(answered(model, tokenizer, prompt=prompt, max_tokens=6)), loss.item())
+"""
+
+
+def test_a_model_that_was_loaded_before_by_a_copied_function_is_known_and_reloaded(tmp_path: Path) -> None:
+    tiny.build(tmp_path / "base")
+    path = write(tmp_path, LORA.replace("CAPTURE", ""))
+    whole = forensics(tmp_path, "capture", "--name", "whole", "--", sys.executable, str(path))
+    late = run(
+        tmp_path,
+        LORA.replace("CAPTURE", "import forensics\nwatching = forensics.capture('late')")
+        + "watching.stop()\n",
+    )
+    assert late.returncode == 0 and late.stdout == whole.out, late.stderr
+    assert (
+        whole.points("late")
+        == whole.points("whole")
+        == ["loaded", "adapted", "start", "end", "saved", "reloaded"]
+    )
+    assert taught(tmp_path, "late") == taught(tmp_path, "whole")
+    judged = [json.loads(forensics(tmp_path, "diagnose", name, "--json").out) for name in ("whole", "late")]
+    assert [each["verdict"] for each in judged] == ["healthy", "healthy"]
+    assert [{c["id"] for c in each["clean"]} for each in judged][0] == {c["id"] for c in judged[1]["clean"]}
+
+
+def test_a_command_of_ours_is_not_watched_though_the_shell_asks_for_it(tmp_path: Path) -> None:
+    tiny.build(tmp_path / "base")
+    done = forensics(tmp_path, "capture", "./base", env={"FORENSICS": "shell"})
+    assert done.status == 0, done.err
+    assert [each["run"] for each in _listed(tmp_path)] == ["base"]
