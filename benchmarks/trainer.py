@@ -22,7 +22,7 @@ from mlx.utils import tree_flatten
 from mlx_lm import load
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
-RANK, RATE = 8, 1e-4
+PARAMETERS, RATE = {"rank": 8, "scale": 10.0, "dropout": 0.0}, 1e-4
 
 
 def main() -> None:
@@ -44,18 +44,19 @@ def main() -> None:
     model, _ = load(asked.model)
     if not asked.full:
         model.freeze()
-        keys = {
+        keys = sorted(
             path
             for path, each in model.model.layers[0].named_modules()
             if path and isinstance(each, (nn.Linear, nn.QuantizedLinear))
-        }
-        linear_to_lora_layers(
-            model, len(model.model.layers), {"rank": RANK, "scale": 10.0, "dropout": 0.0, "keys": keys}
         )
+        linear_to_lora_layers(model, len(model.model.layers), PARAMETERS | {"keys": keys})
     model.train()
     mark("loaded")
     tensors = _train(model, asked, mark)
     mx.save_safetensors("adapters.safetensors", dict(tree_flatten(model.trainable_parameters())))
+    if not asked.full:
+        about = {"fine_tune_type": "lora", "num_layers": -1, "lora_parameters": PARAMETERS | {"keys": keys}}
+        Path("adapter_config.json").write_text(json.dumps(about))
     mark("saved")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     told = {"marks": marks, "tensors": tensors, "peak": peak, "mlx_peak": mx.get_peak_memory()}

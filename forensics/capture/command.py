@@ -100,20 +100,22 @@ def watched(
                 waiting = _say_plan(spool, waiting)
                 if on_wait:
                     on_wait()
-    _say_plan(spool, waiting)
+    _say_plan(spool, waiting, final=True)
     return Ended(status, time.monotonic() - began)
 
 
 def _say_plan(
-    spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None
+    spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None, *, final: bool = False
 ) -> Callable[[Mapping[str, Scalar]], None] | None:
-    """Call `on_plan` where the plan lies there; returns what is still to be called."""
+    """Call `on_plan` where the plan lies there, with what the first capture took; returns what is still to be called."""
     if on_plan is None or spool is None:
         return None
     for path in spool.glob(f"p*/{protocol.PLAN}"):
         with contextlib.suppress(OSError, ValueError):
-            on_plan(json.loads(path.read_text(encoding="utf-8")))
-            return None
+            plan = json.loads(path.read_text(encoding="utf-8"))
+            if final or plan.get("seconds") is not None:
+                on_plan(plan)
+                return None
     return on_plan
 
 

@@ -157,7 +157,9 @@ def seal_spool(
         (spool / protocol.RESERVE).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             (spool / unsealed.SEALING).touch()
+        began = _processor()
         summary = seal.seal(store, Spool(spool), plan)
+        spent = sum(p.exit.get("spent") or 0.0 for p in Spool(spool).processes) + _processor() - began
     except KeyboardInterrupt:
         warn(f"forensics: interrupted; what was recorded lies in {spool}, and the next `forensics` seals it.")
     except Exception as error:  # noqa: BLE001 - the command's exit status must stand whatever happens to us
@@ -177,7 +179,7 @@ def seal_spool(
             return None
         for line in scores.warnings(summary.missing):
             warn(line)
-        (say if summary.points else warn)(summary_line(summary))
+        (say if summary.points else warn)(summary_line(summary, spent))
         return summary.run
     return None
 
@@ -251,22 +253,36 @@ def default_name(words: Sequence[str]) -> str:
     return _NAME.sub("-", stem).strip("-.")[:64] or "run"
 
 
+_OTHERS = 2.2  # times the first capture: later ones answer the probes again where the model says other words
+_ONCE = 3.0  # seconds: start, sealing, a fresh process for the reload
+_WRITTEN = 0.4e9  # bytes a second that are hashed and written
+_STEP, _LEAF = 0.001, 8e-6  # seconds a step, and for each trained tensor of it
+
+
+def _processor() -> float:
+    """Seconds of processor of this process and of children that ended."""
+    return sum(os.times()[:4])
+
+
 def plan_line(plan: Mapping[str, Scalar]) -> str:
     """What the capture will need, said while the run begins."""
     total, moving = _number(plan.get("nbytes")), _number(plan.get("trainable_nbytes"))
     keeps = {"all": total + 4 * moving, "new": 4 * moving, "trainable": 4 * moving, "none": 0.0}[
         str(plan.get("tensors") or "all")
     ]
-    seconds, free = keeps / 0.4e9 + total / 1.2e9, size(_number(plan.get("free")))
-    line = f"forensics: watching a model of {size(total)}; keeps up to {size(keeps)} on disk ({free} free), costs about {seconds:.0f} s."
+    seconds = _OTHERS * _number(plan.get("seconds")) + _ONCE + keeps / _WRITTEN
+    step = _STEP + _LEAF * _number(plan.get("leaves"))
+    free = size(_number(plan.get("free")))
+    line = f"forensics: watching a model of {size(total)}; keeps up to {size(keeps)} on disk ({free} free), "
+    line += f"costs about {seconds:.0f} s of processor and {1000 * step:.0f} ms a step."
     degraded = plan.get("degraded_from")
     return line + (
         f" Too little space for --tensors {degraded}: going on as {plan.get('tensors')}." if degraded else ""
     )
 
 
-def summary_line(summary: seal.Summary) -> str:
-    """One line: the run, its points, its size, and the next command."""
+def summary_line(summary: seal.Summary, seconds: float | None = None) -> str:
+    """One line: the run, its points, its size, what watching it took, and the next command."""
     if summary.missing == (seal.UNUSED,):
         return f"forensics: {summary.run}: {seal.UNUSED['why']}, so nothing was captured."
     if not summary.points:
@@ -274,8 +290,9 @@ def summary_line(summary: seal.Summary) -> str:
     points = ", ".join(summary.points[:8]) + (
         f", and {len(summary.points) - 8} more" if len(summary.points) > 8 else ""
     )
+    took = "" if seconds is None else f"; cost {seconds:.0f} s of processor"
     state = "" if summary.complete else f" (incomplete: {_reasons(summary.missing)})"
-    return f"forensics: {summary.run}{state}: {points}; {size(summary.nbytes)}. Next: forensics diagnose {summary.run}"
+    return f"forensics: {summary.run}{state}: {points}; {size(summary.nbytes)}{took}. Next: forensics diagnose {summary.run}"
 
 
 def _reasons(missing: Sequence[Mapping[str, str]]) -> str:

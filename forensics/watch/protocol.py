@@ -98,6 +98,10 @@ class Plan(TypedDict):
     free: int  # bytes of the disk
     tensors: str  # all | new | trainable | none, as in force
     degraded_from: str | None  # what was asked for, where the disk has not twice the need
+    seconds: (
+        float | None
+    )  # of processor that the first capture took, its probes with it; null until it is made
+    leaves: int | None  # trainable tensors, as the first capture saw them
 
 
 class Exit(TypedDict):
@@ -105,6 +109,7 @@ class Exit(TypedDict):
 
     time: float  # Unix time
     exception: str | None  # type and message of what nobody caught
+    spent: float  # seconds of processor that the watcher took in this process, but for what the program's own evaluations computed for it
 
 
 # -- tables of a process ---------------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ class Watch(Writer):
 
     def __init__(self) -> None:
         self.on = False
+        self.spent = 0.0  # seconds of processor of our own work
         self.options: protocol.Options = {}
         self.spool = Path()
         self.directory = Path()
@@ -186,11 +187,15 @@ class Watch(Writer):
 
         KeyboardInterrupt and SystemExit pass, so that Ctrl-C still ends the user's program.
         """
+        began = 0.0 if self.local.quiet else time.process_time()
         with self.within("quiet"):
             try:
                 yield
             except Exception as error:  # noqa: BLE001
                 self.missing(what, error, kind)
+            finally:
+                if began:
+                    self.spent += time.process_time() - began
 
     # -- models ------------------------------------------------------------------------------------------------------
 

@@ -102,7 +102,9 @@ def finish(error: BaseException | None) -> None:
         )
         watch.close()
         temporary = watch.directory / f".{protocol.EXIT}"
-        temporary.write_text(json.dumps(protocol.Exit(time=time.time(), exception=text)), encoding="utf-8")
+        temporary.write_text(
+            json.dumps(protocol.Exit(time=time.time(), exception=text, spent=watch.spent)), encoding="utf-8"
+        )
         temporary.replace(watch.directory / protocol.EXIT)
     watch.on = False
 

@@ -21,6 +21,7 @@ _LESS = {"all": "new", "new": "nothing", "trainable": "nothing", "none": "nothin
 
 written: set[str] = set()  # digests whose bytes this process wrote
 _mode: str | None = None
+_plan: protocol.Plan | None = None  # what the parent was told
 _loaded: dict[int, tuple[Any, list[Any]]] = {}  # id of an array -> (weak reference, the file it came from)
 _files: dict[str, list[Any]] = {}  # digest -> file
 
@@ -96,15 +97,30 @@ def _settle(kind: str, nbytes: int, trainable: int, need: int) -> None:
         )
     _mode = kind
     kind = "none" if kind == "nothing" else kind
+    _tell(
+        {
+            "nbytes": nbytes,
+            "trainable_nbytes": trainable,
+            "free": free,
+            "tensors": kind,
+            "degraded_from": asked if kind != asked else None,
+            "seconds": _plan["seconds"] if _plan else None,
+            "leaves": _plan["leaves"] if _plan else None,
+        }
+    )
+
+
+def took(seconds: float, leaves: int) -> None:
+    """The first capture took so long, its probes with it, and so many tensors are trainable: by these the whole cost is estimated."""
+    if _plan is not None and _plan["seconds"] is None:
+        _tell({**_plan, "seconds": seconds, "leaves": leaves})
+
+
+def _tell(plan: protocol.Plan) -> None:
+    global _plan
     path = watch.directory / protocol.PLAN
     temporary = path.with_suffix(".part")
-    told: protocol.Plan = {
-        "nbytes": nbytes,
-        "trainable_nbytes": trainable,
-        "free": free,
-        "tensors": kind,
-        "degraded_from": asked if kind != asked else None,
-    }
     with watch.lock:
-        temporary.write_text(json.dumps(told), encoding="utf-8")
+        _plan = plan
+        temporary.write_text(json.dumps(plan), encoding="utf-8")
         temporary.replace(path)

@@ -93,7 +93,7 @@ class _Capture:
         probes: Taken | None,
         unlike: Taken | None,
     ) -> Taken:
-        moment = time.time()
+        moment, began = time.time(), time.process_time()
         arrays = {name: references.get(name, array) for name, array in trees.parameters(self.module).items()}
         frozen = arrays.keys() - trees.trainable(self.module).keys()
         rows = self._placements(arrays, frozen, before)
@@ -128,6 +128,7 @@ class _Capture:
             taken.answers = self.number if shared is None and self.probe((held, how)) else shared
         watch.close(self.prefix + "/")
         self.done(moment, whole, shared)
+        budget.took(time.process_time() - began, len(arrays) - len(frozen))
         return taken
 
     def open(self) -> None:

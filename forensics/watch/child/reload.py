@@ -42,7 +42,7 @@ def main(path: str) -> None:
         _item(core, item)
     core.watch.close()
     (core.watch.directory / "exit.json").write_text(
-        json.dumps({"time": time.time(), "exception": None}), encoding="utf-8"
+        json.dumps({"time": time.time(), "exception": None, "spent": 0.0}), encoding="utf-8"
     )
 
 

@@ -64,7 +64,10 @@ def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
     z, g = (apart(core.stop_gradient(each).reshape(-1, width)) for each in (z, g))
     rows = z.shape[0] if brief else max(1, _BLOCK // width)
     look = _few if brief else _all
-    parts = [look(z[i : i + rows], g[i : i + rows]) for i in range(0, z.shape[0], rows)]
+    parts: list[tuple[Any, ...]] = []
+    for i in range(0, z.shape[0], rows):  # one block after the other: no second array of the logits' size
+        before = list(parts[-1]) if parts else []
+        parts.append(look(after(z[i : i + rows], before), g[i : i + rows]))
     joined = [
         parts[0][k] if len(parts) == 1 else core.concatenate([part[k] for part in parts]) for k in range(4)
     ]
