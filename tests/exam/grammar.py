@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.exam.words import SETTING_WORDS, SETTINGS, SYLLABLES, WORDS
+
 SETUP = ("model", "trained", "data", "batching", "loss", "optimizer")
 FINISH = ("evaluation", "save", "reload", "fuse", "generation")
 SLOTS = (*SETUP, "loop", *FINISH)
@@ -63,88 +65,6 @@ IMPORTS = {
 
 # what outlives the part of the program that makes it: attributes of the class, members of the namespace, results of functions
 SHARED = ("model", "tok", "rows", "held", "opt", "ref", "best")
-
-SETTINGS: dict[str, Any] = {
-    "lr": 2e-3,
-    "steps": 16,
-    "epochs": 4,
-    "batch": 4,
-    "rank": 8,
-    "scale": 10.0,
-    "dropout": 0.0,
-    "max_len": 96,
-    "seed": 0,
-    "accumulate": 4,
-    "warmup": 3,
-    "decay": 0.01,
-    "clip": 1.0,
-    "layers": -1,
-    "beta": 0.1,
-    "smoothing": 0.1,
-    "temperature": 0.0,
-    "alpha": 16.0,
-    "gamma": 2.0,
-    "max_tokens": 24,
-    "out": "adapters",
-}
-
-SETTING_WORDS: dict[str, tuple[str, ...]] = {
-    "lr": ("learning_rate", "lr", "eta", "step_size"),
-    "steps": ("iters", "steps", "max_steps", "num_updates"),
-    "epochs": ("epochs", "num_epochs"),
-    "batch": ("batch_size", "bs", "rows_per_batch"),
-    "rank": ("rank", "lora_r", "lora_rank"),
-    "scale": ("scale", "lora_scale", "strength"),
-    "dropout": ("dropout", "lora_dropout"),
-    "max_len": ("max_seq_length", "max_len", "block_size"),
-    "seed": ("seed", "random_seed"),
-    "accumulate": ("grad_accumulation_steps", "accumulate", "micro_batches"),
-    "warmup": ("warmup", "warmup_steps"),
-    "decay": ("weight_decay", "wd"),
-    "clip": ("max_grad_norm", "clip", "grad_clip"),
-    "layers": ("num_layers", "lora_layers", "depth"),
-    "beta": ("beta", "dpo_beta"),
-    "smoothing": ("label_smoothing", "smoothing"),
-    "temperature": ("temperature", "temp"),
-    "max_tokens": ("max_tokens", "max_new_tokens"),
-    "out": ("adapter_path", "output_dir", "save_dir"),
-}
-WORDS: dict[str, tuple[str, ...]] = {
-    "model": ("model", "net", "lm", "policy", "student", "network"),
-    "tok": ("tokenizer", "tok", "enc", "text_codec"),
-    "rows": ("examples", "rows", "train_set", "samples", "records"),
-    "held": ("valid_set", "held_out", "dev_rows", "val_examples"),
-    "opt": ("optimizer", "opt", "adam", "optimiser", "updater"),
-    "ref": ("ref_model", "reference", "frozen_copy", "teacher"),
-    "best": ("best", "best_state", "snapshot"),
-    "loss_fn": ("loss_fn", "compute_loss", "objective", "criterion", "step_loss"),
-    "batches": ("iterate", "make_batches", "batch_iter", "loader", "minibatches"),
-    "value": ("loss", "value", "l", "cost"),
-    "grads": ("grads", "g", "gradients", "grad_tree"),
-    "batch": ("batch", "chunk", "part"),
-    "step": ("step", "train_step", "one_update", "update_fn"),
-    "ids": ("ids", "tokens", "seq", "encoded"),
-    "mask": ("mask", "weights", "keep", "loss_mask"),
-    "Trainer": ("Trainer", "Finetuner", "Session", "Job"),
-}
-SYLLABLES = (
-    "ka",
-    "lo",
-    "mi",
-    "ra",
-    "ten",
-    "vo",
-    "su",
-    "pel",
-    "ni",
-    "dor",
-    "qua",
-    "zi",
-    "bex",
-    "tor",
-    "um",
-    "fel",
-)
 
 
 @dataclass(frozen=True)
