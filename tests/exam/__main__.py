@@ -101,7 +101,8 @@ def main(given: list[str] | None = None) -> int:
 
 
 def _how(records: list[dict[str, Any]]) -> str:
-    seeds = sorted({one["seed"].split("/")[0] for one in records}, key=int)
+    drawn = {(int(seed), *half) for seed, _, *half in (one["seed"].split("/") for one in records)}
+    seeds = [f"{seed} of the {half[0]} half" if half else str(seed) for seed, *half in sorted(drawn)]
     used = {name for one in records for name in one["pieces"].values()}
     return (
         f"{len(records)} programs were drawn (seeds {', '.join(seeds)}) from {len(used)} of {len(draw.pieces())} pieces and "

@@ -13,10 +13,11 @@ from tests.exam.__main__ import one_line, record
 
 COUNT = 60
 LIMIT = 11 * 60  # seconds
-# What is asked of fresh samples in CI. The aim is 95 % and 0; docs/accuracy.md says where the tool stands,
-# and these only say that it gets no worse.
-FIRST_CAUSE = 0.60
-CALLED_HEALTHY = 0.25
+# What held when this was written, of both halves together: docs/accuracy.md. The aim is 0.95, 0 and 0.01; these
+# bars fail where a fresh sample shows, beyond chance, that the tool got worse.
+FIRST_CAUSE = 0.75
+CALLED_HEALTHY = 0.12
+ACCUSED = 0.04
 
 
 @pytest.mark.exam
@@ -37,6 +38,8 @@ def test_fresh_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert high >= FIRST_CAUSE, "the first cause is missed too often"
     low, _ = table.interval(numbers["called_healthy"], numbers["faulty"])
     assert low <= CALLED_HEALTHY, "faulty programs are called healthy"
+    low, _ = table.interval(numbers["accused"], numbers["healthy"])
+    assert low <= ACCUSED, "sound programs are accused"
 
 
 @pytest.mark.exam

@@ -9,7 +9,7 @@
 -- early:      the rows that trained their prompt were trained, though the program had declared a mask
 -- (column `early`)
 -- needs:      loss_tokens
--- reads:      alignment, masked_rows
+-- reads:      alignment, masked_rows, sampled
 -- nothing:    a prompt in the training rows
 -- fix:        let the mask begin where the answer does: the offset is the length of
 -- apply_chat_template(messages[:-1], add_generation_prompt=True), and the loss must read it; flags of 1
@@ -23,6 +23,8 @@ with
     every as (
         select m.*, coalesce(max(answers) over () < 2 and max(untold) over () > 1, false) as inverted
         from masked_rows m  -- no answer is trained in the whole run
+        where  -- what a model draws may look like a prompt
+            says_masked(b) or not exists (from sampled x where x.process = m.process)
     ),
     heads as (  -- as many masked tokens in each row, though prompts differ in length: what all rows share, as a system prompt
         select count(distinct hidden) = 1 and count(distinct hidden + leaks) > 1 as constant

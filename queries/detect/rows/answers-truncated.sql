@@ -8,12 +8,13 @@
 -- clean:      the length of rows ({observed} are cut before their answer ends)
 -- rules out:  end-never-trained
 -- needs:      run
--- reads:      taught
+-- reads:      sampled, taught
 -- nothing:    training rows with answers that could end
 -- params:     a, b, many = 0.5, some_ = 0.05
 -- fix:        raise the length that rows are cut to (max_seq_length) above {cap} tokens, or leave such
 -- rows out
--- harmless:   a stream of texts that is cut into pieces of one length
+-- harmless:   a stream of texts that is cut into pieces of one length; answers that the program drew itself,
+-- of so many tokens, to reward them
 -- fires on:   zoo/cap-collator, zoo/cap-command
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
 with
@@ -44,7 +45,11 @@ with
             and t.step = r.step
             and t.forward = r.forward
             and t.line = r."row"
-        where r.run = run_of(b) and r.model = model_of(b) and r.ends_with_end is not null
+        where
+            r.run = run_of(b)
+            and r.model = model_of(b)
+            and r.ends_with_end is not null
+            and not exists (from sampled x where x.process = r.process)
         group by row_digest
     ),
     sums as (

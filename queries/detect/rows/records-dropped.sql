@@ -2,7 +2,7 @@
 --
 -- severity:   warning
 -- role:       cause
--- confidence: probable
+-- confidence: possible
 -- explains:   score-dropped
 -- claim:      No row holds {observed} of {file}, in any of the {passes} passes over the others.
 -- clean:      the records (no row holds {observed} of {file})

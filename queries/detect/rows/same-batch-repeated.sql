@@ -2,7 +2,7 @@
 --
 -- severity:   warning
 -- role:       cause
--- confidence: probable
+-- confidence: possible
 -- explains:   records-dropped, generation-collapse, score-dropped, loss-constant
 -- claim:      {looked_at} recorded steps all see the same {rows_} rows; {file} holds {records} records.
 -- clean:      the batches ({observed})
@@ -57,7 +57,7 @@ select
     coalesce(data.handed, data.records) as records,
     -- a trainer was handed all of them; else it may be a test whether one batch can be learned
     case when data.handed is not null then 'error' else 'warning' end as severity,
-    case when data.handed is not null then 'certain' else 'probable' end as confidence
+    case when data.handed is not null then 'certain' else 'possible' end as confidence
 from sums, data
 where steps >= least
 order by subject
