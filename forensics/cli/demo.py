@@ -56,6 +56,7 @@ def command(model: str, out: Path) -> None:
     began = time.monotonic()
     for ended in _run_all(directory, recipe, out):
         _tell(ended, out)
+    _proof()
     click.echo(_CLOSING.format(out=out))
     _say(f"done in {time.monotonic() - began:.0f} s")
 
@@ -108,6 +109,27 @@ def _tell(ended: Running, out: Path) -> None:
                 str(out),
                 "See above.",
             )
+
+
+def _proof() -> None:
+    """What a proof of the first run says, as it was recorded with the snapshot of that name; to prove takes a dozen runs."""
+    from forensics.cli.screen import show, width
+    from forensics.refs import snapshot
+    from forensics.report.terminal.proving import proof
+    from forensics.store import proofs
+
+    recorded = snapshot("broken-stub")
+    document = proofs.recall(recorded.store, "broken-stub") if recorded.store else None
+    if document is None:
+        return
+    click.echo()
+    click.echo(
+        click.style(
+            "Which of the two makes the spam? As `forensics prove broken-stub` told it on the tiny model:",
+            bold=True,
+        )
+    )
+    show(proof(document, width()))
 
 
 _CLOSING = """

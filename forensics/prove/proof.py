@@ -99,7 +99,11 @@ class Proving:
         judged = diagnose_opened(self.evidence)
         assert isinstance(judged, Diagnosis)
         self.diagnosis = judged
-        self.record = Repeat(0, float(named.head.get("seconds") or 0.0), **measure(self.evidence))
+        self.record = Repeat(
+            int(named.head.get("exit_status") or 0),
+            float(named.head.get("seconds") or 0.0),
+            **measure(self.evidence),
+        )
         self._facts: Mapping[str, Any] = {}
 
     # -- what to run --------------------------------------------------------------------------------------------------
@@ -174,7 +178,7 @@ class Proving:
         for number in range(plan.repeats):
             tell(f"as it was, {number + 1} of {plan.repeats}")
             done = self._repeat((), number)
-            if done.status or not done.harm:
+            if done.status != self.record.status or not done.harm:
                 raise self._failed(done)
             rows.append(done)
         return rows
@@ -185,7 +189,7 @@ class Proving:
         for number in range(plan.repeats):
             tell(f"without {' and '.join(group)}, {number + 1} of {plan.repeats}")
             made = self._repeat(group, number)
-            if made.status or not made.harm:
+            if made.status not in (0, self.record.status) or not made.harm:
                 return Cure(group, "impossible", _why_failed(made))
             done.append(made)
             if not any(each in made.acted for each in group):

@@ -103,9 +103,7 @@ def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]
             "refused": read_lines(folder / "refused.jsonl"),
             "said": (folder / "said").read_text("utf-8", "replace").splitlines()[-_LINES:],
         }
-        if status:
-            return Repeat(status, seconds, **found)
-        return Repeat(status, seconds, **found, **_measured(folder, Spool(spool), words, seconds))
+        return Repeat(status, seconds, **found, **_measured(folder, Spool(spool), words, status, seconds))
 
 
 def _homes(asked: Asked, work: Path, outputs: Path) -> dict[str, str]:
@@ -151,11 +149,13 @@ def _ran(words: Sequence[str], cwd: Path, variables: Mapping[str, str], said: Pa
                 child.wait()
 
 
-def _measured(folder: Path, spool: Spool, words: Sequence[str], seconds: float) -> dict[str, Any]:
+def _measured(
+    folder: Path, spool: Spool, words: Sequence[str], status: int, seconds: float
+) -> dict[str, Any]:
     store = Store(folder / "store")
     facts = seal.tokenizers(spool.captures)
     acted = {str(row["id"]): str(row["what"]) for row in spool.table("cures")}
-    seal.seal(store, spool, seal.Plan(command=tuple(words), status=0, seconds=seconds, tensors="none"))
+    seal.seal(store, spool, seal.Plan(command=tuple(words), status=status, seconds=seconds, tensors="none"))
     evidence = opened(store, (NAME,))
     if evidence.empty is not None:
         return {}

@@ -46,9 +46,19 @@ with
     ),
     harms as (
         select
-            1 as rank,
-            'special tokens in answers' as what,
-            'tokens' as unit,
+            0 as rank,
+            'errors that ended the program' as what,
+            'errors' as unit,
+            (r.exit_status <> 0)::bigint as amount,
+            1 as among
+        from runs r
+        join k using (run)
+        where r.exit_status is not null
+        union all
+        select
+            1,
+            'special tokens in answers',
+            'tokens',
             sum(special_tokens) filter (special_tokens > special * output_tokens) as amount,
             sum(output_tokens) as among
         from answers

@@ -101,3 +101,31 @@ def test_inside_a_compiled_function(rows: Rows, cure: str) -> None:
         compiled = mx.compile(lambda: rows.cured(lambda z: faulty(rows, z)))()
         assert far(compiled, plain) < ROUNDING
     assert far(plain, rows.gradient(lambda z: twin(rows, z))) < ROUNDING
+
+
+SAME = {
+    ("labels-not-shifted", "targets-unrelated"),
+    ("targets-unrelated", "labels-not-shifted"),
+    ("answers-partly-masked", "mask-off-by-one"),
+    ("mask-off-by-one", "answers-partly-masked"),
+    ("ignore-index-as-token", "padding-in-loss"),
+    ("end-never-trained", "mask-off-by-one"),
+    ("end-never-trained", "answers-partly-masked"),
+}
+"""(fault, cure) whose words are two and whose mend is one: what is taught is set right by either."""
+
+
+def test_a_wrong_cure_never_makes_the_healthy_gradient(rows: Rows) -> None:
+    """Every cure of the loss on every other fault: what it leaves is not the gradient of the healthy twin."""
+    tried, wrong = 0, []
+    for name, (cure, faulty, twin) in FAULTS.items():
+        right = rows.gradient(lambda z, twin=twin: TWINS[twin](rows, z))  # type: ignore[misc]
+        for other in LOSS_CURES:
+            if other == cure or (cure, other) in SAME:
+                continue
+            with lessons.put_in(other):
+                left = rows.cured(lambda z, faulty=faulty: faulty(rows, z))  # type: ignore[misc]
+            tried += 1
+            if far(left, right) < 0.01:
+                wrong.append((name, other))
+    assert wrong == [] and tried >= 180, (tried, wrong)

@@ -13,7 +13,9 @@ def whole(lesson: logits.Lesson) -> Any:
     core = mx()
     some = core.logical_and(lesson.taught, lesson.answer).sum()
     gaps = core.logical_and(lesson.answer, core.logical_and(lesson.known, core.logical_not(lesson.taught)))
-    inside = core.logical_and(core.logical_and(gaps, lesson.marked), some > 0)
+    inside = core.logical_and(
+        core.logical_and(gaps, lesson.marked), core.logical_and(some > 0, lesson.follows)
+    )
     mask = core.logical_or(lesson.taught, inside)
     return core.where(inside.sum() > 0, lesson.teach(lesson.following, lesson.mean(mask)), lesson.g)
 

@@ -12,7 +12,8 @@ from ..trees import mx
 def ended(lesson: logits.Lesson) -> Any:
     core = mx()
     ends = core.logical_and(lesson.end, lesson.known)
-    untaught = core.where(core.logical_and(ends, lesson.taught).sum() > 0, False, ends)
+    seen = core.logical_and(ends, lesson.taught).sum() > 0
+    untaught = core.where(core.logical_or(seen, core.logical_not(lesson.follows)), False, ends)
     mask = core.logical_or(lesson.taught, untaught)
     return core.where(untaught.sum() > 0, lesson.teach(lesson.following, lesson.mean(mask)), lesson.g)
 

@@ -14,7 +14,7 @@ def aligned(lesson: logits.Lesson) -> Any:
     beside = core.logical_and(
         lesson.misplaced > 0, lesson.misplaced <= 2
     )  # its neighbour, and the first or last instead
-    moved = core.logical_and(lesson.marked, beside)
+    moved = core.logical_and(core.logical_and(lesson.marked, beside), lesson.follows)
     return core.where(moved[..., None], lesson.teach(lesson.following, lesson.mean(lesson.answer)), lesson.g)
 
 

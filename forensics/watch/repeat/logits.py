@@ -177,6 +177,13 @@ class Lesson:
         core = mx()
         return core.logical_not(core.logical_or(self.pad, self.prompt))
 
+    @cached_property
+    def follows(self) -> Any:
+        """One boolean: are most targets the next tokens of their rows? Where they are not, it is no mask that is wrong."""
+        core = mx()
+        at = core.logical_and(self.taught, self.known)
+        return core.logical_and(at, self.target == self.following).sum() * 2 > at.sum()
+
     def relation(self, by: int) -> Any:
         """One boolean: do targets stand `by` places to the right in the row, and not at the next one? 0: each position its own."""
         core, width = mx(), self.ids.shape[1]
