@@ -480,7 +480,7 @@ def test_a_scorer_that_fails_is_said_and_missing_and_shown(spool: Path, tmp_path
     store, said = Store(tmp_path / "store"), list[str]()
     names = ("nosuch:fn", "math:absent", "operator:truediv", "operator:eq")
     settings = watching.Settings(scorers=names, reload=False)
-    watching._seal(
+    watching.seal_spool(
         store,
         copy(spool, tmp_path),
         ("python", "program.py"),
