@@ -44,7 +44,7 @@ def test_markdown_of_a_run_says_what_the_terminal_says(tmp_path: Path) -> None:
     assert done.status == 1
     assert done.out.startswith("## FAULTY: 2 causes")
     for said in (
-        "### 1. padding-in-loss: error, cause, certain",
+        "### 1. padding-in-loss: error, cause, proved",
         "`broken.py:51`",
         "**Mend it:**",
         "checks not evaluated",
