@@ -199,6 +199,11 @@ CREATE TABLE steps (
     equal_outside INTEGER,  -- those of them that equal one outside alone
     silent_forwards INTEGER, -- forwards under this step's gradients that no gradient came back to, on rows that no other forward of the step was taught
     outside_forwards INTEGER, -- forwards over whole rows outside of gradients since the step before, at most 8 a gradient: of a reference, or to measure
+    passed DOUBLE,          -- norm of what the optimizer received over that of the one gradient evaluated, in a few small parameters; 1: as it came
+    weight_spread DOUBLE,   -- how much weights differ between positions, deviation over mean by mass; NULL: the step was not kept
+    softmax_spread DOUBLE,  -- the same, where they are read as those of a cross-entropy of the softmax of the outputs
+    probabilities BOOLEAN,  -- the outputs under this step's gradients are probabilities: none is negative, and each position sums to 1
+    drawn_rows INTEGER,     -- rows under this step's gradients that the program drew itself: generated, or read token by token just before
     seconds DOUBLE
 );
 
@@ -303,6 +308,7 @@ CREATE TABLE generations (
     end_in_stop_set BOOLEAN,
     framed BOOLEAN, frame VARCHAR, bos_count INTEGER, head_digest VARCHAR, prompt_digest VARCHAR,
     trained_on BOOLEAN,         -- its prompt is the prompt of a training row
+    ends_as_rows BOOLEAN,       -- its last token is the one that nearly all training rows teach last, text or not; NULL: they differ
     place VARCHAR
 );
 
@@ -384,6 +390,13 @@ CREATE TABLE datasets (
     rows_drawn BIGINT,      -- rows seen in the whole run, repeats counted
     used BIGINT,            -- of a file: records found in training rows, evaluated rows or prompts; of evaluated rows: those trained on; NULL: not looked for
     unused_between BIGINT,  -- of a file: records that were not found and stand between others that were; NULL: not looked for, or rows were drawn from records
+    cut BIGINT,             -- of a file: records whose text goes on where their training row ends; NULL: none was seen
+    cap BIGINT,             -- tokens, without the one that the program took off, of most rows that end so
+    preferred BIGINT,       -- of a file of chosen and rejected answers: records whose chosen answer the loss pulls up, and the other down
+    reversed BIGINT,        -- the same, the other way round
+    in_order BIGINT,        -- of a file that names what asks and what answers: records whose training row has them in this order
+    swapped BIGINT,         -- the same, the other way round
+    asked BIGINT,           -- records whose question the program put to a model
     purpose VARCHAR,        -- train | valid | test | unknown
     place VARCHAR
 );

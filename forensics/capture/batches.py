@@ -56,6 +56,7 @@ class Rows:
         some = next((facts for _, _, _, facts in every), Facts())
         self._heads = {model: frames.shared_head(body, some) for model, body in bodies.items()}
         special = some.special | some.ends
+        self._closing = _closing(lessons)
         self._ends = {token for token, count in last.items() if token in special and 2 * count >= len(every)}
 
     def _prompt(self, tokens: Sequence[int], outline: Outline, facts: Facts) -> str | None:
@@ -115,4 +116,14 @@ class Rows:
             "head_digest": self._head(prompt, shared, facts) if prompt else None,
             "prompt_digest": digest,
             "trained_on": digest in self._prompts if digest and self._prompts else None,
+            "ends_as_rows": output[-1] == self._closing if output and self._closing is not None else None,
         }
+
+
+def _closing(lessons: Sequence[Lesson]) -> int | None:
+    """The token that nine of ten rows teach last; None where they teach several."""
+    lines = [lesson.read.line for lesson in lessons]
+    taught = [[y for y, w in zip(line.targets, line.weights, strict=True) if w] for line in lines]
+    last = Counter(targets[-1] for targets in taught if targets)
+    token, count = last.most_common(1)[0] if last else (None, 0)
+    return int(token) if token is not None and 10 * count >= 9 * last.total() else None

@@ -1,7 +1,7 @@
--- Why nothing moved: the first of the causes that holds, in the order in which one hides the next. One
--- row; `cause` is NULL where training went on.
--- trainables: tensors in the trainable set when training was tried. moved: parameters that differ from
--- the beginning of training.
+-- Why nothing moved: the first of the causes that holds, in the order in which one hides the next. One row;
+-- `cause` is NULL where training went on.
+-- trainables: tensors in the trainable set when training was tried. moved: parameters that differ from the
+-- beginning of training.
 -- undone_place: where what the steps had moved was written over, so that nothing is moved at the end.
 --
 -- params: a, b
@@ -40,7 +40,7 @@ with
     ),
     asked as (
         select
-            any_value(e.place) filter (e.kind in ('grad', 'train')) as place,
+            min_by(e.place, e.sequence) filter (e.kind in ('grad', 'train')) as place,
             any_value(e.place) filter (e.kind = 'update') as updated,
             max((e.detail ->> 'leaves')::integer) filter (
                 e.kind = 'grad' and e.detail ->> 'wrt' = 'trainable' and e.model = k.model
@@ -159,6 +159,7 @@ with
         select
             sum(n) as n,
             sum(measured) as measured,
+            max(passed) as passed,
             min(gradient) as gradient,
             min(change) as change,
             min(rate) as rate,
@@ -171,6 +172,7 @@ with
                     count(s.gradient_norm) as measured,
                     max(s.gradient_norm) as gradient,
                     max(s.update_norm) as change,
+                    max(coalesce(s.passed, abs(s.accumulation))) as passed,
                     max(abs(s.learning_rate)) as rate,
                     count(s.learning_rate) as rates,
                     max(s.forwards) as forwards
@@ -261,6 +263,8 @@ select
         then 'wrong-model-updated'
         when fixed.calls is not null
         then 'compile-state-not-captured'
+        when steps_.measured > 0 and steps_.gradient = 0 and steps_.passed = 0
+        then 'gradient-discarded'  -- one was evaluated that was not
         when steps_.measured > 0 and steps_.gradient = 0 and not dead.dead
         then 'gradients-zero'
         when steps_.rates > 0 and steps_.rate = 0

@@ -11,6 +11,10 @@ from tests.support.evidence import Made, ask, capture, event, evidence, loss_tok
 ROLES = {"p": "prompt", "a": "answer", "e": "end", "_": "pad"}
 
 
+CUT = row("datasets", run="r", process=0, source="file", cut=2, cap=1)
+"""Two records of a data file go on where their row ends."""
+
+
 def lesson(
     roles: str, weights: str, *, number: int = 1, line: int = 0, relation: str = "next", **columns: Any
 ) -> list[Made]:
@@ -174,14 +178,28 @@ def test_ends_that_are_masked_missing_or_cut_are_told_apart(
     roles: str, weights: str, columns: dict[str, Any], named: str | None
 ) -> None:
     made = [each for line in (0, 1) for each in lesson(roles, weights, line=line, **columns)]
-    assert [name for name in ("end-never-trained", "answers-truncated") if found(name, made)] == (
+    assert [name for name in ("end-never-trained", "answers-truncated") if found(name, made, [CUT])] == (
         [named] if named else []
     )
 
 
 def test_one_long_row_is_no_truncation() -> None:
     long = lesson("pppeaaaaaa", "0000111111", line=1, at_cap=True)
-    assert not found("answers-truncated", MASKED, long)
+    assert not found("answers-truncated", MASKED, long, [CUT])
+
+
+def test_a_cap_is_seen_and_not_guessed_from_the_longest_rows() -> None:
+    made = [each for line in (0, 1) for each in lesson("pppeaaaa", "00001111", line=line, at_cap=True)]
+    declared = event("train", declared={"max_seq_length": 9})
+    longer = event("train", declared={"max_seq_length": 64})
+    assert rows("answers-truncated", made) == []
+    assert found("answers-truncated", made, [declared]) and not found("answers-truncated", made, [longer])
+
+
+def test_answers_that_the_program_drew_need_no_end() -> None:
+    open_ = [each for line in (0, 1) for each in lesson("pppeaaaa__", "0000111100", line=line)]
+    assert found("end-never-trained", open_)
+    assert rows("end-never-trained", open_, [step(1, drawn_rows=2, forwards=1)]) == []
 
 
 def test_an_empty_mask_is_told_from_weights_that_fail() -> None:
@@ -410,8 +428,8 @@ def test_rows_without_a_template_are_cut_where_others_end() -> None:
     cut = [
         each for line in (1, 2) for each in lesson("aaaaaa", "111111", line=line, at_cap=True, frame="none")
     ]
-    assert found("answers-truncated", lesson("aaae", "1111", frame="none"), cut)
-    assert rows("answers-truncated", cut) == []  # pieces of a long text
+    assert found("answers-truncated", lesson("aaae", "1111", frame="none"), cut, [CUT])
+    assert rows("answers-truncated", cut, [CUT]) == []  # pieces of a long text
 
 
 def test_pieces_of_a_stream_of_chats_have_no_answers_to_cut() -> None:
@@ -422,9 +440,9 @@ def test_pieces_of_a_stream_of_chats_have_no_answers_to_cut() -> None:
             for each in lesson("ppaaaa", "111111", line=line, at_cap=True, frame="partial", **columns)
         ]
 
-    assert found("answers-truncated", cut())
-    assert rows("answers-truncated", cut(head_digest=None)) == []  # each begins in the midst of a text
+    assert found("answers-truncated", cut(), [CUT])
+    assert rows("answers-truncated", cut(head_digest=None), [CUT]) == []  # each begins in the midst of a text
     ends = lesson("aae___", "111000", line=9, frame="partial", head_digest=None)
-    assert rows("answers-truncated", cut(head_digest=None), ends) == []  # the last piece is shorter
+    assert rows("answers-truncated", cut(head_digest=None), ends, [CUT]) == []  # the last piece is shorter
     others = lesson("ppe___", "111000", line=8, frame="partial", head_digest=None)
-    assert found("answers-truncated", cut(head_digest=None), ends, others)  # rows of their own lengths
+    assert found("answers-truncated", cut(head_digest=None), ends, others, [CUT])  # rows of their own lengths

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ _LOOKS = 8  # generations of one capture that are looked at
 _ALL_LOOKS = 40  # generations of one model that are looked at
 _ROWS = 2000  # generations of a process that are written
 
+# (prompt, text) of the last generations: a program may train on its own answers
+answers: deque[tuple[tuple[int, ...], str]] = deque(maxlen=256)
 _count = 0
 _looked: dict[Any, int] = {}  # looks taken, by capture, by model, and of caches
 _open: list[Recording] = []
@@ -152,6 +155,8 @@ class Recording:
             if self.output is None
             else self.output
         )
+        if text:
+            answers.append((tuple(self.prompt_ids or ()), text))
         watch.row(
             "generations", generation=self.number, model=self.model.number, **self.row, via=self.via,
             prompt_tokens=None if self.prompt_ids is None else len(self.prompt_ids), output_tokens=len(self.ids), finish_reason=finish,

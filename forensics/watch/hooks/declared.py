@@ -60,6 +60,7 @@ def settings(config: Any, via: str, place: str | None, *, certain: bool = False)
     inner: dict[str, Any] = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), {})
     flat = {**config, **inner}
     row = {field: _pick(flat, names) for field, names in _NAMES.items()}
+    row["scale"] = _rooted(flat, row) or row["scale"]
     kind = _kind(config, flat)
     if kind == "full":
         row = dict.fromkeys(row, None)
@@ -69,6 +70,14 @@ def settings(config: Any, via: str, place: str | None, *, certain: bool = False)
         kind, row = "other", dict.fromkeys(row, None)
     _write(via, kind, row, "strong", place)
     return True
+
+
+def _rooted(flat: dict[str, Any], row: dict[str, Any]) -> float | None:
+    """The scale of rank-stabilised LoRA, alpha over the root of the rank, where the settings say that it is meant."""
+    alpha, rank = row["alpha"], row["rank"]
+    if flat.get("use_rslora") is not True or not isinstance(alpha, (int, float)) or not isinstance(rank, int):
+        return None
+    return float(alpha / rank**0.5) if rank > 0 else None
 
 
 def _switched_off(flat: dict[str, Any]) -> bool:

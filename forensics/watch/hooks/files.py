@@ -30,7 +30,7 @@ _NO_DATA = (
     "added_tokens",
 )
 
-_opened: dict[str, tuple[bool, str | None, int]] = {}  # path -> (written, place, process)
+_opened: dict[str, tuple[bool, bool, str | None, int]] = {}  # path -> (written, read, place, process)
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -47,8 +47,9 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         if isinstance(path, str) and path.endswith(_DATA + _CONFIG) and (where() or "mlx_lm" in sys.modules):
             written = isinstance(mode, str) and any(letter in mode for letter in "wax+")
             full = os.path.abspath(path)
-            if len(_opened) < 500 and (full not in _opened or written) and is_users(full):
-                _opened[full] = (written, where(), os.getpid())
+            before = _opened.get(full, (False, False, None, 0))
+            if len(_opened) < 500 and not before[not written] and is_users(full):
+                _opened[full] = (written or before[0], not written or before[1], where(), os.getpid())
     except Exception:  # noqa: BLE001, S110
         pass
 
@@ -65,13 +66,13 @@ def _renaming(before: Any, after: Any) -> None:
 
 def _report() -> None:
     """At the end: what the files hold."""
-    for name, (written, place, process) in list(_opened.items()):
+    for name, (written, read, place, process) in list(_opened.items()):
         path = Path(name)
         if process != os.getpid() or watch.spool in path.parents:
             continue
         if path.suffix in _CONFIG:
             declared.file(path, written)
-        if not written and path.suffix in _DATA and _is_data(path):
+        if read and path.suffix in _DATA and _is_data(path):
             watch.row(
                 "datasets",
                 source="file",
@@ -127,7 +128,7 @@ def _records(path: Path) -> int | None:
 
 def _at_first_update() -> None:
     """A killed program has no end: what its configuration files declare is looked at early, too."""
-    for name, (written, _, _) in list(_opened.items()):
+    for name, (written, *_) in list(_opened.items()):
         if name.endswith(_CONFIG):
             declared.file(Path(name), written)
 

@@ -20,7 +20,7 @@ from ..run import watch
 from ..training import head as heads
 from ..training import hidden, steps
 from ..training import rows as weights
-from ..training.logits import after, print_of, reduce
+from ..training.logits import after, print_of, reduce, softmaxed
 from ..training.steps import Event
 from ..trees import mx
 from ..wrapping import wrap
@@ -163,6 +163,8 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
         )
     if frame.kept is not False:
         found["full"] = reduce(z, g) if head is None else hidden.reduce(z, g, head, _following(ids))
+        if head is None:
+            found["full"]["softmaxed"] = softmaxed(z, g)
     frame.taps.append(found)
     return after(g, list((found.get("brief") or found["full"]).values()))
 

@@ -204,7 +204,8 @@ def write(step: Step, partly: bool) -> None:
         loss=statistics.fmean(step.losses) if step.losses else None, learning_rate=event.facts.get("rate") if rate is None else rate,
         gradients=step.count, gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
-        accumulation=_accumulation(step), seconds=step.seconds, place=event.place, **rows.totals(step),
+        accumulation=_accumulation(step) if step.count > 1 else None, passed=_passed(step),
+        seconds=step.seconds, place=event.place, **rows.totals(step),
     )  # fmt: skip
     for name, g, u, p in zip(names, gradient, update, parameter, strict=False):
         watch.row(
@@ -229,10 +230,10 @@ def _root(square: float) -> float:
 
 
 def _accumulation(step: Step) -> float | None:
-    """<g, S>/<S, S> for g the gradient applied and S the sum of those evaluated, over a few small parameters; None for one."""
+    """<g, S>/<S, S> for g the gradient applied and S the sum of those evaluated, over a few small parameters."""
     assert step.update is not None
     given = step.update.arrays.get("small", {})
-    if step.count < 2 or len(step.small) != step.count:
+    if len(step.small) != step.count:
         return None
     core = mx()
     dot = square = 0.0
@@ -245,7 +246,40 @@ def _accumulation(step: Step) -> float | None:
     return dot / square if square > 0 else None
 
 
+def _passed(step: Step) -> float | None:
+    """|g| / |S| in the same parameters where one gradient was evaluated: 1 as it came, 0 where nothing of it came through."""
+    if step.update is None or step.count != 1 or len(step.small) != 1 or "leaves" not in step.update.facts:
+        return None
+    core, given, leaves = mx(), step.update.arrays.get("small", {}), set(step.update.facts["leaves"])
+    through = came = 0.0
+    for name, evaluated in step.small[0].items():
+        if (
+            name in given or name not in leaves
+        ):  # a leaf that the optimizer was not given is a gradient that was left out
+            came += core.square(evaluated.astype(core.float32)).sum().item()
+            through += core.square(given[name].astype(core.float32)).sum().item() if name in given else 0.0
+    return math.sqrt(through / came) if came > 0 else None
+
+
+def _clip(original: Callable[..., Any]) -> Callable[..., Any]:
+    """clip_grad_norm(gradients, max_norm): where it is called, and with which norm, once each."""
+
+    def clip_grad_norm(*args: Any, **kwargs: Any) -> Any:
+        if watch.on and not watch.local.quiet:
+            with watch.looking("clipping"):
+                most, place = args[1] if len(args) > 1 else kwargs.get("max_norm"), where()
+                mark = (f"clip {most}" if isinstance(most, (int, float)) else "clip", str(place))
+                if mark not in _said:
+                    _said.add(mark)
+                    norm = float(most) if isinstance(most, (int, float)) else None
+                    watch.event("grad", None, place, via="clip_grad_norm", max_norm=norm)
+        return original(*args, **kwargs)
+
+    return clip_grad_norm
+
+
 def _optimizers(module: Any) -> None:
+    wrap(module, "clip_grad_norm", _clip)
     for cls in vars(module).values():
         if isinstance(cls, type) and issubclass(cls, module.Optimizer):
             for name, make in (("update", _update), ("apply_gradients", _apply)):

@@ -20,6 +20,7 @@ _SAMPLE, _WIDTH = (
     16,
     4096,
 )  # positions, and entries at each, that stand for all logits where two forwards are compared
+_POSITIONS = 256  # positions of a kept step at which it is asked whether a softmax was taken twice
 _ENTRIES = 32  # entries of the vocabulary that are looked at in brief
 _UNIT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -75,6 +76,46 @@ def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
         name: each.reshape(shape)
         for name, each in zip(("target", "weight", "residual", "mass"), joined, strict=True)
     }
+
+
+def softmaxed(z: Any, g: Any) -> Any:
+    """(4,) float32 over some positions: how much weights differ from one position to another, read as those of a cross-entropy
+    of z, and as those of a cross-entropy of softmax(z), each as deviation over mean and by mass; the least entry of z; and how
+    far the sums of its entries are from 1. A loss under a mask has equal weights in the one reading that is true.
+    """
+    core = mx()
+    width = z.shape[-1]
+    z, g = (core.stop_gradient(each).reshape(-1, width) for each in (z, g))
+    stride = -(-z.shape[0] // _POSITIONS)
+    z, g = wide(apart(z[::stride])), wide(apart(g[::stride]))
+    p = alone(core.exp, alone(core.subtract, z, core.logsumexp(z, -1, keepdims=True)))
+    q = alone(core.exp, alone(core.subtract, p, core.logsumexp(p, -1, keepdims=True)))
+    y = core.argmin(alone(core.divide, g, alone(core.maximum, p, 1e-30)), -1, keepdims=True)
+    own = alone(core.equal, apart(core.broadcast_to(core.arange(width), z.shape)), wide(y))
+    hot = alone(core.where, own, 1.0, 0.0)
+    level = alone(core.subtract, core.take_along_axis(p, y, -1), _sum(alone(core.multiply, p, q)))
+    twice = alone(core.multiply, p, alone(core.subtract, alone(core.add, q, level), hot))
+    mass = _sum(alone(core.abs, g))
+    spreads = [_spread(_fit(g, shape), mass) for shape in (alone(core.subtract, p, hot), twice)]
+    sums = alone(core.abs, alone(core.subtract, z.sum(-1), 1.0)).max()
+    return core.stack([*spreads, z.min(), sums])
+
+
+def _fit(g: Any, shape: Any) -> Any:
+    """The factor of `shape` that comes nearest to g, at each position."""
+    core = mx()
+    square = alone(core.maximum, _sum(alone(core.square, shape)), 1e-30)
+    return alone(core.divide, _sum(alone(core.multiply, g, shape)), square)
+
+
+def _spread(values: Any, mass: Any) -> Any:
+    """Deviation over mean, both by mass."""
+    core = mx()
+    share = alone(core.divide, mass, alone(core.maximum, mass.sum(), 1e-30))
+    mean = alone(core.multiply, share, values).sum()
+    off = alone(core.square, alone(core.subtract, values, mean))
+    size = alone(core.maximum, alone(core.abs, mean), 1e-30)
+    return alone(core.divide, alone(core.sqrt, alone(core.multiply, share, off).sum()), size)
 
 
 def _all(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:

@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import distributed
-from ..capture import registry
 from ..capture.probe import Words
 from ..places import where
 from ..run import watch
 from ..trees import is_array
+from . import fields
 
 _RECORDS = 5000  # a file of more is not looked through
-_BYTES = 16 << 20
 _PREFIX = 32  # characters by which a text is known where its row was cut
-_LEAST = 12  # characters that do not stand in a row by chance
 _SOME = 50  # records of which it is looked up what stands before them
 _EFFORT = (
     4 << 30
@@ -60,17 +58,19 @@ def used(path: Path) -> dict[str, Any]:
 
     Of a rank, which is given a part of the file, `found` as well: the numbers of the records that were found.
     """
-    records = [sorted(map(_bare, _strings(record)), key=len, reverse=True) for record in _records(path)]
+    items = _records(path)
+    records = [sorted(map(fields.bare, fields.strings(item)), key=len, reverse=True) for item in items]
     rows = _text() if records else ""
     found = held(records, rows)
     if not any(found):
-        return {"found": []} if found and rows and distributed.group()[1] else {}
+        none: dict[str, Any] = {"found": []} if found and rows and distributed.group()[1] else {}
+        return {**none, **fields.facts(items)}
     if redrawn([texts[0] for texts, yes in zip(records, found, strict=True) if yes], rows):
-        return {"used": sum(found)}
+        return {"used": sum(found), **fields.facts(items)}
     first, last = found.index(True), len(found) - found[::-1].index(True)
     told = {"used": sum(found), "unused_between": found[first:last].count(False)}
     numbers = {"found": [i for i, yes in enumerate(found) if yes]} if distributed.group()[1] else {}
-    return {**told, **numbers}
+    return {**told, **numbers, **fields.facts(items)}
 
 
 def held(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
@@ -102,14 +102,14 @@ def _partly(texts: Sequence[str], rows: str, every: str) -> bool:
 def _parts(texts: Iterable[str]) -> Iterator[str]:
     """The first and the last part of each text: a row that is cut in one of them still holds the other."""
     for text in texts:
-        length = min(_PREFIX, max(_LEAST, len(text) // 2))
+        length = min(_PREFIX, max(fields.LEAST, len(text) // 2))
         if len(text) >= length:
             yield from {text[:length], text[-length:]}
 
 
 def redrawn(keys: Sequence[str], rows: str) -> bool:
     """Do rows put the same record after different others? Then they were drawn from the records, and need not hold every one."""
-    keys = [key for key in keys if len(key) >= _LEAST]
+    keys = [key for key in keys if len(key) >= fields.LEAST]
     some = keys[:: max(1, len(keys) // _SOME)]
     company = [
         {frozenset(other for other in keys if other in text) for text in _before(key, rows)} for key in some
@@ -131,20 +131,18 @@ def _before(key: str, rows: str) -> Iterator[str]:
 @functools.cache
 def _text() -> str:
     """All rows and prompts as one text without white space."""
-    model = next(
-        (track.model for track in list(registry.tracks.values()) if track.model.tokenizer is not None), None
-    )
+    model = fields.asked()
     if model is None:
         return ""
     words = Words(model)
     rows = [*_ids("rows", "ids"), *_ids("generations", "prompt_ids"), *_evaluated]
-    return "\n".join(_bare(words.text(row) or "") for row in rows)
+    return "\n".join(fields.bare(words.text(row) or "") for row in rows)
 
 
 def _ids(table: str, column: str) -> Iterator[list[int]]:
     """Token ids that this process wrote into a table."""
     path = watch.directory / f"{table}.jsonl"
-    if not path.exists() or path.stat().st_size > 4 * _BYTES:
+    if not path.exists() or path.stat().st_size > 4 * fields.BYTES:
         return
     with path.open(encoding="utf-8", errors="surrogatepass") as file:
         for line in file:
@@ -162,7 +160,7 @@ def _body(row: Iterable[int]) -> tuple[int, ...]:
 
 
 def _records(path: Path) -> list[Any]:
-    if path.suffix not in (".jsonl", ".json") or path.stat().st_size > _BYTES:
+    if path.suffix not in (".jsonl", ".json") or path.stat().st_size > fields.BYTES:
         return []
     text = path.read_text(encoding="utf-8")
     found = (
@@ -171,18 +169,3 @@ def _records(path: Path) -> list[Any]:
         else [json.loads(line) for line in text.splitlines() if line.strip()]
     )
     return found if isinstance(found, list) and len(found) <= _RECORDS else []
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _strings(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _strings(each)
-
-
-def _bare(text: str) -> str:
-    return "".join(text.split())

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..capture import facts
 from ..capture.probe import Words
+from ..generation.record import answers
 from ..models import Model
 from ..run import watch
 from ..trees import mx
@@ -19,6 +20,7 @@ from .steps import Event, Step
 _FULL = 32  # forwards of a kept step whose positions are written in full
 _ROWS = 64 << 20  # bytes of `rows` at most
 _EQUAL = 0.1  # neighbours whose weights differ by less are one run
+_WHOLE = 0.01  # by so much less may the probabilities of a position differ from 1 in 16 bits
 _HELD = 16  # gradients of a step of which small arrays are held
 
 _numbers: dict[bytes, int] = {}  # row -> its number in `rows`
@@ -39,6 +41,8 @@ class _Seen:
     equal_outside: int = 0
     silent: int = 0
     outside: int = 0
+    drawn: int = 0
+    softmaxed: list[list[float]] = field(default_factory=list)
 
 
 def write(step: Step, partly: bool) -> None:
@@ -55,6 +59,7 @@ def write(step: Step, partly: bool) -> None:
         seen.equal_outside += outside
         seen.silent += _silent(event)
         seen.outside += len(event.arrays.get("before", []))
+        seen.drawn += _drawn(step.model, event)
         for tap in event.arrays["taps"]:
             _forward(step, tap, seen)
             step.forwards += 1
@@ -69,12 +74,25 @@ def totals(step: Step) -> dict[str, Any]:
         "equal_outside": seen.equal_outside,
         "silent_forwards": seen.silent,
         "outside_forwards": seen.outside,
+        "drawn_rows": seen.drawn,
     }
     if not step.forwards:
         return counts
     residual = seen.unexplained / seen.mass if seen.mass else None
     told = {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, "read": seen.read}
-    return {**told, **counts}
+    return {**told, **counts, **_twice(seen)}
+
+
+def _twice(seen: _Seen) -> dict[str, Any]:
+    """Columns of `steps`: does the loss take a softmax of what is a softmax already? Nothing where the step was not kept."""
+    if not seen.softmaxed:
+        return {}
+    once, twice, least, sums = zip(*seen.softmaxed, strict=True)
+    return {
+        "weight_spread": statistics.median(once),
+        "softmax_spread": statistics.median(twice),
+        "probabilities": min(least) >= 0 and max(sums) < _WHOLE,
+    }
 
 
 def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
@@ -87,6 +105,8 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
         _table(read[name], "ids" in tap) for name in ("target", "weight", "residual", "mass")
     )
     ids = _table(tap["ids"], True) if "ids" in tap else None
+    if "softmaxed" in read:
+        seen.softmaxed.append([float(each) for each in read["softmaxed"].tolist()])
     live = [
         (w, r, m)
         for three in zip(weight, residual, mass, strict=True)
@@ -224,6 +244,32 @@ def _silent(event: Event) -> int:
     return sum(
         not taught.intersection(_bare_rows(each["ids"])) for each in event.arrays["prints"] if "ids" in each
     )
+
+
+def _drawn(model: Model, event: Event) -> int:
+    """Rows of the gradient that the program drew itself: generated, or token by token, when it reads beginnings of each before."""
+    before = {
+        tuple(row)
+        for each in event.arrays.get("before", [])
+        if "ids" in each
+        for row in _table(each["ids"], True)
+    }
+    lengths = sorted({len(row) for row in before})
+    rows = {tuple(row) for tap in event.arrays["taps"] if "ids" in tap for row in _table(tap["ids"], True)}
+    return sum(
+        sum(row[:length] in before for length in lengths if length <= len(row)) > 1 or _answered(model, row)
+        for row in rows
+    )
+
+
+def _answered(model: Model, row: tuple[int, ...]) -> bool:
+    """Does the row hold one of the last answers behind its prompt? By text: programs encode an answer anew."""
+    for prompt, text in answers:
+        if len(row) > len(prompt) and row[: len(prompt)] == prompt:
+            rest = Words(model).text(list(row[len(prompt) :])) or ""
+            if rest and (rest.startswith(text) or text.startswith(rest)):
+                return True
+    return False
 
 
 def _bare_rows(ids: Any) -> list[tuple[int, ...]]:

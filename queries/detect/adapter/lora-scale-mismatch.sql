@@ -35,6 +35,11 @@ with
             alpha,
             said.rank,
             place,
+            -- declared as alpha over the root of the rank, and in force as alpha over the rank
+            abs(said.scale - alpha / sqrt(said.rank)) <= 1e-5 * abs(said.scale)
+            and abs(said.scale - there.scale) > 1e-5 * abs(said.scale)
+            and abs(there.scale - alpha / said.rank) <= 1e-5 * abs(there.scale)
+            and there.rank = said.rank as unrooted,
             abs(there.scale - said.scale) <= 1e-5 * abs(said.scale)
             or (by_alpha and abs(there.scale - alpha / sqrt(said.rank)) <= 1e-5 * abs(there.scale)) as agrees
         from there, said
@@ -62,6 +67,14 @@ select
     subject,
     observed::varchar as observed,
     case
+        when unrooted
+        then
+            brief(expected)
+            || ' is declared: alpha '
+            || brief(alpha)
+            || ' over the root of rank '
+            || rank
+            || ' (use_rslora)'
         when by_alpha
         then expected || ' is declared: alpha ' || alpha || ' / rank ' || rank
         else expected || ' is declared'
@@ -69,9 +82,11 @@ select
     || ' ('
     || via
     || ')' as expected,
-    not agrees and not one_agrees and via <> 'call' as fault,
+    not agrees and (not one_agrees or coalesce(unrooted, false)) and via <> 'call' as fault,
     place,
     case
+        when unrooted
+        then 'where use_rslora is true the scale is lora_alpha / sqrt(r): write that into adapter_config.json'
         when by_alpha
         then 'pass scale = alpha / rank: mlx-lm multiplies by scale itself and knows no alpha'
         when via = 'saved-config'

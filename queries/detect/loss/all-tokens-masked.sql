@@ -3,18 +3,19 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   weights-not-finite, gradients-zero, parameters-unchanged, loss-constant,
--- loss-not-decreasing, output-unchanged, generation-collapse, end-never-trained, answers-truncated,
--- prompt-in-loss, saved-untrained, lora-inert, update-too-large
+-- explains:   weights-not-finite, gradients-zero, parameters-unchanged, loss-constant, loss-not-decreasing,
+-- output-unchanged, generation-collapse, end-never-trained, answers-truncated, prompt-in-loss,
+-- saved-untrained, lora-inert, update-too-large
 -- claim:      In {n} of {looked} recorded steps no token carries weight: the mask covers everything.
 -- clean:      the mask (each of {looked} recorded steps has tokens with weight)
 -- needs:      run
--- reads:      taught
+-- reads:      drawn_steps, taught
 -- nothing:    a loss on the output of a language model's forward
--- fix:        check that the marker or offset at which the mask ends lies inside the row after
--- truncation, and raise where mask.sum() is 0
--- harmless:   a step without weight where weights are set by more than a mask (an advantage, a reward),
--- unless it is every step
+-- fix:        check that the marker or offset at which the mask ends lies inside the row after truncation,
+-- and raise where mask.sum() is 0
+-- harmless:   answers that the model drew itself, whose advantages are zero (advantage-zero); a step
+-- without weight where weights are set by more than a mask (an advantage, a reward), unless it is every
+-- step
 -- fires on:   zoo/masked-collator, zoo/masked-dialog
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
 with
@@ -75,5 +76,8 @@ select
 from each e
 left join steps s on s.run = run_of(b) and s.model = model_of(b) and s.process = e.process and s.step = e.step
 cross join factors
-where (not unreadable or weighted > 0) and not (factors.there and weighted = 0 and pulled = 0 and broken = 0)
+where
+    (not unreadable or weighted > 0)
+    and not (factors.there and weighted = 0 and pulled = 0 and broken = 0)
+    and not exists (from drawn_steps d where d.zero)  -- advantages are another matter than masks: advantage-zero
 order by fault desc, e.step

@@ -8,10 +8,11 @@
 -- clean:      the end token ({observed})
 -- rules out:  answers-truncated, stop-token-missing
 -- needs:      loss_tokens
--- reads:      taught
+-- reads:      drawn_steps, taught
 -- nothing:    answers in the training rows that could end
 -- fix:        {fix_}
--- harmless:   rows that are cut at their length
+-- harmless:   rows that are cut at their length; answers that the program drew itself; texts outside a chat
+-- that end with a trained special token, or with the token at which the program stops when it asks
 -- fires on:   zoo/end-masked-collator, zoo/end-cut-weights
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
 with
@@ -24,9 +25,12 @@ with
             count(*) filter (closes) as ends_,
             count(*) filter (closes and weight <> 0) as trained,
             count(*) filter (role = 'answer' and weight <> 0) as answers,
+            count(*) filter (role = 'pad' and not beyond and weight <> 0) as marks,
+            bool_or(framed) as framed,
             any_value(at_cap) as at_cap,
             any_value(ends_with_end) as ended
         from taught
+        where not exists (from drawn_steps d where d.process = taught.process and d.step = taught.step)
         group by process, step, forward, line
     ),
     sums as (
@@ -35,9 +39,16 @@ with
             sum(ends_) as ends_,
             sum(trained) as trained,
             count(*) filter (ends_ = 0 and not at_cap and not ended) as open,
-            count(*) filter (ended or ends_ > 0) as closed
+            count(*) filter (ended or ends_ > 0) as closed,
+            coalesce(bool_or(framed), false) as chat,
+            count(*) filter (marks > 0) as marked
         from rows_
         where answers > 0 and ended is not null
+    ),
+    stops as (  -- what the program itself stops at, not what was cut at its longest
+        select coalesce(bool_and(ends_as_rows), false) as alike
+        from generations
+        where run = run_of(b) and finish_reason is distinct from 'length'
     )
 select
     'the answers of ' || n || ' rows' as subject,
@@ -47,7 +58,7 @@ select
         else 'none of ' || n || ' rows has an end token'
     end as observed,
     'the end token after an answer carries weight' as expected,
-    trained = 0 and (ends_ > 0 or open > 0) as fault,
+    trained = 0 and (ends_ > 0 or open > 0) and (chat or not (marked = n or stops.alike)) as fault,
     loss_place(b) as place,
     case
         when ends_ > 0
@@ -55,6 +66,6 @@ select
         else
             'end each training row with tokenizer.eos_token_id (apply_chat_template writes the end of a turn)'
     end as fix_
-from sums
+from sums, stops
 where n > 0 and (ends_ > 0 or open > 0)
 order by subject

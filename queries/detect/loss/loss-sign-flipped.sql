@@ -38,7 +38,7 @@ select
     'above 0' as expected,
     s.most < 0 and t.plus = 0 and t.minus > 0 as fault,
     s.n as steps,
-    (select any_value(place) from events where run = run_of(b) and kind = 'grad') as place
+    loss_place(b) as place
 from s
 join t using (model)
 order by fault desc, subject

@@ -3,14 +3,12 @@
 -- severity:   error
 -- role:       cause
 -- confidence: strong
--- claim:      In {steps} of {looked_} steps a forward pass inside the loss got no gradient back:
--- {observed}.
+-- claim:      In {steps} of {looked_} steps a forward pass inside the loss got no gradient back: {observed}.
 -- clean:      the terms of the loss (each forward gets its gradient)
 -- needs:      steps
 -- nothing:    a forward pass inside the loss
 -- fix:        keep every term in mx: numpy, .item(), .tolist() and mx.stop_gradient make a constant of it
--- harmless:   a reference model, or a second forward of the same rows, whose logits are constants on
--- purpose
+-- harmless:   a reference model, or a second forward of the same rows, whose logits are constants on purpose
 -- fires on:   zoo/detached-pairs, zoo/detached-mixed
 -- silent on:  zoo/healthy-mixed, zoo/healthy-pairs
 with
@@ -37,6 +35,6 @@ select
     silent >= 0.5 * n as fault,
     silent as steps,
     n as looked_,
-    (select any_value(place) from events where run = run_of(b) and kind = 'grad') as place
+    loss_place(b) as place
 from s
 order by fault desc, subject

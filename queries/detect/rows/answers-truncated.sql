@@ -3,13 +3,14 @@
 -- role:       cause
 -- severity:   error
 -- confidence: strong
--- explains:   generation-collapse, end-never-trained, stop-token-missing, records-dropped, score-dropped
+-- explains:   generation-collapse, end-never-trained when ends_below,
+-- stop-token-missing, records-dropped, score-dropped
 -- claim:      {observed} are cut at {cap} tokens before their answer ends.
 -- clean:      the length of rows ({observed} are cut before their answer ends)
 -- rules out:  end-never-trained
 -- needs:      run
 -- reads:      sampled, taught
--- nothing:    training rows with answers that could end
+-- nothing:    a length that training rows are cut to, passed by the program or seen where a record goes on
 -- params:     a, b, many = 0.5, some_ = 0.05
 -- fix:        raise the length that rows are cut to (max_seq_length) above {cap} tokens, or leave such
 -- rows out
@@ -52,25 +53,47 @@ with
             and not exists (from sampled x where x.process = r.process)
         group by row_digest
     ),
+    seen as (  -- a length that the program passed, and records that were seen to go on where their row ends
+        select
+            (
+                select min((detail -> 'declared' ->> 'max_seq_length')::integer)
+                from events
+                where run = run_of(b) and kind = 'train'
+            ) as declared,
+            (select sum(cut) from datasets where run = run_of(b) and cut > 0) as records,
+            (select min(cap) from datasets where run = run_of(b) and cut > 0) as cap
+    ),
     sums as (
         select
             count(*) as n,
-            count(*) filter (at_cap and not ended and coalesce(ends_, 0) = 0) as cut,
-            max(tokens) as cap,
+            count(*) filter (
+                at_cap
+                and not ended
+                and coalesce(ends_, 0) = 0
+                and tokens >= coalesce(seen.cap, seen.declared - 1)
+            ) as cut,
+            any_value(coalesce(seen.declared, seen.cap + 1)) as cap,
+            any_value(seen.records) as records,
             count(*) filter (ended) as whole,
             bool_or(chat) as chat,
+            count(*) filter (not at_cap and (ended or ends_ > 0)) as below,
             count(*) > 2 and not bool_or(headed) and count(*) filter (not at_cap) < 2 as pieces  -- of one length but for the last, and none begins as another
-        from rows_
+        from rows_, seen
         where taught_  -- else the token after the row is not known
     )
 select
     'training rows' as subject,
-    cut || ' of ' || n || ' distinct rows' as observed,
+    cut
+    || ' of '
+    || n
+    || ' distinct rows'
+    || coalesce(' (' || counted(records, 'record') || ' of the data file go on there)', '') as observed,
     'rows that hold the end of their answer' as expected,
     cut > 1 and cut >= some_ * n as fault,
     cap,
     loss_place(b) as place,
+    below > 0 or cut = n as ends_below,
     case when cut >= many * n then 'error' else 'warning' end as severity
 from sums
-where n > 0 and not pieces and (chat or whole > 0)  -- text that is cut into pieces has no answers to cut
+where n > 0 and not pieces and (chat or whole > 0) and cap is not null  -- text that is cut into pieces has no answers to cut
 order by subject
