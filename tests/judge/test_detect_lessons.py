@@ -190,8 +190,8 @@ def test_one_long_row_is_no_truncation() -> None:
 
 def test_a_cap_is_seen_and_not_guessed_from_the_longest_rows() -> None:
     made = [each for line in (0, 1) for each in lesson("pppeaaaa", "00001111", line=line, at_cap=True)]
-    declared = event("train", declared={"max_seq_length": 9})
-    longer = event("train", declared={"max_seq_length": 64})
+    declared = event("train", detail={"declared": {"max_seq_length": 9}})
+    longer = event("train", detail={"declared": {"max_seq_length": 64}})
     assert rows("answers-truncated", made) == []
     assert found("answers-truncated", made, [declared]) and not found("answers-truncated", made, [longer])
 
