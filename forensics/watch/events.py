@@ -66,11 +66,12 @@ class Train(TypedDict, total=False):
 class Grad(TypedDict, total=False):
     """A gradient function, once; with calls 0 and no leaves where it was made and never called."""
 
-    via: str  # nn.value_and_grad | mx.value_and_grad | mx.grad
+    via: str  # nn.value_and_grad | mx.value_and_grad | mx.grad | clip_grad_norm, of no model
     wrt: str  # trainable | all | arrays
     leaves: int
     frozen_leaves: int
     calls: int  # 0
+    max_norm: float | None  # of clip_grad_norm: the norm that it was given
 
 
 class Update(TypedDict, total=False):

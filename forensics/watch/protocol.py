@@ -186,6 +186,7 @@ class Step(TypedDict):
     parameter_norm: float | None  # null where the step is looked at in brief
     nonfinite: int | None
     accumulation: float | None
+    passed: float | None  # null where more or fewer than one gradient was evaluated
     seconds: float | None
     place: str | None
     tokens: NotRequired[int]
@@ -197,6 +198,10 @@ class Step(TypedDict):
     equal_outside: NotRequired[int]
     silent_forwards: NotRequired[int]
     outside_forwards: NotRequired[int]
+    drawn_rows: NotRequired[int]
+    weight_spread: NotRequired[float]  # this and the next two of kept steps alone
+    softmax_spread: NotRequired[float]
+    probabilities: NotRequired[bool]
 
 
 class Gradient(TypedDict):
@@ -346,6 +351,13 @@ class Dataset(TypedDict):
     place: str | None
     used: NotRequired[int]
     unused_between: NotRequired[int]
+    cut: NotRequired[int]  # these by the texts of the records, where their rows hold them
+    cap: NotRequired[int]
+    preferred: NotRequired[int]
+    reversed: NotRequired[int]
+    in_order: NotRequired[int]
+    swapped: NotRequired[int]
+    asked: NotRequired[int]
     found: NotRequired[list[int]]  # of a rank, which is given a part of the file: the records that were found
 
 
