@@ -6,7 +6,8 @@ Kept steps give every position (`forwards`); all steps give the same in brief (`
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import statistics
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..capture import facts
