@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
+def escaped(text: str) -> str:
+    """Words of a stranger on one line: what steers a terminal, breaks the line or turns the direction is spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 class ForensicsError(Exception):
     """Something a user can mend.
 
@@ -20,12 +27,11 @@ class ForensicsError(Exception):
     slug = "error"
 
     def __init__(self, message: str, where: str = "", hint: str = "") -> None:
+        message, where, hint = map(escaped, (message, where, hint))
         super().__init__(message)
         self.message, self.where, self.hint = message, where, hint
-        for label, text in (
-            ("at", where),
-            ("do", hint),
-        ):  # a traceback in a notebook or a test shows them, too
+        # a traceback in a notebook or a test shows them, too
+        for label, text in (("at", where), ("do", hint)):
             if text:
                 self.add_note(f"  {label}: {text}")
 

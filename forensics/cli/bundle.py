@@ -293,7 +293,7 @@ def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
 
 def _words(leaving: dict[str, list[str]]) -> str:
     """Every text that leaves, one a line and uncut, under the column in which it stands."""
-    from forensics.cli.screen import escaped
+    from forensics.errors import escaped
 
     return "\n".join(
         "\n".join([f"  {column}", *(f"    {escaped(t)}" for t in texts)]) for column, texts in leaving.items()

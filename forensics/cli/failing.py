@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from forensics.cli.screen import escaped, hush, note
+from forensics.cli.screen import hush, note
 from forensics.errors import ForensicsError, UsageError
 
 _TRACED = "forensics.traced"
@@ -79,11 +79,11 @@ def failed(error: ForensicsError | click.ClickException | OSError, ctx: click.Co
 
 def _say(error: ForensicsError) -> None:
     """One line of what, one of where, one of what to do."""
-    note(f"{click.style('error', fg='red', bold=True)}: {escaped(error.message)}", styled=True)
+    note(f"{click.style('error', fg='red', bold=True)}: {error.message}", styled=True)
     if error.where:
-        note(f"  at: {escaped(error.where)}", styled=True)
+        note(f"  at: {error.where}", styled=True)
     if error.hint:
-        note(f"  do: {escaped(error.hint)}", styled=True)
+        note(f"  do: {error.hint}", styled=True)
 
 
 def _usage(error: click.ClickException, ctx: click.Context | None) -> ForensicsError:

@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from forensics.errors import escaped
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -98,15 +100,6 @@ def spelled(text: str) -> str:
         text
         if text.isascii() and text.isprintable()
         else _STEERING.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
-    )
-
-
-def escaped(text: str) -> str:
-    """Words of a stranger on one line of the terminal: what steers it, breaks the line or turns the direction is spelled out."""
-    return (
-        text
-        if text.isprintable()
-        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     )
 
 

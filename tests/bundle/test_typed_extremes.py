@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from forensics.cli.screen import escaped, spelled
+from forensics.cli.screen import spelled
+from forensics.errors import escaped
 from forensics.judge.material import Step
 from forensics.report.html.chart import Series, charts
 from forensics.report.terminal.lines import sparkline

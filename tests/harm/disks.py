@@ -13,14 +13,16 @@ from tests.support.command import LOOP, command, environment, write
 
 SIZES = [round(0.5 + 0.1 * step, 1) for step in range(36)]  # MB
 
-# 1.6 MB of weights, and Adam's two moments of each: a whole record takes more than the smaller disks have
+# 1.6 MB of weights, Adam's two moments of each, and sixty captures: a whole record takes more than the smaller disks have
 PROGRAM = LOOP.replace("nn.Embedding(16, 8), nn.Linear(8, 16)", "nn.Embedding(3000, 128), nn.Linear(128, 16)")
 PROGRAM = PROGRAM.replace("optim.SGD(0.1)", "optim.Adam(1e-3)")
-assert "3000" in PROGRAM and "Adam" in PROGRAM
+PROGRAM = PROGRAM.replace("range(3)", "range(300)")
+assert all(word in PROGRAM for word in ("3000", "Adam", "300"))
 
 SCRIPT = """
 mount -t tmpfs -o size={bytes} none {store} || exit 77
 {capture} >out 2>err; echo $? >status
+cp {store}/runs/night/manifest.json manifest.json 2>/dev/null
 {diagnose} >judged 2>said; echo $? >verdict
 """
 
@@ -59,7 +61,18 @@ def _tried(directory: Path, size: int, plain: tuple[str, str]) -> tuple[str | No
     directory.mkdir(parents=True)
     write(directory, PROGRAM)
     (directory / ".forensics").mkdir()
-    watch = command("capture", "--quiet", "--no-reload", "--name", "night", "--", sys.executable, "train.py")
+    watch = command(
+        "capture",
+        "--quiet",
+        "--no-reload",
+        "--every",
+        "5",
+        "--name",
+        "night",
+        "--",
+        sys.executable,
+        "train.py",
+    )
     script = SCRIPT.format(
         bytes=size,
         store=".forensics",
@@ -78,9 +91,18 @@ def _tried(directory: Path, size: int, plain: tuple[str, str]) -> tuple[str | No
     if verdict == "3" or (verdict == "2" and len(said.strip().splitlines()) == 3):
         return None, False  # damaged, or nothing of the run could be kept: said in our three lines
     judged = json.loads((directory / "judged").read_text() or "{}")
-    whole = not err and verdict in ("0", "1")
-    if judged.get("verdict") == "healthy" and not whole:
-        return f"healthy, though: {err[-200:]}", False
+    if not (directory / "manifest.json").exists():  # nothing of the run could be sealed
+        said = (
+            (None, False)
+            if judged.get("verdict") != "healthy"
+            else ("healthy, though nothing was kept", False)
+        )
+        return said
+    head = json.loads((directory / "manifest.json").read_text())["head"]
+    short = [gap["kind"] for gap in json.loads(head["missing"] or "[]") if gap.get("kind") != "watcher"]
+    if judged.get("verdict") == "healthy" and short:
+        return f"healthy, though rows are missing: {short}", False
+    whole = bool(head["complete"])
     return (None, whole) if judged.get("verdict") else (f"diagnose: exit {verdict}: {said[-200:]}", False)
 
 
