@@ -81,7 +81,7 @@ def test_numbers_at_the_edge_are_drawn(values: list[float | None]) -> None:
         Step(step=n, loss=v, learning_rate=None, gradient_norm=None, update_norm=None, pad=None)
         for n, v in enumerate(values)
     ]
-    assert "svg" in str(charts(Series("a", steps)))
+    assert ("svg" if len(set(values)) > 1 else "1e+308") in str(charts(Series("a", steps)))
 
 
 STEERS = "\x1b]0;x\x07\x9b31m\u202eabc\u2066\x85"

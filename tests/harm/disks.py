@@ -92,12 +92,7 @@ def _tried(directory: Path, size: int, plain: tuple[str, str]) -> tuple[str | No
         return None, False  # damaged, or nothing of the run could be kept: said in our three lines
     judged = json.loads((directory / "judged").read_text() or "{}")
     if not (directory / "manifest.json").exists():  # nothing of the run could be sealed
-        said = (
-            (None, False)
-            if judged.get("verdict") != "healthy"
-            else ("healthy, though nothing was kept", False)
-        )
-        return said
+        return ("healthy, though nothing was kept" if judged.get("verdict") == "healthy" else None), False
     head = json.loads((directory / "manifest.json").read_text())["head"]
     short = [gap["kind"] for gap in json.loads(head["missing"] or "[]") if gap.get("kind") != "watcher"]
     if judged.get("verdict") == "healthy" and short:
