@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from . import cells
+from .originals import getframe, os
 
 HERE = str(Path(__file__).parent)
 _LIBRARIES = (
@@ -48,7 +47,7 @@ def _place(file: str, line: int) -> str:
 
 def where() -> str | None:
     """file:line of the innermost frame that belongs to the user's program, not to a library or to us."""
-    frame = sys._getframe(1)
+    frame = getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         if is_users(name):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .wrapping import unseen
+
 
 class Made:
     """Calls go through us; every attribute is that of the function it was made of, as with mlx's own objects.
@@ -20,6 +22,7 @@ class Made:
         for name in ("__module__", "__doc__"):  # what the class would answer first
             self.__dict__[name] = getattr(of, name, None)
 
+    @unseen
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call(*args, **kwargs)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 from pathlib import Path
+
+from .originals import os
 
 _HIGH = (
     512,

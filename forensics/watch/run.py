@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
-import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -19,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from . import cells, protocol
 from .lock import Lock
 from .models import Model
+from .originals import json, os, threading, time
 from .places import on_cell, where
 from .rowfile import RowFile
 

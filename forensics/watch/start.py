@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import changes, hooks, permanent, protocol
+from . import changes, hooks, originals, permanent, protocol
 from .moments import moments, name_of
 from .places import raised_at
 from .repeat import told
@@ -27,6 +27,7 @@ def begin() -> None:
         return
     spool = Path(os.environ[protocol.VARIABLE])
     options = json.loads((spool / protocol.OPTIONS).read_text(encoding="utf-8"))
+    originals.keep_core()
     watch.begin(spool, options)
     with watch.looking("process"):
         from .capture import facts

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .originals import inspect, mlx_core
+
 
 def mx() -> Any:
-    """mlx.core, as the program imported it."""
-    return sys.modules["mlx.core"]
+    """mlx.core, as it was before the program could replace a function of it."""
+    return mlx_core()
 
 
 def is_array(value: Any) -> bool:
@@ -161,13 +163,48 @@ class Tree:
         return {name: tuple(array.shape) for name, array in flatten(self.tree)}
 
 
+_LIBRARIES = ("mlx", "mlx_lm")
+
+
+def inherited(instance: Any, name: str) -> Any:
+    """An attribute as the library's class gives it, past what a class of the program puts over it, which sees its own calls alone."""
+    for cls in type(instance).__mro__:
+        if cls.__module__.partition(".")[0] in _LIBRARIES and name in vars(cls):
+            own = vars(cls)[name]
+            return own.__get__(instance, type(instance)) if hasattr(own, "__get__") else own
+    return getattr(instance, name, None)
+
+
+def attribute(module: Any, name: str) -> Any:
+    """A plain attribute of a module, or of its class, without asking a property or a `__getattr__` of the program's."""
+    for held in (vars(module), module if isinstance(module, dict) else {}):
+        if dict.__contains__(held, name):
+            return dict.__getitem__(held, name)
+    found = inspect.getattr_static(type(module), name, None)
+    return None if hasattr(found, "__get__") else found
+
+
+def optimizer_state(optimizer: Any) -> Any:
+    """The state of an optimizer: its dict, past a property of the program's."""
+    return inherited(optimizer, "state")
+
+
+def learning_rate(optimizer: Any) -> Any:
+    """The rate in the optimizer's state; None where it has none."""
+    state = optimizer_state(optimizer)
+    if isinstance(state, dict) and "learning_rate" in state:
+        return state["learning_rate"]
+    return inherited(optimizer, "learning_rate") if hasattr(type(optimizer), "learning_rate") else None
+
+
 def parameters(module: Any) -> dict[str, Any]:
-    """Dotted name to array, of all parameters."""
-    return dict(flatten(module.parameters()))
+    """Dotted name to array, of all parameters; of a module that holds none itself, what it gives for its own."""
+    found = dict(flatten(inherited(module, "parameters")()))
+    return found or dict(flatten(module.parameters()))
 
 
 def trainable(module: Any) -> dict[str, Any]:
-    """Dotted name to array, of the trainable set."""
+    """Dotted name to array, of the trainable set. A program that overrides `trainable_parameters` declares the set by it: it is asked."""
     return dict(flatten(module.trainable_parameters()))
 
 
@@ -236,8 +273,8 @@ def _simple(value: Any, depth: int = 0) -> Any:
 
 def dropout(module: Any) -> float | None:
     """The dropout probability in force: `_p_1` of nn.Dropout is 1 - p; adapters hold such a layer as `dropout`."""
-    for holder in (module, getattr(module, "dropout", None)):
-        keep = getattr(holder, "_p_1", None)
+    for holder in (module, attribute(module, "dropout")):
+        keep = attribute(holder, "_p_1") if is_module(holder) else None
         if isinstance(keep, (int, float)):
             return 1.0 - float(keep)
         if isinstance(holder, (int, float)) and not isinstance(holder, bool):
@@ -247,7 +284,7 @@ def dropout(module: Any) -> float | None:
 
 def scale(module: Any) -> float | None:
     """The multiplier in force of an adapter: its attribute `scale`."""
-    value: Any = getattr(module, "scale", None)
+    value: Any = attribute(module, "scale")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if is_array(value) and value.size == 1:

@@ -7,9 +7,26 @@ import functools
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from . import changes
+from .originals import inspect
+
+HIDDEN = "<forensics: importlib._bootstrap>"
+"""The file name of functions that stand between the program and what it calls."""
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def unseen(function: _F) -> _F:
+    """The same function, whose frame Python leaves out where it counts a caller's frames, as it does with those of an import.
+
+    `warnings.warn(stacklevel=2)` and a logger's `stacklevel` in code that we call then name the program's line: both skip files
+    with these two words in their name.
+    """
+    function.__code__ = function.__code__.replace(co_filename=HIDDEN)
+    return function
 
 
 def weakly(item: Any) -> Callable[[], Any]:
@@ -31,6 +48,8 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     if original is None or make in makers:
         return
     wrapper = make(original)
+    if hasattr(wrapper, "__code__"):
+        unseen(wrapper)
     with contextlib.suppress(Exception):
         functools.update_wrapper(wrapper, original)
     wrapper.__forensics__ = (*makers, make)  # type: ignore[attr-defined]
@@ -44,8 +63,6 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
 
 def bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The call's arguments by name, defaults filled in; empty where they do not bind."""
-    import inspect
-
     try:
         call = inspect.signature(function).bind(*args, **kwargs)
         call.apply_defaults()

@@ -165,3 +165,26 @@ SELECT CASE WHEN probes_at(a) IS DISTINCT FROM probes_at(b) AND NOT EXISTS (
 -- How much of an adapter is in weights into which it was fused.
 CREATE OR REPLACE MACRO need_fusions(a, b) AS TABLE
 SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM fusions) THEN gap('absent', 'nothing was fused') END AS gap;
+
+-- Were rows of these files of the spool cut short, by a full disk? What is not in such a
+-- file may have been in the rows that are gone.
+CREATE OR REPLACE MACRO rows_gone(r, files) AS (
+    SELECT coalesce(bool_or(one.gap.kind = 'rows' AND list_contains(files, one.gap."table")), false)
+    FROM (
+        SELECT unnest(from_json(missing, '[{"kind": "VARCHAR", "table": "VARCHAR"}]')) AS gap FROM runs WHERE run = run_of(r)
+    ) one
+);
+
+-- All events of the run: for what is said to have happened never, or to have no cause.
+CREATE OR REPLACE MACRO need_every_event(a, b) AS TABLE
+SELECT CASE WHEN rows_gone(b, ['events']) THEN gap('unseen', 'all events of the run: rows of them are missing') END AS gap;
+
+-- All steps: for what is said of each of them, or of the last.
+CREATE OR REPLACE MACRO need_every_step(a, b) AS TABLE
+SELECT CASE WHEN rows_gone(b, ['steps', 'gradients', 'weights', 'models'])
+    THEN gap('unseen', 'all steps of training: rows of them are missing') END AS gap;
+
+-- All training rows and what the loss taught in them: for what is said to be in none of them.
+CREATE OR REPLACE MACRO need_every_row(a, b) AS TABLE
+SELECT CASE WHEN rows_gone(b, ['rows', 'forwards', 'weights', 'datasets'])
+    THEN gap('unseen', 'all training rows: some are missing') END AS gap;

@@ -110,6 +110,7 @@ WITHIN = {
 """Modules of a room, the lowest first: each imports what stands before it."""
 WATCH = [
     *(
+        "originals",
         "captured",
         "protocol",
         "events",

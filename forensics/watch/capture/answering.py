@@ -9,12 +9,11 @@ is held against single ones, and where they differ by more than rounding the pro
 from __future__ import annotations
 
 import functools
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..originals import math, time
 from ..trees import mx
 from .forward import Reader, batch, merged
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
-import os
 import shutil
 import weakref
 from pathlib import Path
 from typing import Any
 
 from .. import protocol
+from ..originals import json, os
 from ..run import watch
 
 _LESS = {"all": "new", "new": "nothing", "trainable": "nothing", "none": "nothing"}

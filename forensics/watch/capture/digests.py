@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import weakref
 from typing import Any
 
 from .. import trees
+from ..originals import hashlib, json
 from . import budget, tensors
 
 _of_array: dict[int, tuple[Any, str]] = {}

@@ -7,12 +7,11 @@ waits for the next moment at which something may.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from .. import changes
+from ..originals import os, threading
 from ..run import watch
 from ..wrapping import wrap
 

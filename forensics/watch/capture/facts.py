@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
 import platform
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .. import captured, protocol
 from ..models import Model
+from ..originals import hashlib, json, os, time
 from ..run import watch
-from ..trees import is_array, mx
+from ..trees import is_array, mx, optimizer_state
 from ..wrapping import weakly
 
 _PACKAGES = (
@@ -73,7 +70,7 @@ def environment() -> dict[str, str]:
 
 def optimizer(instance: Any) -> dict[str, Any]:
     """Class, step, learning rate and plain settings of an optimizer."""
-    state = instance.state
+    state = optimizer_state(instance)
     schedulers = getattr(instance, "_schedulers", {})
     settings = {
         key: value for key, value in vars(instance).items() if not key.startswith("_") and _plain(value)

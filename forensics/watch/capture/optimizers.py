@@ -39,7 +39,7 @@ def state(number: str, optimizer: Any, arrays: dict[str, Any]) -> tuple[dict[str
 
 def rows(number: str, optimizer: Any, arrays: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The row of an optimizer, and those of its moments, whose arrays go into `arrays` by digest."""
-    state = dict(trees.flatten(optimizer.state))
+    state = dict(trees.flatten(trees.optimizer_state(optimizer)))
     moments = {name: array for name, array in state.items() if array.ndim > 0}
     computed = tensors.evaluated(state)
     placements = []

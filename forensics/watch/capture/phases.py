@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import Any
 
 from .. import trees
 from ..moments import moments, name_of
+from ..originals import threading
 from ..places import where
 from ..run import safely, watch
 from . import boundaries, digests, dropped, points, registry

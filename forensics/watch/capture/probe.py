@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .. import protocol
 from ..models import Model
+from ..originals import time
 from ..run import watch
 from . import answering, facts, remembered, tensors
 from .answering import Line

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ from .. import distributed, trees
 from ..lock import is_mine
 from ..models import Model
 from ..moments import moments
+from ..originals import threading
 from ..run import watch
 from ..wrapping import weakly
 from . import dropped, optimizers, snapshot

@@ -7,9 +7,6 @@ the prompt, computed here, equal those of then to the bit.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -17,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import trees
+from ..originals import hashlib, json, os
 from ..run import watch
 from . import tensors
 from .answering import Line, Token

@@ -7,13 +7,13 @@ leaves a flag of the model changed.
 from __future__ import annotations
 
 import contextlib
-import time
 import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
 from .. import captured, protocol, trees
 from ..models import Model
+from ..originals import time
 from ..run import watch
 from . import budget, digests, facts, tensors
 from . import optimizers as optimizers_of
@@ -253,10 +253,14 @@ def _quantized(module: Any) -> dict[str, dict[str, Any]]:
     """Name of each quantized weight to its mode, bits and group size."""
     found = {}
     for path, each in trees.modules(module):
-        bits, group = getattr(each, "bits", None), getattr(each, "group_size", None)
+        bits, group = trees.attribute(each, "bits"), trees.attribute(each, "group_size")
         if isinstance(bits, int) and isinstance(group, int) and "scales" in each:
             name = f"{path}.weight" if path else "weight"
-            found[name] = {"mode": getattr(each, "mode", "affine"), "bits": bits, "group_size": group}
+            found[name] = {
+                "mode": trees.attribute(each, "mode") or "affine",
+                "bits": bits,
+                "group_size": group,
+            }
     return found
 
 

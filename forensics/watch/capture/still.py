@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 from .. import trees
+from ..originals import threading
 
 
 @contextlib.contextmanager
@@ -20,7 +20,7 @@ def still(module: Any, *, evaluation: bool) -> Iterator[None]:
         evaluation: switch every module, dropout inside adapters included, to evaluation mode; else the flags stay as they are.
     """
     held = [(each, dict(each), dict(vars(each))) for _, each in trees.modules(module)]
-    with _random_states(), _no_output():
+    with _random_states(), _no_output(), _warnings():
         try:
             if evaluation:
                 for each, _, _ in held:
@@ -42,8 +42,9 @@ def _evaluation(module: Any) -> None:
 
 def _restore(now: Any, before: dict[str, Any]) -> None:
     """A model may count its calls, or keep what it computed last: put back what was there, in its order."""
-    if len(now) != len(before) or any(
-        key not in now or now[key] is not value for key, value in before.items()
+    if dict.__len__(now) != len(before) or any(
+        not dict.__contains__(now, key) or dict.__getitem__(now, key) is not value
+        for key, value in before.items()
     ):
         dict.clear(now)
         dict.update(now, before)
@@ -63,6 +64,30 @@ def _random_states() -> Iterator[None]:
         random.setstate(plain)
         if state is not None:
             numpy.set_state(state)
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[None]:
+    """Python shows a warning once a line: one that came while we called is as if it had not come, so that the program's own is shown."""
+    registries = {id(each): dict(each) for each in _registries()}
+    try:
+        yield
+    finally:
+        for each in _registries():
+            before = registries.get(id(each), {})
+            if len(each) != len(before):
+                each.clear()
+                each.update(before)
+
+
+def _registries() -> Iterator[dict[Any, Any]]:
+    once = getattr(sys.modules.get("warnings"), "onceregistry", None)
+    if isinstance(once, dict):
+        yield once
+    for module in list(sys.modules.values()):
+        found = getattr(module, "__dict__", {}).get("__warningregistry__")
+        if isinstance(found, dict):
+            yield found
 
 
 class _Quiet:

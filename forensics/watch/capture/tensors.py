@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..originals import hashlib, json, math
 from ..trees import mx
 
 NAMES = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from ..capture import tensors
 from ..capture.forward import logits
 from ..capture.still import still
 from ..models import Model
+from ..originals import os
 from ..run import watch
 from ..trees import flatten, mx
 from ..wrapping import bound, wrap

@@ -21,7 +21,10 @@ def parameters_digest(module: Any) -> str:
 
 def training_modules(module: Any) -> int:
     """Dropout layers that are in force: in training mode, with a probability above 0."""
-    return sum(bool(each.training) and 0 <= getattr(each, "_p_1", 1) < 1 for _, each in trees.modules(module))
+    return sum(
+        bool(each.training) and 0 <= (1 if (keep := trees.attribute(each, "_p_1")) is None else keep) < 1
+        for _, each in trees.modules(module)
+    )
 
 
 def forwards(module: Any, ids: Sequence[int]) -> dict[str, float]:

@@ -5,13 +5,13 @@ The first call of a model is held as its ids; only a second call that goes on wh
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from ..capture import facts
 from ..capture.probe import Words
 from ..models import Model
+from ..originals import threading
 from ..run import watch
 from ..trees import is_array, is_module, mx
 from ..wrapping import weakly, wrap

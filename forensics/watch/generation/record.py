@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from ..capture import boundaries, facts, points
 from ..capture.probe import Words
 from ..models import Model
+from ..originals import threading, time
 from ..places import where
 from ..run import watch
 from ..trees import is_array

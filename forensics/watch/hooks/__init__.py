@@ -7,7 +7,7 @@ helps others.
 
 from __future__ import annotations
 
-import os
+from ..originals import os
 
 ORDER = (
     *("ranks", "load", "save", "arrays", "modules", "convert", "trainer", "files", "gradients", "losses"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from .. import trees
 from ..capture import boundaries, digests
 from ..capture.tensors import NAMES
 from ..moments import Moments
+from ..originals import hashlib
 from ..run import watch
 from ..wrapping import wrap
 from .save import holder, record

@@ -20,7 +20,7 @@ from ..training import compiled as observed
 from ..training import state, steps
 from ..training.steps import Trace
 from ..trees import mx
-from ..wrapping import wrap
+from ..wrapping import unseen, wrap
 from . import stop
 
 _SKIPPED = ("mlx.", "mlx_lm.")  # their own small kernels and samplers; the trainer's step is looked at
@@ -104,6 +104,7 @@ def _is_kernel(fun: Any) -> bool:
 def _traced(fun: Callable[..., Any], function: Function) -> Callable[..., Any]:
     """What mlx traces in place of `fun`: its result, the arrays of what happened, and the trace itself, which comes back with each call."""
 
+    @unseen
     def traced(*args: Any, **kwargs: Any) -> Any:
         if observed.asking():
             raise observed.TracedAgain
@@ -145,6 +146,7 @@ def _described(function: Function, trace: Trace, given: Any, result: Any) -> Any
 
 
 def _called(compiled: Callable[..., Any], function: Function, given: Given) -> Callable[..., Any]:
+    @unseen
     def call(*args: Any, **kwargs: Any) -> Any:
         if not watch.on:
             return compiled(*args, **kwargs)[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -12,6 +10,7 @@ from .. import trees
 from ..capture import boundaries, points
 from ..models import Model
 from ..moments import Moments
+from ..originals import getframe, time
 from ..places import is_users, where
 from ..run import watch
 from ..training.writes import root_of
@@ -142,7 +141,7 @@ def _walk(original: Callable[..., Any]) -> Callable[..., Any]:
     def walk(self: Any, *args: Any, **kwargs: Any) -> Any:
         if watch.observing and not watch.local.library:
             with watch.looking("walk"):
-                frame = sys._getframe(1)
+                frame = getframe(1)
                 if is_users(frame.f_code.co_filename) and _makes(frame.f_code):
                     _walked.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
         return original(self, *args, **kwargs)

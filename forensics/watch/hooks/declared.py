@@ -6,13 +6,13 @@ Everything is read off objects and files, by the field's own names; nothing of t
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .. import cells
+from ..originals import getframe, json
 from ..places import is_users, where
 from ..run import watch
 
@@ -169,7 +169,7 @@ def _spaces() -> Iterator[tuple[dict[str, Any], str]]:
     if cells.shell() is not None and (main := sys.modules.get("__main__")) is not None:
         named = {n: value for n, value in list(vars(main).items()) if n[:1] != "_" and n not in ("In", "Out")}
         yield named, where() or "notebook"
-    frame: Any = sys._getframe(1)
+    frame: Any = getframe(1)
     while frame is not None:
         code = frame.f_code
         if is_users(code.co_filename) and code.co_name != "<module>":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-import threading
-import time
+import threading  # hooks are put on the module itself
 import types
 from collections.abc import Callable
 from types import TracebackType
@@ -14,10 +13,11 @@ from typing import Any
 from .. import changes
 from ..models import Model
 from ..moments import Moments
+from ..originals import time
 from ..places import HERE, where
 from ..proxy import Made
 from ..run import watch
-from ..wrapping import wrap
+from ..wrapping import unseen, wrap
 
 _pending: list[dict[str, Any]] = []  # raised, and not yet known whether anybody catches it
 
@@ -66,6 +66,7 @@ def guarded(call: str) -> Callable[..., Any]:
     """A maker of wrappers that only notes what is raised."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @unseen
         def function(*args: Any, **kwargs: Any) -> Any:
             if _pending and watch.on and not watch.local.quiet:
                 settle()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from .. import changes, permanent
 from ..moments import Moments
+from ..originals import os, time
 from ..places import is_users, where
 from ..run import watch
 from ..training import records

@@ -16,7 +16,7 @@ from ..generation import loops, samplers
 from ..generation.record import Recording, close_all, free, now, running
 from ..moments import Moments
 from ..run import watch
-from ..wrapping import bound, wrap
+from ..wrapping import bound, unseen, wrap
 
 # -- one prompt ------------------------------------------------------------------------------------------------------
 
@@ -93,12 +93,15 @@ class _Tap:
     def __iter__(self) -> _Tap:
         return self
 
+    @unseen
     def __next__(self) -> Any:
         return self._run(self.generator.__next__)
 
+    @unseen
     def send(self, value: Any) -> Any:
         return self._run(self.generator.send, value)
 
+    @unseen
     def throw(self, *error: Any) -> Any:
         return self._run(self.generator.throw, *error)
 
@@ -110,6 +113,7 @@ class _Tap:
             if self.own:
                 self.own.close()
 
+    @unseen
     def _run(self, function: Callable[..., Any], *values: Any) -> Any:
         try:
             with running(self.recording):

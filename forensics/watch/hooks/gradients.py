@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,13 +10,14 @@ from .. import trees
 from ..capture import phases
 from ..models import Model
 from ..moments import Moments
+from ..originals import threading, time
 from ..places import where
 from ..proxy import Made
 from ..run import watch
 from ..training import steps
 from ..training.steps import Event, Trace
 from ..training.subjects import model_of, of_module
-from ..wrapping import wrap
+from ..wrapping import unseen, wrap
 from . import stop
 
 _SMALL = 1 << 16  # elements of a gradient that is kept to see how several were put together
@@ -151,6 +150,7 @@ def _gradient(via: str) -> Callable[..., Any]:
 
 
 def _forward(fun: Callable[..., Any]) -> Callable[..., Any]:
+    @unseen
     def forward(*args: Any, **kwargs: Any) -> Any:
         now = frame()
         if now is None:
@@ -165,6 +165,7 @@ def _forward(fun: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _evaluated(spec: _Function, made: Callable[..., Any]) -> Callable[..., Any]:
+    @unseen
     def call(*args: Any, **kwargs: Any) -> Any:
         if not watch.on or watch.local.quiet or not steps.open_here():
             return made(*args, **kwargs)
@@ -242,6 +243,7 @@ def _vmap(original: Callable[..., Any]) -> Callable[..., Any]:
     def vmap(*args: Any, **kwargs: Any) -> Any:
         made = original(*args, **kwargs)
 
+        @unseen
         def call(*a: Any, **k: Any) -> Any:
             with steps.tracing(Trace(closed=True)):
                 return made(*a, **k)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from .. import changes, trees
 from ..capture import boundaries, budget, points, registry, tensors
 from ..moments import Moments
+from ..originals import json, os
 from ..run import watch
 from ..training.writes import root_of, wrote
 from ..wrapping import bound, wrap

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
 from .. import trees
 from ..capture import phases
 from ..moments import Moments
+from ..originals import getframe
 from ..run import watch
 from ..training import steps
 from ..training.writes import root_of, wrote
@@ -66,7 +66,7 @@ def _writer(via: str) -> Callable[..., Any]:
                 or watch.local.quiet
                 or watch.local.library
                 or watch.local.gradient
-                or _from_mlx(sys._getframe(1))
+                or _from_mlx(getframe(1))
             ):
                 return original(self, *args, **kwargs)
             if watch.tracing or via == "Module.update" and phases.is_applied(given):

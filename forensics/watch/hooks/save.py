@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +9,7 @@ from .. import trees
 from ..capture import boundaries, digests, registry
 from ..models import Model
 from ..moments import Moments
+from ..originals import os, time
 from ..places import where
 from ..run import watch
 from ..training import subjects

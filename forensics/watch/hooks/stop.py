@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import signal
-import threading
 from dataclasses import dataclass
 
 from .. import protocol
 from ..capture import boundaries
 from ..moments import Moments
+from ..originals import threading
 from ..run import watch
 from ..training import steps
 from ..training.steps import Event

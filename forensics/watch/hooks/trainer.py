@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from ..capture import boundaries, facts, points
 from ..moments import Moments
+from ..originals import inspect
 from ..places import where
 from ..run import watch
 from ..training import records
@@ -76,10 +76,21 @@ def _datasets(call: dict[str, Any]) -> None:
                 source="trainer",
                 path=None,
                 file=None,
-                records=len(call[key]),
+                records=_counted(call[key]),
                 purpose=purpose,
                 place=where(),
             )
+
+
+def _counted(data: Any) -> int | None:
+    """How many records a list or one of mlx-lm's own data sets holds; None of a class of the program's, whose `len` is not asked."""
+    for _ in range(4):
+        if isinstance(data, (list, tuple)):
+            return len(data)
+        if type(data).__module__.partition(".")[0] != "mlx_lm":
+            return None
+        data = vars(data).get("_data")
+    return None
 
 
 def _train_model(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +9,7 @@ from .. import trees
 from ..capture import facts, phases, registry
 from ..models import Model
 from ..moments import Moments
+from ..originals import math, statistics, threading
 from ..places import where
 from ..run import watch
 from ..training import rows, steps
@@ -140,7 +138,7 @@ def _observed(optimizer: Any, record: Model | None, given: _Given, result: Any, 
     if watch.tracing or record is None or steps.keeping(record):
         arrays["parameter"] = found.parameter()
     told = held_back(result, [*found.gradient, *found.update])
-    rate = getattr(optimizer, "learning_rate", None) if hasattr(type(optimizer), "learning_rate") else None
+    rate = trees.learning_rate(optimizer)
     if trees.is_array(rate):
         arrays["rate"] = rate
     about = {

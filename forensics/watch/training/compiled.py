@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from .. import trees
 from ..capture.still import still
 from ..generation import looks
 from ..models import Model
+from ..originals import threading
 from ..run import watch
 from ..trees import mx
 from .steps import Trace

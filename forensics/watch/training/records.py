@@ -7,13 +7,13 @@ of it that is in no other record, since rows may be cut at a cap, or anywhere wh
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import distributed
 from ..capture.probe import Words
+from ..originals import json
 from ..places import where
 from ..run import watch
 from ..trees import is_array

@@ -5,8 +5,6 @@ Kept steps give every position (`forwards`); all steps give the same in brief (`
 
 from __future__ import annotations
 
-import math
-import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +12,7 @@ from ..capture import facts
 from ..capture.probe import Words
 from ..generation.record import answers
 from ..models import Model
+from ..originals import math, statistics
 from ..run import watch
 from ..trees import mx
 from .steps import Event, Step

@@ -133,7 +133,7 @@ class Before:
         if (several := getattr(optimizer, "optimizers", None)) is not None:
             then.optimizers = [self._as_it_was(each) for each in several]
             return None if None in then.optimizers else then
-        held = self.states.get(id(optimizer.state))
+        held = self.states.get(id(trees.optimizer_state(optimizer)))
         if held is None:
             return None
         then._state = held[1]
@@ -179,11 +179,11 @@ def _optimizer_in(optimizer: Any, tree: Any, among: list[Any]) -> bool:
     each = getattr(optimizer, "optimizers", None) or [optimizer]
     inside = {id(part) for part in parts(tree)} | {id(array) for array in among}
     for one in each:
-        arrays = [array for _, array in trees.flatten(one.state) if array.ndim > 0]
+        arrays = [array for _, array in trees.flatten(trees.optimizer_state(one)) if array.ndim > 0]
         keeps = bool(arrays) or bool(getattr(one, "_schedulers", None))
         if (
             keeps
-            and id(one.state) not in inside
+            and id(trees.optimizer_state(one)) not in inside
             and not (arrays and all(id(array) in inside for array in arrays))
         ):
             return False

@@ -9,8 +9,6 @@ next safe moment. What the program leaves alone is computed in kept steps only.
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -22,6 +20,7 @@ from ..capture.tensors import computed
 from ..lock import is_mine
 from ..models import Model
 from ..moments import moments
+from ..originals import threading, time
 from ..places import where
 from ..run import watch
 from ..trees import mx

@@ -8,7 +8,7 @@
 -- claim:      {expected} was meant ({via}), and the trained model has no adapter: {observed}.
 -- clean:      a missing adapter ({observed})
 -- rules out:  lora-target-unmatched, error-swallowed, adapter-not-loaded
--- needs:      run
+-- needs:      run, every_event
 -- reads:      declared, meant, stillness
 -- nothing:    nothing says that an adapter was meant
 -- fix:        call linear_to_lora_layers(model, num_layers, {{"rank": ..., "scale": ..., "dropout":

@@ -7,7 +7,7 @@
 -- claim:      Before the first update {n} of {looked} adapters already change the output; first
 -- {subject}: {observed}.
 -- clean:      the fresh adapter (it changes nothing before the first update, {looked:layer|layers})
--- needs:      run
+-- needs:      run, every_event
 -- nothing:    a fresh adapter, before its first update
 -- fix:        begin with lora_b = mx.zeros(...) (for DoRA, with m the row norms of the base weight), so
 -- that training starts from the base model

@@ -8,7 +8,7 @@
 -- claim:      The conversion to adapters converted nothing: {observed}.
 -- clean:      the targets of the adapter ({observed})
 -- rules out:  lora-missing
--- needs:      run
+-- needs:      run, every_event
 -- reads:      declared, meant
 -- nothing:    no conversion to adapters was attempted
 -- fix:        name the targets as they stand inside a block ({example}), and check that

@@ -5,7 +5,7 @@
 -- confidence: certain
 -- claim:      {observed}, and the program went on.
 -- clean:      exceptions ({observed})
--- needs:      run
+-- needs:      run, every_event
 -- fix:        let the exception end the run, or say it in the result: except Exception around {subject}
 -- hides it
 -- harmless:   loading a file that may be missing, where the program then begins afresh

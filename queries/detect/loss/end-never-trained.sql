@@ -7,7 +7,7 @@
 -- claim:      The end of an answer never carries weight: {observed}.
 -- clean:      the end token ({observed})
 -- rules out:  answers-truncated, stop-token-missing
--- needs:      loss_tokens
+-- needs:      loss_tokens, every_row
 -- reads:      drawn_steps, taught
 -- nothing:    answers in the training rows that could end
 -- fix:        {fix_}

@@ -5,7 +5,7 @@
 -- confidence: certain
 -- claim:      The loss was {observed} at each of {steps} steps, to the bit.
 -- clean:      the loss ({steps} steps, {different} values)
--- needs:      steps
+-- needs:      steps, every_step
 -- nothing:    a loss of three steps or more
 -- fix:        find why nothing was learned in the causes above; where there are none, ask whether the
 -- loss depends on what is trained

@@ -5,7 +5,7 @@
 -- confidence: probable
 -- claim:      The loss went from {expected} to {observed} over {steps} steps.
 -- clean:      the loss (from {expected} to {observed})
--- needs:      steps
+-- needs:      steps, every_step
 -- nothing:    a loss of eight steps or more
 -- fix:        find why in the causes above; where there are none, train longer or at a higher rate, and
 -- look at forensics query training-steps

@@ -9,7 +9,7 @@
 -- model that is trained.
 -- clean:      the reference of the preference loss (equal to the policy at {observed})
 -- rules out:  learning-rate-zero
--- needs:      steps
+-- needs:      steps, every_step
 -- reads:      taught
 -- nothing:    a loss that pulls some rows up and pushes others down
 -- fix:        keep a frozen copy: reference = load(base) or copy.deepcopy(policy) before training, then

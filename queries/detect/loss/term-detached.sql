@@ -5,7 +5,7 @@
 -- confidence: strong
 -- claim:      In {steps} of {looked_} steps a forward pass inside the loss got no gradient back: {observed}.
 -- clean:      the terms of the loss (each forward gets its gradient)
--- needs:      steps
+-- needs:      steps, every_step
 -- nothing:    a forward pass inside the loss
 -- fix:        keep every term in mx: numpy, .item(), .tolist() and mx.stop_gradient make a constant of it
 -- harmless:   a reference model, or a second forward of the same rows, whose logits are constants on purpose

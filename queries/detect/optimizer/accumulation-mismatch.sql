@@ -6,7 +6,7 @@
 -- explains:   schedule-in-wrong-unit
 -- claim:      {observed}; {expected}.
 -- clean:      the gathering of gradients ({observed})
--- needs:      steps
+-- needs:      steps, every_step
 -- nothing:    an update
 -- fix:        {fix_}
 -- fires on:   zoo/sum-accumulate, zoo/count-accumulate, zoo/each-mixed

@@ -7,7 +7,7 @@
 -- saved-untrained, uniform-decay, term-detached
 -- claim:      The gradient was exactly zero at each of {observed} updates: {why}.
 -- clean:      the gradients (largest norm {norm})
--- needs:      steps
+-- needs:      steps, every_step
 -- reads:      drawn_steps, stillness
 -- nothing:    an update whose gradient was measured
 -- fix:        {fix_}

@@ -7,7 +7,7 @@
 -- saved-untrained, schedule-in-wrong-unit
 -- claim:      The learning rate was 0 at each of {steps:update|updates}.
 -- clean:      the learning rate (up to {observed})
--- needs:      steps
+-- needs:      steps, every_step
 -- reads:      stillness
 -- nothing:    an update whose rate was seen
 -- fix:        give the optimizer a rate above 0: check integer division, a schedule's first value and its

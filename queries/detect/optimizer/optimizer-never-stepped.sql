@@ -8,7 +8,7 @@
 -- claim:      No optimizer ever updated a model: {observed}.
 -- clean:      the updates ({observed})
 -- rules out:  nothing-trainable
--- needs:      updates
+-- needs:      updates, every_event, every_step
 -- reads:      stillness
 -- nothing:    an attempt to train
 -- fix:        {fix_}

@@ -5,7 +5,7 @@
 -- confidence: certain
 -- claim:      {observed}, though {expected}.
 -- clean:      the optimizer's state ({observed})
--- needs:      steps
+-- needs:      steps, every_step
 -- reads:      meant_free
 -- nothing:    a second phase of training
 -- fix:        {fix_}

@@ -6,7 +6,7 @@
 -- explains:   loss-not-decreasing
 -- claim:      {observed}, {expected}.
 -- clean:      the schedule's length ({observed})
--- needs:      steps
+-- needs:      steps, every_step
 -- nothing:    a schedule of the learning rate
 -- fix:        {fix_}
 -- fires on:   zoo/unit-accumulate, zoo/unit-compiled

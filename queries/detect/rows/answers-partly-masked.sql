@@ -7,7 +7,7 @@
 -- claim:      {n} of {looked} rows train only a part of their answer: {observed}.
 -- clean:      the whole of each answer ({looked:row|rows} looked at)
 -- rules out:  answers-truncated
--- needs:      loss_tokens
+-- needs:      loss_tokens, every_row
 -- reads:      alignment, taught
 -- nothing:    answers of one turn in the training rows
 -- params:     a, b, share = 0.2, often = 0.5

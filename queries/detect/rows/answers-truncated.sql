@@ -8,7 +8,7 @@
 -- claim:      {observed} are cut at {cap} tokens before their answer ends.
 -- clean:      the length of rows ({observed} are cut before their answer ends)
 -- rules out:  end-never-trained
--- needs:      run
+-- needs:      run, every_row
 -- reads:      sampled, taught
 -- nothing:    a length that training rows are cut to, passed by the program or seen where a record goes on
 -- params:     a, b, many = 0.5, some_ = 0.05

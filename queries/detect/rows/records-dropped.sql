@@ -7,7 +7,7 @@
 -- claim:      No row holds {observed} of {file}, in any of the {passes} passes over the others.
 -- clean:      the records (no row holds {observed} of {file})
 -- rules out:  same-batch-repeated
--- needs:      run
+-- needs:      run, every_row
 -- nothing:    a training file whose records were looked for in the rows of two passes
 -- params:     a, b, share = 0.1
 -- fix:        count what the loader skips, and raise where it is more than you expect; look for records

@@ -7,7 +7,7 @@
 -- claim:      {looked_at} recorded steps all see the same {rows_} rows; {file} holds {records} records.
 -- clean:      the batches ({observed})
 -- rules out:  records-dropped
--- needs:      run
+-- needs:      run, every_row
 -- nothing:    three steps on training rows
 -- params:     a, b, least = 3
 -- fix:        take the next batch in each step: iterate over the data set, not over its first batch; where

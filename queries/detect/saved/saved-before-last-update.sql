@@ -7,7 +7,7 @@
 -- claim:      {written}: {observed}.
 -- clean:      the last save ({seen})
 -- rules out:  saved-untrained, adapter-incomplete
--- needs:      saved, parameters, end
+-- needs:      saved, parameters, end, every_step
 -- reads:      own_moves, saves_held
 -- nothing:    a saved file of a model that training moved
 -- fix:        save once more after the loop, when the last optimizer.update is done

@@ -8,7 +8,7 @@
 -- seen touches them: {subject} {observed}.
 -- clean:      changes outside the trainable set ({looked:tensor|tensors} looked at)
 -- rules out:  base-not-frozen, frozen-but-changed
--- needs:      parameters, trainable
+-- needs:      parameters, trainable, every_event
 -- reads:      meant_free, moves
 -- nothing:    tensors outside the trainable set
 -- fix:        look for assignments in place (weight[...] = ..., weight += ...) between {from_} and {to_};

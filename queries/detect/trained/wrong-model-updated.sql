@@ -7,7 +7,7 @@
 -- stale-model-in-generation, unexplained-change, reload-mismatch
 -- claim:      {observed}; {expected}.
 -- clean:      which model was updated ({observed})
--- needs:      updates, end
+-- needs:      updates, end, every_step
 -- reads:      stillness
 -- nothing:    an update
 -- fix:        train, save and ask one object: pass the model that is saved to nn.value_and_grad(model,
