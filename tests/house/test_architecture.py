@@ -122,7 +122,7 @@ WATCH = [
         "models",
         "moments",
     ),
-    *("places", "proxy", "rowfile", "trees", "wrapping", "writer", "run"),
+    *("places", "rowfile", "trees", "wrapping", "proxy", "writer", "run"),
     *("capture", "generation", "training", "repeat", "cures", "hooks", "start", "late", "patch"),
     *("unattended", "child", "site"),
 ]
