@@ -571,7 +571,7 @@ def test_an_optimizer_that_begins_again_three_times_is_told_whatever_the_rate() 
 
 
 def test_phases_are_no_restarts() -> None:
-    written = event("write", 9, detail={"after_gradient": True})
+    written = event("write", 4, detail={"after_gradient": True})
     for told in (restarts(2), restarts(3, written), restarts(3, names=("w", "q.lora_b"))):
         assert {each["severity"] for each in told} == {"info"}
 
