@@ -32,7 +32,6 @@ WHOLE = (
     "labels-not-shifted",
     "labels-shifted-twice",
     "end-never-trained",
-    "answers-truncated",
     "all-tokens-masked",
     "ignore-index-as-token",
     "token-id-out-of-range",

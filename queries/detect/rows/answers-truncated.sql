@@ -17,7 +17,7 @@
 -- harmless:   a stream of texts that is cut into pieces of one length; answers that the program drew itself,
 -- of so many tokens, to reward them
 -- fires on:   zoo/cap-collator, zoo/cap-command
--- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
+-- silent on:  zoo/healthy-command-masked
 with
     rows_ as (
         select

@@ -53,6 +53,7 @@ CASES = [
         (("MAX_LENGTH = 128", "MAX_LENGTH = 24"),),
         COLLATED + "fault = not (trained & (ids[:, 1:] == 2)).any()",
         WORSE,
+        evaluated=(),  # where nothing is cut, the program's own cap is not seen
         model=TAUGHT,
     ),
     Case(
