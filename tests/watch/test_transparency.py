@@ -35,7 +35,7 @@ def test_watched_is_plain(name: str) -> None:
 
 BROKEN = {
     "loss taps": ("hooks.losses", ["_looked_at", "_through", "reduce", "print_of", "_taken"]),
-    "gradients": ("hooks.gradients", ["model_of", "_finished", "small"]),
+    "gradients": ("hooks.gradients", ["model_of", "_finished", "few"]),
     "subjects": ("training.subjects", ["root_of", "_holds", "_fits", "_renewed"]),
     "logits": ("training.logits", ["_all", "_few", "apart", "alone"]),
     "updates": ("hooks.updates", ["model_of", "_observed", "norms", "applied", "write"]),
@@ -43,8 +43,11 @@ BROKEN = {
     "state": ("training.state", ["placed", "parts", "_all"]),
     "the ledger": ("training.steps", ["emit", "replay", "_add", "_write"]),
     "rows": ("training.rows", ["write", "_forward"]),
-    "points": ("capture.points", ["_start", "_take", "_end", "_converted_by_hand", "flush"]),
-    "captures": ("capture.snapshot", ["take", "settings", "digest_of"]),
+    "phases": ("capture.phases", ["_start", "_converted_by_hand", "applied"]),
+    "boundaries": ("capture.boundaries", ["_end", "flush"]),
+    "points": ("capture.points", ["take"]),
+    "captures": ("capture.snapshot", ["take"]),
+    "digests": ("capture.digests", ["settings", "digest_of"]),
 }
 
 

@@ -124,7 +124,7 @@ h1{font-size:1.45rem}h2{margin-top:2.2rem}svg text{font-size:13.5px}.verdict{pad
 .chain ul>li>.node::before{display:none}.heat tbody th{max-width:9rem}
 .stack thead{display:none}.stack,.stack tbody,.stack tr,.stack th,.stack td{display:block;border:0;padding:0}.stack tr{border-bottom:1px solid var(--line);padding:.5rem 0}
 .stack tbody th{font-weight:600}.stack td::before{content:attr(data-head) ": ";color:var(--soft)}}
-@media print{.charts{grid-template-columns:1fr 1fr}details.drawn{display:none}th,td{padding-top:.1rem;padding-bottom:.1rem}table{font-size:8pt;line-height:1.3}.exchange{margin-top:1rem}.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav{display:none}
+@page{margin:9mm 10mm}@media print{.groups{display:block;columns:2}.groups>li{break-inside:avoid;margin-bottom:.4rem}.checks thead{display:none}.checks tbody{display:block;columns:2}.checks tr{display:block}.checks th,.checks td{display:inline;border:0;padding:0 .4em 0 0}.charts{grid-template-columns:1fr 1fr}details.drawn{display:none}th,td{padding-top:.1rem;padding-bottom:.1rem}table{font-size:8pt;line-height:1.3}.exchange{margin-top:1rem}.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav{display:none}
 .scroll{overflow:visible}.heat td,.key,.tok,.bar span,.fix{print-color-adjust:exact;-webkit-print-color-adjust:exact}details::details-content{content-visibility:visible;block-size:auto}}
 """
 

@@ -103,14 +103,18 @@ class _Given:
         except (KeyError, IndexError, TypeError, AttributeError):
             self.named = dict(trees.flatten(parameters))
 
-    def matched(self, result: Any) -> tuple[list[str], list[Any]]:
-        """Paths and new arrays that have a gradient and an old array, which then stand in the same order; by name where trees differ."""
-        found = list(trees.flatten(result))
-        if not len(self.gradients) == len(self.old) == len(found):
-            grads = dict(trees.flatten(self.tree))
-            found = [(path, array) for path, array in found if path in grads and path in self.named]
-            self.gradients, self.old = ([held[path] for path, _ in found] for held in (grads, self.named))
-        return [path for path, _ in found], [array for _, array in found]
+    def matched(self, result: Any) -> tuple[list[str], list[Any], bool]:
+        """Paths and new arrays that have a gradient and an old array, which then stand in the same order, and whether they did before.
+
+        They do not where an optimizer of several puts its parts together in an order of its own: there they are found by name.
+        """
+        found, grads = list(trees.flatten(result)), dict(trees.flatten(self.tree))
+        alike = len(self.old) == len(found) and list(grads) == [path for path, _ in found]
+        if not alike:
+            named = self.named or dict(zip(grads, self.old, strict=True))
+            found = [(path, array) for path, array in found if path in grads and path in named]
+            self.gradients, self.old = ([held[path] for path, _ in found] for held in (grads, named))
+        return [path for path, _ in found], [array for _, array in found], alike
 
 
 def _measured(optimizer: Any, record: Model | None, given: _Given, result: Any) -> tuple[Plan, Norms]:
@@ -118,13 +122,14 @@ def _measured(optimizer: Any, record: Model | None, given: _Given, result: Any) 
     key = (registry.used(optimizer).number, record.number if record else None)
     how = None if watch.tracing or record is None or steps.keeping(record) else _plans.get(key)
     new = trees.leaves(result)
-    if how is not None and len(how.paths) == len(new) == len(given.gradients) == len(given.old):
+    if how is not None and how.alike and len(how.paths) == len(new) == len(given.gradients) == len(given.old):
         try:
             return how, norms(how, given.gradients, new, given.old)
         except ValueError:  # of other shapes than those of the plan
             pass
-    paths, new = given.matched(result)
+    paths, new, alike = given.matched(result)
     how = plan(paths, given.gradients, new, given.old)
+    how.alike = alike
     how.few = few(given.tree)
     if not watch.tracing:
         _plans[key] = how

@@ -91,7 +91,8 @@ def softmaxed(z: Any, g: Any) -> Any:
     p = alone(core.exp, alone(core.subtract, z, core.logsumexp(z, -1, keepdims=True)))
     q = alone(core.exp, alone(core.subtract, p, core.logsumexp(p, -1, keepdims=True)))
     y = core.argmin(alone(core.divide, g, alone(core.maximum, p, 1e-30)), -1, keepdims=True)
-    own = alone(core.equal, apart(core.broadcast_to(core.arange(width), z.shape)), wide(y))
+    # of one type, uint32 as argmin gives it: a cast would be fused with the comparison into a kernel of ours
+    own = alone(core.equal, apart(core.broadcast_to(core.arange(width, dtype=core.uint32), z.shape)), y)
     hot = alone(core.where, own, 1.0, 0.0)
     level = alone(core.subtract, core.take_along_axis(p, y, -1), _sum(alone(core.multiply, p, q)))
     twice = alone(core.multiply, p, alone(core.subtract, alone(core.add, q, level), hot))

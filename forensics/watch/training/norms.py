@@ -29,11 +29,13 @@ class Plan:
         paths: of the leaves, in their order; those of which a parameter is known.
         groups: indices of leaves of one shape and one dtype, and of those that are looked at alone.
         few: paths of a few small gradients.
+        alike: gradients and what the optimizer made of them have their leaves in one order.
     """
 
     paths: list[str]
     groups: list[list[int]]
     few: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    alike: bool = True
 
     @functools.cached_property
     def names(self) -> list[str]:
