@@ -223,7 +223,7 @@ def _run_tables(run: _Run) -> None:
     run.tables.update(runtables.plain(spool, cwd))
     run.tables["adapters"] = list(runtables.declared(spool, run.plan.expect, cwd))
     run.tables["configs"] = [*runtables.configs(spool), *runtables.settings(spool)]
-    run.tables["environment"] = list(runtables.environment(spool, _process_of(run)))
+    run.tables["environment"] = list(runtables.environment(spool, _program_of(run)))
     found, rows = learned(spool, run.facts, run.scene.keyed)
     run.tables.update(
         {table: [runtables.placed(row, cwd) for row in rows_] for table, rows_ in found.items()}
@@ -285,12 +285,6 @@ def _scores(run: _Run) -> None:
 def _directories(spool: Spool) -> dict[int, str]:
     """Where each process was started: what its relative paths stand for."""
     return {p.number: str(p.facts.get("cwd") or "") for p in spool.processes}
-
-
-def _process_of(run: _Run) -> int:
-    """The process that trained the main model: the last that captured it, but for our own that loaded it again."""
-    trained = (r for r in reversed(run.records) if r.named.model == run.main and r.named.point != "reloaded")
-    return next((r.named.process for r in trained), 0)
 
 
 def _keep_answers(run: _Run) -> None:

@@ -168,10 +168,7 @@ def measure(evidence: Opened) -> dict[str, Any]:
     session, a, b = evidence.session, evidence.a, evidence.b
     evidence.library.install_queries(session, [evidence.library.get("harm")])
     rows = session.rows("SELECT * FROM harm(?, ?)", [a, b])
-    steps = session.rows(
-        "SELECT loss FROM steps WHERE run = run_of(?) AND model = model_of(?) AND loss IS NOT NULL ORDER BY process, step",
-        [b, b],
-    )
+    steps = session.rows(_LOSSES, [b, b])
     return {
         "harm": {str(row["what"]): int(row["amount"]) for row in rows},
         "units": {str(row["what"]): str(row["unit"]) for row in rows},

@@ -13,8 +13,7 @@ from typing import Any
 
 from forensics import api, evidence
 from forensics.bundle import contents, write
-from forensics.errors import ForensicsError
-from tests.harm.counts import Count, processor
+from tests.harm.counts import Count, broken_by, processor
 from tests.support import hostile, made
 
 SECONDS = 20.0  # of processor: one bundle, opened and judged
@@ -87,12 +86,8 @@ def _wrong(path: Path, place: Path, judge: bool) -> tuple[str | None, bool]:
         case = api.open(path, store=place)
         if judge:
             str(case.diagnosis)
-    except ForensicsError as error:
-        words = (error.message, error.where, error.hint)
-        told = all(words) and all(word.isprintable() for word in words)
-        return (None if told else f"the error is not whole or not printable: {words!r}"), False
     except Exception as error:  # noqa: BLE001
-        return f"{type(error).__name__}: {error}"[:400], False
+        return broken_by(error), False
     return None, True
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import resource
 from dataclasses import dataclass, field
 
+from forensics.errors import ForensicsError
+
 
 @dataclass
 class Count:
@@ -31,6 +33,15 @@ class Count:
     def row(self) -> str:
         notes = f" ({'; '.join(self.notes)})" if self.notes else ""
         return f"| {self.promise} | {self.how} | {self.tried - len(self.broken)} of {self.tried}{notes} |"
+
+
+def broken_by(error: Exception) -> str | None:
+    """What is wrong with how something was refused: None for one of our errors that is whole and printable."""
+    if not isinstance(error, ForensicsError):
+        return f"{type(error).__name__}: {error}"[:400]
+    words = (error.message, error.where, error.hint)
+    told = all(words) and all(word.isprintable() for word in words)
+    return None if told else f"the error is not whole or not printable: {words!r}"
 
 
 def processor() -> float:

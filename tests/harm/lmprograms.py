@@ -115,5 +115,5 @@ def draw(seed: int) -> tuple[str, str]:
         "seed": seed, "layers": draws.choice((1, 2, -1)), "rank": draws.choice((2, 4, 8)), "dropout": draws.choice((0.0, 0.1)),
         "optimizer": draws.choice(OPTIMIZERS), "steps": draws.choice((1, 2, 4)),
     }  # fmt: skip
-    text = HEAD.format(**settings) + load.replace("{{", "{").replace("}}", "}") + adapter.format(**settings)
+    text = HEAD.format(**settings) + load.format(**settings) + adapter.format(**settings)
     return f"mlx-lm {seed}", text + DATA + loop.format(**settings) + ask + save + TELL

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from forensics import api
-from forensics.errors import ForensicsError
 from tests.harm.bundles import VALUES
-from tests.harm.counts import Count, processor
+from tests.harm.counts import Count, broken_by, processor
 from tests.support import tiny
 
 SECONDS = 10.0
@@ -46,12 +45,8 @@ def run(seed: int, count: int, place: Path) -> Count:
 def _wrong(directory: Path, store: Path) -> tuple[str | None, bool]:
     try:
         str(api.show(directory, store=store))
-    except ForensicsError as error:
-        words = (error.message, error.where, error.hint)
-        told = all(words) and all(word.isprintable() for word in words)
-        return (None if told else f"the error is not whole or not printable: {words!r}"), False
     except Exception as error:  # noqa: BLE001
-        return f"{type(error).__name__}: {error}"[:400], False
+        return broken_by(error), False
     return None, True
 
 

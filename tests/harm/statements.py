@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 
 from forensics import api
-from forensics.errors import ForensicsError
-from tests.harm.counts import Count
+from tests.harm.counts import Count, broken_by
 from tests.support import made
 
 GIVEN = 10.0  # what a statement is given
@@ -157,10 +156,6 @@ def drawn(draws: random.Random, number: int) -> str:
 def _wrong(case: api.Case, statement: str) -> tuple[str | None, bool]:
     try:
         shown = str([row for row, _ in zip(case.sql(statement, seconds=GIVEN), range(50), strict=False)])
-    except ForensicsError as error:
-        words = (error.message, error.where, error.hint)
-        told = all(words) and all(word.isprintable() for word in words)
-        return (None if told else f"the error is not whole or not printable: {words!r}"), False
     except Exception as error:  # noqa: BLE001
-        return f"{type(error).__name__}: {error}"[:400], False
+        return broken_by(error), False
     return ("it read the secret" if "the secret" in shown else None), True

@@ -29,14 +29,7 @@ def _cured(original: Callable[..., Any]) -> Callable[..., Any]:
             call = inspect.signature(original).bind(*args, **kwargs)
         except TypeError:
             return original(*args, **kwargs)
-        for name, function in _cures:
-            try:
-                what = function(call.arguments)
-            except Exception as error:  # noqa: BLE001   the program goes on uncured, and `prove` says so
-                watch.missing(f"the cure of {name}", error)
-            else:
-                if what:
-                    told.acted(name, what)
+        told.cure(_cures, call.arguments)
         return original(*call.args, **call.kwargs)
 
     return generate

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from ..run import watch
+
+_T = TypeVar("_T")
 
 MODULES = ("repeat.files", "repeat.seeds")
 """Modules that every repeat installs, before the cures and before the watcher's own hooks, which then see what cures do."""
@@ -33,6 +36,18 @@ def modules(hooks: list[str]) -> list[str]:
 def fact(name: str) -> Any:
     """A fact of the recorded run, None where it is not known."""
     return (repeat().get("facts") or {}).get(name)
+
+
+def cure(cures: Iterable[tuple[str, Callable[[_T], str | None]]], subject: _T) -> None:
+    """Put each cure to what it changes; a cure that fails leaves the program uncured, and `prove` says so."""
+    for name, function in cures:
+        try:
+            what = function(subject)
+        except Exception as error:  # noqa: BLE001
+            watch.missing(f"the cure of {name}", error)
+        else:
+            if what:
+                acted(name, what)
 
 
 def acted(cure: str, what: str) -> None:

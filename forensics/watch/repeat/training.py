@@ -7,7 +7,6 @@ from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..run import watch
 from ..wrapping import wrap
 from . import told
 
@@ -27,14 +26,7 @@ def begin(module: Any) -> None:
     if not trees.is_module(module) or any(each is module for each in _begun):
         return
     _begun.append(module)
-    for name, function in _cures:
-        try:
-            what = function(module)
-        except Exception as error:  # noqa: BLE001   the program goes on uncured, and `prove` says so
-            watch.missing(f"the cure of {name}", error)
-        else:
-            if what:
-                told.acted(name, what)
+    told.cure(_cures, module)
 
 
 def _nn(original: Callable[..., Any]) -> Callable[..., Any]:

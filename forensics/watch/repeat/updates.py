@@ -58,17 +58,6 @@ def trained() -> Any:
     return module if count else None
 
 
-def _run(functions: list[tuple[str, Function]], update: Update) -> None:
-    for name, function in functions:
-        try:
-            what = function(update)
-        except Exception as error:  # noqa: BLE001   the program goes on uncured, and `prove` says so
-            watch.missing(f"the cure of {name}", error)
-        else:
-            if what:
-                told.acted(name, what)
-
-
 def _update(original: Callable[..., Any]) -> Callable[..., Any]:
     def update(self: Any, *args: Any, **kwargs: Any) -> Any:
         model = args[0] if args else kwargs.get("model")
@@ -90,7 +79,7 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
         old = {name: have[name] for name in flat if name in have}
         dtypes = {name: array.dtype for name, array in old.items()}
         update = Update(self, _local.model, flat, dict(old), {}, dtypes)
-        _run(_before, update)
+        told.cure(_before, update)
         if len(old) == len(flat) and any(update.old[name] is not old[name] for name in old):
             parameters = trees.replaced(gradients, iter(update.old[name] for name in flat))
         _local.depth += 1
@@ -99,7 +88,7 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _local.depth -= 1
         update.new = dict(trees.flatten(result))
-        _run(_after, update)
+        told.cure(_after, update)
         return trees.replaced(result, iter(update.new.values()))
 
     return apply_gradients
