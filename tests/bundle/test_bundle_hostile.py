@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -29,6 +27,7 @@ from forensics.errors import DamagedEvidence
 from forensics.records import RawTensor
 from forensics.store.store import Store
 from tests.support import hostile, made
+from tests.support.command import measured
 
 SLOW = {"a line without end", "small rows without end", "many members", "depth without end"}
 
@@ -124,14 +123,9 @@ def test_each_is_refused_by_open_in_little_time_and_memory(
     before = listing(store.root)
     path = tmp_path / "evil.zip"
     path.write_bytes(hostile.CORPUS[name][1](sound))
-    before_it = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = CliRunner().invoke(main, ["open", str(path), "--store", str(store.root)])
-    assert done.exit_code == 3, done.output
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert (
-        used.ru_utime + used.ru_stime - before_it.ru_utime - before_it.ru_stime < 5
-    )  # of processor time: the machine may be busy
-    assert used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) < 300e6
+    done = measured(tmp_path, "open", str(path), "--store", str(store.root))
+    assert done.status == 3, done.err
+    assert done.seconds < 5 and done.peak < 300e6, done
     assert listing(store.root) == before
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support import tiny
-from tests.support.command import forensics
+from tests.support.command import forensics, measured
 
 RUNS = "import pathlib\npathlib.Path({mark!r}).write_text('ran')\nfrom mlx_lm.models.qwen2 import Model, ModelArgs\n"
 TOKENIZER = "import pathlib\npathlib.Path({mark!r}).write_text('ran')\nfrom transformers import PreTrainedTokenizerFast as Own\n"
@@ -152,30 +150,14 @@ REFUSED = [
 ]
 
 
-def measured(model: Path) -> tuple[int, str, float, int]:
-    """Status and stderr of `capture ./model`, seconds, and bytes of its largest process."""
-    began = time.monotonic()
-    pid = os.fork()
-    if pid == 0:  # pragma: no cover - a process of its own, whose children alone are counted
-        try:
-            done = forensics(model.parent, "capture", "./model")
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-            (model.parent / "measured").write_text(json.dumps([done.status, done.err, peak * 1024]))
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
-    status, err, peak = json.loads((model.parent / "measured").read_text())
-    return status, err, time.monotonic() - began, peak
-
-
 @pytest.mark.parametrize("change", REFUSED)
 def test_limits_of_a_directory(model: Path, change: Callable[[Path], None]) -> None:
     change(model)
-    status, err, seconds, peak = measured(model)
-    lines = err.strip().splitlines()
-    assert status == 2 and len(lines) == 3, err
+    done = measured(model.parent, "capture", "./model")
+    lines = done.err.strip().splitlines()
+    assert done.status == 2 and len(lines) == 3, done
     assert [line.split(":")[0].strip() for line in lines] == ["error", "at", "do"]
-    assert seconds < 10 and peak < 1 << 30, (seconds, peak)
+    assert done.seconds < 10 and done.peak < 1 << 30, done
 
 
 def endless_template(model: Path) -> None:
@@ -198,8 +180,8 @@ def wide(model: Path) -> None:
 @pytest.mark.parametrize("change", [endless_template, hungry_template, experts, wide])
 def test_what_never_ends_gives_no_answers(model: Path, change: Callable[[Path], None]) -> None:
     change(model)
-    status, err, seconds, peak = measured(model)
-    assert status == 0 and "Traceback" not in err, err
-    assert seconds < 15 and peak < 1 << 30, (seconds, peak)  # 10 s, and what a busy machine takes longer
+    done = measured(model.parent, "capture", "./model")
+    assert done.status == 0 and "Traceback" not in done.err, done
+    assert done.seconds < 15 and done.peak < 1 << 30, done  # 10 s of answering, and what surrounds it
     shown = json.loads(forensics(model.parent, "show", "model", "--json").out)
     assert "answers" in json.dumps(shown) and not shown.get("transcripts")

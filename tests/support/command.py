@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,6 +71,40 @@ def forensics(directory: Path, *words: str, env: dict[str, str] | None = None, *
         **how,
     )
     return Done(done.returncode, done.stdout, done.stderr, Store(directory / ".forensics"))
+
+
+BETWEEN = """
+import json, pathlib, resource, subprocess, sys
+done = subprocess.run(sys.argv[2:], capture_output=True, text=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+unit = 1 if sys.platform == "darwin" else 1024
+usage = [done.returncode, done.stderr, used.ru_maxrss * unit, used.ru_utime + used.ru_stime]
+pathlib.Path(sys.argv[1]).write_text(json.dumps(usage))
+"""
+"""A small process between a test and a command: what a process used begins with what the one that started it held."""
+
+
+@dataclass
+class Usage:
+    """What a finished command and its children took."""
+
+    status: int
+    err: str
+    peak: int  # bytes of its largest process
+    seconds: float  # of processor time
+
+
+def measured(directory: Path, *words: str) -> Usage:
+    """`forensics WORDS` in `directory`, and what it took."""
+    with tempfile.TemporaryDirectory() as place:
+        usage = Path(place) / "usage"
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", BETWEEN, str(usage), *command(*words)],
+            cwd=directory,
+            env=environment(),
+            check=True,
+        )
+        return Usage(*json.loads(usage.read_text()))
 
 
 def command(*words: str) -> list[str]:
