@@ -1,9 +1,12 @@
-"""Measures captures and differences against plain reads, hashes, and what a user would write; the same files for all.
+"""Measures captures and differences against plain reads, hashes, and what a user would write.
+
+The same files for all.
 
     python -m benchmarks                    pairs of 2.5 GB, growth to 16 GB, peers; into docs/speed.md
     python -m benchmarks --gb 0.3 --curve 0.1 0.3 --no-peers --out -   a quick look
 
-No figure is asserted: machines differ. Processor time is what a loaded machine still tells; wall time means something on an idle one.
+No figure is asserted: machines differ. Processor time is what a loaded machine still tells; wall time means
+something on an idle one.
 """
 
 from __future__ import annotations
@@ -180,7 +183,10 @@ def captured_often(bench: Bench, captures: int) -> list[Line]:
 
 
 def growth(bench: Bench, sizes: Sequence[float]) -> list[Line]:
-    """A capture, and a diff of two paths, of models of growing size in as many tensors; what grows but time is a fault."""
+    """A capture, and a diff of two paths, of models of growing size in as many tensors.
+
+    What grows but time is a fault.
+    """
     lines = []
     for size in sizes:
         a, b = pair(bench.root, f"grown-{size:g}", size, 0.03)
@@ -209,7 +215,9 @@ def others(bench: Bench, a: Path, b: Path, *, slow: bool) -> list[Line]:
 
 
 def table(lines: Sequence[Line], against: Mapping[str, str]) -> str:
-    """Markdown; the last column is how many times less processor time than the line that it is held against."""
+    """Markdown; the last column is how many times less processor time than the line that it is held
+    against.
+    """
     by_name = {name: c for name, c, _ in lines}
     rows = [
         "| what | processor s | wall s | cores | GB/s of processor | anonymous MB | against |",
@@ -284,7 +292,10 @@ def _parts(
     for name, (a, b) in pairs.items():
         lines = differences(bench, a, b)
         size = sum(p.stat().st_size for p in a.glob("*.safetensors")) / 1e9
-        yield f"## Two models of {size:.2g} GB: {name}\n\n{table(lines, {n: lines[0][0] for n, _, _ in lines[1:]})}\n"
+        yield (
+            f"## Two models of {size:.2g} GB:"
+            f" {name}\n\n{table(lines, {n: lines[0][0] for n, _, _ in lines[1:]})}\n"
+        )
     if with_peers:
         small = pair(bench.root, "small", 0.05, 0.2, tensors=40)
         for which, models in (
@@ -292,9 +303,15 @@ def _parts(
             ("on a pair of 0.05 GB in 40 tensors", small),
         ):
             lines = others(bench, *models, slow=models is small)
-            yield f"## Beside other tools, {which}\n\n{table(lines, {n: lines[0][0] for n, _, _ in lines[1:]})}\n"
+            yield (
+                "## Beside other tools,"
+                f" {which}\n\n{table(lines, {n: lines[0][0] for n, _, _ in lines[1:]})}\n"
+            )
     if captures_:
-        yield f"## A store of {captures_:,} captures of 300 tensors\n\n{table(captured_often(bench, captures_), {})}\n"
+        yield (
+            f"## A store of {captures_:,} captures of 300"
+            f" tensors\n\n{table(captured_often(bench, captures_), {})}\n"
+        )
     yield f"## Growth\n\n{table(growth(bench, curve), {})}\n"
 
 
@@ -306,8 +323,14 @@ def _head() -> str:
             for line in about.read_text(encoding="utf-8").splitlines()
             if line.startswith("model name")
         ]
-    machine = f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
-    made = f"{machine}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}, load {os.getloadavg()[0]:.1f} at the start"
+    machine = (
+        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {platform.system()}"
+        f" {platform.machine()}"
+    )
+    made = (
+        f"{machine}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}, load"
+        f" {os.getloadavg()[0]:.1f} at the start"
+    )
     return f"""## Measured
 
 `python -m benchmarks` makes these tables. Here: {made}.

@@ -1,4 +1,5 @@
-"""Compares the tensors of two captures in a process that runs already and has both open, as a notebook or a test does.
+"""Compares the tensors of two captures in a process that runs already and has both open, as a notebook or a
+test does.
 
 python -m benchmarks.inside A B     prints {"processor": seconds, "wall": seconds, "anonymous": MB}, the third time of three
 
@@ -33,7 +34,8 @@ for _ in range(3):
         began = time.perf_counter(), time.process_time()
         deltas.fill(session, meant.a.ref, meant.b.ref)
         session.rows(
-            f"SELECT status, count(*) AS n FROM {session.once('paired', meant.a.ref, meant.b.ref)} GROUP BY status"
+            f"SELECT status, count(*) AS n FROM {session.once('paired', meant.a.ref, meant.b.ref)} GROUP BY"
+            " status"
         )
         said = {
             "processor": time.process_time() - began[1],

@@ -15,7 +15,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Processor seconds, wall seconds, cores used, and the most anonymous memory in MB; `failed` is its last line of stderr."""
+    """Processor seconds, wall seconds, cores used, and the most anonymous memory in MB.
+
+    `failed` is its last line of stderr.
+    """
 
     processor: float
     wall: float
@@ -30,7 +33,10 @@ class Cost:
 def cost(
     command: Sequence[str], variables: Mapping[str, str] | None = None, *, good: Sequence[int] = (0, 1)
 ) -> Cost:
-    """Run a command to its end; `good` are the statuses that are no failure (`diff` ends with 1 where something differs)."""
+    """Run a command to its end.
+
+    `good` are the statuses that are no failure (`diff` ends with 1 where something differs).
+    """
     with tempfile.TemporaryFile() as said:
         began = time.monotonic()
         child = subprocess.Popen(

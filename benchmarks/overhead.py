@@ -1,10 +1,13 @@
-"""What watching costs a training program, plain against watched in turns: once, and a step; into docs/overhead.md.
+"""What watching costs a training program, plain against watched in turns: once, and a step.
+
+Into docs/overhead.md.
 
     python -m benchmarks.overhead                       the cases of the page
     python -m benchmarks.overhead --layers 30 --lengths 32 --steps 1 30 --out -   a quick look
 
-`benchmarks.trainer` is the program. Figures are seconds of processor, which a busy machine changes less than the clock; of a step
-the median of those that are not kept (the first 8 and powers of two are, in which every position of the loss is read).
+`benchmarks.trainer` is the program. Figures are seconds of processor, which a busy machine changes less than
+the clock; of a step the median of those that are not kept (the first 8 and powers of two are, in which every
+position of the loss is read).
 """
 
 from __future__ import annotations
@@ -98,8 +101,8 @@ def line(case: Case, model: Path, root: Path, rounds: int) -> str:
     )
     kind = f"{'compiled ' if case.compiled else ''}{'full' if case.full else 'LoRA'}"
     return (
-        f"| {kind} | {a.tensors} | {case.length} | {case.steps} | {a.processor:.1f} | {b.processor:.1f} | {b.processor - a.processor:.1f} "
-        f"| {told} | {b.peak / a.peak - 1:+.0%} |"
+        f"| {kind} | {a.tensors} | {case.length} | {case.steps} | {a.processor:.1f} | {b.processor:.1f} |"
+        f" {b.processor - a.processor:.1f} | {told} | {b.peak / a.peak - 1:+.0%} |"
     )
 
 
@@ -134,7 +137,10 @@ def main() -> None:
 
 
 def _head(rounds: int) -> str:
-    made = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {datetime.now(UTC):%Y-%m-%d}, load {os.getloadavg()[0]:.0f}"
+    made = (
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {datetime.now(UTC):%Y-%m-%d},"
+        f" load {os.getloadavg()[0]:.0f}"
+    )
     return f"""
 ## Measured
 

@@ -1,4 +1,6 @@
-"""Makes the files that are measured: pairs of models as mlx-lm directories, every tensor drawn from a fixed seed."""
+"""Makes the files that are measured: pairs of models as mlx-lm directories, every tensor drawn from a fixed
+seed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ def pair(
     tensors: int = 300,
     shards: int = 1,
 ) -> tuple[Path, Path]:
-    """Two models of about this size, of which this share of the tensors differs slightly; made once, then found again."""
+    """Two models of about this size, of which this share of the tensors differs slightly.
+
+    Made once, then found again.
+    """
     a, b = root / f"{name}-a", root / f"{name}-b"
     shape = _shape(gigabytes * 1e9 / tensors / BYTES[dtype])
     moved = set(np.random.default_rng(1).permutation(tensors)[: round(changed * tensors)].tolist())
@@ -67,7 +72,9 @@ def _name(n: int) -> str:
 
 
 def _values(n: int, dtype: str, shape: tuple[int, int], moved: bool) -> bytes:
-    """Normal numbers; one draw is repeated through a large tensor, since drawing would take longer than all that is measured."""
+    """Normal numbers; one draw is repeated through a large tensor, since drawing would take longer than all
+    that is measured.
+    """
     draw = (
         np.random.default_rng(n).standard_normal(min(shape[0] * shape[1], 1 << 20), dtype=np.float32) * 0.02
     )

@@ -1,4 +1,6 @@
-"""What else compares two models: installed from the package index into environments of their own, where that works."""
+"""What else compares two models: installed from the package index into environments of their own, where that
+works.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ for file in sorted(a.glob("*.safetensors")):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One package. Each of `steps` is a line of the table; `slow`: it takes minutes for what others do in seconds, so only small pairs."""
+    """One package. Each of `steps` is a line of the table.
+
+    `slow`: it takes minutes for what others do in seconds, so only small pairs.
+    """
 
     package: str
     steps: tuple[tuple[str, ...], ...]
@@ -48,7 +53,10 @@ PEERS = (
 
 
 def commands(root: Path, a: Path, b: Path, *, slow: bool) -> dict[str, list[str]]:
-    """Name to command of each peer that could be installed below `root`; what prepares the comparison is a line of its own."""
+    """Name to command of each peer that could be installed below `root`.
+
+    What prepares the comparison is a line of its own.
+    """
     found: dict[str, list[str]] = {}
     for peer in PEERS:
         place = root / "peers" / peer.environment

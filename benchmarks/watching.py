@@ -1,11 +1,13 @@
 """What watching costs mlx-lm's own LoRA command: the share of a step, and what is paid once.
 
-    python -m benchmarks.watching [--steps 40] [--rounds 5] [--hidden 256] [--layers 4] [--options "--every 10"]
+    python -m benchmarks.watching [--steps 40] [--rounds 5] [--hidden 256] [--layers 4] [--options "--every
+    10"]
 
-Each round runs the command plain and watched, on the same data with the same seed. The command says a line after every step; a step
-lasts from line to line. Of step i, which has the same batch in every run, the fastest plain and the fastest watched are held against
-each other, and the median of these ratios is told, with its quartiles: what else the machine does only ever makes a step slower. The
-first steps, which compile, belong to what is paid once: all that the watched command took more, but for the share of its steps.
+Each round runs the command plain and watched, on the same data with the same seed. The command says a line
+after every step; a step lasts from line to line. Of step i, which has the same batch in every run, the
+fastest plain and the fastest watched are held against each other, and the median of these ratios is told,
+with its quartiles: what else the machine does only ever makes a step slower. The first steps, which compile,
+belong to what is paid once: all that the watched command took more, but for the share of its steps.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Ran:
-    """One run: seconds of each step after the first, of the whole command by the clock, and of processor with all children."""
+    """One run: seconds of each step after the first, of the whole command by the clock, and of processor with
+    all children.
+    """
 
     steps: Sequence[float]
     wall: float
@@ -56,8 +60,14 @@ def main() -> None:
         quick.children(root)
         model = tiny.build(root / "model", hidden=options.hidden, layers=options.layers)
         tiny.write_data(root / "data", tiny.PIRATE * 4)
-        train = f"lora --train --model {model} --data {root / 'data'} --iters {options.steps} --batch-size {options.batch_size}"
-        train += " --num-layers -1 --adapter-path adapters --val-batches 0 --steps-per-report 1 --save-every 100000"
+        train = (
+            f"lora --train --model {model} --data {root / 'data'} --iters {options.steps} --batch-size"
+            f" {options.batch_size}"
+        )
+        train += (
+            " --num-layers -1 --adapter-path adapters --val-batches 0 --steps-per-report 1 --save-every"
+            " 100000"
+        )
         plain = [sys.executable, "-m", "mlx_lm", *train.split()]
         watched = [
             sys.executable,
@@ -117,10 +127,19 @@ def said(rounds: Sequence[tuple[Ran, Ran]]) -> str:
     busy = statistics.median(p.processor / p.wall for p, _ in rounds)
     return "\n".join(
         [
-            f"a step   {1000 * plain_step:.1f} ms plain, {1000 * watched_step:.1f} ms watched: {ratio:.3f} times, step by step "
-            f"(quartiles {low:.3f} and {high:.3f}; {len(plain)} steps, of each the best of {len(rounds)} rounds)",
-            f"once     {wall:.1f} s by the clock, {processor:.1f} s of processor: captures, probes, first batches, a reload",
-            f"machine  {busy:.2f} of processor over wall time in the plain runs, load {os.getloadavg()[0]:.1f}",
+            (
+                f"a step   {1000 * plain_step:.1f} ms plain, {1000 * watched_step:.1f} ms watched:"
+                f" {ratio:.3f} times, step by step (quartiles {low:.3f} and {high:.3f}; {len(plain)} steps,"
+                f" of each the best of {len(rounds)} rounds)"
+            ),
+            (
+                f"once     {wall:.1f} s by the clock, {processor:.1f} s of processor: captures, probes, first"
+                " batches, a reload"
+            ),
+            (
+                f"machine  {busy:.2f} of processor over wall time in the plain runs, load"
+                f" {os.getloadavg()[0]:.1f}"
+            ),
         ]
     )
 

@@ -1,7 +1,8 @@
 """Find out why a fine-tuned model came out wrong: capture a training run, compare captures, name the cause.
 
-In Python and in notebooks: `forensics.capture(name)` records; `forensics.open(ref)`, `diagnose(ref)`, `diff(a, b)`, `show(ref)` and
-`list()` read. `live` and `api` have them; `%load_ext forensics` brings `%%capture_run`.
+In Python and in notebooks: `forensics.capture(name)` records; `forensics.open(ref)`, `diagnose(ref)`,
+`diff(a, b)`, `show(ref)` and `list()` read. `live` and `api` have them; `%load_ext forensics` brings
+`%%capture_run`.
 """
 
 from importlib import import_module
@@ -17,7 +18,9 @@ __all__ = ["capture", "diagnose", "diff", "list", "open", "show"]
 
 
 class CapturePackage(ModuleType):
-    """The package `forensics.capture` bears the name of the function `forensics.capture(...)`, so it can be called as that."""
+    """The package `forensics.capture` bears the name of the function `forensics.capture(...)`, so it can be
+    called as that.
+    """
 
     def __call__(self, *args: Any, **options: Any) -> object:
         return import_module("forensics.live").capture(*args, **options)
@@ -34,7 +37,9 @@ def unload_ipython_extension(shell: Any) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """The functions of the api, loaded when first used: `forensics --help` and the watcher load none of it."""
+    """The functions of the api, loaded when first used: `forensics --help` and the watcher load none
+    of it.
+    """
     if name == "capture":
         return import_module("forensics.capture")
     if name in __all__:

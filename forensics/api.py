@@ -9,7 +9,8 @@
     case.sql("SELECT step, loss FROM steps")
     case.report("night.html")
 
-Nothing here captures or changes anything; what raises is a ForensicsError, with `message`, `where` and `hint`.
+Nothing here captures or changes anything; what raises is a ForensicsError, with `message`, `where` and
+`hint`.
 """
 
 from __future__ import annotations
@@ -51,13 +52,15 @@ _T = TypeVar("_T")
 def open(
     *refs: Ref, adapter: Ref | None = None, store: Ref | None = None, queries: Ref | None = None
 ) -> Case:
-    """Open what the refs mean, as `forensics diagnose` does: nothing = the newest run; a run; two captures, models or runs.
+    """Open what the refs mean, as `forensics diagnose` does: nothing = the newest run; a run; two captures,
+    models or runs.
 
-    `adapter`: with a model on disk, the adapter on it. `store`: where captures live, else FORENSICS_STORE, else .forensics.
-    `queries`: a directory of private queries beside the shipped ones.
+    `adapter`: with a model on disk, the adapter on it. `store`: where captures live, else FORENSICS_STORE,
+    else .forensics. `queries`: a directory of private queries beside the shipped ones.
 
     Raises:
-        ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that breaks the rules.
+        ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that
+        breaks the rules.
     """
     from forensics.judge.opened import opened
     from forensics.store.place import find
@@ -157,9 +160,12 @@ class Case:
         memory: int = 2 << 30,
         seconds: float = 300.0,
     ) -> Rows:
-        """Rows of one SELECT over the tables of these captures alone, which it cannot change; `?` stands for a parameter.
+        """Rows of one SELECT over the tables of these captures alone, which it cannot change.
 
-        It runs in a process of its own, as `forensics sql` does: a statement of a stranger's takes `memory` bytes and `seconds` at most.
+        `?` stands for a parameter.
+
+        It runs in a process of its own, as `forensics sql` does: a statement of a stranger's takes `memory`
+        bytes and `seconds` at most.
 
         Raises:
             ForensicsError: the statement is wrong, reaches for what lies outside, or takes more than it may.
@@ -186,7 +192,10 @@ class Case:
 
     @cached_property
     def _rows(self) -> Path:
-        """A directory with the rows of these captures, for the process that is asked; it goes when this one ends."""
+        """A directory with the rows of these captures, for the process that is asked.
+
+        It goes when this one ends.
+        """
         from tempfile import mkdtemp
 
         from forensics.files import scratch
@@ -222,7 +231,7 @@ class Case:
         return self.diagnosis._repr_html_()
 
 
-# -- records that show themselves --------------------------------------------------------------------------------------------
+# -- records that show themselves ----------------------------------------------------------------------------
 
 
 class Found(Finding):
@@ -300,7 +309,10 @@ class Captured(dict[str, Any]):
 
 
 class Rows(builtins.list[dict[str, Any]]):
-    """Rows of a query: a list of dicts, and `.arrow()`, `.pl()`, `.df()` of them; `columns` are there without rows, too."""
+    """Rows of a query: a list of dicts, and `.arrow()`, `.pl()`, `.df()` of them.
+
+    `columns` are there without rows, too.
+    """
 
     def __init__(self, rows: Iterable[dict[str, Any]] = (), columns: Sequence[str] = ()) -> None:
         super().__init__(rows)

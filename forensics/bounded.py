@@ -1,6 +1,8 @@
-"""A child process under limits of memory and time: what runs free SQL, reads a stranger's bundle, or loads a stranger's model.
+"""A child process under limits of memory and time: what runs free SQL, reads a stranger's bundle, or loads a
+stranger's model.
 
-The system's own limits (`limit`, called in the child) are not kept everywhere: macOS knows none for address space. So the parent looks too.
+The system's own limits (`limit`, called in the child) are not kept everywhere: macOS knows none for address
+space. So the parent looks too.
 """
 
 from __future__ import annotations
@@ -18,12 +20,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 _LOOK = 0.03
-"""Seconds between two looks at a child: what allocates as fast as memory can be filled gets some 100 MB beyond its limit."""
+"""Seconds between two looks at a child: what allocates as fast as memory can be filled gets some 100 MB
+beyond its limit.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a child may take: bytes in memory, seconds on the clock, seconds of processor; None for no limit."""
+    """What a child may take: bytes in memory, seconds on the clock, seconds of processor.
+
+    None for no limit.
+    """
 
     memory: int | None = None
     seconds: float | None = None
@@ -31,9 +38,12 @@ class Limits:
 
 
 class Bounded:
-    """Watches a child from a thread, and ends it where it takes more than it may; `over` then says what it took too much of.
+    """Watches a child from a thread, and ends it where it takes more than it may.
 
-    `limits` is asked at every look, since a child may have more time for one part of its work than for another.
+    `over` then says what it took too much of.
+
+    `limits` is asked at every look, since a child may have more time for one part of its work than for
+    another.
     """
 
     def __init__(self, child: subprocess.Popen[Any], limits: Callable[[], Limits]) -> None:
@@ -94,7 +104,9 @@ def _ps(pid: int, column: str) -> str:
 
 
 def limit(memory: int | None, seconds: int | None = None) -> None:
-    """In the child: the system's own limits on address space and processor time, where it keeps them, and no core file."""
+    """In the child: the system's own limits on address space and processor time, where it keeps them, and no
+    core file.
+    """
     import resource
 
     for kind, value in (

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 
 def escaped(text: str) -> str:
-    """Words of a stranger on one line: what steers a terminal, breaks the line or turns the direction is spelled out."""
+    """Words of a stranger on one line: what steers a terminal, breaks the line or turns the direction is
+    spelled out.
+    """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -81,7 +83,10 @@ class QueryError(ForensicsError):
 
 
 def near(word: str, among: Iterable[str], most: int = 3, likeness: float = 0.6) -> list[str]:
-    """The words most like a mistyped one, the best first, for a hint; `likeness` from 0 to 1, as difflib counts it."""
+    """The words most like a mistyped one, the best first, for a hint.
+
+    `likeness` from 0 to 1, as difflib counts it.
+    """
     from difflib import get_close_matches
 
     return get_close_matches(word, list(among), most, likeness)

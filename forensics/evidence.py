@@ -1,4 +1,6 @@
-"""Words to evidence: what refs name, with paths opened: bundles rebuilt, models on disk measured and asked."""
+"""Words to evidence: what refs name, with paths opened: bundles rebuilt, models on disk measured and
+asked.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,10 @@ def one(store: Store, text: str) -> Capture:
 
 
 def run_or_capture(store: Store, text: str, *, ask: bool = False) -> Run | Capture:
-    """The run or capture that `text` means; raises as `one`. `ask`: have a model at a path answer the probes."""
+    """The run or capture that `text` means; raises as `one`.
+
+    `ask`: have a model at a path answer the probes.
+    """
     found = every(store, text, ask=ask)
     if len(found) > 1:
         raise _several(text, found, "one is meant here")
@@ -47,7 +52,10 @@ def run_or_capture(store: Store, text: str, *, ask: bool = False) -> Run | Captu
 
 
 def every(store: Store, text: str, *, ask: bool = False) -> Sequence[Run | Capture]:
-    """All that `text` means: of a bundle its runs, in the order in which they were bundled; raises as `one`."""
+    """All that `text` means: of a bundle its runs, in the order in which they were bundled.
+
+    Raises as `one`.
+    """
     meant = refs.resolve(store, text)
     return _at_path(store, meant.path, text, ask) if isinstance(meant, refs.Place) else [meant]
 
@@ -62,14 +70,15 @@ def pair(
 ) -> Pair:
     """The two captures that `[A [B]]` means.
 
-    Nothing is the newest run; one run is its first capture and its `end` or last; one capture is judged against the first
-    of its run; a bundle of two runs is these two; a model with `adapter` is the model without it and with it; two
-    models with `adapter` are the first with it and the second, into which it may be fused. `light`: for a
-    comparison and nothing more; of two models on disk no more is read than that needs, so what is equal has no statistics, and
-    one capture alone is not enough.
+    Nothing is the newest run; one run is its first capture and its `end` or last; one capture is judged
+    against the first of its run; a bundle of two runs is these two; a model with `adapter` is the model
+    without it and with it; two models with `adapter` are the first with it and the second, into which it may
+    be fused. `light`: for a comparison and nothing more; of two models on disk no more is read than that
+    needs, so what is equal has no statistics, and one capture alone is not enough.
 
     Raises:
-        UsageError: more than two words or runs, an adapter without a model, a run without captures, or one capture alone.
+        UsageError: more than two words or runs, an adapter without a model, a run without captures, or one
+        capture alone.
     """
     if len(words) > 2:
         raise UsageError(

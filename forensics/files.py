@@ -1,4 +1,6 @@
-"""Files that must never lie there half-written, and copies that cost nothing where the filesystem can share blocks."""
+"""Files that must never lie there half-written, and copies that cost nothing where the filesystem can share
+blocks.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def _link(directory: Path) -> Path:
 
 @contextlib.contextmanager
 def temporary(purpose: str) -> Iterator[Path]:
-    """A temporary directory. What processes left that were killed goes when the next one asks for a directory."""
+    """A temporary directory. What processes left that were killed goes when the next one asks for a
+    directory.
+    """
     _sweep(tempfile.gettempdir())
     made = Path(tempfile.mkdtemp(prefix=f".forensics-{purpose}~{os.getpid()}-"))
     directory = made.with_name(made.name[1:])
@@ -73,9 +77,12 @@ def temporary(purpose: str) -> Iterator[Path]:
 
 @functools.cache
 def _sweep(parent: str) -> None:
-    """Remove temporary directories whose lock nobody holds; a lock tells more than a process's number, which another container has too.
+    """Remove temporary directories whose lock nobody holds.
 
-    Of the moments before a process holds its lock and after it let go, in which it may be killed too, the number alone tells.
+    A lock tells more than a process's number, which another container has too.
+
+    Of the moments before a process holds its lock and after it let go, in which it may be killed too, the
+    number alone tells.
     """
     for lock in Path(parent).glob(f"forensics-*/{_LOCK}"):
         with contextlib.suppress(OSError), locked(lock, exclusive=True) as free:
@@ -95,7 +102,10 @@ def _removed(directory: Path) -> None:
 
 
 def aside(path: Path) -> Path:
-    """A temporary name beside `path`. `~` stands in no name of a run, capture or pack; the process id tells what is stale."""
+    """A temporary name beside `path`. `~` stands in no name of a run, capture or pack.
+
+    The process id tells what is stale.
+    """
     return path.with_name(f"{path.name}~{os.getpid()}-{os.urandom(3).hex()}")
 
 
@@ -118,7 +128,9 @@ def alive(pid: int) -> bool:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it: readers see the old content or the new, nothing between."""
+    """Write a file under a temporary name and rename it: readers see the old content or the new, nothing
+    between.
+    """
     part = aside(path)
     try:
         with part.open("wb") as file:
@@ -132,7 +144,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def remember(path: Path, data: bytes, most: int) -> None:
-    """Write a file of a cache, whose directory keeps the newest `most` files of its kind; one that cannot be written is no error."""
+    """Write a file of a cache, whose directory keeps the newest `most` files of its kind.
+
+    One that cannot be written is no error.
+    """
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         old = sorted(path.parent.glob(f"*{path.suffix}"), key=lambda p: p.stat().st_mtime)
@@ -152,7 +167,10 @@ def sync(path: Path) -> None:
 
 
 def clone(source: Path, target: Path) -> bool:
-    """Make `target` share the blocks of `source` until one of them changes; False where the filesystem cannot. Never a hard link."""
+    """Make `target` share the blocks of `source` until one of them changes.
+
+    False where the filesystem cannot. Never a hard link.
+    """
     try:
         if sys.platform == "darwin":
             return (
@@ -174,7 +192,10 @@ def copy(source: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, exclusive: bool) -> Iterator[bool]:
-    """Hold a lock that ends with the process; yields False at once where another process holds it the other way."""
+    """Hold a lock that ends with the process.
+
+    Yields False at once where another process holds it the other way.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -1,4 +1,6 @@
-"""Is this machine ready: packages, the training program's interpreter and whether the watcher starts in it, the store."""
+"""Is this machine ready: packages, the training program's interpreter and whether the watcher starts in it,
+the store.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ print(json.dumps(found))
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. `ok` is None where it is neither right nor wrong; `do` says what to do where it is False."""
+    """One thing looked at. `ok` is None where it is neither right nor wrong.
+
+    `do` says what to do where it is False.
+    """
 
     what: str
     ok: bool | None

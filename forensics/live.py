@@ -7,8 +7,9 @@
     watching.stop()                            # every hook is gone; what was recorded is a run of the store
     watching.diagnosis
 
-It may begin when models are loaded and functions imported: what is in memory is looked at then, and what can no longer be
-seen is said (docs/python.md). A helper process names and seals the run, so nothing of it is loaded here.
+It may begin when models are loaded and functions imported: what is in memory is looked at then, and what can
+no longer be seen is said (docs/python.md). A helper process names and seals the run, so nothing of it is
+loaded here.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _current: list[Recording] = []
 
 
 class Recording:
-    """A capture of this process, from the moment it is made to `stop()`, the end of its `with` block, or the end of the process.
+    """A capture of this process, from the moment it is made to `stop()`, the end of its `with` block, or the
+    end of the process.
 
     `name` is that of the run; None where nothing can be recorded, which a line on stderr has said.
     """
@@ -49,7 +51,8 @@ class Recording:
         """Take every hook out and seal the run; a second call does nothing.
 
         Raises:
-            UsageError: the run could not be sealed; what was recorded is kept, and the next `forensics` tries again.
+            UsageError: the run could not be sealed; what was recorded is kept, and the next `forensics` tries
+            again.
         """
         self._end(None)
         return self
@@ -61,7 +64,10 @@ class Recording:
 
     @property
     def case(self) -> Case:
-        """The run, opened: what `forensics.open` gives. Raises as it does, and UsageError while the capture runs."""
+        """The run, opened: what `forensics.open` gives.
+
+        Raises as it does, and UsageError while the capture runs.
+        """
         from forensics import api
 
         if self.name is None:
@@ -141,10 +147,12 @@ def capture(
         prompts: a file as `--prompts` takes it, or user messages.
         every: a capture after each so many updates as well. max_tokens: the longest answer of a probe.
         tensors: all, new, trainable or none. scorers: "module:function". expect: lora, dora, full or none.
-        reload: load what was saved in a fresh process. store: where captures live. quiet: say nothing on stderr.
+        reload: load what was saved in a fresh process. store: where captures live. quiet: say nothing on
+        stderr.
 
     Raises:
-        UsageError: not a name, an option that is none, prompts that cannot be read, or a capture is running already.
+        UsageError: not a name, an option that is none, prompts that cannot be read, or a capture is running
+        already.
     """
     if _current:
         raise UsageError(

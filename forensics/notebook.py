@@ -39,7 +39,8 @@ def _parser() -> _Parser:
 
 
 def capture_run(line: str, cell: str) -> Any:
-    """Run the cell under `forensics.capture(...)`, whose options stand in its first line, and show the diagnosis.
+    """Run the cell under `forensics.capture(...)`, whose options stand in its first line, and show the
+    diagnosis.
 
     Raises:
         UsageError: options that are none.
@@ -55,7 +56,9 @@ def capture_run(line: str, cell: str) -> Any:
 
 
 def _run(shell: Any, cell: str) -> Any:
-    """Run the body of the cell under its number and with the lines that the notebook shows, in which the magic is the first."""
+    """Run the body of the cell under its number and with the lines that the notebook shows, in which the
+    magic is the first.
+    """
     number, cache = len(shell.history_manager.input_hist_parsed) - 1, shell.compile.cache
 
     def numbered(code: str, *args: Any, **options: Any) -> Any:

@@ -1,4 +1,5 @@
-"""The pytest plugin: the fixture `forensics_run` watches a test that trains, and fails it where the run is not healthy.
+"""The pytest plugin: the fixture `forensics_run` watches a test that trains, and fails it where the run is
+not healthy.
 
 def test_training(forensics_run):
     train(steps=8)
@@ -25,7 +26,10 @@ _JUDGED = ("allow", "inconclusive", "judge")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    text = "forensics(allow=[...], inconclusive=False, judge=True, **options of forensics.capture): of forensics_run"
+    text = (
+        "forensics(allow=[...], inconclusive=False, judge=True, **options of forensics.capture): of"
+        " forensics_run"
+    )
     config.addinivalue_line("markers", text)
 
 
@@ -42,7 +46,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 def forensics_run(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Recording]:
-    """A capture of the test, in a store of its own; at the end of a test that passed, the run has to be healthy."""
+    """A capture of the test, in a store of its own.
+
+    At the end of a test that passed, the run has to be healthy.
+    """
     from forensics.live import capture
     from forensics.testing import assert_healthy
 

@@ -1,4 +1,6 @@
-"""What crosses the borders between evidence, store, judge and report: frozen dataclasses, and rows typed by schema.sql."""
+"""What crosses the borders between evidence, store, judge and report: frozen dataclasses, and rows typed by
+schema.sql.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ Role = Literal["cause", "consequence", "symptom"]
 Confidence = Literal["proved", "certain", "strong", "probable", "possible"]
 Verdict = Literal["faulty", "suspect", "healthy", "inconclusive"]
 Unevaluated = Literal["unwatched", "absent", "unseen", "not-applicable", "crashed"]
-"""Why a detector was not evaluated, in this order: files alone do not say it; it did not happen; it happened and was not seen; it cannot
+"""Why a detector was not evaluated, in this order: files alone do not say it; it did not happen; it happened
+and was not seen; it cannot
 be here; it failed."""
 
 
@@ -128,7 +131,10 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question and its answers at both captures, to read; texts are None where they were redacted. No finding rests on it."""
+    """One question and its answers at both captures, to read; texts are None where they were redacted.
+
+    No finding rests on it.
+    """
 
     prompt: str | None
     before: str | None
@@ -193,7 +199,10 @@ class ChangedParameter:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `diff` says of two captures. CONTRACT section 4 gives the JSON form. `same` is None where there was nothing to compare."""
+    """What `diff` says of two captures. CONTRACT section 4 gives the JSON form.
+
+    `same` is None where there was nothing to compare.
+    """
 
     a: str
     b: str

@@ -118,7 +118,9 @@ def run_name(text: str) -> str | None:
 
 
 def within(run: Run, text: str) -> Run | Capture:
-    """The run that a ref names, or its capture where the ref has a point; `text` may have what stands before the run's name.
+    """The run that a ref names, or its capture where the ref has a point.
+
+    `text` may have what stands before the run's name.
 
     Raises:
         UnknownRef: the run has no such capture.

@@ -53,7 +53,10 @@ class Table(NamedTuple):
 
 @cache
 def described() -> Mapping[str, Table]:
-    """All tables with their comments, in the order of schema.sql; a comment that goes on in the next line is one text."""
+    """All tables with their comments, in the order of schema.sql.
+
+    A comment that goes on in the next line is one text.
+    """
     found = {}
     for above, name, body in re.findall(
         r"((?:^--[^\n]*\n)*)^CREATE TABLE (\w+) \((.*?)\n\);", text(), flags=re.DOTALL | re.MULTILINE
@@ -72,7 +75,9 @@ def described() -> Mapping[str, Table]:
 
 @cache
 def marked(word: str) -> Mapping[str, frozenset[str]]:
-    """Of each table the columns whose line's comment holds `word`: `private:` (text or ids of the user), `JSON`."""
+    """Of each table the columns whose line's comment holds `word`: `private:` (text or ids of the user),
+    `JSON`.
+    """
     found = {}
     for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", text(), flags=re.DOTALL):
         lines = (line.partition("--") for line in body.splitlines())

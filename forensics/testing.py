@@ -22,7 +22,10 @@ from forensics.records import Comparison, Diagnosis, TwoRuns
 
 Run = str | PathLike[str] | Recording | Diagnosis
 SECTIONS = ("modules", "adapter", "optimizer", "configs", "transcripts", "scores", "environment")
-"""What `assert_same` compares beside parameters, by the names that `allow` takes; scores and environment make no model another one."""
+"""What `assert_same` compares beside parameters, by the names that `allow` takes.
+
+Scores and environment make no model another one.
+"""
 _SHOWN = 8
 
 

@@ -57,7 +57,9 @@ def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
 
 _BATCH = 500
 _BORDER = re.compile(r'\},\{(?="\w)')
-"""Between two rows. In a string a quotation mark has a backslash before it, or ends the string, and then no letter follows."""
+"""Between two rows. In a string a quotation mark has a backslash before it, or ends the string, and then no
+letter follows.
+"""
 _dumps: Callable[[object], str] = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False
 ).encode
@@ -67,7 +69,9 @@ _loose: Callable[[object], str] = json.JSONEncoder(
 
 
 def utf8(text: str) -> bytes:
-    """Text for a table: the bytes of names that are no UTF-8 are written %FF, so that every reader takes them."""
+    """Text for a table: the bytes of names that are no UTF-8 are written %FF, so that every reader takes
+    them.
+    """
     try:
         return text.encode()
     except UnicodeEncodeError:

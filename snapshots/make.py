@@ -1,7 +1,8 @@
 """Makes the reference snapshots anew from real runs: `uv run python snapshots/make.py`.
 
-Each is a capture, or a run with its captures, of the demo's trainers on the demo's tiny model, without tensors: digests, statistics,
-differences, training rows and answers. It passes through a bundle, so that nothing of the machine that made it stays in it.
+Each is a capture, or a run with its captures, of the demo's trainers on the demo's tiny model, without
+tensors: digests, statistics, differences, training rows and answers. It passes through a bundle, so that
+nothing of the machine that made it stays in it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""The zip file of a bundle, in the one form that we write: members stored, in order of their names, end to end, nothing else.
+"""The zip file of a bundle, in the one form that we write: members stored, in order of their names, end to
+end, nothing else.
 
-A file in any other form is refused before anything in it is read, so that no two programs can see two things in it.
+A file in any other form is refused before anything in it is read, so that no two programs can see two things
+in it.
 """
 
 from __future__ import annotations
@@ -43,7 +45,10 @@ class Member:
 
 
 def write(path: Path, members: Iterable[tuple[str, Path | bytes]]) -> None:
-    """Write a zip; the same members give the same bytes. `members` are (name, content or a file that holds it)."""
+    """Write a zip; the same members give the same bytes.
+
+    `members` are (name, content or a file that holds it).
+    """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, content in sorted(members, key=lambda m: m[0]):
             info = zipfile.ZipInfo(name, _DATE)

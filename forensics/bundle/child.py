@@ -1,4 +1,6 @@
-"""A process of its own for what strangers made, under limits of memory and time that are watched from here."""
+"""A process of its own for what strangers made, under limits of memory and time that are watched from
+here.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,21 @@ _SPACE = 512 << 20
 _MEMORY = 300 << 20
 """Memory that the child may really use; watched from here."""
 _SECONDS, _SECONDS_A_MB = 5.0, 6.0
-"""Of processor time; a third as much was too little for a valid bundle on a slow machine. A busy one takes up to eight times as long."""
+"""Of processor time; a third as much was too little for a valid bundle on a slow machine.
+
+A busy one takes up to eight times as long.
+"""
 _BUSY = 8
 
 
 def run(module: str, path: Path, arguments: Mapping[str, Any], nbytes: int = 0) -> Mapping[str, Any]:
-    """Run a module of this package on the bundle at `path` and return what it answers. `nbytes`: what else it has to read.
+    """Run a module of this package on the bundle at `path` and return what it answers.
+
+    `nbytes`: what else it has to read.
 
     Raises:
-        DamagedEvidence: it refused the bundle, took more time or memory than any of ours does, or gave no answer.
+        DamagedEvidence: it refused the bundle, took more time or memory than any of ours does, or gave no
+        answer.
         OSError: it could not write what it was to write.
     """
     try:
@@ -70,7 +78,8 @@ def _watched(command: list[str], place: Path, path: Path, seconds: float) -> int
     variables["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])
     )
-    # The pipe says nothing: its end tells the child that we are gone, and that nobody waits for what it writes.
+    # The pipe says nothing: its end tells the child that we are gone, and that nobody waits for what it
+    # writes.
     with subprocess.Popen(
         command,
         cwd=place,

@@ -79,15 +79,15 @@ def _rows(member: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-# -- tensors ---------------------------------------------------------------------------------------------------------------
+# -- tensors -------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class Tensors:
     """The tensors of a bundle, by digest.
 
-    `whole` go as they are; of `differences` the deflated bytes in `held` go, and the tensors that they differ from stay: those
-    of the captures in `against`. `left_out` is how many more the captures name.
+    `whole` go as they are; of `differences` the deflated bytes in `held` go, and the tensors that they differ
+    from stay: those of the captures in `against`. `left_out` is how many more the captures name.
     """
 
     whole: dict[str, RawTensor] = field(default_factory=dict)
@@ -105,7 +105,9 @@ class Tensors:
 
 
 def tensors(selected: Selected, level: Level, scratch: Path) -> Tensors:
-    """The tensors of a level whose bytes are kept; differences lie in a file of the directory `scratch` until they are written.
+    """The tensors of a level whose bytes are kept.
+
+    Differences lie in a file of the directory `scratch` until they are written.
 
     Raises:
         DamagedEvidence: here or when one is read, that it is not what was recorded.
@@ -138,7 +140,9 @@ def _read(every: dict[str, Capture], digest: str) -> RawTensor | None:
 
 
 def _wanted(selected: Selected, level: Level) -> tuple[dict[str, str | None], dict[str, Capture]]:
-    """({digest of a tensor of this level: digest of what it came from, if that is another}, {digest: first capture that names it})."""
+    """({digest of a tensor of this level: digest of what it came from, if that is another}, {digest: first
+    capture that names it}).
+    """
     by_model: dict[tuple[str, str], list[_Named]] = {}
     for c in sorted(selected.captures, key=lambda c: (c.run, c.sequence)):
         by_model.setdefault((c.run, c.model), []).append(_named(c))
@@ -161,7 +165,9 @@ def _wanted(selected: Selected, level: Level) -> tuple[dict[str, str | None], di
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """The digests that a capture names: of parameters by canonical name, and of the optimizer's state and logits."""
+    """The digests that a capture names: of parameters by canonical name, and of the optimizer's state and
+    logits.
+    """
 
     capture: Capture
     parameters: dict[str, str]

@@ -1,7 +1,9 @@
-"""A tensor as what differs from another one: their bytes XORed, sorted by their place in an element, deflated.
+"""A tensor as what differs from another one: their bytes XORed, sorted by their place in an element,
+deflated.
 
-The base is named by its digest and stays where it is: who has it gets the tensor back, and its digest says that it is the
-one; who has not gets nothing. It needs no NumPy, for the reader of strangers' bundles has none.
+The base is named by its digest and stays where it is: who has it gets the tensor back, and its digest says
+that it is the one; who has not gets nothing. It needs no NumPy, for the reader of strangers' bundles has
+none.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _EFFORT = 3
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a tensor comes back: `base` is the digest of the tensor it differs from, `held` that of the deflated bytes as U8."""
+    """How a tensor comes back: `base` is the digest of the tensor it differs from, `held` that of the
+    deflated bytes as U8.
+    """
 
     base: str
     dtype: str
@@ -39,7 +43,9 @@ class Difference:
 
 
 def difference(base: RawTensor, tensor: RawTensor, file: BinaryIO) -> tuple[Difference, RawTensor] | None:
-    """What of `tensor` differs from `base`, appended to `file`; None where that is not smaller, or the two have not one form.
+    """What of `tensor` differs from `base`, appended to `file`.
+
+    None where that is not smaller, or the two have not one form.
 
     The second is the deflated bytes, as a tensor that is read from `file` by position.
     """

@@ -1,7 +1,8 @@
 """Bundles that come in: checked and rebuilt in a child under limits, then put into a store in one step.
 
-What was rebuilt is renamed to `imports/ID.landing`; from then on it is in the store, and whoever opens the store next puts
-its parts in their places if this process could not. Before that rename nothing of it is there.
+What was rebuilt is renamed to `imports/ID.landing`; from then on it is in the store, and whoever opens the
+store next puts its parts in their places if this process could not. Before that rename nothing of it is
+there.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from forensics.store.store import Store
 class Landed:
     """What opening a bundle did.
 
-    `runs` are the names here, `already` whether they were here before, `dropped` columns of a newer version that were left out.
-    `waiting` tensors differ from tensors of the captures `against` and cannot be had without them. `signed`: None where nobody
-    asked by whom, else whether it bears a signature that was checked.
+    `runs` are the names here, `already` whether they were here before, `dropped` columns of a newer version
+    that were left out. `waiting` tensors differ from tensors of the captures `against` and cannot be had
+    without them. `signed`: None where nobody asked by whom, else whether it bears a signature that was
+    checked.
     """
 
     id: str
@@ -121,7 +123,9 @@ def _landed(told: Told, names: Mapping[str, str], answer: Mapping[str, Any], *, 
 
 @contextlib.contextmanager
 def _beside(store: Store) -> Iterator[Path]:
-    """A directory beside the store, so that it is as it was where the bundle is refused, and one rename away where it is not."""
+    """A directory beside the store, so that it is as it was where the bundle is refused, and one rename away
+    where it is not.
+    """
     staging = files.aside(store.root.with_name(f"{store.root.name}.import"))
     for path in staging.parent.glob(f"{staging.name.partition('~')[0]}~*"):
         if files.stale(path):  # of processes that were killed before their bundle had landed
@@ -135,7 +139,10 @@ def _beside(store: Store) -> Iterator[Path]:
 def _staged(
     store: Store, path: Path, told: Told, wanted: Mapping[str, str], staging: Path
 ) -> tuple[dict[str, str], Told]:
-    """Rebuild under names that look free, claimed only when all is checked; once more where somebody else holds them."""
+    """Rebuild under names that look free, claimed only when all is checked.
+
+    Once more where somebody else holds them.
+    """
     names = dict(_free(store, wanted))
     for claimed in (False, True):
         answer = _rebuilt(path, told, names, store, staging)

@@ -34,8 +34,8 @@ _OF_TOKENIZERS = {
 def secret(name: str, value: object = "") -> bool:
     """Does a setting's name, at any place of a dotted one, say that its value is a secret?
 
-    The name's last whole word decides: `hf_token`, `apiKey` and `db.credentials.user` do, `eos_token` and `max_tokens` do not. Numbers are
-    secrets only under a name that never has one otherwise.
+    The name's last whole word decides: `hf_token`, `apiKey` and `db.credentials.user` do, `eos_token` and
+    `max_tokens` do not. Numbers are secrets only under a name that never has one otherwise.
     """
     for part in name.split("."):
         words = [word.lower() for word in _WORDS.findall(part)]
@@ -65,7 +65,9 @@ _FIELD = {
 
 
 def of_the_field(stem: str) -> bool:
-    """Is a file's name made of words that half the field's scripts are called by (`train_lora`), so that it tells nothing?"""
+    """Is a file's name made of words that half the field's scripts are called by (`train_lora`), so that it
+    tells nothing?
+    """
     words = [word.lower() for word in _WORDS.findall(stem)]
     return bool(words) and all(word in _FIELD or (word.isdigit() and len(word) < 4) for word in words)
 

@@ -1,4 +1,6 @@
-"""Reading a stranger's bundle from this side: in a process of its own, with the tensors that are here for those stored as differences."""
+"""Reading a stranger's bundle from this side: in a process of its own, with the tensors that are here for
+those stored as differences.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from forensics.bundle import child
 from forensics.store.packs import Packs
 
 Told = Mapping[str, Any]
-"""What the reader answers: id, level, runs, captures, dropped, waiting, against, signed, left_out, made_by, text."""
+"""What the reader answers: id, level, runs, captures, dropped, waiting, against, signed, left_out, made_by,
+text.
+"""
 
 
 def inspect(path: Path) -> Told:

@@ -1,8 +1,9 @@
-"""What of a row may leave the machine: an allow-list by column and form, everything else a stable token or nothing.
+"""What of a row may leave the machine: an allow-list by column and form, everything else a stable token or
+nothing.
 
-A token stands for the same text wherever it stands, so that equality survives; which text, only the map at home says.
-Numbers, classes, digests and names of modules stay. Private columns of schema.sql go, unless text was asked for; command lines,
-secrets, paths, user and host go always.
+A token stands for the same text wherever it stands, so that equality survives; which text, only the map at
+home says. Numbers, classes, digests and names of modules stay. Private columns of schema.sql go, unless text
+was asked for; command lines, secrets, paths, user and host go always.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ _MOST_IDS = 8  # a longer list of numbers may be a text, token by token
 class Redactor:
     """Redacts rows of one bundle.
 
-    `map` is what each token stands for, `counts` how often a column was redacted, `leaving` each text that stays, by column.
-    `personal` counts phone numbers, IBANs and the like in texts that were asked for; they stay only with `people`.
+    `map` is what each token stands for, `counts` how often a column was redacted, `leaving` each text that
+    stays, by column. `personal` counts phone numbers, IBANs and the like in texts that were asked for; they
+    stay only with `people`.
     """
 
     def __init__(self, keyed: Keyed, *, text: bool, people: bool = False) -> None:
@@ -145,19 +147,24 @@ class Redactor:
         """Does a column stay at home: a private one without text, a command line always?"""
         return column in self._private[table] and (not self._text or column in _COMMAND)
 
-    # -- forms -------------------------------------------------------------------------------------------------------
+    # -- forms -----------------------------------------------------------------------------------------------
 
     def token(self, kind: str, value: str) -> str:
-        """What stands for a text: `path-9c31-1f0c2a9b3d4e`, the same for the same text in all bundles of this store.
+        """What stands for a text: `path-9c31-1f0c2a9b3d4e`, the same for the same text in all bundles of this
+        store.
 
-        In the middle stands which store that is: under another key the same text has another token (queries/lib/tokens.sql).
+        In the middle stands which store that is: under another key the same text has another token
+        (queries/lib/tokens.sql).
         """
         token = f"{kind}-{self._keyed.name}-{self._keyed.text(value)[:12]}"
         self.map[token] = value
         return token
 
     def word(self, value: str) -> str:
-        """A name of a module, class, option or capture; what has another form, or looks like a secret, becomes a token."""
+        """A name of a module, class, option or capture.
+
+        What has another form, or looks like a secret, becomes a token.
+        """
         if value not in self._words:
             plain = not value or (_WORD.fullmatch(value) is not None and not secrets.any_in(value))
             kept = value if plain else self.token("text", value)
@@ -176,7 +183,10 @@ class Redactor:
         return self.token("file", value) + (suffix if re.fullmatch(r"\.[a-z0-9]{1,12}", suffix) else "")
 
     def place(self, value: str) -> str:
-        """file:line of a program: what follows site-packages stays, and a name of the field's own; all else is tokens."""
+        """file:line of a program: what follows site-packages stays, and a name of the field's own.
+
+        All else is tokens.
+        """
         if _CELL.fullmatch(value):
             return value
         match = _PLACE.fullmatch(value)
@@ -215,7 +225,7 @@ class Redactor:
         value = _PATH.sub(lambda m: self.token("path", m[0]), value)
         return self._people.sub(lambda m: self.token("name", m[0].lower()), value) if self._people else value
 
-    # -- documents ---------------------------------------------------------------------------------------------------
+    # -- documents -------------------------------------------------------------------------------------------
 
     def _document(self, value: str, event: bool, *, strict: bool) -> str | None:
         try:
@@ -226,9 +236,12 @@ class Redactor:
         return value if kept == found else json.dumps(kept, ensure_ascii=False)
 
     def _tree(self, value: Any, event: bool = False, *, strict: bool = False, key: str = "") -> Any:
-        """A JSON value: numbers stay, strings as words, long lists of numbers as a token; of events, paths and messages go.
+        """A JSON value: numbers stay, strings as words, long lists of numbers as a token.
 
-        `strict`: strings are known options, or nothing but a token and a length. What a key calls a secret is one, with all below it.
+        Of events, paths and messages go.
+
+        `strict`: strings are known options, or nothing but a token and a length. What a key calls a secret is
+        one, with all below it.
         """
         if (
             named.secret(key, value)
@@ -278,7 +291,9 @@ class Redactor:
         return None
 
     def _config(self, row: Mapping[str, Any]) -> dict[str, Scalar]:
-        """Key and value of a setting: numbers and words that are known options stay, template texts and names of users' tokens do not."""
+        """Key and value of a setting: numbers and words that are known options stay, template texts and names
+        of users' tokens do not.
+        """
         kind, key = str(row.get("kind")), str(row.get("key"))
         try:
             value = json.loads(str(row.get("value")))

@@ -19,7 +19,9 @@ _BETWEEN = {"probe_deltas": ("capture_a", "capture_b"), "fusions": ("capture_ada
 
 
 class Captures:
-    """Writes captures one after the other below `root`; `names` are those written, `compact` says which repeats which.
+    """Writes captures one after the other below `root`.
+
+    `names` are those written, `compact` says which repeats which.
 
     `known` are the captures and runs of the bundle, `kept` the digests whose bytes go with it.
     """
@@ -62,7 +64,8 @@ class Captures:
             yield from redacted
 
     def _short(self, table: str, row: Row) -> Row:
-        """Of a large bundle: numbers with seven digits, and digests that placements name by their place there.
+        """Of a large bundle: numbers with seven digits, and digests that placements name by their place
+        there.
 
         Digests do not compress: named again in statistics and differences they would be half of the file.
         """
@@ -109,7 +112,9 @@ def head(redactor: Redactor, table: str, path: Path, known: set[str]) -> dict[st
 
 
 def _without_absent(row: Mapping[str, Any], known: set[str]) -> Row:
-    """The row without the names of captures that are not in the bundle: they stay at home, or were removed there."""
+    """The row without the names of captures that are not in the bundle: they stay at home, or were removed
+    there.
+    """
     return {
         column: value
         for column, value in row.items()
@@ -125,5 +130,8 @@ def leaves(table: str, row: Mapping[str, Any], known: set[str]) -> bool:
 
 
 def _brief(column: str, value: float) -> float:
-    """Seven digits, as a float32 has them; of a cosine, whose distance from 1 counts, as many as float64 sums give."""
+    """Seven digits, as a float32 has them.
+
+    Of a cosine, whose distance from 1 counts, as many as float64 sums give.
+    """
     return round(value, 12) if column == "cosine" else float(f"{value:.7g}")

@@ -1,7 +1,7 @@
 """Secrets and personal marks in text: found by their form, replaced by what kind they were.
 
-Keys of services have telling beginnings; passwords stand in URLs and behind words like `password=`; addresses have their
-own form. What looks like none of these and is long and mixed is taken for a key as well.
+Keys of services have telling beginnings; passwords stand in URLs and behind words like `password=`; addresses
+have their own form. What looks like none of these and is long and mixed is taken for a key as well.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def clean(text: str) -> str:
     return _LONG.sub(lambda m: "[key]" if _mixed(m[0]) else m[0], text)
 
 
-# -- people ----------------------------------------------------------------------------------------------------------------
+# -- people --------------------------------------------------------------------------------------------------
 
 _PERSONAL = {
     "IBAN": re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?\b"),
@@ -67,7 +67,9 @@ _PERSONAL = {
 
 
 def personal(text: str) -> tuple[str, dict[str, int]]:
-    """(the text with numbers of people as `[phone number]`, how many of each kind): IBANs and cards by their checksums, others by form."""
+    """(the text with numbers of people as `[phone number]`, how many of each kind): IBANs and cards by their
+    checksums, others by form.
+    """
     counts: dict[str, int] = {}
     if sum(map(str.isdigit, text)) < 9:
         return text, counts

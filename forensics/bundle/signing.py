@@ -1,4 +1,5 @@
-"""Signatures of bundles with OpenSSF model-signing: of the manifest, which names every other member, with key files, offline.
+"""Signatures of bundles with OpenSSF model-signing: of the manifest, which names every other member, with key
+files, offline.
 
     python -m forensics.bundle.signing arguments.json
 
@@ -32,7 +33,8 @@ def sign(manifest: bytes, key: Path, password: str | None = None) -> bytes:
     """The signature of a manifest with an elliptic private key in PEM.
 
     Raises:
-        UsageError: model-signing is not installed, or the key cannot be read, has another form or another password.
+        UsageError: model-signing is not installed, or the key cannot be read, has another form or another
+        password.
     """
     _installed()
     from model_signing import signing
@@ -100,7 +102,9 @@ def _installed() -> None:
 
 
 def _laid_out(parent: Path, manifest: bytes) -> Path:
-    """The directory that is signed as a model: it holds the manifest alone, and has the same name everywhere."""
+    """The directory that is signed as a model: it holds the manifest alone, and has the same name
+    everywhere.
+    """
     directory = parent / "bundle"
     directory.mkdir()
     (directory / MANIFEST).write_bytes(manifest)
@@ -118,11 +122,14 @@ def _quiet() -> Any:
         logging.disable(logging.NOTSET)
 
 
-# -- the process -----------------------------------------------------------------------------------------------------------
+# -- the process ---------------------------------------------------------------------------------------------
 
 
 def main(path: str) -> int:
-    """Check a signature as `arguments.json` says; one JSON document in the file `answer`, status 3 where it does not hold."""
+    """Check a signature as `arguments.json` says.
+
+    One JSON document in the file `answer`, status 3 where it does not hold.
+    """
     arguments = json.loads(Path(path).read_text(encoding="utf-8"))
     limit(int(arguments["memory"]), int(arguments["seconds"]))
     try:

@@ -1,4 +1,5 @@
-"""Captures and runs as one zip that may leave the machine: redacted rows, tensors as far as asked, all under digests.
+"""Captures and runs as one zip that may leave the machine: redacted rows, tensors as far as asked, all under
+digests.
 
 It is staged in a directory first, so that its size and every text in it are known before the file is written.
 """
@@ -84,7 +85,9 @@ class Staged:
 def stage(
     store: Store, selected: Selected, level: Level, *, text: bool, stack: ExitStack, people: bool = False
 ) -> Staged:
-    """Redact everything into a temporary directory that `stack` removes. `people`: phone numbers and the like in texts stay too.
+    """Redact everything into a temporary directory that `stack` removes.
+
+    `people`: phone numbers and the like in texts stay too.
 
     Raises:
         DamagedEvidence: a capture differs from its manifest.

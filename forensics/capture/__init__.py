@@ -1,4 +1,7 @@
-"""How evidence comes in: commands that are watched, models on disk, and their sealing. Called, it is `forensics.capture(...)`."""
+"""How evidence comes in: commands that are watched, models on disk, and their sealing.
+
+Called, it is `forensics.capture(...)`.
+"""
 
 import sys
 

@@ -1,4 +1,6 @@
-"""What answers are like: shares, loops and equality of transcripts, classes of tokens, and the built-in scores."""
+"""What answers are like: shares, loops and equality of transcripts, classes of tokens, and the built-in
+scores.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def ids(value: Any) -> list[int]:
 
 
 def transcript(raw: Mapping[str, Any], capture: str, facts: Facts, keyed: Keyed) -> Row:
-    """A row of `transcripts` from what the watcher wrote: prompt, output, ids, finish_reason, settings, logits_digest."""
+    """A row of `transcripts` from what the watcher wrote: prompt, output, ids, finish_reason, settings,
+    logits_digest.
+    """
     prompt, output = ids(raw.get("prompt_ids")), ids(raw.get("output_ids"))
     spoken = said(output, raw.get("finish_reason"), facts)
     common, count = Counter(output).most_common(1)[0] if output else (None, 0)
@@ -59,7 +63,9 @@ def said(output: Sequence[int], finish: Any, facts: Facts) -> Sequence[int]:
 
 
 def loop_share(output: Sequence[int]) -> float | None:
-    """Share of the tokens that repeat, back to back, a block of up to 16 tokens; None where there is no token.
+    """Share of the tokens that repeat, back to back, a block of up to 16 tokens.
+
+    None where there is no token.
 
     A block counts where it stands at least three times in a row; its first time is no repetition.
     """
@@ -80,7 +86,9 @@ def loop_share(output: Sequence[int]) -> float | None:
 
 
 def token(raw: Mapping[str, Any], capture: str, facts: Facts) -> Row:
-    """A row of `tokens`; the class is the watcher's, which knows the stop set in force, else the tokenizer's."""
+    """A row of `tokens`; the class is the watcher's, which knows the stop set in force, else the
+    tokenizer's.
+    """
     top = raw.get("top")
     return {
         "capture": capture,
@@ -88,15 +96,20 @@ def token(raw: Mapping[str, Any], capture: str, facts: Facts) -> Row:
         "position": raw.get("position"),
         "token_id": raw.get("token_id"),
         "token": raw.get("token"),
-        "class": raw.get("class")
-        or (facts.kind(int(raw["token_id"])) if isinstance(raw.get("token_id"), int) else None),
+        "class": (
+            raw.get("class")
+            or (facts.kind(int(raw["token_id"])) if isinstance(raw.get("token_id"), int) else None)
+        ),
         "logprob": raw.get("logprob"),
         "top": json.dumps(top) if isinstance(top, list) else top,
     }
 
 
 def observed_tokens(raw: Mapping[str, Any], capture: str, facts: Facts) -> Iterator[Row]:
-    """Rows of `tokens` of a generation of the program's own: ids and classes, without probabilities. The stop set is its own."""
+    """Rows of `tokens` of a generation of the program's own: ids and classes, without probabilities.
+
+    The stop set is its own.
+    """
     stop = set(ids(raw.get("stop_set")))
     for position, token_id in enumerate(ids(raw.get("output_ids"))):
         yield {
@@ -114,8 +127,8 @@ def observed_tokens(raw: Mapping[str, Any], capture: str, facts: Facts) -> Itera
 def scores(rows: Sequence[Row], references: Mapping[str, str]) -> Iterator[Row]:
     """Rows of `scores` of the built-in scorers, for answers that are no error.
 
-    special-share: special tokens over tokens; repetition: `loop_share`; length: tokens; exact-match: 1 where the answer is
-    the reference but for white space around it, only where there is a reference.
+    special-share: special tokens over tokens; repetition: `loop_share`; length: tokens; exact-match: 1 where
+    the answer is the reference but for white space around it, only where there is a reference.
     """
     for row in rows:
         if row.get("finish_reason") == "error":

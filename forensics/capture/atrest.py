@@ -1,4 +1,6 @@
-"""A model on disk as rows of the schema: what stands where, modules by names and shapes, configurations, adapters, tokenizer."""
+"""A model on disk as rows of the schema: what stands where, modules by names and shapes, configurations,
+adapters, tokenizer.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from forensics.tensors.cache import Measured
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a capture at rest is called: its run, its ref, and where its tensors' bytes are kept (pack | file | none)."""
+    """What a capture at rest is called: its run, its ref, and where its tensors' bytes are kept (pack | file
+    | none).
+    """
 
     run: str
     ref: str
@@ -30,7 +34,10 @@ class Names:
 def tables(
     composed: Composed, measured: Mapping[str, Measured], called: Names, told: Mapping[str, Any] | None = None
 ) -> dict[str, list[Row]]:
-    """Rows of placements, tensors, modules, adapters and configs; `told` are facts of the loaded tokenizer, which go before its files'."""
+    """Rows of placements, tensors, modules, adapters and configs.
+
+    `told` are facts of the loaded tokenizer, which go before its files'.
+    """
     shaped = [(p.mlx_name, p.stored.raw.dtype, _shape(p)) for p in composed.pieces]
     placed = names.place(shaped, tied=_tied(composed, measured))
     stats = {p.mlx_name: measured[p.stored.raw.name] for p in composed.pieces}
@@ -100,7 +107,10 @@ def _tied(composed: Composed, measured: Mapping[str, Measured]) -> dict[str, str
 
 
 def packing(p: Piece, composed: Composed) -> Mapping[str, Any] | None:
-    """mode, bits and group_size of a packed weight, as the configuration has them; None where it is not packed, or nothing says how."""
+    """mode, bits and group_size of a packed weight, as the configuration has them.
+
+    None where it is not packed, or nothing says how.
+    """
     if p.stored.raw.dtype != "U32" or not p.mlx_name.endswith("weight"):
         return None
     held = composed.model.quantization

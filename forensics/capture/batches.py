@@ -1,4 +1,7 @@
-"""The training rows of a run: what they share, how they end, which prompts they hold; and generations held against them."""
+"""The training rows of a run: what they share, how they end, which prompts they hold.
+
+And generations held against them.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ class Rows:
         caps: Mapping[str, int],
         keyed: Keyed,
     ) -> None:
-        """`brief` are (model, outline, tokens, tokenizer) of further rows; `caps` the length that rows are cut to, by model."""
+        """`brief` are (model, outline, tokens, tokenizer) of further rows.
+
+        `caps` the length that rows are cut to, by model.
+        """
         self._lessons, self._keyed = lessons, keyed
         self._prompts: set[str] = set()
         self._widest: dict[str, int] = {}
@@ -98,7 +104,10 @@ class Rows:
             }
 
     def generation(self, row: Mapping[str, Any], facts: Facts) -> Row:
-        """A row of `generations` held against the training rows; `prompt_ids` and `output_ids` are what the watcher gave."""
+        """A row of `generations` held against the training rows.
+
+        `prompt_ids` and `output_ids` are what the watcher gave.
+        """
         prompt, output = ids(row.get("prompt_ids")), ids(row.get("output_ids"))
         shared = self._heads.get(str(row.get("model"))) or next((h for h in self._heads.values() if h), None)
         digest = self._keyed.digest(frames.fold(prompt, facts)) if prompt else None

@@ -21,7 +21,10 @@ from forensics.files import write_whole
 from forensics.watch import protocol
 
 STEPS = (1, 3, 8, 32)
-"""Steps after which a run is judged. Of the first eight, and of 16, 32, 64, ... every position of the loss is kept."""
+"""Steps after which a run is judged. Of the first eight, and of 16, 32, 64, ...
+
+every position of the loss is kept.
+"""
 """The file in the spool that the watcher looks for (watch/hooks/stop.py)."""
 _SECONDS = 120.0
 """A judgement that takes longer is given up; of a tiny model it takes two."""
@@ -30,7 +33,9 @@ _TELL_SECONDS = 60.0
 
 @dataclass
 class Beside:
-    """What is asked for beside a run, and what came of it. `tick` is called while the command runs, `end` once after it.
+    """What is asked for beside a run, and what came of it.
+
+    `tick` is called while the command runs, `end` once after it.
 
     Args:
         severity: the least severe finding that counts.
@@ -54,7 +59,10 @@ class Beside:
         self._spool = spool
 
     def tick(self) -> None:
-        """Begin a judgement that is due, or act on one that is done. One runs at a time; a newer step takes the place of what waits."""
+        """Begin a judgement that is due, or act on one that is done. One runs at a time.
+
+        A newer step takes the place of what waits.
+        """
         if self.finding is not None:
             return
         if self._child is not None:

@@ -1,7 +1,7 @@
 """Start the user's own command watched, and helpers of ours in the interpreter that the command used.
 
-The command inherits our standard streams, so nothing stands between it and the terminal. The watcher comes in through
-PYTHONPATH alone: its `sitecustomize` is the first that a starting Python finds.
+The command inherits our standard streams, so nothing stands between it and the terminal. The watcher comes in
+through PYTHONPATH alone: its `sitecustomize` is the first that a starting Python finds.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ def watched(
 ) -> Ended:
     """Run `command` watched until it ends.
 
-    Ctrl-C goes to the command, as without us: the terminal sends it to both, and we only wait. SIGTERM and SIGHUP to us
-    are handed on. `on_plan` is called once, with what the watcher says that the capture will need; `on_wait`, where there
-    is one, several times a second while it runs. Without a spool the command runs unwatched.
+    Ctrl-C goes to the command, as without us: the terminal sends it to both, and we only wait. SIGTERM and
+    SIGHUP to us are handed on. `on_plan` is called once, with what the watcher says that the capture will
+    need; `on_wait`, where there is one, several times a second while it runs. Without a spool the command
+    runs unwatched.
 
     Raises:
         UsageError: there is no such command, or it cannot be executed.
@@ -107,7 +108,10 @@ def watched(
 def _say_plan(
     spool: Path | None, on_plan: Callable[[Mapping[str, Scalar]], None] | None, *, final: bool = False
 ) -> Callable[[Mapping[str, Scalar]], None] | None:
-    """Call `on_plan` where the plan lies there, with what the first capture took; returns what is still to be called."""
+    """Call `on_plan` where the plan lies there, with what the first capture took.
+
+    Returns what is still to be called.
+    """
     if on_plan is None or spool is None:
         return None
     for path in spool.glob(f"p*/{protocol.PLAN}"):
@@ -130,8 +134,8 @@ def _signals() -> Iterator[list[subprocess.Popen[bytes]]]:
                 child.send_signal(number)
 
     before: dict[int, object] = {}
-    # Handlers of Python's, not SIG_IGN: an ignored signal would stay ignored in the command. One that is ignored already
-    # (nohup, a shell's `&`) stays so, here and there.
+    # Handlers of Python's, not SIG_IGN: an ignored signal would stay ignored in the command. One that is
+    # ignored already (nohup, a shell's `&`) stays so, here and there.
     ours: dict[int, Callable[[int, FrameType | None], None]] = {
         signal.SIGINT: lambda *_: None, signal.SIGTERM: hand_on, signal.SIGHUP: hand_on,
     }  # fmt: skip

@@ -1,4 +1,6 @@
-"""How often each model was updated, saved and asked: as the watcher counted, or as what a killed process wrote tells."""
+"""How often each model was updated, saved and asked: as the watcher counted, or as what a killed process
+wrote tells.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ _COUNTS = ("updates", "writes", "gradients", "generations", "saves")
 def models(spool: Spool) -> list[Row]:
     """Rows of `models`.
 
-    The watcher writes its counts at safe moments and at exit. Of a process that never said its end they are old: then what else
-    it wrote says how often at least, and where that says nothing, nobody knows (NULL).
+    The watcher writes its counts at safe moments and at exit. Of a process that never said its end they are
+    old: then what else it wrote says how often at least, and where that says nothing, nobody knows (NULL).
     """
     rows = spool.latest("models", "model")
     ended = {process.number for process in spool.processes if process.exit}
@@ -34,7 +36,9 @@ def models(spool: Spool) -> list[Row]:
 
 
 def _told(spool: Spool) -> Counter[tuple[str, object, object]]:
-    """(column, process, model) to how often its own rows show it: steps, captures, generations and saved files."""
+    """(column, process, model) to how often its own rows show it: steps, captures, generations and saved
+    files.
+    """
     told: Counter[tuple[str, object, object]] = Counter()
     for step in spool.each("steps"):
         who = step["process"], step.get("model")

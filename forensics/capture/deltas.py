@@ -1,7 +1,8 @@
-"""What moved between captures of one run, measured when the run is sealed, while the bytes of both states are there.
+"""What moved between captures of one run, measured when the run is sealed, while the bytes of both states are
+there.
 
-Each capture is measured against the first of its model, against the one before it, and against the last `start` and `end`
-before it.
+Each capture is measured against the first of its model, against the one before it, and against the last
+`start` and `end` before it.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ def deltas(pairs: set[tuple[str, str]], read: Read, executor: Executor) -> Itera
 
 
 def probe_deltas(a: str, b: str, before: Sequence[Row], after: Sequence[Row], read: Read) -> Iterator[Row]:
-    """Rows of `probe_deltas` for the probes that both captures answered; `before` and `after` are transcripts."""
+    """Rows of `probe_deltas` for the probes that both captures answered.
+
+    `before` and `after` are transcripts.
+    """
     earlier = {t["prompt_id"]: t for t in before if t.get("source") == "probe"}
     for t in after:
         s = earlier.get(t["prompt_id"])

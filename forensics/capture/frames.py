@@ -1,4 +1,6 @@
-"""What token ids mean to a run: classes, the chat template's turn markers, where answers begin, what rows share."""
+"""What token ids mean to a run: classes, the chat template's turn markers, where answers begin, what rows
+share.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ class Facts:
 
     @cached_property
     def markers(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """(what opens a user's turn, what opens an answer), as short as tells them apart; None without a template.
+        """(what opens a user's turn, what opens an answer), as short as tells them apart.
+
+        None without a template.
 
         Both are cut at a special token, since what stands beside a text may be tokenized together with it.
         """
@@ -115,7 +119,9 @@ def fold(row: Sequence[int], facts: Facts) -> Sequence[int]:
 
 
 def ends(row: Sequence[int], facts: Facts) -> bool:
-    """Does the row end with a token that ends answers, be it followed by what the template writes after it?"""
+    """Does the row end with a token that ends answers, be it followed by what the template writes
+    after it?
+    """
     if not row:
         return False
     after = facts.tail[1:] if facts.tail and facts.tail[0] in facts.ends else ()
@@ -124,10 +130,12 @@ def ends(row: Sequence[int], facts: Facts) -> bool:
 
 
 def frame(row: Sequence[int], facts: Facts) -> str | None:
-    """How a row stands to the chat template: `template`, `partial` or `none`; None where there is no template.
+    """How a row stands to the chat template: `template`, `partial` or `none`.
 
-    `template`: it begins with the template's head, or with another turn's opening (a system message of its own), and holds
-    the marker of an answer.
+    None where there is no template.
+
+    `template`: it begins with the template's head, or with another turn's opening (a system message of its
+    own), and holds the marker of an answer.
     """
     if not facts.framed:
         return None
@@ -146,7 +154,9 @@ def frame(row: Sequence[int], facts: Facts) -> str | None:
 
 
 def shared_head(rows: Sequence[Sequence[int]], facts: Facts) -> tuple[int, ...] | None:
-    """What all rows begin with, BOS left out; cut after the mark that opens a user's turn. None where that cannot be told.
+    """What all rows begin with, BOS left out; cut after the mark that opens a user's turn.
+
+    None where that cannot be told.
 
     One distinct row alone does not tell its head from its text: then only the template's own mark does.
     """

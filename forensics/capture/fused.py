@@ -1,4 +1,5 @@
-"""Which captures of a run hold fused weights: of the model that was fused, of files written from it, of what was loaded from these.
+"""Which captures of a run hold fused weights: of the model that was fused, of files written from it, of what
+was loaded from these.
 
 Any other model that is loaded beside them, as the base for a comparison, was never meant to hold the adapter.
 """
@@ -15,7 +16,10 @@ from forensics.units import iso
 
 
 class Fused:
-    """What fusing reached, read off a run's events in order of time. `directories`: where each process works."""
+    """What fusing reached, read off a run's events in order of time.
+
+    `directories`: where each process works.
+    """
 
     def __init__(self, events: Sequence[Row], directories: Mapping[int, str]) -> None:
         self._directories = directories
@@ -53,7 +57,9 @@ class Fused:
             self._states.append((iso(float(str(event["time"]))), str(event["model"]), held))
 
     def _holds(self, model: object) -> bool:
-        """Arrays of nobody may be fused ones: mlx-lm's own save takes them from the model before it writes."""
+        """Arrays of nobody may be fused ones: mlx-lm's own save takes them from the model before it
+        writes.
+        """
         return model is None or next(
             (held for _, each, held in reversed(self._states) if each == model), False
         )

@@ -1,12 +1,13 @@
 """How much of an adapter is in fused weights.
 
-For an adapter that adds D = scale * A B to a base weight W, and the weight W' found after fusing, the projection
+For an adapter that adds D = scale * A B to a base weight W, and the weight W' found after fusing, the
+projection
 
     k = <W' - W, D> / <D, D>
 
-is 0 where the update was lost, 1 where it is in there once, 2 where it was added twice (least squares for W' = W + k D).
-Where the same adapter lies on the fused weight once more, it counts as one more. DoRA, with one magnitude m for each output row,
-makes m (W + D) / |W + D| of W + D; its D is what that adds to W.
+is 0 where the update was lost, 1 where it is in there once, 2 where it was added twice (least squares for W'
+= W + k D). Where the same adapter lies on the fused weight once more, it counts as one more. DoRA, with one
+magnitude m for each output row, makes m (W + D) / |W + D| of W + D; its D is what that adds to W.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from forensics.records import Row
 
 Array = NDArray[np.float32]
 Values = Callable[[str, str], Array | None]
-"""(capture, parameter name) to its dense float32 values, quantized ones dequantized; None where its bytes are not there."""
+"""(capture, parameter name) to its dense float32 values, quantized ones dequantized.
+
+None where its bytes are not there.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,9 @@ class _Adapter:
 def fusions(
     adapter: str, fused: str, placements: Mapping[str, Sequence[Row]], modules: Sequence[Row], values: Values
 ) -> Iterator[Row]:
-    """Rows of `fusions` for every adapted layer of capture `adapter` whose weight stands in capture `fused`, plain or adapted again."""
+    """Rows of `fusions` for every adapted layer of capture `adapter` whose weight stands in capture `fused`,
+    plain or adapted again.
+    """
     plain = {str(p["canonical"]): p for p in placements[fused] if p["role"] in ("base", "head", "embedding")}
     before, after = _factors(placements[adapter]), _factors(placements[fused])
     bases = {str(p["name"]): p["digest"] for p in placements[adapter]}
@@ -89,7 +95,10 @@ def _adapters(placements: Sequence[Row], modules: Sequence[Row]) -> Iterator[_Ad
 
 
 def _intended(layer: _Adapter, values: Callable[[str], Array | None]) -> Array | None:
-    """What the adapter adds to its base weight, (out, in); None where a part of it is not there or does not fit."""
+    """What the adapter adds to its base weight, (out, in).
+
+    None where a part of it is not there or does not fit.
+    """
     w, a, b = values(layer.weight), values(layer.a), values(layer.b)
     if w is None or a is None or b is None or w.ndim != 2:
         return None
@@ -124,7 +133,10 @@ def _project(w: Array | None, intended: Array | None, fused: Array | None) -> di
 
 
 def _product(a: Array, b: Array, shape: tuple[int, ...]) -> Array | None:
-    """A B in the orientation of the weight (out, in): mlx-lm has A (in, r), B (r, out); PEFT A (r, in), B (out, r)."""
+    """A B in the orientation of the weight (out, in): mlx-lm has A (in, r), B (r, out).
+
+    PEFT A (r, in), B (out, r).
+    """
     products: tuple[Callable[[], Array], ...] = (lambda: (a @ b).T, lambda: b @ a, lambda: a @ b)
     for product in products:
         try:

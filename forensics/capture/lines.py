@@ -18,10 +18,12 @@ def texts(
     started: float,
     cells: Mapping[str, str] | None = None,
 ) -> str:
-    """JSON: each place (`file:line`) of these rows to the text of its line; places whose file changed since the run began are left out.
+    """JSON: each place (`file:line`) of these rows to the text of its line.
 
-    `directory` is that of the run, from which places are seen; `started` in seconds since the epoch; `cells` is the code of
-    a notebook's cells by name, which lies in no file.
+    Places whose file changed since the run began are left out.
+
+    `directory` is that of the run, from which places are seen; `started` in seconds since the epoch; `cells`
+    is the code of a notebook's cells by name, which lies in no file.
     """
     places = sorted({str(row["place"]) for rows in tables for row in rows if row.get("place")})
     files = {cell: text.splitlines() for cell, text in (cells or {}).items()}

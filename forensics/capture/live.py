@@ -1,4 +1,6 @@
-"""One capture of a live model, as rows of the schema: what the watcher wrote, with names, kinds and roles derived here."""
+"""One capture of a live model, as rows of the schema: what the watcher wrote, with names, kinds and roles
+derived here.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ from forensics.units import iso
 
 @dataclass
 class Record:
-    """One capture on its way into the store: its name, its row of `captures`, and the rows of every other table.
+    """One capture on its way into the store: its name, its row of `captures`, and the rows of every other
+    table.
 
-    `quantization` is how each quantized weight is packed, by parameter name; `tokens_of` the facts of its tokenizer.
+    `quantization` is how each quantized weight is packed, by parameter name; `tokens_of` the facts of its
+    tokenizer.
     """
 
     named: Named

@@ -1,7 +1,8 @@
-"""What a run's loss taught: rows of loss_tokens and batch_rows for the kept steps, and every step's shares by role.
+"""What a run's loss taught: rows of loss_tokens and batch_rows for the kept steps, and every step's shares by
+role.
 
-The watcher writes kept steps position by position (`forwards`), and all steps in brief (`weights`): runs of positions of about
-equal weight, beside each distinct row once (`rows`).
+The watcher writes kept steps position by position (`forwards`), and all steps in brief (`weights`): runs of
+positions of about equal weight, beside each distinct row once (`rows`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class _Step:
 
 
 def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dict[str, list[Row]], Rows]:
-    """Rows of loss_tokens, batch_rows and steps, and the training rows, against which generations are held."""
+    """Rows of loss_tokens, batch_rows and steps, and the training rows, against which generations are
+    held.
+    """
     tokens: list[dict[str, Any]] = []
     lessons: list[Lesson] = []
     usual: Counter[tuple[int, str, str]] = Counter()
@@ -122,7 +125,10 @@ def _loss_tokens(head: Mapping[str, Any], read: roles.Read, rows: int | None) ->
 
 
 class _Brief:
-    """All steps, from `weights` and `rows`. Roles are worked out once a row, way of padding, and place where its weights begin."""
+    """All steps, from `weights` and `rows`.
+
+    Roles are worked out once a row, way of padding, and place where its weights begin.
+    """
 
     def __init__(self, spool: Spool, facts: Mapping[str, Facts], next_token: set[tuple[int, str]]) -> None:
         self._spool, self._facts, self._next = spool, facts, next_token
@@ -141,7 +147,10 @@ class _Brief:
         return self._rows.values()
 
     def drawn(self, processes: Sequence[int]) -> dict[str, Scalar]:
-        """rows_seen and rows_drawn of `datasets`: distinct rows, whatever their padding, and all of them; NULL where none was seen."""
+        """rows_seen and rows_drawn of `datasets`: distinct rows, whatever their padding, and all of them.
+
+        NULL where none was seen.
+        """
         if not (drawn := sum(self._drawn[process] for process in processes)):
             return {}
         seen = (
@@ -215,12 +224,15 @@ class _Brief:
 
 
 def _apart(tokens: Sequence[int], outline: roles.Outline) -> tuple[int, ...]:
-    """What tells a row from others: its tokens without padding, and without the last, which the program may have cut off."""
+    """What tells a row from others: its tokens without padding, and without the last, which the program may
+    have cut off.
+    """
     return tuple(tokens[outline.head : min(outline.tail, len(tokens) + 1) - 1])
 
 
 def _mass_on_padding(mass: Sequence[float], outline: roles.Outline, tail: int) -> float:
-    """Of the four parts that the watcher sums (head, middle, the position before the tail, tail) those that teach padding.
+    """Of the four parts that the watcher sums (head, middle, the position before the tail, tail) those that
+    teach padding.
 
     `tail` is where the row's last run of one id begins; its first token may be the end of the answer.
     """

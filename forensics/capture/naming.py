@@ -1,4 +1,6 @@
-"""Which capture bears which name: the main model, the ordinals of points that happened again, refs as text."""
+"""Which capture bears which name: the main model, the ordinals of points that happened again, refs as
+text.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +47,10 @@ def main_model(
 ) -> str:
     """The model that RUN@POINT means.
 
-    The one that was updated most, of equals the one updated last; of several processes, in the last that updated; of the ranks
-    of a distributed program, in the first, which is the one that saves. Where nothing was updated, the model that generated
-    last, else m0. `updates` and `generations` are (time, process, model) in any order.
+    The one that was updated most, of equals the one updated last; of several processes, in the last that
+    updated; of the ranks of a distributed program, in the first, which is the one that saves. Where nothing
+    was updated, the model that generated last, else m0. `updates` and `generations` are (time, process,
+    model) in any order.
     """
     rows = list(models)
     ranks = Ranks(rows)
@@ -77,7 +80,10 @@ def main_model(
 
 
 def name_points(run: str, points: Iterable[Point], main: str) -> list[Named]:
-    """Names in the order of `points`; a point that happens again for the same model is point-2, point-3 ..."""
+    """Names in the order of `points`.
+
+    A point that happens again for the same model is point-2, point-3 ...
+    """
     seen: dict[tuple[str, str], int] = {}
     named = []
     for sequence, p in enumerate(points):

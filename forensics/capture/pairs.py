@@ -1,4 +1,6 @@
-"""What two captures of a run say together: differences of tensors and of answers, and what fusing left of an adapter."""
+"""What two captures of a run say together: differences of tensors and of answers, and what fusing left of an
+adapter.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Between:
         self._bits: dict[str, int] = {}  # digest of a packed weight -> bits of a code
 
     def fill(self, records: Sequence[Record], fused: Fused) -> None:
-        """Measure each capture against its partners (see `changes.partners`), and what `fused` says was fused against the adapter."""
+        """Measure each capture against its partners (see `changes.partners`), and what `fused` says was fused
+        against the adapter.
+        """
         by_ref = {r.ref: r for r in records}
         for record in records:
             for p in record.rows("placements"):
@@ -47,7 +51,7 @@ class Between:
             ):  # else an adapter was taken off again, and nothing meant more
                 later.rows("fusions").extend(rows)
 
-    # -- tensors -----------------------------------------------------------------------------------------------------
+    # -- tensors ---------------------------------------------------------------------------------------------
 
     def _deltas(self, a: Record, b: Record) -> Iterator[Row]:
         pairs = set(deltas.changed_digests(a.rows("placements"), b.rows("placements")))
@@ -96,7 +100,7 @@ class Between:
         except (ForensicsError, ValueError, KeyError):
             return None
 
-    # -- answers -----------------------------------------------------------------------------------------------------
+    # -- answers ---------------------------------------------------------------------------------------------
 
     def _probes(self, a: Record, b: Record, by_ref: Mapping[str, Record]) -> Iterator[Row]:
         one, other = (by_ref.get(str(r.head["probes_of"]), r) for r in (a, b))
@@ -112,10 +116,11 @@ class Between:
                 one.ref, other.ref, one.rows("transcripts"), other.rows("transcripts"), self._sources.read
             )
 
-    # -- fusing ------------------------------------------------------------------------------------------------------
+    # -- fusing ----------------------------------------------------------------------------------------------
 
     def _fused(self, records: Sequence[Record], fused: Fused) -> Iterator[tuple[Record, Record]]:
-        """(trained adapter, later capture whose weights may hold it): of one model, of its file, or of any that fusing reached.
+        """(trained adapter, later capture whose weights may hold it): of one model, of its file, or of any
+        that fusing reached.
 
         A later capture that has an adapter of its own may have it on weights into which it was fused.
         """
@@ -166,7 +171,9 @@ def _before(a: Record, b: Record) -> bool:
 
 
 def _by_value(record: Record) -> list[Row]:
-    """Placements of weights under the digest of their value, where quantization gives them another than that of their codes."""
+    """Placements of weights under the digest of their value, where quantization gives them another than that
+    of their codes.
+    """
     return [
         {**p, "digest": p["value_digest"] or p["digest"]}
         for p in record.rows("placements")

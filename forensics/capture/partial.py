@@ -1,4 +1,6 @@
-"""What a run under way has left so far, sealed aside: rows alone, without a tensor, so that it costs the run next to nothing."""
+"""What a run under way has left so far, sealed aside: rows alone, without a tensor, so that it costs the run
+next to nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _LATER = {"saved_tensors.jsonl"}
 
 
 def sealed(spool: Path, place: Path) -> tuple[Store, str]:
-    """Seal the rows that lie in a spool now into a store of its own under `place`; returns it and the run's name.
+    """Seal the rows that lie in a spool now into a store of its own under `place`.
+
+    Returns it and the run's name.
 
     Raises:
         OSError: the disk is full, or the spool is gone since the run ended.

@@ -51,7 +51,8 @@ def _looked_at(composed: Composed) -> list[Path]:
     """The directories that are loaded, every file of theirs that a loader takes looked at first.
 
     Raises:
-        UnreadableModel: one is no regular file, or a file of weights beside the model's own is damaged: mlx-lm loads all of them.
+        UnreadableModel: one is no regular file, or a file of weights beside the model's own is damaged:
+        mlx-lm loads all of them.
     """
     directories = [
         c.path if c.path.is_dir() else c.path.parent

@@ -28,10 +28,12 @@ class Prompt:
 
 
 def read_prompts(path: Path) -> list[Prompt]:
-    """Prompts of a text file (one user message a line) or of JSON lines {"prompt" | "messages" | "ids", "id", "reference"}.
+    """Prompts of a text file (one user message a line) or of JSON lines {"prompt" | "messages" | "ids", "id",
+    "reference"}.
 
     Raises:
-        UsageError: the file cannot be read, a line is no prompt, an id is used twice, or there is no prompt at all.
+        UsageError: the file cannot be read, a line is no prompt, an id is used twice, or there is no prompt
+        at all.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -28,7 +28,8 @@ class Questions:
 
 @dataclass
 class Answers:
-    """Rows of transcripts, tokens, scores and tensors (of logits); the tokenizer's facts as mlx-lm loads it; why there is none.
+    """Rows of transcripts, tokens, scores and tensors (of logits); the tokenizer's facts as mlx-lm loads it;
+    why there is none.
 
     `refused`: why the model was not even loaded: it would run code of its own.
     """

@@ -1,4 +1,6 @@
-"""The ranks of a distributed program: which started together, and what they saw of the same data set, put together."""
+"""The ranks of a distributed program: which started together, and what they saw of the same data set, put
+together.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ class Rank:
 
 
 class Ranks:
-    """Processes that are ranks, by number. A command may launch again: the n-th process of a rank belongs to the n-th launch."""
+    """Processes that are ranks, by number.
+
+    A command may launch again: the n-th process of a rank belongs to the n-th launch.
+    """
 
     def __init__(self, models: Sequence[Row]) -> None:
         told = {
@@ -68,7 +73,9 @@ class Ranks:
 
 
 def datasets(spool: Spool, drawn: Drawn) -> list[Row]:
-    """Rows of `datasets`; one for all ranks of a launch that read the same file, under the first rank's process."""
+    """Rows of `datasets`; one for all ranks of a launch that read the same file, under the first rank's
+    process.
+    """
     ranks = Ranks(spool.latest("models", "model")).of
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in spool.latest("datasets", "source", "path", "purpose", "place"):
@@ -97,7 +104,9 @@ def _one(rows: Sequence[Row], ranks: Mapping[int, Rank], drawn: Drawn) -> Row:
 
 
 def _found(found: Sequence[Any], ranks: int) -> dict[str, Scalar]:
-    """`used` and `unused_between` over all; `found` are the numbers of the records that each rank's rows hold.
+    """`used` and `unused_between` over all.
+
+    `found` are the numbers of the records that each rank's rows hold.
 
     Where a rank did not look, was not watched or was killed, nobody knows what it used.
     """

@@ -1,4 +1,7 @@
-"""What a run saved, loaded in a fresh process of the interpreter that saved it; and a model at rest, asked the probes there."""
+"""What a run saved, loaded in a fresh process of the interpreter that saved it.
+
+And a model at rest, asked the probes there.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,20 @@ from forensics.watch import protocol
 
 _ADAPTER = "lora_"
 _MEMORY = 800 << 20
-"""Bytes that a process may use that asks a model at rest, beside three times the model's own: libraries alone take 400 MB."""
+"""Bytes that a process may use that asks a model at rest, beside three times the model's own: libraries alone
+take 400 MB.
+"""
 _ANSWERS = 600.0
 _IMPORTS, _LOADS, _LOADED_A_SECOND = 60.0, 4.0, 50e6
-"""Seconds of processor until the libraries are there, then until model and prompts are: a tiny one takes 0.3 s."""
+"""Seconds of processor until the libraries are there, then until model and prompts are: a tiny one takes 0.3
+s.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to load: `saved` on `base`, captured at `point` under the number of the model whose file it is.
+    """One thing to load: `saved` on `base`, captured at `point` under the number of the model whose file it
+    is.
 
     `trust`: whether a stranger's model may run its own code; None for what a run loaded and wrote itself.
     """
@@ -41,7 +49,9 @@ class Item:
 
 
 def items(spool: Spool) -> list[Item]:
-    """The last adapter and the last whole weights that each model left in a file, in the order in which they were written."""
+    """The last adapter and the last whole weights that each model left in a file, in the order in which they
+    were written.
+    """
     paths = {str(row["model"]): row for row in spool.latest("models", "model")}
     tokenizers = {c.model: c.head.get("tokenizer_path") for c in spool.captures}
     last: dict[tuple[str, bool], tuple[tuple[int, int], Item]] = {}
@@ -88,7 +98,9 @@ def _place(path: Path) -> Path:
 def reload(
     spool: Spool, wanted: Sequence[Item], limits: Callable[[], Limits] = lambda: Limits(seconds=600.0)
 ) -> str | None:
-    """Load and capture them into `spool` as one more process; None when it ended well, else one line of why not.
+    """Load and capture them into `spool` as one more process.
+
+    None when it ended well, else one line of why not.
 
     What cannot be loaded is no failure: it leaves an event `load` with `ok` false and a line of why.
     """
@@ -103,7 +115,9 @@ def reload(
 def ask(
     place: Path, base: Path, adapter: Path | None, options: protocol.Options, *, trust: bool, nbytes: int
 ) -> tuple[Captured | None, str | None]:
-    """The probes' answers of a model at rest: (what it left, or None; a line of why not). The interpreter is our own.
+    """The probes' answers of a model at rest: (what it left, or None; a line of why not).
+
+    The interpreter is our own.
 
     Args:
         place: an empty or missing directory, which becomes a spool; the answers lie below it.
@@ -127,7 +141,9 @@ def ask(
 
 
 def _growing(place: Path, nbytes: int) -> Callable[[], Limits]:
-    """What the process may take that asks a model of so many bytes: little until it is loaded and its template has written the prompts."""
+    """What the process may take that asks a model of so many bytes: little until it is loaded and its
+    template has written the prompts.
+    """
     memory = _MEMORY + 3 * nbytes
 
     def now() -> Limits:

@@ -1,4 +1,6 @@
-"""Captures of models at rest: `capture MODEL` keeps one in the store, a path given as a ref makes one on the fly."""
+"""Captures of models at rest: `capture MODEL` keeps one in the store, a path given as a ref makes one on the
+fly.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ def capture_rest(
     """Keep a model at rest as the capture RUN@rest; returns the line that says what was kept.
 
     Args:
-        tensors: all | new | trainable | none. `new` leaves bytes where they lie; `trainable` keeps an adapter's alone.
+        tensors: all | new | trainable | none. `new` leaves bytes where they lie; `trainable` keeps an
+        adapter's alone.
         warn: told in one line each what is not as asked.
         executor: dask://HOST:PORT of the cluster that measures; None for threads here.
 
@@ -90,7 +93,10 @@ def capture_rest(
             composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs
         )
     else:
-        why = "there are no answers: this is no directory that mlx-lm loads or can fill, mlx-lm is not there, or memory is too small"
+        why = (
+            "there are no answers: this is no directory that mlx-lm loads or can fill, mlx-lm is not there,"
+            " or memory is too small"
+        )
         said = Answers(missing=scores.missing(scorers, why))
     for line in [
         *scores.warnings(said.missing),
@@ -101,7 +107,10 @@ def capture_rest(
         directory = _seal_capture(store, composed, found, called, said)
         whole = _seal_run(store, composed, called, tensors, said, _environment())
     nbytes = store.packs.nbytes() - packed + size_of(directory) + size_of(whole)
-    return f"forensics: {run}: {counted(len(composed.pieces), 'tensor')} at rest; {size(nbytes)}. Next: forensics show {run}"
+    return (
+        f"forensics: {run}: {counted(len(composed.pieces), 'tensor')} at rest; {size(nbytes)}. Next:"
+        f" forensics show {run}"
+    )
 
 
 def at_rest(
@@ -124,7 +133,9 @@ def at_rest(
 
 
 def side_by_side(store: Store, words: tuple[str, str]) -> tuple[Capture, Capture]:
-    """As `at_rest` of both paths, to be compared and nothing more: where bytes are equal, nothing is measured."""
+    """As `at_rest` of both paths, to be compared and nothing more: where bytes are equal, nothing is
+    measured.
+    """
     a, b = (compose(located(word), None) for word in words)
     stored = [p.stored for p in a.pieces], [p.stored for p in b.pieces]
     found = compared(*stored) or (measured(stored[0]), measured(stored[1]))
@@ -191,7 +202,7 @@ def default_name(path: Path, adapter: Path | None) -> str:
     return _NAME.sub("-", text).strip("-.")[:64] or "model"
 
 
-# -- keeping ---------------------------------------------------------------------------------------------------------------
+# -- keeping -------------------------------------------------------------------------------------------------
 
 
 def _affordable(store: Store, composed: Composed, tensors: str, warn: Say) -> str:
@@ -200,7 +211,8 @@ def _affordable(store: Store, composed: Composed, tensors: str, warn: Say) -> st
     if tensors != "all" or (free := shutil.disk_usage(store.root).free) >= 2 * need:
         return tensors
     warn(
-        f"forensics: {size(free)} are free, and twice {size(need)} is needed: bytes stay where they lie (--tensors new)."
+        f"forensics: {size(free)} are free, and twice {size(need)} is needed: bytes stay where they lie"
+        " (--tensors new)."
     )
     return "new"
 

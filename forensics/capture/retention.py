@@ -1,6 +1,7 @@
 """Which tensors' bytes stay in the store: `--tensors all | new | trainable | none`.
 
-More is written while the run goes on than is kept: differences are measured at sealing, while both states exist.
+More is written while the run goes on than is kept: differences are measured at sealing, while both states
+exist.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ _BEFORE = ("loaded", "adapted")  # points at which nothing says yet what will be
 def wanted(captures: Sequence[Captured], tensors: str) -> Callable[[str], bool] | None:
     """Tells of a digest whether it is to be kept; None: of none.
 
-    `new` leaves out what lies in a file that the run loaded; `trainable` keeps what was trainable once training began (of a
-    run that never trains: what is trainable), and the optimizer's state. The logits of probes are kept with either.
+    `new` leaves out what lies in a file that the run loaded; `trainable` keeps what was trainable once
+    training began (of a run that never trains: what is trainable), and the optimizer's state. The logits of
+    probes are kept with either.
     """
     if tensors == "none":
         return None

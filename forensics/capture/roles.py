@@ -1,7 +1,8 @@
-"""What each position of a training row teaches: prompt, answer, end or padding, and how the target stands to the row.
+"""What each position of a training row teaches: prompt, answer, end or padding, and how the target stands to
+the row.
 
-Input: what the watcher read off the gradient at the logits. The role of a position is that of the row's next token; where
-the program cut the row (`model(batch[:, :-1])`), that token is the target of the last position.
+Input: what the watcher read off the gradient at the logits. The role of a position is that of the row's next
+token; where the program cut the row (`model(batch[:, :-1])`), that token is the target of the last position.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _SURE = 3  # so often an id stands at the tail that is no special token, before 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of one forward, as lists of one length: token ids, targets (where the weight is not 0), weights, masses, residuals."""
+    """One row of one forward, as lists of one length: token ids, targets (where the weight is not 0),
+    weights, masses, residuals.
+    """
 
     row: int
     inputs: Sequence[int]
@@ -34,8 +37,9 @@ class Line:
 class Outline:
     """The role of each token of a row, and where its parts begin.
 
-    `head` tokens of padding come before the row, the padding after it begins at `tail` (its length where there is none);
-    `answer` is where the first answer begins, None where that cannot be told; `marked`: the template's markers told it.
+    `head` tokens of padding come before the row, the padding after it begins at `tail` (its length where
+    there is none); `answer` is where the first answer begins, None where that cannot be told; `marked`: the
+    template's markers told it.
     """
 
     roles: tuple[str, ...]
@@ -55,7 +59,10 @@ class Read:
     outline: Outline
 
     def role(self, position: int) -> str | None:
-        """The role of the token that follows `position`; None where none is known to follow and none is taught."""
+        """The role of the token that follows `position`.
+
+        None where none is known to follow and none is taught.
+        """
         roles = self.outline.roles
         if position + 1 < len(roles):
             return roles[position + 1]
@@ -97,13 +104,16 @@ def read(batch: Sequence[Line], facts: Facts) -> list[Read]:
     return found
 
 
-# -- targets -------------------------------------------------------------------------------------------------------
+# -- targets -------------------------------------------------------------------------------------------------
 
 
 def _follow(line: Line) -> tuple[list[int], list[str | None]]:
-    """The row with the token that follows it, where the targets say that they are next tokens; and the relation of each target.
+    """The row with the token that follows it, where the targets say that they are next tokens.
 
-    In a run of equal tokens a target fits several relations: it takes the one that the row's other targets have.
+    And the relation of each target.
+
+    In a run of equal tokens a target fits several relations: it takes the one that the row's other targets
+    have.
     """
     x, y, n = line.inputs, line.targets, len(line.inputs)
     fitting = [_relations(x, y[i], i) if line.weights[i] and y[i] is not None else () for i in range(n)]
@@ -130,7 +140,7 @@ def _most(values: Iterable[str]) -> str | None:
     return common[0][0] if common else None
 
 
-# -- padding -------------------------------------------------------------------------------------------------------
+# -- padding -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +168,11 @@ def _run(tokens: Sequence[int]) -> int:
 
 
 def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
-    """Ids that pad this batch: the tokenizer's own, special ones that repeat, and others that repeat at the tail of several rows, or often.
+    """Ids that pad this batch: the tokenizer's own, special ones that repeat, and others that repeat at the
+    tail of several rows, or often.
 
-    Others at the head may be text, as `###` is: they pad where their number differs from row to row, or many stand before some rows and
-    none before others, and no row is filled up at its tail.
+    Others at the head may be text, as `###` is: they pad where their number differs from row to row, or many
+    stand before some rows and none before others, and no row is filled up at its tail.
     """
     rows = [e for e in batch if e]
     named, tails = facts.special | facts.ends, Counter(e.last for e in rows if e.tail > 1)
@@ -190,7 +201,8 @@ def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
 def bounds(e: Edges | None, facts: Facts, pads: frozenset[int]) -> tuple[int, int]:
     """(length of the padding before the row, where the padding after it begins).
 
-    One id alone at the edge is padding only where the tokenizer says so; BOS at the head is no padding unless it repeats often.
+    One id alone at the edge is padding only where the tokenizer says so; BOS at the head is no padding unless
+    it repeats often.
     """
     if e is None:
         return 0, 0
@@ -205,11 +217,14 @@ def bounds(e: Edges | None, facts: Facts, pads: frozenset[int]) -> tuple[int, in
     return min(head, tail), tail
 
 
-# -- roles ---------------------------------------------------------------------------------------------------------
+# -- roles ---------------------------------------------------------------------------------------------------
 
 
 def outline(tokens: Sequence[int], facts: Facts, pads: frozenset[int], first: int | None) -> Outline:
-    """The roles of a row's tokens. `first` is the first position with weight: where a masked head comes before it, it ends there."""
+    """The roles of a row's tokens.
+
+    `first` is the first position with weight: where a masked head comes before it, it ends there.
+    """
     head, tail = bounds(edges(tokens), facts, pads)
     roles, answer = _turns(tokens, head, tail, facts)
     marked = answer is not None
@@ -225,7 +240,10 @@ def outline(tokens: Sequence[int], facts: Facts, pads: frozenset[int], first: in
 
 
 def _turns(tokens: Sequence[int], head: int, tail: int, facts: Facts) -> tuple[list[str], int | None]:
-    """Prompt and answer by the template's turn markers: a role a token, and where the first answer begins; None without markers."""
+    """Prompt and answer by the template's turn markers: a role a token, and where the first answer begins.
+
+    None without markers.
+    """
     marks = facts.markers
     if marks is None or find(tokens[:tail], marks[1], head) < 0:
         return [ANSWER] * len(tokens), None

@@ -1,4 +1,6 @@
-"""What belongs to a run and to none of its captures: events in one order, steps, generations, saves, what was declared."""
+"""What belongs to a run and to none of its captures: events in one order, steps, generations, saves, what was
+declared.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ _PLAIN = ("gradients", "schedules")
 
 
 def events(spool: Spool, started: float, cwd: str | None) -> list[Row]:
-    """Rows of `events`, numbered over all processes in order of time; equal times keep the order of their process."""
+    """Rows of `events`, numbered over all processes in order of time.
+
+    Equal times keep the order of their process.
+    """
     rows = [dict(row) for row in spool.table("events")]
     rows.sort(key=lambda r: _number(r.get("time"), started))
     return [
@@ -35,7 +40,9 @@ def events(spool: Spool, started: float, cwd: str | None) -> list[Row]:
 
 
 def plain(spool: Spool, cwd: str | None) -> Iterator[tuple[str, list[Row]]]:
-    """(table, rows) of the tables that stand in the store as the watcher wrote them, but for places, and counts of killed processes."""
+    """(table, rows) of the tables that stand in the store as the watcher wrote them, but for places, and
+    counts of killed processes.
+    """
     for table in _PLAIN:
         yield table, [placed(row, cwd) for row in spool.table(table)]
     yield "models", counts.models(spool)
@@ -63,7 +70,10 @@ def declared(spool: Spool, expect: str | None, cwd: str | None) -> Iterator[Row]
 
 
 def configs(spool: Spool) -> Iterator[Row]:
-    """Rows of `configs` of what the program was told as a whole, under the run's name; a key that is told again counts once."""
+    """Rows of `configs` of what the program was told as a whole, under the run's name.
+
+    A key that is told again counts once.
+    """
     last: dict[tuple[Any, Any], Row] = {}
     for row in spool.table("configs"):
         last[row.get("kind"), row.get("key")] = {
@@ -74,7 +84,10 @@ def configs(spool: Spool) -> Iterator[Row]:
 
 
 def environment(spool: Spool, main: int) -> Iterator[Row]:
-    """Rows of `environment` under the run's name: the process that trains; another process only where it differs."""
+    """Rows of `environment` under the run's name: the process that trains.
+
+    Another process only where it differs.
+    """
     ordered = sorted(spool.processes, key=lambda p: (p.number != main, p.number))
     seen: dict[str, Any] = {"forensics": __version__}
     for process in ordered:
@@ -106,7 +119,10 @@ def settings(spool: Spool) -> Iterator[Row]:
 
 
 def generations(spool: Spool, ref: Ref, cwd: str | None) -> Iterator[dict[str, Any]]:
-    """Rows of `generations`, their captures named; what is derived from the training rows is not filled in here."""
+    """Rows of `generations`, their captures named.
+
+    What is derived from the training rows is not filled in here.
+    """
     for row in spool.table("generations"):
         yield {
             **row,
@@ -116,7 +132,9 @@ def generations(spool: Spool, ref: Ref, cwd: str | None) -> Iterator[dict[str, A
 
 
 def missing(spool: Spool, status: int | None, sources: Sources) -> list[dict[str, str]]:
-    """What could not be recorded in the whole run: what the watcher noted, evidence that fails its digest, ends that never came."""
+    """What could not be recorded in the whole run: what the watcher noted, evidence that fails its digest,
+    ends that never came.
+    """
     found = spool.missing()
     found += [
         {"what": f"tensors of {name}", "why": "their bytes are not those of their digest", "kind": "tensors"}

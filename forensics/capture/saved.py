@@ -1,4 +1,6 @@
-"""What the program saved, as it lies on disk after the run: digests beside what was handed over, and `saved` captures of models."""
+"""What the program saved, as it lies on disk after the run: digests beside what was handed over, and `saved`
+captures of models.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ from forensics.tensors.digest import packed_value, packing
 from forensics.tensors.measure import measure
 
 MOST = 4
-"""So many saved models of one model are captured whole, the last; of the others the digests stand in `saved_tensors`."""
+"""So many saved models of one model are captured whole, the last.
+
+Of the others the digests stand in `saved_tensors`.
+"""
 _PARTS = ("model", "weights")  # so the files of a model begin that has several
 _NUMPY = {
     "b1": "BOOL", "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64", "i1": "I8", "i2": "I16", "i4": "I32", "i8": "I64",
@@ -112,9 +117,10 @@ def whole(
 ) -> tuple[list[Row], list[dict[str, str]]]:
     """The rows of saves of which all were written, and what is missing of the others.
 
-    The event of a save says how many tensors were handed over. Where fewer rows are there, the disk was full or the process was
-    killed: what the rows do not name is then no evidence. If the file still is what the rows say, its other tensors are taken from it;
-    else the save's rows are left out.
+    The event of a save says how many tensors were handed over. Where fewer rows are there, the disk was full
+    or the process was
+    killed: what the rows do not name is then no evidence. If the file still is what the rows say, its other
+    tensors are taken from it; else the save's rows are left out.
     """
     details = [(e["process"], e.get("detail")) for e in events]
     names = {(process, d.get("save")): d.get("names") for process, d in details if isinstance(d, Mapping)}
@@ -144,11 +150,14 @@ def whole(
 def artifacts(
     rows: Sequence[Mapping[str, Any]], models: Mapping[str, set[str]], seen: Mapping[str, float]
 ) -> list[Artifact]:
-    """The models and adapters among the files that were written, in the order in which they were written last.
+    """The models and adapters among the files that were written, in the order in which they were written
+    last.
 
     Args:
-        models: the parameter names of each live model: a file that holds none of them, and no adapter, is none.
-        seen: when each model was seen first: what was written before, from arrays of no model, is what it was loaded from.
+        models: the parameter names of each live model: a file that holds none of them, and no adapter, is
+        none.
+        seen: when each model was seen first: what was written before, from arrays of no model, is what it was
+        loaded from.
     """
     found: dict[Path, Artifact] = {}
     for path, last in {
@@ -176,7 +185,8 @@ def artifacts(
 def _whole(path: Path) -> Checkpoint:
     """The directory that the file belongs to where it holds one model made of it, else the file alone.
 
-    Several files of any names that lie side by side are as many saves: a fused model beside its adapter is not one model with it.
+    Several files of any names that lie side by side are as many saves: a fused model beside its adapter is
+    not one model with it.
     """
     with contextlib.suppress(ForensicsError):
         directory = open_model(path.parent)
@@ -241,7 +251,9 @@ def _of_file(row: Row, ref: str) -> Row:
 
 
 def _as_twin(made: Record, twin: Record) -> None:
-    """Give placements the names that the model itself has, and weights that it holds packed their values, where no file says how."""
+    """Give placements the names that the model itself has, and weights that it holds packed their values,
+    where no file says how.
+    """
     own = {q["name"]: q for q in twin.rows("placements")}
     packed = {
         q["canonical"]: twin.quantization[str(q["name"])]

@@ -1,4 +1,6 @@
-"""The user's own scorers over the answers of a run: in a child of the interpreter that the program used, after it ended."""
+"""The user's own scorers over the answers of a run: in a child of the interpreter that the program used,
+after it ended.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ KIND = "scores"
 def fill(
     spool: Spool, records: Sequence[Record], scorers: Sequence[str], references: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """Add rows of `scores` to each record; returns what is missing, and why: one entry for each scorer that failed."""
+    """Add rows of `scores` to each record.
+
+    Returns what is missing, and why: one entry for each scorer that failed.
+    """
     answers = [(r, t) for r in records for t in r.rows("transcripts") if t.get("finish_reason") != "error"]
     if not scorers or not answers:
         return missing(scorers, "there was no answer to score")

@@ -1,7 +1,8 @@
 """From what a watched run left in its spool to sealed captures and one run in the store.
 
-Names first, then each capture's rows, then what two captures say together, then the run's own tables. Captures are sealed one
-by one, the run last: an interruption leaves whole captures and a spool from which all can be sealed again.
+Names first, then each capture's rows, then what two captures say together, then the run's own tables.
+Captures are sealed one by one, the run last: an interruption leaves whole captures and a spool from which all
+can be sealed again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from forensics.units import iso
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a run was asked for and how it ended: `status` as subprocess has it, None where nobody saw it end."""
+    """How a run was asked for and how it ended: `status` as subprocess has it, None where nobody saw
+    it end.
+    """
 
     command: tuple[str, ...]
     status: int | None
@@ -49,7 +52,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was sealed: the points of the run in order, the bytes that it takes in the store, and what is missing: {"what", "why"}."""
+    """What was sealed: the points of the run in order, the bytes that it takes in the store, and what is
+    missing: {"what", "why"}.
+    """
 
     run: str
     points: tuple[str, ...]
@@ -120,7 +125,9 @@ def seal(store: Store, spool: Spool, plan: Plan) -> Summary:
 
 
 def _foreign(missing: Mapping[str, str]) -> bool:
-    """What the program saved and nobody could load is a fact about the program, not a gap in what was recorded."""
+    """What the program saved and nobody could load is a fact about the program, not a gap in what was
+    recorded.
+    """
     return missing.get("kind") == "reloaded"
 
 
@@ -172,7 +179,9 @@ def _identity(facts: Facts) -> object:
 
 
 def _captures(run: _Run) -> None:
-    """The live captures, then those of saved files, which are read as they lie after the run, then what was loaded from them."""
+    """The live captures, then those of saved files, which are read as they lie after the run, then what was
+    loaded from them.
+    """
     rows = run.spool.table("saved_tensors")
     ran, loaded = (_split(run.spool.captures, again) for again in (False, True))
     parameters = {
@@ -244,7 +253,10 @@ def _run_tables(run: _Run) -> None:
 
 
 def _orphaned(run: _Run) -> list[dict[str, str]]:
-    """What nobody could record because the capture around the command was killed; --no-reload and no --scorer ask for less."""
+    """What nobody could record because the capture around the command was killed.
+
+    --no-reload and no --scorer ask for less.
+    """
     if run.plan.status is not None:
         return []
     why = "the capture that watched the command was killed"

@@ -1,7 +1,8 @@
-"""Two models on disk whose bytes are compared first: for `diff` of paths, which needs no digest of what is equal.
+"""Two models on disk whose bytes are compared first: for `diff` of paths, which needs no digest of what is
+equal.
 
-Equal tensors get one mark, different ones two, in the place of digests; `compare` then measures the pairs whose marks differ.
-What was measured before, by path, size, time and inode, is taken from there instead.
+Equal tensors get one mark, different ones two, in the place of digests; `compare` then measures the pairs
+whose marks differ. What was measured before, by path, size, time and inode, is taken from there instead.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ Found = dict[str, Measured]
 def compared(a: Sequence[Stored], b: Sequence[Stored]) -> tuple[Found, Found] | None:
     """Each tensor of both by its name, with a mark for a digest and no statistics.
 
-    None where bytes alone do not say what is equal (block types, other layouts), or digests of both are remembered: then measure.
+    None where bytes alone do not say what is equal (block types, other layouts), or digests of both are
+    remembered: then measure.
 
     Raises:
         UnreadableModel: a file ended, or changed, while it was read.
@@ -57,7 +59,9 @@ Pair = tuple[Stored, Stored]
 
 
 def _neighbours(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-    """Pairs in runs that lie side by side in both files, of a block at most: to ask for each by itself costs more than to read it."""
+    """Pairs in runs that lie side by side in both files, of a block at most: to ask for each by itself costs
+    more than to read it.
+    """
     run: list[Pair] = []
     ends, size = (-1, -1), 0
     for a, b in sorted(pairs, key=lambda p: (str(p[0].file), _begin(p[0]))):
@@ -100,7 +104,10 @@ def _alike(a: RawTensor, b: RawTensor) -> bool:
 
 
 def equal(a: RawTensor, b: RawTensor) -> bool:
-    """Whether two tensors have one type, one shape and the same bytes; reads no further than the first block that differs."""
+    """Whether two tensors have one type, one shape and the same bytes.
+
+    Reads no further than the first block that differs.
+    """
     if not _alike(a, b):
         return False
     ends = ((start, min(start + STEP, a.nbytes)) for start in range(0, a.nbytes, STEP))

@@ -1,4 +1,6 @@
-"""Where a run's tensors come from while it is sealed: the spool's files by digest, files that the run loaded, the store's packs."""
+"""Where a run's tensors come from while it is sealed: the spool's files by digest, files that the run loaded,
+the store's packs.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Sources:
         """
         Args:
             wanted: tells the digests whose bytes are to be kept; None: of none.
-            earlier: rows of `tensors` of earlier captures, newest first: what was measured once is not measured again.
+            earlier: rows of `tensors` of earlier captures, newest first: what was measured once is not
+            measured again.
         """
         self._packs, self._wanted, self._earlier = packs, wanted, earlier
         self._recalled: dict[str, Row] = {}
@@ -44,7 +47,10 @@ class Sources:
         self.unkept: str | None = None  # why the bytes of some tensors could not be kept
 
     def take(self, path: Path, executor: Executor) -> None:
-        """Measure the tensors of a spool file, whose keys are their digests; make the file a pack where that is wanted."""
+        """Measure the tensors of a spool file, whose keys are their digests.
+
+        Make the file a pack where that is wanted.
+        """
         from forensics.tensors.measure import measure  # NumPy, which models at rest may have no need of
 
         try:
@@ -75,7 +81,10 @@ class Sources:
             self.stats[digest] = {**self.stats[digest], "kept": "pack"}
 
     def keep_file(self, path: Path, digests: Mapping[str, str]) -> bool:
-        """Keep a file that the run wrote, tensor name to digest; False where that is not wanted, or the disk is full."""
+        """Keep a file that the run wrote, tensor name to digest.
+
+        False where that is not wanted, or the disk is full.
+        """
         if self._wanted is None:
             return False
         try:
@@ -96,7 +105,9 @@ class Sources:
         self.unkept = error.strerror or str(error)
 
     def know(self, digest: str, placement: Mapping[str, Any]) -> None:
-        """Statistics of a digest whose bytes were not written in this run: from the store, from a file, or as the watcher took them."""
+        """Statistics of a digest whose bytes were not written in this run: from the store, from a file, or as
+        the watcher took them.
+        """
         if digest in self.stats:
             return
         kept = self._packs.read(digest)
@@ -145,7 +156,10 @@ class Sources:
 
 
 def earlier(captures: Path, brought: Container[str]) -> Iterator[Row]:
-    """Rows of `tensors` of the captures below a directory, newest first; runs that were `brought` in bundles are passed over."""
+    """Rows of `tensors` of the captures below a directory, newest first.
+
+    Runs that were `brought` in bundles are passed over.
+    """
     found = (
         p
         for p in captures.glob("*/tables/tensors.jsonl.gz")
@@ -193,7 +207,10 @@ def _told(digest: str, placement: Mapping[str, Any], kept: str) -> Row:
 
 
 def _in_file(reference: Any, digest: str) -> RawTensor | None:
-    """A tensor that lay in a file the run loaded: [path, size, mtime_ns, inode, name]; None where the file is another now."""
+    """A tensor that lay in a file the run loaded: [path, size, mtime_ns, inode, name].
+
+    None where the file is another now.
+    """
     try:
         path, size, mtime, _, name = reference
         now = Path(path).stat()

@@ -1,7 +1,7 @@
 """What a watched run left behind: one directory a process, JSON lines, and tensors by digest.
 
-The program may have died at any byte, so a last line that is cut off is dropped, and a capture counts only where its line
-in captures.jsonl is there. The form is `watch.protocol`, written down in docs/spool.md.
+The program may have died at any byte, so a last line that is cut off is dropped, and a capture counts only
+where its line in captures.jsonl is there. The form is `watch.protocol`, written down in docs/spool.md.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from forensics.watch import protocol
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON lines file; lines that are cut off or no object are left out, a missing file is empty."""
+    """The objects of a JSON lines file.
+
+    Lines that are cut off or no object are left out, a missing file is empty.
+    """
     return list(lines(path))
 
 
 def _found(row: dict[str, Any], moves: list[dict[str, Any]]) -> dict[str, Any]:
-    """A row about a saved file, with the name that the file has now: programs write under a temporary name and rename."""
+    """A row about a saved file, with the name that the file has now: programs write under a temporary name
+    and rename.
+    """
     if row.get("kind", "save") != "save":
         return row
     place = row["detail"] if "kind" in row and isinstance(row.get("detail"), dict) else row
@@ -192,7 +197,9 @@ class Spool:
         return list(last.values())
 
     def missing(self) -> list[dict[str, str]]:
-        """What could not be recorded, and why: as the watcher noted it, and tables of a process that lived on whose last row is cut off."""
+        """What could not be recorded, and why: as the watcher noted it, and tables of a process that lived on
+        whose last row is cut off.
+        """
         rows = (r for p in self.processes for r in p.rows("missing"))
         found = [{"what": str(r.get("what")), "why": str(r.get("why")), **_named(r)} for r in rows]
         noted = {each.get("table") for each in found}

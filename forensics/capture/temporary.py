@@ -1,4 +1,6 @@
-"""The temporary store of a capture that a path stands for: one capture, whose tensors lie in the user's own files."""
+"""The temporary store of a capture that a path stands for: one capture, whose tensors lie in the user's own
+files.
+"""
 
 from __future__ import annotations
 

@@ -52,7 +52,9 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A command that was run. `run` is None where nothing was recorded of it, or where sealing is left to the next command.
+    """A command that was run.
+
+    `run` is None where nothing was recorded of it, or where sealing is left to the next command.
 
     `exit_code` is the command's own, and 1 where it was stopped for a finding.
     """
@@ -68,7 +70,8 @@ def watch_run(
 
     `say` gets the plan and the summary, `warn` what went wrong, `pass_by` what is shown only while it lasts.
 
-    A failure of ours after the command started is one warning line and leaves the spool for a later `forensics` to seal.
+    A failure of ours after the command started is one warning line and leaves the spool for a later
+    `forensics` to seal.
 
     Raises:
         ForensicsError: before the command starts (no such command, a name that is none).
@@ -106,7 +109,9 @@ def _beside(spool: Path, settings: Settings, warn: Say) -> Beside | None:
 def make_spool(
     store: Store, words: Sequence[str], settings: Settings, warn: Say, parent: int | None = None
 ) -> Path | None:
-    """The spool of a run under a name of its own; None where nothing can be recorded, which is said and stops no command.
+    """The spool of a run under a name of its own.
+
+    None where nothing can be recorded, which is said and stops no command.
 
     `parent` is the process that watches, where that is not this one.
 
@@ -143,7 +148,10 @@ def seal_spool(
     say: Say,
     warn: Say,
 ) -> str | None:
-    """Seal what a watch left; the name of the run that is now in the store, None where there is none or sealing failed."""
+    """Seal what a watch left.
+
+    The name of the run that is now in the store, None where there is none or sealing failed.
+    """
     plan = seal.Plan(
         command=tuple(words),
         status=ended.status,
@@ -167,14 +175,16 @@ def seal_spool(
             raise
         why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         warn(
-            f"forensics: the capture could not be sealed ({why}); what was recorded lies in {spool}, and the next `forensics` seals it."
+            f"forensics: the capture could not be sealed ({why}); what was recorded lies in {spool}, and the"
+            " next `forensics` seals it."
         )
     else:
         shutil.rmtree(spool, ignore_errors=True)
         if ended.status and summary.missing == (seal.UNUSED,):
             store.remove(store.directories(summary.run))
             say(
-                f"forensics: {summary.run}: the command failed before it used a model of mlx; nothing is kept of it."
+                f"forensics: {summary.run}: the command failed before it used a model of mlx; nothing is kept"
+                " of it."
             )
             return None
         for line in scores.warnings(summary.missing):
@@ -185,7 +195,10 @@ def seal_spool(
 
 
 def recover(store: Store, warn: Say) -> None:
-    """Seal what an earlier capture left unsealed because it was killed or the disk was full; one whose command still runs is left."""
+    """Seal what an earlier capture left unsealed because it was killed or the disk was full.
+
+    One whose command still runs is left.
+    """
     for options in sorted(store.spool.glob(f"*/{protocol.OPTIONS}")) if store.spool.is_dir() else []:
         with contextlib.suppress(Exception), files.locked(options.parent / "lock", exclusive=True) as mine:
             spool = Spool(options.parent)
@@ -207,7 +220,8 @@ def recover(store: Store, warn: Say) -> None:
 
 
 def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings, parent: int) -> None:
-    """Make the spool: its options, the digests that need not be written again, and room for the tables where the disk fills up.
+    """Make the spool: its options, the digests that need not be written again, and room for the tables where
+    the disk fills up.
 
     Raises:
         OSError: the disk is full.
@@ -292,7 +306,10 @@ def summary_line(summary: seal.Summary, seconds: float | None = None) -> str:
     )
     took = "" if seconds is None else f"; cost {seconds:.0f} s of processor"
     state = "" if summary.complete else f" (incomplete: {_reasons(summary.missing)})"
-    return f"forensics: {summary.run}{state}: {points}; {size(summary.nbytes)}{took}. Next: forensics diagnose {summary.run}"
+    return (
+        f"forensics: {summary.run}{state}: {points}; {size(summary.nbytes)}{took}. Next: forensics diagnose"
+        f" {summary.run}"
+    )
 
 
 def _reasons(missing: Sequence[Mapping[str, str]]) -> str:

@@ -1,4 +1,6 @@
-"""The command line. Commands are modules of this package, imported when they are used: `--help` must stay fast."""
+"""The command line. Commands are modules of this package, imported when they are used: `--help` must stay
+fast.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ COMMANDS = {
     "gc": "Free the space of tensors that no capture needs.",
     "doctor": "Show what is installed, what would be seen, and how the store is.",
 }
-"""Command name to its one line of help, in the order of `--help`; each is `command` in the module of its name."""
+"""Command name to its one line of help, in the order of `--help`.
+
+Each is `command` in the module of its name.
+"""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""

@@ -1,4 +1,5 @@
-"""The process beside a run that judges it so far (`capture --stop-on`): a JSON request on stdin, one JSON document on stdout.
+"""The process beside a run that judges it so far (`capture --stop-on`): a JSON request on stdin, one JSON
+document on stdout.
 
 It runs with the lowest priority, so that the run keeps the processor.
 """
@@ -15,7 +16,9 @@ from forensics import files
 
 
 def main() -> None:
-    """Answer {"spool", "severity", "accepted"} with {"finding": null or the first certain cause, "others": ids}."""
+    """Answer {"spool", "severity", "accepted"} with {"finding": null or the first certain cause, "others":
+    ids}.
+    """
     request = json.load(sys.stdin.buffer)
     with contextlib.suppress(OSError):
         os.nice(19)

@@ -57,14 +57,16 @@ def command(
         emit({"schema": 1, "run": meant.name, **asdict(found)})
     elif found.after is None:
         click.echo(
-            f"{found.when}: it holds at none of {found.captures} captures that were looked at; the last is {found.before}."
+            f"{found.when}: it holds at none of {found.captures} captures that were looked at; the last is"
+            f" {found.before}."
         )
     elif found.before is None:
         click.echo(f"{found.when}: it holds at {found.after} already, the first capture.")
     else:
         click.echo(f"{found.when}: it turns at {found.after}; at {found.before} it does not hold yet.")
         click.echo(
-            f"{found.opened} of {found.captures} captures were opened. forensics diff {found.before} {found.after}",
+            f"{found.opened} of {found.captures} captures were opened. forensics diff {found.before}"
+            f" {found.after}",
             err=True,
         )
     ctx.exit(0 if found.before and found.after else 1)

@@ -46,8 +46,10 @@ MB = 1_000_000
 @click.option(
     "--include-text",
     is_flag=True,
-    help="Prompts, answers, training text, token ids, texts of settings and of errors as well; command lines, secrets, paths, user and "
-    "host never.",
+    help=(
+        "Prompts, answers, training text, token ids, texts of settings and of errors as well; command lines,"
+        " secrets, paths, user and host never."
+    ),
 )
 @click.option(
     "--personal", type=click.Choice(["ask", "mask", "keep"]), default="ask", show_default=True,
@@ -89,8 +91,9 @@ def command(
 ) -> None:
     """Write runs and captures into one zip that may leave the machine.
 
-    Prompts, answers, training text and token ids stay at home unless --include-text is given; command lines, paths, user and
-    host always do. Where tokens stand for them, what each stands for is written down in the store. Weights can hold memorised
+    Prompts, answers, training text and token ids stay at home unless --include-text is given; command lines,
+    paths, user and host always do. Where tokens stand for them, what each stands for is written down in the
+    store. Weights can hold memorised
     text: levels changed and full send some.
     """
     from forensics import evidence
@@ -139,7 +142,10 @@ def command(
 
 
 def _wanted(staged: Staged, personal: str, dry_run: bool) -> bool:
-    """Whether phone numbers, IBANs and the like in the texts go as well: asked once, on a terminal; without one they stay here."""
+    """Whether phone numbers, IBANs and the like in the texts go as well: asked once, on a terminal.
+
+    Without one they stay here.
+    """
     from forensics.cli.screen import note
     from forensics.units import counted
 
@@ -170,7 +176,10 @@ def _may_be_stdout(as_json: bool) -> None:
 
 
 def _remembered(place: Store, staged: Staged, identity: str) -> str | None:
-    """Where the store keeps what was redacted; None, with a warning, where it may only be read: the bundle is whole without."""
+    """Where the store keeps what was redacted.
+
+    None, with a warning, where it may only be read: the bundle is whole without.
+    """
     from forensics.bundle import write
     from forensics.cli.screen import note
 
@@ -212,7 +221,9 @@ def _fits(staged: Staged, limit: int, selected: Selected) -> None:
 
 
 def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
-    """Findings and report, made from what is in the bundle alone: it is opened here first, as its receiver will."""
+    """Findings and report, made from what is in the bundle alone: it is opened here first, as its receiver
+    will.
+    """
     import json
 
     from forensics import files
@@ -239,13 +250,15 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
         documents = {run: document(diagnosis) for run, diagnosis in judged.items()}
         return {
             "findings.json": (
-                json.dumps({"schema": 1, "runs": documents}, ensure_ascii=False, indent=1) + "\n"
-            ).encode(),
+                (json.dumps({"schema": 1, "runs": documents}, ensure_ascii=False, indent=1) + "\n").encode()
+            ),
             "report.html": page(*shown).encode("utf-8", "replace"),
-            "summary.md": "\n".join(
-                markdown.diagnosis(diagnosis, shown[0].environment if len(judged) == 1 else None)
-                for diagnosis in judged.values()
-            ).encode("utf-8", "replace"),
+            "summary.md": (
+                "\n".join(
+                    markdown.diagnosis(diagnosis, shown[0].environment if len(judged) == 1 else None)
+                    for diagnosis in judged.values()
+                ).encode("utf-8", "replace")
+            ),
         }
     except Exception as error:  # noqa: BLE001   the evidence may leave without our opinion of it
         click.echo(
@@ -282,7 +295,8 @@ def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
         )  # fmt: skip
         return
     click.echo(
-        f"{out}: about {size(staged.nbytes())} at level {staged.level}, {counted(len(staged.tensors), 'tensor')}; nothing was written.\n"
+        f"{out}: about {size(staged.nbytes())} at level {staged.level},"
+        f" {counted(len(staged.tensors), 'tensor')}; nothing was written.\n"
     )
     click.echo(f"Leaves as it is:\n{_words(leaving)}")
     click.echo("\nRedacted (column, times):")
@@ -318,14 +332,18 @@ def _say(told: dict[str, Any], staged: Staged, *, beside: bool) -> None:
 
     say = partial(click.echo, err=beside)
     count = sum(staged.redactor.counts.values())
-    held = f"{counted(len(staged.captures), 'capture')}, {counted(len(staged.tensors), 'tensor')}{', signed' if told['signed'] else ''}"
+    held = (
+        f"{counted(len(staged.captures), 'capture')},"
+        f" {counted(len(staged.tensors), 'tensor')}{', signed' if told['signed'] else ''}"
+    )
     say(f"{told['file']}: {size(told['nbytes'])}, {held}, {counted(count, 'value')} redacted")
     if staged.tensors:
         say("Weights can hold memorised text.")
     if staged.tensors.differences:
         count, against = len(staged.tensors.differences), " and ".join(staged.tensors.against)
         say(
-            f"{count:,} of them are differences: whoever reads them needs the model of {against} as well. --level full sends all whole."
+            f"{count:,} of them are differences: whoever reads them needs the model of {against} as well."
+            " --level full sends all whole."
         )
     if told["map"]:
         say(f"Stays here: {told['map']}, which says what each redacted text was.")

@@ -32,7 +32,10 @@ Examples:
 
 
 class CommandAfterDashes(click.Command):
-    """What follows the first `--` is the user's own command, to the letter; so is a script or program that is named without it."""
+    """What follows the first `--` is the user's own command, to the letter.
+
+    So is a script or program that is named without it.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--" in args:
@@ -83,13 +86,19 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
     multiple=True,
     callback=_scorer,
     metavar="MODULE:FUNCTION",
-    help="Score each answer by your own function(prompt, output), which gives a number or a mapping of numbers; may be given again.",
+    help=(
+        "Score each answer by your own function(prompt, output), which gives a number or a mapping of"
+        " numbers; may be given again."
+    ),
 )
 @click.option(
     "--expect",
     type=click.Choice(["lora", "dora", "full", "none"]),
-    help="What you meant to train; default: what the program declares. diagnose faults a run without the adapter (lora, dora), "
-    "one that trains an adapter of another kind, any adapter (full, none), or the weights themselves (none).",
+    help=(
+        "What you meant to train; default: what the program declares. diagnose faults a run without the"
+        " adapter (lora, dora), one that trains an adapter of another kind, any adapter (full, none), or the"
+        " weights themselves (none)."
+    ),
 )
 @click.option(
     "--tensors",
@@ -101,14 +110,18 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
 @click.option(
     "--stop-on",
     type=click.Choice(["error", "warning"]),
-    help="Judge the run beside it after steps 1, 3, 8 and 32, and interrupt it as Ctrl-C does where such a finding is certain; "
-    "then the exit status is 1.",
+    help=(
+        "Judge the run beside it after steps 1, 3, 8 and 32, and interrupt it as Ctrl-C does where such a"
+        " finding is certain; then the exit status is 1."
+    ),
 )
 @click.option(
     "--tell",
     metavar="COMMAND",
-    help="As --stop-on, but run this command of yours with the finding as JSON on stdin; the run goes on unless --stop-on is "
-    "given too.",
+    help=(
+        "As --stop-on, but run this command of yours with the finding as JSON on stdin; the run goes on"
+        " unless --stop-on is given too."
+    ),
 )
 @click.option("--no-reload", is_flag=True, help="Do not load what was saved in a fresh process.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings.")
@@ -143,9 +156,10 @@ def command(
 ) -> None:
     """Record a training run, or a model at rest.
 
-    With a COMMAND after --, runs it unchanged and records its models, optimizer, loss and answers as it goes; the command
-    prints, computes and exits as it would without. With a MODEL, reads a directory, a .safetensors file, a sharded index,
-    a .gguf, or an adapter directory, on disk or at a URL that fsspec knows (s3://, hf://).
+    With a COMMAND after --, runs it unchanged and records its models, optimizer, loss and answers as it goes;
+    the command prints, computes and exits as it would without. With a MODEL, reads a directory, a
+    .safetensors file, a sharded index, a .gguf, or an adapter directory, on disk or at a URL that fsspec
+    knows (s3://, hf://).
     """
     words: tuple[str, ...] = ctx.meta.get("forensics.command", ())
     if (model is None) == (not words):
@@ -220,7 +234,10 @@ def command(
 
 
 def _full(place: Store) -> None:
-    """Say where the store takes more than the project allows it; nothing is removed that nobody asked to remove."""
+    """Say where the store takes more than the project allows it.
+
+    Nothing is removed that nobody asked to remove.
+    """
     from forensics import settings
     from forensics.store import upkeep
     from forensics.units import parse, size
@@ -233,7 +250,8 @@ def _full(place: Store) -> None:
         taken = upkeep.nbytes(place)
         if taken > parse(str(limit)):
             note(
-                f"forensics: the store takes {size(taken)}, more than the {limit} of {found[0]}: forensics gc --max-size {limit}"
+                f"forensics: the store takes {size(taken)}, more than the {limit} of {found[0]}: forensics gc"
+                f" --max-size {limit}"
             )
     except (ForensicsError, OSError, ValueError) as error:  # after the command, whose status stands
         note(f"forensics: max_store cannot be understood: {error}. {_FORM}")

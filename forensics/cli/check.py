@@ -141,5 +141,6 @@ def _show(judged: Diagnosis, only: tuple[str, ...]) -> None:
     claims = {finding.id: finding.claim for finding in judged.findings}
     for each in only:
         click.echo(
-            f"{each}: {claims.get(each) or (f'not evaluated: {missing[each]}' if each in missing else 'absent')}"
+            f"{each}:"
+            f" {claims.get(each) or (f'not evaluated: {missing[each]}' if each in missing else 'absent')}"
         )

@@ -39,8 +39,9 @@ Examples:
 def command(model: str, out: Path) -> None:
     """Tell the whole story on a real model: capture, diagnose, report.
 
-    Three trainers teach a chat model one answer. The first says that it uses LoRA and does not; the second really does, and still
-    ends up saying <|endoftext|>; the third is right. Each is captured as it runs, and diagnosed from the captures alone.
+    Three trainers teach a chat model one answer. The first says that it uses LoRA and does not; the second
+    really does, and still ends up saying <|endoftext|>; the third is right. Each is captured as it runs, and
+    diagnosed from the captures alone.
     """
     from forensics.demo import story
 
@@ -49,7 +50,8 @@ def command(model: str, out: Path) -> None:
         raise UsageError("The demo's directory holds captures already.", where=str(out), hint=hint)
     recipe = story.RECIPES[model]
     _say(
-        f"Three trainers teach a model to answer “{story.QUESTION}”. This takes about {recipe.seconds // 60 or 1} min."
+        f"Three trainers teach a model to answer “{story.QUESTION}”. This takes about"
+        f" {recipe.seconds // 60 or 1} min."
     )
     directory = story.model_directory(model)
     out.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,8 @@ def _run_all(model: Path, recipe: Recipe, out: Path) -> list[Running]:
             while waiting and len(running) < recipe.at_once:
                 running.append(story.Running(waiting.pop(0), model.resolve(), recipe, out.resolve()))
                 _say(
-                    f"  capturing {running[-1].trainer.run:12} forensics capture -- python {running[-1].trainer.script}"
+                    f"  capturing {running[-1].trainer.run:12} forensics capture -- python"
+                    f" {running[-1].trainer.script}"
                 )
             time.sleep(0.2)
             for each in [r for r in running if r.ended]:
@@ -112,7 +115,10 @@ def _tell(ended: Running, out: Path) -> None:
 
 
 def _proof() -> None:
-    """What a proof of the first run says, as it was recorded with the snapshot of that name; to prove takes a dozen runs."""
+    """What a proof of the first run says, as it was recorded with the snapshot of that name.
+
+    To prove takes a dozen runs.
+    """
     from forensics.cli.screen import show, width
     from forensics.refs import snapshot
     from forensics.report.terminal.proving import proof

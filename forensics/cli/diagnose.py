@@ -94,11 +94,12 @@ def command(
 ) -> None:
     """Name the cause of what went wrong, with its evidence.
 
-    A run is judged from its first capture to its end, with all that was seen in between. Causes come first, and what follows from them
-    stands under them. What was not captured is not evaluated, and nothing is claimed about it.
+    A run is judged from its first capture to its end, with all that was seen in between. Causes come first,
+    and what follows from them stands under them. What was not captured is not evaluated, and nothing is
+    claimed about it.
 
-    HEALTHY needs a watched run of which all that decides was seen; models on disk are INCONCLUSIVE where nothing is found. What you accept
-    stands, with a reason, under [[tool.forensics.allow]] in pyproject.toml.
+    HEALTHY needs a watched run of which all that decides was seen; models on disk are INCONCLUSIVE where
+    nothing is found. What you accept stands, with a reason, under [[tool.forensics.allow]] in pyproject.toml.
     """
     from forensics.judge import allow
     from forensics.judge.diagnose import diagnose_opened, document
@@ -151,7 +152,9 @@ def _write_sarif(path: Path, found: Diagnosis | TwoRuns) -> None:
 
 
 def _for_issues(evidence: Opened, found: Diagnosis | TwoRuns, github: bool) -> None:
-    """Markdown on stdout; or annotations there, and the Markdown in the file that GitHub shows as the job's summary."""
+    """Markdown on stdout; or annotations there, and the Markdown in the file that GitHub shows as the job's
+    summary.
+    """
     import os
 
     from forensics.judge.gather import environment
@@ -169,7 +172,9 @@ def _for_issues(evidence: Opened, found: Diagnosis | TwoRuns, github: bool) -> N
 
 
 def _wait(place: Store, refs: tuple[str, ...]) -> None:
-    """Wait for the runs that are named, or for every run that is under way, and seal what was then left behind."""
+    """Wait for the runs that are named, or for every run that is under way, and seal what was then left
+    behind.
+    """
     from forensics.capture.watched import recover
     from forensics.cli.screen import note
     from forensics.store import unsealed

@@ -47,9 +47,9 @@ def command(
 ) -> None:
     """Compare two captures, models or runs.
 
-    Parameters are paired by canonical name, so that a layer that got an adapter is still the same layer; quantized weights are compared
-    by value. Modules, adapters, optimizers, settings and answers are compared where both sides have them: what a file never says is
-    no difference from a live model.
+    Parameters are paired by canonical name, so that a layer that got an adapter is still the same layer;
+    quantized weights are compared by value. Modules, adapters, optimizers, settings and answers are compared
+    where both sides have them: what a file never says is no difference from a live model.
     """
     from forensics.judge.compare import compare, document
     from forensics.judge.opened import opened

@@ -31,7 +31,10 @@ def debug_option(*, hidden: bool = False) -> click.Option:
 
 
 class Unexpected(ForensicsError):
-    """A failure of ours that no command expected. It is no finding (status 1), and tells nothing about the evidence."""
+    """A failure of ours that no command expected.
+
+    It is no finding (status 1), and tells nothing about the evidence.
+    """
 
     exit_code = 4
     slug = "unexpected"
@@ -96,7 +99,10 @@ def _usage(error: click.ClickException, ctx: click.Context | None) -> ForensicsE
 
 
 def _unusable(error: OSError) -> ForensicsError:
-    """A place that the system refuses, and of which no command said more; what bears no name is mostly standard output."""
+    """A place that the system refuses, and of which no command said more.
+
+    What bears no name is mostly standard output.
+    """
     if error.filename is None:
         hush(sys.stdout)
         why = error.strerror or "it is closed"

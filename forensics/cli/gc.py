@@ -35,8 +35,9 @@ Examples:
 def command(dry_run: bool, keep: int | None, max_size: int | None, as_json: bool, store: Path | None) -> None:
     """Free the space of tensors that no capture needs, and of what interrupted captures left.
 
-    A run that an interrupted capture left unsealed is sealed first. Runs are removed only where --keep or --max-size say so, the oldest
-    first, and never the newest. `max_store = "50GB"` under [tool.forensics] of pyproject.toml has `capture` warn above that.
+    A run that an interrupted capture left unsealed is sealed first. Runs are removed only where --keep or
+    --max-size say so, the oldest first, and never the newest. `max_store = "50GB"` under [tool.forensics] of
+    pyproject.toml has `capture` warn above that.
     """
     from forensics.capture.watched import recover
     from forensics.cli.progress import bar

@@ -23,8 +23,9 @@ Examples:
 def command(captures: bool, as_json: bool, store: Path | None) -> None:
     """Show the runs and captures of the store, oldest first.
 
-    TABLES is what a run takes without its tensors: those are shared by runs, and the last line gives their size. The size that
-    capture reported holds both. VERDICT is what diagnose said last; a run that was never diagnosed has none.
+    TABLES is what a run takes without its tensors: those are shared by runs, and the last line gives their
+    size. The size that capture reported holds both. VERDICT is what diagnose said last; a run that was never
+    diagnosed has none.
     """
     from forensics.cli.screen import emit, show, width
     from forensics.store.overview import document, overview

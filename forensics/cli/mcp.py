@@ -32,7 +32,8 @@ NAMES = ("list", "show", "diagnose", "query", "sql", "explain", "diff")
 def command(queries: Path | None, store: Path | None) -> None:
     """Serve the store to an assistant that speaks MCP, read-only, on stdin and stdout.
 
-    Tools: list, show, diagnose, query, sql, explain, diff. None captures, writes or reaches the network. Needs mlx-forensics[mcp].
+    Tools: list, show, diagnose, query, sql, explain, diff. None captures, writes or reaches the network.
+    Needs mlx-forensics[mcp].
     """
     try:
         from mcp.server.mcpserver import MCPServer
@@ -57,7 +58,9 @@ def command(queries: Path | None, store: Path | None) -> None:
 
 
 def _answering(function: Callable[..., dict[str, Any]]) -> Callable[..., str]:
-    """The function with its document as JSON text, and our errors as those of a tool: what, where, and what to do."""
+    """The function with its document as JSON text, and our errors as those of a tool: what, where, and what
+    to do.
+    """
     from mcp.server.mcpserver.exceptions import ToolError
 
     @functools.wraps(function)

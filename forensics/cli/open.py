@@ -35,8 +35,8 @@ with the key: nothing was kept.
 def command(path: Path, name: str | None, key: Path | None, as_json: bool, store: Path | None) -> None:
     """Check a bundle and bring its runs into the store.
 
-    Everything in it is checked before anything is kept: it is rebuilt row by row in a process of its own, with little memory
-    and little time. Opening the same bundle again changes nothing.
+    Everything in it is checked before anything is kept: it is rebuilt row by row in a process of its own,
+    with little memory and little time. Opening the same bundle again changes nothing.
     """
     from forensics.bundle import import_
     from forensics.cli.screen import emit, note
@@ -59,7 +59,8 @@ def command(path: Path, name: str | None, key: Path | None, as_json: bool, store
         return
     runs = ", ".join(landed.runs)
     click.echo(
-        f"{'already here' if landed.already else 'opened'}: {runs} (level {landed.level}{_signed(landed.signed, key)})"
+        f"{'already here' if landed.already else 'opened'}: {runs} (level"
+        f" {landed.level}{_signed(landed.signed, key)})"
     )
     if landed.dropped:
         click.echo(f"  {landed.dropped:,} values of a newer version were left out.")

@@ -31,7 +31,9 @@ def parse_size(_: click.Context, __: click.Parameter, value: str | None) -> int 
 
 
 def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Before a store is read, seal what an interrupted capture left in it; `capture` and `gc` do that themselves, in their time.
+    """Before a store is read, seal what an interrupted capture left in it.
+
+    `capture` and `gc` do that themselves, in their time.
 
     A place that can be no store is said here, but for `capture`, which runs the user's command all the same.
     """

@@ -19,7 +19,8 @@ STDOUT = Path("-")
 def output(path: Path, what: str) -> Iterator[Path]:
     """The file to write for `-o path`: `what`, as an error calls it.
 
-    A link stays, and what it names is written. What is no file (a device, a FIFO) and stdout (`-`) get the bytes when they are whole.
+    A link stays, and what it names is written. What is no file (a device, a FIFO) and stdout (`-`) get the
+    bytes when they are whole.
 
     Raises:
         UsageError: it cannot be written there.

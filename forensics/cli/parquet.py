@@ -15,7 +15,9 @@ _PLAIN = re.compile(
 
 
 def write(path: Path, columns: Sequence[str], types: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
-    """Write rows; how many there were. A column of another type than numbers, texts, times and lists of them becomes text.
+    """Write rows; how many there were.
+
+    A column of another type than numbers, texts, times and lists of them becomes text.
 
     Raises:
         UsageError: the file cannot be written.
@@ -36,7 +38,10 @@ def write(path: Path, columns: Sequence[str], types: Sequence[str], rows: Iterab
         typed = ", ".join(
             f"{_quoted(name)}: {_quoted(kind)}" for name, kind in zip(names, kinds, strict=True)
         )
-        source = f"read_json({_quoted(str(place / 'rows.jsonl'))}, format = 'newline_delimited', columns = {{{typed}}})"
+        source = (
+            f"read_json({_quoted(str(place / 'rows.jsonl'))}, format = 'newline_delimited', columns ="
+            f" {{{typed}}})"
+        )
         made = place / "made.parquet"
         copy = f"COPY (SELECT * FROM {source}) TO {_quoted(str(made))} (FORMAT parquet)"
         open_session([], []).script(copy)

@@ -7,7 +7,10 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """A value of rows and dictionaries with nothing in it that JSON has not; other types become their text."""
+    """A value of rows and dictionaries with nothing in it that JSON has not.
+
+    Other types become their text.
+    """
     if isinstance(value, float):
         return (
             value

@@ -40,7 +40,10 @@ With --transplant: 0 a smallest part was found, or both answer alike; 1 not even
 @click.option(
     "--transplant",
     is_flag=True,
-    help="Of two models or captures A B: which tensors, settings, template, stop set or sampler of B make A answer as B.",
+    help=(
+        "Of two models or captures A B: which tensors, settings, template, stop set or sampler of B make A"
+        " answer as B."
+    ),
 )
 @click.option(
     "--adapter", type=click.Path(path_type=Path), metavar="DIR", help="With --transplant: the adapter on B."
@@ -75,9 +78,10 @@ def command(
 ) -> None:
     """Run it again with the cause cured, and without: what goes away?
 
-    The recorded command of an own run is started in folders of its own, with its inputs as they are: once as it was, once with each cause
-    taken away by our hooks (your files are not edited), once with all of them, and each of these with shifted seeds too. Writes outside
-    of these folders, the network, other programs and questions are refused. An interrupted proof goes on where it was.
+    The recorded command of an own run is started in folders of its own, with its inputs as they are: once as
+    it was, once with each cause taken away by our hooks (your files are not edited), once with all of them,
+    and each of these with shifted seeds too. Writes outside of these folders, the network, other programs and
+    questions are refused. An interrupted proof goes on where it was.
     """
     from forensics import evidence
     from forensics.cli.screen import emit, show, width

@@ -145,7 +145,9 @@ def _together(runs: tuple[str, ...], answers: list[Answer]) -> Answer:
 
 
 def _refs(query: Query, evidence: Opened) -> list[str]:
-    """What the query's a and b stand for: its one parameter means the run or the last capture that was named."""
+    """What the query's a and b stand for: its one parameter means the run or the last capture that
+    was named.
+    """
     from forensics.judge.opened import beginning
 
     if evidence.empty is not None:
@@ -160,7 +162,8 @@ def _say(query: Query, evidence: Opened, given: list[str], found: list[tuple[Any
 
     if given:
         note(
-            f"forensics: asked of {' and '.join(dict.fromkeys(given))}{', which holds no capture' if evidence.empty else ''}"
+            "forensics: asked of"
+            f" {' and '.join(dict.fromkeys(given))}{', which holds no capture' if evidence.empty else ''}"
         )
     if (
         given

@@ -52,8 +52,8 @@ def command(
 ) -> None:
     """Write one self-contained page: verdict, causes, what changed, training rows, answers.
 
-    The page needs no network and runs no script, so it can be attached to a bug report and opened from a stranger. It shows
-    prompts and answers: for a page without them, make a bundle first and report on that.
+    The page needs no network and runs no script, so it can be attached to a bug report and opened from a
+    stranger. It shows prompts and answers: for a page without them, make a bundle first and report on that.
     """
     import webbrowser
 

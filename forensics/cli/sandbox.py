@@ -1,4 +1,5 @@
-"""The child in which `forensics sql` and `case.sql` run: bounded memory, a database that can only be read, nothing else within reach.
+"""The child in which `forensics sql` and `case.sql` run: bounded memory, a database that can only be read,
+nothing else within reach.
 
 It reads one JSON request on stdin and writes JSON lines: the column names, rows as lists, or {"error": ...}.
 The parent watches its memory and time too (bounded.py). The tables are those of a catalogue, whose place

@@ -1,4 +1,6 @@
-"""What commands write: one JSON document or text that fits the terminal to stdout, and lines beside it to stderr."""
+"""What commands write: one JSON document or text that fits the terminal to stdout, and lines beside it to
+stderr.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def width() -> int:
 
 
 def room() -> int:
-    """Columns that a table of an answer may take: as `width`, and without end in a pipe, where cut cells would be lost."""
+    """Columns that a table of an answer may take: as `width`, and without end in a pipe, where cut cells
+    would be lost.
+    """
     return width() if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else UNCUT
 
 
@@ -68,7 +72,8 @@ _ASCII = {
         "−": "-",
     },
 }
-# DEL and C1 controls, line separators, bidirectional overrides and isolates, invisible marks; JSON itself escapes C0
+# DEL and C1 controls, line separators, bidirectional overrides and isolates, invisible marks; JSON itself
+# escapes C0
 _STEERING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 _BEYOND_ASCII = "".join(_ASCII)
 _TO_ASCII = {ord(character): plain for character, plain in _ASCII.items()}
@@ -95,7 +100,9 @@ def emit(document: Any) -> None:
 
 
 def spelled(text: str) -> str:
-    """JSON text whose characters that steer a terminal, or turn the direction of what is read, stand as escapes of JSON."""
+    """JSON text whose characters that steer a terminal, or turn the direction of what is read, stand as
+    escapes of JSON.
+    """
     return (
         text
         if text.isascii() and text.isprintable()
@@ -120,7 +127,10 @@ def comma_separated(columns: Iterable[str], rows: Iterable[Iterable[object]]) ->
 
 
 def note(line: str, *, styled: bool = False) -> None:
-    """A line on stderr; where that takes none, what is done goes on without it. `styled`: it bears our own colours, and is clean."""
+    """A line on stderr; where that takes none, what is done goes on without it.
+
+    `styled`: it bears our own colours, and is clean.
+    """
     if not styled:
         line = "\n".join(escaped(part.expandtabs(4)) for part in line.split("\n"))
     try:
@@ -130,12 +140,17 @@ def note(line: str, *, styled: bool = False) -> None:
 
 
 def colour() -> bool | None:
-    """False where the user wants none (https://no-color.org); None leaves it to whether there is a terminal."""
+    """False where the user wants none (https://no-color.org).
+
+    None leaves it to whether there is a terminal.
+    """
     return False if os.environ.get("NO_COLOR") else None
 
 
 def open_streams() -> None:
-    """A stream that was closed before we began (`>&-`) takes nothing: on stdout that is an error, as of any that cannot be written."""
+    """A stream that was closed before we began (`>&-`) takes nothing: on stdout that is an error, as of any
+    that cannot be written.
+    """
     if sys.stdout is None:
         sys.stdout = open(os.devnull)  # noqa: SIM115, PTH123
     if sys.stderr is None:

@@ -49,7 +49,9 @@ def _bytes(_: click.Context, __: click.Parameter, value: str) -> int:
 
 
 class _Commented(click.Command):
-    """A command whose argument may begin with a comment of SQL, as every file of queries/ does: no option has a space after its hyphens."""
+    """A command whose argument may begin with a comment of SQL, as every file of queries/ does: no option has
+    a space after its hyphens.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, [f" {arg}" if re.match(r"--(\s|.*\n)", arg) else arg for arg in args])
@@ -90,9 +92,9 @@ def command(
 ) -> None:
     """Ask in SQL, read-only, over all captures of the store, and of nothing else.
 
-    Tables and columns are those of queries/schema.sql; every prepared question is a table macro. Its refs are captures and runs of the
-    store; paths and snapshots are asked of with `forensics query`. The query sees no file, no network and
-    no setting, so one from a stranger can be run. QUERY - reads it from standard input.
+    Tables and columns are those of queries/schema.sql; every prepared question is a table macro. Its refs are
+    captures and runs of the store; paths and snapshots are asked of with `forensics query`. The query sees no
+    file, no network and no setting, so one from a stranger can be run. QUERY - reads it from standard input.
     """
     one_form(json=as_json, csv=as_csv, parquet=parquet)
     catalogue = _catalogue(store)

@@ -1,7 +1,9 @@
-"""What an assistant may ask: the reading commands as functions that give plain documents. Nothing here captures or writes.
+"""What an assistant may ask: the reading commands as functions that give plain documents.
 
-Refs are those of the command line, but for addresses: nothing is fetched. What a document holds of a user's or a stranger's
-words is data, and the server says so.
+Nothing here captures or writes.
+
+Refs are those of the command line, but for addresses: nothing is fetched. What a document holds of a user's
+or a stranger's words is data, and the server says so.
 """
 
 from __future__ import annotations
@@ -59,7 +61,10 @@ class Tools:
         return found
 
     def query(self, name: str | None = None, refs: Sequence[str] = ()) -> dict[str, Any]:
-        """Ask a prepared question, or for the rows behind a finding by its id; without a name: the catalogue of questions."""
+        """Ask a prepared question, or for the rows behind a finding by its id.
+
+        Without a name: the catalogue of questions.
+        """
         from forensics.api import Case
         from forensics.judge import library
 
@@ -72,7 +77,10 @@ class Tools:
         return _rows(Case(self._opened(refs), self._queries).query(name))
 
     def sql(self, statement: str, run: str | None = None) -> dict[str, Any]:
-        """One SELECT over the tables of a run, or of all runs of the store. `DESCRIBE steps` shows columns, `SHOW TABLES` the tables."""
+        """One SELECT over the tables of a run, or of all runs of the store.
+
+        `DESCRIBE steps` shows columns, `SHOW TABLES` the tables.
+        """
         from forensics.api import Case
         from forensics.judge import library
         from forensics.judge.opened import Opened, session_of

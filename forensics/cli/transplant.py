@@ -26,7 +26,10 @@ def transplanted(
     seconds: float | None,
     as_json: bool,
 ) -> int:
-    """Search, say what was found, and return the exit status. A model alone with an adapter is the model without it and with it."""
+    """Search, say what was found, and return the exit status.
+
+    A model alone with an adapter is the model without it and with it.
+    """
     from forensics.capture.prompts import read_prompts
     from forensics.cli.progress import spinner
     from forensics.cli.screen import emit

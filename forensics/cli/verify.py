@@ -36,7 +36,8 @@ SHOWN = 20
 def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool, store: Path | None) -> None:
     """Check that evidence is what was recorded.
 
-    Every table is compared with the digest in its manifest, and every tensor that was kept is read and measured anew.
+    Every table is compared with the digest in its manifest, and every tensor that was kept is read and
+    measured anew.
     """
     from forensics import evidence
     from forensics.cli.progress import bar
@@ -112,12 +113,16 @@ def _signed(ref: str | None, key: Path) -> None:
 def _say(checked: Checked) -> None:
     from forensics.units import counted
 
-    looked = f"{counted(checked.captures, 'capture')}, {counted(checked.files, 'file')}, {counted(checked.tensors, 'tensor')}"
+    looked = (
+        f"{counted(checked.captures, 'capture')}, {counted(checked.files, 'file')},"
+        f" {counted(checked.tensors, 'tensor')}"
+    )
     if not checked.problems:
         click.echo(f"{click.style('as recorded', fg='green')}: {looked}")
         return
     click.echo(
-        f"{click.style('damaged', fg='red', bold=True)}: {counted(len(checked.problems), 'problem')} in {looked}"
+        f"{click.style('damaged', fg='red', bold=True)}: {counted(len(checked.problems), 'problem')} in"
+        f" {looked}"
     )
     for where, what in checked.problems[:SHOWN]:
         click.echo(f"  {where}: {what}")

@@ -1,4 +1,6 @@
-"""Words as people type them: options before the command, a mistyped command, a command to watch without `--`."""
+"""Words as people type them: options before the command, a mistyped command, a command to watch
+without `--`.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +43,12 @@ def no_such_command(word: str, known: Collection[str], args: Sequence[str]) -> U
 
 
 def command_start(command: click.Command, args: Sequence[str]) -> int | None:
-    """Where in the arguments of `capture` a command to watch begins though no `--` stands before it; None where none does.
+    """Where in the arguments of `capture` a command to watch begins though no `--` stands before it.
 
-    The first word that is no option of `capture` and no value of one begins it, where it is a Python file or a program on the
-    PATH. What lies here under that name and is no program is a model.
+    None where none does.
+
+    The first word that is no option of `capture` and no value of one begins it, where it is a Python file or
+    a program on the PATH. What lies here under that name and is no program is a model.
     """
     takes_value = {
         name

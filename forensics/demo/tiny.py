@@ -1,4 +1,6 @@
-"""A model made on the spot: two blocks, a byte-level vocabulary of some 384 tokens, taught fifteen answers in seconds."""
+"""A model made on the spot: two blocks, a byte-level vocabulary of some 384 tokens, taught fifteen answers in
+seconds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the user has accepted, with a reason: `allow` in [tool.forensics] of pyproject.toml, in forensics.toml, or --allow ID.
+"""What the user has accepted, with a reason: `allow` in [tool.forensics] of pyproject.toml, in
+forensics.toml, or --allow ID.
 
     [[tool.forensics.allow]]
     id = "prompt-in-loss"
@@ -7,7 +8,8 @@
     model = "m1"             # only where that model is judged
     until = 2027-01-31       # up to that day; then it counts again
 
-What is allowed is shown and never counts. What follows from nothing else is allowed with it; what was measured in answers stays.
+What is allowed is shown and never counts. What follows from nothing else is allowed with it; what was
+measured in answers stays.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ _FORM = 'Write [[tool.forensics.allow]] with id = "..." and reason = "..." (and 
 
 @dataclass(frozen=True)
 class Allowance:
-    """One finding that is accepted: everywhere, or where it points into `file`, or where `model` is judged; `until` a day, here."""
+    """One finding that is accepted: everywhere, or where it points into `file`, or where `model` is judged.
+
+    `until` a day, here.
+    """
 
     id: str
     reason: str
@@ -44,7 +49,8 @@ class Allowance:
 
 
 def configured(start: Path, known: Sequence[str]) -> tuple[Allowance, ...]:
-    """What the nearest forensics.toml, or pyproject.toml with [tool.forensics], of `start` and the directories above it allows.
+    """What the nearest forensics.toml, or pyproject.toml with [tool.forensics], of `start` and the
+    directories above it allows.
 
     Raises:
         UsageError: an entry without an id or a reason, an id that no detector gives, a file that is no TOML.

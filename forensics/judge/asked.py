@@ -1,4 +1,6 @@
-"""SQL of a user's, or of a stranger's, asked in a child process that cannot do more: `forensics sql` and `case.sql`."""
+"""SQL of a user's, or of a stranger's, asked in a child process that cannot do more: `forensics sql` and
+`case.sql`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A and B on one bench: what the refs name is laid out for a process that holds both models, and the smallest set is searched for."""
+"""A and B on one bench: what the refs name is laid out for a process that holds both models, and the smallest
+set is searched for.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,9 @@ class NotTransplantable(ForensicsError):
 class Transplant:
     """What a search found.
 
-    `smallest` is empty where not even everything makes A answer as B; `complete` is false where the time was spent. `parts` is how
-    many differences can be moved, `tensors` how many B has, `equal` how many of `questions` both answered alike from the beginning.
+    `smallest` is empty where not even everything makes A answer as B; `complete` is false where the time was
+    spent. `parts` is how many differences can be moved, `tensors` how many B has, `equal` how many of
+    `questions` both answered alike from the beginning.
     """
 
     a: str
@@ -79,7 +82,9 @@ def transplant(
     store: Store, a: str, b: str, *, adapter: Path | None = None, prompts: Sequence[Prompt] | None = None,
     max_tokens: int = 24, seconds: float | None = None, on_step: Callable[[str], None] = lambda _: None,
 ) -> Transplant:  # fmt: skip
-    """Find the smallest part of B that makes A answer as B does. What was tried before is remembered in the store.
+    """Find the smallest part of B that makes A answer as B does.
+
+    What was tried before is remembered in the store.
 
     Args:
         a, b: models on disk, adapter directories, or captures of the user's own store.
@@ -147,7 +152,10 @@ def _part(told: dict[str, str]) -> Part:
 
 
 class _Memory:
-    """Outcomes on disk: an interrupted search goes on where it was. Where nothing can be written it begins again."""
+    """Outcomes on disk: an interrupted search goes on where it was.
+
+    Where nothing can be written it begins again.
+    """
 
     def __init__(self, folder: Path, told: dict[str, Any]) -> None:
         text = json.dumps([told["parts"], told["answers"], told["print"]], sort_keys=True)
@@ -211,7 +219,7 @@ def _last(errors: Any) -> str:
     return lines[-1][:300] if lines else "its process ended"
 
 
-# -- what the refs name ----------------------------------------------------------------------------------------------------
+# -- what the refs name --------------------------------------------------------------------------------------
 
 
 def side(store: Store, word: str, adapter: Path | None, place: Path) -> dict[str, Any]:
@@ -246,7 +254,9 @@ def _adapter(path: Path, word: str) -> dict[str, Any]:
 
 
 def _captured(store: Store, capture: Capture, place: Path) -> dict[str, Any]:
-    """A capture of the user's own: the model's directory, the adapters put on it, and the recorded tensors."""
+    """A capture of the user's own: the model's directory, the adapters put on it, and the recorded
+    tensors.
+    """
     base = None if capture.prefix or capture.store is None else _base(capture)
     if base is None or capture.store is None:
         raise NotTransplantable(
@@ -256,7 +266,8 @@ def _captured(store: Store, capture: Capture, place: Path) -> dict[str, Any]:
         )
     session = session_of([capture], [capture.store.run(capture.run)], load())
     rows = session.rows(
-        "SELECT name, digest FROM placements WHERE capture = ? AND role <> 'optimizer' AND shared_with IS NULL AND digest IS NOT NULL",
+        "SELECT name, digest FROM placements WHERE capture = ? AND role <> 'optimizer' AND shared_with IS"
+        " NULL AND digest IS NOT NULL",
         [capture.ref],
     )
     kept = {str(row["name"]): capture.store.packs.read(str(row["digest"])) for row in rows}
@@ -278,7 +289,10 @@ def _captured(store: Store, capture: Capture, place: Path) -> dict[str, Any]:
 
 
 def _base(capture: Capture) -> Path | None:
-    """The directory from which the model of a capture was loaded; a relative path is of where the run was started."""
+    """The directory from which the model of a capture was loaded.
+
+    A relative path is of where the run was started.
+    """
     assert capture.store is not None
     run = capture.store.run(capture.run)
     told = [
@@ -295,7 +309,8 @@ def _base(capture: Capture) -> Path | None:
 def _asked(session: Any, capture: Capture) -> dict[str, Any]:
     """Stop set and sampler of the last generation of the run that used this model."""
     rows = session.rows(
-        "SELECT stop_set, settings FROM generations WHERE run = ? AND model = ? ORDER BY generation DESC LIMIT 1",
+        "SELECT stop_set, settings FROM generations WHERE run = ? AND model = ? ORDER BY generation DESC"
+        " LIMIT 1",
         [capture.run, capture.model],
     )
     if not rows:

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Where it turned: `after` is the first capture at which `when` holds, `before` the last one looked at where it does not.
+    """Where it turned: `after` is the first capture at which `when` holds, `before` the last one looked at
+    where it does not.
 
-    `after` is None where it holds at no capture, `before` where it holds at the first already. `opened` of `captures` were read.
+    `after` is None where it holds at no capture, `before` where it holds at the first already. `opened` of
+    `captures` were read.
     """
 
     when: str
@@ -33,10 +35,12 @@ class Turn:
 
 
 def turn(run: Run, when: str | None, queries: Path | None = None) -> Turn:
-    """Halve the captures of the run's main model until two neighbours differ: at most log2(n) + 2 of n are read.
+    """Halve the captures of the run's main model until two neighbours differ: at most log2(n) + 2 of n are
+    read.
 
     Args:
-        when: a finding's id, or a SELECT that gives rows where it holds, with `$capture` for the ref; None: the run's first cause.
+        when: a finding's id, or a SELECT that gives rows where it holds, with `$capture` for the ref; None:
+        the run's first cause.
 
     Raises:
         UsageError: no such finding, no finding in the run, or a run without captures.

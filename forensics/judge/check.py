@@ -1,4 +1,5 @@
-"""What a query must be before it is trusted: one SELECT, the columns of its kind, no private column, no parameter that a column shadows.
+"""What a query must be before it is trusted: one SELECT, the columns of its kind, no private column, no
+parameter that a column shadows.
 
 Ours are checked by the tests, private ones whenever they are loaded.
 """
@@ -19,7 +20,9 @@ _COLUMN = re.compile(r"(\w+) (?:VARCHAR|DOUBLE|BIGINT|INTEGER|BOOLEAN)\b")
 
 
 def columns() -> dict[str, dict[str, bool]]:
-    """Table to its columns of schema.sql, each with whether it is private (its line's comment begins with `private:`)."""
+    """Table to its columns of schema.sql, each with whether it is private (its line's comment begins with
+    `private:`).
+    """
     found: dict[str, dict[str, bool]] = {}
     for table, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", schema.text(), re.S):
         found[table] = {
@@ -38,7 +41,9 @@ def hide_private(session: Sql) -> None:
 
 
 def check(library: Library, session: Sql, *, only: Iterable[Query] | None = None) -> None:
-    """Hold queries to the rules; `session` is an empty one, whose private columns are dropped here and whose macros are made here.
+    """Hold queries to the rules.
+
+    `session` is an empty one, whose private columns are dropped here and whose macros are made here.
 
     Raises:
         QueryError: the first query that breaks one, with its file and what to do.
@@ -91,7 +96,8 @@ def _one_select(query: Query, library: Library, session: Sql, tables: dict[str, 
     for parameter in query.params:
         if parameter.name in names:
             raise QueryError(
-                f"The parameter {parameter.name} bears the name of a column that the query reads: it would match every row.",
+                f"The parameter {parameter.name} bears the name of a column that the query reads: it would"
+                " match every row.",
                 str(query.path),
                 f"Call it {parameter.name}_at_least, or the like.",
             )

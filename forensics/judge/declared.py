@@ -13,13 +13,16 @@ _NAMES = {"kind": "adapter", "num_layers": "layers with adapter", "keys": "adapt
 
 
 def declared(session: Sql, b: str) -> tuple[Declared, ...]:
-    """One line for each setting that was declared and can be compared with what is there at `b`, or was done in its run."""
+    """One line for each setting that was declared and can be compared with what is there at `b`, or was done
+    in its run.
+    """
     return (*_adapter(session, b), *_training(session, b))
 
 
 def _adapter(session: Sql, b: str) -> Iterator[Declared]:
     meant = session.rows(
-        "SELECT * FROM adapters WHERE run = run_of(?) AND origin = 'declared' AND strength = 'strong' ORDER BY via",
+        "SELECT * FROM adapters WHERE run = run_of(?) AND origin = 'declared' AND strength = 'strong' ORDER"
+        " BY via",
         [b],
     )
     seen = next(
@@ -54,11 +57,15 @@ def _agree(key: str, said: object, seen: Mapping[str, object], meant: Sequence[M
 
 def _training(session: Sql, b: str) -> Iterator[Declared]:
     event = session.rows(
-        "SELECT detail FROM events WHERE run = run_of(?) AND model = model_of(?) AND kind = 'train' ORDER BY sequence DESC LIMIT 1",
+        "SELECT detail FROM events WHERE run = run_of(?) AND model = model_of(?) AND kind = 'train' ORDER BY"
+        " sequence DESC LIMIT 1",
         [b, b],
     )
     said = json.loads(str(event[0]["detail"])).get("declared", {}) if event else {}
-    counted = "SELECT count(*) AS n, max(learning_rate) AS rate FROM steps WHERE run = run_of(?) AND model = model_of(?)"
+    counted = (
+        "SELECT count(*) AS n, max(learning_rate) AS rate FROM steps WHERE run = run_of(?) AND model ="
+        " model_of(?)"
+    )
     done = session.rows(counted, [b, b])[0]
     if isinstance(said.get("iters"), int):
         due = said["iters"] // max(1, int(said.get("grad_accumulation_steps") or 1))

@@ -1,4 +1,6 @@
-"""How far tensors moved between two captures, measured where nobody did yet and the bytes are there: rows of `deltas`."""
+"""How far tensors moved between two captures, measured where nobody did yet and the bytes are there: rows of
+`deltas`.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ _FORMATS = [("affine", bits, group) for bits in (4, 8, 6, 5, 3, 2) for group in 
 
 
 def fill(session: Evidence, a: str, b: str) -> list[Delta]:
-    """Measure what differs between a and b and was not measured when they were captured; returns what was added to `deltas`."""
+    """Measure what differs between a and b and was not measured when they were captured.
+
+    Returns what was added to `deltas`.
+    """
     if a == b:
         return []
     paired(session, a, b)
@@ -98,13 +103,17 @@ def _delta(x: str, y: str, a: RawTensor, b: RawTensor) -> Delta | None:
 
 
 def dense_values(session: Evidence, a: str, b: str) -> Read:
-    """Reads tensors of a and b, once `paired`, by digest, quantized weights dense by value digest; None where bytes are gone."""
+    """Reads tensors of a and b, once `paired`, by digest, quantized weights dense by value digest.
+
+    None where bytes are gone.
+    """
     values = _Values(session, a, b)
     return lambda digest: _lying(values._read, digest)
 
 
 class _Values:
-    """Tensors by digest, and by value digest: quantized weights dense, tensors of other layouts as mlx-lm has them; packed ones as codes.
+    """Tensors by digest, and by value digest: quantized weights dense, tensors of other layouts as mlx-lm has
+    them; packed ones as codes.
 
     Mode, bits and group size of a quantized weight are those whose digest it is.
     """

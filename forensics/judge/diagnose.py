@@ -28,7 +28,8 @@ def diagnose(
     """Judge what the words mean: nothing = the newest run; a run; two captures, paths or runs.
 
     Raises:
-        ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that breaks the rules.
+        ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that
+        breaks the rules.
     """
     return diagnose_opened(opened(store, words, adapter=adapter, queries=queries, ask=True))
 
@@ -73,7 +74,9 @@ def judge(
     allowances: Sequence[allow.Allowance] = (),
     proof: Document | None = None,
 ) -> Diagnosis:
-    """One pair of captures, by ref; b's run is judged with all that was seen in it. `question`: the refs as the user would type them.
+    """One pair of captures, by ref; b's run is judged with all that was seen in it.
+
+    `question`: the refs as the user would type them.
 
     `proof`: what `prove` found of the run.
     """
@@ -111,7 +114,10 @@ def phrased(
 
 def _sequences(session: Session, b: str) -> dict[str, int]:
     """The first event of b's run at each place, by its number in the run."""
-    select = "SELECT place, min(sequence) AS first FROM events WHERE run = run_of(?) GROUP BY place HAVING first >= 0"
+    select = (
+        "SELECT place, min(sequence) AS first FROM events WHERE run = run_of(?) GROUP BY place HAVING first"
+        " >= 0"
+    )
     rows = session.rows(select, [b])
     return {str(row["place"]): int(row["first"]) for row in rows if row["place"]}
 
@@ -123,7 +129,7 @@ def _with_references(library: Library, versions: dict[str, str], finding: Findin
     return replace(finding, references=known) if known else finding
 
 
-# -- JSON ------------------------------------------------------------------------------------------------------------
+# -- JSON ----------------------------------------------------------------------------------------------------
 
 
 def document(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:

@@ -20,7 +20,10 @@ def detectors_page(library: Library) -> str:
     lines = [
         "# Findings",
         "",
-        "Made from the headers of `queries/detect/<family>/*.sql`. An id is for ever. `forensics query ID RUN` shows the rows",
+        (
+            "Made from the headers of `queries/detect/<family>/*.sql`. An id is for ever. `forensics query ID"
+            " RUN` shows the rows"
+        ),
         "behind a finding, those at fault and those that are in order.",
         "",
         "| id | says | severity | role |",
@@ -63,22 +66,46 @@ def queries_page(library: Library) -> str:
     lines = [
         "# Queries",
         "",
-        "A query is one `.sql` file: a header of `-- ` lines and one SELECT. It becomes a table macro, named as the file with hyphens",
-        "as underscores: `forensics query parameter-diff night`, or in SQL `FROM parameter_diff('night@loaded', 'night@end')`.",
-        "A file whose header has a `severity` is a detector; its rows with `fault` true are evidence of one fault, those with `fault`",
+        (
+            "A query is one `.sql` file: a header of `-- ` lines and one SELECT. It becomes a table macro,"
+            " named as the file with hyphens"
+        ),
+        (
+            "as underscores: `forensics query parameter-diff night`, or in SQL `FROM"
+            " parameter_diff('night@loaded', 'night@end')`."
+        ),
+        (
+            "A file whose header has a `severity` is a detector; its rows with `fault` true are evidence of"
+            " one fault, those with `fault`"
+        ),
         "false are what was looked at and is in order. Where it gives no row, it is not evaluated.",
         "",
-        "Your own queries stand in a directory of yours: `forensics diagnose night --queries ./my-queries`. They are checked when they are",
-        "loaded: one SELECT with an ORDER BY, the columns of their kind, known keys, no parameter that bears the name of a column that the",
-        "query reads (such a macro matches every row), and in a detector no private column (`queries/schema.sql` marks them).",
+        (
+            "Your own queries stand in a directory of yours: `forensics diagnose night --queries"
+            " ./my-queries`. They are checked when they are"
+        ),
+        (
+            "loaded: one SELECT with an ORDER BY, the columns of their kind, known keys, no parameter that"
+            " bears the name of a column that the"
+        ),
+        (
+            "query reads (such a macro matches every row), and in a detector no private column"
+            " (`queries/schema.sql` marks them)."
+        ),
         "",
         "## The header",
         "",
-        "The title in one sentence, a blank `--` line, then `-- key: value` lines; what begins with `--` and three blanks carries on.",
+        (
+            "The title in one sentence, a blank `--` line, then `-- key: value` lines; what begins with `--`"
+            " and three blanks carries on."
+        ),
         "",
         *(f"- `{key}`: {said}" for key, said in HEADER.items()),
         "",
-        f"A detector gives the columns {', '.join(f'`{name}`' for name in COLUMNS)}; `severity`, `confidence` and `place` override",
+        (
+            f"A detector gives the columns {', '.join(f'`{name}`' for name in COLUMNS)}; `severity`,"
+            " `confidence` and `place` override"
+        ),
         "the header by row, and further columns serve the texts.",
         "",
         f"## An example: {EXAMPLE}.sql",
@@ -95,7 +122,10 @@ def queries_page(library: Library) -> str:
         "",
         "## Facts that `needs` may name",
         "",
-        "Each is a macro `need_<fact>(a, b)` with one row: `missing` is NULL where the fact is there, else what is needed, in words.",
+        (
+            "Each is a macro `need_<fact>(a, b)` with one row: `missing` is NULL where the fact is there,"
+            " else what is needed, in words."
+        ),
         "",
         *(
             f"- `{name.removeprefix('need_').partition('(')[0]}`: {said}"
@@ -105,8 +135,14 @@ def queries_page(library: Library) -> str:
         "",
         "## Tables of the pair",
         "",
-        "What several detectors ask of the two captures that are judged is a file of `queries/pair`. It is a table, filled once: name it",
-        "in `reads` and write `FROM moves`. In any other SQL it is a macro: `FROM moves('night@loaded', 'night@end')`.",
+        (
+            "What several detectors ask of the two captures that are judged is a file of `queries/pair`. It"
+            " is a table, filled once: name it"
+        ),
+        (
+            "in `reads` and write `FROM moves`. In any other SQL it is a macro: `FROM moves('night@loaded',"
+            " 'night@end')`."
+        ),
         "",
         *(
             f"- `{table.signature}`: {table.title}"

@@ -1,4 +1,7 @@
-"""One answer to read beside a diagnosis. It comes from private columns, so no finding rests on it, and a redacted bundle has none."""
+"""One answer to read beside a diagnosis.
+
+It comes from private columns, so no finding rests on it, and a redacted bundle has none.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ GROUP BY role ORDER BY role DESC
 
 
 def example(session: Sql, a: str, b: str) -> Example | None:
-    """The answer that changed most tellingly between a and b: the one with most special tokens, then the one that moved furthest."""
+    """The answer that changed most tellingly between a and b: the one with most special tokens, then the one
+    that moved furthest.
+    """
     try:
         found = session.rows(_ANSWER, [a, b])
     except QueryError:

@@ -1,4 +1,6 @@
-"""What explains what: findings in order, causes first, one finding a cause with what follows from it folded under it."""
+"""What explains what: findings in order, causes first, one finding a cause with what follows from it folded
+under it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ FAMILIES = (
     "generation",
     "evidence",
 )
-"""Directories of queries/detect in the order in which a run goes through what they look at: of equal causes the earlier one comes first."""
+"""Directories of queries/detect in the order in which a run goes through what they look at: of equal causes
+the earlier one comes first.
+"""
 _ABOVE = re.compile(r"^[^;]*\bthe causes above; where there are none, ")
 """How a fix begins that is meant for what stands under a cause."""
 
@@ -47,8 +51,8 @@ def ordered(
 ) -> tuple[Finding, ...]:
     """Findings of all outcomes: causes, the one that explains most first, then consequences and symptoms.
 
-    `question` is what follows `forensics query ID` to see a finding's rows. `sequences`: the first event of the run at each place.
-    `proof`: what `prove` found of the run.
+    `question` is what follows `forensics query ID` to see a finding's rows. `sequences`: the first event of
+    the run at each place. `proof`: what `prove` found of the run.
     """
     present = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Found)}
     found = {
@@ -85,7 +89,9 @@ def _closes(other: str, name: str, folded: Mapping[str, tuple[str, ...]]) -> boo
 
 
 def _explained(name: str, found: Mapping[str, Finding], present: Mapping[str, Found]) -> set[str]:
-    """Present findings that follow from one, over any number of links; none runs over a finding that is not present.
+    """Present findings that follow from one, over any number of links.
+
+    None runs over a finding that is not present.
 
     An info explains infos alone: what is not wrong is no cause of what is.
     """
@@ -101,7 +107,9 @@ def _explained(name: str, found: Mapping[str, Finding], present: Mapping[str, Fo
 
 
 def _links(outcome: Found) -> list[str]:
-    """What follows from a finding directly, by its own facts: a link with a condition holds where a faulty row says so."""
+    """What follows from a finding directly, by its own facts: a link with a condition holds where a faulty
+    row says so.
+    """
     faulty = [row for row in outcome.rows if row["fault"]]
     return [
         other

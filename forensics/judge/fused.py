@@ -1,4 +1,6 @@
-"""An adapter on its base against a model without it: what of the adapter is in the weights, where nobody measured that yet."""
+"""An adapter on its base against a model without it: what of the adapter is in the weights, where nobody
+measured that yet.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ _ROWS = "SELECT * FROM {} WHERE capture = capture_of(?)"
 
 
 def fill(session: Evidence, a: str, b: str) -> None:
-    """Where a has an adapter and b has none: measure how much of it b holds, layer by layer; adds to `fusions`."""
+    """Where a has an adapter and b has none: measure how much of it b holds, layer by layer.
+
+    Adds to `fusions`.
+    """
     if (
         not session.rows(_ADAPTED, [a])[0]["n"]
         or session.rows(_ADAPTED, [b])[0]["n"]

@@ -69,7 +69,7 @@ def environment(session: Sql, b: str) -> dict[str, str]:
 
 _SHARES = ("pad", "prompt", "answer", "end")
 
-# -- the run ---------------------------------------------------------------------------------------------------------------
+# -- the run -------------------------------------------------------------------------------------------------
 
 
 def steps(session: Sql, b: str) -> tuple[Step, ...]:
@@ -84,7 +84,10 @@ def steps(session: Sql, b: str) -> tuple[Step, ...]:
 
 
 def shares(session: Sql, b: str) -> dict[str, float]:
-    """Where the loss's weight went over all steps: role to its share of the absolute weight; empty where it was not seen."""
+    """Where the loss's weight went over all steps: role to its share of the absolute weight.
+
+    Empty where it was not seen.
+    """
     sums = ", ".join(f"sum(abs(weight_{role})) AS {role}" for role in ROLES)
     row = session.rows(f"SELECT {sums} FROM steps WHERE run = run_of(?) AND model = model_of(?)", [b, b])[0]
     total = sum(_float(row[role]) or 0.0 for role in ROLES)
@@ -94,7 +97,8 @@ def shares(session: Sql, b: str) -> dict[str, float]:
 def training_rows(session: Sql, b: str) -> tuple[TrainingRow, ...]:
     """The first rows that the loss saw: each token that it could teach, with its weight.
 
-    Evidence of an older version has no text of tokens without weight: there it is read off the row's next input, where that id is known.
+    Evidence of an older version has no text of tokens without weight: there it is read off the row's next
+    input, where that id is known.
     """
     found = session.rows(
         """WITH first AS (
@@ -136,7 +140,8 @@ def _words(session: Sql, b: str) -> dict[int, str]:
     )
     words = {whole(r["id"]): str(r["text"]) for r in found}
     for r in session.rows(
-        "SELECT key, value FROM configs WHERE kind = 'tokenizer' AND key LIKE 'names.%' AND capture = capture_of(?)",
+        "SELECT key, value FROM configs WHERE kind = 'tokenizer' AND key LIKE 'names.%' AND capture ="
+        " capture_of(?)",
         [b],
     ):
         name = str(r["key"]).rpartition(".")[2]
@@ -145,11 +150,13 @@ def _words(session: Sql, b: str) -> dict[int, str]:
     return words
 
 
-# -- what it says ------------------------------------------------------------------------------------------------------------
+# -- what it says --------------------------------------------------------------------------------------------
 
 
 def exchanges(session: Sql, c: Comparison) -> tuple[tuple[Exchange, ...], int]:
-    """Probes at both captures, those that part first; then what the program itself generated; and how many were left out."""
+    """Probes at both captures, those that part first; then what the program itself generated; and how many
+    were left out.
+    """
     probes: dict[tuple[str, str], dict[str, Mapping[str, object]]] = defaultdict(dict)
     own: dict[tuple[str, str], dict[str, Mapping[str, object]]] = defaultdict(dict)
     for ref in dict.fromkeys((c.a, c.b)):
@@ -183,7 +190,8 @@ def _exchange(
     answers = []
     for ref, r in found.items():
         rows = session.rows(
-            "SELECT token, class, logprob FROM tokens WHERE capture = ? AND prompt_id = ? ORDER BY position LIMIT ?",
+            "SELECT token, class, logprob FROM tokens WHERE capture = ? AND prompt_id = ? ORDER BY position"
+            " LIMIT ?",
             [r["capture"], r["prompt_id"], MAX_ANSWER],
         )
         tokens = tuple(Token(_text(t["token"]), str(t["class"]), _float(t["logprob"])) for t in rows)

@@ -1,11 +1,14 @@
-"""The library of questions: finds .sql files, reads their headers, and makes a table macro of each in a session.
+"""The library of questions: finds .sql files, reads their headers, and makes a table macro of each in a
+session.
 
-A file is a header of `-- ` lines and one SELECT. The header begins with the title, a blank `--` line, and then `-- key: value` lines;
+A file is a header of `-- ` lines and one SELECT. The header begins with the title, a blank `--` line, and
+then `-- key: value` lines;
 a line that begins `--   ` carries the value on. HEADER says what each key means. The macro is named as the file, hyphens as underscores.
 
-`ask/` has questions, `detect/` detectors, `pair/` what several detectors share. A file of `pair/` is a table while a pair is judged, filled
-once (`judge/pair.py`), and a macro of the same name for everybody else. Who reads one names it in the key `reads` and writes `FROM moves`.
-`lib/` has macros of other shapes: single values, facts that detectors need.
+`ask/` has questions, `detect/` detectors, `pair/` what several detectors share. A file of `pair/` is a table
+while a pair is judged, filled once (`judge/pair.py`), and a macro of the same name for everybody else. Who
+reads one names it in the key `reads` and writes `FROM moves`. `lib/` has macros of other shapes: single
+values, facts that detectors need.
 """
 
 from __future__ import annotations
@@ -22,19 +25,41 @@ from forensics.errors import QueryError, near
 from forensics.records import Confidence, Role, Severity, Unevaluated
 
 HEADER = {
-    "params": "parameters of the macro: a, b (capture refs as text), then numbers with a default (floor = 0.02)",
+    "params": (
+        "parameters of the macro: a, b (capture refs as text), then numbers with a default (floor = 0.02)"
+    ),
     "example": "one line of how to ask it on the command line (questions only)",
-    "severity": "error, warning or info; a row's column `severity` overrides it (this key makes a file a detector)",
+    "severity": (
+        "error, warning or info; a row's column `severity` overrides it (this key makes a file a detector)"
+    ),
     "role": "cause, consequence or symptom; what a present finding explains is never a cause",
-    "confidence": "certain (two facts that cannot both hold), strong (ten times over the noise), probable (one alternative left), possible",
-    "explains": "ids of findings that follow from this one, folded under it where both are present; `id when column`: only where "
-    "that column is true in a faulty row",
-    "claim": "one sentence; {column} of the first faulty row, {n} faulty rows, {looked} rows in all; {n:row is|rows are}: with words",
-    "clean": "the phrase quoted under `ruled out` of other findings where this detector was evaluated and clean; {column} of the first row",
-    "early": "why no later step can take a certain faulty row back: such a detector is asked while a run goes on (capture --stop-on); "
-    "a column `early` restricts it to the rows in which it is true",
-    "begins": "of a question about a run: the point at which its comparison begins, where the run has it; else its first capture",
-    "beside": "of a question of one run: columns that tell its rows apart, where several runs stand side by side",
+    "confidence": (
+        "certain (two facts that cannot both hold), strong (ten times over the noise), probable (one"
+        " alternative left), possible"
+    ),
+    "explains": (
+        "ids of findings that follow from this one, folded under it where both are present; `id when column`:"
+        " only where that column is true in a faulty row"
+    ),
+    "claim": (
+        "one sentence; {column} of the first faulty row, {n} faulty rows, {looked} rows in all; {n:row"
+        " is|rows are}: with words"
+    ),
+    "clean": (
+        "the phrase quoted under `ruled out` of other findings where this detector was evaluated and clean;"
+        " {column} of the first row"
+    ),
+    "early": (
+        "why no later step can take a certain faulty row back: such a detector is asked while a run goes on"
+        " (capture --stop-on); a column `early` restricts it to the rows in which it is true"
+    ),
+    "begins": (
+        "of a question about a run: the point at which its comparison begins, where the run has it; else its"
+        " first capture"
+    ),
+    "beside": (
+        "of a question of one run: columns that tell its rows apart, where several runs stand side by side"
+    ),
     "rules out": "ids of detectors whose clean outcome speaks for this finding",
     "reads": "tables of queries/pair that the SELECT reads, by name: FROM moves",
     "needs": "facts that must have been captured: names of macros need_<name>(a, b) in queries/lib",
@@ -50,7 +75,10 @@ HEADER = {
 
 QUESTION_KEYS = ("params", "example", "reads", "begins", "beside")
 COLUMNS = ("subject", "observed", "expected", "fault")
-"""Columns that every detector gives; `severity`, `confidence` and `place` override the header by row, others serve texts."""
+"""Columns that every detector gives.
+
+`severity`, `confidence` and `place` override the header by row, others serve texts.
+"""
 
 
 class Sql(Protocol):
@@ -126,7 +154,9 @@ class Detector(Query):
         return cast(Confidence, self.header["confidence"])
 
     def names(self, key: str) -> tuple[str, ...]:
-        """A key whose value is a list of names: explains, rules out, needs, fires on, silent on, references."""
+        """A key whose value is a list of names: explains, rules out, needs, fires on, silent on,
+        references.
+        """
         return tuple(self.links) if key == "explains" else _names(self.header.get(key, ""))
 
     @cached_property
@@ -141,7 +171,9 @@ class Detector(Query):
 
 @dataclass(frozen=True)
 class Library:
-    """All questions and detectors by name, tables of the pair by name, each after those that it reads, and files of helper macros."""
+    """All questions and detectors by name, tables of the pair by name, each after those that it reads, and
+    files of helper macros.
+    """
 
     queries: Mapping[str, Query]
     tables: Mapping[str, Query]
@@ -176,7 +208,9 @@ class Library:
         return found
 
     def create(self, query: Query) -> str:
-        """The statement that makes a query's macro, which works out for its own captures what the query reads of a pair."""
+        """The statement that makes a query's macro, which works out for its own captures what the query reads
+        of a pair.
+        """
         calls = [f"{name} AS MATERIALIZED (FROM {self._called(name)})" for name in query.reads]
         body = f"WITH {', '.join(calls)}\nSELECT * FROM (\n{query.body}\n)" if calls else query.body
         return f"CREATE OR REPLACE MACRO {query.signature} AS TABLE\n{body}\n;"
@@ -252,7 +286,9 @@ def load(private: Path | None = None) -> Library:
 
 
 def _helpers(directory: Path) -> list[Path]:
-    """Files of helper macros in the order in which they load: a macro is bound when it is made, and all build on refs."""
+    """Files of helper macros in the order in which they load: a macro is bound when it is made, and all build
+    on refs.
+    """
     return sorted((directory / "lib").glob("*.sql"), key=lambda path: (path.name != "refs.sql", path.name))
 
 
@@ -260,7 +296,8 @@ def _tables(paths: Sequence[Path]) -> dict[str, Query]:
     """Tables of the pair, each after those that it reads.
 
     Raises:
-        QueryError: a name that a table of schema.sql bears (it would be hidden), a table that is read and is none, a circle.
+        QueryError: a name that a table of schema.sql bears (it would be hidden), a table that is read and is
+        none, a circle.
     """
     waiting = {
         query.macro: query for query in (parse(path, path.read_text(encoding="utf-8")) for path in paths)
@@ -404,7 +441,9 @@ def _make(session: Sql, text: str, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Gap:
-    """A fact that is not there: why, what is needed, in words, and how to capture it, where that is worth saying."""
+    """A fact that is not there: why, what is needed, in words, and how to capture it, where that is worth
+    saying.
+    """
 
     kind: Unevaluated
     needs: str

@@ -1,4 +1,6 @@
-"""What a report shows beside the findings: the picture of what changed, steps, training rows, answers, what was declared."""
+"""What a report shows beside the findings: the picture of what changed, steps, training rows, answers, what
+was declared.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,10 @@ from forensics.records import Comparison, Diagnosis, Row, TwoRuns
 class Cell:
     """One module of one block.
 
-    `relative` is the norm of the base weight's change over its norm before, of the parameter that changed most; `added` is about the
-    norm of what an adapter adds over that of its base weight, from the norms of its factors. None: not measured. `alone` is added or
-    removed, where only one side has base weights and none changed.
+    `relative` is the norm of the base weight's change over its norm before, of the parameter that changed
+    most; `added` is about the norm of what an adapter adds over that of its base weight, from the norms of
+    its factors. None: not measured. `alone` is added or removed, where only one side has base weights and
+    none changed.
     """
 
     layer: str
@@ -33,8 +36,8 @@ class Cell:
 class Heat:
     """Layers by modules.
 
-    `parameters` is how many parameters all cells stand for, `together` how many layers stand in one column; `merged`: modules of one
-    parent stand in one line.
+    `parameters` is how many parameters all cells stand for, `together` how many layers stand in one column;
+    `merged`: modules of one parent stand in one line.
     """
 
     layers: tuple[str, ...] = ()
@@ -62,7 +65,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token as text (None: redacted), its class or role, and a number: weight in the loss, or log-probability."""
+    """One token as text (None: redacted), its class or role, and a number: weight in the loss, or
+    log-probability.
+    """
 
     text: str | None
     kind: str
@@ -79,7 +84,10 @@ class TrainingRow:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer at one capture. `output` is None where it was redacted; `left_out` tokens at its end are not in `tokens`."""
+    """One answer at one capture. `output` is None where it was redacted.
+
+    `left_out` tokens at its end are not in `tokens`.
+    """
 
     capture: str
     finish: str
@@ -91,7 +99,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One prompt, answered at several captures. `differs` is the first position at which two answers part, where that is known; `same`
+    """One prompt, answered at several captures.
+
+    `differs` is the first position at which two answers part, where that is known; `same`
     whether they are equal, None where there are not two."""
 
     name: str

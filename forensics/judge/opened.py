@@ -1,4 +1,6 @@
-"""Words of the command line to evidence: a session over the captures that they mean, macros made and deltas measured."""
+"""Words of the command line to evidence: a session over the captures that they mean, macros made and deltas
+measured.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,10 @@ Ends = tuple[str, str]
 class Opened:
     """Evidence to judge.
 
-    `a` and `b` are refs of captures (of a run: its first capture and its `end` or last), `question` is what follows `forensics query ID`.
-    `allowed`: what the user's configuration accepts. `proofs`: what `prove` found of each run, by its name.
-    With two runs, `two_runs` has the ends of each and `questions` what each is called. `empty` names a run that holds no capture.
+    `a` and `b` are refs of captures (of a run: its first capture and its `end` or last), `question` is what
+    follows `forensics query ID`. `allowed`: what the user's configuration accepts. `proofs`: what `prove`
+    found of each run, by its name. With two runs, `two_runs` has the ends of each and `questions` what each
+    is called. `empty` names a run that holds no capture.
     """
 
     session: Session
@@ -52,10 +55,13 @@ def opened(
     ask: bool = False,
     light: bool = False,
 ) -> Opened:
-    """Open what the words mean. `ask`: have models at rest answer the probes, where there is mlx. `light`: as `refs.pair`.
+    """Open what the words mean. `ask`: have models at rest answer the probes, where there is mlx.
+
+    `light`: as `refs.pair`.
 
     Raises:
-        ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that breaks the rules.
+        ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that
+        breaks the rules.
     """
     from forensics.evidence import pair
     from forensics.store.session import open_session
@@ -138,7 +144,8 @@ def session_of(
 
     session = open_session(captures, runs, apart=apart)
     ours.install_shared(session)
-    # Detectors join many small tables: the search for the best order of joins takes as long as all the rest, and gains nothing.
+    # Detectors join many small tables: the search for the best order of joins takes as long as all the rest,
+    # and gains nothing.
     session.script("SET disabled_optimizers = 'join_order'")
     session.lock()
     return session

@@ -93,7 +93,9 @@ def ask_all(pair: Pair, library: Library, facts: Facts) -> dict[str, Outcome]:
 
 
 def phrase(found: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding:
-    """A detector's faulty rows as a finding that stands alone: its role is the header's, and it explains nothing yet."""
+    """A detector's faulty rows as a finding that stands alone: its role is the header's, and it explains
+    nothing yet.
+    """
     detector = found.detector
     faulty = [row for row in found.rows if row["fault"]]
     severity = max((row.get("severity") or detector.severity for row in faulty), key=SEVERITIES.index)
@@ -158,7 +160,10 @@ def not_evaluated(outcomes: Mapping[str, Outcome]) -> tuple[NotEvaluated, ...]:
 
 
 def fill(template: str, row: Mapping[str, Any], n: int, looked: int) -> str:
-    """A header's text with the columns of a row in it; a NULL reads `unknown`, {n:row is|rows are} has words for its number."""
+    """A header's text with the columns of a row in it.
+
+    A NULL reads `unknown`, {n:row is|rows are} has words for its number.
+    """
     values = {**row, "n": n, "looked": looked}
     pieces = []
     for literal, name, words, _ in string.Formatter().parse(template):

@@ -1,7 +1,7 @@
 """The pair of captures that is judged, and the tables of queries/pair that detectors share.
 
-DuckDB plans and runs a macro again wherever it is called. What several detectors ask of the same two captures is therefore worked out once
-and kept in a TEMP table; detectors read it by its name.
+DuckDB plans and runs a macro again wherever it is called. What several detectors ask of the same two captures
+is therefore worked out once and kept in a TEMP table; detectors read it by its name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ def paired(session: Session, a: str, b: str) -> None:
 
 
 class Pair:
-    """Two captures by ref, in one session. Several pairs may take turns; a table is filled again where the other's rows are in it."""
+    """Two captures by ref, in one session. Several pairs may take turns.
+
+    A table is filled again where the other's rows are in it.
+    """
 
     def __init__(self, session: Session, library: Library, a: str, b: str) -> None:
         self._session, self._library, self.refs = session, library, (a, b)
@@ -52,7 +55,9 @@ class Pair:
         self._session.filled[name] = self.refs
 
     def _select(self, query: Query) -> tuple[str, list[str]]:
-        """The statement that gives its rows, and its values: the query is a macro just for this call, which reads the filled tables."""
+        """The statement that gives its rows, and its values: the query is a macro just for this call, which
+        reads the filled tables.
+        """
         for name in query.reads:
             self.fill(name)
         parameters = query.signature.partition("(")[2]

@@ -1,4 +1,6 @@
-"""What changed, as a picture: layers by modules, and how much an adapter adds to the weight that it stands on."""
+"""What changed, as a picture: layers by modules, and how much an adapter adds to the weight that it stands
+on.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ LEFT JOIN deltas d ON d.digest_a = p.key_a AND d.digest_b = p.key_b"""
 
 _ORDER = "SELECT canonical FROM placements WHERE capture IN (capture_of(?), capture_of(?)) ORDER BY rowid"
 
-# A product of factors that know nothing of each other has their norms over the root of the rank: an estimate, and called one.
+# A product of factors that know nothing of each other has their norms over the root of the rank: an estimate,
+# and called one.
 _ADDED = """
 WITH l AS (
     SELECT regexp_replace(p.canonical, '\\.[^.]*$', '') AS canonical, p.layer,
@@ -38,7 +41,10 @@ FROM l JOIN m USING (canonical) WHERE added IS NOT NULL"""
 
 
 def heat(session: Session, a: str, b: str) -> Heat:
-    """Layers by modules, with the relative change of each. Experts and other numbered parts of a block share one line."""
+    """Layers by modules, with the relative change of each.
+
+    Experts and other numbered parts of a block share one line.
+    """
     cells: dict[tuple[str, str], Cell] = {}
     order = {str(r["canonical"]): i for i, r in enumerate(session.rows(_ORDER, [a, b]))}
     paired(session, a, b)
@@ -64,7 +70,10 @@ def _layers(cells: Mapping[tuple[str, str], Cell]) -> tuple[str, ...]:
 
 
 def _place(canonical: str, layer: object) -> tuple[str, str]:
-    """(block, module inside it) of a parameter; what stands in no block is at layer — under its whole name."""
+    """(block, module inside it) of a parameter.
+
+    What stands in no block is at layer — under its whole name.
+    """
     parts = canonical.split(".")
     module = parts[:-1] if parts[-1] in _LEAVES and len(parts) > 1 else parts
     if layer is not None and str(layer) in module:
@@ -95,7 +104,10 @@ def _joined(cell: Cell | None, layer: str, module: str, r: Mapping[str, object])
 
 
 def together(cells: Sequence[Cell], layer: str, module: str) -> Cell:
-    """Several parameters in one cell: the largest change stands for them; what is no number is larger than any."""
+    """Several parameters in one cell: the largest change stands for them.
+
+    What is no number is larger than any.
+    """
     changed = any(c.changed for c in cells)
     return Cell(
         layer, module, _largest([c.relative for c in cells]), changed, any(c.trainable for c in cells),
@@ -109,11 +121,13 @@ def _largest(values: Sequence[float | None]) -> float | None:
     return max(known, key=lambda v: math.inf if math.isnan(v) else v, default=None)
 
 
-# -- too many to draw one by one ---------------------------------------------------------------------------------------------
+# -- too many to draw one by one -----------------------------------------------------------------------------
 
 
 def coarse(picture: Heat) -> Heat:
-    """At most MAX_MODULES lines, MAX_LAYERS columns and MAX_CELLS cells: first modules of one parent are joined, then layers."""
+    """At most MAX_MODULES lines, MAX_LAYERS columns and MAX_CELLS cells: first modules of one parent are
+    joined, then layers.
+    """
     cells: Mapping[tuple[str, str], Cell] = picture.cells
     modules, depth = picture.modules, max((m.count(".") for m in picture.modules), default=0)
     while len(modules) > MAX_MODULES and depth >= 0:

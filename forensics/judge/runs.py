@@ -1,4 +1,6 @@
-"""Two runs: each judged for itself, then what the one does that the other does not: causes first, then settings and facts."""
+"""Two runs: each judged for itself, then what the one does that the other does not: causes first, then
+settings and facts.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ SAMPLING = {
     "observed generations: top-k": "top-k",
     "observed generations: sampler": "sampler",
 }
-"""Subjects of queries/ask/run-differences.sql that say how answers were sampled, and what a headline calls them."""
+"""Subjects of queries/ask/run-differences.sql that say how answers were sampled, and what a headline calls
+them.
+"""
 _BESIDE = ("environment: ",)
 """Subjects that do not make two runs differ by themselves."""
 
@@ -44,15 +48,23 @@ def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[st
 
 
 def _apart(sampled: Sequence[Evidence], settings: Sequence[Evidence]) -> str:
-    """What the headline of two healthy runs adds; nothing where no setting, answer or number of updates differs."""
+    """What the headline of two healthy runs adds.
+
+    Nothing where no setting, answer or number of updates differs.
+    """
     first = next(iter([*sampled, *(each for each in settings if not each.subject.startswith(_BESIDE))]), None)
     if first is None:
         return ""
-    return f", but not the same: {SAMPLING.get(first.subject, first.subject)} {first.expected} / {first.observed}"
+    return (
+        f", but not the same: {SAMPLING.get(first.subject, first.subject)} {first.expected} /"
+        f" {first.observed}"
+    )
 
 
 def _sampler(session: Session, sampled: Sequence[Evidence], names: tuple[str, str]) -> Finding:
-    """Other settings of sampling, as a finding that informs: the runs were judged apart, and neither is at fault."""
+    """Other settings of sampling, as a finding that informs: the runs were judged apart, and neither is at
+    fault.
+    """
     told = "; ".join(f"{SAMPLING[each.subject]} {each.expected} / {each.observed}" for each in sampled)
     return Finding(
         id=SAMPLER, severity="info", role="cause", confidence="certain", title="Two runs were sampled with other settings.",

@@ -1,4 +1,6 @@
-"""What two captures answer to the same probes, compared where nobody did when they were captured: models at rest, two runs."""
+"""What two captures answer to the same probes, compared where nobody did when they were captured: models at
+rest, two runs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ _ANSWERS = "SELECT * FROM transcripts WHERE capture = probes_at(?) ORDER BY prom
 
 
 def fill(session: Evidence, a: str, b: str) -> None:
-    """Measure how the answers of b differ from those of a, by ref, where that was not done; adds to `probe_deltas`."""
+    """Measure how the answers of b differ from those of a, by ref, where that was not done.
+
+    Adds to `probe_deltas`.
+    """
     if a == b or not session.rows("FROM transcripts LIMIT 1") or not session.rows(_UNMEASURED, [a, b]):
         return
     from forensics.capture import (

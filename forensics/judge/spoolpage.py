@@ -1,4 +1,5 @@
-"""docs/spool.md, made from `watch/protocol.py` and `watch/events.py`: what a watched process leaves, file by file.
+"""docs/spool.md, made from `watch/protocol.py` and `watch/events.py`: what a watched process leaves, file by
+file.
 
 `pytest --update-golden tests/house/test_docs.py` writes it.
 """
@@ -40,15 +41,24 @@ def page() -> str:
     lines = [
         "# The spool",
         "",
-        "What a watched process leaves, before the tool seals it as captures. Made from `forensics/watch/protocol.py` and",
-        "`forensics/watch/events.py`, by which both sides are checked. A row is one line of JSON. What is not said of a column",
+        (
+            "What a watched process leaves, before the tool seals it as captures. Made from"
+            " `forensics/watch/protocol.py` and"
+        ),
+        (
+            "`forensics/watch/events.py`, by which both sides are checked. A row is one line of JSON. What is"
+            " not said of a column"
+        ),
         "here is said in [`queries/schema.sql`](../queries/schema.sql), under the same table and name.",
         "",
         "| file | what |",
         "| --- | --- |",
         *(f"| `{name}` | {what} |" for name, what in protocol.FILES.items()),
         "",
-        "A tensor's digest is the sha256, in hex, over its dtype as safetensors writes it, a zero byte, its shape as decimals",
+        (
+            "A tensor's digest is the sha256, in hex, over its dtype as safetensors writes it, a zero byte,"
+            " its shape as decimals"
+        ),
         "joined by `x`, a zero byte, and its raw little-endian row-major bytes.",
     ]
     objects = {
@@ -78,7 +88,7 @@ def _part(title: str, rows: Mapping[str, type]) -> Iterator[str]:
             "",
             f"### {name}",
             "",
-            str(row.__doc__).strip(),
+            str(inspect.getdoc(row)),
             "",
             "| column | type | what |",
             "| --- | --- | --- |",

@@ -1,7 +1,9 @@
-"""The smallest part of B that makes A answer as B does: delta debugging over what differs, from coarse groups to single tensors.
+"""The smallest part of B that makes A answer as B does: delta debugging over what differs, from coarse groups
+to single tensors.
 
-Zeller and Hildebrandt's ddmin, on groups first: what decides is among the weights, the template, the stop set or the sampler;
-then in which layers, in which modules, and which tensors. The result is minimal in that no single one can be left out.
+Zeller and Hildebrandt's ddmin, on groups first: what decides is among the weights, the template, the stop set
+or the sampler; then in which layers, in which modules, and which tensors. The result is minimal in that no
+single one can be left out.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ _LEVELS = ("kind", "layer", "module", "name")
 class Part:
     """Something in which A and B differ and that can be moved by itself.
 
-    `kind`: weights, settings, template, tokenizer, stop set or sampler. `layer` and `module` group weights and settings.
+    `kind`: weights, settings, template, tokenizer, stop set or sampler. `layer` and `module` group weights
+    and settings.
     """
 
     name: str
@@ -125,7 +128,10 @@ def _flat(groups: Iterable[Sequence[Part]]) -> list[Part]:
 def verdict(parts: Sequence[Part], smallest: frozenset[str], tensors: int, complete: bool) -> str:
     """What was found in one sentence; `tensors` is how many B has."""
     if not smallest:
-        return "Not even everything that can be moved makes A answer as B does: what differs lies outside of the models."
+        return (
+            "Not even everything that can be moved makes A answer as B does: what differs lies outside of the"
+            " models."
+        )
     chosen = [part for part in parts if part.name in smallest]
     weights = [part for part in chosen if part.kind == "weights"]
     others = [

@@ -1,7 +1,7 @@
 """Where adapters sit, read off names and shapes.
 
-By name: lora_a and lora_b of mlx-lm, lora_A and lora_B of PEFT. By structure: a module with two factors A and B whose product
-has the shape of the weight beside or below them, whatever they are called.
+By name: lora_a and lora_b of mlx-lm, lora_A and lora_B of PEFT. By structure: a module with two factors A and
+B whose product has the shape of the weight beside or below them, whatever they are called.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _MAGNITUDE = re.compile(r"^(?:(?P<module>.*)\.)?lora_magnitude_vector(?:\.[A-Za-
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One adapter: the module that holds its factors, their names, the rank, and the name of the child that it wraps."""
+    """One adapter: the module that holds its factors, their names, the rank, and the name of the child that
+    it wraps.
+    """
 
     module: str
     a: str | None
@@ -105,7 +107,9 @@ def _rank(shapes: Mapping[str, Shape], a: str | None, b: str | None) -> int | No
 
 
 def _by_structure(shapes: Mapping[str, Shape], named: Mapping[str, Adapter]) -> dict[str, Adapter]:
-    """Adapters under names of their own: a module of one wrapped layer and two factors, and nothing else with a matrix in it."""
+    """Adapters under names of their own: a module of one wrapped layer and two factors, and nothing else with
+    a matrix in it.
+    """
     matrices: dict[str, dict[str, str]] = {}  # module -> what hangs directly below it -> tensor name
     taken = {name for adapter in named.values() for name in adapter.factors}
     for name, shape in shapes.items():
@@ -123,7 +127,9 @@ def _by_structure(shapes: Mapping[str, Shape], named: Mapping[str, Adapter]) -> 
 
 
 def _factored(module: str, below: Mapping[str, str], shapes: Mapping[str, Shape]) -> Adapter | None:
-    """Which of three matrices is the layer (out, in), and which two multiply to its shape through a smaller dimension."""
+    """Which of three matrices is the layer (out, in), and which two multiply to its shape through a smaller
+    dimension.
+    """
     for inner, base in below.items():
         if not base.endswith(".weight") or base == (f"{module}.weight" if module else "weight"):
             continue

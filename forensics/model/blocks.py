@@ -1,6 +1,7 @@
 """The values in GGUF's block types.
 
-A block holds 32 or 256 codes of few bits, one or two float16 factors, and in the K types a small scale a group of codes.
+A block holds 32 or 256 codes of few bits, one or two float16 factors, and in the K types a small scale a
+group of codes.
 """
 
 from __future__ import annotations

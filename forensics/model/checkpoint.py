@@ -1,7 +1,9 @@
-"""Models as they lie on disk: which files make one up, what they hold, and how they are configured. Needs no mlx.
+"""Models as they lie on disk: which files make one up, what they hold, and how they are configured.
 
-A directory of mlx-lm or Hugging Face (one file or an index of shards), one .safetensors, an index, a .gguf (one or split),
-an adapter directory of mlx-lm or PEFT, a numbered adapter checkpoint.
+Needs no mlx.
+
+A directory of mlx-lm or Hugging Face (one file or an index of shards), one .safetensors, an index, a .gguf
+(one or split), an adapter directory of mlx-lm or PEFT, a numbered adapter checkpoint.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ class Stored:
         raw: under the name that the file gives it.
         file: where it lies.
         mlx_name: the name that mlx-lm gives the same tensor.
-        layout: how its values lie compared with mlx-lm's: "" as there, "transposed" (PEFT factors), "heads:N" (rows of q and
+        layout: how its values lie compared with mlx-lm's: "" as there, "transposed" (PEFT factors), "heads:N"
+        (rows of q and
             k that llama.cpp interleaved over N heads).
     """
 
@@ -240,7 +243,7 @@ def _quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-# -- adapters ------------------------------------------------------------------------------------------------------------
+# -- adapters ------------------------------------------------------------------------------------------------
 
 _PEFT = re.compile(
     r"(?:base_model\.model\.)?(.+)\.(lora_(?:embedding_)?([AB])|lora_magnitude_vector)(?:\.[^.]+)?(?:\.weight)?"
@@ -264,7 +267,7 @@ def _as_mlx(name: str, kind: Kind) -> tuple[str, str]:
     return f"{path}.lora_{letter.lower()}", "transposed"
 
 
-# -- GGUF ----------------------------------------------------------------------------------------------------------------
+# -- GGUF ----------------------------------------------------------------------------------------------------
 
 
 def _gguf(path: Path) -> Checkpoint:

@@ -1,4 +1,6 @@
-"""A model on disk with an adapter on it, put together by names and shapes as mlx-lm does when it loads both."""
+"""A model on disk with an adapter on it, put together by names and shapes as mlx-lm does when it
+loads both.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ class Piece:
     """One tensor of the composed model.
 
     Attributes:
-        name: as the file names it, or, of a base layer that got an adapter, as mlx-lm has it then (`X.linear.weight`).
+        name: as the file names it, or, of a base layer that got an adapter, as mlx-lm has it then
+        (`X.linear.weight`).
         mlx_name: what stands for it in names and shapes.
         base: its path in the model without adapters.
     """
@@ -56,7 +59,10 @@ def alone(model: Checkpoint) -> Composed:
 
 
 def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
-    """A base with an adapter on it. Factors of layers that the base has not are left out, and counted in `event`."""
+    """A base with an adapter on it.
+
+    Factors of layers that the base has not are left out, and counted in `event`.
+    """
     base = {s.mlx_name: s for s in model.stored}
     own = {s.mlx_name: s for s in adapter.stored}
     shaped = [(s.mlx_name, s.raw.dtype, s.raw.shape) for s in model.stored]
@@ -98,7 +104,9 @@ def _named(s: Stored, adapter: Checkpoint) -> str:
 def _event(
     adapter: Checkpoint, own: Mapping[str, Stored], used: set[str], placed: Mapping[str, names.Placed]
 ) -> Mapping[str, Any]:
-    """What loading the adapter with mlx-lm would find: names that fit, names that fit nothing, factors that the file has not."""
+    """What loading the adapter with mlx-lm would find: names that fit, names that fit nothing, factors that
+    the file has not.
+    """
     fits = used
     absent: set[str] = set()
     if adapter.kind == "adapter-mlx" and adapter.adapter and adapter.adapter.kind in ("lora", "dora"):
@@ -123,7 +131,9 @@ def _event(
 
 
 def converted(settings: AdapterSettings, placed: Mapping[str, names.Placed]) -> Iterator[str]:
-    """The layers that mlx-lm converts with these settings: those of the last blocks whose path inside the block is a key."""
+    """The layers that mlx-lm converts with these settings: those of the last blocks whose path inside the
+    block is a key.
+    """
     blocks = sorted({p.layer for p in placed.values() if p.layer is not None})
     count = (
         settings.num_layers if settings.num_layers is not None and settings.num_layers > 0 else len(blocks)

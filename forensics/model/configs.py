@@ -1,4 +1,6 @@
-"""What lies beside the weights: configurations, an adapter's settings, facts of a tokenizer, read from their files alone."""
+"""What lies beside the weights: configurations, an adapter's settings, facts of a tokenizer, read from their
+files alone.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def page(path: Path, *, required: bool = False) -> dict[str, Any]:
     """A JSON object from a file; empty where there is no such file, unless it is required.
 
     Raises:
-        UnreadableModel: it cannot be read, is no regular file, is above 64 MB or 600 MB when parsed, or is no JSON object.
+        UnreadableModel: it cannot be read, is no regular file, is above 64 MB or 600 MB when parsed, or is no
+        JSON object.
     """
     try:
         data = small(path, MAX_PAGE)
@@ -102,7 +105,7 @@ def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-# -- adapters ------------------------------------------------------------------------------------------------------------
+# -- adapters ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +206,14 @@ def _float(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-# -- tokenizers ----------------------------------------------------------------------------------------------------------
+# -- tokenizers ----------------------------------------------------------------------------------------------
 
 
 def template(directory: Path) -> str | None:
-    """The chat template's text: its own file first, as transformers reads it; several named ones as one JSON text."""
+    """The chat template's text: its own file first, as transformers reads it.
+
+    Several named ones as one JSON text.
+    """
     path = directory / "chat_template.jinja"
     if path.exists():
         return small(path, MAX_TEMPLATE).decode("utf-8", "replace")
@@ -222,7 +228,10 @@ def template(directory: Path) -> str | None:
 
 
 def tokenizer_facts(directory: Path) -> dict[str, Any]:
-    """Facts of a directory's tokenizer as a watched run has them, as far as its files say them; empty without one."""
+    """Facts of a directory's tokenizer as a watched run has them, as far as its files say them.
+
+    Empty without one.
+    """
     path = directory / "tokenizer.json"
     settings, document = page(directory / "tokenizer_config.json"), page(path)
     if not settings and not document:

@@ -1,7 +1,7 @@
 """GGUF files: metadata, tensor infos, raw blocks, and the names that mlx-lm has for them.
 
-Format (little-endian): "GGUF", version u32, counts u64 x 2, key-value pairs, tensor infos {name, dimensions (fastest first),
-type u32, offset u64 from the start of the data}, padding up to `general.alignment`, data.
+Format (little-endian): "GGUF", version u32, counts u64 x 2, key-value pairs, tensor infos {name, dimensions
+(fastest first), type u32, offset u64 from the start of the data}, padding up to `general.alignment`, data.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def read_gguf(path: Path) -> Gguf:
     """The metadata and tensor infos of a GGUF file.
 
     Raises:
-        UnreadableModel: not there, no GGUF file, an unknown version or type, cut off, or tensors that do not fit or overlap.
+        UnreadableModel: not there, no GGUF file, an unknown version or type, cut off, or tensors that do not
+        fit or overlap.
     """
     try:
         state = regular(path)
@@ -76,7 +77,10 @@ def read_gguf(path: Path) -> Gguf:
 
 
 class _Parser:
-    """Reads forward through the header; every length is checked against what is left of the file before it is believed."""
+    """Reads forward through the header.
+
+    Every length is checked against what is left of the file before it is believed.
+    """
 
     def __init__(self, path: Path, file: IO[bytes], state: Stat) -> None:
         self.path, self.file, self.size, self.state = path, file, state.st_size, state
@@ -169,7 +173,7 @@ class _Parser:
             end = e.end
 
 
-# -- names ---------------------------------------------------------------------------------------------------------------
+# -- names ---------------------------------------------------------------------------------------------------
 
 _PARTS = {
     "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
@@ -195,7 +199,10 @@ def mlx_name(name: str, names: frozenset[str]) -> str:
 
 
 def rotary_heads(metadata: Mapping[str, Any], name: str) -> int | None:
-    """Heads whose rows llama.cpp interleaved in this tensor (q and k of llama models); None where rows are in order."""
+    """Heads whose rows llama.cpp interleaved in this tensor (q and k of llama models).
+
+    None where rows are in order.
+    """
     if metadata.get("general.architecture") != "llama":
         return None
     part = name.split(".")[2:3]

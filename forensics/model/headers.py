@@ -1,6 +1,7 @@
 """The header of a safetensors file: checked before anything is believed, then read by position, never mapped.
 
-Format: 8 bytes little-endian length N, N bytes JSON {name: {"dtype", "shape", "data_offsets": [begin, end]}}, then the data.
+Format: 8 bytes little-endian length N, N bytes JSON {name: {"dtype", "shape", "data_offsets": [begin, end]}},
+then the data.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def read_header(path: Path) -> Header:
     """The header of a safetensors file.
 
     Raises:
-        UnreadableModel: not there, cut off, above 8 MB or 200,000 tensors, or entries that overlap, leave holes, or do not fit.
+        UnreadableModel: not there, cut off, above 8 MB or 200,000 tensors, or entries that overlap, leave
+        holes, or do not fit.
     """
     try:
         state = regular(path)

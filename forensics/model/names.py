@@ -1,6 +1,9 @@
-"""What a tensor is, read off its name and the shapes around it: canonical name, module, role, layer; and where adapters sit.
+"""What a tensor is, read off its name and the shapes around it: canonical name, module, role, layer.
 
-A layer that got an adapter keeps its identity: `q_proj.weight`, which became `q_proj.linear.weight`, is still `q_proj.weight`.
+And where adapters sit.
+
+A layer that got an adapter keeps its identity: `q_proj.weight`, which became `q_proj.linear.weight`, is still
+`q_proj.weight`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ _HEAD = re.compile(r"(head|output|embed_out|unembed)", re.IGNORECASE)
 class Placed:
     """One tensor's place in the model.
 
-    `module` is the path that holds it (of a factor: the adapter), `leaf` the rest of the name; `layer` the index of its block.
+    `module` is the path that holds it (of a factor: the adapter), `leaf` the rest of the name; `layer` the
+    index of its block.
     """
 
     name: str
@@ -42,18 +46,21 @@ def layer_of(path: str) -> int | None:
 
 
 def is_number(part: str) -> bool:
-    """Is a part of a path a number of a list? Files of strangers may hold others that Python takes for digits, or too many."""
+    """Is a part of a path a number of a list? Files of strangers may hold others that Python takes for
+    digits, or too many.
+    """
     return part.isascii() and part.isdigit() and len(part) < 10
 
 
-# -- names -----------------------------------------------------------------------------------------------------------
+# -- names ---------------------------------------------------------------------------------------------------
 
 
 def canonical(path: str, adapted: Collection[str]) -> str:
     """The path of a tensor or module without adapter wrappers.
 
-    `adapted` are the paths of modules that hold lora_a. `.linear` and `.embedding` below one of them are dropped; what is
-    an adapter's own (its factors, and the adapter itself where it stands inside another) keeps its depth.
+    `adapted` are the paths of modules that hold lora_a. `.linear` and `.embedding` below one of them are
+    dropped; what is an adapter's own (its factors, and the adapter itself where it stands inside another)
+    keeps its depth.
     """
     return _unwrapped(plain(path), dict.fromkeys(adapted, WRAPPERS))
 
@@ -184,7 +191,7 @@ def _before_number(path: str) -> str:
     return ".".join(parts[: max(cut - 1, 0)])
 
 
-# -- modules ---------------------------------------------------------------------------------------------------------
+# -- modules -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +208,9 @@ class Shaped:
 def modules(
     paths: Iterable[str], tensors: Iterable[tuple[str, str, Shape]], roles: Mapping[str, Placed]
 ) -> dict[str, Shaped]:
-    """What each module is, by path: linear, embedding, norm, adapter, dora, switch, quantized, container or other."""
+    """What each module is, by path: linear, embedding, norm, adapter, dora, switch, quantized, container or
+    other.
+    """
     embeddings = frozenset(name for name, placed in roles.items() if placed.role == "embedding")
     return dict(_modules(tuple(paths), _listed(tensors), embeddings))
 
@@ -252,7 +261,10 @@ def _kind(
 
 
 def inside(path: str, layer: object) -> str:
-    """The path inside its block: `self_attn.q_proj` of `model.layers.3.self_attn.q_proj`; the whole path outside the blocks."""
+    """The path inside its block: `self_attn.q_proj` of `model.layers.3.self_attn.q_proj`.
+
+    The whole path outside the blocks.
+    """
     parts = path.split(".")
     if layer is None or str(layer) not in parts:
         return path

@@ -1,4 +1,5 @@
-"""Bytes of a tensor by their place in a file, wherever the file lies: nothing but a path, a place and what the file was, so that
+"""Bytes of a tensor by their place in a file, wherever the file lies: nothing but a path, a place and what
+the file was, so that
 another process, or another machine, can read the same."""
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ class Stat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Reads bytes [start, stop) counted from `begin`. `size` and `time` are the file's when its header was read.
+    """Reads bytes [start, stop) counted from `begin`.
 
-    Each call looks whether a local file is still that one. Of a URL that is too slow: who reads a whole model looks before and after.
+    `size` and `time` are the file's when its header was read.
+
+    Each call looks whether a local file is still that one. Of a URL that is too slow: who reads a whole model
+    looks before and after.
     """
 
     path: Path

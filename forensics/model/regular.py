@@ -1,4 +1,6 @@
-"""The files of a model's directory, looked at before anything opens them: a pipe waits for ever, a device never ends."""
+"""The files of a model's directory, looked at before anything opens them: a pipe waits for ever, a device
+never ends.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ def regular(path: Path) -> Stat:
     """What the system says of a regular file, links followed.
 
     Raises:
-        UnreadableModel: it is a pipe, a device, a socket or a directory, or lies behind links that go in a circle.
+        UnreadableModel: it is a pipe, a device, a socket or a directory, or lies behind links that go in a
+        circle.
         OSError: it is not there, or cannot be reached.
     """
     if isinstance(path, Remote):

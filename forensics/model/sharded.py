@@ -13,7 +13,8 @@ def shards(index: Path) -> list[Path]:
     """The shards that an index names, in order; each is there, beside the index.
 
     Raises:
-        UnreadableModel: the index is no index, names files outside its directory, or files that are not there.
+        UnreadableModel: the index is no index, names files outside its directory, or files that are not
+        there.
     """
     document = page(index, required=True)
     weights = document.get("weight_map")
@@ -36,7 +37,8 @@ def shards(index: Path) -> list[Path]:
     missing = [n for n in names if not (index.parent / n).is_file()]
     if missing:
         raise UnreadableModel(
-            f"{len(missing)} of {len(names)} shards are missing: {', '.join(missing[:3])}{' ...' if missing[3:] else ''}.",
+            f"{len(missing)} of {len(names)} shards are missing:"
+            f" {', '.join(missing[:3])}{' ...' if missing[3:] else ''}.",
             where=str(index.parent),
             hint="Finish the download, or copy the missing files there.",
         )

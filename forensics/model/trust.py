@@ -1,7 +1,9 @@
 """Code that a model's directory brings along, and whether the user lets it run.
 
-Weights and settings are read without any of it. To ask a model something it is loaded, and then only by classes of mlx-lm and
-transformers: what names code of its own is not loaded, whatever the installed version would do, unless the user said `--trust`.
+Weights and settings are read without any of it. To ask a model something it is loaded, and then only by
+classes of mlx-lm and
+transformers: what names code of its own is not loaded, whatever the installed version would do, unless the
+user said `--trust`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ _say: Callable[[str], None] | None = None
 
 
 def trust(say: Callable[[str], None]) -> None:
-    """Let the models that this process loads run their own code, which `say` is told line by line: the user said so."""
+    """Let the models that this process loads run their own code, which `say` is told line by line: the user
+    said so.
+    """
     global _say
     _say = say
 
@@ -34,7 +38,9 @@ def trusted() -> bool:
 
 
 def refused(directories: Iterable[Path]) -> str | None:
-    """Why models there are not loaded: they would run code of their own. None where they have none, or it is trusted (and then told).
+    """Why models there are not loaded: they would run code of their own.
+
+    None where they have none, or it is trusted (and then told).
 
     Raises:
         UnreadableModel: one of their configurations cannot be read.

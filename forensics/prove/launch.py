@@ -26,7 +26,9 @@ class NotRepeatable(ForensicsError):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The recorded command: `argv` of the Python that trained, its interpreter, and the directory in which it ran."""
+    """The recorded command: `argv` of the Python that trained, its interpreter, and the directory in which it
+    ran.
+    """
 
     argv: tuple[str, ...]
     executable: str
@@ -38,7 +40,8 @@ def recorded(run: Run) -> Launch:
     """How a run of the user's own was started.
 
     Raises:
-        UsageError: a run that was brought in, shipped, or is no watched command: nothing that came from elsewhere is run.
+        UsageError: a run that was brought in, shipped, or is no watched command: nothing that came from
+        elsewhere is run.
         NotRepeatable: its command is not in the record, or what it needs is gone.
     """
     if run.prefix or run.store is None or run.store.owner_of(run.name):
@@ -150,7 +153,10 @@ def _versions(launch: Launch) -> dict[str, str]:
 
 
 def moved(argv: Sequence[str], homes: Mapping[str, str]) -> list[str]:
-    """The words with each path below one of `homes` put below what stands for it; also in --option=PATH. The longest home first."""
+    """The words with each path below one of `homes` put below what stands for it; also in --option=PATH.
+
+    The longest home first.
+    """
     return [_moved(word, homes) for word in argv]
 
 

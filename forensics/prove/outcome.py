@@ -8,7 +8,9 @@ from typing import Literal
 
 Verdict = Literal["proved", "partly", "no-effect", "impossible"]
 LEFT = 0.1
-"""The share of a harm that may be left where it is called gone: one answer in ten may be bad for a reason of its own."""
+"""The share of a harm that may be left where it is called gone: one answer in ten may be bad for a reason of
+its own.
+"""
 FEW = 2
 """Pairs below which nothing is called proved."""
 
@@ -24,9 +26,11 @@ class Effect:
 
     @property
     def falls(self) -> bool:
-        """Is less of it left: every cured repeat below every one as it was, each pair by more than cured repeats differ by?
+        """Is less of it left: every cured repeat below every one as it was, each pair by more than cured
+        repeats differ by?
 
-        How far repeats as they were differ is no measure of the cure: 32 to 93 tokens of spam that all become 0 are gone.
+        How far repeats as they were differ is no measure of the cure: 32 to 93 tokens of spam that all become
+        0 are gone.
         """
         return max(self.cured) < min(self.as_it_was) and all(
             was - now > _spread(self.cured) for was, now in self._pairs
@@ -54,7 +58,10 @@ def _spread(side: Sequence[int]) -> int:
 def effects(
     as_it_was: Sequence[Mapping[str, int]], cured: Sequence[Mapping[str, int]], units: Mapping[str, str]
 ) -> list[Effect]:
-    """The harms that either side shows in any pair, the worst first; of a pair that lacks one side's number nothing is said."""
+    """The harms that either side shows in any pair, the worst first.
+
+    Of a pair that lacks one side's number nothing is said.
+    """
     found = []
     for what in dict.fromkeys(name for side in (*as_it_was, *cured) for name in side):
         pairs = [

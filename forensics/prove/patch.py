@@ -1,7 +1,9 @@
-"""The smallest edit of the user's program that does what a proved cure did, as a unified diff to read; it is never applied.
+"""The smallest edit of the user's program that does what a proved cure did, as a unified diff to read.
 
-An edit is made from the program's own names, by its syntax tree, and only where there is one place that it can mean. What would be
-a guess is left out.
+It is never applied.
+
+An edit is made from the program's own names, by its syntax tree, and only where there is one place that it
+can mean. What would be a guess is left out.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ class Program:
         return b"".join([*lines[:first], head + new.encode() + tail, *lines[last + 1 :]]).decode()
 
     def inserted(self, node: ast.AST, new: Sequence[str], imports: str = "") -> str | None:
-        """The text with lines before the statement that holds `node`, indented as it is, and a line of import where it lacks one."""
+        """The text with lines before the statement that holds `node`, indented as it is, and a line of import
+        where it lacks one.
+        """
         statement = next(
             (each for each in _statements(self.tree) if any(node is inner for inner in ast.walk(each))), None
         )
@@ -75,7 +79,10 @@ class Program:
 
 
 def patch(cwd: Path, files: Sequence[str], cures: Sequence[str], facts: Mapping[str, Any]) -> str:
-    """A unified diff of these files of the program, relative to `cwd`, for these cures; empty where none has an edit that is sure."""
+    """A unified diff of these files of the program, relative to `cwd`, for these cures.
+
+    Empty where none has an edit that is sure.
+    """
     found = []
     for name in dict.fromkeys(files):
         path = cwd / name
@@ -107,11 +114,13 @@ def _edited(text: str, cure: str, facts: Mapping[str, Any]) -> str:
     return text if new is None else new
 
 
-# -- edits ----------------------------------------------------------------------------------------------------------------
+# -- edits ---------------------------------------------------------------------------------------------------
 
 
 def _unpadded(program: Program) -> str | None:
-    """`cross_entropy(z, t).mean()` becomes the mean over targets that are no padding, told by the padding's id."""
+    """`cross_entropy(z, t).mean()` becomes the mean over targets that are no padding, told by the padding's
+    id.
+    """
     pads, ends = program.facts.get("pads") or [], program.facts.get("ends") or []
     found = [
         each

@@ -1,4 +1,7 @@
-"""`forensics prove`: a run again as it was, with each cause taken away, with all of them; what went away is said."""
+"""`forensics prove`: a run again as it was, with each cause taken away, with all of them.
+
+What went away is said.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ _CLOSE = 1e-3  # relative difference of losses within which a repeat agrees with
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is going to be run: `groups` of findings cured together, `()` for as it was, each so many times."""
+    """What is going to be run: `groups` of findings cured together, `()` for as it was, each so many
+    times.
+    """
 
     groups: tuple[tuple[str, ...], ...]
     repeats: int
@@ -106,7 +111,7 @@ class Proving:
         )
         self._facts: Mapping[str, Any] = {}
 
-    # -- what to run --------------------------------------------------------------------------------------------------
+    # -- what to run -----------------------------------------------------------------------------------------
 
     def chosen(self, ids: Sequence[str]) -> list[str]:
         """The findings to cure: those that are named, else every cause that was found.
@@ -132,7 +137,7 @@ class Proving:
         runs = len(groups) * self.repeats if curable else 0
         return Plan(tuple(groups), self.repeats, runs * (self.record.seconds + 3.0))
 
-    # -- running ------------------------------------------------------------------------------------------------------
+    # -- running ---------------------------------------------------------------------------------------------
 
     def prove(self, ids: Sequence[str], tell: Tell) -> Proof:
         """Run the plan and judge it; `tell` gets a line before each run.
@@ -234,7 +239,9 @@ class Proving:
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
 
     def _sources(self) -> Iterator[Path]:
-        """The program's own files in its folder, so that what was kept of another program is not taken for this one's."""
+        """The program's own files in its folder, so that what was kept of another program is not taken for
+        this one's.
+        """
         yield from sorted(self.launch.cwd.glob("*.py"))
         yield from (cured.FOLDER / f"{each.replace('-', '_')}.py" for each in cured.known())
 
@@ -245,13 +252,14 @@ class Proving:
             hint=_hint(done),
         )
 
-    # -- the record ---------------------------------------------------------------------------------------------------
+    # -- the record ------------------------------------------------------------------------------------------
 
     def _options(self) -> protocol.Options:
         """What the recorded capture was asked for, and its probes as token ids."""
         session, b = self.evidence.session, self.evidence.b
         rows = session.rows(
-            "SELECT prompt_id, prompt_ids FROM transcripts WHERE capture = probes_at(?) AND source = 'probe' AND prompt_ids IS NOT NULL",
+            "SELECT prompt_id, prompt_ids FROM transcripts WHERE capture = probes_at(?) AND source = 'probe'"
+            " AND prompt_ids IS NOT NULL",
             [b],
         )
         settings = session.rows(
@@ -363,13 +371,16 @@ def _hint(done: Repeat) -> str:
     if "network" in kinds:
         return "Fetch what it needs once, capture it offline (HF_HUB_OFFLINE=1), and prove that run."
     if "write" in kinds:
-        return "Let it write below the folder that it is started in, or give the place by an option; then capture it again."
+        return (
+            "Let it write below the folder that it is started in, or give the place by an option; then"
+            " capture it again."
+        )
     if "program" in kinds:
         return "Capture the Python that trains by itself, without what starts other programs."
     return "Run the command by hand in a copy of its folder, and see what it lacks."
 
 
-# -- JSON -----------------------------------------------------------------------------------------------------------------
+# -- JSON ----------------------------------------------------------------------------------------------------
 
 
 def document(proof: Proof) -> dict[str, Any]:

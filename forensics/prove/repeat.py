@@ -1,4 +1,6 @@
-"""One repeat of a recorded run: laid out in a folder of its own, started guarded, sealed aside, and its harm counted."""
+"""One repeat of a recorded run: laid out in a folder of its own, started guarded, sealed aside, and its harm
+counted.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +53,9 @@ class Asked:
 class Repeat:
     """What came of one repeat.
 
-    `harm` is amount by what is harmed; `acted` what each cure says that it did; `facts` what cures of later repeats are told;
-    `settings` what `run-differences` compares, as (subject, value). `refused` are lines {"kind", "what"} of the guard.
+    `harm` is amount by what is harmed; `acted` what each cure says that it did; `facts` what cures of later
+    repeats are told; `settings` what `run-differences` compares, as (subject, value). `refused` are lines
+    {"kind", "what"} of the guard.
     """
 
     status: int
@@ -107,7 +110,9 @@ def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]
 
 
 def _homes(asked: Asked, work: Path, outputs: Path) -> dict[str, str]:
-    """Where paths of the command lie now: below the folder's copy, or, where the recorded run wrote there, among the outputs."""
+    """Where paths of the command lie now: below the folder's copy, or, where the recorded run wrote there,
+    among the outputs.
+    """
     launch = asked.launch
     homes = {str(launch.cwd): str(work)}
     for number, word in enumerate(launch.argv[1:]):
@@ -128,7 +133,9 @@ def _variables(folder: Path, spool: Path, shift: int) -> dict[str, str]:
 
 
 def _ran(words: Sequence[str], cwd: Path, variables: Mapping[str, str], said: Path, patience: float) -> int:
-    """The exit status; the program is ended, with all that it started, where it is interrupted or takes too long."""
+    """The exit status; the program is ended, with all that it started, where it is interrupted or takes too
+    long.
+    """
     with said.open("wb") as file:
         child = subprocess.Popen(
             words,
@@ -217,7 +224,7 @@ def _settings(evidence: Opened) -> Iterator[tuple[str, str]]:
             yield str(row["subject"]), str(row["value"])
 
 
-# -- what cures are told --------------------------------------------------------------------------------------------------
+# -- what cures are told -------------------------------------------------------------------------------------
 
 
 _PADS = """

@@ -1,4 +1,6 @@
-"""A folder in which a run is run again: what stood where it ran, without what the recorded run wrote there."""
+"""A folder in which a run is run again: what stood where it ran, without what the recorded run wrote
+there.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def lay_out(source: Path, target: Path, written: Collection[Path], began: float,
     """Make `target` what the program needs of `source`.
 
     Args:
-        written: files that the recorded run wrote; they are left out, and so is what lies beside them in other folders and is newer
+        written: files that the recorded run wrote; they are left out, and so is what lies beside them in
+        other folders and is newer
             than `began`, the run's beginning in seconds since the epoch.
         store: our own, left out as well.
 

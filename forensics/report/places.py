@@ -13,7 +13,10 @@ _CELL = re.compile(r"In\[\d+\]")
 
 
 class Place(NamedTuple):
-    """A file, relative to where the run was started unless it lies elsewhere, or a notebook's cell; and a line from 1."""
+    """A file, relative to where the run was started unless it lies elsewhere, or a notebook's cell.
+
+    And a line from 1.
+    """
 
     file: str
     line: int

@@ -12,7 +12,10 @@ _ROLE = re.compile(r"^\s*(user|human|assistant|model|system|tool)\s*(\n|$)", re.
 
 
 def question(prompt: str) -> str:
-    """The last turn that is not the beginning of an answer; the prompt itself where no template is recognized."""
+    """The last turn that is not the beginning of an answer.
+
+    The prompt itself where no template is recognized.
+    """
     if MARKER.search(prompt) is None:
         return prompt.strip()
     turns = [piece for piece in MARKER.split(prompt)[::2] if piece.strip()]

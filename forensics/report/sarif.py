@@ -17,7 +17,10 @@ _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
 def log(found: Diagnosis | TwoRuns) -> dict[str, Any]:
-    """One SARIF log with one run; of two runs that are compared, what was found in the second, whose verdict is theirs."""
+    """One SARIF log with one run.
+
+    Of two runs that are compared, what was found in the second, whose verdict is theirs.
+    """
     judged = found.runs[-1] if isinstance(found, TwoRuns) else found
     findings = [*judged.findings, *(allowed.finding for allowed in judged.allowed)]
     ids = list(dict.fromkeys(finding.id for finding in findings))
@@ -93,7 +96,9 @@ def _location(finding: Finding, findings: list[Finding]) -> dict[str, Any] | Non
 
 
 def _fingerprint(finding: Finding, judged: Diagnosis) -> str:
-    """The same for the same finding at the same place of the same run's name, whatever its numbers are today."""
+    """The same for the same finding at the same place of the same run's name, whatever its numbers
+    are today.
+    """
     file = (finding.where or "").partition(":")[0]
     run = judged.b.partition("@")[0]
     return hashlib.sha256("\0".join([finding.id, file, run]).encode("utf-8", "surrogatepass")).hexdigest()

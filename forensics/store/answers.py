@@ -1,7 +1,7 @@
 """What the models of this store's own runs answered to the probes, by a digest of all that decides an answer.
 
-A later watched run that finds its own model there does not ask again. Imported runs never come here: their answers are a
-stranger's word. A file goes with the run or the capture that it is of.
+A later watched run that finds its own model there does not ask again. Imported runs never come here: their
+answers are a stranger's word. A file goes with the run or the capture that it is of.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""One capture or run on disk: a directory of gzipped JSON lines and a manifest with size and digest of each file.
+"""One capture or run on disk: a directory of gzipped JSON lines and a manifest with size and digest of each
+file.
 
     manifest.json           {"format", "kind", "name", "head", "files": {"tables/steps.jsonl.gz": {"size", "sha256"}}}
     tables/TABLE.jsonl.gz   rows of one table of queries/schema.sql; a column that is NULL is left out
 
-It is written under a temporary name and renamed when whole. `head` of a capture is its row of `captures`, that of a run
-its row of `runs`. Equal rows give equal bytes: gzip without name and time, keys of the manifest sorted.
+It is written under a temporary name and renamed when whole. `head` of a capture is its row of `captures`,
+that of a run its row of `runs`. Equal rows give equal bytes: gzip without name and time, keys of the manifest
+sorted.
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ from forensics.typed import encode, lines, utf8
 class Writer:
     """Writes one capture or run aside; `seal` makes it appear, leaving the block without `seal` removes it.
 
-    Rows are typed by schema.sql as they come in: an unknown column is dropped, a list or object becomes JSON text, NaN and
-    infinity become "NaN", "Infinity", "-Infinity", and a value of another type NULL, for one bad value must not cost the rest.
-    `effort` is gzip's, up to 9: what is sent is worth more of it than what is kept.
+    Rows are typed by schema.sql as they come in: an unknown column is dropped, a list or object becomes JSON
+    text, NaN and infinity become "NaN", "Infinity", "-Infinity", and a value of another type NULL, for one
+    bad value must not cost the rest. `effort` is gzip's, up to 9: what is sent is worth more of it than what
+    is kept.
     """
 
     def __init__(self, parent: Path, name: str, kind: Kind, effort: int = 5) -> None:
@@ -59,7 +62,10 @@ class Writer:
             self._open[table].add(text)
 
     def seal(self, head: Mapping[str, Any]) -> Path:
-        """Write the manifest, force all to the disk, and rename; one of the same name that an interrupted capture left is replaced."""
+        """Write the manifest, force all to the disk, and rename.
+
+        One of the same name that an interrupted capture left is replaced.
+        """
         for table in self._open.values():
             table.close()
         members = {f"tables/{name}.jsonl.gz": table.file for name, table in sorted(self._open.items())}

@@ -1,7 +1,8 @@
 """catalog.duckdb: all captures of a store as one DuckDB file, for `sql` and for any other DuckDB client.
 
-A cache, never evidence: it is written aside and renamed, so readers of the old file go on reading it, and what changed
-since is put into a copy of it. Runs are the unit: a run of which any directory changed is taken out and read again.
+A cache, never evidence: it is written aside and renamed, so readers of the old file go on reading it, and
+what changed since is put into a copy of it. Runs are the unit: a run of which any directory changed is taken
+out and read again.
 """
 
 from __future__ import annotations
@@ -107,7 +108,10 @@ def _elsewhere() -> Path:
 
 
 def reader(path: Path, memory: str, threads: int, prepare: Install | None = None) -> Session:
-    """A session over the catalogue that can only read it; `prepare` makes further macros before it is locked."""
+    """A session over the catalogue that can only read it.
+
+    `prepare` makes further macros before it is locked.
+    """
     from forensics.store.database import duckdb
 
     connection = duckdb.connect(":memory:")
@@ -169,7 +173,8 @@ def _refresh(
         connection.execute("BEGIN")
         connection.execute("CREATE TEMP TABLE gone AS SELECT unnest($1::VARCHAR[]) AS run", [sorted(changed)])
         connection.execute(
-            "CREATE TEMP TABLE gone_names AS SELECT run AS name FROM gone UNION SELECT capture FROM captures WHERE run IN (FROM gone)"
+            "CREATE TEMP TABLE gone_names AS SELECT run AS name FROM gone UNION SELECT capture FROM captures"
+            " WHERE run IN (FROM gone)"
         )
         for table, columns in schema.tables().items():
             named = [c for c in ("run", "capture", "capture_b", "capture_fused", "b") if c in columns]
@@ -219,13 +224,16 @@ def _fill(
     fill_refs(connection)
     sources = [(entry, run, stamp) for entry, (run, stamp) in wanted.items()]
     connection.execute(
-        "INSERT INTO forensics.sources SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]), unnest($3::VARCHAR[])",
+        "INSERT INTO forensics.sources SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]),"
+        " unnest($3::VARCHAR[])",
         [list(column) for column in zip(*sources, strict=True)] if sources else [[], [], []],
     )
 
 
 class _Spread:
-    """The rows of many small files in one large file a table: opening each in DuckDB costs more than what is in it."""
+    """The rows of many small files in one large file a table: opening each in DuckDB costs more than what is
+    in it.
+    """
 
     def __init__(self, root: Path) -> None:
         self._place = tempfile.TemporaryDirectory(
@@ -250,7 +258,8 @@ class _Spread:
         """Add the rows of one directory, which `owner` measured; returns its head.
 
         Raises:
-            DamagedEvidence: a member is missing or differs from its digest; nothing of the directory was added.
+            DamagedEvidence: a member is missing or differs from its digest; nothing of the directory was
+            added.
         """
         manifest = read_manifest(path)
         names = [n for n in manifest.files if n.startswith("tables/")]
@@ -278,7 +287,10 @@ class _Spread:
 def _load(
     connection: DuckDBPyConnection, table: str, paths: Mapping[str, Path], owners: Mapping[str, str]
 ) -> None:
-    """Add the rows of each owner's file. Where there are several owners, the catalogue is new: see `up_to_date`."""
+    """Add the rows of each owner's file.
+
+    Where there are several owners, the catalogue is new: see `up_to_date`.
+    """
     query = read_json(table, schema.tables()[table], compression="none")
     if table in once.OWNED and len(set(owners.values())) > 1:
         given = {f"files{n}": [glob.escape(files.spelled(path))] for n, path in enumerate(paths.values())}
@@ -287,7 +299,10 @@ def _load(
         return
     if table in once.KEYS:
         keys = ", ".join(once.KEYS[table])
-        query = f"SELECT DISTINCT ON ({keys}) * FROM ({query}) AS new WHERE NOT EXISTS (SELECT 1 FROM {table} AS old WHERE {_same(table)})"
+        query = (
+            f"SELECT DISTINCT ON ({keys}) * FROM ({query}) AS new WHERE NOT EXISTS (SELECT 1 FROM {table} AS"
+            f" old WHERE {_same(table)})"
+        )
     connection.execute(
         f"INSERT INTO {table} {query}",
         {"files": [glob.escape(files.spelled(path)) for path in paths.values()]},

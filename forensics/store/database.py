@@ -1,6 +1,7 @@
 """DuckDB by its compiled half, where that can be had by itself.
 
-Its Python half builds queries out of objects, which nothing here does, and takes 0.1 s to load. Import this where it is used.
+Its Python half builds queries out of objects, which nothing here does, and takes 0.1 s to load. Import this
+where it is used.
 """
 
 from __future__ import annotations

@@ -133,7 +133,8 @@ def of_capture(capture: Capture, run: Run | None) -> Facts:
             "missing": _missing(capture.head, [], []),
             "roles": session.rows(_ROLES_OF, [ref]),
             "modules": session.rows(
-                "SELECT coalesce(class, kind) AS class, count(*) AS n FROM modules WHERE capture = $1 GROUP BY ALL ORDER BY n DESC, class",
+                "SELECT coalesce(class, kind) AS class, count(*) AS n FROM modules WHERE capture = $1 GROUP"
+                " BY ALL ORDER BY n DESC, class",
                 [ref],
             ),
             **_common(session, capture.run, ref),

@@ -1,4 +1,5 @@
-"""What `list` says of a store, without opening thousands of files each time: heads and sizes, remembered by directory.
+"""What `list` says of a store, without opening thousands of files each time: heads and sizes, remembered by
+directory.
 
 `heads.json` is a cache: a directory is read again when its manifest is another file than the one remembered.
 """
@@ -24,7 +25,10 @@ _KEEP = 20
 
 
 class Head(NamedTuple):
-    """One sealed directory: `entry` is captures/NAME or runs/NAME; `problem` says why its manifest cannot be read."""
+    """One sealed directory: `entry` is captures/NAME or runs/NAME.
+
+    `problem` says why its manifest cannot be read.
+    """
 
     entry: str
     head: Row

@@ -1,7 +1,7 @@
 """Equality of texts without the texts: a keyed hash whose key stays in the store.
 
-A plain digest of a short answer is guessed in a second. Two rows of one store are equal where their keyed digests are;
-nobody without the key can test a guess against one.
+A plain digest of a short answer is guessed in a second. Two rows of one store are equal where their keyed
+digests are; nobody without the key can test a guess against one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ class Keyed:
 
     @classmethod
     def of(cls, root: Path) -> Keyed:
-        """The key of the store at `root`; made where there is none yet. Two processes that make it at once agree on one."""
+        """The key of the store at `root`; made where there is none yet.
+
+        Two processes that make it at once agree on one.
+        """
         path = root / _FILE
         try:
             return cls(bytes.fromhex(path.read_text(encoding="ascii")))

@@ -1,4 +1,6 @@
-"""The manifest of a sealed directory: what a capture or run holds, and whether that is still what was recorded."""
+"""The manifest of a sealed directory: what a capture or run holds, and whether that is still what was
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from forensics.records import Row, Scalar
 FORMAT = 1
 Kind = Literal["capture", "run"]
 RUN_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._][A-Za-z0-9._-]{0,63}")
-"""Names that a run may be given. One that begins with a dash would be an option where it is typed; what bears one can be read."""
+"""Names that a run may be given. One that begins with a dash would be an option where it is typed.
+
+What bears one can be read.
+"""
 NAME_HINT = "Use up to 64 letters, digits, dots, dashes and underscores, and no dash first."
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}(@[A-Za-z0-9._-]{1,80})?")
 """Names of sealed directories: RUN, RUN@POINT, RUN@POINT.MODEL."""
@@ -102,7 +107,9 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 
 def rewrite_head(path: Path, key: str, value: Scalar) -> None:
-    """Give one entry of a sealed directory's head another value, where the head has that entry; its members stay as they are.
+    """Give one entry of a sealed directory's head another value, where the head has that entry.
+
+    Its members stay as they are.
 
     Raises:
         DamagedEvidence: as `read_manifest`.
@@ -118,7 +125,8 @@ def rewrite_head(path: Path, key: str, value: Scalar) -> None:
 
 
 def verify(path: Path, manifest: Manifest | None = None) -> list[str]:
-    """Problems of a capture directory, one line each: members that are missing, changed, or not in the manifest.
+    """Problems of a capture directory, one line each: members that are missing, changed, or not in the
+    manifest.
 
     Raises:
         DamagedEvidence: the manifest cannot be read.

@@ -1,6 +1,9 @@
-"""A store on object storage, for readers: what its captures say is copied into the user's cache, once; tensors stay where they are.
+"""A store on object storage, for readers: what its captures say is copied into the user's cache, once.
 
-The copy is a store like any other whose packs are referred to by URL, so that only the ranges are fetched that a question needs.
+Tensors stay where they are.
+
+The copy is a store like any other whose packs are referred to by URL, so that only the ranges are fetched
+that a question needs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Rows that several captures may hold alike, such as the statistics of a tensor: each counted once, and only for whom it counts.
+"""Rows that several captures may hold alike, such as the statistics of a tensor: each counted once, and only
+for whom it counts.
 
-They are found by digest, which every owner of the same tensor shares. Numbers belong to whoever measured them: those of a
-bundle may not stand in for what was measured here, nor for what another bundle says.
+They are found by digest, which every owner of the same tensor shares. Numbers belong to whoever measured
+them: those of a bundle may not stand in for what was measured here, nor for what another bundle says.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def fill(
     Args:
         by_owner: owner to the query of its rows, whose parameters are in `files`.
         owners: capture to its owner.
-        apart: a stranger's difference counts only where both of its tensors are the stranger's alone. Else it is left out only where
+        apart: a stranger's difference counts only where both of its tensors are the stranger's alone. Else it
+        is left out only where
             another owner has both.
 
     Raises:
@@ -62,11 +64,15 @@ def fill(
     )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE told AS {parts}", dict(files))
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE owned AS SELECT unnest($1::VARCHAR[]) AS capture, unnest($2::VARCHAR[]) AS owner",
+        "CREATE OR REPLACE TEMP TABLE owned AS SELECT unnest($1::VARCHAR[]) AS capture, unnest($2::VARCHAR[])"
+        " AS owner",
         [list(owners), list(owners.values())],
     )
     same = " AND ".join(f"mine.{key} = told.{key}" for key in KEYS[table])
-    wanted = f"owner <> '{OURS}' AND NOT EXISTS (SELECT 1 FROM told AS mine WHERE mine.owner = '{OURS}' AND {same})"
+    wanted = (
+        f"owner <> '{OURS}' AND NOT EXISTS (SELECT 1 FROM told AS mine WHERE mine.owner = '{OURS}' AND"
+        f" {same})"
+    )
     connection.execute(f"INSERT INTO {table} SELECT {', '.join(columns)} FROM told WHERE owner = '{OURS}'")
     if table == "deltas":
         connection.execute(_HELD)
@@ -76,7 +82,10 @@ def fill(
     )
     told = f"SELECT {agreed} FROM told WHERE {wanted} GROUP BY {', '.join(KEYS[table])}"
     if table == "deltas":  # one on which two do not agree is measured again, or is not there
-        told += f" HAVING {' AND '.join(f'({_agreed(c)} IS NOT NULL OR count({c}) = 0)' for c in columns if c not in KEYS[table])}"
+        told += (
+            " HAVING"
+            f" {' AND '.join(f'({_agreed(c)} IS NOT NULL OR count({c}) = 0)' for c in columns if c not in KEYS[table])}"
+        )
     connection.execute(f"INSERT INTO {table} {told}")
     for made in ("told", "owned", "held"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{made}")

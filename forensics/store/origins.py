@@ -1,4 +1,7 @@
-"""Where the runs of a store come from: captured here, or brought in with a bundle. Written down when a bundle lands."""
+"""Where the runs of a store come from: captured here, or brought in with a bundle.
+
+Written down when a bundle lands.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,10 @@ _SHOWN = ("capture", "point", "model", "created_at", "source", "updates", "whole
 
 
 class Line(NamedTuple):
-    """A run in short. `captures` are rows with `nbytes`, in order; `problem` says which manifest of it cannot be read."""
+    """A run in short. `captures` are rows with `nbytes`, in order.
+
+    `problem` says which manifest of it cannot be read.
+    """
 
     run: str
     created_at: str | None

@@ -1,4 +1,6 @@
-"""The files that make up a store's packs: written streamed and checked, listed by position, referred to where they lie."""
+"""The files that make up a store's packs: written streamed and checked, listed by position, referred to where
+they lie.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from forensics.records import RawTensor
 from forensics.tensors import digest as digests
 
 FOREIGN = "forensics.types"
-"""Metadata key of a pack: {digest: [dtype, shape]} of tensors whose type safetensors does not know; they lie there as U8."""
+"""Metadata key of a pack: {digest: [dtype, shape]} of tensors whose type safetensors does not know.
+
+They lie there as U8.
+"""
 _PART = 1 << 20  # bytes that are read at a time, from front to back
 Reference = tuple[str, list[int], dict[str, list[Any]]]
 """Path of a model file, its size, time and inode, and {digest: [dtype, shape, begin, end]}."""
@@ -48,7 +53,8 @@ def tensors(path: Path) -> list[RawTensor]:
 
 
 def placed(path: Path) -> dict[str, list[Any]]:
-    """Where in a pack each tensor lies: digest to [dtype, shape, begin, end], by the list beside it or its header.
+    """Where in a pack each tensor lies: digest to [dtype, shape, begin, end], by the list beside it or its
+    header.
 
     Raises:
         DamagedEvidence: neither can be read.
@@ -82,7 +88,8 @@ def listing(path: Path, suffix: str, named: Mapping[str, str]) -> bytes:
 
 
 def recorded(raw: RawTensor) -> RawTensor:
-    """A kept tensor, to be read from front to back: its last bytes come only where all are those of its name, the digest.
+    """A kept tensor, to be read from front to back: its last bytes come only where all are those of its name,
+    the digest.
 
     Raises (from `read`):
         DamagedEvidence: they are others.

@@ -1,7 +1,8 @@
 """Tensors by digest, each kept once, in immutable files.
 
-A pack is a safetensors file whose tensor names are digests, or the clone of a whole model file with a list beside it
-that says where in it each digest lies. Its name comes from the digests in it, so that packing the same twice is no work.
+A pack is a safetensors file whose tensor names are digests, or the clone of a whole model file with a list
+beside it that says where in it each digest lies. Its name comes from the digests in it, so that packing the
+same twice is no work.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _PER_PACK = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tensor lies: bytes [begin, end) of a file in the packs' directory, or of a model file elsewhere by its absolute path."""
+    """Where a tensor lies: bytes [begin, end) of a file in the packs' directory, or of a model file elsewhere
+    by its absolute path.
+    """
 
     pack: str
     dtype: str
@@ -36,7 +39,10 @@ class Place:
 
 
 class Packs:
-    """The packs of one store, in the directory `root`. From its first write an instance holds off `sweep` of other processes."""
+    """The packs of one store, in the directory `root`.
+
+    From its first write an instance holds off `sweep` of other processes.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -49,7 +55,10 @@ class Packs:
         self._writing = False
 
     def read(self, digest: str) -> RawTensor | None:
-        """The tensor with this digest, named by it; None where it is not kept here, nor in a file that is as it was."""
+        """The tensor with this digest, named by it.
+
+        None where it is not kept here, nor in a file that is as it was.
+        """
         place = self.place(digest)
         return None if place is None else self._raw(digest, place)
 
@@ -90,10 +99,13 @@ class Packs:
         return written
 
     def adopt(self, path: Path, digests: Sequence[str] | Mapping[str, str], *, move: bool = False) -> int:
-        """Keep a whole tensor file: cloned where the filesystem can, else copied, or renamed with `move`. Returns bytes kept.
+        """Keep a whole tensor file: cloned where the filesystem can, else copied, or renamed with `move`.
 
-        `digests` are the file's tensor names where these are digests, else tensor name to digest. Where most of the file
-        is kept already, only the rest is put. The caller has measured the file; it must not have changed since.
+        Returns bytes kept.
+
+        `digests` are the file's tensor names where these are digests, else tensor name to digest. Where most
+        of the file is kept already, only the rest is put. The caller has measured the file; it must not have
+        changed since.
         """
         self._hold()
         if is_url(path):  # there is nothing to clone
@@ -133,9 +145,12 @@ class Packs:
         return total
 
     def refer(self, path: Path, digests: Mapping[str, str]) -> None:
-        """Remember where tensors lie in a model file that stays where it is: tensor name to digest. Nothing is copied.
+        """Remember where tensors lie in a model file that stays where it is: tensor name to digest.
 
-        They can be read as long as the file keeps its size, time and inode. `digests` and `places` leave them out.
+        Nothing is copied.
+
+        They can be read as long as the file keeps its size, time and inode. `digests` and `places` leave them
+        out.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         path = path.resolve()
@@ -152,7 +167,9 @@ class Packs:
         )
 
     def sweep(self, keep: set[str]) -> int:
-        """Remove every tensor whose digest is not in `keep`; returns freed bytes. A pack with both kinds is written anew.
+        """Remove every tensor whose digest is not in `keep`; returns freed bytes.
+
+        A pack with both kinds is written anew.
 
         Raises:
             UsageError: a capture is being written in this store.

@@ -1,6 +1,8 @@
-"""What `prove` found of a run, kept beside it: the document that diagnose, report and `prove --json` read, and the repeats so far.
+"""What `prove` found of a run, kept beside it: the document that diagnose, report and `prove --json` read,
+and the repeats so far.
 
-Like a verdict it is what was seen with one version on one machine; the evidence of the run itself stays as it was recorded.
+Like a verdict it is what was seen with one version on one machine; the evidence of the run itself stays as it
+was recorded.
 """
 
 from __future__ import annotations

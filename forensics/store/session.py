@@ -1,7 +1,7 @@
 """Captures as tables: an in-memory DuckDB over just the captures that a question is about.
 
-The only module that opens DuckDB beside the catalogue. Members are compared with their digests as they are read, and
-once `lock` was called no SQL reaches a file, an extension or a setting.
+The only module that opens DuckDB beside the catalogue. Members are compared with their digests as they are
+read, and once `lock` was called no SQL reaches a file, an extension or a setting.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ CLOSED = (
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A directory whose rows are read; its stored names are replaced where the user's word for it is another."""
+    """A directory whose rows are read.
+
+    Its stored names are replaced where the user's word for it is another.
+    """
 
     path: Path
     stored: tuple[str, str]  # capture ref and run name as its rows have them
@@ -103,7 +106,8 @@ class Session:
         """Names and types of the columns of one SELECT, and its rows `batch` at a time.
 
         Raises:
-            QueryError: DuckDB refuses it, or it is no single SELECT, EXPLAIN or DESCRIBE. The rows raise it too.
+            QueryError: DuckDB refuses it, or it is no single SELECT, EXPLAIN or DESCRIBE. The rows raise it
+            too.
             MemoryError: it takes more than the session may.
         """
         with refusing(sql):
@@ -118,7 +122,10 @@ class Session:
         return names, batches()
 
     def select(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """The rows of one SELECT of the user's; raises as `stream`. What a statement inside it would change stays as it is."""
+        """The rows of one SELECT of the user's; raises as `stream`.
+
+        What a statement inside it would change stays as it is.
+        """
         with refusing(sql):
             one_select(self._connection, sql)
         self._connection.execute("BEGIN TRANSACTION READ ONLY")
@@ -167,7 +174,9 @@ class Session:
         return None
 
     def export(self, directory: Path) -> None:
-        """Write the rows of every table of schema.sql, and of `refs`, as lines of JSON, for `reopened` in another process."""
+        """Write the rows of every table of schema.sql, and of `refs`, as lines of JSON, for `reopened` in
+        another process.
+        """
         for table, columns in {**schema.tables(), "refs": REFS_COLUMNS}.items():
             names, found = self.ask(f"SELECT * FROM {table}")
             if found:
@@ -197,7 +206,8 @@ def open_session(
 
     Args:
         typed_refs: what the user typed to the ref of a capture or the name of a run, for `refs`.
-        apart: where what several people measured is compared with each other; not where each run is judged for itself (see `once.fill`).
+        apart: where what several people measured is compared with each other; not where each run is judged
+        for itself (see `once.fill`).
 
     Raises:
         DamagedEvidence: a member is missing, differs from its digest, or holds rows that are none.
@@ -383,7 +393,8 @@ def _fresh() -> DuckDBPyConnection:
 def fill_refs(connection: DuckDBPyConnection) -> None:
     """Let every capture and run that the tables hold, and `refs` does not name yet, stand for itself."""
     connection.execute(
-        "INSERT INTO refs SELECT DISTINCT capture, capture, run FROM captures WHERE capture NOT IN (SELECT ref FROM refs)"
+        "INSERT INTO refs SELECT DISTINCT capture, capture, run FROM captures WHERE capture NOT IN (SELECT"
+        " ref FROM refs)"
     )
     connection.execute("""
         INSERT INTO refs SELECT DISTINCT ON (run) run, capture, run FROM captures

@@ -28,7 +28,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One sealed capture. `ref` is its text; `prefix` what stands before its stored name in `ref`, where it is not of the user's store."""
+    """One sealed capture. `ref` is its text.
+
+    `prefix` what stands before its stored name in `ref`, where it is not of the user's store.
+    """
 
     ref: str
     path: Path
@@ -65,7 +68,9 @@ class Run:
         return str(self.head.get("main_model") or plain)
 
     def lost(self) -> list[str]:
-        """The refs of captures that were there when the run was sealed, that nobody removed by `rm`, and that are gone."""
+        """The refs of captures that were there when the run was sealed, that nobody removed by `rm`, and that
+        are gone.
+        """
         here = {c.path.name.partition("@")[2] for c in self.captures}
         return [f"{self.name}@{place}" for place in sealed_with(self.head) if place not in here]
 
@@ -81,7 +86,9 @@ class Run:
 
 
 def directory(explicit: Path | str | None) -> Path | str:
-    """`explicit`, else $FORENSICS_STORE, else the nearest .forensics from the working directory upwards, else one to be made there."""
+    """`explicit`, else $FORENSICS_STORE, else the nearest .forensics from the working directory upwards, else
+    one to be made there.
+    """
     named = explicit or os.environ.get(VARIABLE)
     if named:
         return named
@@ -92,7 +99,10 @@ def directory(explicit: Path | str | None) -> Path | str:
 
 
 class Store:
-    """A directory of captures. Nothing is made before the first write, and a directory of snapshots reads the same way."""
+    """A directory of captures.
+
+    Nothing is made before the first write, and a directory of snapshots reads the same way.
+    """
 
     def __init__(self, root: Path, prefix: str = "", owner: str = "") -> None:
         """`owner` names whose measurings are in it, where they are a stranger's."""
@@ -144,7 +154,9 @@ class Store:
             ) from error
 
     def free_name(self, wanted: str) -> str:
-        """Claim `wanted`, or NAME-2, NAME-3 ... where it is taken. The claim ends with this object or process.
+        """Claim `wanted`, or NAME-2, NAME-3 ... where it is taken.
+
+        The claim ends with this object or process.
 
         Raises:
             UsageError: not a name; or, caused by an OSError, the store cannot be written.
@@ -190,12 +202,17 @@ class Store:
         return name in _entries(self.runs, name) or any(_entries(self.captures, f"{name}@"))
 
     def name_again(self, wanted: str, name: str) -> None:
-        """Note that run `name` was captured as `wanted`, which was taken: `wanted` means the newest such run from now on."""
+        """Note that run `name` was captured as `wanted`, which was taken: `wanted` means the newest such run
+        from now on.
+        """
         with self.writing(), (self.names / wanted).open("a", encoding="ascii") as file:
             file.write(f"{name}\n")
 
     def newest_named(self, wanted: str) -> str:
-        """The newest run that was captured as `wanted`; NAME-1 is the first of them. `wanted` itself where it was captured once."""
+        """The newest run that was captured as `wanted`; NAME-1 is the first of them.
+
+        `wanted` itself where it was captured once.
+        """
         if not self.holds(wanted) and wanted.endswith("-1") and (self.names / wanted[:-2]).is_file():
             return wanted[:-2]
         again = self.names / wanted
@@ -236,7 +253,9 @@ class Store:
         return self._run(name, captures)
 
     def newest(self) -> Run | None:
-        """The run that was made last, None in an empty store. One whose program still runs does not count yet.
+        """The run that was made last, None in an empty store.
+
+        One whose program still runs does not count yet.
 
         Raises:
             NotSealed: the last one is being sealed, or could not be sealed, and no capture of it is there.
@@ -305,7 +324,10 @@ class Store:
 
 
 def sealed_with(head: Row) -> list[str]:
-    """What the head of a run says that its captures are called, after the @; empty where it was sealed before that was kept."""
+    """What the head of a run says that its captures are called, after the @.
+
+    Empty where it was sealed before that was kept.
+    """
     try:
         places = json.loads(str(head.get("captures") or "[]"))
     except ValueError:
@@ -368,7 +390,10 @@ def _entries(path: Path, prefix: str = "") -> Iterator[str]:
 
 
 def _head(path: Path) -> Row:
-    """Of a run that was interrupted before it was sealed there is no directory, and no head; a directory without a manifest is damaged."""
+    """Of a run that was interrupted before it was sealed there is no directory, and no head.
+
+    A directory without a manifest is damaged.
+    """
     return read_manifest(path).head if path.is_dir() else {}
 
 

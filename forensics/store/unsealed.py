@@ -1,7 +1,7 @@
 """Runs whose own tables are not in the store: what became of them, as far as the spool tells.
 
-A run is sealed last, after its captures. Until then a directory of the spool bears its name; the process that made it, and
-those that it watches, say whether somebody still works on it.
+A run is sealed last, after its captures. Until then a directory of the spool bears its name; the process that
+made it, and those that it watches, say whether somebody still works on it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ from forensics.watch import protocol
 
 State = Literal["recording", "sealing", "interrupted", "gone"]
 SEALING = "sealing"
-"""A file of the spool that is there from the moment at which the program ended and its run is being sealed."""
+"""A file of the spool that is there from the moment at which the program ended and its run is being sealed.
+"""
 WHAT = "the run's own tables"
 KIND = "run"
 """The kind of what is missing where a run was not sealed."""
 _WHY: Mapping[State, str] = {
     "recording": "its program still runs, or is still watched; --wait waits until it is sealed",
     "sealing": "the run is being sealed at this moment; --wait waits until it is",
-    "interrupted": "sealing it was interrupted, or the disk was full; its spool is there, and the next command tries again",
+    "interrupted": (
+        "sealing it was interrupted, or the disk was full; its spool is there, and the next command tries"
+        " again"
+    ),
     "gone": "they were removed, or captures of it were bundled without their run",
 }
 
@@ -50,7 +54,10 @@ def gap(root: Path | None, run: str) -> dict[str, str]:
 
 
 def row(root: Path | None, name: str, stored: str) -> Row:
-    """The row of `runs` that stands for it. Its kind is NULL: nobody knows what would have been seen of it."""
+    """The row of `runs` that stands for it.
+
+    Its kind is NULL: nobody knows what would have been seen of it.
+    """
     return {"run": name, "complete": False, "missing": json.dumps([gap(root, stored)])}
 
 

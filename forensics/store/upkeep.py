@@ -45,7 +45,10 @@ def directories(found: Sequence[Run | Capture]) -> list[Path]:
 
 
 def check_directories(paths: Sequence[Path], checked: Checked, tick: Tick) -> set[str]:
-    """Compare every member with its digest; returns the digests of tensors that were kept in packs when these were sealed."""
+    """Compare every member with its digest.
+
+    Returns the digests of tensors that were kept in packs when these were sealed.
+    """
     kept: set[str] = set()
     for path in paths:
         checked.captures += path.parent.name == "captures"
@@ -63,7 +66,9 @@ def check_directories(paths: Sequence[Path], checked: Checked, tick: Tick) -> se
 
 
 def check_runs(store: Store, found: Sequence[Run], checked: Checked) -> None:
-    """Is all of each run there that it had when it was sealed? Of captures that a bundle brought without their run, nothing is missing."""
+    """Is all of each run there that it had when it was sealed? Of captures that a bundle brought without
+    their run, nothing is missing.
+    """
     alone = origins.alone(store.root)
     for run in found:
         stored = run.name.removeprefix(run.prefix)
@@ -124,7 +129,8 @@ def needed(store: Store, tick: Tick, without: Sequence[str] = ()) -> set[str]:
 
 
 def fewer(store: Store, keep: int | None, nbytes: int | None) -> list[str]:
-    """The oldest runs, in their order, that go so that `keep` runs stay, and the store takes no more than `nbytes`; the newest stays.
+    """The oldest runs, in their order, that go so that `keep` runs stay, and the store takes no more than
+    `nbytes`; the newest stays.
 
     Raises:
         DamagedEvidence: one cannot be read, and what it takes cannot be told.

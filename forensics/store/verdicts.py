@@ -1,6 +1,7 @@
 """What `diagnose` said of a run last, kept beside it so that `list` and SQL can show it.
 
-One file a run, the document of `diagnose --json`. It is an opinion of one version of the detectors, never evidence.
+One file a run, the document of `diagnose --json`. It is an opinion of one version of the detectors, never
+evidence.
 """
 
 from __future__ import annotations

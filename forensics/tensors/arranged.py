@@ -1,6 +1,8 @@
-"""Tensors that lie in a file in another form than mlx-lm has them: read as mlx-lm has them, a few rows at a time.
+"""Tensors that lie in a file in another form than mlx-lm has them: read as mlx-lm has them, a few rows at a
+time.
 
-PEFT's factors are transposed, llama.cpp interleaves the rows of q and k over their heads, and GGUF packs values in blocks.
+PEFT's factors are transposed, llama.cpp interleaves the rows of q and k over their heads, and GGUF packs
+values in blocks.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ Rows = Callable[[int, int], bytes]
 
 
 def arranged(raw: RawTensor, layout: str) -> RawTensor | None:
-    """The tensor as mlx-lm has it: block types as F32, rows and columns in mlx-lm's order; `raw` itself where it lies so.
+    """The tensor as mlx-lm has it: block types as F32, rows and columns in mlx-lm's order.
+
+    `raw` itself where it lies so.
 
     None where its block type cannot be decoded. `layout` as `Stored.layout`.
 
@@ -49,7 +53,9 @@ def arranged(raw: RawTensor, layout: str) -> RawTensor | None:
 
 
 def identity(raw: RawTensor, layout: str, digest: str) -> str | None:
-    """The digest of the tensor as a value, where it is another than that of its bytes; None where they are the same.
+    """The digest of the tensor as a value, where it is another than that of its bytes.
+
+    None where they are the same.
 
     Of what only lies in another order it is the digest that mlx-lm's own tensor has.
     """

@@ -1,7 +1,8 @@
 """Bytes of a tensor to numbers, by dtype name as safetensors writes it.
 
-An 8- or 16-bit type has at most 65,536 distinct values, so a table of them decodes it, and a histogram of its bit
-patterns holds every statistic. NumPy has neither bfloat16 nor the 8-bit floats: their tables are made here.
+An 8- or 16-bit type has at most 65,536 distinct values, so a table of them decodes it, and a histogram of its
+bit patterns holds every statistic. NumPy has neither bfloat16 nor the 8-bit floats: their tables are made
+here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ NATIVE = {
 """Types that NumPy reads as they lie in the file."""
 
 BLOCK = 3 << 18
-"""Bytes read at once: 1 MB would overflow the 16-bit counters of compiled loops, and less costs more calls."""
+"""Bytes read at once: 1 MB would overflow the 16-bit counters of compiled loops, and less costs more calls.
+"""
 
 PART = 1 << 16
 """Elements that NumPy looks at at once: as float64 they stay in a cache."""
@@ -54,8 +56,8 @@ WIDTH = {**PATTERN, "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8}
 """Every type that can be decoded: bytes an element."""
 
 
-# The C library hands freed blocks back to the kernel, and each new one costs page faults: four times the work in `difference`.
-# One large piece, freed once, raises its limits above all that is made of a block.
+# The C library hands freed blocks back to the kernel, and each new one costs page faults: four times the work
+# in `difference`. One large piece, freed once, raises its limits above all that is made of a block.
 _piece = np.empty(16 << 20, dtype=np.uint8)
 del _piece
 

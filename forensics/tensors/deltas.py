@@ -17,10 +17,10 @@ from forensics.tensors.moments import Floats, scaling, square
 def difference(a: RawTensor, b: RawTensor, digest_a: str, digest_b: str) -> Delta:
     """How far `b` is from `a`, element by element; both of one shape.
 
-    Elements with equal bits differ by 0, NaN and infinity included. Elsewhere NaN makes `max_abs`, `l2`, `relative` and
-    `cosine` NaN, and an infinity makes them infinite (`cosine` NaN). Norms for `relative` and `cosine` are over finite
-    elements; both are None where a norm is 0. Where the types differ, `changed_fraction` counts values instead of bits.
-    All numbers are None where a type cannot be decoded.
+    Elements with equal bits differ by 0, NaN and infinity included. Elsewhere NaN makes `max_abs`, `l2`,
+    `relative` and `cosine` NaN, and an infinity makes them infinite (`cosine` NaN). Norms for `relative` and
+    `cosine` are over finite elements; both are None where a norm is 0. Where the types differ,
+    `changed_fraction` counts values instead of bits. All numbers are None where a type cannot be decoded.
 
     Raises:
         ValueError: the shapes differ.
@@ -118,7 +118,9 @@ class _Pair:
         return None if self.a == 0.0 else self.apart / self.a
 
     def cosine(self) -> float | None:
-        """Where a and b are nearly equal, from the three norms: 1 - (d - (a - b)) (d + (a - b)) / 2ab keeps the digits of 1 - cosine."""
+        """Where a and b are nearly equal, from the three norms: 1 - (d - (a - b)) (d + (a - b)) / 2ab keeps
+        the digits of 1 - cosine.
+        """
         if self.a == 0.0 or self.b == 0.0:
             return None
         if not math.isfinite(self.apart):

@@ -1,8 +1,10 @@
-"""Compiled loops for `measure` and `difference`, where llvmlite is installed (the extra `fast`); without it NumPy does the same.
+"""Compiled loops for `measure` and `difference`, where llvmlite is installed (the extra `fast`).
 
-They are written as LLVM's own text (`loops.ll.jinja`) and compiled for this processor in 50 ms a type when first needed.
-They release the interpreter's lock, so threads measure in parallel. numba would write them for us, and take over a second of
-every command to load.
+Without it NumPy does the same.
+
+They are written as LLVM's own text (`loops.ll.jinja`) and compiled for this processor in 50 ms a type when
+first needed. They release the interpreter's lock, so threads measure in parallel. numba would write them for
+us, and take over a second of every command to load.
 """
 
 from __future__ import annotations
@@ -30,11 +32,14 @@ _seen = 0
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """Compiled loops over the first `n` elements of blocks of one type; `n` is a multiple of LANES above 0. All results are float64.
+    """Compiled loops over the first `n` elements of blocks of one type; `n` is a multiple of LANES above 0.
 
-    `moments(block, n)` gives sum, sum of squares, smallest, largest, zeros; `spread(block, n, mean)` the sum of squares around the mean;
-    `apart(x, y, n)` gives |y - x|^2, largest |y - x|, elements whose bits differ, |x|^2, |y|^2, x y.
-    Where an element is not finite, neither is the sum of squares (|y - x|^2 of two), and nothing else that they say holds.
+    All results are float64.
+
+    `moments(block, n)` gives sum, sum of squares, smallest, largest, zeros; `spread(block, n, mean)` the sum
+    of squares around the mean; `apart(x, y, n)` gives |y - x|^2, largest |y - x|, elements whose bits differ,
+    |x|^2, |y|^2, x y. Where an element is not finite, neither is the sum of squares (|y - x|^2 of two), and
+    nothing else that they say holds.
     """
 
     moments: Callable[[Block, int], list[float]]
@@ -43,7 +48,9 @@ class Loops:
 
 
 def loops(dtype: str, nbytes: int) -> Loops | None:
-    """The loops for a tensor of `nbytes`, where there are some for its type and enough was measured to be worth loading them."""
+    """The loops for a tensor of `nbytes`, where there are some for its type and enough was measured to be
+    worth loading them.
+    """
     global _seen
     with _lock:
         _seen += nbytes
@@ -88,14 +95,17 @@ def compiled(dtype: str) -> Loops | None:
 
 
 def _address(block: Block) -> bytes | int:
-    """What ctypes takes for a pointer to a block that its caller holds: bytes as they are, in a third of the time."""
+    """What ctypes takes for a pointer to a block that its caller holds: bytes as they are, in a third of the
+    time.
+    """
     return block if isinstance(block, bytes) else int(np.frombuffer(block, np.uint8).ctypes.data)
 
 
-# -- compiled --------------------------------------------------------------------------------------------------------------
+# -- compiled ------------------------------------------------------------------------------------------------
 
 LANES = 16
-"""Elements that are looked at together where vectors have 512 bits, and half as many where two blocks are looked at.
+"""Elements that are looked at together where vectors have 512 bits, and half as many where two blocks are
+looked at.
 
 Elsewhere it is half of both: what is carried would not fit the registers."""
 _BITS = {"F32": 32, "F16": 16, "BF16": 16, "U32": 32, "I32": 32}
@@ -103,7 +113,9 @@ _FLOATS = ("F32", "F16", "BF16")
 
 
 def _text(dtype: str, lanes: int) -> str:
-    """The loops over one type, as LLVM's text: `loops.ll.jinja`, of which `lanes` elements are looked at together."""
+    """The loops over one type, as LLVM's text: `loops.ll.jinja`, of which `lanes` elements are looked at
+    together.
+    """
     from jinja2 import Template  # 40 ms, which only loops that are compiled are to pay
 
     template = Template(_TEMPLATE.read_text(encoding="utf-8"))

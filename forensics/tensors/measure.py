@@ -1,4 +1,6 @@
-"""Bytes of a tensor to digest and statistics in one pass, over blocks that fit the cache; with it all else that is measured.
+"""Bytes of a tensor to digest and statistics in one pass, over blocks that fit the cache.
+
+With it all else that is measured.
 
 Sums are float64 and safe from overflow, and no tensor is held whole, but by `values` and `dequantize`.
 """
@@ -28,8 +30,9 @@ SMALL = 8192
 def measure(raw: RawTensor) -> TensorStats:
     """Digest and statistics of one tensor, each byte read once.
 
-    The digest is the sha256 of what `digests.begun` says, then the bytes. Statistics are over the finite elements; `mean`, `std`
-    (of the population), `min`, `max` and `l2` are None where there are none, and everything is None where the type cannot be decoded.
+    The digest is the sha256 of what `digests.begun` says, then the bytes. Statistics are over the finite
+    elements; `mean`, `std` (of the population), `min`, `max` and `l2` are None where there are none, and
+    everything is None where the type cannot be decoded.
 
     Raises:
         UnreadableModel: the file ended before the tensor did.

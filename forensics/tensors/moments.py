@@ -1,4 +1,6 @@
-"""Statistics of a tensor from its blocks: moments merged so that no sum of squares of the whole is ever formed, or a histogram."""
+"""Statistics of a tensor from its blocks: moments merged so that no sum of squares of the whole is ever
+formed, or a histogram.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Moments of `count` finite elements; `deviation` is the population's, `norm` the square root of the sum of squares."""
+    """Moments of `count` finite elements.
+
+    `deviation` is the population's, `norm` the square root of the sum of squares.
+    """
 
     count: int = 0
     mean: float = 0.0
@@ -66,7 +71,10 @@ class Moments:
             self._sums = self._sums.merged(sums_of(decode.numbers(part, self._dtype)))
 
     def _quick(self, block: bytes | memoryview, n: int, compiled: Loops) -> bool:
-        """As `add`, by compiled loops; False where a number is not finite. Squares of 32-bit numbers stay within float64."""
+        """As `add`, by compiled loops; False where a number is not finite.
+
+        Squares of 32-bit numbers stay within float64.
+        """
         total, squares, low, high, zeros = compiled.moments(block, n)
         if not math.isfinite(squares):
             return False

@@ -1,7 +1,8 @@
-"""Differences that were measured once, remembered in the user's cache directory by the digests that they are of.
+"""Differences that were measured once, remembered in the user's cache directory by the digests that they are
+of.
 
-One file a comparison: two captures are compared again and again, and then all their pairs are the same. Losing it costs a
-second reading, nothing else.
+One file a comparison: two captures are compared again and again, and then all their pairs are the same.
+Losing it costs a second reading, nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def recall(pairs: Pairs) -> list[Delta] | None:
-    """The differences of just these pairs, where they were measured before; pairs without one could not be measured."""
+    """The differences of just these pairs, where they were measured before.
+
+    Pairs without one could not be measured.
+    """
     path = _path(pairs)
     if path is None:
         return None
@@ -37,7 +41,10 @@ def recall(pairs: Pairs) -> list[Delta] | None:
 
 
 def remember(pairs: Pairs, deltas: Sequence[Delta]) -> None:
-    """Keep the differences of these pairs, where each was measured; a cache that cannot be written is no error."""
+    """Keep the differences of these pairs, where each was measured.
+
+    A cache that cannot be written is no error.
+    """
     path = _path(pairs)
     if path is None or len(deltas) != len(pairs):
         return

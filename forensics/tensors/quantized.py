@@ -1,6 +1,7 @@
 """Quantized weights by value: packed codes, scales and biases to float32, as mlx computes them.
 
-Codes are a little-endian stream of bits along the last axis. affine: scale * code + bias a group; mxfp4, nvfp4 and
+Codes are a little-endian stream of bits along the last axis. affine: scale * code + bias a group; mxfp4,
+nvfp4 and
 mxfp8: small floats under a shared scale a group.
 """
 
@@ -61,7 +62,8 @@ def dense(
         raise ValueError(f"unknown quantization mode {mode!r}")
     if bits not in _BITS or weight.dtype != "U32" or columns * bits != weight.shape[-1] * 32:
         raise ValueError(
-            f"{bits} bits in groups of {group_size} do not fit {weight.dtype} {weight.shape} and scales {scales.shape}"
+            f"{bits} bits in groups of {group_size} do not fit {weight.dtype} {weight.shape} and scales"
+            f" {scales.shape}"
         )
     if scales.shape[:-1] != weight.shape[:-1] or (
         mode == "affine" and (biases is None or biases.shape != scales.shape)
@@ -84,7 +86,9 @@ def dense(
 
 
 def codes(weight: RawTensor, bits: int) -> RawTensor:
-    """The codes of a packed weight, each as U8, shape (..., codes a row); unpacked row by row when it is read.
+    """The codes of a packed weight, each as U8, shape (..., codes a row).
+
+    Unpacked row by row when it is read.
 
     Raises:
         ValueError: a number of bits that is not known, or that does not fill the words of a row.

@@ -1,6 +1,8 @@
-"""Who measures: threads of this process, or the workers of a Dask cluster that is there already (the extra `cluster`).
+"""Who measures: threads of this process, or the workers of a Dask cluster that is there already (the extra
+`cluster`).
 
-What they do is a function of a tensor's place, so it does not matter who does it, or whether it is done again when a worker dies.
+What they do is a function of a tensor's place, so it does not matter who does it, or whether it is done again
+when a worker dies.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ DASK = "dask://"
 _WAIT = 30
 """Seconds until a scheduler that does not answer is given up."""
 _TASK, _CLUSTER_TASK = 4 << 20, 64 << 20
-"""Bytes a task: what a task costs, 50 us here and some milliseconds on a cluster, is then little beside it."""
+"""Bytes a task: what a task costs, 50 us here and some milliseconds on a cluster, is then little beside it.
+"""
 _FAR = 16
 """Threads for URLs, which wait more than they compute."""
 
@@ -64,7 +67,8 @@ class Workers:
         """Each result, in order.
 
         Raises:
-            ForensicsError: what `do` raises, and ClusterError where the cluster cannot be reached or went away.
+            ForensicsError: what `do` raises, and ClusterError where the cluster cannot be reached or went
+            away.
         """
         if self._cluster is not None and items:
             tasks = [(do, batch) for batch in _batches(items, nbytes, _CLUSTER_TASK)]
@@ -99,7 +103,10 @@ def _clustered(address: str, tasks: Sequence[tuple[Callable[[X], Y], Sequence[X]
             if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
                 raise
             told = f"{type(error).__name__}: {str(error)[:200]}"
-            hint = "Nothing was kept; look at the workers' logs and try again. Each needs mlx-forensics, and the model at the same address."
+            hint = (
+                "Nothing was kept; look at the workers' logs and try again. Each needs mlx-forensics, and the"
+                " model at the same address."
+            )
             raise ClusterError(
                 f"The cluster did not do its work: {told}", where=address, hint=hint
             ) from error

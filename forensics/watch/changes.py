@@ -1,4 +1,6 @@
-"""What the watcher put into the program's classes, modules and interpreter, so that it can be taken out before the process ends."""
+"""What the watcher put into the program's classes, modules and interpreter, so that it can be taken out
+before the process ends.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,16 @@ def at_end(function: Callable[[], None]) -> None:
 
 
 def rebind() -> None:
-    """A watch that begins late: what modules and notebooks hold under names of their own becomes what stands there now."""
+    """A watch that begins late: what modules and notebooks hold under names of their own becomes what stands
+    there now.
+    """
     _replace({id(before): (before, value) for owner, _, before, value in _changed if _is_module(owner)})
 
 
 def take_back() -> None:
-    """Everything is as it was, but where somebody else put something of theirs over ours: that stays, and finds ours asleep."""
+    """Everything is as it was, but where somebody else put something of theirs over ours: that stays, and
+    finds ours asleep.
+    """
     copies = {
         id(value): (value, before)
         for owner, _, before, value in _changed

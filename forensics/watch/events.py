@@ -1,6 +1,9 @@
-"""What the program did: kinds of event, and what stands in the `detail` of each. Part of the protocol, as rows are.
+"""What the program did: kinds of event, and what stands in the `detail` of each.
 
-Every path and message is the user's own; every other value is a number, a boolean, a short name of a class or an option.
+Part of the protocol, as rows are.
+
+Every path and message is the user's own; every other value is a number, a boolean, a short name of a class or
+an option.
 """
 
 from __future__ import annotations
@@ -87,7 +90,8 @@ class Update(TypedDict, total=False):
 class Write(TypedDict, total=False):
     """Parameters were written outside an optimizer: once a kind of write."""
 
-    via: str  # Module.update | load_weights | setattr | in-place | tree: a functional program came with new arrays
+    # Module.update | load_weights | setattr | in-place | tree: a functional program came with new arrays
+    via: str
     leaves: int
     frozen_leaves: int
     after_gradient: bool

@@ -1,4 +1,6 @@
-"""A watch that begins when the program has begun already: models in memory, functions made before, and what can no longer be seen."""
+"""A watch that begins when the program has begun already: models in memory, functions made before, and what
+can no longer be seen.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def _tokenizers() -> list[Any]:
 
 
 def _is_home(directory: Path, module: Any) -> bool:
-    """Do the files of this directory hold just the parameters that the model has, but for those of adapters on it?"""
+    """Do the files of this directory hold just the parameters that the model has, but for those of adapters
+    on it?
+    """
     files = sorted(directory.glob("model*.safetensors")) if directory.is_dir() else []
     have = {
         name.replace(".linear.", ".").replace(".embedding.", ".")
@@ -69,7 +73,9 @@ def _config(path: str | None) -> Any:
 
 
 def _gradients() -> None:
-    """What nn.value_and_grad made of a model and a function is made again of the same, within the same object, for as long as we watch."""
+    """What nn.value_and_grad made of a model and a function is made again of the same, within the same
+    object, for as long as we watch.
+    """
     for function in [each for each in gc.get_objects() if _is_gradient(each)]:
         try:  # not in `looking`: the hooks are to see this
             model, held = (cell for cell in function.__closure__ or ())
@@ -102,7 +108,9 @@ def _swap(cell: Any, made: Any) -> None:
 
 
 def _unseen() -> None:
-    """Functions of the program that mlx compiled or differentiated before: what happens inside them no hook sees."""
+    """Functions of the program that mlx compiled or differentiated before: what happens inside them no hook
+    sees.
+    """
     names = sorted(
         {name for each in gc.get_objects() if type(each).__name__ == _MADE for name in _users(each)}
     )

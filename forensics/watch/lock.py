@@ -10,10 +10,12 @@ from .originals import threading
 
 
 class Lock:
-    """The one lock over the watcher's state. It is never held while code of the program or of mlx runs: `released` lets go of it.
+    """The one lock over the watcher's state.
 
-    A model's forward may take a lock of the program's own, and an evaluation waits for other threads: whoever waits for us
-    meanwhile would wait for ever.
+    It is never held while code of the program or of mlx runs: `released` lets go of it.
+
+    A model's forward may take a lock of the program's own, and an evaluation waits for other threads: whoever
+    waits for us meanwhile would wait for ever.
     """
 
     def __init__(self) -> None:

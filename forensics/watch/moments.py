@@ -1,6 +1,9 @@
-"""The moments of a run at which hooks are called. Each hook's `install(run)` is given the one object of this module.
+"""The moments of a run at which hooks are called.
 
-Nothing of the watcher is imported here, so every layer may call what is registered, and every hook may register.
+Each hook's `install(run)` is given the one object of this module.
+
+Nothing of the watcher is imported here, so every layer may call what is registered, and every hook may
+register.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ class Moments:
         self.sights.append(function)
 
     def on_phase(self, function: Callable[[Any, tuple[int, int], tuple[int, int]], None]) -> None:
-        """Call `function(model, before, now)` before a phase's `start`: adapter layers, and those around another, at each."""
+        """Call `function(model, before, now)` before a phase's `start`: adapter layers, and those around
+        another, at each.
+        """
         self.phases.append(function)
 
     def on_first_update(self, function: Callable[[], None]) -> None:
@@ -48,11 +53,16 @@ class Moments:
         self.updates.append(function)
 
     def on_step(self, function: Callable[[Any, bool], None]) -> None:
-        """Call `function(step, partly)` to write a step's rows; `partly`: only gradients, more of them and the update follow."""
+        """Call `function(step, partly)` to write a step's rows.
+
+        `partly`: only gradients, more of them and the update follow.
+        """
         self.steps.append(function)
 
     def on_boundary(self, function: Callable[[], None]) -> None:
-        """Call `function()` at each safe moment, before an `end` is taken: evaluate and write what a hook still has."""
+        """Call `function()` at each safe moment, before an `end` is taken: evaluate and write what a hook
+        still has.
+        """
         self.boundaries.append(function)
 
     def on_dropped(self, function: Callable[[Any], None]) -> None:
@@ -64,7 +74,9 @@ class Moments:
         self.exits.append(function)
 
     def on_end(self, function: Callable[[BaseException | None], None]) -> None:
-        """Call `function(error)` first of all when the interpreter ends, with the exception that nobody caught, if one did."""
+        """Call `function(error)` first of all when the interpreter ends, with the exception that nobody
+        caught, if one did.
+        """
         self.ends.append(function)
 
 

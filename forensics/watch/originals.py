@@ -1,7 +1,8 @@
 """What we call of the standard library and of mlx.core, as it was before the program could replace it.
 
-A program may put a function of its own in place of `json.dumps`, `time.time` or `mx.eval`, to count, to freeze or to trace.
-It sees its own calls alone: each module here is a copy of the names that the real one had when the watch began.
+A program may put a function of its own in place of `json.dumps`, `time.time` or `mx.eval`, to count, to
+freeze or to trace. It sees its own calls alone: each module here is a copy of the names that the real one had
+when the watch began.
 """
 
 from __future__ import annotations

@@ -10,9 +10,12 @@ _MLX = "mlx.core"
 
 
 class Finder:
-    """Stands first in `sys.meta_path`; finds what the others find, and has the loader call `ran` after the module's code.
+    """Stands first in `sys.meta_path`.
 
-    The loader's own `exec_module` is shadowed on the instance and put back when it ran, so that nothing of us stays visible.
+    Finds what the others find, and has the loader call `ran` after the module's code.
+
+    The loader's own `exec_module` is shadowed on the instance and put back when it ran, so that nothing of us
+    stays visible.
     """
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:

@@ -1,6 +1,9 @@
-"""What no program can take back: hooks for audits and forks. Installed once an interpreter, they call whoever watches now.
+"""What no program can take back: hooks for audits and forks.
 
-The one module of the watcher that stays after a watch ended before its process: it holds two lists, which are empty then.
+Installed once an interpreter, they call whoever watches now.
+
+The one module of the watcher that stays after a watch ended before its process: it holds two lists, which are
+empty then.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""What the watcher, inside the user's process, and the tool say to each other: the files of a spool, and what stands in each.
+"""What the watcher, inside the user's process, and the tool say to each other: the files of a spool, and what
+stands in each.
 
-A watched command leaves a directory, its spool, which the tool seals as captures. This module is the only one of `watch`
-that the rest of forensics imports, and docs/spool.md is made from it. A row is one line of JSON, a dict of these types. What
-a comment here does not say of a column, queries/schema.sql says under the same name of table and column; `run`, `process`
-and `sequence`, which stand there too, the tool fills in. Columns that are `NotRequired` may be absent; paths, texts and
-token ids are the user's own, and stay in the store.
+A watched command leaves a directory, its spool, which the tool seals as captures. This module is the only one
+of `watch` that the rest of forensics imports, and docs/spool.md is made from it. A row is one line of JSON, a
+dict of these types. What a comment here does not say of a column, queries/schema.sql says under the same name
+of table and column; `run`, `process` and `sequence`, which stand there too, the tool fills in. Columns that
+are `NotRequired` may be absent; paths, texts and token ids are the user's own, and stay in the store.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ FILES = {
     OPTIONS: "what the tool asks of the watcher; written before the command begins",
     STOP: "the finding for which the program is to stop, and after which step; written while it runs",
     f"{MODELS}/m0 ...": "empty directories: the numbers of models over all processes are claimed by mkdir",
-    RESERVE: "bytes that the tool gives up before it seals, so that a full disk still has room for the tables",
+    RESERVE: (
+        "bytes that the tool gives up before it seals, so that a full disk still has room for the tables"
+    ),
     "p0/ p1/ ...": "one directory a process, claimed by mkdir; all that follows stands in it",
     f"p0/{PROCESS}": "who runs, and on what",
     f"p0/{PLAN}": "what lies ahead, when the first model is seen; the tool says it on stderr",
@@ -43,7 +46,7 @@ FILES = {
 }
 """Files of a spool."""
 
-# -- files of one object ---------------------------------------------------------------------------------------------------
+# -- files of one object -------------------------------------------------------------------------------------
 
 
 class Prompt(TypedDict, total=False):
@@ -109,10 +112,10 @@ class Exit(TypedDict):
 
     time: float  # Unix time
     exception: str | None  # type and message of what nobody caught
-    spent: float  # seconds of processor that the watcher took in this process, but for what the program's own evaluations computed for it
+    spent: float  # the watcher's seconds of processor in this process, without the program's own evaluations
 
 
-# -- tables of a process ---------------------------------------------------------------------------------------------------
+# -- tables of a process -------------------------------------------------------------------------------------
 
 
 class Capture(TypedDict):
@@ -217,7 +220,10 @@ class Gradient(TypedDict):
 
 
 class Forward(TypedDict):
-    """What the loss teaches in one forward of a kept step, position by position; at most 32 forwards a step."""
+    """What the loss teaches in one forward of a kept step, position by position.
+
+    At most 32 forwards a step.
+    """
 
     model: str
     step: int
@@ -230,7 +236,9 @@ class Forward(TypedDict):
 
 
 class Weights(TypedDict):
-    """The same in brief, of every forward of every step: the tool makes the weights by role of `steps` of it."""
+    """The same in brief, of every forward of every step: the tool makes the weights by role of
+    `steps` of it.
+    """
 
     model: str
     step: int
@@ -258,7 +266,10 @@ class Word(TypedDict):
 
 
 class Move(TypedDict):
-    """The program is about to rename what it saved, or a directory above it; if that fails, the file stays where it was."""
+    """The program is about to rename what it saved, or a directory above it.
+
+    If that fails, the file stays where it was.
+    """
 
     before: str
     after: str

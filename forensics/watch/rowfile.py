@@ -18,10 +18,10 @@ _write, _fstat = os.write, os.fstat  # as they were before the program could rep
 class RowFile:
     """Appends whole lines to `path`, unbuffered, so that a kill loses nothing before it.
 
-    A program may close every descriptor (`os.closerange`, as daemons do) and open its own files under the same numbers. So
-    each write first compares device and inode with those of the file that was opened; where they differ, the number is the
-    program's: it is neither written to nor closed, and the file is opened again. Another thread that closes the number
-    between that look and the write is not noticed.
+    A program may close every descriptor (`os.closerange`, as daemons do) and open its own files under the
+    same numbers. So each write first compares device and inode with those of the file that was opened; where
+    they differ, the number is the program's: it is neither written to nor closed, and the file is opened
+    again. Another thread that closes the number between that look and the write is not noticed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +33,10 @@ class RowFile:
         self._open()
 
     def write(self, line: bytes) -> None:
-        """Append a line, its newline with it. Raises OSError; what was cut short is ended before the next line is begun."""
+        """Append a line, its newline with it. Raises OSError.
+
+        What was cut short is ended before the next line is begun.
+        """
         if not self._is_ours():
             self._open()
         self._drain()

@@ -1,7 +1,8 @@
 """The watcher's centre: where evidence goes, and what must never happen.
 
-Everything under `watch` runs inside the user's process. It imports the standard library, mlx and what the program itself
-loaded, nothing of forensics outside this folder, and it never raises: an observation that fails is noted as missing.
+Everything under `watch` runs inside the user's process. It imports the standard library, mlx and what the
+program itself loaded, nothing of forensics outside this folder, and it never raises: an observation that
+fails is noted as missing.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class _Local(threading.local):
 
 
 class Watch(Writer):
-    """One a process. Rows go to `<spool>/p<K>/<table>.jsonl`, each line unbuffered, so that a kill -9 loses nothing before it."""
+    """One a process. Rows go to `<spool>/p<K>/<table>.jsonl`, each line unbuffered, so that a kill -9 loses
+    nothing before it.
+    """
 
     def __init__(self) -> None:
         self.on = False
@@ -54,7 +57,7 @@ class Watch(Writer):
         self._failed: set[str] = set()
         self._pid = 0
 
-    # -- beginning ---------------------------------------------------------------------------------------------------
+    # -- beginning -------------------------------------------------------------------------------------------
 
     def begin(self, spool: Path, options: protocol.Options) -> None:
         """Claim `p<K>` under `spool`, the first number that is free."""
@@ -75,7 +78,7 @@ class Watch(Writer):
             except FileExistsError:
                 number += 1
 
-    # -- rows --------------------------------------------------------------------------------------------------------
+    # -- rows ------------------------------------------------------------------------------------------------
 
     if not TYPE_CHECKING:  # what each table and each event takes is typed in writer.py
 
@@ -145,14 +148,17 @@ class Watch(Writer):
                 self.row("cells", cell=cell, text=cells.text(file))
 
     def missing(self, what: str, why: BaseException | str, kind: str = "watcher") -> None:
-        """Note evidence that could not be taken: once a `what`; the program goes on. `kind`: loss where it is of the loss at its tokens."""
+        """Note evidence that could not be taken: once a `what`; the program goes on.
+
+        `kind`: loss where it is of the loss at its tokens.
+        """
         with contextlib.suppress(Exception):
             if what not in self._failed:
                 self._failed.add(what)
                 text = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
                 self.row("missing", what=what, why=text[:500], kind=kind, time=time.time())
 
-    # -- state -------------------------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
     @property
     def pid(self) -> int:
@@ -194,7 +200,7 @@ class Watch(Writer):
                 if began:
                     self.spent += time.process_time() - began
 
-    # -- models ------------------------------------------------------------------------------------------------------
+    # -- models ----------------------------------------------------------------------------------------------
 
     def known(self, module: Any) -> Model | None:
         """The record of a module that was seen before."""

@@ -167,7 +167,9 @@ _LIBRARIES = ("mlx", "mlx_lm")
 
 
 def inherited(instance: Any, name: str) -> Any:
-    """An attribute as the library's class gives it, past what a class of the program puts over it, which sees its own calls alone."""
+    """An attribute as the library's class gives it, past what a class of the program puts over it, which sees
+    its own calls alone.
+    """
     for cls in type(instance).__mro__:
         if cls.__module__.partition(".")[0] in _LIBRARIES and name in vars(cls):
             own = vars(cls)[name]
@@ -176,7 +178,9 @@ def inherited(instance: Any, name: str) -> Any:
 
 
 def attribute(module: Any, name: str) -> Any:
-    """A plain attribute of a module, or of its class, without asking a property or a `__getattr__` of the program's."""
+    """A plain attribute of a module, or of its class, without asking a property or a `__getattr__` of the
+    program's.
+    """
     for held in (vars(module), module if isinstance(module, dict) else {}):
         if dict.__contains__(held, name):
             return dict.__getitem__(held, name)
@@ -198,13 +202,19 @@ def learning_rate(optimizer: Any) -> Any:
 
 
 def parameters(module: Any) -> dict[str, Any]:
-    """Dotted name to array, of all parameters; of a module that holds none itself, what it gives for its own."""
+    """Dotted name to array, of all parameters.
+
+    Of a module that holds none itself, what it gives for its own.
+    """
     found = dict(flatten(inherited(module, "parameters")()))
     return found or dict(flatten(module.parameters()))
 
 
 def trainable(module: Any) -> dict[str, Any]:
-    """Dotted name to array, of the trainable set. A program that overrides `trainable_parameters` declares the set by it: it is asked."""
+    """Dotted name to array, of the trainable set.
+
+    A program that overrides `trainable_parameters` declares the set by it: it is asked.
+    """
     return dict(flatten(module.trainable_parameters()))
 
 
@@ -236,7 +246,9 @@ def path_below(root: Any, module: Any) -> str | None:
 
 
 def adapters(module: Any) -> tuple[int, int]:
-    """(modules that are adapters, of these wrapped around another adapter), by structure: a module that holds lora_a."""
+    """(modules that are adapters, of these wrapped around another adapter), by structure: a module that holds
+    lora_a.
+    """
     count = nested = 0
     for _, each in modules(module):
         if "lora_a" in each:
@@ -247,7 +259,10 @@ def adapters(module: Any) -> tuple[int, int]:
 
 
 def plain(module: Any) -> dict[str, Any]:
-    """A module's plain attributes: numbers, booleans, short names, and lists of these; private ones and arrays left out."""
+    """A module's plain attributes: numbers, booleans, short names, and lists of these.
+
+    Private ones and arrays left out.
+    """
     found: dict[str, Any] = {}
     for key, value in vars(module).items():
         if not key.startswith("_") and (simple := _simple(value)) is not None:
@@ -272,7 +287,10 @@ def _simple(value: Any, depth: int = 0) -> Any:
 
 
 def dropout(module: Any) -> float | None:
-    """The dropout probability in force: `_p_1` of nn.Dropout is 1 - p; adapters hold such a layer as `dropout`."""
+    """The dropout probability in force: `_p_1` of nn.Dropout is 1 - p.
+
+    Adapters hold such a layer as `dropout`.
+    """
     for holder in (module, attribute(module, "dropout")):
         keep = attribute(holder, "_p_1") if is_module(holder) else None
         if isinstance(keep, (int, float)):

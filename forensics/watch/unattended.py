@@ -1,7 +1,8 @@
-"""A watch without the command around it: in this process, begun and sealed by a helper process of the tool that is asked in JSON.
+"""A watch without the command around it: in this process, begun and sealed by a helper process of the tool
+that is asked in JSON.
 
-`FORENSICS=NAME` in a program's environment begins it when the program imports mlx, and `forensics.capture(...)` at once.
-Nothing of the tool beside this folder is imported into the process.
+`FORENSICS=NAME` in a program's environment begins it when the program imports mlx, and
+`forensics.capture(...)` at once. Nothing of the tool beside this folder is imported into the process.
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ def ask(verb: str, request: dict[str, Any]) -> dict[str, Any]:
 
 
 class Watching:
-    """This process is watched from `begin` to `end`. The environment says so meanwhile to the processes that it starts."""
+    """This process is watched from `begin` to `end`.
+
+    The environment says so meanwhile to the processes that it starts.
+    """
 
     def __init__(self, spool: Path) -> None:
         self.spool, self.began, self.pid = spool, time.monotonic(), os.getpid()
@@ -105,7 +109,9 @@ class Watching:
 
 
 def _package(module: str) -> Any:
-    """A module of the watcher in a package of that name of its own, as sitecustomize makes it for a watched command."""
+    """A module of the watcher in a package of that name of its own, as sitecustomize makes it for a watched
+    command.
+    """
     if PACKAGE not in sys.modules:
         spec = ModuleSpec(PACKAGE, None, is_package=True)
         spec.submodule_search_locations = [str(_HERE)]
@@ -113,11 +119,13 @@ def _package(module: str) -> Any:
     return importlib.import_module(f"{PACKAGE}.{module}")
 
 
-# -- FORENSICS=NAME ------------------------------------------------------------------------------------------------------
+# -- FORENSICS=NAME ------------------------------------------------------------------------------------------
 
 
 class _Waiting:
-    """Stands in `sys.meta_path` until the program imports mlx: a Python that never does costs nothing and leaves nothing."""
+    """Stands in `sys.meta_path` until the program imports mlx: a Python that never does costs nothing and
+    leaves nothing.
+    """
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         if name == "mlx":
@@ -160,7 +168,8 @@ def _sealed(watching: Watching) -> None:
             _say(line)
     except RefusedError as error:
         _say(
-            f"forensics: {error}; what was recorded lies in {watching.spool}, and the next `forensics` seals it."
+            f"forensics: {error}; what was recorded lies in {watching.spool}, and the next `forensics`"
+            " seals it."
         )
 
 

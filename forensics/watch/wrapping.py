@@ -20,10 +20,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def unseen(function: _F) -> _F:
-    """The same function, whose frame Python leaves out where it counts a caller's frames, as it does with those of an import.
+    """The same function, whose frame Python leaves out where it counts a caller's frames, as it does with
+    those of an import.
 
-    `warnings.warn(stacklevel=2)` and a logger's `stacklevel` in code that we call then name the program's line: both skip files
-    with these two words in their name.
+    `warnings.warn(stacklevel=2)` and a logger's `stacklevel` in code that we call then name the program's
+    line: both skip files with these two words in their name.
     """
     function.__code__ = function.__code__.replace(co_filename=HIDDEN)
     return function
@@ -40,8 +41,8 @@ def weakly(item: Any) -> Callable[[], Any]:
 def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     """Replace `owner.name` by `make(original)`, and every copy that another module imported before.
 
-    The wrapper must pass *args and **kwargs through as they came, and put every observation into `watch.looking`.
-    Several hooks may wrap one function, each once; the later stands outside.
+    The wrapper must pass *args and **kwargs through as they came, and put every observation into
+    `watch.looking`. Several hooks may wrap one function, each once; the later stands outside.
     """
     original = getattr(owner, name, None)
     makers: tuple[Any, ...] = getattr(original, "__forensics__", ())

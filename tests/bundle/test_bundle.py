@@ -1,4 +1,6 @@
-"""Bundles: what leaves and what does not, that equal captures give equal bytes, and that what comes in is what went out."""
+"""Bundles: what leaves and what does not, that equal captures give equal bytes, and that what comes in is
+what went out.
+"""
 
 # ruff: noqa: E501  (rows and secrets as they stand)
 
@@ -138,7 +140,7 @@ def with_environment(store: Store, text: str) -> None:
     )
 
 
-# -- what leaves ------------------------------------------------------------------------------------------------------------
+# -- what leaves ---------------------------------------------------------------------------------------------
 
 
 def test_the_list_of_secrets_is_long_and_each_is_seen() -> None:
@@ -262,7 +264,7 @@ def test_dry_run_lists_what_leaves_and_writes_nothing(tmp_path: Path) -> None:
             assert text in held or json.dumps(text, ensure_ascii=False)[1:-1] in held, (column, text)
 
 
-# -- the file ---------------------------------------------------------------------------------------------------------------
+# -- the file ------------------------------------------------------------------------------------------------
 
 
 def test_equal_captures_give_equal_bytes_and_the_sums_hold(
@@ -312,7 +314,7 @@ def test_levels_hold_what_they_say(tmp_path: Path) -> None:
     assert held == {"stats": 0, "changed": 1, "full": 4}
 
 
-# -- differences ------------------------------------------------------------------------------------------------------------
+# -- differences ---------------------------------------------------------------------------------------------
 
 
 def base_only(root: Path, of: Store) -> Store:
@@ -397,7 +399,9 @@ def test_a_bundle_read_where_it_lies_finds_its_bases_in_the_store(tmp_path: Path
 
 
 def wronged(path: Path, out: Path, deflated: bytes) -> None:
-    """A bundle whose difference is `deflated`, sealed again so that all of its digests hold but that of the tensor."""
+    """A bundle whose difference is `deflated`, sealed again so that all of its digests hold but that of the
+    tensor.
+    """
     held = hostile.members(path)
     document = json.loads(held["manifest.json"])
     ((digest, apart),) = document["differences"].items()
@@ -484,7 +488,7 @@ def test_no_difference_is_made_where_the_whole_is_smaller(tmp_path: Path) -> Non
         assert difference.difference(*tensors, file) is None and file.tell() == 0
 
 
-# -- size -------------------------------------------------------------------------------------------------------------------
+# -- size ----------------------------------------------------------------------------------------------------
 
 
 def test_a_bundle_that_is_too_large_is_not_written_and_says_what_fits(tmp_path: Path) -> None:
@@ -529,7 +533,7 @@ def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
         contents.select(evidence.chosen(store, ["night", str(tmp_path / "b.zip")]))
 
 
-# -- what comes in ----------------------------------------------------------------------------------------------------------
+# -- what comes in -------------------------------------------------------------------------------------------
 
 
 def rows(store: Store, table: str, run: str = "night") -> list[dict[str, Any]]:
@@ -675,7 +679,10 @@ def test_what_is_left_of_a_run_after_rm_can_be_bundled(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_two_peoples_bundles_are_compared_by_what_both_can_tell(tmp_path: Path) -> None:
-    """The same base and settings; another mlx, another rank. Texts are under two keys: neither equal nor different."""
+    """The same base and settings; another mlx, another rank.
+
+    Texts are under two keys: neither equal nor different.
+    """
     paths = []
     for name, version, rank in (("ann", "0.31.0", "8"), ("bob", "0.32.4", "16")):
         store = Store(tmp_path / name)
@@ -753,8 +760,10 @@ def test_the_lowest_format_is_written_and_each_has_a_committed_bundle(tmp_path: 
 
 
 VALUES: Mapping[str, st.SearchStrategy[Any]] = {
-    "VARCHAR": st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-    | st.sampled_from(["", "NaN", "null", "\x1b[2J", "🦆", "\0", "\u202e"]),
+    "VARCHAR": (
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+        | st.sampled_from(["", "NaN", "null", "\x1b[2J", "🦆", "\0", "\u202e"])
+    ),
     "BIGINT": st.integers(-(1 << 63), (1 << 63) - 1) | st.sampled_from([-(1 << 63), (1 << 63) - 1]),
     "INTEGER": st.integers(-(1 << 31), (1 << 31) - 1),
     "DOUBLE": st.floats() | st.sampled_from([float("nan"), float("inf"), float("-inf"), 0.0, -0.0, 5e-324]),
@@ -801,7 +810,10 @@ def filled(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
 def test_every_table_comes_back_as_it_went(
     tmp_path_factory: pytest.TempPathFactory, drawn: dict[str, list[dict[str, Any]]]
 ) -> None:
-    """With NaN, infinities, empty texts, NULLs, 64-bit extremes, emoji and control characters; `text` keeps what is private."""
+    """With NaN, infinities, empty texts, NULLs, 64-bit extremes, emoji and control characters.
+
+    `text` keeps what is private.
+    """
     directory = tmp_path_factory.mktemp("trip")
     store = Store(directory / "s")
     store.make()
@@ -830,7 +842,7 @@ def _table(path: Path, table: str) -> list[dict[str, Any]]:
     )
 
 
-# -- interrupted ------------------------------------------------------------------------------------------------------------
+# -- interrupted ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.long
@@ -881,7 +893,10 @@ def test_killed_at_any_moment_nothing_half_made_is_left(tmp_path: Path, command:
 
 
 def test_temporary_directories_of_killed_processes_go_and_those_of_others_stay(tmp_path: Path) -> None:
-    code = "from forensics import files; import sys\nwith files.temporary('x') as d:\n print(d, flush=True); sys.stdin.read()"
+    code = (
+        "from forensics import files; import sys\nwith files.temporary('x') as d:\n print(d, flush=True);"
+        " sys.stdin.read()"
+    )
     variables = {**os.environ, "TMPDIR": str(tmp_path)}
 
     def started() -> tuple[subprocess.Popen[str], Path]:

@@ -1,4 +1,7 @@
-"""Bundles made to harm: each is refused, the member named, the store as it was; what is only odd data is taken in harmlessly."""
+"""Bundles made to harm: each is refused, the member named, the store as it was.
+
+What is only odd data is taken in harmlessly.
+"""
 
 from __future__ import annotations
 
@@ -165,7 +168,9 @@ def test_a_run_of_the_bundles_name_here_is_left_alone(sound: hostile.Members, tm
 
 
 def damaged(sound: hostile.Members, data: st.DataObject) -> bytes:
-    """A zip with some bytes changed: of the file, of an unpacked table, of a manifest, of a header of tensors."""
+    """A zip with some bytes changed: of the file, of an unpacked table, of a manifest, of a header of
+    tensors.
+    """
     member = data.draw(st.sampled_from(["", *sorted(sound)]))
     packed = member.endswith(".gz")
     content = bytearray(sound[member] if member else hostile.zipped(sound))
@@ -189,7 +194,10 @@ def damaged(sound: hostile.Members, data: st.DataObject) -> bytes:
 
 
 def harmless(directory: Path, content: bytes, bases: Mapping[str, RawTensor]) -> None:
-    """It opens, its tensors what their digests say, or is refused in words that may be printed; nothing else may come out of the reader."""
+    """It opens, its tensors what their digests say, or is refused in words that may be printed.
+
+    Nothing else may come out of the reader.
+    """
     path = directory / "damaged.zip"
     path.write_bytes(content)
     try:

@@ -1,4 +1,6 @@
-"""How large a bundle gets: a run of eight captures of 20,000 tensors, all of which move from each to the next."""
+"""How large a bundle gets: a run of eight captures of 20,000 tensors, all of which move from each to the
+next.
+"""
 
 from __future__ import annotations
 
@@ -151,6 +153,7 @@ def test_a_run_of_many_captures_fits_an_issue_tracker(tmp_path: Path) -> None:
     there = inplace.passing_store(out, "b.zip", store.packs).run("night")
     with open_session(there.captures, [there]) as session:
         (counted,) = session.rows(
-            "SELECT (SELECT count(*) FROM parameters) AS p, (SELECT count(*) FROM tensors) AS t, (SELECT count(*) FROM deltas) AS d"
+            "SELECT (SELECT count(*) FROM parameters) AS p, (SELECT count(*) FROM tensors) AS t, (SELECT"
+            " count(*) FROM deltas) AS d"
         )
     assert counted == {"p": CAPTURES * TENSORS, "t": CAPTURES * TENSORS, "d": (2 * CAPTURES - 3) * TENSORS}

@@ -1,4 +1,6 @@
-"""Typed values that none of ours holds, and texts that steer a terminal: status 3 or an answer, never a traceback or status 1."""
+"""Typed values that none of ours holds, and texts that steer a terminal: status 3 or an answer, never a
+traceback or status 1.
+"""
 
 from __future__ import annotations
 

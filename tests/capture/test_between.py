@@ -55,7 +55,10 @@ def test_codes_of_one_side_and_words_of_the_other_are_not_compared() -> None:
 
 
 def test_only_what_fusing_reached_is_held_against_the_adapter() -> None:
-    """A base that was loaded before fusing, or after it for a comparison, never held the adapter; nor one whose adapter was taken off."""
+    """A base that was loaded before fusing, or after it for a comparison, never held the adapter.
+
+    Nor one whose adapter was taken off.
+    """
     kept = Bytes()
     base, a, b = np.ones((2, 3), np.float32), np.ones((3, 1), np.float32), np.ones((1, 2), np.float32)
     factors = {"q.lora_a": kept.add(a, "F32"), "q.lora_b": kept.add(b, "F32")}

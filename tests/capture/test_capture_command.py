@@ -1,4 +1,6 @@
-"""`forensics capture -- COMMAND` as users type it: what it says, what it leaves, and that the command does not notice."""
+"""`forensics capture -- COMMAND` as users type it: what it says, what it leaves, and that the command does
+not notice.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Done:
     return forensics(directory, "capture", "--every", "2", "--", PYTHON, "train.py", "--name", "a b")
 
 
-# -- transparent ---------------------------------------------------------------------------------------------------
+# -- transparent ---------------------------------------------------------------------------------------------
 
 
 def test_the_command_prints_and_ends_as_without(plain: Done, tmp_path: Path) -> None:
@@ -42,9 +44,10 @@ def test_the_command_prints_and_ends_as_without(plain: Done, tmp_path: Path) -> 
     alone = subprocess.run(
         [PYTHON, "train.py", "--name", "a b"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert (plain.status, plain.out) == (0, alone.stdout), (
-        "what stands after -- is the command's own, --name included"
-    )
+    assert (plain.status, plain.out) == (
+        0,
+        alone.stdout,
+    ), "what stands after -- is the command's own, --name included"
 
 
 @pytest.mark.parametrize("ignored", [(), ("SIGHUP",), ("SIGINT", "SIGHUP", "SIGTERM", "SIGUSR1")])
@@ -138,7 +141,7 @@ def test_ctrl_c_ends_the_command_and_keeps_its_end(tmp_path: Path) -> None:
     ]
 
 
-# -- ways to start -------------------------------------------------------------------------------------------------
+# -- ways to start -------------------------------------------------------------------------------------------
 
 
 def test_a_module_a_console_script_and_children_are_watched(tmp_path: Path) -> None:
@@ -213,7 +216,7 @@ def test_uv_run(bare_python: Path, tmp_path: Path) -> None:
     assert done.status == 0 and done.points("train") == ["loaded", "start", "end"], done.err
 
 
-# -- what goes wrong -----------------------------------------------------------------------------------------------
+# -- what goes wrong -----------------------------------------------------------------------------------------
 
 
 def test_a_command_that_is_not_there(tmp_path: Path) -> None:
@@ -420,7 +423,7 @@ def test_a_number_that_another_process_has_now_is_not_ours() -> None:
     assert not _alive(2**22 + 1, time.time())
 
 
-# -- words that are no UTF-8 -----------------------------------------------------------------------------------------
+# -- words that are no UTF-8 ---------------------------------------------------------------------------------
 
 _WORD = os.fsdecode(b"b\xffd")
 

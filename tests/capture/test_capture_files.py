@@ -146,14 +146,16 @@ def test_kill_while_writing(tmp_path: Path, stop: int) -> None:
 
 
 def test_full_disk(tmp_path: Path) -> None:
-    """A file system of ours that is full cannot be had without rights; a limit on the file size ends a write the same way."""
+    """A file system of ours that is full cannot be had without rights.
+
+    A limit on the file size ends a write the same way.
+    """
     program = (
-        "import resource, signal, sys, os; from pathlib import Path; from forensics.store.capture import Writer\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "try:\n"
-        "    with Writer(Path(sys.argv[1]), 'night@end', 'capture') as w:\n"
-        "        w.rows('placements', [{'name': os.urandom(32).hex()} for _ in range(20000)]); w.seal({})\n"
-        "except OSError as error: print('full', error.errno)\n"
+        "import resource, signal, sys, os; from pathlib import Path; from forensics.store.capture import"
+        " Writer\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE,"
+        " (20000, 20000))\ntry:\n    with Writer(Path(sys.argv[1]), 'night@end', 'capture') as w:\n       "
+        " w.rows('placements', [{'name': os.urandom(32).hex()} for _ in range(20000)]); w.seal({})\nexcept"
+        " OSError as error: print('full', error.errno)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False

@@ -61,7 +61,10 @@ os.remove("gone.safetensors")
 generate(model, tokenizer, prompt=tokenizer.apply_chat_template(chats[0][:1], add_generation_prompt=True, return_dict=False), max_tokens=6)
 """
 
-SCORER = 'def words(prompt, output, reference=None): return {"words": len(output.split()), "known": float(reference is not None)}'
+SCORER = (
+    'def words(prompt, output, reference=None): return {"words": len(output.split()), "known":'
+    " float(reference is not None)}"
+)
 
 FUSE = """
 import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
@@ -149,7 +152,7 @@ def fused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sealed]:
     yield Sealed(*seal(directory, program(directory, FUSE, bits=4), reload=False))
 
 
-# -- captures ------------------------------------------------------------------------------------------------------
+# -- captures ------------------------------------------------------------------------------------------------
 
 
 def test_points_in_order(trained: Sealed) -> None:
@@ -190,16 +193,19 @@ def test_every_digest_is_kept_once_and_reads_as_itself(trained: Sealed) -> None:
 
 
 def test_only_the_adapter_moved(trained: Sealed) -> None:
-    moved = trained.rows("""
+    moved = trained.rows(
+        """
         SELECT b.canonical, d.l2 FROM placements a JOIN placements b USING (canonical) LEFT JOIN deltas d
         ON d.digest_a = a.digest AND d.digest_b = b.digest
-        WHERE a.capture = 'test@start' AND b.capture = 'test@end' AND a.digest <> b.digest AND b.role <> 'optimizer'""")
+        WHERE a.capture = 'test@start' AND b.capture = 'test@end' AND a.digest <> b.digest AND b.role <> 'optimizer'"""
+    )
     assert len(moved) == 4 and all("lora_" in row["canonical"] and row["l2"] > 0 for row in moved)
 
 
 def test_the_reloaded_model_says_what_the_live_one_said(trained: Sealed) -> None:
     row = trained.one(
-        "SELECT same_output, logits_max_abs FROM probe_deltas WHERE capture_a = 'test@end' AND capture_b = 'test@reloaded'"
+        "SELECT same_output, logits_max_abs FROM probe_deltas WHERE capture_a = 'test@end' AND capture_b ="
+        " 'test@reloaded'"
     )
     assert row == {"same_output": True, "logits_max_abs": 0.0}
     assert trained.one("SELECT source FROM captures WHERE capture = 'test@reloaded'") == "reload"
@@ -207,7 +213,8 @@ def test_the_reloaded_model_says_what_the_live_one_said(trained: Sealed) -> None
 
 def test_declared_and_observed_adapters(trained: Sealed) -> None:
     rows = trained.rows(
-        "SELECT origin, via, capture, rank, scale, modules, keys FROM adapters WHERE kind = 'lora' ORDER BY capture, via"
+        "SELECT origin, via, capture, rank, scale, modules, keys FROM adapters WHERE kind = 'lora' ORDER BY"
+        " capture, via"
     )
     declared = {row["via"] for row in rows if row["origin"] == "declared" and row["capture"] is None}
     assert {"call", "expect"} <= declared
@@ -221,7 +228,7 @@ def test_declared_and_observed_adapters(trained: Sealed) -> None:
     )
 
 
-# -- what was saved ------------------------------------------------------------------------------------------------
+# -- what was saved ------------------------------------------------------------------------------------------
 
 
 def test_saved_tensors_are_read_as_they_lie(trained: Sealed) -> None:
@@ -244,7 +251,7 @@ def test_a_saved_file_is_a_capture(trained: Sealed) -> None:
     }  # fmt: skip
 
 
-# -- the run -------------------------------------------------------------------------------------------------------
+# -- the run -------------------------------------------------------------------------------------------------
 
 
 def test_events_in_one_order(trained: Sealed) -> None:
@@ -360,7 +367,7 @@ def test_environment_and_settings_stand_under_the_runs_name(trained: Sealed) -> 
     )
 
 
-# -- quantized, fused ----------------------------------------------------------------------------------------------
+# -- quantized, fused ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.long
@@ -382,7 +389,7 @@ def test_fused_weights_hold_the_adapter_once(fused: Sealed) -> None:
     assert all(row["k"] == pytest.approx(1.0, abs=1e-3) and row["cosine"] > 0.999 for row in rows)
 
 
-# -- several models, and what goes wrong ---------------------------------------------------------------------------
+# -- several models, and what goes wrong ---------------------------------------------------------------------
 
 
 def test_the_model_that_was_updated_is_the_main_one(tmp_path: Path) -> None:
@@ -435,7 +442,9 @@ def edited(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, A
 
 
 def test_rows_of_a_save_that_the_disk_cut_short_are_no_evidence(ran: watched.Ran, tmp_path: Path) -> None:
-    """A full disk kept half of the rows of whole files: what they do not name is read from the file, or the save is left out."""
+    """A full disk kept half of the rows of whole files: what they do not name is read from the file, or the
+    save is left out.
+    """
     own = copy(ran.spool, tmp_path)
     table = own / "p0" / "saved_tensors.jsonl"
     edited(table, lambda rows: [row for row in rows if "lora_a" in row["name"]])
@@ -623,7 +632,10 @@ def test_what_moved_is_measured_whatever_is_kept(tmp_path: Path, tensors: str, k
     assert found.one("SELECT count(*) FROM tensors WHERE l2 IS NULL AND size > 0") == 0
     base = "SELECT DISTINCT kept FROM tensors JOIN placements USING (digest) WHERE capture = 'test@loaded'"
     assert found.column(base) == ["file"], "the base lies in the file that it was loaded from"
-    adapter = "SELECT DISTINCT kept FROM tensors JOIN placements USING (digest) WHERE capture = 'test@start' AND role = 'lora_a'"
+    adapter = (
+        "SELECT DISTINCT kept FROM tensors JOIN placements USING (digest) WHERE capture = 'test@start' AND"
+        " role = 'lora_a'"
+    )
     assert found.column(adapter) == ["none" if tensors == "none" else "pack"]
 
 
@@ -632,7 +644,9 @@ def test_a_line_is_named_as_shortly_as_it_is_clear() -> None:
         "/home/jo/night/train.py:88": "train.py:88",
         "/home/jo/lib/loss.py:3": "../lib/loss.py:3",
         "/opt/x.py:1": "/opt/x.py:1",
-        "/home/jo/night/.venv/lib/python3.11/site-packages/mlx_lm/tuner/trainer.py:210": "mlx_lm/tuner/trainer.py:210",
+        "/home/jo/night/.venv/lib/python3.11/site-packages/mlx_lm/tuner/trainer.py:210": (
+            "mlx_lm/tuner/trainer.py:210"
+        ),
         "<stdin>:4": "<stdin>:4",
         "program": "program",
     }

@@ -1,4 +1,6 @@
-"""Programs of several ranks: one run, the first rank its main model, a data set that each saw a part of counted once."""
+"""Programs of several ranks: one run, the first rank its main model, a data set that each saw a part of
+counted once.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,10 @@ def test_ranks_that_were_not_watched_are_missing(
 
 
 def ranks(*weights: tuple[str, str, str], of: tuple[int, ...] = (), updates: int = 8) -> list[Any]:
-    """A run of as many ranks (or of those ranks, a process each); each has its frozen `w`, and its trained `q.lora_a` before and after."""
+    """A run of as many ranks (or of those ranks, a process each).
+
+    Each has its frozen `w`, and its trained `q.lora_a` before and after.
+    """
     of = of or tuple(range(len(weights)))
     many = max(of) + 1
     made: list[Any] = [run(rank=0, ranks=many), capture("loaded")]

@@ -1,4 +1,7 @@
-"""What a run saved, loaded in a fresh process: captured as `reloaded`, asked the same probes; what cannot be loaded says why."""
+"""What a run saved, loaded in a fresh process: captured as `reloaded`, asked the same probes.
+
+What cannot be loaded says why.
+"""
 
 from __future__ import annotations
 
@@ -97,14 +100,20 @@ def test_another_scale_in_the_saved_config_is_seen_in_the_logits(tmp_path: Path)
     ("body", "why"),
     [
         (
-            "mx.save_safetensors(str(out / 'adapters.safetensors'), dict(tree_flatten(model.trainable_parameters())))",
+            (
+                "mx.save_safetensors(str(out / 'adapters.safetensors'),"
+                " dict(tree_flatten(model.trainable_parameters())))"
+            ),
             "adapter_config.json is",
         ),
         ("save('adapters.safetensors', rank=8)", "does not match"),
         ("save('adapters.safetensors', keys=['q_proj'])", "ValueError"),
         ("save('adapters.safetensors')\n(out / 'adapters.safetensors').unlink()", "is gone"),
         (
-            "mx.save_safetensors('out/w.safetensors', {{'x.' + k: v for k, v in tree_flatten(model.parameters()) if 'ra_' not in k}})",
+            (
+                "mx.save_safetensors('out/w.safetensors', {{'x.' + k: v for k, v in"
+                " tree_flatten(model.parameters()) if 'ra_' not in k}})"
+            ),
             "x.",
         ),
     ],
@@ -124,11 +133,17 @@ FULL = LORA.replace("model.freeze()", "").replace("linear_to_lora_layers(model, 
 @pytest.mark.parametrize(
     "body",
     [
-        "import shutil\nshutil.copyfile({base!r} + '/config.json', 'out/config.json')\nmodel.save_weights('out/model.safetensors')\n",
+        (
+            "import shutil\nshutil.copyfile({base!r} + '/config.json',"
+            " 'out/config.json')\nmodel.save_weights('out/model.safetensors')\n"
+        ),
         "model.save_weights('out/w.safetensors')\n",
         "model.save_weights('out/w.npz')\n",
-        "mx.save_safetensors('out/part.safetensors', {{k: v for k, v in tree_flatten(model.parameters()) if 'layers.1' in k}})\n"
-        "model.load_weights({base!r} + '/model.safetensors')\nmodel.load_weights('out/part.safetensors', strict=False)\n",
+        (
+            "mx.save_safetensors('out/part.safetensors', {{k: v for k, v in tree_flatten(model.parameters())"
+            " if 'layers.1' in k}})\nmodel.load_weights({base!r} +"
+            " '/model.safetensors')\nmodel.load_weights('out/part.safetensors', strict=False)\n"
+        ),
     ],
 )
 def test_whole_and_partial_weights_are_loaded_on_their_base(tmp_path: Path, body: str) -> None:

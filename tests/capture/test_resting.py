@@ -1,4 +1,7 @@
-"""Models at rest as captures: in the store, on the fly from a path, with an adapter on them; compared by value across formats."""
+"""Models at rest as captures: in the store, on the fly from a path, with an adapter on them.
+
+Compared by value across formats.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,7 @@ def adapters(directory: Path, peft: Path | None = None, layers: int = 1) -> Path
     return directory
 
 
-# -- in the store --------------------------------------------------------------------------------------------------------
+# -- in the store --------------------------------------------------------------------------------------------
 
 
 def test_a_model_is_kept_as_a_run_of_one_capture(store: Store) -> None:
@@ -158,7 +161,7 @@ def test_a_model_that_changes_while_it_is_read_is_refused(
     assert not store.run_names()
 
 
-# -- an adapter on a base -------------------------------------------------------------------------------------------------
+# -- an adapter on a base ------------------------------------------------------------------------------------
 
 
 def test_an_adapter_on_its_base_keeps_the_bases_names(store: Store, tmp_path: Path) -> None:
@@ -232,7 +235,7 @@ def test_a_model_that_gives_no_answers_says_that_it_has_no_scores(store: Store) 
     assert not store.run("base").head["complete"]
 
 
-# -- what it says ---------------------------------------------------------------------------------------------------------
+# -- what it says --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.long
@@ -277,7 +280,7 @@ def test_what_cannot_be_loaded_is_said_as_missing(
     assert head["complete"] is False and "probes" in str(head["missing"])
 
 
-# -- on the fly -----------------------------------------------------------------------------------------------------------
+# -- on the fly ----------------------------------------------------------------------------------------------
 
 
 def document(store: Store, *words: str, adapter: Path | None = None) -> dict[str, Any]:
@@ -339,7 +342,7 @@ def test_a_file_of_this_moment_is_not_remembered(store: Store, tmp_path: Path) -
     assert not list((files.cache_directory() / "files").glob("*"))
 
 
-# -- by value across formats ----------------------------------------------------------------------------------------------
+# -- by value across formats ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bits", [None, 4, 6])
@@ -381,7 +384,10 @@ def test_one_adapter_in_two_formats_is_the_same_by_value(store: Store, tmp_path:
 
 
 def test_a_gguf_file_against_its_mlx_directory(store: Store, tmp_path: Path) -> None:
-    """F32 rows of q and k lie interleaved over the heads in a llama file; Q8_0 blocks are compared by their values."""
+    """F32 rows of q and k lie interleaved over the heads in a llama file.
+
+    Q8_0 blocks are compared by their values.
+    """
     directory = tiny.cached("llama")
     tensors = {name: np.array(value) for name, value in mx.load(str(directory / "model.safetensors")).items()}
     path = "model.layers.0.self_attn"

@@ -86,21 +86,24 @@ def test_a_run_of_equal_text_at_the_head_is_no_padding() -> None:
     """As the three # of a headline are."""
     assert told([[40, 40, 40, 7, 8]], PLAIN) == ["aaaa"]
     assert told([[40, 40, 40, 7, 8], [40, 40, 40, 7, 9]], PLAIN) == ["aaaa", "aaaa"]
-    assert told([[40, 40, 40, 7, 8, END], [40, 40, 8, END, PAD, PAD]], PLAIN) == ["aaaae", "aaexx"], (
-        "what is filled up at its tail has none before"
-    )
+    assert told([[40, 40, 40, 7, 8, END], [40, 40, 8, END, PAD, PAD]], PLAIN) == [
+        "aaaae",
+        "aaexx",
+    ], "what is filled up at its tail has none before"
 
 
 def test_padding_with_an_id_that_the_tokenizer_does_not_name() -> None:
     assert told([[7, 8, 9, 5, 5], [7, 5, 5, 5, 5]], PLAIN) == ["aaxx", "xxxx"]
     assert told([[5, 5, 5, 7, 8], [5, 5, 7, 8, 9], [6, 7, 8, 9, 6]], PLAIN) == ["xxaa", "xaaa", "aaaa"]
     assert told([[5, 5, 5, 7, END], [5, 5, 7, 8, END]], SAME_PAD) == ["xxae", "xaae"], "one end is no padding"
-    assert told([[5, 5, 5, 7, 8], [7, 8, 5, 5, 5]], PLAIN) == ["xxaa", "axxx"], (
-        "what pads tails may pad heads"
-    )
-    assert told([[5] * 6 + [7, 8], [3, 4, 7, 8, 9, 6, 8, 9]], PLAIN) == ["xxxxxaa", "aaaaaaa"], (
-        "many before one row, and none before another"
-    )
+    assert told([[5, 5, 5, 7, 8], [7, 8, 5, 5, 5]], PLAIN) == [
+        "xxaa",
+        "axxx",
+    ], "what pads tails may pad heads"
+    assert told([[5] * 6 + [7, 8], [3, 4, 7, 8, 9, 6, 8, 9]], PLAIN) == [
+        "xxxxxaa",
+        "aaaaaaa",
+    ], "many before one row, and none before another"
 
 
 def test_ends_inside_packed_rows_are_ends_and_what_follows_keeps_its_role() -> None:
@@ -134,7 +137,7 @@ def test_llama_markers_are_told_apart_by_the_role_between_them() -> None:
     assert facts.markers == ((begin, USER, head_end, NEWLINE), (begin, ASSISTANT, head_end, NEWLINE))
 
 
-# -- properties ----------------------------------------------------------------------------------------------------
+# -- properties ----------------------------------------------------------------------------------------------
 
 text = st.lists(st.integers(20, 40), min_size=1, max_size=8)
 
@@ -162,7 +165,7 @@ def test_any_batch_is_read_whole(rows: list[list[int]]) -> None:
         assert all(role == "pad" for role in read.outline.roles[read.outline.tail :])
 
 
-# -- frames --------------------------------------------------------------------------------------------------------
+# -- frames --------------------------------------------------------------------------------------------------
 
 
 def test_frames() -> None:
@@ -191,7 +194,7 @@ def test_bos_is_counted_and_folded() -> None:
     assert frames.fold([3, 3, 7], facts) == [7] == frames.fold([3, 7], facts)
 
 
-# -- answers -------------------------------------------------------------------------------------------------------
+# -- answers -------------------------------------------------------------------------------------------------
 
 KEYED = Keyed(b"k" * 32)
 

@@ -1,4 +1,6 @@
-"""Two models on disk, bytes first: the comparison says what full measuring says, and reads no more than it must."""
+"""Two models on disk, bytes first: the comparison says what full measuring says, and reads no more than it
+must.
+"""
 
 from __future__ import annotations
 
@@ -145,7 +147,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 
 
 def test_small_tensors_that_lie_together_are_told_apart(tmp_path: Path) -> None:
-    """They are read in one piece, and each is judged by itself, whatever its neighbours do; so are two of which one moved in its file."""
+    """They are read in one piece, and each is judged by itself, whatever its neighbours do.
+
+    So are two of which one moved in its file.
+    """
     random = np.random.default_rng(2)
     a = {f"model.layers.{n}.mlp.up_proj.weight": random.normal(size=(8, 8)).astype("<f4") for n in range(12)}
     b = {name: x.copy() for name, x in a.items()}

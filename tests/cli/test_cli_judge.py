@@ -59,9 +59,11 @@ def seal(store: Path, name: str, made: list[Made]) -> None:
                 }
                 writer.rows(
                     table,
-                    [row for t, row in rows if t == "tensors" and row["digest"] in digests]
-                    if table == "tensors"
-                    else mine,
+                    (
+                        [row for t, row in rows if t == "tensors" and row["digest"] in digests]
+                        if table == "tensors"
+                        else mine
+                    ),
                 )
             writer.seal({**head, "sequence": number})
     with Writer(store / "runs", name, "run") as writer:

@@ -451,7 +451,10 @@ def test_sql_sees_private_queries(ask: Run, tmp_path: Path) -> None:
 
 
 def test_sql_follows_the_store(run: Run, store: Store) -> None:
-    counted = "SELECT (SELECT count(*) FROM captures) AS c, (SELECT count(*) FROM tensors) AS t, (SELECT count(*) FROM steps) AS s"
+    counted = (
+        "SELECT (SELECT count(*) FROM captures) AS c, (SELECT count(*) FROM tensors) AS t, (SELECT count(*)"
+        " FROM steps) AS s"
+    )
     assert document(run("sql", "--json", counted))["rows"] == [{"c": 2, "t": 3, "s": 3}]
     run("rm", "night@loaded")
     assert document(run("sql", "--json", counted))["rows"] == [{"c": 1, "t": 2, "s": 3}]
@@ -492,7 +495,7 @@ def test_verify(run: Run, store: Store) -> None:
     assert "as recorded" in run("verify").output
     told = document(run("verify", "--json", "night"))
     assert told["ok"] and (told["captures"], told["tensors"]) == (2, 3)
-    (pack, *_) = (store.root / "packs" / name for name in store.packs.names())
+    pack, *_ = (store.root / "packs" / name for name in store.packs.names())
     data = bytearray(pack.read_bytes())
     data[-1] ^= 1
     pack.write_bytes(data)

@@ -1,4 +1,6 @@
-"""`git bisect run forensics check --only ID -- COMMAND` finds the commit that broke a trainer, and skips one that does not run."""
+"""`git bisect run forensics check --only ID -- COMMAND` finds the commit that broke a trainer, and skips one
+that does not run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Capture without the command: in a script, early and late, by FORENSICS=, and in a real kernel. After it all is as before."""
+"""Capture without the command: in a script, early and late, by FORENSICS=, and in a real kernel.
+
+After it all is as before.
+"""
 
 from __future__ import annotations
 
@@ -179,9 +182,11 @@ def test_the_environment_asks_for_a_watch_of_a_program_that_an_app_starts(tmp_pa
     assert "forensics: app: loaded, start, end" in done.stderr
     assert forensics(tmp_path, "diagnose", "app").status == 0
     other = run(tmp_path, "print(1)", FORENSICS="other", PYTHONPATH=str(SITE))
-    assert (other.returncode, other.stdout, other.stderr) == (0, "1\n", ""), (
-        "a Python without mlx leaves nothing"
-    )
+    assert (other.returncode, other.stdout, other.stderr) == (
+        0,
+        "1\n",
+        "",
+    ), "a Python without mlx leaves nothing"
     bad = run(tmp_path, LOOP, FORENSICS="no name", PYTHONPATH=str(SITE))
     assert (bad.returncode, bad.stdout) == (0, plain.stdout) and "is no name for a run" in bad.stderr
     assert [each["run"] for each in _listed(tmp_path)] == ["app"]
@@ -206,7 +211,7 @@ def test_the_line_that_is_installed_for_every_python_does_nothing_until_it_is_as
     assert "forensics.watch.unattended" in awake and "_Waiting" in awake
 
 
-# -- a real kernel ------------------------------------------------------------------------------------------------------------
+# -- a real kernel -------------------------------------------------------------------------------------------
 
 FAULTY = """for i in range(3):
     loss, gradients = step(model)
@@ -247,8 +252,10 @@ def test_a_notebook_captures_cells_and_a_finding_names_the_cell_and_its_line(tmp
         "import forensics\nwatching = forensics.capture('night')",
         FAULTY,
         "watching.stop()",
-        "found = watching.diagnosis\nprint(found.verdict, [(f.id, f.where, f.source) for f in found.findings if f.severity == 'error'])",
-        "print(kept == (sys.excepthook, list(sys.meta_path), dict(os.environ)), [r['run'] for r in forensics.list()])",
+        "found = watching.diagnosis\nprint(found.verdict, [(f.id, f.where, f.source) for f in found.findings"
+        " if f.severity == 'error'])",
+        "print(kept == (sys.excepthook, list(sys.meta_path), dict(os.environ)), [r['run'] for r in"
+        " forensics.list()])",
         "forensics.open('nihgt')",
     )
     assert "faulty" in shown(cells[4]), [shown(c) for c in cells]
@@ -267,7 +274,8 @@ def test_the_cell_magic_captures_one_cell_and_shows_what_came_of_it(tmp_path: Pa
         "%%capture_run second --quiet\n1/0",
         "%%capture_run third --evry 1\npass",
         "%%capture_run faulty --quiet\n" + FAULTY,
-        "import forensics\nprint([(f.id, f.where) for f in forensics.diagnose('faulty').findings if f.where])",
+        "import forensics\nprint([(f.id, f.where) for f in forensics.diagnose('faulty').findings if"
+        " f.where])",
         "%unload_ext forensics",
         "%%capture_run fourth\npass",
     )

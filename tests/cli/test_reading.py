@@ -1,4 +1,6 @@
-"""Reading every day: several runs side by side, ranks, texts, PIVOT, Parquet, frames, --open, allowances, through real processes."""
+"""Reading every day: several runs side by side, ranks, texts, PIVOT, Parquet, frames, --open, allowances,
+through real processes.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,10 @@ def test_sql_pivots_and_describes_and_still_changes_nothing(runs: Path) -> None:
 def test_parquet_keeps_numbers_and_what_is_no_number(runs: Path, tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
     target = tmp_path / "it's.parquet"
-    text = "SELECT 'NaN'::DOUBLE AS x, 1::BIGINT AS n, [1.5, NULL]::DOUBLE[] AS l, {'a': 1} AS s, 1.25::DECIMAL(5,2) AS d, 'é' AS n"
+    text = (
+        "SELECT 'NaN'::DOUBLE AS x, 1::BIGINT AS n, [1.5, NULL]::DOUBLE[] AS l, {'a': 1} AS s,"
+        " 1.25::DECIMAL(5,2) AS d, 'é' AS n"
+    )
     done = forensics(runs, "sql", text, "--parquet", str(target))
     assert (done.status, done.out) == (0, "") and "1 row in" in done.err
     found = duckdb.connect().read_parquet(str(target))

@@ -1,4 +1,7 @@
-"""The outputs in docs/tutorial.md are what the commands print; --update-golden writes them. The pages that mkdocs makes are whole."""
+"""The outputs in docs/tutorial.md are what the commands print; --update-golden writes them.
+
+The pages that mkdocs makes are whole.
+"""
 
 from __future__ import annotations
 

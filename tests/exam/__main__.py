@@ -1,4 +1,6 @@
-"""`python -m tests.exam --seed N --draw M [--half known|measured] [--json FILE] [--accuracy FILE]`: draw, examine, print the table."""
+"""`python -m tests.exam --seed N --draw M [--half known|measured] [--json FILE] [--accuracy FILE]`: draw,
+examine, print the table.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ def one_line(result: run.Result) -> str:
     truth = ", ".join(operator.name for operator in result.draw.operators) or result.draw.kind
     if result.error:
         return f"BROKE   {result.draw.seed}: {truth}: {result.error[-300:]}"
-    return f"MISSED  {result.draw.seed}: {truth}: called {result.verdict}, {', '.join(result.names) or 'nothing found'}"
+    return (
+        f"MISSED  {result.draw.seed}: {truth}: called {result.verdict},"
+        f" {', '.join(result.names) or 'nothing found'}"
+    )
 
 
 def main(given: list[str] | None = None) -> int:
@@ -84,14 +89,16 @@ def main(given: list[str] | None = None) -> int:
     for result in missed[: arguments.shrink]:
         small = shrink(result)
         print(
-            f"\nsmallest of {small.draw.seed}: {one_line(small)}\n{grammar.render(small.draw.program)['train.py']}"
+            f"\nsmallest of {small.draw.seed}:"
+            f" {one_line(small)}\n{grammar.render(small.draw.program)['train.py']}"
         )
     for path in arguments.earlier:
         records += json.loads(path.read_text())["programs"]
     numbers = {**table.summary(records), "seed": seed, "seconds": round(seconds, 1)}
     print(table.shown(numbers))
     print(
-        f"{len(records)} programs in {seconds:.0f} s: {60 * len(records) / max(seconds, 1):.1f} a minute, {arguments.jobs} at once"
+        f"{len(records)} programs in {seconds:.0f} s: {60 * len(records) / max(seconds, 1):.1f} a minute,"
+        f" {arguments.jobs} at once"
     )
     if arguments.json:
         arguments.json.write_text(json.dumps({**numbers, "programs": records}, indent=1))
@@ -105,9 +112,10 @@ def _how(records: list[dict[str, Any]]) -> str:
     seeds = [f"{seed} of the {half[0]} half" if half else str(seed) for seed, *half in sorted(drawn)]
     used = {name for one in records for name in one["pieces"].values()}
     return (
-        f"{len(records)} programs were drawn (seeds {', '.join(seeds)}) from {len(used)} of {len(draw.pieces())} pieces and "
-        f"{len({name for one in records for name in one['faults']})} of {len(draw.operators())} operators. "
-        "Captured and diagnosed as users do, with the defaults of both commands, on tiny models on the CPU."
+        f"{len(records)} programs were drawn (seeds {', '.join(seeds)}) from {len(used)} of"
+        f" {len(draw.pieces())} pieces and {len({name for one in records for name in one['faults']})} of"
+        f" {len(draw.operators())} operators. Captured and diagnosed as users do, with the defaults of both"
+        " commands, on tiny models on the CPU."
     )
 
 

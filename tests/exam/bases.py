@@ -1,4 +1,6 @@
-"""The models that drawn programs start from: two layers, some 40,000 parameters, taught once and cached for all draws."""
+"""The models that drawn programs start from: two layers, some 40,000 parameters, taught once and cached for
+all draws.
+"""
 
 from __future__ import annotations
 
@@ -175,7 +177,10 @@ def _tokenizer(place: Path, begin: bool) -> int:
 
 
 def _teach(model: Any, tokenizer: Any) -> None:
-    """120 full-batch AdamW steps on facts with and without a system prompt; the style's words too, else a frozen head cannot rank them."""
+    """120 full-batch AdamW steps on facts with and without a system prompt.
+
+    The style's words too, else a frozen head cannot rank them.
+    """
     import mlx.core as mx
     import mlx.nn as nn
     import mlx.optimizers as optim

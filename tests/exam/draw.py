@@ -95,7 +95,10 @@ def compose(draw: random.Random, *, half: str | None, habits: bool) -> Program |
 
 
 def one(seed: int, number: int, half: str | None = None) -> Draw:
-    """Draw `number` of `seed`. Of ten, six have one fault, one has two, three have none (half of those a habit)."""
+    """Draw `number` of `seed`.
+
+    Of ten, six have one fault, one has two, three have none (half of those a habit).
+    """
     draw = random.Random(f"{seed}/{number}/{half}")
     kind = draw.choices(("one", "two", "none", "habit"), (6, 1, 1.5, 1.5))[0]
     ids = sorted({operator.id for operator in operators() if half in (None, operator.half)})

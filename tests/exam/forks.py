@@ -1,7 +1,8 @@
-"""A Python that has imported the slow libraries once and forks for each program: half of a tiny run is the import of transformers.
+"""A Python that has imported the slow libraries once and forks for each program: half of a tiny run is the
+import of transformers.
 
-A program started through it is a process of its own, with its own arguments, directory, environment and standard streams, and mlx
-and mlx_lm are imported after the fork: hooks on them come in as they do for users.
+A program started through it is a process of its own, with its own arguments, directory, environment and
+standard streams, and mlx and mlx_lm are imported after the fork: hooks on them come in as they do for users.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ sys.exit(status)
 
 @contextmanager
 def python(preloaded: tuple[str, ...]) -> Iterator[str]:
-    """The path of an interpreter that has `preloaded` behind it, usable as any other, for as long as the block lasts."""
+    """The path of an interpreter that has `preloaded` behind it, usable as any other, for as long as the
+    block lasts.
+    """
     place = Path(tempfile.mkdtemp(prefix="forks-"))
     address, client = str(place / "line"), place / "python"
     client.write_text(CLIENT.format(python=sys.executable, address=address))

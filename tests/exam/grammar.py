@@ -1,7 +1,8 @@
 """The grammar of training programs: pieces, and how pieces become one readable train.py.
 
-A piece is text as people write it, for one slot of a program. Identifiers that may be renamed begin with `x_`, settings with `S.`;
-a line `#: call(...)` is a probe: the plain twin runs it as `plain.call(...)`, the watched program has no trace of it.
+A piece is text as people write it, for one slot of a program. Identifiers that may be renamed begin with
+`x_`, settings with `S.`; a line `#: call(...)` is a probe: the plain twin runs it as `plain.call(...)`, the
+watched program has no trace of it.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ IMPORTS = {
     r"\btime\.": "import time",
 }
 
-# what outlives the part of the program that makes it: attributes of the class, members of the namespace, results of functions
+# what outlives the part of the program that makes it: attributes of the class, members of the namespace,
+# results of functions
 SHARED = ("model", "tok", "rows", "held", "opt", "ref", "best")
 
 
@@ -102,7 +104,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Program:
-    """What was drawn: one piece a slot, how settings and structure are written, what words name things, which faults are in."""
+    """What was drawn: one piece a slot, how settings and structure are written, what words name things, which
+    faults are in.
+    """
 
     pieces: dict[str, Piece]
     structure: str
@@ -202,7 +206,10 @@ def render(program: Program, *, plain: bool = False) -> dict[str, str]:
 
 
 def _words(program: Program, used: Iterable[str]) -> dict[str, str]:
-    """What each name is called. Seed 0 keeps the canonical names, a negative one makes words that mean nothing."""
+    """What each name is called.
+
+    Seed 0 keeps the canonical names, a negative one makes words that mean nothing.
+    """
     names = dict.fromkeys(re.findall(r"\bx_(\w+)", "".join(program.text(slot) for slot in SLOTS)))
     names.update(
         dict.fromkeys((*SHARED, "Trainer", "prepare", "fit", "finish", "main", "state", "cfg", "parser"))
@@ -245,9 +252,10 @@ def _configuration(style: str, used: dict[str, Any], words: dict[str, str]) -> t
         fields = "".join(f"    {name}: {type(value).__name__} = {value!r}\n" for name, value in named.items())
         return f"@dataclass\nclass Settings:\n{fields or '    pass'}\n\nx_cfg = Settings()\n", {}
     if style == "dictionary":
-        return "x_cfg = {\n" + "".join(
-            f'    "{name}": {value!r},\n' for name, value in named.items()
-        ) + "}\n", {}
+        return (
+            "x_cfg = {\n" + "".join(f'    "{name}": {value!r},\n' for name, value in named.items()) + "}\n",
+            {},
+        )
     if style == "json":
         return 'x_cfg = json.loads(Path("config.json").read_text())\n', {
             "config.json": json.dumps(named, indent=2)
@@ -258,7 +266,8 @@ def _configuration(style: str, used: dict[str, Any], words: dict[str, str]) -> t
             "config.yaml": lines
         }
     options = "".join(
-        f'x_parser.add_argument("--{name.replace("_", "-")}", type={type(value).__name__}, default={value!r})\n'
+        f'x_parser.add_argument("--{name.replace("_", "-")}", type={type(value).__name__},'
+        f" default={value!r})\n"
         for name, value in named.items()
     )
     return f"x_parser = argparse.ArgumentParser()\n{options}x_cfg = x_parser.parse_args()\n", {}
@@ -305,7 +314,10 @@ def _indented(text: str, depth: int = 1) -> str:
 
 def _main(parts: dict[str, Piece], header: str) -> str:
     body = _bodies(parts, SLOTS)
-    return f'{_defs(parts, header)}def x_main():\n{_indented(body)}\n\nif __name__ == "__main__":\n    x_main()\n'
+    return (
+        f'{_defs(parts, header)}def x_main():\n{_indented(body)}\n\nif __name__ == "__main__":\n   '
+        " x_main()\n"
+    )
 
 
 def _members(text: str, owner: str) -> str:
@@ -323,8 +335,8 @@ def _class(parts: dict[str, Piece], header: str) -> str:
         for name, slots in methods
     )
     return (
-        f"{_defs(parts, header)}class x_Trainer:\n{text}\n"
-        'if __name__ == "__main__":\n    x_job = x_Trainer()\n    x_job.x_prepare()\n    x_job.x_fit()\n    x_job.x_finish()\n'
+        f'{_defs(parts, header)}class x_Trainer:\n{text}\nif __name__ == "__main__":\n    x_job ='
+        " x_Trainer()\n    x_job.x_prepare()\n    x_job.x_fit()\n    x_job.x_finish()\n"
     ).replace("x_job", "job")
 
 

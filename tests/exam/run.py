@@ -1,4 +1,7 @@
-"""Running a draw: the sound twin and the faulty program plain, with their probes, for the proof; then the faulty one under the tool."""
+"""Running a draw: the sound twin and the faulty program plain, with their probes, for the proof.
+
+Then the faulty one under the tool.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +132,10 @@ def environment() -> dict[str, str]:
 
 @functools.cache
 def pythons() -> tuple[str, str]:
-    """The interpreters of programs and of the tool: forks of ones that have imported what is slow; they end with us."""
+    """The interpreters of programs and of the tool: forks of ones that have imported what is slow.
+
+    They end with us.
+    """
     held = contextlib.ExitStack()
     atexit.register(held.close)
     return held.enter_context(forks.python(forks.PROGRAMS)), held.enter_context(forks.python(forks.TOOL))
@@ -196,7 +202,10 @@ def watched(each: Draw, place: Path, result: Result) -> None:
     try:
         document = json.loads(said.stdout)
     except ValueError:
-        result.error = f"diagnose ({said.returncode}): {(said.stderr or said.stdout)[-OUTPUT:]} / capture: {done.stderr[-OUTPUT:]}"
+        result.error = (
+            f"diagnose ({said.returncode}): {(said.stderr or said.stdout)[-OUTPUT:]} / capture:"
+            f" {done.stderr[-OUTPUT:]}"
+        )
         return
     result.verdict = document["verdict"]
     result.findings = [(one["id"], one["severity"], one["role"]) for one in document["findings"]]
@@ -213,7 +222,10 @@ def watched(each: Draw, place: Path, result: Result) -> None:
 
 
 def examine(each: Draw, *, proof: bool = True, keep: Path | None = None) -> Result:
-    """One draw, from the proof to the verdict. What is missed stays under `keep`, with its store, to be asked again."""
+    """One draw, from the proof to the verdict.
+
+    What is missed stays under `keep`, with its store, to be asked again.
+    """
     began = time.monotonic()
     result = Result(each)
     place = Path(tempfile.mkdtemp(prefix="exam-"))
@@ -234,7 +246,10 @@ def examine(each: Draw, *, proof: bool = True, keep: Path | None = None) -> Resu
 def sample(
     seed: int, count: int, half: str | None, jobs: int, limit: float | None = None, keep: Path | None = None
 ) -> Iterator[Result]:
-    """Examine draws of a seed until `count` of them are valid, or `limit` seconds are over; those thrown away come too."""
+    """Examine draws of a seed until `count` of them are valid, or `limit` seconds are over.
+
+    Those thrown away come too.
+    """
     began = time.monotonic()
     valid = number = 0
     with ThreadPoolExecutor(jobs) as pool:

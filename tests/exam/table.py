@@ -142,7 +142,9 @@ def document(records: list[Record], how: str) -> str:
 
 
 def _halves(valid: list[Record]) -> str:
-    """First causes apart for the half that detectors may be developed on and the half that is only measured."""
+    """First causes apart for the half that detectors may be developed on and the half that is only
+    measured.
+    """
     out = "| half | first cause |\n| --- | --- |\n"
     faulty = [one for one in valid if one["kind"] == "faulty"]
     for half, words in (

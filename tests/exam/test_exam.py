@@ -1,4 +1,6 @@
-"""Fresh programs each time: nothing breaks, no faulty one is called healthy beyond the bar, names do not matter."""
+"""Fresh programs each time: nothing breaks, no faulty one is called healthy beyond the bar, names do not
+matter.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from tests.exam.__main__ import one_line, record
 
 COUNT = 60
 LIMIT = 11 * 60  # seconds
-# What held when this was written, of both halves together: docs/accuracy.md. The aim is 0.95, 0 and 0.01; these
-# bars fail where a fresh sample shows, beyond chance, that the tool got worse.
+# What held when this was written, of both halves together: docs/accuracy.md. The aim is 0.95, 0 and 0.01;
+# these bars fail where a fresh sample shows, beyond chance, that the tool got worse.
 FIRST_CAUSE = 0.75
 CALLED_HEALTHY = 0.12
 ACCUSED = 0.04

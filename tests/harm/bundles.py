@@ -1,4 +1,7 @@
-"""Bundles that are mutated: each opens, or is refused as damaged in our words; what opens is judged, or refused as well."""
+"""Bundles that are mutated: each opens, or is refused as damaged in our words.
+
+What opens is judged, or refused as well.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,7 @@ def _wrong(path: Path, place: Path, judge: bool) -> tuple[str | None, bool]:
     return None, True
 
 
-# -- how a bundle is changed ---------------------------------------------------------------------------------------------
+# -- how a bundle is changed ---------------------------------------------------------------------------------
 
 
 def _bytes(draws: random.Random, members: hostile.Members) -> bytes:

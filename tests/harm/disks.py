@@ -1,4 +1,6 @@
-"""A full disk of every size: the program is as without us, and what could not be kept is never called healthy."""
+"""A full disk of every size: the program is as without us, and what could not be kept is never called
+healthy.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from tests.support.command import LOOP, command, environment, write
 
 SIZES = [round(0.5 + 0.1 * step, 1) for step in range(36)]  # MB
 
-# 1.6 MB of weights, Adam's two moments of each, and sixty captures: a whole record takes more than the smaller disks have
+# 1.6 MB of weights, Adam's two moments of each, and sixty captures: a whole record takes more than the
+# smaller disks have
 PROGRAM = LOOP.replace("nn.Embedding(16, 8), nn.Linear(8, 16)", "nn.Embedding(3000, 128), nn.Linear(128, 16)")
 PROGRAM = PROGRAM.replace("optim.SGD(0.1)", "optim.Adam(1e-3)")
 PROGRAM = PROGRAM.replace("range(3)", "range(300)")
@@ -28,7 +31,10 @@ cp {store}/runs/night/manifest.json manifest.json 2>/dev/null
 
 
 def run(seed: int, count: int, place: Path) -> Count:
-    """`count` of the sizes from 0.5 to 4 MB, all where it is 36; a small tmpfs is mounted in a user namespace of its own."""
+    """`count` of the sizes from 0.5 to 4 MB, all where it is 36.
+
+    A small tmpfs is mounted in a user namespace of its own.
+    """
     done = Count(
         "a full disk costs evidence, never the run, and is never called healthy", "disks of 0.5 to 4 MB"
     )

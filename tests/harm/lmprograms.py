@@ -1,4 +1,6 @@
-"""Programs of mlx-lm that are drawn: how the tiny model is loaded, adapted, trained, asked and saved, put together anew by each seed."""
+"""Programs of mlx-lm that are drawn: how the tiny model is loaded, adapted, trained, asked and saved, put
+together anew by each seed.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,29 @@ random.seed({seed}); np.random.seed({seed}); mx.random.seed({seed})
 """
 LOADS = (
     "from mlx_lm import load\nmodel, tokenizer = load('tiny')\n",
-    "import mlx_lm\nmodel, tokenizer = mlx_lm.load('tiny', tokenizer_config={{'trust_remote_code': False}})\n",
-    "from pathlib import Path\nfrom mlx_lm.utils import load_model, load_tokenizer\n"
-    "model, _ = load_model(Path('tiny')); tokenizer = load_tokenizer(Path('tiny'))\n",
+    (
+        "import mlx_lm\nmodel, tokenizer = mlx_lm.load('tiny', tokenizer_config={{'trust_remote_code':"
+        " False}})\n"
+    ),
+    (
+        "from pathlib import Path\nfrom mlx_lm.utils import load_model, load_tokenizer\n"
+        "model, _ = load_model(Path('tiny')); tokenizer = load_tokenizer(Path('tiny'))\n"
+    ),
 )
 ADAPTERS = (
-    "from mlx_lm.tuner.utils import linear_to_lora_layers\nmodel.freeze()\n"
-    "linear_to_lora_layers(model, {layers}, {{'rank': {rank}, 'scale': 2.0, 'dropout': {dropout}}})\n",
-    "from mlx_lm.tuner.utils import linear_to_lora_layers\nmodel.freeze()\n"
-    "linear_to_lora_layers(model, {layers}, {{'rank': {rank}, 'scale': 2.0, 'dropout': 0.0}}, use_dora=True)\n",
-    "from mlx_lm.tuner.lora import LoRALinear\nmodel.freeze()\n"
-    "for block in model.layers:\n"
-    "    block.self_attn.q_proj = LoRALinear.from_base(block.self_attn.q_proj, r={rank})\n",
+    (
+        "from mlx_lm.tuner.utils import linear_to_lora_layers\nmodel.freeze()\n"
+        "linear_to_lora_layers(model, {layers}, {{'rank': {rank}, 'scale': 2.0, 'dropout': {dropout}}})\n"
+    ),
+    (
+        "from mlx_lm.tuner.utils import linear_to_lora_layers\nmodel.freeze()\nlinear_to_lora_layers(model,"
+        " {layers}, {{'rank': {rank}, 'scale': 2.0, 'dropout': 0.0}}, use_dora=True)\n"
+    ),
+    (
+        "from mlx_lm.tuner.lora import LoRALinear\nmodel.freeze()\n"
+        "for block in model.layers:\n"
+        "    block.self_attn.q_proj = LoRALinear.from_base(block.self_attn.q_proj, r={rank})\n"
+    ),
     "model.train()\n",
 )
 DATA = """
@@ -77,14 +90,23 @@ with contextlib.redirect_stdout(io.StringIO()):
     "optimizer = None\n",
 )
 ASKS = (
-    "from mlx_lm import generate\nmodel.eval()\nprint(repr(generate(model, tokenizer, 'the sky', max_tokens=6)))\n",
-    "from mlx_lm import stream_generate\nmodel.eval()\n"
-    "print([part.token for part in stream_generate(model, tokenizer, 'coal is', max_tokens=5)])\n",
-    "from mlx_lm.sample_utils import make_sampler\nfrom mlx_lm import generate\n"
-    "print(repr(generate(model, tokenizer, 'snow', max_tokens=6, sampler=make_sampler(0.8))))\n",
+    (
+        "from mlx_lm import generate\nmodel.eval()\nprint(repr(generate(model, tokenizer, 'the sky',"
+        " max_tokens=6)))\n"
+    ),
+    (
+        "from mlx_lm import stream_generate\nmodel.eval()\n"
+        "print([part.token for part in stream_generate(model, tokenizer, 'coal is', max_tokens=5)])\n"
+    ),
+    (
+        "from mlx_lm.sample_utils import make_sampler\nfrom mlx_lm import generate\n"
+        "print(repr(generate(model, tokenizer, 'snow', max_tokens=6, sampler=make_sampler(0.8))))\n"
+    ),
     "cut = model(mx.array([tokenizer.encode('the sun')]))[0, -1]\nprint(mx.argmax(cut).item())\n",
-    "try:\n    from mlx_lm import generate\n    generate(model, tokenizer, 'x', nothing_of_the_kind=1)\n"
-    "except Exception as error: print(type(error).__name__)\n",
+    (
+        "try:\n    from mlx_lm import generate\n    generate(model, tokenizer, 'x', nothing_of_the_kind=1)\n"
+        "except Exception as error: print(type(error).__name__)\n"
+    ),
 )
 SAVES = (
     "mx.save_safetensors('weights.safetensors', dict(tree_flatten(model.trainable_parameters())))\n",

@@ -31,29 +31,36 @@ OPTIMIZERS = (
     "optim.Adafactor()",
 )
 LOOPS = {
-    "update": """
+    "update": (
+        """
 for k in range({steps}):
     value, grads = function(model, batch(k))
     optimizer.update(model, grads)
     mx.eval(model.parameters(), optimizer.state, value)
     print(k, repr(value.item()))
-""",
-    "apply": """
+"""
+    ),
+    "apply": (
+        """
 for k in range({steps}):
     value, grads = function(model, batch(k))
     model.update(optimizer.apply_gradients(grads, model.trainable_parameters()))
     mx.eval(model.parameters(), optimizer.state, value)
     print(k, repr(value.item()))
-""",
-    "by hand": """
+"""
+    ),
+    "by hand": (
+        """
 from mlx.utils import tree_map
 for k in range({steps}):
     value, grads = function(model, batch(k))
     model.update(tree_map(lambda p, g: p - 0.1 * g, model.trainable_parameters(), grads))
     mx.eval(model.parameters(), value)
     print(k, repr(value.item()))
-""",
-    "compiled": """
+"""
+    ),
+    "compiled": (
+        """
 state = [model.state, optimizer.state, mx.random.state]
 def step(x):
     value, grads = nn.value_and_grad(model, loss)(model, x)
@@ -65,13 +72,16 @@ for k in range({steps}):
     mx.eval(state, value)
     print(k, repr(value.item()))
 del state, step
-""",
-    "never computed": """
+"""
+    ),
+    "never computed": (
+        """
 for k in range({steps}):
     value, grads = function(model, batch(k))
     optimizer.update(model, grads)
 print(repr(value.item()))
-""",
+"""
+    ),
 }
 TELL = """
 digest = hashlib.sha256()
@@ -89,8 +99,10 @@ ENDS = {
     "npz": "np.savez('w.npz', **{{k: np.array(v) for k, v in tree_flatten(model.parameters())}})\n" + COUNT,
     "status": COUNT + "sys.exit(3)\n",
     "raise": COUNT + "raise ValueError('on purpose')\n",
-    "swallowed": "try: model.load_weights('nowhere.safetensors')\nexcept Exception as error: print(type(error).__name__)\n"
-    + COUNT,
+    "swallowed": (
+        "try: model.load_weights('nowhere.safetensors')\nexcept Exception as error:"
+        " print(type(error).__name__)\n" + COUNT
+    ),
 }
 
 

@@ -1,6 +1,8 @@
-"""Secrets planted where users leave them, in a store that is bundled: none may stand in any member of the zip.
+"""Secrets planted where users leave them, in a store that is bundled: none may stand in any member of the
+zip.
 
-`run(seed, budget)` plants `budget` secrets of 40 kinds, drawn anew from the seed, bundles with and without texts, and counts.
+`run(seed, budget)` plants `budget` secrets of 40 kinds, drawn anew from the seed, bundles with and without
+texts, and counts.
 """
 
 from __future__ import annotations
@@ -218,7 +220,9 @@ def run(seed: int, budget: int) -> dict[str, int]:
 
 
 def _core(secret: str) -> str:
-    """The part of a secret that nobody may read: of an URL or a header, what follows the name of the service."""
+    """The part of a secret that nobody may read: of an URL or a header, what follows the name of the
+    service.
+    """
     return (
         secret.replace("-----BEGIN RSA PRIVATE KEY-----\n", "")[-24:].split("@")[0]
         if len(secret) > 30

@@ -13,8 +13,9 @@ from tests.harm.counts import Count
 from tests.support import tiny
 from tests.support.command import command, environment
 
-# The program's own peak, taken from within it, so that the command around it does not count. Linux's VmHWM begins anew with the
-# program; ru_maxrss, which other systems have alone, begins with what the process that started it held.
+# The program's own peak, taken from within it, so that the command around it does not count. Linux's VmHWM
+# begins anew with the program; ru_maxrss, which other systems have alone, begins with what the process that
+# started it held.
 PEAK = """
 import pathlib, re, resource
 status = pathlib.Path("/proc/self/status")

@@ -1,4 +1,6 @@
-"""Imports go down only; only cli prints; only the watcher and the demo import mlx; only the session and the catalogue open DuckDB."""
+"""Imports go down only; only cli prints; only the watcher and the demo import mlx; only the session and the
+catalogue open DuckDB.
+"""
 
 from __future__ import annotations
 
@@ -172,9 +174,12 @@ def test_layers(path: Path) -> None:
 
 
 def modules() -> dict[str, set[str]]:
-    """Each module of forensics to the modules of forensics that it imports, also inside functions; what only types need is left out.
+    """Each module of forensics to the modules of forensics that it imports, also inside functions.
 
-    So is the package itself, which gives its version to those below, and its interface, when asked, from above.
+    What only types need is left out.
+
+    So is the package itself, which gives its version to those below, and its interface, when asked, from
+    above.
     """
     names = {
         ".".join(["forensics", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path

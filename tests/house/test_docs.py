@@ -1,4 +1,7 @@
-"""Pages that are made from headers, the schema and the protocol are what these say; the example of a private detector works."""
+"""Pages that are made from headers, the schema and the protocol are what these say.
+
+The example of a private detector works.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What is shipped: the wheel carries the queries and snapshots, and the package starts without what is slow or missing."""
+"""What is shipped: the wheel carries the queries and snapshots, and the package starts without what is slow
+or missing.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +62,9 @@ def test_the_wheel_carries_the_watcher_that_goes_into_the_users_process(wheel: z
 
 def test_help_needs_none_of_the_slow_packages() -> None:
     probe = (
-        "import sys\nfrom forensics.cli import main\n"
-        "main(['--help'], standalone_mode=False)\n"
-        "slow = {'duckdb', 'numpy', 'mlx', 'rich', 'safetensors', 'asyncio'} & set(sys.modules)\nassert not slow, slow\n"
+        "import sys\nfrom forensics.cli import main\nmain(['--help'], standalone_mode=False)\nslow ="
+        " {'duckdb', 'numpy', 'mlx', 'rich', 'safetensors', 'asyncio'} & set(sys.modules)\nassert not slow,"
+        " slow\n"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -96,9 +96,10 @@ def test_quantized_weights_by_value_and_by_code(monkeypatch: pytest.MonkeyPatch,
     assert scaled["q.scales"]["max_abs"] == 1.0 and "codes" not in scaled["q.scales"]
     both = {r["name"]: r for r in compared(session)["changed"]}
     assert both["q.weight"]["max_abs"] == 3.0, "from code 1 by 1 to code 2 by 2"
-    assert both["q.weight"]["codes"] == {"max_abs": 1.0, "changed_fraction": 1.0}, (
-        "of codes, not of the words that hold them"
-    )
+    assert both["q.weight"]["codes"] == {
+        "max_abs": 1.0,
+        "changed_fraction": 1.0,
+    }, "of codes, not of the words that hold them"
 
 
 def test_parts_are_compared_where_both_sides_have_them() -> None:

@@ -1,4 +1,6 @@
-"""Detectors of what the loss trains on, on hand-made rows: each fires on its fault, and keeps still on what looks like it."""
+"""Detectors of what the loss trains on, on hand-made rows: each fires on its fault, and keeps still on what
+looks like it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ CUT = row("datasets", run="r", process=0, source="file", cut=2, cap=1)
 def lesson(
     roles: str, weights: str, *, number: int = 1, line: int = 0, relation: str = "next", **columns: Any
 ) -> list[Made]:
-    """One training row: a letter a position for the role of the next token, and 1 or 0 for its weight, n for NaN.
+    """One training row: a letter a position for the role of the next token, and 1 or 0 for its weight, n for
+    NaN.
 
     `pppeaaae__` is a prompt, its end, an answer of three tokens, its end, and two pads.
     """
@@ -405,7 +408,10 @@ def test_the_reference_may_equal_the_policy_once() -> None:
 
 
 def test_a_policy_may_be_held_against_itself_on_what_it_sampled_for_the_step() -> None:
-    """Log-probabilities of samples before an update equal those under its gradient; where nothing was sampled, they are a reference's."""
+    """Log-probabilities of samples before an update equal those under its gradient.
+
+    Where nothing was sampled, they are a reference's.
+    """
     sampled = [asked(number, updates=number - 1) for number in (1, 2, 3)]
     assert rows("reference-is-policy", *[preference(2, n, outside=2) for n in (1, 2, 3)], *sampled) == []
     assert found("reference-is-policy", *[preference(2, n) for n in (1, 2, 3)], *sampled)

@@ -1,4 +1,6 @@
-"""Detectors of adapters, trainable sets, updates and numbers on hand-made rows: where one fault ends and the next begins."""
+"""Detectors of adapters, trainable sets, updates and numbers on hand-made rows: where one fault ends and the
+next begins.
+"""
 
 from __future__ import annotations
 
@@ -191,7 +193,7 @@ def test_updates_that_were_written_over_are_not_lost_to_rounding() -> None:
     session = evidence(*trained(), *steps(update_norm=0.5), event("update", 3), back)
     assert [name for name in CAUSES if faulty(session, name)] == []
     for name in ("parameters-unchanged", "lora-inert"):
-        (told, *_) = faulty(session, name)
+        told, *_ = faulty(session, name)
         assert "written back" in told["fix_"] and told["place"] == "train.py:9", name
 
 
@@ -202,7 +204,7 @@ def test_a_compiled_step_without_its_state_wrote_nothing_back() -> None:
     )
     session = evidence(*trained(), *steps(update_norm=0.5), event("update", 3), back, fixed)
     assert faulty(session, "compile-state-not-captured")
-    (told, *_) = faulty(session, "parameters-unchanged")
+    told, *_ = faulty(session, "parameters-unchanged")
     assert "written back" not in told["fix_"] and told["place"] is None
 
 
@@ -305,7 +307,9 @@ def test_weights_that_moved_where_nothing_was_meant_to_train_are_overwritten(
 
 
 def wrapped(head: str, digest: str, *, trainable: Sequence[str] = (), zeros: int = 0) -> list[Any]:
-    """m1 of the program's own class around m0, which a loader brought: two of its weights, its adapter, and `head`, which moves."""
+    """m1 of the program's own class around m0, which a loader brought: two of its weights, its adapter, and
+    `head`, which moves.
+    """
     made: list[Any] = [
         run(main_model="m1"),
         row("models", run="r", model="m1", updates=8),
@@ -537,7 +541,10 @@ def test_a_second_optimizer_after_the_first_begins_again() -> None:
 
 
 def restarts(times: int, *more: Made, names: Sequence[str] = ("w", "w")) -> list[dict[str, Any]]:
-    """A run whose optimizer is made anew every four updates under a falling rate; `names` are what steps 1 and 8 updated."""
+    """A run whose optimizer is made anew every four updates under a falling rate.
+
+    `names` are what steps 1 and 8 updated.
+    """
     last = 4 * (times + 1)
     made = trained("q.lora_b", updates=last)
     made += [

@@ -133,7 +133,10 @@ def test_a_link_runs_over_no_finding_that_is_not_present() -> None:
 
 @pytest.mark.parametrize("holds", [True, False])
 def test_a_link_holds_where_the_row_says_so(holds: bool) -> None:
-    sql = f"SELECT 'x' AS subject, '' AS observed, '' AS expected, true AS fault, {str(holds).lower()} AS applied ORDER BY subject"
+    sql = (
+        f"SELECT 'x' AS subject, '' AS observed, '' AS expected, true AS fault, {str(holds).lower()} AS"
+        " applied ORDER BY subject"
+    )
     first = detector("a-first", sql=sql, explains="z-end when applied, y-end")
     diagnosis = judged(first, detector("z-end", role="symptom"), detector("y-end", role="symptom"))
     assert order(diagnosis)[0] == ("a-first", "cause", ("z-end", "y-end") if holds else ("y-end",))

@@ -1,4 +1,7 @@
-"""What detectors say of the snapshots that their headers name, to the word; the zoo's programs are held in tests/zoo."""
+"""What detectors say of the snapshots that their headers name, to the word.
+
+The zoo's programs are held in tests/zoo.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The smallest part of B that makes A answer as B: the search alone, and on real tiny models with planted differences."""
+"""The smallest part of B that makes A answer as B: the search alone, and on real tiny models with planted
+differences.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ PARTS = [
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_search_finds_what_is_needed_and_nothing_beside(seed: int) -> None:
-    """Of 363 parts some one to four that are needed together: found to the name, by far fewer sets than there are."""
+    """Of 363 parts some one to four that are needed together: found to the name, by far fewer sets than there
+    are.
+    """
     dice = random.Random(seed)
     needed = frozenset(part.name for part in dice.sample(PARTS, dice.randint(1, 4)))
     search = Search(lambda moved: needed <= moved)
@@ -73,7 +77,7 @@ def test_where_not_even_everything_is_enough_the_set_is_empty() -> None:
     assert Search(lambda moved: False).smallest(PARTS) == (frozenset(), True)
 
 
-# -- real models -----------------------------------------------------------------------------------------------------------
+# -- real models ---------------------------------------------------------------------------------------------
 
 
 def changed(base: Path, target: Path, change: Callable[[dict[str, mx.array]], None]) -> Path:

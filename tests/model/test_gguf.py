@@ -1,4 +1,6 @@
-"""The reader of GGUF files: its header against files made here by hand, its values against those of the format's own library."""
+"""The reader of GGUF files: its header against files made here by hand, its values against those of the
+format's own library.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ DECODED = {
     "Q8_0": "74b814b975fa5aac", "Q2_K": "23338e684d3798b0", "Q3_K": "b1c23b585daaba7e", "Q4_K": "7cae1319e279ad8b",
     "Q5_K": "4958020e37996876", "Q6_K": "5f82778c4d7e001b", "IQ4_NL": "4b34e48fb9ad1b33",
 }  # fmt: skip
-"""Of each block type: sha256 of the float32 values that gguf 0.19.0 decodes from the same 64 blocks, NaN as 0."""
+"""Of each block type: sha256 of the float32 values that gguf 0.19.0 decodes from the same 64 blocks, NaN as
+0.
+"""
 
 
 @pytest.mark.parametrize("dtype", DECODED)

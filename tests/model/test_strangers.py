@@ -1,4 +1,6 @@
-"""A stranger's model: nothing of its own runs, nothing in its directory is waited for, and what is too large is said at once."""
+"""A stranger's model: nothing of its own runs, nothing in its directory is waited for, and what is too large
+is said at once.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,14 @@ import pytest
 from tests.support import tiny
 from tests.support.command import forensics, measured
 
-RUNS = "import pathlib\npathlib.Path({mark!r}).write_text('ran')\nfrom mlx_lm.models.qwen2 import Model, ModelArgs\n"
-TOKENIZER = "import pathlib\npathlib.Path({mark!r}).write_text('ran')\nfrom transformers import PreTrainedTokenizerFast as Own\n"
+RUNS = (
+    "import pathlib\npathlib.Path({mark!r}).write_text('ran')\nfrom mlx_lm.models.qwen2 import Model,"
+    " ModelArgs\n"
+)
+TOKENIZER = (
+    "import pathlib\npathlib.Path({mark!r}).write_text('ran')\nfrom transformers import"
+    " PreTrainedTokenizerFast as Own\n"
+)
 
 
 @pytest.fixture
@@ -89,7 +97,7 @@ def test_what_the_installed_version_would_run_is_not_run(
     assert seen["model_file"] is None and not mark.exists()
 
 
-# -- limits --------------------------------------------------------------------------------------------------------------
+# -- limits --------------------------------------------------------------------------------------------------
 
 
 def pipe(model: Path) -> None:
@@ -161,7 +169,10 @@ def test_limits_of_a_directory(model: Path, change: Callable[[Path], None]) -> N
 
 
 def endless_template(model: Path) -> None:
-    loops = "{% for a in range(90000) %}{% for b in range(90000) %}{% for c in range(90000) %}{% endfor %}{% endfor %}{% endfor %}"
+    loops = (
+        "{% for a in range(90000) %}{% for b in range(90000) %}{% for c in range(90000) %}{% endfor %}{%"
+        " endfor %}{% endfor %}"
+    )
     (model / "chat_template.jinja").write_text(loops)
 
 

@@ -1,4 +1,6 @@
-"""The loss cures in this process: a tiny model, losses of people, and the gradient with the cure against that of the healthy twin."""
+"""The loss cures in this process: a tiny model, losses of people, and the gradient with the cure against that
+of the healthy twin.
+"""
 
 from __future__ import annotations
 

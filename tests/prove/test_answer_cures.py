@@ -89,7 +89,7 @@ def test_the_healthy_twin(place: Path, name: str) -> None:
     assert all((cured[1][key] == saved[key]).all().item() for key in saved)
 
 
-# -- what one call is given ---------------------------------------------------------------------------------------------
+# -- what one call is given ----------------------------------------------------------------------------------
 
 
 def given(

@@ -1,4 +1,7 @@
-"""Each cure of the loss against the healthy twin: the same gradient within rounding; without the fault it changes nothing."""
+"""Each cure of the loss against the healthy twin: the same gradient within rounding.
+
+Without the fault it changes nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""forensics prove: what it refuses, what it says where there is nothing to do, and the story told by proof."""
+"""forensics prove: what it refuses, what it says where there is nothing to do, and the story told by
+proof.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +129,10 @@ STORY = Path(__file__).parents[2] / "forensics" / "demo" / "trainers" / "broken.
 
 @pytest.mark.long
 def test_the_story_by_proof(tmp_path: Path) -> None:
-    """Stub and padding: which one makes the spam. The program writes by an absolute path, and its folder stays as it was."""
+    """Stub and padding: which one makes the spam.
+
+    The program writes by an absolute path, and its folder stays as it was.
+    """
     from forensics.demo import story
     from forensics.demo import tiny as made
 

@@ -1,4 +1,6 @@
-"""Cures of updates: after some steps the faulty training with its cure has the parameters of the healthy one."""
+"""Cures of updates: after some steps the faulty training with its cure has the parameters of the
+healthy one.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class Training:
         parts: int = 1,
         steps: int = STEPS,
     ) -> dict[str, Any]:
-        """`every`: differentiate all parameters, frozen ones too; `again`: a new optimizer at each step; `parts`: gradients summed."""
+        """`every`: differentiate all parameters, frozen ones too; `again`: a new optimizer at each step;
+        `parts`: gradients summed.
+        """
         rows, model, optimizer = self.rows, self.model, self.make()
 
         def loss(m: Any) -> Any:

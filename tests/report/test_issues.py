@@ -1,4 +1,6 @@
-"""Diagnoses for other readers: Markdown, SARIF, annotations, the action, and the pytest plugin, through real processes."""
+"""Diagnoses for other readers: Markdown, SARIF, annotations, the action, and the pytest plugin, through real
+processes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Reports of real runs in a real browser: nothing overflows, no script runs, no request is made, a screen reader can use it."""
+"""Reports of real runs in a real browser: nothing overflows, no script runs, no request is made, a screen
+reader can use it.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
     def open_(html: str, width: int, *, scheme: str = "light") -> Any:
         path = tmp_path / "report.html"
         path.write_text(html, encoding="utf-8")
-        # Scripts of the test itself must run beside the page's policy; the page's own are judged without that.
+        # Scripts of the test itself must run beside the page's policy; the page's own are judged without
+        # that.
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=False
         )

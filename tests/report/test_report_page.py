@@ -211,7 +211,9 @@ def test_an_adapter_is_told_from_a_changed_base_and_a_trained_weight_from_a_froz
 
 @given(st.lists(st.floats(1e-12, 1e12), min_size=1, max_size=200))
 def test_shades_rank_what_moved(values: list[float]) -> None:
-    """More is never lighter; each shade holds about as many; the most is the darkest, whatever the size of all."""
+    """More is never lighter; each shade holds about as many; the most is the darkest, whatever the size of
+    all.
+    """
     cells = {("0", str(n)): Cell("0", str(n), v, True, True, False, False) for n, v in enumerate(values)}
     shades = Shades.of(Heat(("0",), tuple(str(n) for n in range(len(values))), cells))
     drawn = [shades.colour(cell) for cell in sorted(cells.values(), key=lambda cell: cell.relative or 0.0)]
@@ -256,7 +258,10 @@ def test_modules_without_end_share_lines_by_their_parents() -> None:
 
 
 def test_markup_of_a_page_is_made_by_templates_alone() -> None:
-    """Python makes data, and the SVG of the chart; a tag in a string of Python would be one that nobody escapes."""
+    """Python makes data, and the SVG of the chart.
+
+    A tag in a string of Python would be one that nobody escapes.
+    """
     for path in Path(html_package.__file__).parent.glob("*.py"):
         strings = [
             n.value

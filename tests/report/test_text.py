@@ -284,7 +284,10 @@ def test_numbers_that_are_not_measured_are_not_zero() -> None:
 
 
 def test_the_question_is_what_the_user_asked_last() -> None:
-    qwen = "<|im_start|>system\nAnswer.<|im_end|>\n<|im_start|>user\nWho mends the lamp?<|im_end|>\n<|im_start|>assistant\n"
+    qwen = (
+        "<|im_start|>system\nAnswer.<|im_end|>\n<|im_start|>user\nWho mends the"
+        " lamp?<|im_end|>\n<|im_start|>assistant\n"
+    )
     gemma = "<bos><start_of_turn>user\nHello\nthere<end_of_turn>\n<start_of_turn>model\n"
     llama = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nWhy?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
     mistral = "<s>[INST] Why? [/INST]"

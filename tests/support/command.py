@@ -81,7 +81,9 @@ unit = 1 if sys.platform == "darwin" else 1024
 usage = [done.returncode, done.stderr, used.ru_maxrss * unit, used.ru_utime + used.ru_stime]
 pathlib.Path(sys.argv[1]).write_text(json.dumps(usage))
 """
-"""A small process between a test and a command: what a process used begins with what the one that started it held."""
+"""A small process between a test and a command: what a process used begins with what the one that started it
+held.
+"""
 
 
 @dataclass

@@ -1,9 +1,10 @@
 """Hand-made evidence for tests of queries: a few rows in, a session with every table and macro out.
 
-    session = evidence(run(), capture("loaded"), capture("end"), parameter("loaded", "w", "d0"), parameter("end", "w", "d1"))
-    ask(session, "parameters-unchanged", "r@loaded", "r@end")
+    session = evidence(run(), capture("loaded"), capture("end"), parameter("loaded", "w", "d0"),
+    parameter("end", "w", "d1")) ask(session, "parameters-unchanged", "r@loaded", "r@end")
 
-Each helper gives (table, row); what a row does not say is NULL. The run is `r`, its model `m0`, and points are in the order given.
+Each helper gives (table, row); what a row does not say is NULL. The run is `r`, its model `m0`, and points
+are in the order given.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def evidence(*made: Made | Sequence[Made], private: Path | None = None) -> Sessi
 
 
 ours = functools.cache(library.load)
-"""Our own library, read once: its macros are made as they are asked for, which spares each test a tenth of a second."""
+"""Our own library, read once: its macros are made as they are asked for, which spares each test a tenth of a
+second.
+"""
 
 
 def ask(session: Any, name: str, *refs: str, **numbers: float) -> list[dict[str, Any]]:
@@ -62,7 +65,10 @@ def missing(session: Any, fact: str, a: str = "r@loaded", b: str = "r@end") -> s
 
 
 def run(name: str = "r", **columns: Any) -> list[Made]:
-    """A watched run and its model m0, which was updated eight times; `updates`, `gradients`, `saves`, `generations` say otherwise."""
+    """A watched run and its model m0, which was updated eight times.
+
+    `updates`, `gradients`, `saves`, `generations` say otherwise.
+    """
     of_model = (
         "updates",
         "gradients",
@@ -117,7 +123,9 @@ def capture(point: str, name: str = "r", model: str = "m0", **columns: Any) -> M
 
 
 def parameter(point: str, name: str, digest: str | None, run: str = "r", **columns: Any) -> list[Made]:
-    """One parameter at a point, with the statistics of its digest (a (4, 4) F32 tensor where nothing else is said)."""
+    """One parameter at a point, with the statistics of its digest (a (4, 4) F32 tensor where nothing else is
+    said).
+    """
     ref = point if "@" in point else f"{run}@{point}"
     stats = {
         k: columns.pop(k)
@@ -244,5 +252,7 @@ def event(
 
 
 def row(table: str, **columns: Any) -> Made:
-    """A row of any table; `run` and `model` are r and m0 where the caller does not say and the table has them."""
+    """A row of any table; `run` and `model` are r and m0 where the caller does not say and the table has
+    them.
+    """
     return table, columns

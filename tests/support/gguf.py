@@ -40,7 +40,10 @@ def write(
     *,
     overlap: bool = False,
 ) -> Path:
-    """A file of version 3; `tensors` maps a name to (type name, row-major shape, bytes). `overlap`: all begin at 0."""
+    """A file of version 3; `tensors` maps a name to (type name, row-major shape, bytes).
+
+    `overlap`: all begin at 0.
+    """
     infos, data = b"", b""
     for name, (dtype, shape, content) in tensors.items():
         dims = struct.pack(f"<{len(shape)}Q", *reversed(shape))

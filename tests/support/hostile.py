@@ -49,7 +49,10 @@ def sha(data: bytes) -> str:
 
 
 def resealed(m: Members, **changes: Any) -> Members:
-    """The members with manifests that hold again: of each capture, of the bundle, and the list of digests. `changes` go into the manifest."""
+    """The members with manifests that hold again: of each capture, of the bundle, and the list of digests.
+
+    `changes` go into the manifest.
+    """
     m = dict(m)
     for name in [n for n in m if n.count("/") == 2 and n.endswith("/manifest.json")]:
         directory = name.rpartition("/")[0]
@@ -78,7 +81,9 @@ def resealed(m: Members, **changes: Any) -> Members:
 
 
 def zipped(m: Mapping[str, bytes] | list[tuple[str, bytes]], **options: Any) -> bytes:
-    """A zip as we write it, but for `options`: mode, system, method, comment, date, flags, extra, member comment."""
+    """A zip as we write it, but for `options`: mode, system, method, comment, date, flags, extra, member
+    comment.
+    """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, data in sorted(m.items()) if isinstance(m, Mapping) else m:

@@ -1,4 +1,7 @@
-"""A store made by hand, without mlx: a run with captures, tables that hold text, and tensors; for tests of bundles."""
+"""A store made by hand, without mlx: a run with captures, tables that hold text, and tensors.
+
+For tests of bundles.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +139,9 @@ def night(root: Path) -> Store:
 
 
 def tuned(root: Path, count: int = 400_000) -> Store:
-    """The run `night`, whose larger tensor moved a little from `loaded` to `end`, and a smaller one as a whole."""
+    """The run `night`, whose larger tensor moved a little from `loaded` to `end`, and a smaller one as a
+    whole.
+    """
     store = Store(root)
     store.make()
     drawn = random.Random(3)

@@ -1,4 +1,6 @@
-"""Processes of the tests start quickly: compiled Python is kept, transformers walked once, tiny models built once, for all of them."""
+"""Processes of the tests start quickly: compiled Python is kept, transformers walked once, tiny models built
+once, for all of them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ MODELS = "FORENSICS_TINY_MODELS"
 def children(directory: Path) -> None:
     """Let this process and every child keep in `directory` what one of them found or built.
 
-    A machine may ask that compiled Python be thrown away (PYTHONDONTWRITEBYTECODE), which makes importing mlx-lm take twice as long.
+    A machine may ask that compiled Python be thrown away (PYTHONDONTWRITEBYTECODE), which makes importing
+    mlx-lm take twice as long.
     """
     paths = [str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ.update(

@@ -24,7 +24,9 @@ def of(*refs: str) -> str:
 
 
 def hostile(root: Path) -> str:
-    """The page of a watched run in whose names, settings, prompts, answers and training rows stands what a browser would act on."""
+    """The page of a watched run in whose names, settings, prompts, answers and training rows stands what a
+    browser would act on.
+    """
     store = Store(root)
     store.make()
     name = f"model.layers.0.{HOSTILE}.{LONG}.weight"

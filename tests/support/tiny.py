@@ -1,4 +1,5 @@
-"""Tiny mlx-lm models for tests: a byte-level tokenizer of some 384 tokens, two blocks, about 40,000 parameters, built in 20 ms.
+"""Tiny mlx-lm models for tests: a byte-level tokenizer of some 384 tokens, two blocks, about 40,000
+parameters, built in 20 ms.
 
 `build` writes a model directory, `cached` builds one once a session, `fit` teaches it, `ask` has it answer.
 """
@@ -153,7 +154,10 @@ def cached(
     layers: int = 2,
     seed: int = 0,
 ) -> Path:
-    """A model directory built once a session, for all its processes; nobody writes into it. `taught`: it answers all of QA exactly."""
+    """A model directory built once a session, for all its processes; nobody writes into it.
+
+    `taught`: it answers all of QA exactly.
+    """
     words = [
         model_type,
         tied and "tied",

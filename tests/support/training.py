@@ -1,6 +1,8 @@
-"""Small programs that train a tiny model in the ways that people write it, each run once a session, watched and plain.
+"""Small programs that train a tiny model in the ways that people write it, each run once a session, watched
+and plain.
 
-Each ends by printing a digest of its weights and one draw of each random generator, so equal output means an equal run.
+Each ends by printing a digest of its weights and one draw of each random generator, so equal output means an
+equal run.
 """
 
 from __future__ import annotations
@@ -328,13 +330,18 @@ PROGRAMS = {
     """,
 }  # fmt: skip
 
-COMMAND = "lora --model model --train --data data --iters 12 --batch-size 2 --num-layers 2 --grad-checkpoint -c config.yaml"
+COMMAND = (
+    "lora --model model --train --data data --iters 12 --batch-size 2 --num-layers 2 --grad-checkpoint -c"
+    " config.yaml"
+)
 OPTIONS = "--grad-accumulation-steps 2 --steps-per-eval 6 --val-batches 1 --adapter-path adapters"
 
 
 @functools.cache
 def ran(name: str, *, watch: bool = True) -> watched.Ran:
-    """Run one of PROGRAMS, or `mlx-lm`: that is its own command, with dropout, checkpointing and accumulation."""
+    """Run one of PROGRAMS, or `mlx-lm`: that is its own command, with dropout, checkpointing and
+    accumulation.
+    """
     if name == "mlx-lm":
         directory = laid_out(name, watch)
         (directory / "config.yaml").write_text("lora_parameters:\n  rank: 4\n  scale: 10.0\n  dropout: 0.1\n")

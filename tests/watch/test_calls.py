@@ -1,4 +1,7 @@
-"""What a program counts, patches or overrides, it sees called by itself alone; its warnings and loggers name its own lines."""
+"""What a program counts, patches or overrides, it sees called by itself alone.
+
+Its warnings and loggers name its own lines.
+"""
 
 from __future__ import annotations
 

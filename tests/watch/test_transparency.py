@@ -1,4 +1,6 @@
-"""A watched program is the program: the same output, status, weights and random draws, to the bit, whatever of ours fails."""
+"""A watched program is the program: the same output, status, weights and random draws, to the bit, whatever
+of ours fails.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,10 @@ BROKEN = {
 )
 @pytest.mark.parametrize("name", ["loop", pytest.param("compiled", marks=pytest.mark.long)])
 def test_a_fault_of_ours_leaves_the_program_alone(name: str, part: str, tmp_path: Path) -> None:
-    """Each function of a part is made to raise, from before the program begins; plain, these lines do nothing."""
+    """Each function of a part is made to raise, from before the program begins.
+
+    Plain, these lines do nothing.
+    """
     module, functions = BROKEN[part]
     lines = f"""
 import sys
@@ -84,7 +89,9 @@ if "_forensics_watch" in sys.modules:
 
 @pytest.mark.long
 def test_kernels_of_a_compiled_step_are_those_without_us(tmp_path: Path) -> None:
-    """On a CPU mlx writes each fused kernel as C++ and has it compiled: the same kernels, none more, none that holds more."""
+    """On a CPU mlx writes each fused kernel as C++ and has it compiled: the same kernels, none more, none
+    that holds more.
+    """
     program = (
         training.program("compiled") + "\nmx.eval(model(batch), model(batch[:1, :8]))\n"
     )  # as the probes do: not compiled

@@ -1,4 +1,6 @@
-"""Compiled functions: what each is for, what it reads and writes, and whether it still says what its model says."""
+"""Compiled functions: what each is for, what it reads and writes, and whether it still says what its model
+says.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,8 @@ def test_a_gradient_of_a_compiled_loss_is_tapped() -> None:
     )
     text = text.replace(
         "model.train()\n",
-        "of = mx.compile(lambda batch: loss(model, batch), inputs=[model.state, mx.random.state], outputs=[mx.random.state])\n",
+        "of = mx.compile(lambda batch: loss(model, batch), inputs=[model.state, mx.random.state],"
+        " outputs=[mx.random.state])\n",
     )
     run = training.run_text("inlined", text)
     assert run.status == 0, run.stderr

@@ -31,10 +31,15 @@ def observe(directory: Path, body: str, *, head: str = HEAD) -> watched.Ran:
 @pytest.mark.parametrize(
     "loader",
     [
-        "from transformers import AutoTokenizer\nmodel, _ = load_model(base)\ntok = AutoTokenizer.from_pretrained(str(base))\n",
+        (
+            "from transformers import AutoTokenizer\nmodel, _ = load_model(base)\ntok ="
+            " AutoTokenizer.from_pretrained(str(base))\n"
+        ),
         "from mlx_lm.utils import load_tokenizer\ntok = load_tokenizer(base)\nmodel, _ = load_model(base)\n",
-        "from transformers import PreTrainedTokenizerFast as T\ntok = T.from_pretrained(str(base))\ntok = T.from_pretrained(str(base))\n"
-        "model, _ = load_model(base)\n",
+        (
+            "from transformers import PreTrainedTokenizerFast as T\ntok = T.from_pretrained(str(base))\ntok ="
+            " T.from_pretrained(str(base))\nmodel, _ = load_model(base)\n"
+        ),
     ],
 )
 def test_a_tokenizer_that_the_program_loads_itself_asks_the_probes(tmp_path: Path, loader: str) -> None:

@@ -438,7 +438,9 @@ def test_a_model_of_the_programs_own_without_tokenizer(tmp_path: Path) -> None:
 
 
 def test_a_prompt_that_the_library_refuses(tmp_path: Path) -> None:
-    """An id beyond the vocabulary, read by a model, ends the process: we read none that the library does not."""
+    """An id beyond the vocabulary, read by a model, ends the process: we read none that the library
+    does not.
+    """
     program = """
     import mlx.core as mx
     from mlx_lm import generate, load, stream_generate

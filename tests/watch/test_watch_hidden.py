@@ -1,4 +1,7 @@
-"""A loss that makes no logits teaches what the same loss on logits teaches; the program that is watched stays the program."""
+"""A loss that makes no logits teaches what the same loss on logits teaches.
+
+The program that is watched stays the program.
+"""
 
 from __future__ import annotations
 

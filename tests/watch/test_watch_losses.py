@@ -97,7 +97,10 @@ def several() -> tuple[Any, list[str]]:
 
 
 def model(name: str) -> str:
-    """Models are numbered as they come: m0 is the one that was loaded; a wrapper's inner model is not met before it."""
+    """Models are numbered as they come: m0 is the one that was loaded.
+
+    A wrapper's inner model is not met before it.
+    """
     run, names = several()
     grads = [row["model"] for row in run.events("grad")]
     return grads[names.index(name)]
@@ -118,7 +121,9 @@ def flat(rows: list[list[Any]]) -> list[Any]:
 
 
 def targets(row: dict[str, Any], by: int) -> list[tuple[Any, Any]]:
-    """(target, the id `by` places after the position), where the position has weight and the row goes so far."""
+    """(target, the id `by` places after the position), where the position has weight and the row goes
+    so far.
+    """
     return [
         (target, ids[i + by])
         for ids, line, weights in zip(row["inputs"], row["targets"], row["weights"], strict=True)
@@ -329,7 +334,9 @@ def test_a_learned_token_keeps_its_weight_in_sixteen_bits() -> None:
 @pytest.mark.parametrize("sharp", [1.0, 5.0])
 @pytest.mark.parametrize("smoothing", [0.02, 0.1, 0.3])
 def test_label_smoothing_hides_neither_target_nor_weight(sharp: float, smoothing: float) -> None:
-    """But at positions where the model is as sure of the target as smoothing asks, or all else is rounded away: no evidence there."""
+    """But at positions where the model is as sure of the target as smoothing asks, or all else is rounded
+    away: no evidence there.
+    """
     import mlx.core as mx
     import mlx.nn as nn
 

@@ -1,6 +1,7 @@
 """The zoo as a table: `python -m tests.zoo.run --jobs 2 [-k WORD] [--keep DIR] [--vary WAY]`.
 
-Each broken program, each healthy twin and each healthy variation is captured and diagnosed through the command line.
+Each broken program, each healthy twin and each healthy variation is captured and diagnosed through the
+command line.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ def line(done: Done) -> str:
     if not told.right:
         if done.job.kind == "broken" and not told.first:
             parts.append(
-                f"first {next((f['id'] for f in done.document['findings']), 'nothing')}, not {done.job.case.faults[0]}"
+                f"first {next((f['id'] for f in done.document['findings']), 'nothing')}, not"
+                f" {done.job.case.faults[0]}"
             )
         parts += [f"missed {', '.join(told.missed)}"] if told.missed else []
         parts += [f"not evaluated {', '.join(told.silent)}"] if told.silent else []

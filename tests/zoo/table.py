@@ -1,4 +1,7 @@
-"""The zoo's table: first cause right, causes found, noise a fault, false alarms a healthy run. pytest prints it at its end."""
+"""The zoo's table: first cause right, causes found, noise a fault, false alarms a healthy run.
+
+pytest prints it at its end.
+"""
 
 from __future__ import annotations
 

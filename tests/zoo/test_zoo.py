@@ -1,4 +1,6 @@
-"""The tool on every program of the zoo: it names the fault, the right cause first, and is silent on the healthy twin."""
+"""The tool on every program of the zoo: it names the fault, the right cause first, and is silent on the
+healthy twin.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,15 @@ Record = Callable[[str, object], None]
 
 CASES = list(zoo.cases())
 BROKEN = [case for case in CASES if case.faults]
-# a healthy variation varies the program by its swaps; of the cases of one program on one model, one healthy twin stands for all
+# a healthy variation varies the program by its swaps; of the cases of one program on one model, one healthy
+# twin stands for all
 HEALTHY = [case for case in CASES if not case.faults]
 
 
 def twins() -> list[zoo.Case]:
-    """One case a healthy program, model and way of capture, which must have evaluated what any of them must."""
+    """One case a healthy program, model and way of capture, which must have evaluated what any of
+    them must.
+    """
     merged: dict[str, zoo.Case] = {}
     for case in BROKEN:
         key = repr((case.program, case.model, case.capture, case.also))

@@ -1,4 +1,5 @@
-"""The same fault under other circumstances: another seed, another architecture, twice the layers, every identifier renamed.
+"""The same fault under other circumstances: another seed, another architecture, twice the layers, every
+identifier renamed.
 
 A verdict that rests on a name or on one fixture's numbers does not survive these.
 """
@@ -37,14 +38,19 @@ def varied(case: Case, way: str) -> Case:
 
 
 def without_joined(directory: Path, proof: str) -> str:
-    """Programs that name phi3's joined projection name the one that llama and qwen2 have; else the variation is a fault itself."""
+    """Programs that name phi3's joined projection name the one that llama and qwen2 have.
+
+    Else the variation is a fault itself.
+    """
     for path in directory.glob("*.py"):
         path.write_text(path.read_text().replace("self_attn.qkv_proj", "self_attn.q_proj"))
     return proof
 
 
 def survives(case: Case, directory: Path) -> bool:
-    """Is the fault still there, by its proof? The rule that changes programs is crude: one that no longer runs shows nothing."""
+    """Is the fault still there, by its proof? The rule that changes programs is crude: one that no longer
+    runs shows nothing.
+    """
     try:
         return proved([case], directory, broken=True) == [True]
     except AssertionError:
@@ -52,7 +58,10 @@ def survives(case: Case, directory: Path) -> bool:
 
 
 def rename(directory: Path, proof: str) -> str:
-    """Rename what the programs of a directory define, the same name everywhere; returns the proof with the same names."""
+    """Rename what the programs of a directory define, the same name everywhere.
+
+    Returns the proof with the same names.
+    """
     trees = {path: ast.parse(path.read_text()) for path in sorted(directory.glob("*.py"))}
     nodes = [node for tree in trees.values() for node in ast.walk(tree)]
     names = {name: f"zz{number}" for number, name in enumerate(sorted(own(nodes)))}
@@ -63,7 +72,9 @@ def rename(directory: Path, proof: str) -> str:
 
 
 def own(nodes: list[ast.AST]) -> set[str]:
-    """Identifiers that programs define themselves and share with no library: classes, functions, parameters, variables, attributes."""
+    """Identifiers that programs define themselves and share with no library: classes, functions, parameters,
+    variables, attributes.
+    """
     mine = {name for node in nodes for name in defined(node)}
     functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     taken = foreign(nodes, functions) | held_by_libraries()
@@ -93,7 +104,9 @@ def kept(node: ast.AST) -> Iterator[str]:
 
 
 def foreign(nodes: list[ast.AST], functions: set[str]) -> set[str]:
-    """Names that the programs share with others: imported, passed by keyword to others, reached through an import, or written as text."""
+    """Names that the programs share with others: imported, passed by keyword to others, reached through an
+    import, or written as text.
+    """
     imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
     brought = {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
     held: set[str] = set()
@@ -166,7 +179,10 @@ def rooted(node: ast.expr) -> str:
 
 
 class Renamed(ast.NodeTransformer):
-    """Puts names in the place of others, wherever Python means them as names; of attributes only those in `kept`."""
+    """Puts names in the place of others, wherever Python means them as names.
+
+    Of attributes only those in `kept`.
+    """
 
     def __init__(self, names: dict[str, str], kept: set[str]) -> None:
         self.names, self.kept = names, kept

@@ -1,8 +1,9 @@
 """What a zoo program is, how it is laid out in a working directory, and how it is run, plain or captured.
 
-A program is a directory under `programs/`: `train.py` and whatever stands beside it, or a file `command` whose one line is the
-command to run. It finds a tiny model in `model/` and chat data in `data/` (train.jsonl, valid.jsonl), and writes where it likes.
-As it stands it is healthy; a case breaks it by swapping texts, so broken and healthy differ in the fault alone.
+A program is a directory under `programs/`: `train.py` and whatever stands beside it, or a file `command`
+whose one line is the command to run. It finds a tiny model in `model/` and chat data in `data/` (train.jsonl,
+valid.jsonl), and writes where it likes. As it stands it is healthy; a case breaks it by swapping texts, so
+broken and healthy differ in the fault alone.
 """
 
 from __future__ import annotations
@@ -34,18 +35,23 @@ class Case:
     Args:
         name: unique; says program and fault, for the reader of the table only.
         program: directory under `programs/`.
-        faults: finding ids that must be named, causes, the one that must stand first at the front. Empty: a healthy variation,
+        faults: finding ids that must be named, causes, the one that must stand first at the front. Empty: a
+        healthy variation,
             whose swaps vary the program on purpose.
-        swaps: (healthy text, broken text) or (file, healthy text, broken text); the healthy text stands there exactly once.
-        proof: Python that runs after train.py, in its namespace, and sets `fault` to what a look at the program's own objects or
+        swaps: (healthy text, broken text) or (file, healthy text, broken text); the healthy text stands there
+        exactly once.
+        proof: Python that runs after train.py, in its namespace, and sets `fault` to what a look at the
+        program's own objects or
             files says: True in the broken program, False in the healthy one. It knows nothing of the tool.
         allowed: further ids that are true of the broken run as well: consequences, symptoms, info.
         evaluated: detectors that must have been evaluated and clean on the healthy twin; default: `faults`.
         model: arguments of `tiny.cached`.
         capture: options of `forensics capture`.
         also: arguments appended to the command.
-        varied: the program was changed by rule, not by hand: whether its fault survived is for its proof to say.
-        alter: changes the directory once it is laid out, given the proof as well; returns the proof that fits it then.
+        varied: the program was changed by rule, not by hand: whether its fault survived is for its proof to
+        say.
+        alter: changes the directory once it is laid out, given the proof as well; returns the proof that fits
+        it then.
     """
 
     name: str
@@ -94,10 +100,11 @@ def command(case: Case, directory: Path) -> list[str]:
 
 
 def proved(cases: Sequence[Case], directory: Path, *, broken: bool) -> list[bool]:
-    """Does the program's own look at itself, run without the tool, say that the fault is there? An answer a case.
+    """Does the program's own look at itself, run without the tool, say that the fault is there? An answer a
+    case.
 
-    The cases share a program, and where it is broken there is one. A proof sees the program's names, and `raised`, the
-    exception that ended it; after another command, its files alone.
+    The cases share a program, and where it is broken there is one. A proof sees the program's names, and
+    `raised`, the exception that ended it; after another command, its files alone.
     """
     first = cases[0]
     proofs = [lay_out(first, directory, broken=broken), *(case.proof for case in cases[1:])]
@@ -142,7 +149,9 @@ def captured(case: Case, directory: Path, *, broken: bool) -> subprocess.Complet
 
 
 def diagnosed(case: Case, directory: Path, *, broken: bool) -> dict[str, Any]:
-    """Capture the program through the command line, where `directory` does not hold it captured, and diagnose it; the JSON of that."""
+    """Capture the program through the command line, where `directory` does not hold it captured, and diagnose
+    it; the JSON of that.
+    """
     said = "" if directory.exists() else captured(case, directory, broken=broken).stderr
     try:
         return document(diagnose(Store(directory / ".forensics"), ["run"]))

@@ -65,7 +65,10 @@ def _answer(arguments: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def _told(bundle: Bundle, bases: Mapping[str, RawTensor]) -> dict[str, Any]:
-    """What the manifest says; `waiting` are the bases that are not here of tensors stored as differences, one for each tensor."""
+    """What the manifest says.
+
+    `waiting` are the bases that are not here of tensors stored as differences, one for each tensor.
+    """
     told = {k: bundle.document.get(k) for k in ("level", "left_out", "made_by", "text")}
     told |= {
         "id": bundle.id,

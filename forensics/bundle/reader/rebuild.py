@@ -1,4 +1,6 @@
-"""A checked bundle written anew into a store: rows row by row, tensors compared with their digests or restored from their base."""
+"""A checked bundle written anew into a store: rows row by row, tensors compared with their digests or
+restored from their base.
+"""
 
 from __future__ import annotations
 
@@ -185,7 +187,9 @@ class _Rebuilt:
         return row
 
     def _pack(self, member: str, keep: bool) -> None:
-        """A file of tensors under their digests: copied aside, its header held to the form, each tensor to its digest."""
+        """A file of tensors under their digests: copied aside, its header held to the form, each tensor to
+        its digest.
+        """
         bundle = self._bundle
         path = self._target / member
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +221,10 @@ class _Rebuilt:
         self._found.update(entry.name for entry in apart)
 
     def _restore(self, part: Path, entries: list[Entry], member: str) -> None:
-        """Write a pack of the tensors that come of these differences, as far as their bases are here; the digest of each must hold."""
+        """Write a pack of the tensors that come of these differences, as far as their bases are here.
+
+        The digest of each must hold.
+        """
         restored = {}
         for entry in entries:
             for digest in self._held[entry.name]:

@@ -1,4 +1,7 @@
-"""A stranger's bundle: its manifest holds, and its rows are held to their types as they are read. Without DuckDB and NumPy."""
+"""A stranger's bundle: its manifest holds, and its rows are held to their types as they are read.
+
+Without DuckDB and NumPy.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Bundle:
-    """A bundle whose manifest holds: the members are these, of these sizes. `read` then checks and rebuilds what is in them."""
+    """A bundle whose manifest holds: the members are these, of these sizes.
+
+    `read` then checks and rebuilds what is in them.
+    """
 
     def __init__(self, zipped: Zipped) -> None:
         self.zip = zipped
@@ -168,7 +174,7 @@ class Bundle:
         if self.members[name][1] != digest:
             self.zip.refuse("its digest is not the one in the manifest", name)
 
-    # -- rows ------------------------------------------------------------------------------------------------------------
+    # -- rows ------------------------------------------------------------------------------------------------
 
     def rows(self, member: str, table: str) -> Iterator[dict[str, Any]]:
         """The rows of a table, held to their types. What a newer version added is dropped."""
@@ -183,7 +189,9 @@ class Bundle:
             yield self.typed(table, value, member)
 
     def _lines(self, member: str) -> Iterator[bytes]:
-        """The lines of a gzipped member, unpacked once before its first line is parsed, which takes several times as long."""
+        """The lines of a gzipped member, unpacked once before its first line is parsed, which takes several
+        times as long.
+        """
         for _ in self._unpacked(member):
             pass
         rest = b""

@@ -1,4 +1,6 @@
-"""The verdict, and causes as cards: claim, evidence, what was ruled out, the fix with its line, and what follows drawn as a chain."""
+"""The verdict, and causes as cards: claim, evidence, what was ruled out, the fix with its line, and what
+follows drawn as a chain.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,10 @@ def _counted(judged: Diagnosis, serious: Sequence[Finding]) -> str:
 
 
 def findings(found: Sequence[Finding], clean: int = 0) -> Markup:
-    """Causes and what stands alone as cards; what a cause explains stands in its card as a chain, mere information below."""
+    """Causes and what stands alone as cards.
+
+    What a cause explains stands in its card as a chain, mere information below.
+    """
     explained = {each for f in found for each in f.explains}
     alone = [f for f in found if f.id not in explained]
     by_id = {f.id: f for f in found}

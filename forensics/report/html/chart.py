@@ -1,4 +1,6 @@
-"""Loss and norms over steps, with the captured points marked: hand-made SVG, and the same numbers as a table."""
+"""Loss and norms over steps, with the captured points marked: hand-made SVG, and the same numbers as
+a table.
+"""
 
 from __future__ import annotations
 
@@ -213,20 +215,27 @@ def _ticks(low: float, high: float) -> list[float]:
 def _tick(value: float, axes: _Axes) -> str:
     y = axes.y(value)
     return (
-        f'<line class="{"axis" if value == axes.low else "grid"}" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>'
-        f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{_number(round(value, 12))}</text>'
+        f'<line class="{"axis" if value == axes.low else "grid"}" x1="{_LEFT}" y1="{y:.1f}"'
+        f' x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/><text x="{_LEFT - 7}" y="{y + 4:.1f}"'
+        f' text-anchor="end">{_number(round(value, 12))}</text>'
     )
 
 
 def _marks(points: Sequence[tuple[str, int]], axes: _Axes) -> Iterator[str]:
-    """Captured points under the axis; several at one step share a label, and no two labels lie on each other."""
+    """Captured points under the axis.
+
+    Several at one step share a label, and no two labels lie on each other.
+    """
     at: dict[int, list[str]] = {}
     for name, updates in points:
         at.setdefault(min(max(updates, axes.first), axes.last), []).append(name)
     taken = -1e9
     for step, names in sorted(at.items()):
         place = axes.x(step)
-        yield f'<line class="point" x1="{place:.1f}" y1="{_TOP}" x2="{place:.1f}" y2="{_HEIGHT - _BOTTOM + 6}"/>'
+        yield (
+            f'<line class="point" x1="{place:.1f}" y1="{_TOP}" x2="{place:.1f}"'
+            f' y2="{_HEIGHT - _BOTTOM + 6}"/>'
+        )
         label = whole if len(whole := ", ".join(names)) <= 26 else f"{names[0]} +{len(names) - 1}"
         width = 6.2 * len(label)
         left = min(max(place - width / 2, _LEFT - 20), _WIDTH - width)
@@ -237,7 +246,10 @@ def _marks(points: Sequence[tuple[str, int]], axes: _Axes) -> Iterator[str]:
 
 def _bottom(axes: _Axes) -> Iterator[str]:
     for step, anchor in {axes.first: "start", axes.last: "end"}.items():
-        yield f'<text x="{axes.x(step):.1f}" y="{_HEIGHT - _BOTTOM + 17}" text-anchor="{anchor}">step {step:,}</text>'
+        yield (
+            f'<text x="{axes.x(step):.1f}" y="{_HEIGHT - _BOTTOM + 17}" text-anchor="{anchor}">step'
+            f" {step:,}</text>"
+        )
 
 
 def _table(series: Series, named: bool) -> Markup:

@@ -12,7 +12,10 @@ _NAMES = {"\n": "↵\n", "\t": "⇥"}
 
 
 def harmless(value: object) -> str:
-    """A text, in which what a terminal or a browser would act on is a picture of itself. It is not escaped yet."""
+    """A text, in which what a terminal or a browser would act on is a picture of itself.
+
+    It is not escaped yet.
+    """
     return "".join(_shown(c) for c in _UNIT.sub("\\1\u00a0%", str(value)))
 
 

@@ -1,4 +1,6 @@
-"""What changed, as a picture: modules down, layers across, coloured by relative change, adapters and the trainable set marked."""
+"""What changed, as a picture: modules down, layers across, coloured by relative change, adapters and the
+trainable set marked.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,8 @@ def heat(picture: Heat) -> Markup:
 class Shades:
     """Where one shade ends and the next begins: each holds as many of the cells that moved as the others.
 
-    `base` and `adapter` are the largest value of each shade, in order; empty where nothing of the kind moved. So what moved most is
-    told from what moved least in every run, whatever its learning rate.
+    `base` and `adapter` are the largest value of each shade, in order; empty where nothing of the kind moved.
+    So what moved most is told from what moved least in every run, whatever its learning rate.
     """
 
     base: tuple[float, ...] = ()
@@ -57,7 +59,8 @@ class Shades:
         return cls(*(_bounds([v for v, scale in sizes if scale == kind]) for kind in ("h", "a")))
 
     def colour(self, cell: Cell) -> str:
-        """Class of a cell: h0 unchanged, h1 to h5 how far the base moved, a1 to a5 what an adapter adds, hx no number, hu not
+        """Class of a cell: h0 unchanged, h1 to h5 how far the base moved, a1 to a5 what an adapter adds, hx
+        no number, hu not
         measured, hn there on one side alone."""
         if cell.alone:
             return "hn"
@@ -154,7 +157,10 @@ def mark(cell: Cell) -> str:
 def describe(cell: Cell) -> str:
     where = cell.module if cell.layer == "—" else f"{cell.module}, layer {cell.layer}"
     share = "" if cell.relative is None or not cell.changed else f" by {_share(cell.relative)} of its norm"
-    base = f"base {'changed' if cell.changed else cell.alone or 'unchanged'}{share}, {'trainable' if cell.trainable else 'frozen'}"
+    base = (
+        f"base {'changed' if cell.changed else cell.alone or 'unchanged'}{share},"
+        f" {'trainable' if cell.trainable else 'frozen'}"
+    )
     moved = "moved" if cell.adapter_moved else "did not move"
     about = "" if cell.added is None else f", adds about {_share(cell.added)} of the base's norm"
     return f"{where}: {base}" + (f"; adapter {moved}{about}" if cell.adapted else "")

@@ -1,4 +1,7 @@
-"""Templates of a page. Every value that one shows is escaped and made harmless; only what a template made is markup."""
+"""Templates of a page. Every value that one shows is escaped and made harmless.
+
+Only what a template made is markup.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The style: colours that the colour-blind tell apart (blue to orange), contrast to WCAG AA in light, dark and on paper.
+"""The style: colours that the colour-blind tell apart (blue to orange), contrast to WCAG AA in light, dark
+and on paper.
 
 Shades are mixed from one hue and the ground, so that one definition is right in the light and in the dark.
 """
@@ -138,7 +139,8 @@ footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line);color:v
 """
 
 CSS = (
-    f":root{{color-scheme:light dark;{LIGHT}}}@media screen and (prefers-color-scheme:dark){{:root{{{DARK}}}}}{_PAGE}"
+    f":root{{color-scheme:light dark;{LIGHT}}}@media screen and"
+    f" (prefers-color-scheme:dark){{:root{{{DARK}}}}}{_PAGE}"
     + PARTS.replace("@media(prefers-color-scheme:dark)", "@media screen and (prefers-color-scheme:dark)")
 ).replace("\n", "")
 
@@ -151,4 +153,6 @@ FRAGMENT = (
     + PARTS.replace("@media(prefers-color-scheme:dark){.h2{color:#fff}}", "")
     + "}"
 ).replace("\n", "")
-"""The same, for a part of a page that is not ours: every rule holds inside `.forensics` alone, light in any theme."""
+"""The same, for a part of a page that is not ours: every rule holds inside `.forensics` alone, light in any
+theme.
+"""

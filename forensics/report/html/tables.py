@@ -16,7 +16,10 @@ _MAX_CHANGED = 200
 def table(
     heads: Sequence[str], rows: Iterable[Sequence[object]], *, label: str = "", kind: str = "wide stack"
 ) -> Markup:
-    """The first cell of a row is its heading; a heading that begins with a space is for a screen reader alone."""
+    """The first cell of a row is its heading.
+
+    A heading that begins with a space is for a screen reader alone.
+    """
     return Markup(macros("tables").table(heads, [list(row) for row in rows], label, kind))
 
 

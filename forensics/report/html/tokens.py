@@ -1,4 +1,6 @@
-"""Which tokens the loss trains on: shares by role as a bar, and the first rows with each token shaded by its weight."""
+"""Which tokens the loss trains on: shares by role as a bar, and the first rows with each token shaded by its
+weight.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def first_row(rows: Sequence[TrainingRow]) -> Markup:
 
 
 def _rows(rows: Sequence[TrainingRow]) -> list[Markup]:
-    """Rows that look the same are shown once, with the steps that they come back at: weights differ in digits that none shows."""
+    """Rows that look the same are shown once, with the steps that they come back at: weights differ in digits
+    that none shows.
+    """
     bodies: dict[str, tuple[Markup, list[TrainingRow]]] = {}
     for row in rows:
         body = _body(row)

@@ -24,14 +24,20 @@ def clean(items: Sequence[Cleared]) -> Markup:
 
 
 def not_evaluated(items: Sequence[NotEvaluated]) -> Markup:
-    """Grouped by what is needed, the most frequent first; what a watched run would give is one thing to do."""
+    """Grouped by what is needed, the most frequent first.
+
+    What a watched run would give is one thing to do.
+    """
     groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for each in items:
         unwatched = each.kind == "unwatched"
         groups[each.kind, WATCHED if unwatched else each.needs, "" if unwatched else each.how].append(each.id)
     order = {"crashed": 0, "unwatched": 1, "unseen": 2}
     ordered = sorted(groups.items(), key=lambda kv: (order.get(kv[0][0], 3), -len(kv[1])))
-    lead = "Nothing is claimed about these: what they look at is not there. Many need a thing that this program does not do, and are not missing."
+    lead = (
+        "Nothing is claimed about these: what they look at is not there. Many need a thing that this program"
+        " does not do, and are not missing."
+    )
     return Markup(
         macros("unseen").not_evaluated(len(items), [_group(*key, ids) for key, ids in ordered], lead)
     )

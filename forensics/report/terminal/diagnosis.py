@@ -1,4 +1,6 @@
-"""A diagnosis on a terminal: the verdict, then a block a cause, with what follows from it and what was ruled out."""
+"""A diagnosis on a terminal: the verdict, then a block a cause, with what follows from it and what was ruled
+out.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,7 @@ def _one(d: Diagnosis, width: int, everything: bool, steps: Sequence[Step], heat
     return Text("\n\n").join(block for block in blocks if block.plain)
 
 
-# -- findings --------------------------------------------------------------------------------------------------------
+# -- findings ------------------------------------------------------------------------------------------------
 
 
 def _shown(findings: Sequence[Finding]) -> list[Finding]:
@@ -195,7 +197,7 @@ def _quoted(text: str, width: int) -> str:
     return f"“{clip(folded(visible(text)).strip(), 2 * (width - 16))}”"
 
 
-# -- what was looked at ----------------------------------------------------------------------------------------------
+# -- what was looked at --------------------------------------------------------------------------------------
 
 
 def _closing(d: Diagnosis, width: int, everything: bool) -> Iterator[Text]:
@@ -237,7 +239,8 @@ def _unseen(not_evaluated: Sequence[NotEvaluated], width: int, everything: bool)
     if said:
         yield hanging(
             "Unseen",
-            f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(said)}. --all lists them.",
+            f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(said)}. --all"
+            " lists them.",
             width,
         )
     for each in crashed:

@@ -1,4 +1,6 @@
-"""A comparison on a terminal: counts, a heat map of layers by modules, the largest changes, and what else differs."""
+"""A comparison on a terminal: counts, a heat map of layers by modules, the largest changes, and what else
+differs.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,10 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
 def _fused(f: Row) -> str:
     """Whether b is base plus adapter, and what else it is."""
     layers, apart, k = f["layers"], float(f["apart"] or 0.0), float(f["k"] or 0.0)
-    held = f"the update of the adapter is in it {k:.2f} times, {100 * apart:.2g} % off an exact replay ({layers} layers)"
+    held = (
+        f"the update of the adapter is in it {k:.2f} times, {100 * apart:.2g} % off an exact replay ({layers}"
+        " layers)"
+    )
     others = f"; {f['others']} other parameters differ" if f["others"] else "; nothing else differs"
     packed = "; the weights are quantized, and rounded to their codes" if f["quantized"] else ""
     return f"{'base + adapter' if f['holds'] else 'not base + adapter'}: {held}{packed}{others}"
@@ -100,11 +105,14 @@ def _counts(c: Comparison) -> str:
     )
 
 
-# -- the picture -----------------------------------------------------------------------------------------------------
+# -- the picture ---------------------------------------------------------------------------------------------
 
 
 def heat_map(heat: Heat, width: int) -> Text:
-    """Modules down, layers across, one character a cell; what stands in no layer comes first, each module a line of its own."""
+    """Modules down, layers across, one character a cell.
+
+    What stands in no layer comes first, each module a line of its own.
+    """
     blocks = [layer for layer in heat.layers if layer != "—"]
     label = min(28, max([len(m) for m in heat.modules], default=0))
     room = max(8, width - label - 6)
@@ -160,7 +168,7 @@ def _shade(cells: Sequence[Cell]) -> tuple[str, str]:
     return ("○", "green") if any(cell.adapted for cell in cells) else ("·", "dim")
 
 
-# -- the parts -------------------------------------------------------------------------------------------------------
+# -- the parts -----------------------------------------------------------------------------------------------
 
 
 def _changed(changed: Sequence[ChangedParameter], width: int, limit: int) -> Text:

@@ -1,4 +1,7 @@
-"""Lines for a terminal: text from evidence made harmless, hanging indents, tables, sparklines; right with wide characters."""
+"""Lines for a terminal: text from evidence made harmless, hanging indents, tables, sparklines.
+
+Right with wide characters.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ def safe(text: object) -> str:
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal a text takes, without control characters; most are ASCII, and their length says it."""
+    """How many cells of a terminal a text takes, without control characters.
+
+    Most are ASCII, and their length says it.
+    """
     return len(text) if text.isascii() else cell_len(text)
 
 
@@ -104,9 +110,12 @@ def table(
     first: int = 0,
     names: Iterable[int] = (),
 ) -> Text:
-    """Aligned columns; the widest gives way where the line is too long. Numbers stand to the right; long headings are stacked.
+    """Aligned columns; the widest gives way where the line is too long.
 
-    `first` is a width below which the first column does not go; of columns in `names` a long cell keeps its end.
+    Numbers stand to the right; long headings are stacked.
+
+    `first` is a width below which the first column does not go; of columns in `names` a long cell keeps its
+    end.
     """
     shown = [[shown_as(value) for value in row] for row in rows]
     numeric = set(right) | {
@@ -192,7 +201,10 @@ def number(value: float | None) -> str:
 
 
 def sparkline(values: Sequence[float | None], width: int) -> str:
-    """One character a step, averaged where there are more steps than room; `!` where a number is not finite, a space where it is none."""
+    """One character a step, averaged where there are more steps than room.
+
+    `!` where a number is not finite, a space where it is none.
+    """
     if not values:
         return ""
     size = max(1, math.ceil(len(values) / width))

@@ -41,7 +41,10 @@ def listing(
 ) -> Text:
     """What `list` prints: one line a run, or a capture."""
     if not lines:
-        hint = "forensics capture -- python train.py\nThe package ships recorded runs: forensics diagnose snapshots/broken-stub"
+        hint = (
+            "forensics capture -- python train.py\nThe package ships recorded runs: forensics diagnose"
+            " snapshots/broken-stub"
+        )
         return Text.assemble(f"Nothing is captured yet in {safe(root)}.\n", (hint, "dim"))
     moment = now or datetime.now(UTC)
     if captures:
@@ -77,7 +80,10 @@ def listing(
         shown.highlight_words([f" {v}" for v in ("faulty", "damaged")], "red")
         shown.highlight_words([" healthy"], "green")
     count, tables = sum(len(line.captures) for line in lines), sum(line.nbytes for line in lines)
-    total = f"{counted(len(lines), 'run')}, {counted(count, 'capture')}; tables {size(tables)}, tensors {size(packs)}"
+    total = (
+        f"{counted(len(lines), 'run')}, {counted(count, 'capture')}; tables {size(tables)}, tensors"
+        f" {size(packs)}"
+    )
     return Text("\n").join([shown, Text(total, "dim")])
 
 
@@ -158,7 +164,10 @@ def capture(facts: Facts, width: int) -> Text:
     if facts["updates"] is not None:
         blocks.append(_row("updates", f"{facts['updates']:,}", width))
     if facts["tensors"]:
-        told = f"{_count(facts['parameters'])} in {counted(facts['tensors'], 'tensor')}, {size(_n(facts['nbytes']))}"
+        told = (
+            f"{_count(facts['parameters'])} in {counted(facts['tensors'], 'tensor')},"
+            f" {size(_n(facts['nbytes']))}"
+        )
         if facts["source"] == "live":
             told += f"; {_count(facts['trainable'])} trainable"
         blocks.append(_row("parameters", told, width))
@@ -222,7 +231,10 @@ def _training(training: Sequence[Mapping[str, Any]], width: int) -> Iterator[str
     for t in training:
         model = f"{t['model']}: " if len(training) > 1 else ""
         spark = sparkline(t["loss"] or [], min(24, width - 50))
-        yield f"{model}{counted(t['steps'], 'step')}, loss {number(t['loss_first'])} -> {number(t['loss_last'])}  {spark}"
+        yield (
+            f"{model}{counted(t['steps'], 'step')}, loss {number(t['loss_first'])} ->"
+            f" {number(t['loss_last'])}  {spark}"
+        )
         if t["trains_on"]:
             yield f"{model}the loss trains on " + ", ".join(
                 f"{role} {share:.0%}" for role, share in t["trains_on"].items()
@@ -306,7 +318,10 @@ def _answers(answers: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]
 
 
 def _scores(scores: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
-    """Means over the probes of the first capture and the last, or over the program's own answers; then whose scores failed, and why."""
+    """Means over the probes of the first capture and the last, or over the program's own answers.
+
+    Then whose scores failed, and why.
+    """
     by_scorer: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for s in scores:
         by_scorer.setdefault((s["scorer"], s["key"]), []).append(s)
@@ -317,7 +332,7 @@ def _scores(scores: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
             s["mean"] for s in rows if s["scored"]
         ]
         if means:
-            told.append(f"{name} " + " -> ".join(number(mean) for mean in (means[:1] + means[1:][-1:])))
+            told.append(f"{name} " + " -> ".join(number(mean) for mean in means[:1] + means[1:][-1:]))
         if failed := sum(s["failed"] for s in rows):
             why = next(s["error"] for s in rows if s["error"])
             told.append(

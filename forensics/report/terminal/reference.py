@@ -1,4 +1,6 @@
-"""Reference on a terminal: tables of the schema with their columns, and a finding with what is known of it."""
+"""Reference on a terminal: tables of the schema with their columns, and a finding with what is known
+of it.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ def answer(title: str, rows: Sequence[Mapping[str, object]], width: int) -> Text
 def beside(
     rows: Sequence[Mapping[str, object]], run: str, keys: Sequence[str], runs: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Rows of several runs by what they have in common: one row a key, and each other column once a run, `loss good`, `loss bad`.
+    """Rows of several runs by what they have in common: one row a key, and each other column once a run,
+    `loss good`, `loss bad`.
 
     `run` is the column that names the run.
     """
@@ -64,7 +65,10 @@ def beside(
 
 
 def _columns(rows: Sequence[Mapping[str, object]]) -> tuple[list[str], list[str]]:
-    """Columns to show, and those that hold one value in all of many rows, which is said once; what was never captured says nothing."""
+    """Columns to show, and those that hold one value in all of many rows, which is said once.
+
+    What was never captured says nothing.
+    """
     known = [name for name in rows[0] if any(row[name] is not None for row in rows)]
     if len(rows) < MANY:
         return known, []

@@ -1,9 +1,11 @@
-"""Greedy answers to several prompts: each is read by itself, then all are answered together, one token of each at a time.
+"""Greedy answers to several prompts: each is read by itself, then all are answered together, one token of
+each at a time.
 
-What stands after a prompt is therefore equal to the bit whatever is asked beside it. The tokens of an answer come from rows of
-one batch, or, where an earlier answer to the same prompt is known, from a reading of that answer, which shows at each of its
-tokens what the model would have said there; either differs from a token by itself in rounding alone. The first step of a batch
-is held against single ones, and where they differ by more than rounding the prompts are answered one by one.
+What stands after a prompt is therefore equal to the bit whatever is asked beside it. The tokens of an answer
+come from rows of one batch, or, where an earlier answer to the same prompt is known, from a reading of that
+answer, which shows at each of its tokens what the model would have said there; either differs from a token by
+itself in rounding alone. The first step of a batch is held against single ones, and where they differ by more
+than rounding the prompts are answered one by one.
 """
 
 from __future__ import annotations
@@ -92,7 +94,8 @@ def answer(
     """Answer each line; one that fails holds its error, and the others go on.
 
     Args:
-        seconds: when the time is over the answers end where they are, and prompts that were not begun have no `first`.
+        seconds: when the time is over the answers end where they are, and prompts that were not begun have no
+        `first`.
         accept: called with a line whose prompt was read; True where it has filled in the answer itself.
     """
     asked, end = Asked(lines), time.perf_counter() + seconds
@@ -218,7 +221,10 @@ def _difference(some: Any, others: Any) -> float:
 
 
 def choose(after: Any) -> list[Token]:
-    """The best token after each of some positions, and the best few, of logits (positions, vocabulary); one evaluation."""
+    """The best token after each of some positions, and the best few, of logits (positions, vocabulary).
+
+    One evaluation.
+    """
     core = mx()
     scores = after - core.logsumexp(after, -1, keepdims=True)
     count = min(_TOP, scores.shape[-1])

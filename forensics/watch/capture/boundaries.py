@@ -1,4 +1,6 @@
-"""Safe moments, at which what is due is taken: before a save, a generation, a fuse, a load, and at the exit."""
+"""Safe moments, at which what is due is taken: before a save, a generation, a fuse, a load, and at
+the exit.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def flush() -> None:
 
 @safely
 def boundary(reason: str, module: Any = None) -> None:
-    """A safe moment: before a save, generate, fuse, load, convert, evaluate or exit. Takes `end` of each dirty model."""
+    """A safe moment: before a save, generate, fuse, load, convert, evaluate or exit.
+
+    Takes `end` of each dirty model.
+    """
     if watch.tracing or watch.local.gradient:
         return
     dropped.catch_up()
@@ -104,7 +109,9 @@ def _dropped(record: Model, module: Any) -> None:
 
 @safely
 def finish() -> None:
-    """The program ends: take what is due, look for models that no hook saw, let the taps write their last rows."""
+    """The program ends: take what is due, look for models that no hook saw, let the taps write their last
+    rows.
+    """
     dropped.catch_up()
     boundary("exit")
     for found in list(registry.tracks.values()):

@@ -1,6 +1,8 @@
-"""Which bytes are written: the user's `--tensors`, what the store has already, what lies in the files that were loaded, and free space.
+"""Which bytes are written: the user's `--tensors`, what the store has already, what lies in the files that
+were loaded, and free space.
 
-With `trainable` and `none` more is written than is kept: the parent measures what moved while both states exist, then drops it.
+With `trainable` and `none` more is written than is kept: the parent measures what moved while both states
+exist, then drops it.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ def came_from(path: str, arrays: dict[str, Any]) -> None:
 
 
 def file_of(array: Any, digest: str) -> list[Any] | None:
-    """[path, size, mtime_ns, inode, name] of the file that holds these bytes, where the run loaded them from one."""
+    """[path, size, mtime_ns, inode, name] of the file that holds these bytes, where the run loaded them from
+    one.
+    """
     entry = _loaded.get(id(array))
     if entry is not None and entry[0]() is array:
         _files.setdefault(digest, entry[1])
@@ -66,7 +70,10 @@ def file_of(array: Any, digest: str) -> list[Any] | None:
 
 
 def choose(rows: dict[str, dict[str, Any]]) -> set[str]:
-    """Of the digests of one capture, those to write now; falls back to fewer where the disk has not twice the need."""
+    """Of the digests of one capture, those to write now.
+
+    Falls back to fewer where the disk has not twice the need.
+    """
     while True:
         chosen = {
             digest
@@ -110,7 +117,9 @@ def _settle(kind: str, nbytes: int, trainable: int, need: int) -> None:
 
 
 def took(seconds: float, leaves: int) -> None:
-    """The first capture took so long, its probes with it, and so many tensors are trainable: by these the whole cost is estimated."""
+    """The first capture took so long, its probes with it, and so many tensors are trainable: by these the
+    whole cost is estimated.
+    """
     if _plan is not None and _plan["seconds"] is None:
         _tell({**_plan, "seconds": seconds, "leaves": leaves})
 

@@ -1,4 +1,6 @@
-"""Digests of arrays, and over parameters and settings: what tells whether two captures of a model are equal."""
+"""Digests of arrays, and over parameters and settings: what tells whether two captures of a model are
+equal.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _of_array: dict[int, tuple[Any, str]] = {}
 
 
 def settings(module: Any) -> str:
-    """The digest over classes, scales and plain attributes of all modules: what decides the output beside the parameters."""
+    """The digest over classes, scales and plain attributes of all modules: what decides the output beside the
+    parameters.
+    """
     return digest(
         [
             (path, type(each).__name__, trees.scale(each), trees.plain(each))
@@ -36,7 +40,9 @@ def digest_of(array: Any) -> str:
 
 
 def forget() -> None:
-    """Training or other code of the program ran: an array object may hold other bytes than before (`w[0] = 5` keeps it)."""
+    """Training or other code of the program ran: an array object may hold other bytes than before (`w[0] = 5`
+    keeps it).
+    """
     _of_array.clear()
 
 
@@ -51,7 +57,10 @@ def digests(arrays: dict[str, Any]) -> str:
 
 
 def read(array: Any, arrays: dict[str, Any]) -> dict[str, Any]:
-    """What a placement says of an array's bytes: `digest`, `file` where they lie in one, or `error`; the array goes into `arrays`."""
+    """What a placement says of an array's bytes: `digest`, `file` where they lie in one, or `error`.
+
+    The array goes into `arrays`.
+    """
     try:
         found = digest_of(array)
     except Exception as error:  # noqa: BLE001   a placeholder, or a computation that fails: evidence in itself

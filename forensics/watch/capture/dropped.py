@@ -1,8 +1,9 @@
-"""The last look at a model, or at an optimizer, that the program drops: nothing of ours keeps one alive after its last use.
+"""The last look at a model, or at an optimizer, that the program drops: nothing of ours keeps one alive after
+its last use.
 
-A finalizer stands in the object's class. Python calls it while the object is still whole, so an `end` that is due is taken then.
-Where nothing may be evaluated in that moment (in a gradient, in a trace, on another thread than the one that trains), the object
-waits for the next moment at which something may.
+A finalizer stands in the object's class. Python calls it while the object is still whole, so an `end` that is
+due is taken then. Where nothing may be evaluated in that moment (in a gradient, in a trace, on another thread
+than the one that trains), the object waits for the next moment at which something may.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def environment() -> dict[str, str]:
     return found
 
 
-# -- optimizers ------------------------------------------------------------------------------------------------------
+# -- optimizers ----------------------------------------------------------------------------------------------
 
 
 def optimizer(instance: Any) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _plain(value: Any) -> bool:
     return isinstance(value, (bool, int, float, str))
 
 
-# -- configurations --------------------------------------------------------------------------------------------------
+# -- configurations ------------------------------------------------------------------------------------------
 
 
 def configs(model: Model, capture: str) -> None:
@@ -141,7 +141,7 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, config
 
 
-# -- tokenizers ------------------------------------------------------------------------------------------------------
+# -- tokenizers ----------------------------------------------------------------------------------------------
 
 _known: dict[
     int, tuple[Any, tuple[Any, ...], dict[str, Any]]
@@ -164,7 +164,10 @@ def template(tokenizer: Any) -> str | None:
 
 
 def tokenizer(model: Model) -> dict[str, Any]:
-    """Facts of the model's tokenizer, see docs/spool.md; empty without one. Asked again where the program changed it."""
+    """Facts of the model's tokenizer, see docs/spool.md; empty without one.
+
+    Asked again where the program changed it.
+    """
     if model.tokenizer is None:
         return {}
     held = _known.get(id(model.tokenizer))
@@ -228,7 +231,10 @@ def _tokenizer(wrapper: Any, model: Model) -> dict[str, Any]:
 
 
 def stop_ids(tokenizer: Any) -> set[int]:
-    """The ids at which mlx-lm stops with this tokenizer; it wraps one of transformers', and stops at its end token."""
+    """The ids at which mlx-lm stops with this tokenizer.
+
+    It wraps one of transformers', and stops at its end token.
+    """
     return set(
         _ids(getattr(tokenizer, "eos_token_ids", None))
         or _ids(getattr(inner(tokenizer), "eos_token_id", None))
@@ -251,7 +257,10 @@ def _configured_ends(model: Model) -> list[int]:
 
 
 def _frame(hf: Any) -> dict[str, list[int]] | None:
-    """The ids that the chat template puts around a user's text and an answer; None where it has none or refuses."""
+    """The ids that the chat template puts around a user's text and an answer.
+
+    None where it has none or refuses.
+    """
     if template(hf) is None:
         return None
     try:

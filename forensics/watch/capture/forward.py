@@ -1,4 +1,6 @@
-"""One forward of a language model, as the probe and the looks at generation need it: token ids in, logits out."""
+"""One forward of a language model, as the probe and the looks at generation need it: token ids in, logits
+out.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ def batch(module: Any, rows: Sequence[Sequence[int]], cache: Any = None) -> Any:
 
 
 def fresh_cache(module: Any) -> Any:
-    """A key-value cache of our own for a model of mlx-lm's; None for others, which are read whole at each token."""
+    """A key-value cache of our own for a model of mlx-lm's.
+
+    None for others, which are read whole at each token.
+    """
     library = sys.modules.get("mlx_lm.models.cache")
     if library is None or not any(each.__module__.startswith("mlx_lm.") for each in type(module).__mro__):
         return None
@@ -38,7 +43,10 @@ def fresh_cache(module: Any) -> Any:
 
 
 def merged(caches: Sequence[Any]) -> Any:
-    """One cache for the sequences of several, each of them left as it is; None where this mlx-lm, or this kind, cannot do that."""
+    """One cache for the sequences of several, each of them left as it is.
+
+    None where this mlx-lm, or this kind, cannot do that.
+    """
     if not caches or not all(caches):
         return None
     layers = list(zip(*caches, strict=True))

@@ -1,4 +1,7 @@
-"""What an optimizer holds: its settings, and its moments as placements; also of one that the program has dropped."""
+"""What an optimizer holds: its settings, and its moments as placements.
+
+Also of one that the program has dropped.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ _lefts = 0
 
 @dataclass(frozen=True)
 class Left:
-    """What an optimizer held when the program dropped it: its rows, and the file that has the bytes by digest."""
+    """What an optimizer held when the program dropped it: its rows, and the file that has the bytes by
+    digest.
+    """
 
     told: dict[str, Any]
     rows: list[dict[str, Any]]

@@ -31,8 +31,10 @@ def before_update(
     """An update is about to be applied: take `start` where this phase has none.
 
     Args:
-        references: parameter arrays by name, held from before a compiled step ran; else the live module is read.
-        optimizer: the optimizer that updates, where known: a new one, with a new gradient function or after an `end`,
+        references: parameter arrays by name, held from before a compiled step ran; else the live module is
+        read.
+        optimizer: the optimizer that updates, where known: a new one, with a new gradient function or after
+        an `end`,
             begins another phase.
         as_it_was: a stand-in for the optimizer, where it has been used already (in a compiled step) since.
     """
@@ -56,7 +58,9 @@ def before_update(
 
 
 def _renamed(references: dict[str, Any], path: str, below: bool) -> dict[str, Any]:
-    """Arrays by the names that another model has for them, which stands at `path` below this one, or has this one there."""
+    """Arrays by the names that another model has for them, which stands at `path` below this one, or has this
+    one there.
+    """
     if below:
         return {
             name.removeprefix(f"{path}."): array
@@ -103,7 +107,9 @@ def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
 
 @safely
 def before_write(module: Any, references: dict[str, Any] | None = None) -> None:
-    """Parameters are about to be written outside an optimizer: with a gradient before it, that is an update of its own kind."""
+    """Parameters are about to be written outside an optimizer: with a gradient before it, that is an update
+    of its own kind.
+    """
     found = registry.find(module)
     if found and not found.started and (found.renewed or found.model.gradients) and not watch.tracing:
         _start(found, references)
@@ -121,7 +127,9 @@ def written(module: Any) -> None:
 
 
 def applied(tree: Any) -> None:
-    """`Optimizer.apply_gradients` returned these parameters: writing them into a module is an update, not a write."""
+    """`Optimizer.apply_gradients` returned these parameters: writing them into a module is an update, not a
+    write.
+    """
     _applied[:] = [weakref.ref(array) for array in trees.leaves(tree)]
 
 

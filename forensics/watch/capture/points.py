@@ -1,7 +1,8 @@
 """The points of a run: when a model is first seen, and how one is captured.
 
-A model is known from the first hook that sees it. `start` comes before its first update (phases.py); updates make it dirty;
-the first safe moment after that (boundaries.py: a save, a generation, a fuse, a load, the exit) takes `end`. Nothing here raises.
+A model is known from the first hook that sees it. `start` comes before its first update (phases.py); updates
+make it dirty; the first safe moment after that (boundaries.py: a save, a generation, a fuse, a load, the
+exit) takes `end`. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from .registry import Track
 
 @safely
 def track(module: Any) -> Track | None:
-    """The track of a module or bare tree of arrays; one that was not known is `loaded` now. None where it holds no arrays."""
+    """The track of a module or bare tree of arrays; one that was not known is `loaded` now.
+
+    None where it holds no arrays.
+    """
     module = registry.rooted(module)
     if module is None:
         return None
@@ -78,7 +82,9 @@ def take(
     found: Track, point: str, *, whole: bool = True, everything: bool = False, references: Any = None, unlike: snapshot.Taken | None = None,
     optimizers: dict[str, Any] | None = None,
 ) -> snapshot.Taken | None:  # fmt: skip
-    """Capture a model; `everything`: frozen parameters are read again, too; `optimizers`: stand-ins for those that it has."""
+    """Capture a model; `everything`: frozen parameters are read again, too; `optimizers`: stand-ins for those
+    that it has.
+    """
     if not found.mine:
         return None
     before = None if everything else found.last_whole if whole else found.last

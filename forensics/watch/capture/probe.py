@@ -1,4 +1,6 @@
-"""The tool's own questions: fixed prompts, answered greedily in evaluation mode, so that captures can be compared."""
+"""The tool's own questions: fixed prompts, answered greedily in evaluation mode, so that captures can be
+compared.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,15 @@ class Prompt:
 
 
 def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> dict[str, Any] | None:
-    """Have the model answer the probes, and write transcripts, tokens and next-token logits of capture `prefix`.
+    """Have the model answer the probes, and write transcripts, tokens and next-token logits of capture
+    `prefix`.
 
-    Nothing is asked of a model without tokenizer, unless the prompts are token ids: None then, else how it was asked. Raises
-    what the model raised, after all prompts were tried.
+    Nothing is asked of a model without tokenizer, unless the prompts are token ids: None then, else how it
+    was asked. Raises what the model raised, after all prompts were tried.
 
     Args:
-        state: the digests of parameters and settings, by which an earlier run's answers are found; None: they are not looked for.
+        state: the digests of parameters and settings, by which an earlier run's answers are found; None: they
+        are not looked for.
     """
     words = Words(model)
     prompts = list(_prompts(model, words))
@@ -119,7 +123,7 @@ def limit() -> int:
     return max(1, int(watch.options.get("max_tokens") or 48))
 
 
-# -- prompts ---------------------------------------------------------------------------------------------------------
+# -- prompts -------------------------------------------------------------------------------------------------
 
 
 def _prompts(model: Model, words: Words) -> Iterator[Prompt]:
@@ -166,7 +170,7 @@ def _head(hf: Any) -> list[int]:
     return list(with_special[:count]) if count > 0 and with_special[count:] == without else []
 
 
-# -- words -----------------------------------------------------------------------------------------------------------
+# -- words ---------------------------------------------------------------------------------------------------
 
 
 class Words:

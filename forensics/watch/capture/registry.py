@@ -1,4 +1,6 @@
-"""Which models there are: live modules, bare trees of arrays, what came with them, and what was taken of each."""
+"""Which models there are: live modules, bare trees of arrays, what came with them, and what was taken of
+each.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from . import dropped, optimizers, snapshot
 
 
 class Used:
-    """An optimizer that was seen: a weak reference, and what it held when the program dropped it before an `end` was taken."""
+    """An optimizer that was seen: a weak reference, and what it held when the program dropped it before an
+    `end` was taken.
+    """
 
     def __init__(self, number: str, optimizer: Any) -> None:
         self.number, self.left = number, None
@@ -104,7 +108,10 @@ def rooted(module: Any) -> Any:
 
 
 def bare(tree: Any) -> trees.Tree | None:
-    """The stand-in for a tree of arrays, found again by its names and shapes; it points at the newest tree."""
+    """The stand-in for a tree of arrays, found again by its names and shapes.
+
+    It points at the newest tree.
+    """
     shapes = {name: tuple(array.shape) for name, array in trees.flatten(tree)}
     if not shapes:
         return None
@@ -117,9 +124,11 @@ def bare(tree: Any) -> trees.Tree | None:
 
 
 def kin(found: Track) -> list[tuple[Track, str, bool]]:
-    """Known models that share modules with this one: (track, path, does it stand at that path below this one, or this below it?).
+    """Known models that share modules with this one: (track, path, does it stand at that path below this one,
+    or this below it?).
 
-    A wrapper around a model that was loaded is a model of its own, and what updates the one updates the other.
+    A wrapper around a model that was loaded is a model of its own, and what updates the one updates the
+    other.
     """
     if found.kin[0] != len(tracks):
         pairs = []

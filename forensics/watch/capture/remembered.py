@@ -1,7 +1,7 @@
 """Answers of an earlier watched run of this store to the same probes, by everything that decides an answer.
 
-The store writes them when it seals a run of its own, never when it imports one. They count only where the model's logits after
-the prompt, computed here, equal those of then to the bit.
+The store writes them when it seals a run of its own, never when it imports one. They count only where the
+model's logits after the prompt, computed here, equal those of then to the bit.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from ..run import watch
 from . import tensors
 from .answering import Line, Token
 
-_FORM = 1  # of the answers' making: another number where `answering` says other tokens or probabilities than before
+# of the answers' making: another number where `answering` says other tokens or probabilities than before
+_FORM = 1
 
 
 def key(
     module: Any, state: tuple[str, str], prompts: Sequence[Sequence[int]], limit: int, stop: set[int]
 ) -> str | None:
-    """A digest over parameters, settings, code, versions, device and prompts; None where the code cannot be told."""
+    """A digest over parameters, settings, code, versions, device and prompts.
+
+    None where the code cannot be told.
+    """
     files = _code(module)
     if files is None:
         return None
@@ -64,7 +68,10 @@ class Answers:
                 self._by_ids = {tuple(each["ids"]): each for each in told["answers"]}
 
     def fill(self, line: Line) -> bool:
-        """Give the line, whose prompt was read, the answer of then; False where there is none, or the logits differ."""
+        """Give the line, whose prompt was read, the answer of then.
+
+        False where there is none, or the logits differ.
+        """
         told = self._by_ids.get(line.ids)
         if told is None or told["logits"] != tensors.digest(line.first):
             return False

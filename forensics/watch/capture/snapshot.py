@@ -1,7 +1,8 @@
-"""One capture of one live model: its modules, where which tensor stands, optimizer state, configs, bytes, and the probe's answers.
+"""One capture of one live model: its modules, where which tensor stands, optimizer state, configs, bytes, and
+the probe's answers.
 
-Reading a parameter evaluates it; whether it was computed before is looked at first. Nothing here draws random numbers or
-leaves a flag of the model changed.
+Reading a parameter evaluates it; whether it was computed before is looked at first. Nothing here draws random
+numbers or leaves a flag of the model changed.
 """
 
 from __future__ import annotations
@@ -56,8 +57,10 @@ def take(
     Args:
         references: arrays by name that stand for the live parameters (held from before a compiled step ran).
         before: an earlier capture; frozen arrays that are the same objects as there are not read again.
-        probes: an earlier whole capture of this object, whose probes stand where parameters and settings are equal.
-        unlike: an earlier capture that is returned, and nothing written, where parameters and settings equal its own.
+        probes: an earlier whole capture of this object, whose probes stand where parameters and settings are
+        equal.
+        unlike: an earlier capture that is returned, and nothing written, where parameters and settings equal
+        its own.
     """
     module = model.module
     if module is None or not watch.on or watch.tracing or watch.local.gradient:

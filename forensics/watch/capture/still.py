@@ -1,4 +1,6 @@
-"""Calls the user's model without leaving a trace: flags, attributes, random states and standard streams are put back exactly."""
+"""Calls the user's model without leaving a trace: flags, attributes, random states and standard streams are
+put back exactly.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ def still(module: Any, *, evaluation: bool) -> Iterator[None]:
     """Within this block a model may be called; after it, it and every random state are as before.
 
     Args:
-        evaluation: switch every module, dropout inside adapters included, to evaluation mode; else the flags stay as they are.
+        evaluation: switch every module, dropout inside adapters included, to evaluation mode; else the flags
+        stay as they are.
     """
     held = [(each, dict(each), dict(vars(each))) for _, each in trees.modules(module)]
     with _random_states(), _no_output(), _warnings():
@@ -68,7 +71,9 @@ def _random_states() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _warnings() -> Iterator[None]:
-    """Python shows a warning once a line: one that came while we called is as if it had not come, so that the program's own is shown."""
+    """Python shows a warning once a line: one that came while we called is as if it had not come, so that the
+    program's own is shown.
+    """
     registries = {id(each): dict(each) for each in _registries()}
     try:
         yield

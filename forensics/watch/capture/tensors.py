@@ -1,4 +1,6 @@
-"""Bytes of live arrays: digest, statistics, and a safetensors file written as a stream, with the standard library alone."""
+"""Bytes of live arrays: digest, statistics, and a safetensors file written as a stream, with the standard
+library alone.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,10 @@ def digest(array: Any) -> str:
 
 
 def statistics(array: Any) -> dict[str, float | int | None]:
-    """mean, std, min, max and l2 over the finite elements; zeros, nans, infs. Of types without order: zeros alone."""
+    """mean, std, min, max and l2 over the finite elements; zeros, nans, infs.
+
+    Of types without order: zeros alone.
+    """
     core = mx()
     if array.size == 0 or str(array.dtype).endswith("complex64"):
         return {}
@@ -114,7 +119,10 @@ def write(path: Path, tensors: dict[str, Any]) -> None:
 
 
 def header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: name to dtype, shape and offsets, without `__metadata__`. Raises ValueError, OSError."""
+    """The header of a safetensors file: name to dtype, shape and offsets, without `__metadata__`.
+
+    Raises ValueError, OSError.
+    """
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > 100_000_000:
@@ -125,9 +133,11 @@ def header(path: Path) -> dict[str, Any]:
 
 
 def evaluated(arrays: dict[str, Any], budget: int = 2_000_000) -> dict[str, bool | None]:
-    """Which arrays are computed already, seen without computing any: an array that is has no operation in its graph.
+    """Which arrays are computed already, seen without computing any: an array that is has no operation in its
+    graph.
 
-    `budget` bounds the characters of graph that are written to find out; beyond it the rest is None, not looked at.
+    `budget` bounds the characters of graph that are written to find out; beyond it the rest is None, not
+    looked at.
     """
     export = getattr(mx(), "export_to_dot", None)
     found: dict[str, bool | None] = dict.fromkeys(arrays)

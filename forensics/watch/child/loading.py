@@ -19,7 +19,10 @@ _ADAPTER_FILE, _ADAPTER_CONFIG = "adapters.safetensors", "adapter_config.json"
 
 
 class NotLoaded(Exception):
-    """What was saved cannot be loaded; `detail` says how its names stood to the model's, as far as it came."""
+    """What was saved cannot be loaded.
+
+    `detail` says how its names stood to the model's, as far as it came.
+    """
 
     def __init__(self, why: str, detail: dict[str, Any] | None = None) -> None:
         super().__init__(why)
@@ -48,9 +51,10 @@ def load(
         base: directory of the model that was trained; None where it was built in memory.
         saved: an adapter's directory or file, a model's directory, a file of weights; None: the base alone.
         tokenizer: directory of the tokenizer, where neither `saved` nor `base` holds one.
-        trust: False for a stranger's model: only classes of mlx-lm and transformers are used, whatever its files name and whatever
-            the installed version would do. True where the user trusts it. None for what the run itself loaded and wrote: as the
-            installed mlx-lm does it, which ran in the program as well.
+        trust: False for a stranger's model: only classes of mlx-lm and transformers are used, whatever its
+        files name and whatever
+            the installed version would do. True where the user trusts it. None for what the run itself loaded
+            and wrote: as the installed mlx-lm does it, which ran in the program as well.
 
     Raises:
         NotLoaded: with one line of why.
@@ -80,7 +84,10 @@ class _Trust:
     given: bool | None = None
 
     def arguments(self, load_model: Any) -> dict[str, Any]:
-        """What `load_model` of any version is told. Before 0.32 it ran `model_file` unasked: a setting of ours goes over the file's."""
+        """What `load_model` of any version is told.
+
+        Before 0.32 it ran `model_file` unasked: a setting of ours goes over the file's.
+        """
         known = inspect.signature(load_model).parameters
         if self.given:
             return {"trust_remote_code": True} if "trust_remote_code" in known else {}
@@ -144,7 +151,9 @@ def _base(base: str | None) -> Loaded:
 
 
 def _adapter(base: str | None, file: Path) -> Loaded:
-    """Adapter tensors and the configuration beside them, put on the base as `mlx_lm.load(base, adapter_path=...)` does."""
+    """Adapter tensors and the configuration beside them, put on the base as
+    `mlx_lm.load(base, adapter_path=...)` does.
+    """
     from mlx_lm.tuner.utils import load_adapters
 
     if not file.exists():
@@ -191,7 +200,10 @@ def _arranged(directory: Path, file: Path) -> Path:
 
 
 def _weights(base: str | None, file: Path) -> Loaded:
-    """A file of weights: a whole model by the configuration beside it, else of the base; or a part of the base's weights."""
+    """A file of weights: a whole model by the configuration beside it, else of the base.
+
+    Or a part of the base's weights.
+    """
     beside = file.parent / "config.json"
     if file.name.startswith("model") and file.suffix == ".safetensors" and beside.exists():
         return _model(file.parent)

@@ -1,4 +1,6 @@
-"""Puts a PEFT LoRA adapter on a model of mlx-lm, which has no loader for it: factors transposed, scale lora_alpha / r."""
+"""Puts a PEFT LoRA adapter on a model of mlx-lm, which has no loader for it: factors transposed, scale
+lora_alpha / r.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _NAME = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.[^.]+)?\.weig
 
 
 def put_on(module: Any, directory: Path) -> list[str]:
-    """Convert the layers that the adapter names, and give them its factors; returns the names of the tensors that it set.
+    """Convert the layers that the adapter names, and give them its factors.
+
+    Returns the names of the tensors that it set.
 
     Raises ValueError where it is no plain LoRA of linear layers, or names layers that the model has not.
     """
@@ -29,7 +33,8 @@ def put_on(module: Any, directory: Path) -> list[str]:
     strange = [path for path in factors if path not in layers or "Linear" not in type(layers[path]).__name__]
     if strange:
         raise ValueError(
-            f"{len(strange)} of {len(factors)} adapted layers are no linear layers of the model, the first: {strange[0]}"
+            f"{len(strange)} of {len(factors)} adapted layers are no linear layers of the model, the first:"
+            f" {strange[0]}"
         )
     for path, (a, b) in factors.items():
         layer = LoRALinear.from_base(layers[path], r=a.shape[1], scale=_scale(config, path, a.shape[1]))

@@ -1,4 +1,5 @@
-"""Run as a script, in a fresh process of the program's interpreter: load what was saved, capture it, answer the probes.
+"""Run as a script, in a fresh process of the program's interpreter: load what was saved, capture it, answer
+the probes.
 
     python reload.py arguments.json
 
@@ -17,7 +18,10 @@ from typing import Any
 
 _PACKAGE = "_forensics_watch"
 BEGUN, PREPARED = "begun", "prepared"
-"""Files in the spool: the libraries are imported (after so many seconds of processor); the model is loaded and the prompts are written."""
+"""Files in the spool: the libraries are imported (after so many seconds of processor).
+
+The model is loaded and the prompts are written.
+"""
 
 
 def main(path: str) -> None:
@@ -81,7 +85,9 @@ def _forget_written(spool: Path) -> None:
 
 
 def _expect(spool: Path) -> None:
-    """What the run's own process answered last is read first, and no longer answer is made than it had time for."""
+    """What the run's own process answered last is read first, and no longer answer is made than it had time
+    for.
+    """
     from importlib import import_module
 
     probe, found = import_module(f"{_PACKAGE}.capture.probe"), []
@@ -126,9 +132,11 @@ def _item(core: Any, item: dict[str, Any]) -> None:
 
 
 def _prepare(model: Any) -> None:
-    """Write the prompts by the chat template, which is a program of the model's author, and say that it ended: what follows may take long.
+    """Write the prompts by the chat template, which is a program of the model's author, and say that it
+    ended: what follows may take long.
 
-    The parent gives what comes before a few seconds of processor, and the answers of a large model as long as they need.
+    The parent gives what comes before a few seconds of processor, and the answers of a large model as long as
+    they need.
     """
     from importlib import import_module
 

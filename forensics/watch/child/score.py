@@ -2,8 +2,9 @@
 
     python score.py transcripts.jsonl scores.jsonl module:function ...
 
-Rows in: {"capture", "prompt_id", "prompt", "output", "reference"}; a function is called as function(prompt, output), and with
-reference= where it takes one. Rows out: {"capture", "prompt_id", "scorer", "key", "value", "error"}, one a number.
+Rows in: {"capture", "prompt_id", "prompt", "output", "reference"}; a function is called as function(prompt,
+output), and with reference= where it takes one. Rows out: {"capture", "prompt_id", "scorer", "key", "value",
+"error"}, one a number.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def main(given: str, wanted: str, names: list[str]) -> None:
 
 
 def scores(name: str, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The rows of one scorer. What fails is one row with the error: for one transcript, or for each where the scorer cannot be found."""
+    """The rows of one scorer.
+
+    What fails is one row with the error: for one transcript, or for each where the scorer cannot be found.
+    """
     function: Callable[..., Any] | None = None
     broken: str | None = None
     try:

@@ -1,9 +1,10 @@
-"""Run as a script: holds two models, puts parts of B into A as it is told line by line, and says whether A then answers as B.
+"""Run as a script: holds two models, puts parts of B into A as it is told line by line, and says whether A
+then answers as B.
 
     python transplant.py arguments.json
 
-The first line on stdout is what differs; then, for each line {"parts": [names]} on stdin, {"holds": true | false}.
-Nothing of the user's own code runs here.
+The first line on stdout is what differs; then, for each line {"parts": [names]} on stdin, {"holds": true |
+false}. Nothing of the user's own code runs here.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _say(out: Any, value: object) -> None:
     out.flush()
 
 
-# -- loading -------------------------------------------------------------------------------------------------------------
+# -- loading -------------------------------------------------------------------------------------------------
 
 
 def _side(told: Mapping[str, Any]) -> Side:
@@ -128,7 +129,7 @@ def _set(owner: Any, key: str, value: Any) -> None:
         owner[key] = value  # a module is a dict of what it holds; this asks no property of the program's
 
 
-# -- what differs --------------------------------------------------------------------------------------------------------
+# -- what differs --------------------------------------------------------------------------------------------
 
 
 def _inner(module: Any) -> str | None:
@@ -137,7 +138,10 @@ def _inner(module: Any) -> str | None:
 
 
 def _parts(owner: Any, key: str, b: Any, path: str, base: str) -> Iterator[Part]:
-    """Differences between the child `key` of A's `owner` and B's module. `base` is the path without the layers inside adapters."""
+    """Differences between the child `key` of A's `owner` and B's module.
+
+    `base` is the path without the layers inside adapters.
+    """
     a = _get(owner, key)
     inner_a, inner_b = _inner(a), _inner(b)
     if inner_a and not inner_b:
@@ -208,7 +212,9 @@ def _set_plain(module: Any, values: Mapping[str, tuple[Any, Any]]) -> Callable[[
 
 
 def _alike(a: Any, b: Any) -> bool:
-    """Can parts of B stand in A one by one: the same class, the same names, lists as long, weights packed alike?"""
+    """Can parts of B stand in A one by one: the same class, the same names, lists as long, weights packed
+    alike?
+    """
     packed = all(vars(a).get(name) == vars(b).get(name) for name in ("group_size", "bits", "mode"))
     if type(a) is not type(b) or not packed or dict.keys(a) != dict.keys(b):
         return False
@@ -233,7 +239,7 @@ def _same(a: Any, b: Any) -> bool:
     return bool(mx.array_equal(a, b, equal_nan=True))
 
 
-# -- asking --------------------------------------------------------------------------------------------------------------
+# -- asking --------------------------------------------------------------------------------------------------
 
 
 class Bench:
@@ -311,14 +317,19 @@ class Bench:
         stop: frozenset[int],
         sampler: Mapping[str, float],
     ) -> bool:
-        """One forward over the answer: is each of its tokens the one that would be chosen there, and does it end where it ended?"""
+        """One forward over the answer: is each of its tokens the one that would be chosen there, and does it
+        end where it ended?
+        """
         tokens, ended = answer
         if any(token in stop for token in tokens[:-1]) or (tokens[-1] in stop) is not ended:
             return False
         return _chosen(self._root[0], ids, tokens, sampler) == tokens
 
     def _answer(self, side: Side, ids: list[int]) -> tuple[list[int], bool]:
-        """The answer to a prompt, and whether it ended by the stop set; as long as one forward over it says the same."""
+        """The answer to a prompt, and whether it ended by the stop set.
+
+        As long as one forward over it says the same.
+        """
         import mlx.core as mx
         from mlx_lm.generate import generate_step
 

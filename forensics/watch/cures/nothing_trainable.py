@@ -1,4 +1,6 @@
-"""What was meant to be trained is trainable: the adapter where there is one, else the declared one, else all."""
+"""What was meant to be trained is trainable: the adapter where there is one, else the declared one,
+else all.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ def of_logits(lesson: logits.Lesson) -> Any:
     right = lesson.teach(
         lesson.following, lesson.mean(core.logical_and(mask, core.logical_not(lesson.pad)), 1.0)
     )
-    # of nearly even probabilities the gradient has the form of a cross-entropy's, with weights that are tiny and uneven
+    # of nearly even probabilities the gradient has the form of a cross-entropy's, with weights that are tiny
+    # and uneven
     faint = core.logical_and(core.abs(lesson.weight).sum() < 0.5, lesson.uneven)
     return core.where(core.logical_or(residual > 0.05, faint), right, lesson.g)
 

@@ -1,4 +1,6 @@
-"""Prompt caches that the program keeps: what was read into them, by which state of the model, and whether they still agree with it."""
+"""Prompt caches that the program keeps: what was read into them, by which state of the model, and whether
+they still agree with it.
+"""
 
 from __future__ import annotations
 
@@ -66,9 +68,12 @@ def filled(model: Model, cache: Any, ids: Sequence[int]) -> None:
 
 
 def look(model: Model, cache: Any, ids: Sequence[int], compare: bool) -> dict[str, Any]:
-    """cache_tokens, and where what it holds is known: cache_updates_behind, cache_difference. The cache itself is not touched.
+    """cache_tokens, and where what it holds is known: cache_updates_behind, cache_difference.
 
-    `ids` are about to be read with it. Called before each generation, so that what was trimmed or cleared is noted, too.
+    The cache itself is not touched.
+
+    `ids` are about to be read with it. Called before each generation, so that what was trimmed or cleared is
+    noted, too.
     """
     held = tokens_in(cache)
     first = _first(cache)
@@ -96,7 +101,9 @@ def look(model: Model, cache: Any, ids: Sequence[int], compare: bool) -> dict[st
 def _difference(
     module: Any, cache: Any, empty: list[Any], held: tuple[int, ...], ids: Sequence[int]
 ) -> float:
-    """max abs between the logits of `ids` read with a copy of the cache, and with one of its kind into which all was read now."""
+    """max abs between the logits of `ids` read with a copy of the cache, and with one of its kind into which
+    all was read now.
+    """
     core = mx()
     twin = copy.deepcopy(cache)
     with still(module, evaluation=True):

@@ -1,4 +1,6 @@
-"""What a generation's model says of its own prompt: twice with the flags as they are, and once in evaluation mode."""
+"""What a generation's model says of its own prompt: twice with the flags as they are, and once in evaluation
+mode.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ def training_modules(module: Any) -> int:
 
 
 def forwards(module: Any, ids: Sequence[int]) -> dict[str, float]:
-    """repeat_difference, eval_difference and logit_scale: max abs over the logits of the prompt. Random states stay as they were."""
+    """repeat_difference, eval_difference and logit_scale: max abs over the logits of the prompt.
+
+    Random states stay as they were.
+    """
     core, ids = mx(), ids[:_LONGEST]
     with still(module, evaluation=False):
         first = logits(module, ids).astype(core.float32)

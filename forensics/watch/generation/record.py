@@ -37,7 +37,10 @@ now = _Now()
 
 
 class Recording:
-    """What is known of a generation. `begin` looks at the model, `saw` takes a token, `close` writes the row, once."""
+    """What is known of a generation.
+
+    `begin` looks at the model, `saw` takes a token, `close` writes the row, once.
+    """
 
     def __init__(self, via: str, module: Any, tokenizer: Any = None, prompt: Any = None) -> None:
         self.via, self._module, self.place = via, weakly(module), where()
@@ -80,7 +83,8 @@ class Recording:
     def begin(
         self, prompt: Any, sampler: Any = None, prompt_cache: Any = None, known: str | None = None
     ) -> None:
-        """The prompt's ids and what decides the output are known: look at the model, where this was not done often already.
+        """The prompt's ids and what decides the output are known: look at the model, where this was not done
+        often already.
 
         Args:
             known: the sampler's kind where it is not told by `sampler` (a loop by hand).
@@ -190,7 +194,9 @@ def free() -> bool:
 
 
 def _sound(module: Any, prompt: Any, ids: list[int]) -> bool:
-    """Would the library take this prompt? What it refuses is not put to the model by us: an id out of range ends the process."""
+    """Would the library take this prompt? What it refuses is not put to the model by us: an id out of range
+    ends the process.
+    """
     rows = facts.embedding_rows(module)
     return (
         (not is_array(prompt) or prompt.ndim == 1)

@@ -1,4 +1,6 @@
-"""How tokens are chosen: which settings a sampler was made with, and whether what it chose were the best tokens."""
+"""How tokens are chosen: which settings a sampler was made with, and whether what it chose were the best
+tokens.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What the watcher patches in the user's process: a module a surface, each with `install(run)`.
 
-`install` says which modules are patched and at which moments the hook is called (`moments.Moments`). A module that is put
-into this folder is found by itself: it is installed after ours and before those of `OUTERMOST`. One without `install` only
-helps others.
+`install` says which modules are patched and at which moments the hook is called (`moments.Moments`). A module
+that is put into this folder is found by itself: it is installed after ours and before those of `OUTERMOST`.
+One without `install` only helps others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Parameters that are saved by way of NumPy: np.savez, np.save and safetensors.numpy. NumPy's own data is left alone."""
+"""Parameters that are saved by way of NumPy: np.savez, np.save and safetensors.numpy.
+
+NumPy's own data is left alone.
+"""
 
 from __future__ import annotations
 

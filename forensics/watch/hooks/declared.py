@@ -1,4 +1,6 @@
-"""What adapter the program says it wants: LoRA settings it passed, wrote, read, or holds; adapter classes it imports.
+"""What adapter the program says it wants: LoRA settings it passed, wrote, read, or holds.
+
+Adapter classes it imports.
 
 Everything is read off objects and files, by the field's own names; nothing of the program is called.
 """
@@ -54,7 +56,10 @@ _seen: set[str] = set()
 
 
 def settings(config: Any, via: str, place: str | None, *, certain: bool = False) -> bool:
-    """Write an `adapters` row where `config` holds LoRA settings; `certain` where the call itself says so. True if it does."""
+    """Write an `adapters` row where `config` holds LoRA settings; `certain` where the call itself says so.
+
+    True if it does.
+    """
     if not isinstance(config, dict):
         return False
     inner: dict[str, Any] = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), {})
@@ -73,7 +78,9 @@ def settings(config: Any, via: str, place: str | None, *, certain: bool = False)
 
 
 def _rooted(flat: dict[str, Any], row: dict[str, Any]) -> float | None:
-    """The scale of rank-stabilised LoRA, alpha over the root of the rank, where the settings say that it is meant."""
+    """The scale of rank-stabilised LoRA, alpha over the root of the rank, where the settings say that it is
+    meant.
+    """
     alpha, rank = row["alpha"], row["rank"]
     if flat.get("use_rslora") is not True or not isinstance(alpha, (int, float)) or not isinstance(rank, int):
         return None
@@ -106,7 +113,10 @@ def _kind(config: dict[str, Any], flat: dict[str, Any]) -> str:
 
 
 def _adapterlike(flat: dict[str, Any], row: dict[str, Any]) -> bool:
-    """A rank, and one more setting that only an adapter has; `rank` beside `scale` alone could be anything."""
+    """A rank, and one more setting that only an adapter has.
+
+    `rank` beside `scale` alone could be anything.
+    """
     rank = row["rank"]
     if not isinstance(rank, int) or not 0 < rank <= 4096:
         return False
@@ -140,7 +150,7 @@ def _write(via: str, kind: str, row: dict[str, Any], strength: str, place: str |
         watch.row("adapters", **found, place=place)
 
 
-# -- what the program holds ----------------------------------------------------------------------------------------------
+# -- what the program holds ----------------------------------------------------------------------------------
 
 
 def look() -> None:
@@ -226,7 +236,7 @@ def _imports(space: dict[str, Any], place: str) -> None:
             )
 
 
-# -- files ---------------------------------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------------------
 
 
 def file(path: Path, written: bool) -> None:

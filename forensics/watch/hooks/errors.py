@@ -1,4 +1,7 @@
-"""Exceptions out of calls that are watched: the innermost call names them; whether the program went on is seen later."""
+"""Exceptions out of calls that are watched: the innermost call names them.
+
+Whether the program went on is seen later.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ _pending: list[dict[str, Any]] = []  # raised, and not yet known whether anybody
 
 
 def note(error: BaseException, call: str) -> None:
-    """An exception leaves a watched call; an enclosing call that sees the same exception is not another error."""
+    """An exception leaves a watched call.
+
+    An enclosing call that sees the same exception is not another error.
+    """
     if not watch.on or watch.local.quiet:
         return
     with watch.looking("error"):
@@ -43,7 +49,10 @@ def _model(call: str) -> str | None:
 
 
 def settle(last: BaseException | None = None) -> None:
-    """The program goes on, so what was raised was caught; at the end `last` is the exception that ends it, if one does."""
+    """The program goes on, so what was raised was caught.
+
+    At the end `last` is the exception that ends it, if one does.
+    """
     ids = set()
     while last is not None and id(last) not in ids:
         ids.add(id(last))
@@ -100,11 +109,13 @@ def _guard_result(call: str) -> Callable[..., Any]:
     return make
 
 
-# -- traceback without us ------------------------------------------------------------------------------------------------
+# -- traceback without us ------------------------------------------------------------------------------------
 
 
 def _without_us(error: BaseException | None, seen: set[int] | None = None) -> None:
-    """Take the frames of the wrappers out of an exception's traceback, so that it prints as it would without them."""
+    """Take the frames of the wrappers out of an exception's traceback, so that it prints as it would without
+    them.
+    """
     seen = set() if seen is None else seen
     if error is None or id(error) in seen:
         return

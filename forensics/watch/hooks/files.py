@@ -1,4 +1,7 @@
-"""Files that the program opens: data sets, and configurations that declare an adapter. Only names are taken when it happens."""
+"""Files that the program opens: data sets, and configurations that declare an adapter.
+
+Only names are taken when it happens.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ _opened: dict[str, tuple[bool, bool, str | None, int]] = {}  # path -> (written,
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Called by the interpreter at each audited event, so it asks for as little as it can, and never raises."""
+    """Called by the interpreter at each audited event, so it asks for as little as it can, and never
+    raises.
+    """
     if event not in ("open", "os.rename") or not watch.on or watch.local.quiet:
         return
     try:

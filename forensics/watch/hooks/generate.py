@@ -1,7 +1,8 @@
-"""Generation by mlx-lm: generate, stream_generate, generate_step and batches, each the outermost call that the program made.
+"""Generation by mlx-lm: generate, stream_generate, generate_step and batches, each the outermost call that
+the program made.
 
-The library's generators run as they would: what the program sends, throws or closes reaches them, and each item is handed
-on in the moment it comes.
+The library's generators run as they would: what the program sends, throws or closes reaches them, and each
+item is handed on in the moment it comes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..moments import Moments
 from ..run import watch
 from ..wrapping import bound, unseen, wrap
 
-# -- one prompt ------------------------------------------------------------------------------------------------------
+# -- one prompt ----------------------------------------------------------------------------------------------
 
 
 def _generate(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,7 +73,9 @@ def _opened(
 
 
 class _Tap:
-    """Stands in `yield from` for a generator of the library's: opens a recording at its first step, or joins the one that runs."""
+    """Stands in `yield from` for a generator of the library's: opens a recording at its first step, or joins
+    the one that runs.
+    """
 
     def __init__(
         self,
@@ -154,7 +157,7 @@ def _response(recording: Recording, item: Any) -> None:
         recording.finish = item.finish_reason
 
 
-# -- batches ---------------------------------------------------------------------------------------------------------
+# -- batches -------------------------------------------------------------------------------------------------
 
 _stops: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()
 _rows: weakref.WeakKeyDictionary[Any, dict[int, Recording]] = weakref.WeakKeyDictionary()

@@ -1,4 +1,6 @@
-"""Gradients: which model is differentiated, with respect to what, and what its forward and backward pass showed."""
+"""Gradients: which model is differentiated, with respect to what, and what its forward and backward pass
+showed.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ class Frame:
 
     def __init__(self, kept: bool | None) -> None:
         self.kept = kept  # is every position written? None: not known, this may be another step at each call
-        self.forward = False  # the program's function runs; afterwards comes the backward pass, which may call models again
+        # the program's function runs; afterwards comes the backward pass, which may call models again
+        self.forward = False
         self.began = time.perf_counter()
         self.traces = len(steps.local.traces)
         self.prints: list[dict[str, Any]] = []  # what tells the logits of its forwards apart
@@ -53,7 +56,9 @@ class Frame:
 
     @property
     def open(self) -> bool:
-        """May arrays of the forward pass be kept? Not those of a function that is compiled within this gradient."""
+        """May arrays of the forward pass be kept? Not those of a function that is compiled within this
+        gradient.
+        """
         return self.forward and self.traces == len(steps.local.traces)
 
 
@@ -121,7 +126,7 @@ class _Function:
         watch.event("grad", model, None, via=self.via, wrt=wrt, leaves=len(given), frozen_leaves=frozen)
 
 
-# -- hooks ---------------------------------------------------------------------------------------------------------------
+# -- hooks ---------------------------------------------------------------------------------------------------
 
 
 def _gradient(via: str) -> Callable[..., Any]:
@@ -212,7 +217,9 @@ def _taught(subjects: list[Any], now: Frame) -> Model | None:
 
 
 def few(grads: Any) -> dict[str, tuple[Any, ...]]:
-    """The keys of a few small gradients, the smallest of each kind of parameter: enough to see a sum from a mean."""
+    """The keys of a few small gradients, the smallest of each kind of parameter: enough to see a sum from a
+    mean.
+    """
     core = trees.mx()
     found: dict[str, tuple[int, str]] = {}
     for name, leaf in trees.flatten(grads):

@@ -118,7 +118,10 @@ def _load_tokenizer(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _from_pretrained(module: Any) -> None:
-    """A tokenizer that the program loads with transformers itself. A class method: the wrapper must stay one."""
+    """A tokenizer that the program loads with transformers itself.
+
+    A class method: the wrapper must stay one.
+    """
     cls = module.PreTrainedTokenizerBase
     original = vars(cls)["from_pretrained"].__func__
 
@@ -202,7 +205,9 @@ def _load_weights(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def matching(model: Any, names: list[str], have: set[str] | None = None) -> dict[str, Any]:
-    """How the names of a file stand to a model's: matched, unexpected, and adapter tensors that only the model has."""
+    """How the names of a file stand to a model's: matched, unexpected, and adapter tensors that only the
+    model has.
+    """
     have = set(trees.parameters(model)) if have is None else have
     given = set(names)
     absent = {name for name in have - given if name.rpartition(".")[2] in _ADAPTER_LEAVES}
@@ -250,7 +255,10 @@ def names_in(path: str) -> list[str]:
 
 
 def _directory(named: Any, model: Any) -> str | None:
-    """The directory that a model was loaded from: load_model was told it; a repository's name stands for itself."""
+    """The directory that a model was loaded from: load_model was told it.
+
+    A repository's name stands for itself.
+    """
     known = watch.known(model)
     return known.path if known and known.path else _text(named)
 

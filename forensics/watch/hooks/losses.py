@@ -1,7 +1,10 @@
-"""What the loss teaches at each position, read off the user's own backward pass; their loss is never called by us.
+"""What the loss teaches at each position, read off the user's own backward pass.
 
-An identity with a vjp of its own stands at a model's output and sees the logits and their cotangent; `logits` says what these tell.
-Where a fused loss makes no logits, one at the output of the module below the head sees the hidden states and theirs; see `hidden`.
+Their loss is never called by us.
+
+An identity with a vjp of its own stands at a model's output and sees the logits and their cotangent; `logits`
+says what these tell. Where a fused loss makes no logits, one at the output of the module below the head sees
+the hidden states and theirs; see `hidden`.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ _inner: dict[
 
 
 def tap(model: Model) -> None:
-    """Look at the output of this model wherever it is called inside a gradient, and at that of a language model within it."""
+    """Look at the output of this model wherever it is called inside a gradient, and at that of a language
+    model within it.
+    """
     module = model.module
     if isinstance(module, trees.Tree):
         return
@@ -112,7 +117,10 @@ class _Call:
         return after(z, [mark, ids])
 
     def _tapped(self, z: Any) -> Any:
-        """An identity whose vjp sees the cotangent. What it needs it is given as inputs, so that it holds in compiled functions."""
+        """An identity whose vjp sees the cotangent.
+
+        What it needs it is given as inputs, so that it holds in compiled functions.
+        """
         core, ids, number = mx(), _ids(self.given, z), len(self.frame.made)
         head = None
         if self.width not in (None, z.shape[-1]):
@@ -146,8 +154,9 @@ class _Call:
 
 
 def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.Head | None) -> Any:
-    """Keep what the cotangent says, unless a model around this one has said it; returns the cotangent, cured where a
-    repeat asks for it.
+    """Keep what the cotangent says, unless a model around this one has said it.
+
+    Returns the cotangent, cured where a repeat asks for it.
 
     With a head, z are the hidden states that it takes.
     """
@@ -186,7 +195,9 @@ def _looked_at(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _C
 
 
 def _compared(given: Any) -> bool:
-    """May this forward outside a gradient be the reference of a preference loss? While training goes on, over whole rows."""
+    """May this forward outside a gradient be the reference of a preference loss? While training goes on, over
+    whole rows.
+    """
     if (
         not any(track.started or track.renewed for track in list(registry.tracks.values()))
         or given[1].get("cache") is not None
@@ -200,7 +211,9 @@ def _compared(given: Any) -> bool:
 
 
 def _through(output: Any, function: Callable[[Any], Any]) -> Any:
-    """Apply `function` to the logits in what a model returned: an array, or the first of a tuple, a list, `logits` of an object."""
+    """Apply `function` to the logits in what a model returned: an array, or the first of a tuple, a list,
+    `logits` of an object.
+    """
     if trees.is_array(output):
         return function(output) if _is_logits(output) else output
     if isinstance(output, (tuple, list)) and output and trees.is_array(output[0]):
@@ -227,7 +240,9 @@ def _own(ids: Any) -> Any:
 
 
 def _ids(given: Any, z: Any) -> Any:
-    """The token ids that a model was called with: an integer array with one entry a position of the logits."""
+    """The token ids that a model was called with: an integer array with one entry a position of the
+    logits.
+    """
     core = mx()
     for _, array in trees.flatten(given):
         if array.shape == z.shape[:-1] and core.issubdtype(array.dtype, core.integer):

@@ -56,7 +56,10 @@ def _trainable_set(kind: Literal["freeze", "unfreeze"]) -> Callable[..., Any]:
 
 
 def _writer(via: str) -> Callable[..., Any]:
-    """Module.update, apply and set_dtype. mlx itself calls update for optimizers and gradients: those are not writes."""
+    """Module.update, apply and set_dtype.
+
+    mlx itself calls update for optimizers and gradients: those are not writes.
+    """
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def write(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -96,7 +99,10 @@ def _writer(via: str) -> Callable[..., Any]:
 
 
 def _applied(module: Any, given: Any) -> None:
-    """What apply_gradients returned is in place; or a function that is compiled updates parameters by hand."""
+    """What apply_gradients returned is in place.
+
+    Or a function that is compiled updates parameters by hand.
+    """
     if phases.is_applied(given):
         steps.put_in()
     elif (record := watch.known(module)) is not None and steps.follows_gradient(record):

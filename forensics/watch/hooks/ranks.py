@@ -1,4 +1,7 @@
-"""Programs that run as several ranks: which of them this process is. Their launchers differ, so mlx itself is listened to."""
+"""Programs that run as several ranks: which of them this process is.
+
+Their launchers differ, so mlx itself is listened to.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ paths: set[str] = set()  # of files that were written, and what they were rename
 def saver(
     via: str, arguments: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]]
 ) -> Callable[..., Any]:
-    """A maker of wrappers for a function that writes arrays; `arguments` reads (file, arrays by name) off a call."""
+    """A maker of wrappers for a function that writes arrays.
+
+    `arguments` reads (file, arrays by name) off a call.
+    """
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def save(*args: Any, **kwargs: Any) -> Any:

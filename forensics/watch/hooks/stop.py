@@ -1,7 +1,9 @@
-"""`--stop-on` and `--tell`: say on disk that a step can be judged, and interrupt the program where the verdict on it says so.
+"""`--stop-on` and `--tell`: say on disk that a step can be judged, and interrupt the program where the
+verdict on it says so.
 
-The judging is another process's. Here a step that is due is written out at the next call that we hook, when the program
-itself has evaluated it, and a file that the verdict leaves is looked for. Without the options nothing of this happens.
+The judging is another process's. Here a step that is due is written out at the next call that we hook, when
+the program itself has evaluated it, and a file that the verdict leaves is looked for. Without the options
+nothing of this happens.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ def look() -> None:
 
 
 def _interrupt() -> None:
-    """As Ctrl-C does it; KeyboardInterrupt where that does nothing: SIGINT is ignored, or the program's handler lets it train on."""
+    """As Ctrl-C does it; KeyboardInterrupt where that does nothing: SIGINT is ignored, or the program's
+    handler lets it train on.
+    """
     main, handler = threading.main_thread(), signal.getsignal(signal.SIGINT)
     heard = callable(handler) and _state.handled is None
     own = heard and handler is not signal.default_int_handler

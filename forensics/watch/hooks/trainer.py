@@ -83,7 +83,10 @@ def _datasets(call: dict[str, Any]) -> None:
 
 
 def _counted(data: Any) -> int | None:
-    """How many records a list or one of mlx-lm's own data sets holds; None of a class of the program's, whose `len` is not asked."""
+    """How many records a list or one of mlx-lm's own data sets holds.
+
+    None of a class of the program's, whose `len` is not asked.
+    """
     for _ in range(4):
         if isinstance(data, (list, tuple)):
             return len(data)

@@ -88,7 +88,9 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Given:
-    """What an optimizer was given: the leaves of the gradients' tree, and the parameters at the same places."""
+    """What an optimizer was given: the leaves of the gradients' tree, and the parameters at the same
+    places.
+    """
 
     def __init__(self, gradients: Any) -> None:
         self.tree = gradients
@@ -104,9 +106,11 @@ class _Given:
             self.named = dict(trees.flatten(parameters))
 
     def matched(self, result: Any) -> tuple[list[str], list[Any], bool]:
-        """Paths and new arrays that have a gradient and an old array, which then stand in the same order, and whether they did before.
+        """Paths and new arrays that have a gradient and an old array, which then stand in the same order, and
+        whether they did before.
 
-        They do not where an optimizer of several puts its parts together in an order of its own: there they are found by name.
+        They do not where an optimizer of several puts its parts together in an order of its own: there they
+        are found by name.
         """
         found, grads = list(trees.flatten(result)), dict(trees.flatten(self.tree))
         alike = len(self.old) == len(found) and list(grads) == [path for path, _ in found]
@@ -118,7 +122,9 @@ class _Given:
 
 
 def _measured(optimizer: Any, record: Model | None, given: _Given, result: Any) -> tuple[Plan, Norms]:
-    """The norms, by a plan that is made anew in kept steps and where the leaves are no longer those that it was made of."""
+    """The norms, by a plan that is made anew in kept steps and where the leaves are no longer those that it
+    was made of.
+    """
     key = (registry.used(optimizer).number, record.number if record else None)
     how = None if watch.tracing or record is None or steps.keeping(record) else _plans.get(key)
     new = trees.leaves(result)
@@ -165,11 +171,13 @@ def _observed(optimizer: Any, record: Model | None, given: _Given, result: Any, 
     return told
 
 
-# -- rows ----------------------------------------------------------------------------------------------------------------
+# -- rows ----------------------------------------------------------------------------------------------------
 
 
 def applied(event: Event) -> None:
-    """An update was applied, now: tell the points of the run, and say it once a pair of model and optimizer."""
+    """An update was applied, now: tell the points of the run, and say it once a pair of model and
+    optimizer.
+    """
     record, used = event.model, event.facts.get("optimizer")
     if record is None or record.module is None or (used is None and event.kind != "write"):
         return
@@ -233,7 +241,9 @@ def _root(square: float) -> float:
 
 
 def _accumulation(step: Step) -> float | None:
-    """<g, S>/<S, S> for g the gradient applied and S the sum of those evaluated, over a few small parameters."""
+    """<g, S>/<S, S> for g the gradient applied and S the sum of those evaluated, over a few small
+    parameters.
+    """
     assert step.update is not None
     given = step.update.arrays.get("small", {})
     if len(step.small) != step.count:
@@ -250,7 +260,9 @@ def _accumulation(step: Step) -> float | None:
 
 
 def _passed(step: Step) -> float | None:
-    """|g| / |S| in the same parameters where one gradient was evaluated: 1 as it came, 0 where nothing of it came through."""
+    """|g| / |S| in the same parameters where one gradient was evaluated: 1 as it came, 0 where nothing of it
+    came through.
+    """
     if step.update is None or step.count != 1 or len(step.small) != 1 or "leaves" not in step.update.facts:
         return None
     core, given, leaves = mx(), step.update.arrays.get("small", {}), set(step.update.facts["leaves"])

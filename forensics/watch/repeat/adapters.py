@@ -14,7 +14,10 @@ DEFAULTS = {"rank": 8, "scale": 20.0, "dropout": 0.0}
 
 
 def declared() -> dict[str, Any]:
-    """What the recorded run declared of its adapter: kind, rank, scale, dropout, num_layers, keys; {} where nothing."""
+    """What the recorded run declared of its adapter: kind, rank, scale, dropout, num_layers, keys.
+
+    {} where nothing.
+    """
     found = told.fact("adapter")
     return dict(found) if isinstance(found, dict) else {}
 
@@ -41,7 +44,10 @@ def put_in(module: Any, keys: list[str] | None) -> str | None:
 
 
 def complete(module: Any) -> str | None:
-    """Put the declared adapter at the declared layers that have none, and leave those that have one; returns what was done."""
+    """Put the declared adapter at the declared layers that have none, and leave those that have one.
+
+    Returns what was done.
+    """
     wanted, config, layers = declared(), settings(), list(getattr(module, "layers", ()))
     keys = wanted.get("keys")
     if not keys or not layers or not trees.adapters(module)[0]:

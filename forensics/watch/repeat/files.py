@@ -1,4 +1,6 @@
-"""What mlx and safetensors write with code of their own, which no audit hook sees: only below the repeat's folder."""
+"""What mlx and safetensors write with code of their own, which no audit hook sees: only below the repeat's
+folder.
+"""
 
 from __future__ import annotations
 

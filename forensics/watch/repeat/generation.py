@@ -17,7 +17,10 @@ _NAMES = ("generate", "stream_generate", "generate_step", "batch_generate")
 
 
 def cure(name: str, function: Function) -> None:
-    """Have `function(call)` change a call's arguments by name; it returns what it changed, None where there was nothing to change."""
+    """Have `function(call)` change a call's arguments by name.
+
+    It returns what it changed, None where there was nothing to change.
+    """
     _cures.append((name, function))
 
 

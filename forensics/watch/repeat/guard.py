@@ -1,7 +1,8 @@
 """Keeps a repeat from what lies outside its folder: writes, sockets, other programs, questions to the user.
 
-An audit hook: it holds for every Python of the repeat and cannot be taken out again. What mlx and safetensors write themselves
-is asked of `check` by the hooks in `files`. Each refusal is one line of refused.jsonl, beside the folder.
+An audit hook: it holds for every Python of the repeat and cannot be taken out again. What mlx and safetensors
+write themselves is asked of `check` by the hooks in `files`. Each refusal is one line of refused.jsonl,
+beside the folder.
 """
 
 from __future__ import annotations
@@ -87,7 +88,10 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _started(event: str, args: tuple[Any, ...]) -> None:
-    """Pythons are guarded as this one is, unless they leave the environment out; a shell and what it starts is not."""
+    """Pythons are guarded as this one is, unless they leave the environment out.
+
+    A shell and what it starts is not.
+    """
     first = args[1] if event == "os.spawn" else args[0]
     words = args[2] if event == "os.spawn" and len(args) > 2 else args[1] if len(args) > 1 else ()
     words = [os.fsdecode(each) for each in words] if isinstance(words, (list, tuple)) else [str(words)]

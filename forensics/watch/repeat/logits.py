@@ -1,7 +1,7 @@
 """The loss cured unread: the cotangent at the logits is replaced by that of the loss that should have been.
 
-A cure gets a `Lesson` and returns the cotangent to go on with. All is computed by mlx in the program's own backward pass, so that
-it holds in compiled functions as well; nothing is evaluated here.
+A cure gets a `Lesson` and returns the cotangent to go on with. All is computed by mlx in the program's own
+backward pass, so that it holds in compiled functions as well; nothing is evaluated here.
 """
 
 from __future__ import annotations
@@ -40,11 +40,13 @@ def cured(z: Any, ids: Any, g: Any, forwards: int, head: Head | None = None) -> 
 
 
 class Lesson:
-    """What one forward's loss teaches: logits z (rows, positions, vocabulary), input ids (rows, positions), cotangent g as z.
+    """What one forward's loss teaches: logits z (rows, positions, vocabulary), input ids (rows, positions),
+    cotangent g as z.
 
     Where a loss makes no logits, z are the hidden states (rows, positions, width) that `head` takes.
 
-    Masks are (rows, positions) booleans; the role of a position is that of the token that follows it in its row.
+    Masks are (rows, positions) booleans; the role of a position is that of the token that follows it in its
+    row.
     """
 
     def __init__(self, z: Any, ids: Any, g: Any, forwards: int, head: Head | None = None) -> None:
@@ -73,18 +75,22 @@ class Lesson:
         """Positions that carry weight."""
         return self._read["mass"] > 0
 
-    # -- the rows --------------------------------------------------------------------------------------------------
+    # -- the rows --------------------------------------------------------------------------------------------
 
     @cached_property
     def _row(self) -> Any:
-        """The ids and one token more: what the last position teaches, where the program cut the row before it."""
+        """The ids and one token more: what the last position teaches, where the program cut the row before
+        it.
+        """
         core = mx()
         follows = core.where(self._last_seen, self.target[:, -1], self.ids[:, -1]).astype(self.ids.dtype)
         return core.concatenate([self.ids, follows[:, None]], axis=1)
 
     @cached_property
     def _last_seen(self) -> Any:
-        """Of each row: is the token after its last position known? It is where the loss teaches next tokens."""
+        """Of each row: is the token after its last position known? It is where the loss teaches next
+        tokens.
+        """
         core = mx()
         if self.ids.shape[1] < 2:
             return self.taught[:, -1]
@@ -104,7 +110,9 @@ class Lesson:
 
     @cached_property
     def known(self) -> Any:
-        """Positions of which the next token of the row is known: all but the last, unless the loss says it."""
+        """Positions of which the next token of the row is known: all but the last, unless the loss
+        says it.
+        """
         core = mx()
         every = core.ones(self.ids[:, :-1].shape, core.bool_)
         return core.concatenate([every, self._last_seen[:, None]], axis=1)
@@ -132,7 +140,10 @@ class Lesson:
 
     @cached_property
     def prompt(self) -> Any:
-        """Tokens before an answer begins, by the template's turn markers; nowhere where there is no template."""
+        """Tokens before an answer begins, by the template's turn markers.
+
+        Nowhere where there is no template.
+        """
         core, row = mx(), self._row
         markers = told.fact("markers")
         if not markers:
@@ -143,7 +154,8 @@ class Lesson:
         turns = core.where(row == opener if opener is not None else _match(row, user), places, 0)
         begun, turned = core.cummax(begins, axis=1), core.cummax(turns, axis=1)
         answers = core.logical_and(begun > 0, begun > turned)
-        # the row's own end token belongs to the answer that it ends; a row without a marker has no prompt that could be told
+        # the row's own end token belongs to the answer that it ends; a row without a marker has no prompt
+        # that could be told
         return core.logical_and(core.logical_not(answers), begins.max(axis=1, keepdims=True) > 0)[:, 1:]
 
     @property
@@ -158,7 +170,9 @@ class Lesson:
 
     @cached_property
     def misplaced(self) -> Any:
-        """How many positions of each row, (rows, 1), are taught and no answer, or an answer and not taught."""
+        """How many positions of each row, (rows, 1), are taught and no answer, or an answer and not
+        taught.
+        """
         core = mx()
         known = core.logical_and(self.answer, self.known)
         return core.not_equal(self.taught, known).sum(axis=1, keepdims=True)
@@ -179,13 +193,17 @@ class Lesson:
 
     @cached_property
     def follows(self) -> Any:
-        """One boolean: are most targets the next tokens of their rows? Where they are not, it is no mask that is wrong."""
+        """One boolean: are most targets the next tokens of their rows? Where they are not, it is no mask that
+        is wrong.
+        """
         core = mx()
         at = core.logical_and(self.taught, self.known)
         return core.logical_and(at, self.target == self.following).sum() * 2 > at.sum()
 
     def relation(self, by: int) -> Any:
-        """One boolean: do targets stand `by` places to the right in the row, and not at the next one? 0: each position its own."""
+        """One boolean: do targets stand `by` places to the right in the row, and not at the next one? 0: each
+        position its own.
+        """
         core, width = mx(), self.ids.shape[1]
         taught = self.taught[:, : width - max(by, 1)]
         there = self.target[:, : width - max(by, 1)]
@@ -194,10 +212,13 @@ class Lesson:
         following = core.logical_and(taught, there == self.ids[:, 1 : 1 + there.shape[1]]).sum()
         return core.logical_and(fits * 10 >= taught.sum() * 9, fits > following)
 
-    # -- what should have been -------------------------------------------------------------------------------------
+    # -- what should have been -------------------------------------------------------------------------------
 
     def only(self, mask: Any) -> Any:
-        """The cotangent with no weight but where `mask` is. A mean stays a mean: weights that summed to one at most keep their sum."""
+        """The cotangent with no weight but where `mask` is.
+
+        A mean stays a mean: weights that summed to one at most keep their sum.
+        """
         return self.g * self._shares(mask)[..., None]
 
     def _shares(self, mask: Any) -> Any:
@@ -216,14 +237,19 @@ class Lesson:
         return (core.softmax(z, axis=-1) - onehot) * weight[..., None]
 
     def spread(self, mask: Any) -> Any:
-        """The weights over a mask, a mean kept a mean: their own where they have any, else what the others have on average."""
+        """The weights over a mask, a mean kept a mean: their own where they have any, else what the others
+        have on average.
+        """
         core = mx()
         weight = core.abs(self.weight) * mask
         whole, left = core.abs(self.weight).sum(), weight.sum()
         return weight * core.where(whole <= 1.001, whole / core.where(left == 0, 1.0, left), 1.0)
 
     def mean(self, mask: Any, total: float | None = None) -> Any:
-        """Equal weights over a mask that sum to `total`, else to what the loss's own sum to; to one, where that is nothing or a sum."""
+        """Equal weights over a mask that sum to `total`, else to what the loss's own sum to.
+
+        To one, where that is nothing or a sum.
+        """
         core = mx()
         whole = core.abs(self.weight.sum()) if total is None else core.array(total)
         whole = core.where(core.logical_and(whole > 1e-6, whole <= 1.001), whole, 1.0)

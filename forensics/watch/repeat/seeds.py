@@ -1,4 +1,7 @@
-"""Seeds, shifted alike in every repeat of one number; where the program sets none, one is set, so that pairs can be compared."""
+"""Seeds, shifted alike in every repeat of one number.
+
+Where the program sets none, one is set, so that pairs can be compared.
+"""
 
 from __future__ import annotations
 

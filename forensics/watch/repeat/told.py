@@ -1,4 +1,6 @@
-"""What `forensics prove` told this process: the cures to put in, the shift of the seeds, and facts of the recorded run."""
+"""What `forensics prove` told this process: the cures to put in, the shift of the seeds, and facts of the
+recorded run.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from ..run import watch
 _T = TypeVar("_T")
 
 MODULES = ("repeat.files", "repeat.seeds")
-"""Modules that every repeat installs, before the cures and before the watcher's own hooks, which then see what cures do."""
+"""Modules that every repeat installs, before the cures and before the watcher's own hooks, which then see
+what cures do.
+"""
 OUTER = ("repeat.generation", "repeat.saves")
 """Modules that are installed after the watcher's own hooks: what they change is what these hooks see."""
 

@@ -1,4 +1,6 @@
-"""The model cured just before its training begins: when its gradient function is made, which is before the first gradient."""
+"""The model cured just before its training begins: when its gradient function is made, which is before the
+first gradient.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ _begun: list[Any] = []  # models that were cured
 
 
 def cure(run: Moments, name: str, function: Callable[[Any], str | None]) -> None:
-    """Have `function(module)` called once a model; it returns what it changed, None where there was nothing to change."""
+    """Have `function(module)` called once a model.
+
+    It returns what it changed, None where there was nothing to change.
+    """
     if not _cures:
         run.patch("mlx.nn", lambda module: wrap(module, "value_and_grad", _nn))
     _cures.append((name, function))

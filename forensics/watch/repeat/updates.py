@@ -1,6 +1,7 @@
 """What an optimizer does, cured: before it computes an update, and after.
 
-A cure is given an `Update` and changes its gradients, or what comes of it. All is symbolic, so that it holds in compiled steps.
+A cure is given an `Update` and changes its gradients, or what comes of it. All is symbolic, so that it holds
+in compiled steps.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ Function = Callable[["Update"], str | None]
 
 @dataclass
 class Update:
-    """One update: trees as dicts of dotted names. `new` is empty before it is computed; `model` is None where trees alone are known."""
+    """One update: trees as dicts of dotted names. `new` is empty before it is computed.
+
+    `model` is None where trees alone are known.
+    """
 
     optimizer: Any
     model: Any
@@ -42,7 +46,10 @@ _after: list[tuple[str, Function]] = []
 
 
 def cure(run: Moments, name: str, *, before: Function | None = None, after: Function | None = None) -> None:
-    """Have these called at each update; each returns what it changed, None where there was nothing to change."""
+    """Have these called at each update.
+
+    Each returns what it changed, None where there was nothing to change.
+    """
     if not _before and not _after:
         run.patch("mlx.optimizers", _optimizers)
     _before.extend([(name, before)] if before else [])

@@ -1,7 +1,8 @@
-"""Starts the watcher in every Python of the watched command, then hands over to the sitecustomize that it stands in front of.
+"""Starts the watcher in every Python of the watched command, then hands over to the sitecustomize that it
+stands in front of.
 
-It is found because the parent put this folder first in PYTHONPATH. Children inherit that variable, and with it the watcher;
-the program itself sees neither this folder in `sys.path` nor this module.
+It is found because the parent put this folder first in PYTHONPATH. Children inherit that variable, and with
+it the watcher; the program itself sees neither this folder in `sys.path` nor this module.
 """
 
 
@@ -12,7 +13,8 @@ def _watch(site: str) -> None:
 
     spool, name = os.environ.get("FORENSICS_SPOOL"), os.environ.get("FORENSICS")
     if (spool or name) and "_forensics_watch" not in sys.modules:
-        # The program's environment need not have the tool installed: the package goes by its folder, under a name of its own.
+        # The program's environment need not have the tool installed: the package goes by its folder, under a
+        # name of its own.
         package = ModuleSpec("_forensics_watch", None, is_package=True)
         package.submodule_search_locations = [os.path.dirname(site)]
         import importlib

@@ -1,4 +1,6 @@
-"""A compiled forward held against the model that it stands for, and against itself, on the arguments of the program's own last call."""
+"""A compiled forward held against the model that it stands for, and against itself, on the arguments of the
+program's own last call.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ class _NoRecipeError(ValueError):
 
 
 def recipe(call: Any, given: Any) -> Any:
-    """How the model was called, with places in `given` for its arrays; None where other things than these go in."""
+    """How the model was called, with places in `given` for its arrays.
+
+    None where other things than these go in.
+    """
     if call is None:
         return None
     places = {id(array): i for i, (_, array) in enumerate(trees.flatten(given))}
@@ -86,7 +91,10 @@ Call = tuple[
 
 
 def call(compiled: Callable[..., Any], trace: Trace, args: Any, kwargs: Any) -> Call | None:
-    """The program called it: its arguments, held until the next safe moment; None for what cannot be called again."""
+    """The program called it: its arguments, held until the next safe moment.
+
+    None for what cannot be called again.
+    """
     record = trace.facts.get("model")
     size = sum(array.size for _, array in trees.flatten((args, kwargs)))
     plain = size <= _LARGEST and _is_plain((args, kwargs))
@@ -106,7 +114,10 @@ class Seen:
         return {"repeat_difference": self.repeat, "live_difference": self.live, "live_scale": self.scale}
 
     def compare(self, call: Call, outputs: Any, function: Any, model: Model) -> None:
-        """At a safe moment: call it twice more, and the model once, on the same arguments. Nothing stays changed by that."""
+        """At a safe moment: call it twice more, and the model once, on the same arguments.
+
+        Nothing stays changed by that.
+        """
         if call[-1] != model.updates or self._looks >= _LOOKS or model.module is None:
             return
         random = mx().random.state

@@ -1,4 +1,5 @@
-"""What the fields of a data file's records became in training rows: answers cut off, fields or preferences that changed places.
+"""What the fields of a data file's records became in training rows: answers cut off, fields or preferences
+that changed places.
 
 All of it is looked up by text, without white space, when the program ends.
 """
@@ -50,14 +51,16 @@ class Lines:
 
 
 def facts(records: Sequence[Any]) -> dict[str, Any]:
-    """Columns of `datasets` for one file: cut and cap, preferred and reversed, in_order and swapped, asked."""
+    """Columns of `datasets` for one file: cut and cap, preferred and reversed, in_order and swapped,
+    asked.
+    """
     lines = _lines()
     if not lines.rows or len(records) * len(lines.text) > _EFFORT:
         return {}
     return {**_cut(records, lines), **_preferred(records, lines), **_swapped(records, lines)}
 
 
-# -- rows that end too early ---------------------------------------------------------------------------------------------
+# -- rows that end too early ---------------------------------------------------------------------------------
 
 
 def _cut(records: Sequence[Any], lines: Lines) -> dict[str, Any]:
@@ -72,7 +75,9 @@ def _cut(records: Sequence[Any], lines: Lines) -> dict[str, Any]:
 
 
 def _ends_in(text: str, lines: Lines) -> int:
-    """The length of a row that ends within this text, not with its last token alone, which a program may take off; 0: none."""
+    """The length of a row that ends within this text, not with its last token alone, which a program may take
+    off; 0: none.
+    """
     head = text[:LEAST]
     for _, line, length in lines.find(head):
         rest = line[line.find(head) :]
@@ -81,11 +86,13 @@ def _ends_in(text: str, lines: Lines) -> int:
     return 0
 
 
-# -- answers that are preferred ------------------------------------------------------------------------------------------
+# -- answers that are preferred ------------------------------------------------------------------------------
 
 
 def _preferred(records: Sequence[Any], lines: Lines) -> dict[str, Any]:
-    """How many records are taught as they say, chosen up and rejected down, and how many the other way round."""
+    """How many records are taught as they say, chosen up and rejected down, and how many the other
+    way round.
+    """
     pairs = [pair for record in records if (pair := _pair(record))]
     if not pairs:
         return {}
@@ -119,7 +126,9 @@ def _side(lines: Lines, pulls: Mapping[int, float], prompt: str, own: str, other
 
 
 def _pulls() -> dict[int, float]:
-    """The weights of each training row, summed with their signs over the steps that pull some rows up and others down."""
+    """The weights of each training row, summed with their signs over the steps that pull some rows up and
+    others down.
+    """
     steps: dict[Any, dict[int, float]] = {}
     for forward in _table("weights"):
         step = steps.setdefault((forward.get("model"), forward.get("step")), {})
@@ -134,12 +143,12 @@ def _pulls() -> dict[int, float]:
     return found
 
 
-# -- fields that changed places ------------------------------------------------------------------------------------------
+# -- fields that changed places ------------------------------------------------------------------------------
 
 
 def _swapped(records: Sequence[Any], lines: Lines) -> dict[str, Any]:
-    """How many records stand in rows with the prompt before the answer, how many the other way round, and of how many the program
-    asked for the answer to the prompt.
+    """How many records stand in rows with the prompt before the answer, how many the other way round, and of
+    how many the program asked for the answer to the prompt.
     """
     pairs = [pair for record in records if (pair := _question(record))]
     if not pairs:
@@ -183,7 +192,7 @@ def _prompts() -> list[str]:
     ]
 
 
-# -- what the process wrote ----------------------------------------------------------------------------------------------
+# -- what the process wrote ----------------------------------------------------------------------------------
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """The head of a language model: what makes logits of hidden states, for losses that never call it.
 
-Its arrays are handed about apart from it, so that they can be inputs of a node within a compiled function. Quantized rows stay packed.
+Its arrays are handed about apart from it, so that they can be inputs of a node within a compiled function.
+Quantized rows stay packed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ _CAPS = ("final_logit_softcapping", "final_logit_softcap", "logits_soft_cap")
 
 @dataclass(frozen=True)
 class Head:
-    """Logits are cap * tanh(scale * (W h + bias) / cap); cap 0: none. W is `weight`, or packed, or with an adapter's update."""
+    """Logits are cap * tanh(scale * (W h + bias) / cap); cap 0: none.
+
+    W is `weight`, or packed, or with an adapter's update.
+    """
 
     arrays: dict[str, Any]
     packing: dict[str, Any] | None  # group_size, bits and mode of quantized rows
@@ -107,7 +111,9 @@ class Head:
 
 
 def find(root: Any, trunk: Any, width: int) -> Head | None:
-    """The head under `root` that takes the hidden states, of `width`, which `trunk` gives; None where there is none, or more than one.
+    """The head under `root` that takes the hidden states, of `width`, which `trunk` gives.
+
+    None where there is none, or more than one.
 
     A layer with as many rows as the trunk knows tokens; else the trunk's embedding itself (tied).
     """
@@ -173,7 +179,9 @@ def _of(layer: Any, root: Any) -> Head | None:
 
 
 def _configured(root: Any) -> tuple[float, float]:
-    """(scale, cap) of the logits, as the configuration of the model, or of a language model within it, has them."""
+    """(scale, cap) of the logits, as the configuration of the model, or of a language model within it, has
+    them.
+    """
     for _, module in trees.modules(root):
         for args in (getattr(module, "args", None), getattr(module, "config", None)):
             if args is None or isinstance(args, (int, float, str)):

@@ -1,8 +1,9 @@
 """What the cotangent c at hidden states h tells of a loss that never makes logits.
 
-With the head's rows W, z = W h, p = softmax(z), a cross-entropy gives c = w u(y), u(v) = W' p - W[v]: the target is the row y that
-leaves the least of c unexplained, for two more products with the head. Where one token m has nearly all probability, u(m) would
-drown in rounding. So it is made of the others: u(m) = W' p~ - (1 - p_m) W[m], p~ being p without m.
+With the head's rows W, z = W h, p = softmax(z), a cross-entropy gives c = w u(y), u(v) = W' p - W[v]: the
+target is the row y that leaves the least of c unexplained, for two more products with the head. Where one
+token m has nearly all probability, u(m) would drown in rounding. So it is made of the others: u(m) = W' p~ -
+(1 - p_m) W[m], p~ being p without m.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ def reduce(h: Any, c: Any, head: Head, following: Any = None) -> dict[str, Any]:
 
     Args:
         h, c: (..., width) hidden states and their cotangent.
-        following: (...) token ids, each the one after the position in its row: chooses between rows that are alike.
+        following: (...) token ids, each the one after the position in its row: chooses between rows that are
+        alike.
 
-    Returns: `target` int32, `weight`, `residual` (unexplained share of |c|), `mass` (what |dL/dlogits| sums to), float32, (...) each.
+    Returns: `target` int32, `weight`, `residual` (unexplained share of |c|), `mass` (what |dL/dlogits| sums
+    to), float32, (...) each.
     """
     core = mx()
     shape, width = h.shape[:-1], h.shape[-1]
@@ -63,9 +66,12 @@ def reduce(h: Any, c: Any, head: Head, following: Any = None) -> dict[str, Any]:
 
 
 def brief(h: Any, c: Any, head: Head, following: Any = None) -> dict[str, Any]:
-    """The same of `POSITIONS` positions, drawn evenly from those with a gradient; all where there are no more.
+    """The same of `POSITIONS` positions, drawn evenly from those with a gradient.
 
-    Returns: as `reduce`, with `places` int32 (n,), where they lie among all positions, and `live` bool (...), all with a gradient.
+    All where there are no more.
+
+    Returns: as `reduce`, with `places` int32 (n,), where they lie among all positions, and `live` bool (...),
+    all with a gradient.
     """
     core = mx()
     width, size = h.shape[-1], h.size // h.shape[-1]
@@ -131,7 +137,9 @@ def _some(h: Any, c: Any, head: Head, squares: Any, following: Any) -> tuple[Any
 
 
 class _Look:
-    """Single tokens held against c: u(v) is made of the row itself, so that no rounding of long sums is in it."""
+    """Single tokens held against c: u(v) is made of the row itself, so that no rounding of long sums is in
+    it.
+    """
 
     def __init__(
         self, head: Head, slope: Any, m: Any, rest: Any, c: Any, q: Any, top: Any, whole: Any
@@ -147,7 +155,10 @@ class _Look:
         )
 
     def read(self, v: Any) -> tuple[Any, Any]:
-        """(weight, residual), each (n, 1). Where v has nearly all probability, the weight is read off the other tokens' part alone."""
+        """(weight, residual), each (n, 1).
+
+        Where v has nearly all probability, the weight is read off the other tokens' part alone.
+        """
         core, u, c = mx(), self._u(v), self._c
         apart_c, apart_q = (_beside(each, self._top) for each in (c, self._q))
         sure = alone(core.logical_and, alone(core.equal, v, self._m), alone(core.less, self._rest, _SURE))

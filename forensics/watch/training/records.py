@@ -1,7 +1,9 @@
-"""Which records of a data file reached the model, and which rows mlx-lm's evaluation measured: looked up at the end, by text.
+"""Which records of a data file reached the model, and which rows mlx-lm's evaluation measured: looked up at
+the end, by text.
 
-A record counts as used where its longest text stands in a training row, in a row that was evaluated, or in a prompt; or a part
-of it that is in no other record, since rows may be cut at a cap, or anywhere where they are pieces of a stream.
+A record counts as used where its longest text stands in a training row, in a row that was evaluated, or in a
+prompt; or a part of it that is in no other record, since rows may be cut at a cap, or anywhere where they are
+pieces of a stream.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ def evaluated() -> tuple[int, int, str | None] | None:
 
 
 def used(path: Path) -> dict[str, Any]:
-    """Columns `used` and `unused_between` of `datasets` for a data file; {} where its records cannot be looked for.
+    """Columns `used` and `unused_between` of `datasets` for a data file.
+
+    {} where its records cannot be looked for.
 
     Of a rank, which is given a part of the file, `found` as well: the numbers of the records that were found.
     """
@@ -74,7 +78,9 @@ def used(path: Path) -> dict[str, Any]:
 
 
 def held(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
-    """Which records, each its texts with the longest first, stand in the rows, one a line; all without white space.
+    """Which records, each its texts with the longest first, stand in the rows, one a line.
+
+    All without white space.
 
     [] where to look for them would take long.
     """
@@ -108,7 +114,9 @@ def _parts(texts: Iterable[str]) -> Iterator[str]:
 
 
 def redrawn(keys: Sequence[str], rows: str) -> bool:
-    """Do rows put the same record after different others? Then they were drawn from the records, and need not hold every one."""
+    """Do rows put the same record after different others? Then they were drawn from the records, and need not
+    hold every one.
+    """
     keys = [key for key in keys if len(key) >= fields.LEAST]
     some = keys[:: max(1, len(keys) // _SOME)]
     company = [

@@ -1,6 +1,7 @@
 """From the taps of a step to rows: which token of which row carries which weight in the loss.
 
-Kept steps give every position (`forwards`); all steps give the same in brief (`weights`), beside each distinct row once (`rows`).
+Kept steps give every position (`forwards`); all steps give the same in brief (`weights`), beside each
+distinct row once (`rows`).
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ def totals(step: Step) -> dict[str, Any]:
 
 
 def _twice(seen: _Seen) -> dict[str, Any]:
-    """Columns of `steps`: does the loss take a softmax of what is a softmax already? Nothing where the step was not kept."""
+    """Columns of `steps`: does the loss take a softmax of what is a softmax already? Nothing where the step
+    was not kept.
+    """
     if not seen.softmaxed:
         return {}
     once, twice, least, sums = zip(*seen.softmaxed, strict=True)
@@ -138,9 +141,12 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
 
 
 def _spread(read: dict[str, Any]) -> tuple[dict[str, Any], int, float]:
-    """What was read of some positions, put in their places; how many have a gradient, and the share of these that was read.
+    """What was read of some positions, put in their places.
 
-    Weights and masses stand for those that were not read: each counts as many times as there are more of them.
+    How many have a gradient, and the share of these that was read.
+
+    Weights and masses stand for those that were not read: each counts as many times as there are more of
+    them.
     """
     core, live = mx(), read["live"]
     places, whole, size = read["places"], int(live.sum().item()), live.size
@@ -195,7 +201,9 @@ def _number(row: list[int]) -> int | None:
 
 
 def _runs(weights: list[float]) -> list[list[float]]:
-    """[start, length, total] of each run of positions with about the same weight, those of weight 0 left out."""
+    """[start, length, total] of each run of positions with about the same weight, those of weight 0
+    left out.
+    """
     runs: list[list[float]] = []
     head = 0.0
     for position, weight in enumerate(weights):
@@ -212,14 +220,17 @@ def _runs(weights: list[float]) -> list[list[float]]:
 
 
 def _segments(row: list[int], mass: list[float]) -> list[float]:
-    """The mass on positions before a head of one repeated id ends, between, on the position before its tail, and in the tail."""
+    """The mass on positions before a head of one repeated id ends, between, on the position before its tail,
+    and in the tail.
+    """
     head, tail = _run(row), len(row) - _run(row[::-1])
     edges = [0, max(head - 1, 0), max(tail - 1, 0), tail, len(mass)] if tail else [0, 0, 0, 0, len(mass)]
     return [float(f"{sum(mass[a:b]):.6g}") for a, b in zip(edges, edges[1:], strict=False)]
 
 
 def _equal(event: Event) -> tuple[int, int]:
-    """Forwards of the gradient whose input and logits equal those of an earlier one, of it or outside, and how many one outside alone.
+    """Forwards of the gradient whose input and logits equal those of an earlier one, of it or outside, and
+    how many one outside alone.
 
     Those outside are not held against each other: samples of one prompt begin with equal forwards.
     """
@@ -239,7 +250,9 @@ def _mark(forward: dict[str, Any]) -> tuple[str, Any] | None:
 
 
 def _silent(event: Event) -> int:
-    """Forwards that no gradient came back to, on rows that no other forward of the same gradient was taught: not those of a reference."""
+    """Forwards that no gradient came back to, on rows that no other forward of the same gradient was taught:
+    not those of a reference.
+    """
     taught = {row for tap in event.arrays["taps"] if "ids" in tap for row in _bare_rows(tap["ids"])}
     return sum(
         not taught.intersection(_bare_rows(each["ids"])) for each in event.arrays["prints"] if "ids" in each
@@ -247,7 +260,9 @@ def _silent(event: Event) -> int:
 
 
 def _drawn(model: Model, event: Event) -> int:
-    """Rows of the gradient that the program drew itself: generated, or token by token, when it reads beginnings of each before."""
+    """Rows of the gradient that the program drew itself: generated, or token by token, when it reads
+    beginnings of each before.
+    """
     before = {
         tuple(row)
         for each in event.arrays.get("before", [])
@@ -263,7 +278,9 @@ def _drawn(model: Model, event: Event) -> int:
 
 
 def _answered(model: Model, row: tuple[int, ...]) -> bool:
-    """Does the row hold one of the last answers behind its prompt? By text: programs encode an answer anew."""
+    """Does the row hold one of the last answers behind its prompt? By text: programs encode an answer
+    anew.
+    """
     for prompt, text in answers:
         if len(row) > len(prompt) and row[: len(prompt)] == prompt:
             rest = Words(model).text(list(row[len(prompt) :])) or ""

@@ -1,4 +1,6 @@
-"""What a compiled function reads and writes beside its arguments, and which of it is a model's parameters and an optimizer's state."""
+"""What a compiled function reads and writes beside its arguments, and which of it is a model's parameters and
+an optimizer's state.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def parts(tree: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def placed(trace: Trace, before: Any, after: Any) -> None:
-    """At the end of a trace: where the parameters of functional programs come in and go out, as places in the flat trees.
+    """At the end of a trace: where the parameters of functional programs come in and go out, as places in the
+    flat trees.
 
     Args:
         before: [(args, kwargs), inputs]; after: [result, outputs]: as the trace sees them.
@@ -43,7 +46,9 @@ def placed(trace: Trace, before: Any, after: Any) -> None:
 
 
 def _updated_by_hand(trace: Trace, event: Event, gradients: dict[str, Any], before: Any, after: Any) -> None:
-    """A tree of the parameters' names and shapes leaves the function, and is neither what came nor the gradients: an update by hand."""
+    """A tree of the parameters' names and shapes leaves the function, and is neither what came nor the
+    gradients: an update by hand.
+    """
     assert event.model is not None
     shapes = {name: tuple(array.shape) for name, array in gradients.items()}
     known = {id(array) for array in gradients.values()}
@@ -75,7 +80,9 @@ def _shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 class Before:
-    """What stood where when a compiled function was called, and after it: for `start`, and to see whether state is declared."""
+    """What stood where when a compiled function was called, and after it: for `start`, and to see whether
+    state is declared.
+    """
 
     def __init__(self, function: Any, given: Any) -> None:
         self.function = function
@@ -95,7 +102,9 @@ class Before:
                     self.states[id(part)] = (part, _copied(part))
 
     def after(self, trace: Trace, result: Any) -> None:
-        """The function has returned: updates begin a phase, functional programs hold new arrays, state is where it is."""
+        """The function has returned: updates begin a phase, functional programs hold new arrays, state is
+        where it is.
+        """
         function = self.function
         for event in trace.events:
             if (
@@ -140,7 +149,9 @@ class Before:
         return then
 
     def _state(self, trace: Trace, model: Model, result: Any) -> None:
-        """Are the parameters that this function moves, or reads, among its inputs and outputs? So with the optimizer's state."""
+        """Are the parameters that this function moves, or reads, among its inputs and outputs? So with the
+        optimizer's state.
+        """
         function, module = self.function, model.module
         update = next((event for event in trace.events if event.kind in ("update", "write")), None)
         used = update.facts.get("optimizer") if update else None
@@ -173,7 +184,9 @@ def _all(names: Any, arrays: dict[str, Any], among: list[Any]) -> bool:
 
 
 def _optimizer_in(optimizer: Any, tree: Any, among: list[Any]) -> bool:
-    """Is the state of the optimizer there? One that keeps nothing and follows no schedule has none to lose."""
+    """Is the state of the optimizer there? One that keeps nothing and follows no schedule has none to
+    lose.
+    """
     if optimizer is None:
         return True
     each = getattr(optimizer, "optimizers", None) or [optimizer]

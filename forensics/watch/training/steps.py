@@ -1,9 +1,10 @@
 """What happened in training, in order: gradients and updates, and the rows that follow from them.
 
-Taps and hooks `emit` events. An event is plain facts and a dict of small arrays that are not computed yet. Inside a compiled
-function these arrays leave as extra outputs, and the event happens anew with each call. The arrays were made so that the
-program's own evaluation computes them (`mx.depends`); they are read two updates later or more, when it has done so, or at the
-next safe moment. What the program leaves alone is computed in kept steps only.
+Taps and hooks `emit` events. An event is plain facts and a dict of small arrays that are not computed yet.
+Inside a compiled function these arrays leave as extra outputs, and the event happens anew with each call. The
+arrays were made so that the program's own evaluation computes them (`mx.depends`); they are read two updates
+later or more, when it has done so, or at the next safe moment. What the program leaves alone is computed in
+kept steps only.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from ..trees import mx
 LAG = 2  # so many updates may wait for their numbers: by then most programs have evaluated them
 _LOOKS = (3, 5, 9, 17)  # updates that wait when it is looked whether the oldest is evaluated
 _MOST = 32  # updates that wait at most: one that is not evaluated then is written without its numbers
-_KEPT = 32  # gradients of one kept step that are kept, then those of powers of two: some programs drop all of them
+# gradients of one kept step that are kept, then those of powers of two: some programs drop all of them
+_KEPT = 32
 WAITING = 64  # gradients of one step that are held; what lies before is written
 
 
@@ -100,7 +102,7 @@ _phases: dict[str, tuple[int, int]] = {}  # model number -> (phase, steps before
 _put_in: set[str] = set()  # models of such updates that were put in place before
 
 
-# -- tracing -----------------------------------------------------------------------------------------------------------
+# -- tracing -------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -135,7 +137,9 @@ def replay(trace: Trace, arrays: list[dict[str, Any]]) -> None:
 
 
 def await_write(event: Event) -> None:
-    """`apply_gradients` was called by itself: the update happens when the program puts the arrays in place."""
+    """`apply_gradients` was called by itself: the update happens when the program puts the arrays in
+    place.
+    """
     local.unwritten.append(event)
 
 
@@ -161,7 +165,7 @@ def follows_gradient(model: Model) -> bool:
     return model.number in _open and model.number not in local.held
 
 
-# -- steps ---------------------------------------------------------------------------------------------------------------
+# -- steps ---------------------------------------------------------------------------------------------------
 
 
 def _add(event: Event) -> None:
@@ -229,7 +233,10 @@ def _close(event: Event, model: Model) -> None:
 
 
 def _write_waiting(done: deque[Step]) -> None:
-    """Write what the program has evaluated by now, and what has waited too long; to look is dear where it has not."""
+    """Write what the program has evaluated by now, and what has waited too long.
+
+    To look is dear where it has not.
+    """
     looks = len(done) in _LOOKS
     while len(done) > LAG and (len(done) > _MOST or done[0].kept or (looks and _ready(done[0]))):
         _write(done.popleft())
@@ -287,7 +294,10 @@ def flush() -> None:
 
 
 def _left_behind() -> list[deque[Step]]:
-    """The steps of threads that have ended. Whoever asks first has them: several threads may flush at once."""
+    """The steps of threads that have ended.
+
+    Whoever asks first has them: several threads may flush at once.
+    """
     with watch.lock:
         ended = [each for each in _queues if each[1] is not local.done and is_mine(each[0])]
         _queues[:] = [each for each in _queues if not any(each is other for other in ended)]
@@ -345,7 +355,9 @@ def _write(step: Step, partly: bool = False, boundary: bool = False) -> None:
 
 
 def _only_computed(event: Event) -> None:
-    """Leave what the program computed of a gradient: its loss alone, say, where it drops the gradient itself."""
+    """Leave what the program computed of a gradient: its loss alone, say, where it drops the gradient
+    itself.
+    """
     arrays = event.arrays
     taps, value = arrays["taps"], arrays.get("value")
     made = all(map(_is_computed, taps)) and _is_computed(None if taps else arrays["small"])

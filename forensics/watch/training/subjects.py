@@ -1,4 +1,6 @@
-"""Whose gradient, whose update: the model that a module or a tree of arrays belongs to, and when a functional program moved it."""
+"""Whose gradient, whose update: the model that a module or a tree of arrays belongs to, and when a functional
+program moved it.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def model_of(tree: Any, *, always: bool = False) -> Model | None:
 
 
 def _renewed(record: Model, tree: Any, leaves: dict[str, Any]) -> None:
-    """A functional program comes with its newest arrays: others than at the gradient before were put there by an update."""
+    """A functional program comes with its newest arrays: others than at the gradient before were put there by
+    an update.
+    """
     if watch.tracing:
         return
     module, last = record.module, _last.get(record.number, {})

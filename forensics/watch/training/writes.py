@@ -23,7 +23,10 @@ def root_of(module: Any) -> tuple[Any, str]:
 
 
 def wrote(module: Any, via: str, names: list[str]) -> None:
-    """Parameters were written outside an optimizer: an event for each kind of write, counted all; after a gradient it is a step."""
+    """Parameters were written outside an optimizer: an event for each kind of write, counted all.
+
+    After a gradient it is a step.
+    """
     record = watch.known(module)
     if record is not None:
         trained = trees.trainable(module)

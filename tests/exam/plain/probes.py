@@ -1,4 +1,5 @@
-"""Probes of the plain twin: each notes what plain mlx says of the program's own objects, and at exit all is written to plain.json.
+"""Probes of the plain twin: each notes what plain mlx says of the program's own objects, and at exit all is
+written to plain.json.
 
 Nothing of the tool is imported here, and the watched program has none of these lines.
 """
@@ -87,7 +88,9 @@ def adapted(model: Any) -> None:
 
 
 def step(model: Any, opt: Any, loss_fn: Any, batch: Any, value: Any, grads: Any = None) -> None:
-    """After one pass of the loop: the loss, the rate, how many tensors stand elsewhere than before training."""
+    """After one pass of the loop: the loss, the rate, how many tensors stand elsewhere than before
+    training.
+    """
     steps = FACTS["steps"]
     now = {name: digest(value) for name, value in _safely(model).items()}
     start = _AT.setdefault("start digests", {name: digest(value) for name, value in _AT["adapted"].items()})
@@ -127,7 +130,8 @@ class _Tapped:
 def teaches(loss_fn: Any, model: Any, batch: Any) -> dict[str, Any]:
     """What the loss teaches on a batch: for each forward, inputs, and for each position target and weight.
 
-    The gradient of a cross-entropy at the logits is w * (softmax - onehot): the one negative entry is the target.
+    The gradient of a cross-entropy at the logits is w * (softmax - onehot): the one negative entry is the
+    target.
     """
     first = _Tapped(model, [])
 
@@ -184,7 +188,9 @@ def fused(model: Any) -> None:
 
 
 def answered(model: Any, tok: Any, prompt: Any, output: Any) -> None:
-    """One generation: the ids asked and answered, and whether the model that answered is the trained one and answers twice alike."""
+    """One generation: the ids asked and answered, and whether the model that answered is the trained one and
+    answers twice alike.
+    """
     ids = prompt if isinstance(prompt, list) else tok.encode(prompt)
     given = (
         tok.encode(output, add_special_tokens=False) if isinstance(output, str) else list(map(int, output))

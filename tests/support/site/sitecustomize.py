@@ -1,4 +1,5 @@
-"""Children of the tests import transformers without its walk over thousands of its own files, which takes longer than most tests.
+"""Children of the tests import transformers without its walk over thousands of its own files, which takes
+longer than most tests.
 
 What the walk finds is kept in the file that TRANSFORMERS_STRUCTURE names, for all children of one session.
 """
