@@ -90,8 +90,7 @@ class Update(TypedDict, total=False):
 class Write(TypedDict, total=False):
     """Parameters were written outside an optimizer: once a kind of write."""
 
-    # Module.update | load_weights | setattr | in-place | tree: a functional program came with new arrays
-    via: str
+    via: str  # Module.update | load_weights | setattr | in-place | tree: new arrays of a functional program
     leaves: int
     frozen_leaves: int
     after_gradient: bool
