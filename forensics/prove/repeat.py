@@ -27,6 +27,8 @@ from forensics.store.store import Store
 from forensics.watch import protocol
 
 NAME = "repeat"
+PATIENCE_OVER = -signal.SIGXCPU
+"""The status of a repeat that took too long."""
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 _LINES = 5  # last lines of what the program said that are kept
 
@@ -40,6 +42,7 @@ class Asked:
         written: files that the recorded run wrote.
         store: where the recorded run lies, which no repeat sees.
         patience: seconds after which a repeat is ended.
+        steps: updates after which its training ends; None where the program says.
     """
 
     launch: Launch
@@ -47,6 +50,7 @@ class Asked:
     written: tuple[Path, ...]
     store: Path
     patience: float
+    steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Repeat:
 
     `harm` is amount by what is harmed; `acted` what each cure says that it did; `facts` what cures of later
     repeats are told; `settings` what `run-differences` compares, as (subject, value). `refused` are lines
-    {"kind", "what"} of the guard.
+    {"kind", "what"} of the guard; `decisions` are those of `protocol.Decision`.
     """
 
     status: int
@@ -68,6 +72,7 @@ class Repeat:
     facts: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     refused: Sequence[Mapping[str, str]] = ()
+    decisions: Sequence[Mapping[str, Any]] = ()
     said: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -94,7 +99,7 @@ def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]
             "tensors": "none",
             "known": None,
             "started": time.time(),
-            "repeat": {"cures": list(cures), "facts": dict(facts)},
+            "repeat": {"cures": list(cures), "facts": dict(facts), "steps": asked.steps},
         }
         write_options(spool, options)
         homes = _homes(asked, work, outputs)
@@ -149,7 +154,7 @@ def _ran(words: Sequence[str], cwd: Path, variables: Mapping[str, str], said: Pa
         try:
             return child.wait(patience)
         except subprocess.TimeoutExpired:
-            return -signal.SIGXCPU
+            return PATIENCE_OVER
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
@@ -162,12 +167,17 @@ def _measured(
     store = Store(folder / "store")
     facts = seal.tokenizers(spool.captures)
     acted = {str(row["id"]): str(row["what"]) for row in spool.table("cures")}
+    home = str((folder / "work").resolve()) + os.sep
+    decisions = [
+        {**row, "place": str(row["place"] or "").removeprefix(home)} for row in spool.table("decisions")
+    ]
     seal.seal(store, spool, seal.Plan(command=tuple(words), status=status, seconds=seconds, tensors="none"))
     evidence = opened(store, (NAME,))
     if evidence.empty is not None:
         return {}
     main = evidence.session.rows("SELECT model_of(?) AS model", [evidence.b])[0]["model"]
-    return {**measure(evidence), "acted": acted, "facts": told(evidence, facts.get(str(main), Facts()))}
+    found = {**measure(evidence), "acted": acted, "decisions": decisions}
+    return {**found, "facts": told(evidence, facts.get(str(main), Facts()))}
 
 
 def measure(evidence: Opened) -> dict[str, Any]:

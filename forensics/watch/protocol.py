@@ -136,11 +136,24 @@ class Capture(TypedDict):
     tokenizer: Tokenizer | None
 
 
+AT_THE_LOSS = "the loss at its logits"
+"""What a cure says that it changed where it leaves the loss's value as it was."""
+
+
 class Cure(TypedDict):
     """What a cure did in a program that is repeated."""
 
     id: str  # of the finding
     what: str
+
+
+class Decision(TypedDict):
+    """In a program that is repeated: a comparison of its loss's value, a save, or its end."""
+
+    kind: str  # compare | save | end
+    place: str | None
+    outcome: bool | None  # of a comparison
+    step: int  # updates before it
 
 
 class Judged(TypedDict):
@@ -399,6 +412,7 @@ TABLES: dict[str, type] = {
     "missing": Missing,
     "captures": Capture,
     "cures": Cure,
+    "decisions": Decision,
     "judged": Judged,
     "models": Model,
     "events": Event,

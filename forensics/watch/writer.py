@@ -31,6 +31,7 @@ from .protocol import (
     Compiled,
     Cure,
     Dataset,
+    Decision,
     Event,
     Forward,
     Generation,
@@ -56,6 +57,8 @@ class Writer:
     def row(self, table: Literal["captures"], /, **values: Unpack[Capture]) -> None: ...
     @overload
     def row(self, table: Literal["cures"], /, **values: Unpack[Cure]) -> None: ...
+    @overload
+    def row(self, table: Literal["decisions"], /, **values: Unpack[Decision]) -> None: ...
     @overload
     def row(self, table: Literal["judged"], /, **values: Unpack[Judged]) -> None: ...
     @overload

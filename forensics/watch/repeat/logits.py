@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from .. import protocol
 from ..training import hidden
 from ..training.head import Head
 from ..training.logits import reduce, wide
@@ -34,7 +35,7 @@ def cured(z: Any, ids: Any, g: Any, forwards: int, head: Head | None = None) -> 
     """
     for _, name, function in _cures:
         if ids is not None and ids.ndim == 2 and z.ndim == 3:
-            told.acted(name, "the loss at its logits")
+            told.acted(name, protocol.AT_THE_LOSS)
             g = function(Lesson(z, ids, g, forwards, head)).astype(g.dtype)
     return g
 

@@ -15,12 +15,12 @@ MODULES = ("repeat.files", "repeat.seeds")
 """Modules that every repeat installs, before the cures and before the watcher's own hooks, which then see
 what cures do.
 """
-OUTER = ("repeat.generation", "repeat.saves")
+OUTER = ("repeat.generation", "repeat.saves", "repeat.loops", "repeat.decisions")
 """Modules that are installed after the watcher's own hooks: what they change is what these hooks see."""
 
 
 def repeat() -> dict[str, Any]:
-    """{"cures": [id], "facts": {name: value}}; empty where this is no repeat."""
+    """{"cures": [id], "facts": {name: value}, "steps": updates or None}; empty where this is no repeat."""
     found = watch.options.get("repeat")
     return found if isinstance(found, dict) else {}
 

@@ -1,0 +1,84 @@
+"""How far two runs of one program agree: a repeat with its record, a cured repeat with the one as it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from forensics.prove.repeat import Repeat
+
+_CLOSE = 1e-3  # relative difference of losses within which a repeat agrees with the record
+
+Decisions = Sequence[Mapping[str, Any]]
+
+
+def agreement(record: Repeat, repeat: Repeat, steps: int | None = None) -> tuple[bool, str]:
+    """Does the repeat as it was agree with the record, and how far?
+
+    Args:
+        steps: updates after which the repeat ended; None where it went on to its end.
+    """
+    pairs = list(zip(record.losses[:steps], repeat.losses[:steps], strict=False))
+    far = max((abs(x - y) / max(abs(x), 1e-12) for x, y in pairs if math.isfinite(x)), default=0.0)
+    losses = (
+        f"the losses of {len(pairs)} steps differ by {far:.2g} at most" if pairs else "no losses were seen"
+    )
+    if steps is not None:
+        expected = min(steps, len(record.losses))
+        return far <= _CLOSE and len(
+            pairs
+        ) == expected, f"{losses}; it ended there, of {len(record.losses)} steps"
+    shared = [name for name in record.answers if name in repeat.answers]
+    same = sum(record.answers[name] == repeat.answers[name] for name in shared)
+    agrees = far <= _CLOSE and len(record.losses) == len(repeat.losses) and record.harm == repeat.harm
+    return agrees, f"{losses}; {same} of {len(shared)} answers are the same"
+
+
+def changed(was: Repeat, now: Repeat) -> Iterator[str]:
+    """What else a cure changed: settings, rows, tensors before training."""
+    for subject in dict.fromkeys((*was.settings, *now.settings)):
+        before, after = was.settings.get(subject), now.settings.get(subject)
+        if before != after:
+            plain = subject.startswith(("rows", "tensors before"))
+            yield f"{subject}: other ones" if plain else f"{subject}: {before or 'none'} -> {after or 'none'}"
+
+
+def steering(was: Repeat, now: Repeat) -> str | None:
+    """Where the value of the loss decided what the program did, in a run as it was and one cured at the logits.
+
+    There the value stays the faulty one, and with it what it decides: an early stop, the best checkpoint, a
+    rate that falls on a plateau. It decided where a comparison came out both ways, or where saves came after
+    other updates. None where neither is seen.
+    """
+    for place in dict.fromkeys(each["place"] for each in (*was.decisions, *now.decisions)):
+        said, cured = (_outcomes(each.decisions, place) for each in (was, now))
+        if len({*said, *cured}) > 1:
+            return (
+                f"the value of the loss, which a cure leaves as it is, decides at {place}: true in {_of(said)}"
+                f" comparisons as it was, in {_of(cured)} cured"
+            )
+    for kind, words in (("save", "saves"), ("end", "ends its updates")):
+        before, after = ([each for each in run.decisions if each["kind"] == kind] for run in (was, now))
+        steps = [[each["step"] for each in side] for side in (before, after)]
+        if steps[0] != steps[1]:
+            place = next((each["place"] for each in (*before, *after) if each["place"]), "the program")
+            return (
+                f"{place} {words} after update {_steps(steps[0])}, cured after {_steps(steps[1])}: the value of the"
+                " loss, which a cure leaves as it is, steers it"
+            )
+    return None
+
+
+def _outcomes(decisions: Decisions, place: Any) -> list[bool]:
+    return [
+        bool(each["outcome"]) for each in decisions if each["place"] == place and each["kind"] == "compare"
+    ]
+
+
+def _of(outcomes: Sequence[bool]) -> str:
+    return f"{sum(outcomes)} of {len(outcomes)}"
+
+
+def _steps(steps: Sequence[int]) -> str:
+    return ", ".join(map(str, steps[:4])) + (", ..." if len(steps) > 4 else "") or "never"

@@ -1,0 +1,80 @@
+"""What the record of a run says that a repeat of it needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from forensics.judge.opened import Opened, opened
+from forensics.prove.launch import Launch, NotRepeatable, recorded
+from forensics.prove.repeat import Repeat, measure
+from forensics.store.store import Run, Store
+from forensics.watch import protocol
+
+
+class Record:
+    """One recorded run: how it was started, and what came of it in the form in which repeats are counted."""
+
+    def __init__(self, store: Store, named: Run) -> None:
+        """
+        Raises:
+            ForensicsError: the run cannot be run again.
+        """
+        self.launch: Launch = recorded(named)
+        self.evidence: Opened = opened(store, (named.name,))
+        if self.evidence.empty is not None:
+            raise NotRepeatable(
+                f"Run {named.name} holds no capture.",
+                where=named.name,
+                hint="`forensics show` says what is missing, and why.",
+            )
+        status, seconds = named.head.get("exit_status"), named.head.get("seconds")
+        self.outcome = Repeat(int(status or 0), float(seconds or 0.0), **measure(self.evidence))
+
+    def options(self) -> protocol.Options:
+        """What the recorded capture was asked for, and its probes as token ids."""
+        session, b = self.evidence.session, self.evidence.b
+        rows = session.rows(
+            "SELECT prompt_id, prompt_ids FROM transcripts WHERE capture = probes_at(?) AND source = 'probe'"
+            " AND prompt_ids IS NOT NULL",
+            [b],
+        )
+        settings = session.rows(
+            "SELECT key, value FROM configs WHERE capture = run_of(?) AND key LIKE 'forensics.%'", [b]
+        )
+        told = {str(row["key"]).removeprefix("forensics."): json.loads(str(row["value"])) for row in settings}
+        prompts = [
+            protocol.Prompt(id=str(row["prompt_id"]), ids=json.loads(str(row["prompt_ids"]))) for row in rows
+        ]
+        return {
+            "prompts": prompts or None,
+            "max_tokens": told.get("max_tokens"),
+            "expect": told.get("expect"),
+            "every": None,
+            "reload": True,
+        }
+
+    def written(self) -> Iterator[Path]:
+        """Files that the run wrote."""
+        for row in self.evidence.session.rows(
+            "SELECT DISTINCT path FROM saved_tensors WHERE run = run_of(?)", [self.evidence.b]
+        ):
+            if row["path"]:
+                yield self.launch.cwd / str(row["path"])
+
+    def files(self) -> list[str]:
+        """Files of the program in its own folder that the record names, by places in it."""
+        rows = self.evidence.session.rows(
+            "SELECT DISTINCT place FROM events WHERE run = run_of(?) AND place IS NOT NULL ORDER BY place",
+            [self.evidence.b],
+        )
+        names = (str(row["place"]).rpartition(":")[0] for row in rows)
+        return [name for name in names if name.endswith(".py") and not Path(name).is_absolute()]
+
+    def versions(self) -> dict[str, str]:
+        """Of packages, as recorded."""
+        rows = self.evidence.session.rows(
+            "SELECT key, value FROM environment WHERE capture = run_of(?)", [self.evidence.b]
+        )
+        return {str(row["key"]): str(row["value"]) for row in rows}

@@ -1,0 +1,165 @@
+"""How often a proof is right, counted on the zoo: `python -m tests.prove.counted --out rows.jsonl [-k WORD]`.
+
+Each broken program is captured, and the cause that its case names is proved on it; so are cures of faults that
+it has not. Its symptom can be seen where the run shows a harm that its healthy twin has less of. A row a proof
+is appended to `--out`; what stands there is not run again, so that the count may be done in parts
+(`--part 2/6`, `--seconds N`). Without `-k` and `--part` it takes hours; `--table` prints what there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from forensics.errors import ForensicsError
+from forensics.prove import cures
+from forensics.prove.proof import Proving
+from forensics.store.store import Store
+from tests.support import quick, tiny
+from tests.zoo import zoo
+
+Row = dict[str, Any]
+REPEATS = 2
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Count how often a proof is right.")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "-k", metavar="WORD", action="append", default=[], help="only names or faults that hold WORD"
+    )
+    parser.add_argument("--part", default="1/1", help="I/N: each N-th case from the I-th on")
+    parser.add_argument("--wrong", type=int, default=2, help="cures of absent faults tried on each program")
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no case after so long")
+    parser.add_argument("--again", action="store_true", help="count what -k names anew")
+    parser.add_argument("--table", action="store_true", help="print the table of what was counted, and end")
+    options = parser.parse_args()
+    rows = read(options.out)
+    if options.table:
+        print(table(rows))
+        return 0
+    first, parts = map(int, options.part.split("/"))
+    began, done = time.monotonic(), set() if options.again else {row["case"] for row in rows}
+    with tempfile.TemporaryDirectory(prefix="counted-") as folder:
+        quick.children(Path(folder))
+        for case in drawn()[first - 1 :: parts]:
+            wanted = not options.k or any(
+                word in text for word in options.k for text in (case.name, *case.faults)
+            )
+            if case.name in done or not wanted or time.monotonic() - began > options.seconds:
+                continue
+            for row in counted(case, Path(folder), options.wrong):
+                print(line(row), flush=True)
+                with options.out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+    print(table(read(options.out)))
+    return 0
+
+
+def drawn() -> list[zoo.Case]:
+    """Every case in an order drawn once, so that a count that ends early is one of a fair sample."""
+    found = [each for each in zoo.cases() if each.faults]
+    random.Random(0).shuffle(found)
+    return found
+
+
+def read(out: Path) -> list[Row]:
+    """The last row of each proof."""
+    lines = out.read_text("utf-8").splitlines() if out.exists() else []
+    return list({(row["case"], row["cure"]): row for row in map(json.loads, lines)}.values())
+
+
+def counted(case: zoo.Case, folder: Path, wrong: int) -> Iterable[Row]:
+    """The row of the cause that the case names, then those of absent faults."""
+    tiny.cached(**case.model)
+    began = time.monotonic()
+    row: Row = {"case": case.name, "cure": case.faults[0], "right": True}
+    try:
+        proving = captured(case, folder / case.name, broken=True)
+        healthy = twin(case, folder)
+        harm = proving.record.harm
+        found = [each.id for each in proving.diagnosis.findings]
+        row |= {
+            "named": found[:1] == [case.faults[0]],
+            "seen": [what for what, amount in harm.items() if amount > healthy.get(what, 0)],
+        }
+    except ForensicsError as error:
+        yield row | {"outcome": "error", "why": error.message, "named": False, "seen": []}
+        return
+    if not row["seen"]:
+        yield row | {"outcome": "unseen", "why": "no harm that the healthy program has less of"}
+        return
+    yield row | proved(proving, case.faults[0]) | {"seconds": round(time.monotonic() - began, 1)}
+    true = {*case.faults, *case.allowed, *found}
+    absent = [each for each in cures.known() if each not in true]
+    for name in random.Random(case.name).sample(absent, min(wrong, len(absent))):
+        yield {"case": case.name, "cure": name, "right": False, "seen": row["seen"], **proved(proving, name)}
+
+
+def captured(case: zoo.Case, directory: Path, *, broken: bool) -> Proving:
+    if not directory.exists():
+        zoo.captured(case, directory, broken=broken)
+    store = Store(directory / ".forensics")
+    return Proving(store, store.run("run"), repeats=REPEATS)
+
+
+def twin(case: zoo.Case, folder: Path) -> Mapping[str, int]:
+    """The harm of the healthy program, one for all cases of that program."""
+    key = repr((case.program, case.model, case.capture, case.also))
+    if key not in _twins:
+        _twins[key] = captured(case, folder / f"{case.name}-twin", broken=False).record.harm
+    return _twins[key]
+
+
+_twins: dict[str, Mapping[str, int]] = {}
+
+
+def proved(proving: Proving, cure: str) -> Row:
+    try:
+        found = proving.prove([cure], lambda line: None)
+    except ForensicsError as error:
+        return {"outcome": "error", "why": error.message}
+    each = found.cures[0]
+    return {
+        "outcome": each.outcome,
+        "why": each.why,
+        "did": dict(each.did),
+        "harm": {effect.what: [effect.as_it_was, effect.cured] for effect in each.effects},
+        "repeats": found.repeatable,
+    }
+
+
+def line(row: Row) -> str:
+    kind = "right" if row["right"] else "wrong"
+    seen = "; ".join(row["seen"]) or "nothing seen"
+    return f"{kind} {row['case']:34} {row['cure']:28} {row['outcome']:10} {row['why'][:90]}  [{seen}]"
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The numbers: of the causes whose symptom can be seen, and of cures of absent faults."""
+    every = list(rows)
+    right = [row for row in every if row["right"]]
+    seen = [row for row in right if row["seen"]]
+    wrong = [row for row in every if not row["right"]]
+    lines = [f"programs {len(right)}, with a symptom that can be seen {len(seen)}"]
+    for name, of in (
+        ("the right cause, symptom seen", seen),
+        ("the right cause, all", right),
+        ("an absent fault", wrong),
+    ):
+        count = Counter(row["outcome"] for row in of)
+        lines.append(
+            f"{name:30} of {len(of):3}: " + ", ".join(f"{what} {n}" for what, n in count.most_common())
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
