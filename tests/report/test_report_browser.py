@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from forensics.judge.material import Declared
 from forensics.judge.picture import coarse
 from forensics.report.html import page
 from tests.support import pages, reports
@@ -132,6 +133,26 @@ def test_two_runs_show_what_differs_and_the_rest_when_asked(opened: Any) -> None
     assert not tab.get_by_text(re.compile(r"\d+ checks were clean")).first.is_visible()
     tab.get_by_text("All of snapshots/broken-stub").click()
     assert tab.get_by_text(re.compile(r"\d+ checks were clean")).first.is_visible()
+
+
+def test_what_differs_is_filtered_without_a_script(opened: Any) -> None:
+    tab = opened(reports.of("snapshots/broken-stub", "snapshots/fixed"), 1400)
+    table = tab.locator("fieldset.filter:has([name=group]) + table").first
+    groups = table.locator("tbody")
+    assert groups.count() > 1 and all(group.is_visible() for group in groups.all())
+    tab.locator("fieldset.filter [value=g2]").first.check()
+    assert [group.is_visible() for group in groups.all()] == [n == 1 for n in range(groups.count())]
+    tab.locator("fieldset.filter [value=all]").first.check()
+    assert all(group.is_visible() for group in groups.all())
+
+
+def test_declared_against_observed_may_show_only_what_differs(opened: Any) -> None:
+    lines = (Declared("adapter rank", "8", "4", False), Declared("learning rate", "0.001", "0.001", True))
+    tab = opened(page(replace(pages.material(), declared=lines)), 1400)
+    same = tab.locator("tr.same").first
+    assert same.is_visible()
+    tab.locator("fieldset.filter [value=differs]").first.check()
+    assert not same.is_visible() and tab.get_by_text("✕ differs").first.is_visible()
 
 
 def test_a_chain_leads_from_the_cause_to_what_it_explains(opened: Any) -> None:

@@ -26,6 +26,9 @@ a{color:var(--accent);text-underline-offset:.15em}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .soft{color:var(--soft)}.small{font-size:.86rem}.lead{margin-bottom:.9rem;max-width:46rem}
 .vh{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.filter{border:0;padding:0;margin:0 0 .6rem;display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.9rem}
+.filter label{display:inline-flex;gap:.35rem;align-items:center;min-height:1.6rem}
+.filter:has([value=differs]:checked)+table tr.same{display:none}
 .eyebrow{font-size:.78rem;letter-spacing:.06em;text-transform:uppercase;color:var(--soft);margin-bottom:.3rem}
 .verdict{margin:1.1rem 0;padding:1rem 1.2rem;border-radius:10px;border:1px solid currentColor;border-left-width:6px;background:var(--card)}
 .verdict .word{display:block;font-size:.8rem;font-weight:700;letter-spacing:.06em;text-transform:uppercase;margin-bottom:.15rem}
@@ -125,9 +128,12 @@ h1{font-size:1.45rem}h2{margin-top:2.2rem}svg text{font-size:13.5px}.verdict{pad
 .chain ul>li>.node::before{display:none}.heat tbody th{max-width:9rem}
 .stack thead{display:none}.stack,.stack tbody,.stack tr,.stack th,.stack td{display:block;border:0;padding:0}.stack tr{border-bottom:1px solid var(--line);padding:.5rem 0}
 .stack tbody th{font-weight:600}.stack td::before{content:attr(data-head) ": ";color:var(--soft)}}
-@page{margin:9mm 10mm}@media print{.groups{display:block;columns:2}.groups>li{break-inside:avoid;margin-bottom:.4rem}.checks thead{display:none}.checks tbody{display:block;columns:2}.checks tr{display:block}.checks th,.checks td{display:inline;border:0;padding:0 .4em 0 0}.charts{grid-template-columns:1fr 1fr}details.drawn{display:none}th,td{padding-top:.1rem;padding-bottom:.1rem}table{font-size:8pt;line-height:1.3}.exchange{margin-top:1rem}.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav{display:none}
+@page{margin:9mm 10mm}@media print{.groups{display:block;columns:2}.groups>li{break-inside:avoid;margin-bottom:.4rem}.checks thead{display:none}.checks tbody{display:block;columns:2}.checks tr{display:block}.checks th,.checks td{display:inline;border:0;padding:0 .4em 0 0}.charts{grid-template-columns:1fr 1fr}details.drawn{display:none}th,td{padding-top:.1rem;padding-bottom:.1rem}table{font-size:8pt;line-height:1.3}.exchange{margin-top:1rem}.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav,.filter{display:none}
 .scroll{overflow:visible}.heat td,.key,.tok,.bar span,.fix{print-color-adjust:exact;-webkit-print-color-adjust:exact}details::details-content{content-visibility:visible;block-size:auto}}
-"""
+""" + "\n".join(
+    f".filter:has([value=g{n}]:checked)+table tbody:not(.g{n}){{display:none}}" for n in range(1, 13)
+)
+"""The last rules filter without a script: the group that is chosen hides the others."""
 
 _PAGE = """
 html{scroll-padding-top:1rem;-webkit-text-size-adjust:100%}
