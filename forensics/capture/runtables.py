@@ -18,7 +18,7 @@ from forensics.watch import protocol
 Ref = Callable[[int, Any], str | None]
 """(process, number of a capture there) to the capture's ref."""
 
-_PLAIN = ("gradients", "schedules")
+_PLAIN = ("gradients", "schedules", "selftests")
 
 
 def events(spool: Spool, started: float, cwd: str | None) -> list[Row]:
@@ -110,7 +110,7 @@ def launch(spool: Spool, main: int) -> dict[str, Any] | None:
 
 def settings(spool: Spool) -> Iterator[Row]:
     """Rows of `configs` of what the capture itself was told."""
-    for key in ("every", "max_tokens", "tensors", "expect"):
+    for key in ("every", "max_tokens", "tensors", "expect", "selftest"):
         yield config(spool.run, "program", f"forensics.{key}", spool.options.get(key))
     if told := read_object(spool.path / protocol.STOP):
         yield config(

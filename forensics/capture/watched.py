@@ -41,6 +41,7 @@ class Settings:
     scorers: Sequence[str] = ()
     expect: str | None = None
     reload: bool = True
+    selftest: str = "quick"
     stop_on: str | None = None
     tell: str | None = None
 
@@ -244,6 +245,7 @@ def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings
             "answers": str(answers.directory(store.root).resolve()),
             "expect": settings.expect,
             "reload": settings.reload,
+            "selftest": settings.selftest,
             "scorers": list(settings.scorers),
             "started": time.time(),
             "parent": parent,

@@ -123,6 +123,17 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
         " unless --stop-on is given too."
     ),
 )
+@click.option(
+    "--selftest",
+    type=click.Choice(["quick", "full", "off"]),
+    default="quick",
+    show_default=True,
+    help=(
+        "Ask a model before its first update about its own first batch: does it see the tokens that it"
+        " predicts, or the other rows? full: is the gradient that of the loss, too, for which your loss is"
+        " called again."
+    ),
+)
 @click.option("--no-reload", is_flag=True, help="Do not load what was saved in a fresh process.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings.")
 @click.option(
@@ -148,6 +159,7 @@ def command(
     tensors: str,
     stop_on: str | None,
     tell: str | None,
+    selftest: str,
     no_reload: bool,
     quiet: bool,
     adapter: Path | None,
@@ -201,6 +213,7 @@ def command(
             scorers=scorers,
             expect=expect,
             reload=not no_reload,
+            selftest=selftest,
             stop_on=stop_on,
             tell=tell,
         )

@@ -20,6 +20,7 @@ class Moments:
         self.sights: list[Callable[[Any], None]] = []
         self.phases: list[Callable[[Any, tuple[int, int], tuple[int, int]], None]] = []
         self.first_updates: list[Callable[[], None]] = []
+        self.starts: list[Callable[[Any], None]] = []
         self.updates: list[Callable[[Any], None]] = []
         self.steps: list[Callable[[Any, bool], None]] = []
         self.boundaries: list[Callable[[], None]] = []
@@ -47,6 +48,10 @@ class Moments:
     def on_first_update(self, function: Callable[[], None]) -> None:
         """Call `function()` once, just before the first update of any model."""
         self.first_updates.append(function)
+
+    def on_started(self, function: Callable[[Any], None]) -> None:
+        """Call `function(model)` just before the first update of a phase, when its `start` was taken."""
+        self.starts.append(function)
 
     def on_update(self, function: Callable[[Any], None]) -> None:
         """Call `function(event)` when an update or a write by hand was applied (a `training.steps.Event`)."""

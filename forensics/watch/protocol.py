@@ -76,6 +76,7 @@ class Options(TypedDict, total=False):
     known: str | None  # a file with one hex digest a line: tensors that the store has
     expect: str | None  # lora | dora | full | none, as the user said
     reload: bool  # load what was saved again in a fresh process
+    selftest: str  # quick | full | off: what the model is asked about its own first batch
     scorers: list[str]  # module:function
     started: float  # Unix time
     parent: int  # process id of the tool
@@ -323,6 +324,29 @@ class Compiled(TypedDict, total=False):
     place: str | None
 
 
+class SelfTest(TypedDict):
+    """What the model said when it was asked about its own first batch.
+
+    A test that was not made has `kind` and `why`.
+    """
+
+    model: str
+    test: str  # causality | rows
+    place: str | None
+    kind: NotRequired[str]
+    why: NotRequired[str]
+    samples: NotRequired[int]
+    least: NotRequired[float]
+    most: NotRequired[float]
+    rounding: NotRequired[float]
+    repeat: NotRequired[float]
+    scale: NotRequired[float]
+    design: NotRequired[str | None]
+    dtype: NotRequired[str]
+    tokens: NotRequired[int]
+    seconds: NotRequired[float]
+
+
 class Generation(TypedDict):
     """One observed generation; the first 2,000 of a process are written."""
 
@@ -427,6 +451,7 @@ TABLES: dict[str, type] = {
     "compiled": Compiled,
     "generations": Generation,
     "schedules": Schedule,
+    "selftests": SelfTest,
     "datasets": Dataset,
     "adapters": Adapter,
     "cells": Cell,

@@ -41,6 +41,7 @@ from .protocol import (
     Move,
     SavedTensor,
     Schedule,
+    SelfTest,
     Step,
     TrainingRow,
     Weights,
@@ -87,6 +88,8 @@ class Writer:
     def row(self, table: Literal["generations"], /, **values: Unpack[Generation]) -> None: ...
     @overload
     def row(self, table: Literal["schedules"], /, **values: Unpack[Schedule]) -> None: ...
+    @overload
+    def row(self, table: Literal["selftests"], /, **values: Unpack[SelfTest]) -> None: ...
     @overload
     def row(self, table: Literal["datasets"], /, **values: Unpack[Dataset]) -> None: ...
     @overload

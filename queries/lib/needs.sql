@@ -188,3 +188,28 @@ SELECT CASE WHEN rows_gone(b, ['steps', 'gradients', 'weights', 'models'])
 CREATE OR REPLACE MACRO need_every_row(a, b) AS TABLE
 SELECT CASE WHEN rows_gone(b, ['rows', 'forwards', 'weights', 'datasets'])
     THEN gap('unseen', 'all training rows: some are missing') END AS gap;
+
+-- What the model that b means said when it was asked about its own first batch, by one test.
+CREATE OR REPLACE MACRO need_selftest(b, name) AS TABLE
+WITH made AS (
+    SELECT count(*) AS n, any_value(s.kind) AS kind, any_value(s.why) AS why
+    FROM selftests s WHERE s.run = run_of(b) AND s.model = model_of(b) AND s.test = name
+), told AS (
+    SELECT coalesce(bool_or(c.value = '"off"'), false) AS off FROM configs c
+    WHERE c.capture = run_of(b) AND c.key = 'forensics.selftest'
+), trained AS (
+    SELECT coalesce(bool_or(m.gradients > 0), false) AS gradients FROM models m WHERE m.run = run_of(b) AND m.model = model_of(b)
+)
+SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the model on its first batch, from a watched run: forensics capture -- COMMAND')
+            WHEN made.kind IS NOT NULL THEN gap(made.kind, made.why)
+            WHEN made.n > 0 THEN NULL
+            WHEN told.off THEN gap('unseen', 'the model on its first batch: --selftest off')
+            WHEN NOT trained.gradients THEN gap('not-applicable', 'the run takes no gradient of this model')
+            ELSE gap('not-applicable', 'no update of a model that answers rows of token ids was seen') END AS gap
+FROM made, told, trained;
+
+-- Whether outputs depend on the tokens after them.
+CREATE OR REPLACE MACRO need_causality(a, b) AS TABLE SELECT gap FROM need_selftest(b, 'causality');
+
+-- Whether outputs depend on the other rows of the batch.
+CREATE OR REPLACE MACRO need_row_independence(a, b) AS TABLE SELECT gap FROM need_selftest(b, 'rows');

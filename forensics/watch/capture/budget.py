@@ -23,6 +23,7 @@ _LESS = {"all": "new", "new": "nothing", "trainable": "nothing", "none": "nothin
 written: set[str] = set()  # digests whose bytes this process wrote
 _mode: str | None = None
 _plan: protocol.Plan | None = None  # what the parent was told
+_probed = 0.0  # seconds
 _loaded: dict[int, tuple[Any, list[Any]]] = {}  # id of an array -> (weak reference, the file it came from)
 _files: dict[str, list[Any]] = {}  # digest -> file
 
@@ -122,6 +123,17 @@ def took(seconds: float, leaves: int) -> None:
     """
     if _plan is not None and _plan["seconds"] is None:
         _tell({**_plan, "seconds": seconds, "leaves": leaves})
+
+
+def probes_took(seconds: float) -> None:
+    """One set of probes took so long: what else is asked of a model may take no longer."""
+    global _probed
+    _probed = max(_probed, seconds)
+
+
+def probe_seconds() -> float:
+    """Seconds that the longest set of probes took so far; 0 where none was asked."""
+    return _probed
 
 
 def _tell(plan: protocol.Plan) -> None:

@@ -80,6 +80,9 @@ def _start(found: Track, references: dict[str, Any] | None, optimizers: dict[str
         with watch.looking(f"first update of {name_of(function)}"), watch.lock.released():
             function()
     points.take(found, "start", references=references, optimizers=optimizers)
+    for each in moments.starts if references is None else ():  # else the update is applied already
+        with watch.looking(f"start of {name_of(each)}"), watch.lock.released():
+            each(found.model)
 
 
 @safely

@@ -225,6 +225,7 @@ class _Capture:
                 from .probe import answer
 
                 self.probes = answer(self.model, self.prefix, state)
+                budget.probes_took(self.probes["seconds"] if self.probes else 0.0)
             if self.probes and self.probes["skipped"]:
                 why = f"the time was over before {self.probes['skipped']} of them could be asked"
                 self.missing.append({"what": "probes", "why": why, "kind": "part"})

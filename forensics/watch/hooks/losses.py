@@ -20,8 +20,8 @@ from ..models import Model
 from ..moments import Moments
 from ..repeat import logits as repeated
 from ..run import watch
+from ..training import firstbatch, hidden, steps
 from ..training import head as heads
-from ..training import hidden, steps
 from ..training import rows as weights
 from ..training.logits import after, print_of, reduce, softmaxed
 from ..training.steps import Event
@@ -127,6 +127,8 @@ class _Call:
             head = heads.find(self.record.module, self.module, z.shape[-1])
             if head is None:
                 return z
+        if self.outer and ids is not None and not self.taps and self.frame.open:
+            firstbatch.remember(self.record, self.module, self.given, ids, z)
         within = set(range(self.taps, number))
         self.frame.made.append(self.record.number)
         if self.frame.open and self.outer and ids is not None:

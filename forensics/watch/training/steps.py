@@ -284,6 +284,12 @@ def _settled(kept: bool, holders: list[dict[str, Any]], key: str) -> None:
             mx().eval(holder[key])
 
 
+def waiting() -> Iterator[Event]:
+    """The gradients of this thread that are not written yet."""
+    for step in [*local.done, *list(_open.values())]:
+        yield from step.gradients
+
+
 def flush() -> None:
     """Write every step that is complete: those of this thread, and of threads that have ended."""
     for number in list(local.held):

@@ -14,6 +14,14 @@ UNMOVED = (
 
 LLAMA = {"model_type": "llama", "taught": True}
 
+LATER = """
+one = tokens[:1, :20]
+other = mx.concatenate([one[:, :10], tokens[1:2, 10:20]], axis=1)
+fault = mx.abs(model(one) - model(other))[:, :10].max().item() > 0.01
+"""
+
+LOOP_LATER = "tokens = collate(rows[:2], tokenizer.pad_token_id)[0]\n" + LATER
+
 CASES = [
     Case(
         "no-model-compiled",
@@ -45,6 +53,37 @@ CASES = [
         ("loss-not-decreasing", "stale-compiled-function"),
         evaluated=(),
         model=LLAMA,
+    ),
+    Case(
+        "maskless-scratch",
+        "scratch",
+        ("attention-not-causal",),
+        (('mask="causal")', "mask=None)"),),
+        LATER,
+        ("full-weights-trained", "generation-collapse"),
+    ),
+    Case(
+        "maskless-loop",
+        "loop",
+        ("attention-not-causal",),
+        (
+            ("import numpy as np\n", "import mlx_lm.models.qwen2\nimport numpy as np\n"),
+            (
+                "mx.random.seed(7)\n",
+                "mx.random.seed(7)\nmlx_lm.models.qwen2.create_attention_mask = lambda h, cache=None, **_: None\n",
+            ),
+        ),
+        LOOP_LATER,
+        ("generation-collapse", "score-dropped"),
+        model={"taught": True},
+    ),
+    Case(
+        "flattened-scratch",
+        "scratch",
+        ("rows-not-independent",),
+        (("part.reshape(b, n, self.heads, -1)", "part.reshape(1, b * n, self.heads, -1)"),),
+        "one = tokens[:3, :20]\nfault = mx.abs(model(one)[2] - model(one[2:])[0]).max().item() > 0.01",
+        ("full-weights-trained", "generation-collapse"),
     ),
     Case(
         "healthy-compiled",

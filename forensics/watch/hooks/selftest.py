@@ -1,0 +1,102 @@
+"""When a training step is asked about itself: once a model, just before its first update; of a compiled step,
+just after it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import distributed
+from ..capture import registry
+from ..capture.budget import probe_seconds
+from ..lock import is_mine
+from ..moments import Moments
+from ..originals import inspect, time
+from ..places import is_users
+from ..run import watch
+from ..training import firstbatch, selftest
+from ..training.firstbatch import Call
+from ..training.selftest import NotRunError
+
+_TRIES = 4  # updates after which what the loss teaches is no longer looked for
+_TESTS = {"causality": selftest.causality, "rows": selftest.independence}
+
+
+def _due(*_: Any) -> None:
+    """Test each model whose first gradient is known by now."""
+    if watch.tracing or watch.local.gradient:
+        return
+    for call in list(firstbatch.calls.values()):
+        track = registry.tracks.get(call.model.number)
+        if track is not None and not is_mine(track.thread):
+            continue
+        with watch.looking("self-test"), watch.lock.released():
+            taught = None if call.why else firstbatch.taught(call)
+            call.tries += 1
+            if taught is None and not call.why and call.tries < _TRIES:
+                continue
+            call.why = call.why or ("" if taught else "what the loss teaches in the first batch was not seen")
+            firstbatch.tested.add(firstbatch.calls.pop(call.model.number).model.number)
+            _tested(call, taught)
+
+
+def _tested(call: Call, taught: Any) -> None:
+    """Write the rows of the tests of one model."""
+    common: dict[str, Any] = {"model": call.model.number, "place": _place(call)}
+    try:
+        asked = _asked(call, taught)
+    except Exception as error:  # noqa: BLE001   the model is the program's own, and may refuse what we ask
+        for test in _TESTS:
+            _write(common | {"test": test} | _not_made(error))
+        return
+    common |= {"dtype": asked.dtype, "design": selftest.design(asked.root), "scale": asked.scale}
+    common |= {"repeat": asked.repeat, "rounding": asked.rounding, "tokens": asked.part.tokens}
+    for test, function in _TESTS.items():
+        began = time.process_time()
+        try:
+            found = function(asked)
+            told = {"samples": len(found), "least": min(found), "most": max(found)}
+        except Exception as error:  # noqa: BLE001
+            told = _not_made(error)
+        seconds, asked.spent = time.process_time() - began + asked.spent, 0.0
+        _write(common | {"test": test, "seconds": round(seconds, 4)} | told)
+
+
+def _write(row: dict[str, Any]) -> None:
+    watch.row("selftests", **row)
+
+
+def _asked(call: Call, taught: Any) -> selftest.Asked:
+    if call.why:
+        raise NotRunError("unseen", call.why)
+    if (distributed.group()[1] or 1) > 1:
+        raise NotRunError("unseen", "the model's forward is shared by several processes")
+    ids, told = taught
+    target, weight, residual = (told[name].tolist() for name in ("target", "weight", "residual"))
+    part = selftest.cut(ids.tolist(), target, weight, residual, call.bare)
+    return selftest.Asked(call, part, probe_seconds())
+
+
+def _not_made(error: Exception) -> dict[str, Any]:
+    if isinstance(error, NotRunError):
+        return {"kind": error.kind, "why": error.why}
+    return {"kind": "unseen", "why": f"{type(error).__name__}: {error}"[:300]}
+
+
+def _place(call: Call) -> str | None:
+    """The line at which the program's own model begins its forward; None for a library's."""
+    module = call.callee()
+    code = getattr(inspect.unwrap(type(module).__call__), "__code__", None) if module is not None else None
+    return (
+        f"{code.co_filename}:{code.co_firstlineno}"
+        if code is not None and is_users(code.co_filename)
+        else None
+    )
+
+
+def install(run: Moments) -> None:
+    if watch.options.get("selftest") == "off":
+        return
+    run.on_started(_due)
+    run.on_update(_due)
+    run.on_dropped(firstbatch.dropped)

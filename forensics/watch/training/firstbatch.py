@@ -1,0 +1,105 @@
+"""The first call of each trained model within a gradient, as the program made it, held until the self-test
+has used it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+from .. import trees
+from ..models import Model
+from ..trees import mx
+from . import steps
+
+_HELD = 64 << 20  # bytes of arguments that are held beside the token ids
+_MODELS = 2  # models of a process that are tested
+
+calls: dict[str, Call] = {}  # model number -> the first call of it, or of a language model within it
+tested: set[str] = set()  # numbers of models whose call was used
+
+
+@dataclass
+class Call:
+    """A call of a model: what was called, and with what."""
+
+    model: Model
+    callee: Any  # weak reference to the module that was called
+    given: (
+        tuple[Any, Any] | None
+    )  # (args, kwargs), each array held anew; None: a reason why not stands in `why`
+    place: int  # which of its arrays are the token ids
+    ids: Any | None  # (rows, positions); None: of a compiled function, they come with what the loss taught
+    why: str = ""
+    tries: int = 0  # so often it was looked for what the loss taught in it
+
+    @property
+    def bare(self) -> bool:
+        """Are the token ids the only array, so that rows and positions can be taken out of them?"""
+        return self.given is not None and len(trees.leaves(self.given)) == 1
+
+    def with_ids(self, ids: Any) -> tuple[Any, Any]:
+        """(args, kwargs) of the same call on other token ids."""
+        arrays = trees.leaves(self.given)
+        arrays[self.place] = ids
+        args, kwargs = trees.replaced(self.given, iter(arrays))
+        return args, kwargs
+
+
+def remember(model: Model, module: Any, given: tuple[Any, Any], ids: Any, z: Any) -> None:
+    """Hold this call, where it is the first of its model and answers rows of token ids with logits or hidden
+    states.
+    """
+    if model.number in calls or model.number in tested or len(tested | calls.keys()) >= _MODELS:
+        return
+    if ids.ndim != 2 or z.ndim != 3:
+        return
+    arrays, traced = trees.leaves(given), bool(steps.local.traces)
+    place = next(i for i, array in enumerate(arrays) if array is ids)
+    beside = sum(array.nbytes for array in arrays) - ids.nbytes
+    why = ""
+    if (strange := _strange(given)) is not None:
+        why = f"the model is called with a {strange}"
+    elif sum(array.shape == ids.shape and array.dtype == ids.dtype for array in arrays) > 1:
+        why = "the model is called with several arrays that may be its token ids"
+    elif traced and len(arrays) > 1:
+        why = "a compiled function calls the model with more arrays than its token ids"
+    elif beside > _HELD:
+        why = f"the model is called with {beside:,} bytes beside its token ids"
+    held = None
+    if not why:
+        held = trees.replaced(given, iter([ids if traced else mx().stop_gradient(each) for each in arrays]))
+    own = None if traced else mx().stop_gradient(ids)
+    calls[model.number] = Call(model, weakref.ref(module), held, place, own, why)
+
+
+def _strange(given: Any) -> str | None:
+    """The class of something in the arguments that may keep what it saw, a cache say; None: there is none."""
+    if given is None or trees.is_array(given) or isinstance(given, (bool, int, float, str)):
+        return None
+    if isinstance(given, dict) and not trees.is_module(given):
+        given = list(given.values())
+    if isinstance(given, (list, tuple)):
+        return next((found for each in given if (found := _strange(each)) is not None), None)
+    return type(given).__name__
+
+
+def taught(call: Call) -> tuple[Any, dict[str, Any]] | None:
+    """(token ids, what the loss taught at each position) of the gradient that this call was made in; None
+    where nothing is known of it yet.
+    """
+    wanted = None if call.ids is None else call.ids.tolist()
+    for event in steps.waiting():
+        for tap in event.arrays["taps"]:
+            if "ids" not in tap or "full" not in tap or tap["ids"].ndim != 2:
+                continue
+            same = wanted is None or tap["ids"].tolist() == wanted
+            if same and tap["full"]["weight"].shape == tap["ids"].shape:
+                return tap["ids"], tap["full"]
+    return None
+
+
+def dropped(model: Model) -> None:
+    """The program dropped a model: its call goes with it."""
+    calls.pop(model.number, None)

@@ -1,0 +1,179 @@
+"""What a model says of its own first batch: right models of many makes are clean, broken ones are not, and both
+are as before.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import pytest
+from mlx.utils import tree_flatten
+from mlx_lm.utils import _get_classes
+
+from forensics.watch.models import Model
+from forensics.watch.training import selftest
+from forensics.watch.training.firstbatch import Call
+
+ROWS = [
+    [5, 9, 20, 31, 44, 7, 18, 25, 39, 12, 50, 61],
+    [8, 30, 22, 17, 6, 41, 53, 10, 33, 28, 15, 2],
+    [11, 14, 27, 36, 45, 19, 2, 0, 0, 0, 0, 0],
+    [21, 16, 60, 13, 38, 24, 47, 58, 2, 0, 0, 0],
+]
+
+
+class Small(nn.Module):
+    """One block of attention; `mask` and `mix` break it."""
+
+    def __init__(self, mask: Any = "causal", mix: Callable[[Any], Any] = lambda x: x) -> None:
+        super().__init__()
+        self.embed, self.norm, self.place = nn.Embedding(64, 32), nn.RMSNorm(32), nn.Embedding(16, 32)
+        self.qkv, self.out = nn.Linear(32, 96), nn.Linear(32, 64)
+        self._mask, self._mix = mask, mix
+
+    def __call__(self, ids: Any) -> Any:
+        x = self.norm(self.embed(ids) + self.place(mx.arange(ids.shape[1])))
+        q, k, v = (
+            part.reshape(*ids.shape, 4, 8).transpose(0, 2, 1, 3) for part in mx.split(self.qkv(x), 3, axis=-1)
+        )
+        mask = self._mask(ids) if callable(self._mask) else self._mask
+        y = mx.fast.scaled_dot_product_attention(q, k, v, scale=0.35, mask=mask)
+        return self.out(self._mix(x + y.transpose(0, 2, 1, 3).reshape(*ids.shape, 32)))
+
+
+def asked(
+    model: Any, rows: list[list[int]] = ROWS, taught: Any = None
+) -> tuple[list[float], list[float], Any]:
+    """(causality, rows, the whole) of a model on these rows; `taught`: the weight of each position."""
+    ids = mx.array(rows)
+    call = Call(Model("m0", model), weakref.ref(model), ((ids,), {}), 0, ids)
+    target = [[*row[1:], row[-1]] for row in rows]
+    weight = taught or [[float(token != 0) for token in row] for row in target]
+    part = selftest.cut(rows, target, weight, [[0.0] * len(row) for row in rows], True)
+    whole = selftest.Asked(call, part, 60.0)
+    return selftest.causality(whole), selftest.independence(whole), whole
+
+
+def clean(model: Any, **more: Any) -> bool:
+    causal, rows, whole = asked(model, **more)
+    return min(causal) <= whole.rounding and max(rows) <= whole.rounding
+
+
+@functools.cache
+def made(name: str) -> Any:
+    """A random model of mlx-lm's, as `type`, `type-dtype` or `type-4bit`."""
+    mx.random.seed(3)
+    model_type, _, more = name.partition("-")
+    config = {
+        "model_type": model_type, "hidden_size": 32, "num_hidden_layers": 3, "intermediate_size": 64,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "rms_norm_eps": 1e-6, "vocab_size": 64,
+        "rope_theta": 10000.0, "max_position_embeddings": 512, "tie_word_embeddings": True,
+        "query_pre_attn_scalar": 8, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
+    }  # fmt: skip
+    kind, arguments = _get_classes(config)
+    model = kind(arguments.from_dict(config))
+    if more == "4bit":
+        nn.quantize(model, group_size=32, bits=4)
+    elif more:
+        model.set_dtype(getattr(mx, more))
+    mx.eval(model.parameters())
+    return model
+
+
+KINDS = (
+    "qwen2",
+    "llama-bfloat16",
+    "llama-float16",
+    "llama-4bit",
+    "gemma",
+    "gemma2",
+    "mixtral",
+    "phi3",
+    "qwen3",
+)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_models_of_the_library_are_clean(name: str) -> None:
+    model = made(name)
+    model.train()
+    before = dict(tree_flatten(model.parameters()))
+    state = mx.random.state[0].tolist()
+    assert clean(model)
+    assert all(array is before[path] for path, array in tree_flatten(model.parameters()))
+    assert model.training and mx.random.state[0].tolist() == state
+
+
+def test_left_padding_and_masked_prompts_are_clean() -> None:
+    left = [[0] * (12 - len(body)) + body for body in ([t for t in row if t] for row in ROWS)]
+    weight = [[float(5 <= i < 11) for i in range(12)] for _ in left]
+
+    def padded(ids: Any) -> Any:
+        return (mx.tri(12, dtype=mx.bool_)[None] & (ids != 0)[:, None])[:, None] | mx.eye(12, dtype=mx.bool_)
+
+    assert clean(Small(padded), rows=left, taught=weight)
+    assert clean(Small(), rows=left, taught=weight)
+
+
+def test_a_prefix_that_is_seen_whole_is_clean_where_the_answer_alone_is_taught() -> None:
+    prefix = mx.tri(12, dtype=mx.bool_) | (mx.arange(12) < 5)
+    weight = [[float(5 <= i < 11) for i in range(12)] for _ in ROWS[:2]]
+    assert clean(Small(prefix), rows=ROWS[:2], taught=weight)
+    causal, _, whole = asked(Small(prefix), rows=ROWS[:2], taught=[[1.0] * 4 + [0.0] * 8] * 2)
+    assert min(causal) > whole.rounding, "the same model, taught its prefix, sees what it is taught"
+
+
+def test_packed_rows_and_statistics_of_training_are_clean() -> None:
+    pieces = mx.cumsum(mx.array([0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0]))
+    assert clean(Small(mx.tri(12, dtype=mx.bool_) & (pieces[:, None] == pieces)))
+    norm = nn.BatchNorm(32)
+    model = Small(mix=norm)
+    model.norm2 = norm
+    mean = norm.running_mean
+    assert clean(model)
+    assert norm.running_mean is mean
+
+
+@pytest.mark.parametrize("mask", [None, mx.tri(12, k=1, dtype=mx.bool_)], ids=["none", "one too far"])
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
+def test_a_missing_mask_is_seen(mask: Any, dtype: Any) -> None:
+    model = Small(mask)
+    model.set_dtype(dtype)
+    causal, rows, whole = asked(model)
+    assert min(causal) > whole.rounding
+    assert max(rows) <= whole.rounding
+
+
+MIXED = {
+    "mean": lambda x: x - x.mean(axis=0),
+    "the row before": lambda x: x + 0.5 * mx.roll(x, 1, axis=0),
+    "one sequence": lambda x: mx.cumsum(x.reshape(-1, 32), axis=0).reshape(x.shape),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
+def test_rows_that_are_mixed_are_seen(name: str, dtype: Any) -> None:
+    model = Small(mix=MIXED[name])
+    model.set_dtype(dtype)
+    _, rows, whole = asked(model)
+    assert max(rows) > whole.rounding
+    assert selftest.design(model) is None
+
+
+def test_experts_mix_rows_on_purpose() -> None:
+    assert selftest.design(made("mixtral")) == "experts"
+    assert selftest.design(made("qwen2")) is None
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_a_loss_that_teaches_other_tokens_is_not_asked(shift: int) -> None:
+    targets = [row[shift:] + row[:shift] for row in ROWS]
+    ones, none = [[1.0] * 12 for _ in ROWS], [[0.0] * 12 for _ in ROWS]
+    with pytest.raises(selftest.NotRunError, match="does not teach each token"):
+        selftest.cut(ROWS, targets, ones, none, True)
