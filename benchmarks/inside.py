@@ -1,7 +1,8 @@
 """Compares the tensors of two captures in a process that runs already and has both open, as a notebook or a
 test does.
 
-python -m benchmarks.inside A B     prints {"processor": seconds, "wall": seconds, "anonymous": MB}, the third time of three
+    python -m benchmarks.inside A B     prints the third time of three:
+                                        {"processor": seconds, "wall": seconds, "anonymous": MB}
 
 It forgets what is remembered of earlier differences, so it needs a cache of its own: XDG_CACHE_HOME.
 """

@@ -1,7 +1,8 @@
 """A hook of mkdocs: pages that are made from the queries, the commands and the schema, and lie in no file.
 
-One page a finding, with what `forensics explain` says and the finding in a recorded run where one is shipped; every command with its
-help; every table with its columns. Links out of docs/ go to the repository, where `repo_url` names one.
+One page a finding, with what `forensics explain` says and the finding in a recorded run where one is shipped;
+every command with its help; every table with its columns. Links out of docs/ go to the repository, where
+`repo_url` names one.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _outside(config: Any) -> Any:
     return link
 
 
-# -- findings ------------------------------------------------------------------------------------------------------------
+# -- findings ------------------------------------------------------------------------------------------------
 
 
 def finding_pages() -> dict[str, str]:
@@ -127,7 +128,7 @@ def _issue(reference: str) -> str:
     return f"https://github.com/{repository}/issues/{number}"
 
 
-# -- reference -----------------------------------------------------------------------------------------------------------
+# -- reference -----------------------------------------------------------------------------------------------
 
 
 def commands_page() -> str:
@@ -162,7 +163,8 @@ def tables_page() -> str:
     text = schema.text()
     blocks = [
         "# Tables",
-        "Any DuckDB client reads them: [Read with DuckDB](../how-to/duckdb.md). NULL means not measured, never 0.",
+        "Any DuckDB client reads them: [Read with DuckDB](../how-to/duckdb.md)."
+        " NULL means not measured, never 0.",
     ]
     for comment, name, body in re.findall(
         r"((?:^--[^\n]*\n)+)CREATE TABLE (\w+) \((.*?)^\);", text, re.M | re.S

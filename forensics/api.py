@@ -1,7 +1,8 @@
 """Evidence in Python and in notebooks: the same words as on the command line, objects that show themselves.
 
     import forensics
-    case = forensics.open("night")             # a run; ("night@start", "night@end"); ("./base", "./trained"); "bug.zip"
+    case = forensics.open("night")             # a run, "bug.zip", or a pair:
+                                               # ("night@start", "night@end"), ("./base", "./trained")
     case.diagnosis                             # a notebook shows the verdict and the causes as cards
     case.diagnosis.findings[0].fix
     case.comparison.changed[:3]

@@ -167,9 +167,9 @@ def capture(
     place = None if store is None else str(Path(store).resolve())
     listed = None if prompts is None else list(prompts) if _are_texts(prompts) else fspath(prompts)  # type: ignore[arg-type]
     request: dict[str, Any] = {
-        "name": name or _default_name(), "command": _command(), "parent": os.getpid(), "cwd": str(Path.cwd()), "store": place,
-        "prompts": listed, "every": every, "max_tokens": max_tokens, "tensors": tensors, "scorers": list(scorers),
-        "expect": expect, "reload": reload,
+        "name": name or _default_name(), "command": _command(), "parent": os.getpid(), "cwd": str(Path.cwd()),
+        "store": place, "prompts": listed, "every": every, "max_tokens": max_tokens, "tensors": tensors,
+        "scorers": list(scorers), "expect": expect, "reload": reload,
     }  # fmt: skip
     try:
         answer = ask("begin", request)

@@ -47,8 +47,8 @@ def make() -> None:
             ]
             _forensics(work, "capture", *options, "--", *command)
         _forensics(
-            work, "capture", "--name", "base", "--prompts", "prompts.jsonl", "--max-tokens", str(recipe.max_tokens),
-            "--tensors", "none", "model",
+            work, "capture", "--name", "base", "--prompts", "prompts.jsonl", "--max-tokens",
+            str(recipe.max_tokens), "--tensors", "none", "model",
         )  # fmt: skip
         for run in ("base", *(trainer.run for trainer in story.STORY)):
             _keep(work, run)

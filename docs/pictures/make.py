@@ -1,4 +1,7 @@
-"""Makes the pictures of the docs from the reference snapshots: `uv run --group browser python docs/pictures/make.py`. Needs chromium."""
+"""Makes the pictures of the docs from the reference snapshots.
+
+uv run --group browser python docs/pictures/make.py     needs chromium
+"""
 
 from __future__ import annotations
 

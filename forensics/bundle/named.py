@@ -6,8 +6,8 @@ import re
 
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _SECRET = {
-    "password", "passwd", "passwort", "passphrase", "passcode", "pwd", "secret", "secrets", "token", "apikey", "credential", "credentials",
-    "auth", "authorization", "private", "bearer", "cookie",
+    "password", "passwd", "passwort", "passphrase", "passcode", "pwd", "secret", "secrets", "token", "apikey",
+    "credential", "credentials", "auth", "authorization", "private", "bearer", "cookie",
 }  # fmt: skip
 _KEYS = {"api", "access", "private", "secret", "account", "signing", "encryption", "ssh", "service", "auth"}
 _NEVER_NUMBERS = {"password", "passwd", "passwort", "passphrase", "passcode", "pwd", "secret", "credential"}

@@ -26,7 +26,8 @@ from forensics.store.keyed import Keyed
 _WORD = re.compile(r"[\w.:@+|<>\[\]#-]{1,200}", re.ASCII)
 _SPECIAL = re.compile(r"[<\[|][\w|/:.▁<>\[\]-]{1,48}")
 _VERSION = re.compile(
-    r"v?\d[\w.+~-]{0,40}|(macOS|Linux|Darwin|Windows|Device)[\w .+~():,-]{0,100}|arm64|aarch64|x86_64|AMD64|i686|ppc64le|riscv64"
+    r"v?\d[\w.+~-]{0,40}|(macOS|Linux|Darwin|Windows|Device)[\w .+~():,-]{0,100}"
+    r"|arm64|aarch64|x86_64|AMD64|i686|ppc64le|riscv64"
 )
 _PROBE = re.compile(r"[pgq]\d{1,6}")
 _ERROR = re.compile(r"\s*([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Warning|Exit|Failure))\b.*", re.DOTALL)
@@ -40,9 +41,10 @@ _FILES = re.compile(
 _PLACE = re.compile(r"(?P<path>.*?)(?P<line>:\d+)?", re.DOTALL)
 _CELL = re.compile(r"In\[\d{1,9}\]:\d{1,9}")  # a notebook's name of a cell, and its line
 _CONFIG_WORDS = {
-    "model_type", "architectures", "torch_dtype", "dtype", "hidden_act", "activation", "activation_function", "hidden_activation", "type",
-    "rope_type", "fine_tune_type", "optimizer", "peft_type", "task_type", "bias", "mode", "quant_method", "tokenizer_class", "class",
-    "layer_types", "target_modules", "keys", "general.architecture", "general.type", "general.size_label", "kind", "tensors", "expect",
+    "model_type", "architectures", "torch_dtype", "dtype", "hidden_act", "activation", "activation_function",
+    "hidden_activation", "type", "rope_type", "fine_tune_type", "optimizer", "peft_type", "task_type", "bias",
+    "mode", "quant_method", "tokenizer_class", "class", "layer_types", "target_modules", "keys",
+    "general.architecture", "general.type", "general.size_label", "kind", "tensors", "expect",
     "transformers_version", "adapter_kind", "use_dora",
 }  # fmt: skip
 _ENVIRONMENT = re.compile(

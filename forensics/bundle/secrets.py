@@ -19,24 +19,29 @@ _KEYS = {
     "discord": r"discord(?:app)?\.com/api/webhooks/[0-9]+/[A-Za-z0-9_-]+",
     "telegram": r"\b[0-9]{8,10}:[A-Za-z0-9_-]{30,}",
     "stripe": r"\b(?:[sr]k|pk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}",
-    "token": r"\b(?:npm|gsk|r8|pplx|sbp|lin_api|dop_v1|doo_v1|shpat|shpss|pul|phc|rubygems|tskey|nvapi|secret|figd|hvs|hvb|key|fw|csk|xai"
-    r"|tgp_v1|jina|voyage|co)[_.-](?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20,}",
+    "token": r"\b(?:npm|gsk|r8|pplx|sbp|lin_api|dop_v1|doo_v1|shpat|shpss|pul|phc|rubygems|tskey|nvapi|secret"
+    r"|figd|hvs|hvb|key|fw|csk|xai|tgp_v1|jina|voyage|co)"
+    r"[_.-](?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20,}",
     "databricks": r"\bdapi[0-9a-f]{32}",
     "pypi": r"\bpypi-[A-Za-z0-9_-]{16,}",
     "docker": r"\bdckr_(?:pat|oat)_[A-Za-z0-9_-]{16,}",
     "sendgrid": r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
     "twilio": r"\b(?:SK|AC)[0-9a-f]{32}\b",
     "jwt": r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
-    "private key": r"-----BEGIN [A-Z ]*(?:PRIVATE KEY|CERTIFICATE)[A-Z ]*-----.*?(?:-----END [A-Z ]+-----|\Z)",
-    "ssh key": r"\b(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-[a-z0-9-]+) [A-Za-z0-9+/=]{20,}|\bAGE-SECRET-KEY-[A-Z0-9]{20,}",
+    "private key": r"-----BEGIN [A-Z ]*(?:PRIVATE KEY|CERTIFICATE)[A-Z ]*-----"
+    r".*?(?:-----END [A-Z ]+-----|\Z)",
+    "ssh key": r"\b(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-[a-z0-9-]+) [A-Za-z0-9+/=]{20,}"
+    r"|\bAGE-SECRET-KEY-[A-Z0-9]{20,}",
     "authorization": r"(?i:\b(?:bearer|basic|token)[ =:]+[A-Za-z0-9._~+/=-]{12,})",
     "url with password": r"\b[a-z][a-z0-9+.-]*://[^\s/@:'\"]*:[^\s/@'\"]+@[^\s'\"]*",
-    "password": r"(?i:\b[a-z0-9_.-]*(?:passwo?r?d|passwd|secret|api[_-]?key|access[_-]?key|accountkey|auth[_-]?token|access[_-]?token"
-    r"|private[_-]?key|credential|passphrase|pwd)[a-z0-9_]*[\"']?(?:\s*[=:]+>?\s*|\s+is:?\s+)[\"']?[^\s\"',;&]{4,})",
+    "password": r"(?i:\b[a-z0-9_.-]*(?:passwo?r?d|passwd|secret|api[_-]?key|access[_-]?key|accountkey"
+    r"|auth[_-]?token|access[_-]?token|private[_-]?key|credential|passphrase|pwd)"
+    r"[a-z0-9_]*[\"']?(?:\s*[=:]+>?\s*|\s+is:?\s+)[\"']?[^\s\"',;&]{4,})",
     "wandb": r"(?i:\bwandb\b.{0,40}?\b[0-9a-f]{40}\b)",
     "hexadecimal key": r"\b[0-9a-f]{32,}\b|\b[0-9A-F]{32,}\b",
     "address": r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b",
-    "private address": r"(?<!\d)(?:(?:10|127)(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})(?!\d)",
+    "private address": r"(?<!\d)(?:(?:10|127)(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}"
+    r"|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})(?!\d)",
     "network address": r"(?<![\w.])(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![\w.])"
     r"|(?<![\w:])(?:[0-9a-f]{1,4}:){5,7}[0-9a-f]{1,4}(?![\w:])",
 }  # fmt: skip
@@ -61,7 +66,8 @@ _PERSONAL = {
     "social security number": re.compile(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])"),
     "phone number": re.compile(
         r"(?<![\w.+-])(?:\+\d{1,3}|00\d{2})[ ./()-]{0,2}(?:\d[ ./()-]{0,2}){6,12}\d(?!\w)"
-        r"|(?<![\w.+-])\(?0\d{1,4}\)?[ /-]\d{2,5}(?:[ -]?\d{2,5}){1,3}(?!\w)|(?<![\w.+-])\(?\d{3}\)?[ .-]\d{3}[.-]\d{4}(?!\w)"
+        r"|(?<![\w.+-])\(?0\d{1,4}\)?[ /-]\d{2,5}(?:[ -]?\d{2,5}){1,3}(?!\w)"
+        r"|(?<![\w.+-])\(?\d{3}\)?[ .-]\d{3}[.-]\d{4}(?!\w)"
     ),
 }
 

@@ -27,20 +27,24 @@ from forensics.store.keyed import Keyed
 from forensics.store.packs import Packs
 from forensics.store.store import Store, size_of
 
-_README = """This is a bundle of evidence recorded by mlx-forensics: what a training run did, without its data.
+_README = """This is a bundle of evidence recorded by mlx-forensics: what a training run did, without its
+data.
 
 Check it:        sha256sum -c manifest-sha256.txt   (after unzipping)
 Read it:         forensics diagnose FILE.zip        forensics open FILE.zip
-Without it:      tables are gzipped JSON lines (any DuckDB reads them), tensors are safetensors files named by digests;
-                 findings.json, report.html and summary.md, where they are here, are what its sender's copy said
+Without it:      tables are gzipped JSON lines (any DuckDB reads them), tensors are safetensors files named by
+                 digests; findings.json, report.html and summary.md, where they are here, are what its
+                 sender's copy said
 
-Statistics of a tensor stand in the first capture that has it. Of a capture that is `like` another (`compact` in manifest.json),
-placements holds only the rows that differ; `removed` are names that it has no more. In a large bundle `#n` in a digest column of
-tensors and deltas is the n-th distinct digest (from 0) in the placements of the captures, in the order of manifest.json.
+Statistics of a tensor stand in the first capture that has it. Of a capture that is `like` another (`compact`
+in manifest.json), placements holds only the rows that differ; `removed` are names that it has no more. In a
+large bundle `#n` in a digest column of tensors and deltas is the n-th distinct digest (from 0) in the
+placements of the captures, in the order of manifest.json.
 
-manifest.json says what was left out and what was redacted. Digests of texts are keyed; the key never leaves its machine.
-Under `differences` it names tensors that are not here whole: `held` is the U8 tensor in packs/ that, inflated (zlib), gives the
-XOR with the tensor of digest `base`; in every block of 1048576 bytes the first bytes of all elements come first, then the second.
+manifest.json says what was left out and what was redacted. Digests of texts are keyed; the key never leaves
+its machine. Under `differences` it names tensors that are not here whole: `held` is the U8 tensor in packs/
+that, inflated (zlib), gives the XOR with the tensor of digest `base`; in every block of 1048576 bytes the
+first bytes of all elements come first, then the second.
 """
 
 

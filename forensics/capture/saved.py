@@ -30,8 +30,8 @@ Of the others the digests stand in `saved_tensors`.
 """
 _PARTS = ("model", "weights")  # so the files of a model begin that has several
 _NUMPY = {
-    "b1": "BOOL", "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64", "i1": "I8", "i2": "I16", "i4": "I32", "i8": "I64",
-    "f2": "F16", "f4": "F32", "f8": "F64", "c8": "C64", "V2": "BF16",
+    "b1": "BOOL", "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64", "i1": "I8", "i2": "I16", "i4": "I32",
+    "i8": "I64", "f2": "F16", "f4": "F32", "f8": "F64", "c8": "C64", "V2": "BF16",
 }  # fmt: skip
 
 
@@ -172,8 +172,8 @@ def artifacts(
                 continue
             found.pop(checkpoint.path, None)
             found[checkpoint.path] = Artifact(
-                checkpoint.path, checkpoint, str(model), int(last["process"]), float(last.get("time") or 0.0), last.get("updates"),
-                last.get("place"),
+                checkpoint.path, checkpoint, str(model), int(last["process"]), float(last.get("time") or 0.0),
+                last.get("updates"), last.get("place"),
             )  # fmt: skip
     kept: list[Artifact] = []
     for artifact in sorted(found.values(), key=lambda a: a.time, reverse=True):

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  forensics bundle night -o bug.zip                      tables, statistics, findings, report: no text, no weights
-  forensics bundle night -o bug.zip --dry-run            what would leave, and what would not
-  forensics bundle night -o bug.zip --level changed      with the tensors that differ between first capture and end
-  forensics bundle broken fixed -o both.zip              two runs
-  forensics bundle night -o bug.zip --sign key.pem       signed; who has the public key can check it: open --key public.pem
+  forensics bundle night -o bug.zip                 tables, statistics, findings, report; no text, no weights
+  forensics bundle night -o bug.zip --dry-run       what would leave, and what would not
+  forensics bundle night -o bug.zip --level changed with the tensors that the training changed
+  forensics bundle broken fixed -o both.zip         two runs
+  forensics bundle night -o bug.zip --sign key.pem  signed; checked with: open --key public.pem
 """
 _DIGEST = re.compile(r"[0-9a-f]{32,64}")
 MB = 1_000_000
@@ -53,7 +53,8 @@ MB = 1_000_000
 )
 @click.option(
     "--personal", type=click.Choice(["ask", "mask", "keep"]), default="ask", show_default=True,
-    help="With --include-text: phone, card and social security numbers and IBANs in the texts. Where nobody can be asked they are masked.",
+    help="With --include-text: phone, card and social security numbers and IBANs in the texts."
+    " Where nobody can be asked they are masked.",
 )  # fmt: skip
 @click.option(
     "--dry-run",
@@ -288,9 +289,10 @@ def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
     if as_json:
         emit(
             {
-                "schema": 1, "file": str(out), "level": staged.level, "nbytes": staged.nbytes(), "fits": staged.nbytes() <= limit,
-                "tensors": len(staged.tensors), "differences": len(staged.tensors.differences),
-                "leaves": leaving, "redacted": redacted, "tokens": staged.redactor.map,
+                "schema": 1, "file": str(out), "level": staged.level, "nbytes": staged.nbytes(),
+                "fits": staged.nbytes() <= limit, "tensors": len(staged.tensors),
+                "differences": len(staged.tensors.differences), "leaves": leaving, "redacted": redacted,
+                "tokens": staged.redactor.map,
             }
         )  # fmt: skip
         return

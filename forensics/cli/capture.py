@@ -24,7 +24,7 @@ Examples:
   forensics capture -- mlx_lm.lora --config lora.yaml
   forensics capture --stop-on error -- python train.py         ends it where a finding is certain
   forensics capture -- mlx.launch -n 2 python train.py
-  forensics capture --scorer judge:brief -- python train.py     judge.py: def brief(prompt, output): return len(output)
+  forensics capture --scorer judge:brief -- python train.py    judge.py: def brief(prompt, output): return 1.0
   forensics capture --name base ./SmolLM2-135M-Instruct
   forensics capture ./SmolLM2-135M-Instruct --adapter ./adapters
   forensics capture s3://bucket/model --tensors none --executor dask://localhost:8786

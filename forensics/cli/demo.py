@@ -33,8 +33,8 @@ Examples:
     help="The model that is trained.",
 )
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("forensics-demo"), show_default=True,
-    help="Where captures, adapters and logs are left.",
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("forensics-demo"),
+    show_default=True, help="Where captures, adapters and logs are left.",
 )  # fmt: skip
 def command(model: str, out: Path) -> None:
     """Tell the whole story on a real model: capture, diagnose, report.

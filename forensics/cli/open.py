@@ -16,8 +16,8 @@ Examples:
   forensics diagnose bug.zip             without importing
 
 \b
-Exit status: 0 imported, or there already; 2 it cannot be written; 3 the bundle is damaged, hostile, or not signed
-with the key: nothing was kept.
+Exit status: 0 imported, or there already; 2 it cannot be written; 3 the bundle is damaged, hostile, or not
+signed with the key: nothing was kept.
 """
 
 
@@ -52,8 +52,9 @@ def command(path: Path, name: str | None, key: Path | None, as_json: bool, store
     if as_json:
         emit(
             {
-                "schema": 1, "id": landed.id, "runs": list(landed.runs), "level": landed.level, "already": landed.already,
-                "signed": landed.signed, "checked": key is not None, "waiting": landed.waiting, "against": list(landed.against),
+                "schema": 1, "id": landed.id, "runs": list(landed.runs), "level": landed.level,
+                "already": landed.already, "signed": landed.signed, "checked": key is not None,
+                "waiting": landed.waiting, "against": list(landed.against),
             }
         )  # fmt: skip
         return

@@ -58,7 +58,8 @@ def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None)
 
 store_option = click.option(
     "--store", type=click.Path(path_type=Path), metavar="DIR", envvar="FORENSICS_STORE",
-    callback=_settled, help="Where captures live; default: $FORENSICS_STORE, else .forensics here or in a folder above.",
+    callback=_settled,
+    help="Where captures live; default: $FORENSICS_STORE, else .forensics here or in a folder above.",
 )  # fmt: skip
 
 
@@ -72,7 +73,8 @@ def _trust(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 trust_option = click.option(
     "--trust", is_flag=True, expose_value=False, callback=_trust,
-    help="Let a model on disk run code of its own when it is loaded (model_file, auto_map); what runs is said.",
+    help="Let a model on disk run code of its own when it is loaded (model_file, auto_map);"
+    " what runs is said.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, for a spreadsheet.")

@@ -24,8 +24,8 @@ Examples:
 @click.command("report", epilog=EXAMPLES)
 @click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
 @click.option(
-    "-o", "--output", "out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
-    help="The page to write; - is stdout.",
+    "-o", "--output", "out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"),
+    show_default=True, help="The page to write; - is stdout.",
 )  # fmt: skip
 @click.option(
     "--adapter",

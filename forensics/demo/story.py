@@ -103,8 +103,9 @@ class Running:
         script = [sys.executable, str(TRAINERS / trainer.script)]
         command = [*script, "--model", str(model), "--out", str(out / trainer.run), *recipe.arguments]
         capture = [
-            sys.executable, "-m", "forensics", "capture", "--store", str(out / ".forensics"), "--name", trainer.run,
-            "--prompts", str(prompts), "--max-tokens", str(recipe.max_tokens), "--tensors", "new",
+            sys.executable, "-m", "forensics", "capture", "--store", str(out / ".forensics"),
+            "--name", trainer.run, "--prompts", str(prompts), "--max-tokens", str(recipe.max_tokens),
+            "--tensors", "new",
         ]  # fmt: skip
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

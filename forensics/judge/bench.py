@@ -73,8 +73,8 @@ class Transplant:
         return {
             "schema": 1, "run": self.a, "other": self.b, "repeats": 1, "steps": None, "repeatable": True,
             "harm": [{**harm, "as_it_was": [self.questions - self.equal], "moved": [0] if ended else None}],
-            "smallest": list(self.smallest), "said": self.said, "complete": self.complete, "parts": self.parts,
-            "tensors": self.tensors, "tried": self.tried, "patch": None,
+            "smallest": list(self.smallest), "said": self.said, "complete": self.complete,
+            "parts": self.parts, "tensors": self.tensors, "tried": self.tried, "patch": None,
         }  # fmt: skip
 
 
@@ -138,8 +138,9 @@ def _searched(
         found, complete = search.smallest(parts)
         tried, said = search.tried, verdict(parts, found, told["tensors"], complete)
     return Transplant(
-        *words, tuple(part.name for part in parts if part.name in found), said, complete, len(parts), told["tensors"], tried,
-        told["questions"], told["equal"], told["same"], tuple((x, y) for x, y in told["answers"]),
+        *words, tuple(part.name for part in parts if part.name in found), said, complete, len(parts),
+        told["tensors"], tried, told["questions"], told["equal"], told["same"],
+        tuple((x, y) for x, y in told["answers"]),
     )  # fmt: skip
 
 
@@ -188,7 +189,8 @@ def _child(request: Path) -> Iterator[Callable[[dict[str, Any] | None], dict[str
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8", env=variables
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+            encoding="utf-8", env=variables,
         ) as child,
     ):  # fmt: skip
 
@@ -274,12 +276,14 @@ def _captured(store: Store, capture: Capture, place: Path) -> dict[str, Any]:
     gone = [name for name, raw in kept.items() if raw is None]
     if gone or not kept:
         raise NotTransplantable(
-            f"The bytes of {len(gone)} of {len(kept)} tensors of {capture.ref} are not kept.", capture.ref, "Capture with --tensors all."
+            f"The bytes of {len(gone)} of {len(kept)} tensors of {capture.ref} are not kept.",
+            capture.ref, "Capture with --tensors all.",
         )  # fmt: skip
     place.mkdir(parents=True)
     _write(place / "tensors.safetensors", {name: raw for name, raw in kept.items() if raw is not None})
     adapters = session.rows(
-        """SELECT module, class, rank, scale FROM modules WHERE capture = ? AND kind IN ('adapter', 'dora') AND rank IS NOT NULL""",
+        """SELECT module, class, rank, scale FROM modules
+        WHERE capture = ? AND kind IN ('adapter', 'dora') AND rank IS NOT NULL""",
         [capture.ref],
     )
     return {

@@ -12,7 +12,8 @@ from forensics.records import ChangedParameter, Codes, Comparison, Row
 
 _CHANGED = """
 SELECT p.name_a AS name, p.name_b, p.dtype_a, p.dtype_b, p.shape_a, p.shape_b,
-    p.value_digest_a IS NOT NULL AND p.value_digest_b IS NOT NULL AND p.dtype_a = 'U32' AND p.dtype_b = 'U32' AS quantized,
+    p.value_digest_a IS NOT NULL AND p.value_digest_b IS NOT NULL
+        AND p.dtype_a = 'U32' AND p.dtype_b = 'U32' AS quantized,
     d.max_abs, d.l2, d.relative, d.cosine, d.changed_fraction,
     c.max_abs AS code_max_abs, c.changed_fraction AS code_fraction, p.digest_a = p.digest_b AS same_codes
 FROM paired p
@@ -22,7 +23,8 @@ WHERE p.status IN ('changed', 'unknown')
 ORDER BY p.layer NULLS FIRST, p.canonical
 """
 _ALONE = """
-SELECT status, coalesce(name_b, name_a) AS name FROM paired WHERE status IN ('added', 'removed') ORDER BY layer NULLS FIRST, canonical
+SELECT status, coalesce(name_b, name_a) AS name FROM paired WHERE status IN ('added', 'removed')
+ORDER BY layer NULLS FIRST, canonical
 """
 
 

@@ -29,15 +29,18 @@ WITH pairs AS (
     SELECT key_a AS x, key_b AS y FROM paired WHERE status = 'changed'
     UNION
     SELECT digest_a, digest_b FROM paired
-    WHERE status = 'changed' AND dtype_a = 'U32' AND dtype_b = 'U32' AND shape_a = shape_b AND digest_a <> digest_b
+    WHERE status = 'changed' AND dtype_a = 'U32' AND dtype_b = 'U32' AND shape_a = shape_b
+        AND digest_a <> digest_b
 )
 SELECT x, y FROM pairs ANTI JOIN deltas ON digest_a = x AND digest_b = y ORDER BY x, y
 """
 _PARTS = """
 SELECT w.value_digest, w.digest AS weight, w.layout, w.packing, s.digest AS scales, z.digest AS biases
 FROM placements w
-LEFT JOIN placements s ON s.capture = w.capture AND s.module = w.module AND s.role = 'scales' AND w.leaf = 'weight'
-LEFT JOIN placements z ON z.capture = w.capture AND z.module = w.module AND z.role = 'biases' AND w.leaf = 'weight'
+LEFT JOIN placements s
+    ON s.capture = w.capture AND s.module = w.module AND s.role = 'scales' AND w.leaf = 'weight'
+LEFT JOIN placements z
+    ON z.capture = w.capture AND z.module = w.module AND z.role = 'biases' AND w.leaf = 'weight'
 WHERE w.value_digest IS NOT NULL AND w.capture IN (capture_of(?), capture_of(?))
 """
 # of captures that were made before `packing` was written down

@@ -88,8 +88,9 @@ def judge(
     gaps = verdict.gaps(session, b, found, facts)
     said = verdict.verdict(findings, gaps)
     return Diagnosis(
-        a, b, said, findings, outcomes.not_evaluated(found), gaps, outcomes.cleared(found), example.example(session, a, b), allowed,
-        verdict.headline(session, (a, b), said, findings, found), verdict.is_watched(session, b),
+        a, b, said, findings, outcomes.not_evaluated(found), gaps, outcomes.cleared(found),
+        example.example(session, a, b), allowed, verdict.headline(session, (a, b), said, findings, found),
+        verdict.is_watched(session, b),
     )  # fmt: skip
 
 

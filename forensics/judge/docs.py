@@ -179,10 +179,12 @@ _PRIVATE = """-- The learning rate is above what we agreed on.
 -- confidence: certain
 -- needs:      steps
 -- params:     a, b, most = 0.0003
--- claim:      {n} of {looked} steps have a learning rate above {expected}; the first is step {subject} with {observed}.
+-- claim:      {n} of {looked} steps have a learning rate above {expected}; the first is step {subject} with
+--             {observed}.
 -- clean:      the learning rate (at most {expected} in {looked} steps)
 -- fix:        set learning_rate to {expected} or less
-SELECT CAST(step AS VARCHAR) AS subject, CAST(learning_rate AS VARCHAR) AS observed, CAST(most AS VARCHAR) AS expected,
+SELECT CAST(step AS VARCHAR) AS subject, CAST(learning_rate AS VARCHAR) AS observed,
+CAST(most AS VARCHAR) AS expected,
     learning_rate > most AS fault
 FROM steps
 WHERE run = run_of(b) AND model = model_of(b) AND learning_rate IS NOT NULL

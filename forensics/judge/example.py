@@ -16,7 +16,8 @@ ORDER BY special_b DESC NULLS LAST, kl DESC NULLS LAST, prompt_id LIMIT 1
 """
 _TOKENS = """
 SELECT role, mode(token) AS token FROM loss_tokens
-WHERE run = run_of(?) AND model = model_of(?) AND role IN ('pad', 'end') AND relation = 'next' AND token IS NOT NULL
+WHERE run = run_of(?) AND model = model_of(?) AND role IN ('pad', 'end') AND relation = 'next'
+    AND token IS NOT NULL
 GROUP BY role ORDER BY role DESC
 """
 

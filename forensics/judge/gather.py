@@ -56,9 +56,11 @@ def gather(
     )
 
 
-_POINTS = """SELECT point, max(updates) AS updates FROM captures WHERE run = run_of(?) AND model = model_of(?) AND updates IS NOT NULL
+_POINTS = """SELECT point, max(updates) AS updates FROM captures
+WHERE run = run_of(?) AND model = model_of(?) AND updates IS NOT NULL
 GROUP BY point ORDER BY min(sequence)"""
-_ENVIRONMENT = """SELECT key, any_value(value) AS value FROM environment WHERE capture IN (run_of(?), capture_of(?))
+_ENVIRONMENT = """SELECT key, any_value(value) AS value FROM environment
+WHERE capture IN (run_of(?), capture_of(?))
 GROUP BY key ORDER BY min(rowid)"""
 
 
@@ -180,8 +182,8 @@ def _asked(r: Mapping[str, object]) -> tuple[str, str]:
 
 
 _PROBES = "SELECT * FROM transcripts WHERE capture = probes_at(?) AND source = 'probe' ORDER BY prompt_id"
-_OBSERVED = """SELECT t.* FROM transcripts t JOIN captures c USING (capture) WHERE c.run = run_of(?) AND t.source = 'observed'
-ORDER BY c.sequence, t.prompt_id"""
+_OBSERVED = """SELECT t.* FROM transcripts t JOIN captures c USING (capture)
+WHERE c.run = run_of(?) AND t.source = 'observed' ORDER BY c.sequence, t.prompt_id"""
 
 
 def _exchange(

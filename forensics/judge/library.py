@@ -1,9 +1,8 @@
-"""The library of questions: finds .sql files, reads their headers, and makes a table macro of each in a
-session.
+"""The library of questions: reads .sql files and their headers, and makes a table macro of each in a session.
 
 A file is a header of `-- ` lines and one SELECT. The header begins with the title, a blank `--` line, and
-then `-- key: value` lines;
-a line that begins `--   ` carries the value on. HEADER says what each key means. The macro is named as the file, hyphens as underscores.
+then `-- key: value` lines; a line that begins `--   ` carries the value on. HEADER says what each key means.
+The macro is named as the file, hyphens as underscores.
 
 `ask/` has questions, `detect/` detectors, `pair/` what several detectors share. A file of `pair/` is a table
 while a pair is judged, filled once (`judge/pair.py`), and a macro of the same name for everybody else. Who
@@ -119,7 +118,8 @@ class Query:
 
     @property
     def signature(self) -> str:
-        return f"{self.macro}({', '.join(p.name + (f' := {p.default}' if p.default is not None else '') for p in self.params)})"
+        words = (p.name if p.default is None else f"{p.name} := {p.default}" for p in self.params)
+        return f"{self.macro}({', '.join(words)})"
 
     @property
     def begins(self) -> str | None:

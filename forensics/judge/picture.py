@@ -31,10 +31,13 @@ _ADDED = """
 WITH l AS (
     SELECT regexp_replace(p.canonical, '\\.[^.]*$', '') AS canonical, p.layer,
         max(p.l2) FILTER (p.role = 'lora_a') AS a_, max(p.l2) FILTER (p.role = 'lora_b') AS b_,
-        max(p.l2) FILTER (p.leaf = 'weight' AND p.role IN ('base', 'embedding', 'head') AND p.dtype NOT IN ('U32', 'U8')) AS base
+        max(p.l2) FILTER (
+            p.leaf = 'weight' AND p.role IN ('base', 'embedding', 'head') AND p.dtype NOT IN ('U32', 'U8')
+        ) AS base
     FROM parameters p WHERE p.capture = capture_of(?) GROUP BY ALL
 ), m AS (
-    SELECT canonical, max(scale) AS scale, max(rank) AS rank FROM modules WHERE capture = capture_of(?) AND rank > 0 GROUP BY canonical
+    SELECT canonical, max(scale) AS scale, max(rank) AS rank FROM modules
+    WHERE capture = capture_of(?) AND rank > 0 GROUP BY canonical
 )
 SELECT l.canonical, l.layer, m.scale * l.a_ * l.b_ / sqrt(m.rank) / nullif(l.base, 0) AS added
 FROM l JOIN m USING (canonical) WHERE added IS NOT NULL"""
@@ -111,8 +114,8 @@ def together(cells: Sequence[Cell], layer: str, module: str) -> Cell:
     changed = any(c.changed for c in cells)
     return Cell(
         layer, module, _largest([c.relative for c in cells]), changed, any(c.trainable for c in cells),
-        any(c.adapted for c in cells), any(c.adapter_moved for c in cells), _largest([c.added for c in cells]),
-        "" if changed else next((c.alone for c in cells if c.alone), ""),
+        any(c.adapted for c in cells), any(c.adapter_moved for c in cells),
+        _largest([c.added for c in cells]), "" if changed else next((c.alone for c in cells if c.alone), ""),
     )  # fmt: skip
 
 

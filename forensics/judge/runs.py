@@ -67,9 +67,11 @@ def _sampler(session: Session, sampled: Sequence[Evidence], names: tuple[str, st
     """
     told = "; ".join(f"{SAMPLING[each.subject]} {each.expected} / {each.observed}" for each in sampled)
     return Finding(
-        id=SAMPLER, severity="info", role="cause", confidence="certain", title="Two runs were sampled with other settings.",
+        id=SAMPLER, severity="info", role="cause", confidence="certain",
+        title="Two runs were sampled with other settings.",
         claim=f"The runs generate with other settings: {told}.", evidence=tuple(sampled), only_in="b",
-        fix="give both the same sampler where answers are compared", check=f"forensics query run-differences {' '.join(names)}",
+        fix="give both the same sampler where answers are compared",
+        check=f"forensics query run-differences {' '.join(names)}",
     )  # fmt: skip
 
 

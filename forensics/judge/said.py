@@ -8,7 +8,8 @@ from forensics.judge.deltas import Evidence
 
 _UNMEASURED = """
 SELECT x.prompt_id FROM transcripts x JOIN transcripts y ON y.prompt_id = x.prompt_id
-WHERE x.capture = probes_at($1) AND y.capture = probes_at($2) AND x.capture <> y.capture AND x.source = 'probe' AND y.source = 'probe'
+WHERE x.capture = probes_at($1) AND y.capture = probes_at($2) AND x.capture <> y.capture
+    AND x.source = 'probe' AND y.source = 'probe'
     AND NOT EXISTS (SELECT 1 FROM probe_deltas WHERE capture_a = x.capture AND capture_b = y.capture)
 LIMIT 1
 """

@@ -140,13 +140,19 @@ def _unpadded(program: Program) -> str | None:
 
 def _turned(program: Program) -> str | None:
     """`return -loss` of the function that holds the cross-entropy loses its sign."""
-    found = [
+    negated = [
         each.value
         for each in ast.walk(program.tree)
-        if isinstance(each, ast.Return) and isinstance(each.value, ast.UnaryOp) and isinstance(each.value.op, ast.USub)
-        and any(isinstance(inner, ast.Call) and _name(inner.func) == "cross_entropy" for inner in ast.walk(each.value))
-    ]  # fmt: skip
-    return program.replaced(found[0], program.source(found[0].operand)) if len(found) == 1 else None
+        if isinstance(each, ast.Return)
+        and isinstance(each.value, ast.UnaryOp)
+        and isinstance(each.value.op, ast.USub)
+        and _has_cross_entropy(each.value)
+    ]
+    return program.replaced(negated[0], program.source(negated[0].operand)) if len(negated) == 1 else None
+
+
+def _has_cross_entropy(tree: ast.AST) -> bool:
+    return any(isinstance(each, ast.Call) and _name(each.func) == "cross_entropy" for each in ast.walk(tree))
 
 
 def _of_logits(program: Program) -> str | None:

@@ -132,8 +132,9 @@ def _homes(asked: Asked, work: Path, outputs: Path) -> dict[str, str]:
 def _variables(folder: Path, spool: Path, shift: int) -> dict[str, str]:
     held = {name: value for name, value in inherited().items() if not name.startswith("FORENSICS_")}
     return environment(spool, held) | dict.fromkeys(_OFFLINE, "1") | {
-        "FORENSICS_SCRATCH": str(folder), "FORENSICS_SHIFT": str(shift), "PYTHONHASHSEED": str(shift), "PYTHONDONTWRITEBYTECODE": "1",
-        "TOKENIZERS_PARALLELISM": "false", "TMPDIR": str(folder / "temporary"), "MPLCONFIGDIR": str(folder / "temporary"),
+        "FORENSICS_SCRATCH": str(folder), "FORENSICS_SHIFT": str(shift), "PYTHONHASHSEED": str(shift),
+        "PYTHONDONTWRITEBYTECODE": "1", "TOKENIZERS_PARALLELISM": "false",
+        "TMPDIR": str(folder / "temporary"), "MPLCONFIGDIR": str(folder / "temporary"),
     }  # fmt: skip
 
 
@@ -196,7 +197,8 @@ def measure(evidence: Opened) -> dict[str, Any]:
 
 
 _LOSSES = """
-SELECT loss FROM steps WHERE run = run_of(?) AND model = model_of(?) AND loss IS NOT NULL ORDER BY process, step
+SELECT loss FROM steps WHERE run = run_of(?) AND model = model_of(?) AND loss IS NOT NULL
+ORDER BY process, step
 """
 
 
@@ -210,16 +212,19 @@ def _answers(evidence: Opened) -> Iterator[tuple[str, str]]:
 
 
 _SETTINGS = """
-SELECT 'rows of the first step' AS subject, md5(string_agg(CAST(input_id AS VARCHAR), ' ' ORDER BY forward, row, position)) AS value
+SELECT 'rows of the first step' AS subject,
+    md5(string_agg(CAST(input_id AS VARCHAR), ' ' ORDER BY forward, row, position)) AS value
 FROM loss_tokens WHERE run = run_of($1) AND model = model_of($1) AND step = 1
 UNION ALL
-SELECT 'trainable tensors', count(*) || ' (' || coalesce(string_agg(DISTINCT role, ', ' ORDER BY role), 'none') || ')' FROM placements
+SELECT 'trainable tensors',
+    count(*) || ' (' || coalesce(string_agg(DISTINCT role, ', ' ORDER BY role), 'none') || ')' FROM placements
 WHERE capture = at_point($1, 'start') AND trainable AND shared_with IS NULL
 UNION ALL
 SELECT 'tensors before training', md5(string_agg(canonical || digest, ' ' ORDER BY canonical)) FROM placements
 WHERE capture = at_point($1, 'start') AND NOT adapter_role(role) AND role <> 'optimizer'
 UNION ALL
-SELECT 'optimizer', string_agg(DISTINCT class || ' ' || coalesce(settings, ''), '; ') FROM optimizers WHERE capture = capture_of($1)
+SELECT 'optimizer', string_agg(DISTINCT class || ' ' || coalesce(settings, ''), '; ') FROM optimizers
+WHERE capture = capture_of($1)
 UNION ALL
 SELECT 'learning rate of the first step', CAST(min_by(learning_rate, step) AS VARCHAR) FROM steps
 WHERE run = run_of($1) AND model = model_of($1)
@@ -238,7 +243,8 @@ def _settings(evidence: Opened) -> Iterator[tuple[str, str]]:
 
 
 _PADS = """
-SELECT DISTINCT target_id AS id FROM loss_tokens WHERE run = run_of($1) AND role = 'pad' AND target_id IS NOT NULL AND relation = 'next'
+SELECT DISTINCT target_id AS id FROM loss_tokens
+WHERE run = run_of($1) AND role = 'pad' AND target_id IS NOT NULL AND relation = 'next'
 UNION
 SELECT DISTINCT id FROM (
     SELECT lead(input_id) OVER (PARTITION BY process, model, step, forward, row ORDER BY position) AS id, role
@@ -253,15 +259,19 @@ ORDER BY strength = 'strong' DESC, rank IS NULL, via = 'call' DESC LIMIT 1
 
 
 _FRAMED = """
-SELECT count(*) FILTER (frame = 'template') * 2 > count(*) AS value FROM batch_rows WHERE run = run_of($1) AND frame IS NOT NULL
+SELECT count(*) FILTER (frame = 'template') * 2 > count(*) AS value FROM batch_rows
+WHERE run = run_of($1) AND frame IS NOT NULL
 """
 _RATE = """
 WITH said AS (
-    SELECT TRY_CAST(e.detail->>'$.declared.learning_rate' AS DOUBLE) AS rate FROM events e WHERE run = run_of($1) AND kind = 'train'
+    SELECT TRY_CAST(e.detail->>'$.declared.learning_rate' AS DOUBLE) AS rate FROM events e
+    WHERE run = run_of($1) AND kind = 'train'
     UNION ALL
-    SELECT TRY_CAST(value AS DOUBLE) FROM configs WHERE capture = run_of($1) AND regexp_matches(key, '(^|[._])(learning_rate|lr)$')
+    SELECT TRY_CAST(value AS DOUBLE) FROM configs
+    WHERE capture = run_of($1) AND regexp_matches(key, '(^|[._])(learning_rate|lr)$')
     UNION ALL
-    SELECT TRY_CAST(j.value AS DOUBLE) FROM schedules s, json_each(s.arguments) j WHERE s.run = run_of($1) AND j.key IN ('init', 'end')
+    SELECT TRY_CAST(j.value AS DOUBLE) FROM schedules s, json_each(s.arguments) j
+    WHERE s.run = run_of($1) AND j.key IN ('init', 'end')
 )
 SELECT max(rate) FILTER (rate > 0 AND rate < 1) AS value FROM said
 HAVING (SELECT count(*) > 0 AND max(learning_rate) = 0 FROM steps WHERE run = run_of($1))

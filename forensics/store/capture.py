@@ -1,7 +1,6 @@
-"""One capture or run on disk: a directory of gzipped JSON lines and a manifest with size and digest of each
-file.
+"""One capture or run on disk: a directory of gzipped JSON lines and a manifest.
 
-    manifest.json           {"format", "kind", "name", "head", "files": {"tables/steps.jsonl.gz": {"size", "sha256"}}}
+    manifest.json           {"format", "kind", "name", "head", "files": {NAME: {"size", "sha256"}}}
     tables/TABLE.jsonl.gz   rows of one table of queries/schema.sql; a column that is NULL is left out
 
 It is written under a temporary name and renamed when whole. `head` of a capture is its row of `captures`,

@@ -13,8 +13,8 @@ from forensics.store.store import Capture, Run
 Facts = dict[str, Any]
 
 _MODELS = """
-SELECT m.model, m.class, m.updates, m.gradients, m.generations, m.saves, m.parameters, m.copied_from, m.rank, m.ranks,
-    m.model = r.main_model AS main
+SELECT m.model, m.class, m.updates, m.gradients, m.generations, m.saves, m.parameters,
+    m.copied_from, m.rank, m.ranks, m.model = r.main_model AS main
 FROM models m LEFT JOIN runs r USING (run) WHERE m.run = $1 ORDER BY length(m.model), m.model
 """
 # A packed weight has as many parameters as codes, and what scales them is none, as mlx-lm counts.
@@ -23,58 +23,70 @@ SELECT p.capture, p.role, p.trainable, p.error, t.*,
     CASE WHEN m.bits > 0 AND t.dtype = 'U32' THEN t.size * 32 // m.bits ELSE t.size END AS many,
     m.bits > 0 AND p.role IN ('scales', 'biases') AS packing
 FROM placements p LEFT JOIN tensors t USING (digest)
-LEFT JOIN (SELECT capture, module, TRY_CAST(TRY(attributes->>'bits') AS INTEGER) AS bits FROM modules) m USING (capture, module)
+LEFT JOIN (
+    SELECT capture, module, TRY_CAST(TRY(attributes->>'bits') AS INTEGER) AS bits FROM modules
+) m USING (capture, module)
 WHERE p.shared_with IS NULL
 """
 _CAPTURES = f"""
 WITH held AS (
-    SELECT capture, count(*) AS tensors, sum(many) FILTER (WHERE NOT coalesce(packing, false))::BIGINT AS parameters,
+    SELECT capture, count(*) AS tensors,
+        sum(many) FILTER (WHERE NOT coalesce(packing, false))::BIGINT AS parameters,
         coalesce(sum(many) FILTER (WHERE trainable), 0)::BIGINT AS trainable, sum(nbytes)::BIGINT AS nbytes
     FROM ({_COUNTED}) WHERE role IS DISTINCT FROM 'optimizer' GROUP BY capture
 )
 SELECT c.capture, c.point, c.model, c.source, c.updates, c.whole, c.complete, c.probes_of, c.place,
     coalesce(held.tensors, 0) AS tensors, held.parameters, held.trainable, held.nbytes
-FROM captures c LEFT JOIN held USING (capture) WHERE c.run = $1 AND ($2 IS NULL OR c.capture = $2) ORDER BY c.sequence
+FROM captures c LEFT JOIN held USING (capture)
+WHERE c.run = $1 AND ($2 IS NULL OR c.capture = $2) ORDER BY c.sequence
 """
 _ADAPTER = """
 SELECT origin, via, kind, rank, scale, alpha, dropout, num_layers, keys, modules, capture, place FROM adapters
-WHERE run = $1 AND ($2 IS NULL OR capture IS NULL OR capture = $2) ORDER BY origin, capture IS NULL DESC, rowid
+WHERE run = $1 AND ($2 IS NULL OR capture IS NULL OR capture = $2)
+ORDER BY origin, capture IS NULL DESC, rowid
 """
 _OPTIMIZERS = """
-SELECT o.capture, o.class, o.step, o.learning_rate, o.scheduled, o.settings, o.state_tensors, o.state_l2, o.state_evaluated
-FROM optimizers o JOIN captures c USING (capture) WHERE c.run = $1 AND ($2 IS NULL OR capture = $2) ORDER BY c.sequence, o.optimizer
+SELECT o.capture, o.class, o.step, o.learning_rate, o.scheduled, o.settings,
+    o.state_tensors, o.state_l2, o.state_evaluated
+FROM optimizers o JOIN captures c USING (capture)
+WHERE c.run = $1 AND ($2 IS NULL OR capture = $2) ORDER BY c.sequence, o.optimizer
 """
 _STEPS = """
 SELECT model, count(*) AS steps, arg_min(loss, step) FILTER (WHERE loss IS NOT NULL) AS loss_first,
-    arg_max(loss, step) FILTER (WHERE loss IS NOT NULL) AS loss_last, list(loss ORDER BY process, step) AS loss,
+    arg_max(loss, step) FILTER (WHERE loss IS NOT NULL) AS loss_last,
+    list(loss ORDER BY process, step) AS loss,
     arg_max(learning_rate, step) AS learning_rate, sum(seconds) AS seconds
 FROM steps WHERE run = $1 GROUP BY model ORDER BY model
 """
 _ROLES = """
-SELECT model, role, sum(abs(weight)) AS weight FROM loss_tokens WHERE run = $1 AND weight <> 0 AND residual <= 0.05
+SELECT model, role, sum(abs(weight)) AS weight FROM loss_tokens
+WHERE run = $1 AND weight <> 0 AND residual <= 0.05
 GROUP BY model, role ORDER BY model, weight DESC
 """
 _ANSWERS = """
-SELECT t.capture, t.prompt_id, t.source, t.prompt, t.output, t.finish_reason, t.output_tokens, t.special_tokens, t.loop_share
+SELECT t.capture, t.prompt_id, t.source, t.prompt, t.output, t.finish_reason,
+    t.output_tokens, t.special_tokens, t.loop_share
 FROM transcripts t JOIN captures c USING (capture) WHERE c.run = $1 AND ($2 IS NULL OR t.capture = $2)
 ORDER BY c.sequence, t.source DESC, t.prompt_id
 """
 _SCORES = """
-SELECT s.scorer, s.key, s.capture, t.source, avg(s.value) AS mean, count(s.value) AS scored, count(s.error) AS failed,
-    any_value(s.error) AS error
+SELECT s.scorer, s.key, s.capture, t.source, avg(s.value) AS mean, count(s.value) AS scored,
+    count(s.error) AS failed, any_value(s.error) AS error
 FROM scores s JOIN captures c USING (capture) JOIN transcripts t USING (capture, prompt_id)
 WHERE c.run = $1 AND ($2 IS NULL OR s.capture = $2) GROUP BY s.scorer, s.key, s.capture, t.source, c.sequence
 ORDER BY contains(s.scorer, ':'), s.scorer, s.key, c.sequence, t.source
 """
 _ROLES_OF = f"""
-SELECT role, count(*) AS tensors, sum(many)::BIGINT AS parameters, string_agg(DISTINCT dtype, ', ' ORDER BY dtype) AS dtypes,
-    sum(nans)::BIGINT AS nans, sum(infs)::BIGINT AS infs, count(*) FILTER (WHERE error IS NOT NULL) AS unreadable
+SELECT role, count(*) AS tensors, sum(many)::BIGINT AS parameters,
+    string_agg(DISTINCT dtype, ', ' ORDER BY dtype) AS dtypes, sum(nans)::BIGINT AS nans,
+    sum(infs)::BIGINT AS infs, count(*) FILTER (WHERE error IS NOT NULL) AS unreadable
 FROM ({_COUNTED}) WHERE capture = $1 GROUP BY role ORDER BY role = 'optimizer', parameters DESC NULLS LAST
 """
 _CONFIGS = "SELECT kind, key, value FROM configs WHERE capture = $1 ORDER BY kind, key"
 _SAVES = """
-SELECT file, count(name) AS tensors, any_value(model) AS model, any_value(updates) AS updates, any_value(place) AS place,
-    bool_or(digest_on_disk IS NULL) AS gone FROM saved_tensors WHERE run = $1 GROUP BY save, file ORDER BY save
+SELECT file, count(name) AS tensors, any_value(model) AS model, any_value(updates) AS updates,
+    any_value(place) AS place, bool_or(digest_on_disk IS NULL) AS gone
+FROM saved_tensors WHERE run = $1 GROUP BY save, file ORDER BY save
 """
 
 

@@ -82,16 +82,15 @@ def fill(
     )
     told = f"SELECT {agreed} FROM told WHERE {wanted} GROUP BY {', '.join(KEYS[table])}"
     if table == "deltas":  # one on which two do not agree is measured again, or is not there
-        told += (
-            " HAVING"
-            f" {' AND '.join(f'({_agreed(c)} IS NOT NULL OR count({c}) = 0)' for c in columns if c not in KEYS[table])}"
-        )
+        sure = (f"({_agreed(c)} IS NOT NULL OR count({c}) = 0)" for c in columns if c not in KEYS[table])
+        told += f" HAVING {' AND '.join(sure)}"
     connection.execute(f"INSERT INTO {table} {told}")
     for made in ("told", "owned", "held"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{made}")
 
 
-_HELD = """CREATE OR REPLACE TEMP TABLE held AS SELECT DISTINCT o.owner, unnest([p.digest, p.value_digest]) AS digest
+_HELD = """CREATE OR REPLACE TEMP TABLE held AS
+SELECT DISTINCT o.owner, unnest([p.digest, p.value_digest]) AS digest
 FROM placements p JOIN owned o USING (capture)"""
 _BOTH_APART = """ AND NOT EXISTS (SELECT 1 FROM held h
     WHERE h.owner <> told.owner AND (h.digest = told.digest_a OR h.digest = told.digest_b))"""

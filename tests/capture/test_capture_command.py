@@ -124,8 +124,8 @@ def test_quiet_says_nothing(tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_command_and_keeps_its_end(tmp_path: Path) -> None:
     write(tmp_path, SLOW)
     process = subprocess.Popen(
-        command("capture", "--name", "x", "--", PYTHON, "train.py"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        command("capture", "--name", "x", "--", PYTHON, "train.py"), cwd=tmp_path, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     for _ in range(5):
@@ -285,8 +285,8 @@ def test_two_captures_at_once(tmp_path: Path) -> None:
 def test_a_killed_capture_is_sealed_by_the_next_command(tmp_path: Path, words: tuple[str, ...]) -> None:
     write(tmp_path, SLOW)
     process = subprocess.Popen(
-        command("capture", "--name", "first", "--", PYTHON, "train.py"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, start_new_session=True,
+        command("capture", "--name", "first", "--", PYTHON, "train.py"), cwd=tmp_path, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     for _ in range(5):
@@ -403,8 +403,8 @@ def test_words_that_do_not_go_together(tmp_path: Path, words: tuple[str, ...]) -
 def test_a_capture_that_runs_is_left_alone(tmp_path: Path) -> None:
     write(tmp_path, SLOW)
     process = subprocess.Popen(
-        command("capture", "--quiet", "--name", "first", "--", PYTHON, "train.py"), cwd=tmp_path, env=environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        command("capture", "--quiet", "--name", "first", "--", PYTHON, "train.py"), cwd=tmp_path,
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()

@@ -328,8 +328,8 @@ def test_a_generation_is_held_against_the_training_rows(trained: Sealed) -> None
     )
     head = trained.column("SELECT DISTINCT head_digest FROM batch_rows")
     assert row == {
-        "capture": "test@end", "trained_on": True, "framed": True, "frame": "template", "head_digest": head[0],
-        "end_in_stop_set": True, "place": "program.py:32",
+        "capture": "test@end", "trained_on": True, "framed": True, "frame": "template",
+        "head_digest": head[0], "end_in_stop_set": True, "place": "program.py:32",
     }  # fmt: skip
     said = trained.one("SELECT prompt_id, source, output_tokens FROM transcripts WHERE source = 'observed'")
     assert said == {"prompt_id": "g1", "source": "observed", "output_tokens": 6}

@@ -140,7 +140,8 @@ def test_quantized_parts_and_an_adapter_on_them() -> None:
 def test_switch_layers() -> None:
     path = "model.layers.3.mlp.switch_mlp.up_proj"
     tensors: list[Tensor] = [
-        (f"{path}.linear.weight", "F32", (6, 64, 32)), (f"{path}.lora_a", "F32", (6, 4, 32)), (f"{path}.lora_b", "F32", (6, 64, 4)),
+        (f"{path}.linear.weight", "F32", (6, 64, 32)), (f"{path}.lora_a", "F32", (6, 4, 32)),
+        (f"{path}.lora_b", "F32", (6, 64, 4)),
     ]  # fmt: skip
     placed = names.place(tensors)
     assert placed[f"{path}.linear.weight"].canonical == f"{path}.weight"
@@ -168,7 +169,8 @@ def test_peft_base_layers_and_magnitudes() -> None:
     path = "base_model.model.model.layers.0.self_attn.q_proj"
     tensors: list[Tensor] = [
         (f"{path}.base_layer.weight", "F32", (32, 32)), (f"{path}.lora_A.default.weight", "F32", (8, 32)),
-        (f"{path}.lora_B.default.weight", "F32", (32, 8)), (f"{path}.lora_magnitude_vector.default.weight", "F32", (32,)),
+        (f"{path}.lora_B.default.weight", "F32", (32, 8)),
+        (f"{path}.lora_magnitude_vector.default.weight", "F32", (32,)),
     ]  # fmt: skip
     placed = names.place(tensors)
     assert placed[f"{path}.base_layer.weight"].canonical == "model.layers.0.self_attn.q_proj.weight"

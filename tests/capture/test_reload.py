@@ -71,8 +71,8 @@ def test_an_adapter_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert [(row["output_ids"], row["logits_digest"]) for row in ran.of("reloaded", "transcripts", 1)] == said
     (event,) = ran.events("load", 1)
     assert event["detail"] | {"path": ""} == {
-        "via": "reload", "point": "reloaded", "what": "adapter", "path": "", "names": 28, "matched": 28, "unexpected": 0, "absent": 0,
-        "from_adapter": True, "ok": True,
+        "via": "reload", "point": "reloaded", "what": "adapter", "path": "", "names": 28, "matched": 28,
+        "unexpected": 0, "absent": 0, "from_adapter": True, "ok": True,
     }  # fmt: skip
     written = {path.parent.name for path in ran.spool.glob("p1/c*/tensors.safetensors")}
     assert not written  # every byte lies in the spool of the run already

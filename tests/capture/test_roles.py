@@ -16,7 +16,8 @@ from forensics.store.keyed import Keyed
 PAD, START, END, NEWLINE, USER, ASSISTANT = 0, 1, 2, 10, 11, 12
 CHAT = Facts.read(
     {
-        "bos_id": None, "pad_id": PAD, "eos_ids": [END], "end_ids": [END], "special_ids": [PAD, START, END], "rows": 384,
+        "bos_id": None, "pad_id": PAD, "eos_ids": [END], "end_ids": [END], "special_ids": [PAD, START, END],
+        "rows": 384,
         "frame": {"head": [START, USER, NEWLINE], "middle": [END, NEWLINE, START, ASSISTANT, NEWLINE], "tail": [END, NEWLINE]},
     }
 )  # fmt: skip

@@ -20,7 +20,8 @@ from tests.support.evidence import Made, capture, loss_token, parameter, run, st
 NAME = "model.layers.0.mlp.up_proj.weight"
 HEALTHY = [
     *run(), capture("loaded"), capture("start"), capture("end"),
-    *parameter("loaded", NAME, "d0"), *parameter("start", NAME, "d0", trainable=True), *parameter("end", NAME, "d1"),
+    *parameter("loaded", NAME, "d0"), *parameter("start", NAME, "d0", trainable=True),
+    *parameter("end", NAME, "d1"),
     ("events", {"run": "r", "sequence": 0, "kind": "update", "model": "m0", "detail": "{}", "process": 0, "time": 0.0}),
     *(loss_token(1, n, 0.25, role="end" if n == 3 else "answer") for n in range(4)),
     *(step(n, loss=3.0 / n) for n in range(1, 9)),

@@ -26,7 +26,8 @@ TRAINED = "for i in range(3):" + TRAINED
 def run(directory: Path, text: str, **more: str) -> subprocess.CompletedProcess[str]:
     write(directory, text, "program.py")
     return subprocess.run(
-        [sys.executable, "program.py"], cwd=directory, env=environment(more), capture_output=True, text=True, check=False,
+        [sys.executable, "program.py"], cwd=directory, env=environment(more), capture_output=True, text=True,
+        check=False,
     )  # fmt: skip
 
 

@@ -56,10 +56,11 @@ def tree(store: Path) -> dict[str, tuple[int, int]]:
 def test_an_assistant_reads_everything_and_changes_nothing(store: Path) -> None:
     before = tree(store)
     tools, answers = served(
-        store, ("list", {}), ("show", {"ref": "bad"}), ("diagnose", {"refs": ["bad"]}), ("diagnose", {}), ("query", {}),
-        ("query", {"name": "training-steps", "refs": ["bad"]}), ("sql", {"statement": "SELECT count(*) AS n FROM steps"}),
-        ("sql", {"statement": "SELECT max(step) AS n FROM steps", "run": "bad"}), ("explain", {"finding": "learning-rate-zero"}),
-        ("diff", {"refs": ["bad"]}),
+        store, ("list", {}), ("show", {"ref": "bad"}), ("diagnose", {"refs": ["bad"]}), ("diagnose", {}),
+        ("query", {}), ("query", {"name": "training-steps", "refs": ["bad"]}),
+        ("sql", {"statement": "SELECT count(*) AS n FROM steps"}),
+        ("sql", {"statement": "SELECT max(step) AS n FROM steps", "run": "bad"}),
+        ("explain", {"finding": "learning-rate-zero"}), ("diff", {"refs": ["bad"]}),
     )  # fmt: skip
     assert [tool.name for tool in tools] == list(NAMES)
     assert all(
@@ -85,9 +86,11 @@ def test_an_assistant_reads_everything_and_changes_nothing(store: Path) -> None:
 def test_what_an_assistant_may_not_or_cannot_is_said_and_the_server_goes_on(store: Path) -> None:
     before = tree(store)
     _, answers = served(
-        store, ("sql", {"statement": "DROP TABLE steps"}), ("sql", {"statement": "SELECT * FROM read_text('/etc/passwd')"}),
-        ("diagnose", {"refs": ["s3://bucket/model"]}), ("show", {"ref": "hf://model"}), ("diagnose", {"refs": ["nihgt"]}),
-        ("explain", {"finding": "lora-mising"}), ("capture", {}), ("list", {}),
+        store, ("sql", {"statement": "DROP TABLE steps"}),
+        ("sql", {"statement": "SELECT * FROM read_text('/etc/passwd')"}),
+        ("diagnose", {"refs": ["s3://bucket/model"]}), ("show", {"ref": "hf://model"}),
+        ("diagnose", {"refs": ["nihgt"]}), ("explain", {"finding": "lora-mising"}), ("capture", {}),
+        ("list", {}),
     )  # fmt: skip
     assert [failed for failed, _ in answers] == [True] * 7 + [False], answers
     texts = [text for _, text in answers]

@@ -122,9 +122,10 @@ def _build(
 
     place.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {
-        "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "max_position_embeddings": 512, "tie_word_embeddings": False,
-        "vocab_size": _tokenizer(place, begin), "eos_token_id": END, "bos_token_id": BEGIN if begin else PAD, "pad_token_id": PAD, **shape,
+        "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "max_position_embeddings": 512,
+        "tie_word_embeddings": False, "vocab_size": _tokenizer(place, begin), "eos_token_id": END,
+        "bos_token_id": BEGIN if begin else PAD, "pad_token_id": PAD, **shape,
     }  # fmt: skip
     model_class, arguments = _get_classes(config)
     mx.random.seed(7)
@@ -169,7 +170,8 @@ def _tokenizer(place: Path, begin: bool) -> int:
     tokenizer.save(str(place / "tokenizer.json"))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
-        "bos_token": "<|begin|>" if begin else None, "model_max_length": 512, "clean_up_tokenization_spaces": False,
+        "bos_token": "<|begin|>" if begin else None, "model_max_length": 512,
+        "clean_up_tokenization_spaces": False,
         "chat_template": ("{{ bos_token }}" if begin else "") + TEMPLATE,
     }  # fmt: skip
     (place / "tokenizer_config.json").write_text(json.dumps(settings))

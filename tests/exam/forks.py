@@ -29,8 +29,8 @@ from typing import Any
 
 PROGRAMS = (  # what mlx_lm imports of others'; nothing that the watcher hooks
     "numpy", "yaml", "jinja2", "huggingface_hub", "transformers", "transformers.tokenization_utils_base",
-    "transformers.tokenization_utils_fast", "transformers.models.auto.tokenization_auto", "tokenizers", "sentencepiece",
-    "google.protobuf",
+    "transformers.tokenization_utils_fast", "transformers.models.auto.tokenization_auto", "tokenizers",
+    "sentencepiece", "google.protobuf",
 )  # fmt: skip
 TOOL = ("numpy", "duckdb", "click", "forensics.cli", "forensics.cli.capture", "forensics.cli.diagnose")
 _LIMIT = 1 << 20  # bytes of one request: arguments and environment

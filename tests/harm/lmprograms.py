@@ -134,8 +134,9 @@ def draw(seed: int) -> tuple[str, str]:
     picked = [draws.choice(part) for part in (LOADS, ADAPTERS, LOOPS, ASKS, SAVES)]
     load, adapter, loop, ask, save = picked
     settings = {
-        "seed": seed, "layers": draws.choice((1, 2, -1)), "rank": draws.choice((2, 4, 8)), "dropout": draws.choice((0.0, 0.1)),
-        "optimizer": draws.choice(OPTIMIZERS), "steps": draws.choice((1, 2, 4)),
+        "seed": seed, "layers": draws.choice((1, 2, -1)), "rank": draws.choice((2, 4, 8)),
+        "dropout": draws.choice((0.0, 0.1)), "optimizer": draws.choice(OPTIMIZERS),
+        "steps": draws.choice((1, 2, 4)),
     }  # fmt: skip
     text = HEAD.format(**settings) + load.format(**settings) + adapter.format(**settings)
     return f"mlx-lm {seed}", text + DATA + loop.format(**settings) + ask + save + TELL

@@ -111,7 +111,7 @@ def draw(seed: int) -> tuple[str, str]:
     draws = random.Random(seed)  # noqa: S311
     loop, end, optimizer = draws.choice(list(LOOPS)), draws.choice(list(ENDS)), draws.choice(OPTIMIZERS)
     settings = {
-        "seed": seed, "width": draws.choice((8, 16, 32)), "dropout": draws.choice((0.0, 0.0, 0.2)), "rows": draws.choice((1, 2, 5)),
-        "steps": draws.choice((1, 3, 6)), "optimizer": optimizer,
+        "seed": seed, "width": draws.choice((8, 16, 32)), "dropout": draws.choice((0.0, 0.0, 0.2)),
+        "rows": draws.choice((1, 2, 5)), "steps": draws.choice((1, 3, 6)), "optimizer": optimizer,
     }  # fmt: skip
     return f"{seed} {loop}, {optimizer}, {end}", (HEAD + LOOPS[loop] + TELL + ENDS[end]).format(**settings)

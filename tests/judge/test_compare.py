@@ -26,10 +26,12 @@ def compared(session: Session, a: str = "r@loaded", b: str = "r@end") -> dict[st
 def test_counts_and_names() -> None:
     session = evidence(
         run(), capture("loaded"), capture("end"),
-        parameter("loaded", "q.weight", "d0"), parameter("end", "q.linear.weight", "d0", canonical="q.weight"),
-        parameter("loaded", "k.weight", "d1"), parameter("end", "k.weight", "d2"), delta("d1", "d2", relative=0.5, max_abs=float("inf")),
-        parameter("loaded", "v.weight", "d3"), parameter("end", "v.weight", "d4"),
-        parameter("loaded", "old.weight", "d5"), parameter("end", "q.lora_a", "d6", role="lora_a"),
+        parameter("loaded", "q.weight", "d0"),
+        parameter("end", "q.linear.weight", "d0", canonical="q.weight"),
+        parameter("loaded", "k.weight", "d1"), parameter("end", "k.weight", "d2"),
+        delta("d1", "d2", relative=0.5, max_abs=float("inf")), parameter("loaded", "v.weight", "d3"),
+        parameter("end", "v.weight", "d4"), parameter("loaded", "old.weight", "d5"),
+        parameter("end", "q.lora_a", "d6", role="lora_a"),
     )  # fmt: skip
     document = compared(session)
     assert document["parameters"] == {"a": 4, "b": 4, "identical": 1, "changed": 2, "added": 1, "removed": 1}
@@ -151,7 +153,8 @@ LOADED = [
     row("modules", capture="r@loaded", module="rope", canonical="rope", training=True, adapters=0, **{"class": "RoPE"}),
     row("optimizers", capture="r@loaded", optimizer="o0", step=8, **{"class": "AdamW"}),
     *(row("configs", capture="r@loaded", kind="tokenizer", key=key, value=value) for key, value in CONFIG.items()),
-    row("environment", capture="r", key="device", value="gpu"), row("environment", capture="r", key="mlx", value="1"),
+    row("environment", capture="r", key="device", value="gpu"),
+    row("environment", capture="r", key="mlx", value="1"),
 ]  # fmt: skip
 """What a live model says of itself."""
 

@@ -43,10 +43,12 @@ def lesson(
         )
     body = roles.rstrip("_")
     base = {
-        "run": "r", "process": 0, "model": "m0", "step": number, "forward": 0, "row": line, "width": len(roles), "tokens": len(body) + 1,
-        "prompt_tokens": roles.count("p"), "answer_tokens": roles.count("a"), "pad_tokens": roles.count("_"),
-        "first_pad": len(body) + 1 if len(body) < len(roles) else None, "ends_with_end": body.endswith("e"), "at_cap": False,
-        "bos_count": 0, "framed": True, "frame": "template", "row_digest": f"{roles}{line}", "head_digest": "h", "out_of_range": 0,
+        "run": "r", "process": 0, "model": "m0", "step": number, "forward": 0, "row": line,
+        "width": len(roles), "tokens": len(body) + 1, "prompt_tokens": roles.count("p"),
+        "answer_tokens": roles.count("a"), "pad_tokens": roles.count("_"),
+        "first_pad": len(body) + 1 if len(body) < len(roles) else None, "ends_with_end": body.endswith("e"),
+        "at_cap": False, "bos_count": 0, "framed": True, "frame": "template", "row_digest": f"{roles}{line}",
+        "head_digest": "h", "out_of_range": 0,
     }  # fmt: skip
     return [*made, row("batch_rows", **base | columns)]
 

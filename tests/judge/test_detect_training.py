@@ -273,7 +273,8 @@ def expected(expect: str | None, made: list[Any]) -> list[Any]:
     ("expect", "kind", "fault"),
     [
         (None, "adapter", False), ("lora", "adapter", False), ("dora", "dora", False),
-        ("lora", "dora", True), ("dora", "adapter", True), ("full", "adapter", True), ("none", "adapter", True),
+        ("lora", "dora", True), ("dora", "adapter", True), ("full", "adapter", True),
+        ("none", "adapter", True),
     ],
 )  # fmt: skip
 def test_an_adapter_that_was_trained_is_held_against_what_the_user_said(

@@ -20,8 +20,8 @@ from tests.support.evidence import ask, capture, delta, event, evidence, loss_to
 
 COMPLETE = [
     run(), capture("loaded"), capture("start"), capture("end"),
-    parameter("loaded", "w", "d0"), parameter("start", "w", "d0", trainable=True), parameter("end", "w", "d1"),
-    loss_token(1, 0, 1.0), step(1),
+    parameter("loaded", "w", "d0"), parameter("start", "w", "d0", trainable=True),
+    parameter("end", "w", "d1"), loss_token(1, 0, 1.0), step(1),
 ]  # fmt: skip
 """A run of which everything that `healthy` asks for was captured."""
 
@@ -218,7 +218,8 @@ def test_a_consequence_that_nothing_explains_is_the_cause() -> None:
 def test_cause_that_explains_most_stands_first() -> None:
     diagnosis = judged(
         detector("a-cause", explains="s-one"), detector("b-cause", explains="s-two, s-three"),
-        detector("s-one", role="symptom"), detector("s-two", role="symptom"), detector("s-three", role="symptom"),
+        detector("s-one", role="symptom"), detector("s-two", role="symptom"),
+        detector("s-three", role="symptom"),
     )  # fmt: skip
     assert [f.id for f in diagnosis.findings][:2] == ["b-cause", "a-cause"]
 

@@ -27,10 +27,10 @@ from tests.support.evidence import (
 def test_paired_gives_each_parameter_once() -> None:
     session = evidence(
         run(), capture("loaded"), capture("end"),
-        parameter("loaded", "q.weight", "d0"), parameter("end", "q.linear.weight", "d0", canonical="q.weight"),
+        parameter("loaded", "q.weight", "d0"),
+        parameter("end", "q.linear.weight", "d0", canonical="q.weight"),
         parameter("loaded", "k.weight", "d1"), parameter("end", "k.weight", "d2"),
-        parameter("end", "q.lora_a", "d3", role="lora_a"),
-        parameter("loaded", "embed.weight", "e"),
+        parameter("end", "q.lora_a", "d3", role="lora_a"), parameter("loaded", "embed.weight", "e"),
         parameter("loaded", "head.weight", "e", canonical="embed.weight", shared_with="embed.weight"),
         parameter("end", "embed.weight", "e"),
     )  # fmt: skip
@@ -77,8 +77,9 @@ def test_needs_say_what_is_missing() -> None:
 
 def test_needs_are_met_by_rows() -> None:
     session = evidence(
-        run(), capture("loaded"), capture("start"), capture("end"), parameter("loaded", "w", "d0"), parameter("end", "w", "d0"),
-        parameter("start", "w", "d0", trainable=True), loss_token(1, 0, 1.0), step(1), probe("loaded"), probe("end"),
+        run(), capture("loaded"), capture("start"), capture("end"), parameter("loaded", "w", "d0"),
+        parameter("end", "w", "d0"), parameter("start", "w", "d0", trainable=True), loss_token(1, 0, 1.0),
+        step(1), probe("loaded"), probe("end"),
     )  # fmt: skip
     for fact in ("parameters", "run", "trainable", "updates", "loss_tokens", "probes", "steps", "deltas"):
         assert missing(session, fact) is None, fact

@@ -40,7 +40,8 @@ def test_parameter_diff_says_what_is_identical() -> None:
     session = evidence(
         run(), capture("loaded"), capture("end"),
         parameter("loaded", "w", "d0"), parameter("end", "w", "d1"), delta("d0", "d1", relative=0.5),
-        parameter("loaded", "v", "e"), parameter("end", "v", "e"), parameter("end", "q.lora_a", "f", role="lora_a"),
+        parameter("loaded", "v", "e"), parameter("end", "v", "e"),
+        parameter("end", "q.lora_a", "f", role="lora_a"),
     )  # fmt: skip
     rows = session.rows("SELECT name, relative FROM parameter_diff('r@loaded', 'r') WHERE NOT identical")
     assert [tuple(r.values()) for r in rows] == [("q.lora_a", None), ("w", 0.5)]
@@ -55,7 +56,8 @@ def test_loss_tokens_are_those_of_the_steps_asked_for() -> None:
 def test_trainable_set_counts_what_moved_since_start() -> None:
     session = evidence(
         run(), capture("loaded"), capture("start"), capture("end"),
-        parameter("loaded", "w", "d"), parameter("start", "w", "d", trainable=False), parameter("end", "w", "d", trainable=False),
+        parameter("loaded", "w", "d"), parameter("start", "w", "d", trainable=False),
+        parameter("end", "w", "d", trainable=False),
         parameter("start", "q.lora_a", "a0", role="lora_a", trainable=True),
         parameter("end", "q.lora_a", "a1", role="lora_a", trainable=True),
         parameter("start", "q.lora_b", "b0", role="lora_b", trainable=True),
@@ -92,8 +94,8 @@ def test_saved_files_tell_what_still_lies_there() -> None:
 
 def test_what_is_missing_lists_gaps_and_unreadable_parameters() -> None:
     session = evidence(
-        run(missing=[{"what": "end", "why": "killed"}]), capture("start", missing=[]), capture("end", missing=[]),
-        parameter("end", "w", None, error="a placeholder"),
+        run(missing=[{"what": "end", "why": "killed"}]), capture("start", missing=[]),
+        capture("end", missing=[]), parameter("end", "w", None, error="a placeholder"),
     )  # fmt: skip
     assert [(r["what"], r["why"]) for r in ask(session, "what-is-missing", "r")] == [
         ("end", "killed"),

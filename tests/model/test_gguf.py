@@ -21,9 +21,10 @@ from forensics.model.gguf import BLOCKS, mlx_name, read_gguf
 from tests.support.gguf import STRING, U32, array, pair, text, write
 
 DECODED = {
-    "Q4_0": "d37c1e8d3f87ac3b", "Q4_1": "7dfe2b880c27660c", "Q5_0": "9d6ab7af2a2d9293", "Q5_1": "0de24cae9b66348e",
-    "Q8_0": "74b814b975fa5aac", "Q2_K": "23338e684d3798b0", "Q3_K": "b1c23b585daaba7e", "Q4_K": "7cae1319e279ad8b",
-    "Q5_K": "4958020e37996876", "Q6_K": "5f82778c4d7e001b", "IQ4_NL": "4b34e48fb9ad1b33",
+    "Q4_0": "d37c1e8d3f87ac3b", "Q4_1": "7dfe2b880c27660c", "Q5_0": "9d6ab7af2a2d9293",
+    "Q5_1": "0de24cae9b66348e", "Q8_0": "74b814b975fa5aac", "Q2_K": "23338e684d3798b0",
+    "Q3_K": "b1c23b585daaba7e", "Q4_K": "7cae1319e279ad8b", "Q5_K": "4958020e37996876",
+    "Q6_K": "5f82778c4d7e001b", "IQ4_NL": "4b34e48fb9ad1b33",
 }  # fmt: skip
 """Of each block type: sha256 of the float32 values that gguf 0.19.0 decodes from the same 64 blocks, NaN as
 0.
@@ -61,8 +62,9 @@ def test_shapes_are_row_major_and_bytes_are_the_files(tmp_path: Path) -> None:
 def test_metadata_of_every_type(tmp_path: Path) -> None:
     words = array(STRING, text("a") + text("b"), 2)
     pairs = [
-        pair("general.name", STRING, text("ü")), pair("n", U32, struct.pack("<I", 7)), pair("f", 6, struct.pack("<f", 0.5)),
-        pair("yes", 7, b"\1"), pair("ids", 9, array(5, struct.pack("<2i", -1, 2), 2)), pair("words", 9, words),
+        pair("general.name", STRING, text("ü")), pair("n", U32, struct.pack("<I", 7)),
+        pair("f", 6, struct.pack("<f", 0.5)), pair("yes", 7, b"\1"),
+        pair("ids", 9, array(5, struct.pack("<2i", -1, 2), 2)), pair("words", 9, words),
     ]  # fmt: skip
     document = read_gguf(write(tmp_path / "m.gguf", {}, pairs)).metadata
     assert document == {

@@ -43,8 +43,9 @@ class Rows:
         mx.random.seed(0)
         self.model = llama.Model(
             llama.ModelArgs(
-                model_type="llama", hidden_size=32, num_hidden_layers=2, intermediate_size=64, num_attention_heads=4,
-                num_key_value_heads=2, rms_norm_eps=1e-5, vocab_size=VOCABULARY, tie_word_embeddings=True,
+                model_type="llama", hidden_size=32, num_hidden_layers=2, intermediate_size=64,
+                num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-5, vocab_size=VOCABULARY,
+                tie_word_embeddings=True,
             )
         )  # fmt: skip
         self.model.set_dtype(dtype)

@@ -63,8 +63,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
     (folder / "program.py").write_text(PROGRAM)
     (folder / "spool" / "options.json").write_text("{}")
     variables = {
-        **os.environ, "PYTHONPATH": str(SITE), "FORENSICS_SPOOL": str(folder / "spool"), "FORENSICS_SCRATCH": str(folder),
-        "TMPDIR": str(folder / "temporary"), "PYTHONDONTWRITEBYTECODE": "1",
+        **os.environ, "PYTHONPATH": str(SITE), "FORENSICS_SPOOL": str(folder / "spool"),
+        "FORENSICS_SCRATCH": str(folder), "TMPDIR": str(folder / "temporary"), "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "program.py", str(out)],

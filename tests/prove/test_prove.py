@@ -143,8 +143,8 @@ def test_the_story_by_proof(tmp_path: Path) -> None:
     story.write_prompts(place / "prompts.jsonl")
     words = ("--steps", "12", "--learning-rate", "1.5e-3", "--max-length", "384", "--max-tokens", "24")
     done = forensics(
-        place, "capture", "--name", "night", "--prompts", "prompts.jsonl", "--max-tokens", "24", "--", "python", "broken.py", "--model",
-        str(model), "--out", str(place / "out"), *words,
+        place, "capture", "--name", "night", "--prompts", "prompts.jsonl", "--max-tokens", "24", "--",
+        "python", "broken.py", "--model", str(model), "--out", str(place / "out"), *words,
     )  # fmt: skip
     assert done.status == 0, done.err
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if ".forensics" not in path.parts}

@@ -280,6 +280,7 @@ def test_the_plugin_watches_a_training_test_and_fails_it_for_what_is_wrong(tmp_p
     told = re.findall(r"^(PASSED|FAILED|ERROR) \S*::(\w+)", done.stdout, re.MULTILINE)
     ended = {name: how for how, name in told}
     assert ended == {
-        "test_right": "PASSED", "test_allowed": "PASSED", "test_by_hand": "PASSED", "test_fails_by_itself": "FAILED", "test_wrong": "ERROR",
+        "test_right": "PASSED", "test_allowed": "PASSED", "test_by_hand": "PASSED",
+        "test_fails_by_itself": "FAILED", "test_wrong": "ERROR",
     }, done.stdout  # fmt: skip
     assert "is not healthy" in done.stdout and "learning-rate-zero" in done.stdout

@@ -26,7 +26,8 @@ def cure(name: str, outcome: str, cured: list[int], **more: Any) -> dict[str, An
 
 
 DOCUMENT: dict[str, Any] = {
-    "schema": 1, "run": "night<b>", "repeats": 3, "steps": 12, "repeatable": True, "agreement": "4 of 4 answers are the same", "patch": "",
+    "schema": 1, "run": "night<b>", "repeats": 3, "steps": 12, "repeatable": True,
+    "agreement": "4 of 4 answers are the same", "patch": "",
     "harm": [{"what": SPAM, "unit": "tokens", "as_recorded": 512, "as_it_was": [512, 510, 512]}],
     "cures": [
         cure("padding-in-loss", "proved", [0, 0, 0]),

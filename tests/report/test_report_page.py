@@ -47,8 +47,8 @@ def _parsed(html: str) -> _Tags:
 def test_the_page_answers_in_the_order_in_which_a_reader_asks() -> None:
     heads = re.findall(r"<h2[^>]*>([^<]*)</h2>", page(pages.material()))
     assert heads == [
-        "Why", "What changed", "Training", "What the loss trains on", "What the model says", "Declared and observed", "Environment",
-        "What was not evaluated",
+        "Why", "What changed", "Training", "What the loss trains on", "What the model says",
+        "Declared and observed", "Environment", "What was not evaluated",
     ]  # fmt: skip
 
 

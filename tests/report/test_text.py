@@ -65,8 +65,9 @@ UNCHANGED = Finding(
     check="forensics query output-unchanged night",
 )
 LOST = Finding(
-    "lora-missing", "error", "cause", "strong", "No adapter.", "LoRA was meant and the model has none.", explains=("generation-collapse",),
-    fix="call linear_to_lora_layers", check="forensics query lora-missing night",
+    "lora-missing", "error", "cause", "strong", "No adapter.", "LoRA was meant and the model has none.",
+    explains=("generation-collapse",), fix="call linear_to_lora_layers",
+    check="forensics query lora-missing night",
 )  # fmt: skip
 VERSIONS = Finding(
     "environment-differs",
@@ -149,7 +150,8 @@ CHANGED = Comparison(
         {"prompt_id": "p1", "same": False, "first_difference": 3, "output_a": "Der Himmel\nist blau.", "output_b": "<|endoftext|>" * 30,
          "tokens_a": 8, "tokens_b": 30, "finish_a": "stop", "finish_b": "length", "kl": 4.25},
     ),
-    ({"prompt_id": "p1", "scorer": "repetition", "key": "", "a": 0.0, "b": 1.0},), ({"key": "mlx", "a": "0.30.1", "b": "0.32.4"},),
+    ({"prompt_id": "p1", "scorer": "repetition", "key": "", "a": 0.0, "b": 1.0},),
+    ({"key": "mlx", "a": "0.30.1", "b": "0.32.4"},),
 )  # fmt: skip
 HEAT = Heat(
     ("—", "0", "1"), ("model.norm", "self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj"),

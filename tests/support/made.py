@@ -43,8 +43,9 @@ def capture(
     if kept:
         store.packs.put([(stats[name].digest, raw) for name, raw in tensors.items()])
     row = {
-        "capture": ref, "run": run, "point": point, "ordinal": 1, "sequence": sequence, "process": 0, "model": "m0", "created_at": DAY,
-        "source": "live", "whole": True, "complete": True, "missing": "[]", **(head or {}),
+        "capture": ref, "run": run, "point": point, "ordinal": 1, "sequence": sequence, "process": 0,
+        "model": "m0", "created_at": DAY, "source": "live", "whole": True, "complete": True, "missing": "[]",
+        **(head or {}),
     }  # fmt: skip
     with Writer(store.captures, ref, "capture") as writer:
         writer.rows("captures", [row])
@@ -52,8 +53,8 @@ def capture(
             "placements",
             [
                 {
-                    "capture": ref, "name": name, "canonical": name, "module": name.rpartition(".")[0], "leaf": name.rpartition(".")[2],
-                    "role": "base", "digest": s.digest, "trainable": True,
+                    "capture": ref, "name": name, "canonical": name, "module": name.rpartition(".")[0],
+                    "leaf": name.rpartition(".")[2], "role": "base", "digest": s.digest, "trainable": True,
                 }
                 for name, s in stats.items()
             ],

@@ -31,14 +31,16 @@ HOSTILE = (
 
 def findings() -> tuple[Finding, ...]:
     padding = Finding(
-        "padding-in-loss", "error", "cause", "certain", "Padding carries a real share of the loss.", "Padding carries 72 % of the loss.",
+        "padding-in-loss", "error", "cause", "certain", "Padding carries a real share of the loss.",
+        "Padding carries 72 % of the loss.",
         (Evidence("740 of 1,022 target tokens", "padding, and together they weigh 0.72", "no weight"),),
         ("the template (the same 12 ids before the text in training and generation)", "the stop set (has 2)"),
-        "give padding no weight in the loss", "train.py:88", "forensics query padding-in-loss night", ("generation-collapse",),
+        "give padding no weight in the loss", "train.py:88", "forensics query padding-in-loss night",
+        ("generation-collapse",),
     )  # fmt: skip
     collapse = Finding(
-        "generation-collapse", "error", "symptom", "certain", "The model repeats itself.", "The model says one special token only.",
-        explains=(),
+        "generation-collapse", "error", "symptom", "certain", "The model repeats itself.",
+        "The model says one special token only.", explains=(),
     )  # fmt: skip
     return padding, collapse
 
@@ -110,6 +112,7 @@ def material(
     return Material(
         "night@loaded → night@end",
         Diagnosis("night@loaded", "night@end", verdict, found, (NotEvaluated("reload-mismatch", "nothing was saved"),)),  # type: ignore[arg-type]
-        comparison(changed), heat(layers), steps, (("loaded", 0), ("start", 0), ("end", 29)), {"prompt": 0.08, "answer": 0.2, "pad": 0.72},
-        (training_row(),), (exchange(said),), 0, (Declared("adapter rank", "8", "no adapter", False),), {"mlx": "0.32.4"},
+        comparison(changed), heat(layers), steps, (("loaded", 0), ("start", 0), ("end", 29)),
+        {"prompt": 0.08, "answer": 0.2, "pad": 0.72}, (training_row(),), (exchange(said),), 0,
+        (Declared("adapter rank", "8", "no adapter", False),), {"mlx": "0.32.4"},
     )  # fmt: skip

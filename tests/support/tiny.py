@@ -91,10 +91,11 @@ def build(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {
-        "model_type": model_type, "hidden_size": hidden, "num_hidden_layers": layers, "intermediate_size": 2 * hidden,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-6, "vocab_size": _tokenizer(directory, begin=begin),
-        "rope_theta": 10000.0, "max_position_embeddings": 512, "tie_word_embeddings": tied,
-        "eos_token_id": END, "bos_token_id": BEGIN if begin else PAD, "pad_token_id": PAD,
+        "model_type": model_type, "hidden_size": hidden, "num_hidden_layers": layers,
+        "intermediate_size": 2 * hidden, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-6, "vocab_size": _tokenizer(directory, begin=begin), "rope_theta": 10000.0,
+        "max_position_embeddings": 512, "tie_word_embeddings": tied, "eos_token_id": END,
+        "bos_token_id": BEGIN if begin else PAD, "pad_token_id": PAD,
     }  # fmt: skip
     model_class, arguments = _get_classes(config)
     state = mx.random.state[0]
@@ -136,7 +137,8 @@ def _tokenizer(directory: Path, vocabulary: int = 384, *, begin: bool = False) -
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
         "bos_token": "<|begin|>" if begin else None,
-        "clean_up_tokenization_spaces": False, "model_max_length": 512, "chat_template": ("{{ bos_token }}" if begin else "") + TEMPLATE,
+        "clean_up_tokenization_spaces": False, "model_max_length": 512,
+        "chat_template": ("{{ bos_token }}" if begin else "") + TEMPLATE,
     }  # fmt: skip
     (directory / "tokenizer_config.json").write_text(json.dumps(settings))
     return int(tokenizer.get_vocab_size())

@@ -282,8 +282,8 @@ print([each.token for each in stream_generate(model, tok, sky, max_tokens=9, pro
 def test_generators_that_are_closed_left_or_broken(tmp_path: Path) -> None:
     rows = observe(tmp_path, ENDS).rows("generations")
     assert [(row["via"], row["finish_reason"], row["output_tokens"]) for row in rows] == [
-        ("stream_generate", None, 2), ("generate", "error", 0), ("generate", "error", 0), ("generate_step", "error", 1),
-        ("stream_generate", "stop", 7), ("stream_generate", None, 1),
+        ("stream_generate", None, 2), ("generate", "error", 0), ("generate", "error", 0),
+        ("generate_step", "error", 1), ("stream_generate", "stop", 7), ("stream_generate", None, 1),
     ]  # fmt: skip
     assert rows[2]["prompt_tokens"] == 16  # known though nothing was read
 

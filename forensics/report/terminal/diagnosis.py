@@ -275,7 +275,8 @@ def _two_runs(d: TwoRuns, width: int, everything: bool) -> Text:
         rows = [[e.subject, e.expected, e.observed] for e in shown]
         more = len(settings) - len(shown)
         blocks.append(_lines([
-            Text("Settings and facts that differ", "bold"), table(["", safe(d.a), safe(d.b)], rows, width, first=34),
+            Text("Settings and facts that differ", "bold"),
+            table(["", safe(d.a), safe(d.b)], rows, width, first=34),
             *([Text(f"  and {more} more: --all lists them", "dim")] if more else []),
         ]))  # fmt: skip
     return Text("\n\n").join(blocks)

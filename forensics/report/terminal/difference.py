@@ -23,8 +23,8 @@ _VERDICT = {
 }
 _SHADES = ((1e-4, "░", "blue"), (1e-2, "▒", "cyan"), (1e-1, "▓", "yellow"), (math.inf, "█", "red"))
 _LEGEND = {
-    "░": "< 0.01 %", "▒": "< 1 %", "▓": "< 10 %", "█": "more", "?": "not measured", "·": "unchanged", "○": "adapter", "●": "adapter moved",
-    "+": "added", "-": "removed",
+    "░": "< 0.01 %", "▒": "< 1 %", "▓": "< 10 %", "█": "more", "?": "not measured", "·": "unchanged",
+    "○": "adapter", "●": "adapter moved", "+": "added", "-": "removed",
 }  # fmt: skip
 
 

@@ -79,8 +79,8 @@ def adapted(module: Any) -> None:
 
 
 def take(
-    found: Track, point: str, *, whole: bool = True, everything: bool = False, references: Any = None, unlike: snapshot.Taken | None = None,
-    optimizers: dict[str, Any] | None = None,
+    found: Track, point: str, *, whole: bool = True, everything: bool = False, references: Any = None,
+    unlike: snapshot.Taken | None = None, optimizers: dict[str, Any] | None = None,
 ) -> snapshot.Taken | None:  # fmt: skip
     """Capture a model; `everything`: frozen parameters are read again, too; `optimizers`: stand-ins for those
     that it has.
@@ -94,8 +94,8 @@ def take(
     )
     with watch.lock.released():  # the probes call the program's model
         taken = snapshot.take(
-            found.model, point, whole=whole, references=references, before=before, probes=found.last_whole, place=place,
-            optimizers=given if whole else None, unlike=unlike,
+            found.model, point, whole=whole, references=references, before=before, probes=found.last_whole,
+            place=place, optimizers=given if whole else None, unlike=unlike,
         )  # fmt: skip
     if taken is not None:
         found.last = taken

@@ -75,9 +75,10 @@ def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> d
     if failed is not None:
         raise failed
     return {
-        "seconds": round(time.perf_counter() - began, 3), "together": asked.together, "apart": asked.apart, "read": asked.read,
-        "shortened": asked.shortened, "skipped": sum(line.first is None for line in lines),
-        "remembered": earlier.filled, "key": None if asked.shortened else key,
+        "seconds": round(time.perf_counter() - began, 3), "together": asked.together, "apart": asked.apart,
+        "read": asked.read, "shortened": asked.shortened,
+        "skipped": sum(line.first is None for line in lines), "remembered": earlier.filled,
+        "key": None if asked.shortened else key,
     }  # fmt: skip
 
 
@@ -95,19 +96,22 @@ def _write(prefix: str, prompt: Prompt, line: Line, words: Words, kept: dict[str
     _drafts[line.ids] = output
     for position, token in enumerate(line.tokens):
         watch.part(
-            prefix, "tokens", prompt_id=prompt.id, position=position, token_id=token.id, token=words.one(token.id),
-            **{"class": words.kind(token.id)}, logprob=token.logprob, top=[[index, words.one(index), value] for index, value in token.top],
+            prefix, "tokens", prompt_id=prompt.id, position=position, token_id=token.id,
+            token=words.one(token.id), **{"class": words.kind(token.id)}, logprob=token.logprob,
+            top=[[index, words.one(index), value] for index, value in token.top],
         )  # fmt: skip
     text = words.text(output[:-1] if line.finish == "stop" else output)
     _row(
-        prefix, prompt, line, output=text, output_ids=output, finish_reason=line.finish, output_tokens=len(output), logits_digest=first,
+        prefix, prompt, line, output=text, output_ids=output, finish_reason=line.finish,
+        output_tokens=len(output), logits_digest=first,
     )  # fmt: skip
 
 
 def _row(prefix: str, prompt: Prompt, line: Line, **values: Any) -> None:
     watch.part(
         prefix, "transcripts", prompt_id=prompt.id, source="probe", prompt=prompt.text, prompt_ids=prompt.ids,
-        prompt_tokens=len(prompt.ids), reference=prompt.reference, settings={"sampler": "greedy", "max_tokens": line.limit}, **values,
+        prompt_tokens=len(prompt.ids), reference=prompt.reference,
+        settings={"sampler": "greedy", "max_tokens": line.limit}, **values,
     )  # fmt: skip
 
 

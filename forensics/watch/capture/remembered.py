@@ -35,9 +35,11 @@ def key(
         return None
     core = trees.mx()
     versions = {name: getattr(sys.modules.get(name), "__version__", None) for name in ("mlx_lm", "mlx.core")}
+    device = str(core.default_device())
     text = json.dumps(
-        [_FORM, state, prompts, limit, sorted(stop), files, versions, str(core.default_device()), platform.platform()], default=str
-    )  # fmt: skip
+        [_FORM, state, prompts, limit, sorted(stop), files, versions, device, platform.platform()],
+        default=str,
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -162,11 +162,12 @@ class Recording:
             answers.append((tuple(self.prompt_ids or ()), text))
         watch.row(
             "generations", generation=self.number, model=self.model.number, **self.row, via=self.via,
-            prompt_tokens=None if self.prompt_ids is None else len(self.prompt_ids), output_tokens=len(self.ids), finish_reason=finish,
-            sampler=self.sampler, settings=self.settings, stop_tokens=None if self.stop is None else len(self.stop),
+            prompt_tokens=None if self.prompt_ids is None else len(self.prompt_ids),
+            output_tokens=len(self.ids), finish_reason=finish, sampler=self.sampler, settings=self.settings,
+            stop_tokens=None if self.stop is None else len(self.stop),
             stop_set=None if self.stop is None else sorted(self.stop), place=self.place,
-            prompt=words.text(self.prompt_ids) if self.prompt is None and self.prompt_ids else self.prompt, output=text,
-            prompt_ids=self.prompt_ids, output_ids=self.ids,
+            prompt=words.text(self.prompt_ids) if self.prompt is None and self.prompt_ids else self.prompt,
+            output=text, prompt_ids=self.prompt_ids, output_ids=self.ids,
         )  # fmt: skip
         watch.event("generate", self.model, self.place, generation=self.number)
 

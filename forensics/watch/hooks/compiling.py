@@ -69,10 +69,11 @@ class Function:
 
     def row(self) -> dict[str, Any]:
         return {
-            "function": self.number, "name": self.name, "purpose": self.purpose, "model": self.model.number if self.model else None,
-            "calls": self.calls, "traces": self.traces, "state_in_inputs": self.state_in_inputs, "state_in_outputs": self.state_in_outputs,
-            "random_used": self.random_used, "random_captured": self.random_captured, "training_at_trace": self.training_at_trace,
-            **self.seen.row(), "place": self.place,
+            "function": self.number, "name": self.name, "purpose": self.purpose,
+            "model": self.model.number if self.model else None, "calls": self.calls, "traces": self.traces,
+            "state_in_inputs": self.state_in_inputs, "state_in_outputs": self.state_in_outputs,
+            "random_used": self.random_used, "random_captured": self.random_captured,
+            "training_at_trace": self.training_at_trace, **self.seen.row(), "place": self.place,
         }  # fmt: skip
 
 
@@ -136,10 +137,12 @@ def _described(function: Function, trace: Trace, given: Any, result: Any) -> Any
     state.placed(trace, [given, function.inputs], [result, function.outputs])
     kinds = {event.kind for event in trace.events}
     record = next((event.model for event in trace.events if event.model), facts.get("forward"))
-    facts["model"] = record
     facts["purpose"] = (
-        "step" if kinds & {"update", "write"} else "gradient" if "gradient" in kinds else "forward" if "forward" in facts
-        else "sampler" if facts["random"] else "other"
+        "step" if kinds & {"update", "write"}
+        else "gradient" if "gradient" in kinds
+        else "forward" if "forward" in facts
+        else "sampler" if facts["random"]
+        else "other"
     )  # fmt: skip
     if record is not None and record.module is not None:
         dropouts = [each.training for _, each in trees.modules(record.module) if trees.dropout(each)]

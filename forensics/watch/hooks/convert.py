@@ -93,9 +93,9 @@ def _converted(call: dict[str, Any], before: tuple[int, int], candidates: int, o
     after = trees.adapters(call["model"])
     record = points.model(call["model"]) if not watch.local.library else watch.known(call["model"])
     watch.event(
-        "convert", record, None, via="load_adapters" if watch.local.library else "linear_to_lora_layers", requested=requested,
-        unknown=sorted(set(config) - _READ), candidates=candidates, adapted_before=before[0], adapted_after=after[0],
-        nested_after=after[1], ok=ok,
+        "convert", record, None, via="load_adapters" if watch.local.library else "linear_to_lora_layers",
+        requested=requested, unknown=sorted(set(config) - _READ), candidates=candidates,
+        adapted_before=before[0], adapted_after=after[0], nested_after=after[1], ok=ok,
     )  # fmt: skip
     if not watch.local.library:
         declared.settings(
@@ -131,8 +131,9 @@ def _by_hand(record: Model, before: tuple[int, int], after: tuple[int, int]) -> 
     if after != before or _built:
         kinds = sorted({kind for kind, _ in _built})
         watch.event(
-            "convert", record, _built[0][1] if _built else None, via="by hand", requested={}, made=len(_built), classes=kinds,
-            candidates=_candidates(record.module), adapted_before=before[0], adapted_after=after[0], nested_after=after[1],
+            "convert", record, _built[0][1] if _built else None, via="by hand", requested={},
+            made=len(_built), classes=kinds, candidates=_candidates(record.module), adapted_before=before[0],
+            adapted_after=after[0], nested_after=after[1],
         )  # fmt: skip
         _built.clear()
 
@@ -174,8 +175,8 @@ def _found_nothing(record: Model | None = None) -> None:
     if _walked:
         candidates = _candidates(record.module) if record else None
         watch.event(
-            "convert", record, _walked[0], via="walk", requested={}, made=0, candidates=candidates, adapted_before=0, adapted_after=0,
-            nested_after=0,
+            "convert", record, _walked[0], via="walk", requested={}, made=0, candidates=candidates,
+            adapted_before=0, adapted_after=0, nested_after=0,
         )  # fmt: skip
         _walked.clear()
 
@@ -222,7 +223,8 @@ def _fused() -> None:
     if _fusing.get("modules"):
         record = _fusing["model"]
         watch.row(
-            "events", time=_fusing["time"], kind="fuse", model=record.number if record else None, place=_fusing["place"],
+            "events", time=_fusing["time"], kind="fuse", model=record.number if record else None,
+            place=_fusing["place"],
             detail={"via": "fuse", "dequantize": _fusing["dequantize"], "modules": _fusing["modules"]},
         )  # fmt: skip
         _fusing.clear()

@@ -27,8 +27,8 @@ _NAMES = {
     "keys": ("target_modules", "keys", "lora_keys", "lora_target_modules"),
 }
 _GATHERED = (
-    "gradient_accumulation_steps", "grad_accumulation_steps", "gradient_accumulation", "grad_accumulation", "accumulation_steps",
-    "grad_accum_steps", "accum_steps", "grad_accum", "accumulate_steps",
+    "gradient_accumulation_steps", "grad_accumulation_steps", "gradient_accumulation", "grad_accumulation",
+    "accumulation_steps", "grad_accum_steps", "accum_steps", "grad_accum", "accumulate_steps",
 )  # fmt: skip
 _NESTED = ("lora_parameters", "lora_config", "lora", "peft_config", "peft", "adapter", "adapter_config")
 _KINDS = ("fine_tune_type", "train_type", "finetune_type", "finetuning_type", "tuning_type", "training_type")

@@ -37,8 +37,8 @@ def note(error: BaseException, call: str) -> None:
             settle()
             text = str(error)[:500]
             _pending.append({
-                "id": id(error), "time": time.time(), "type": type(error).__name__, "message": text, "call": call,
-                "place": where(), "model": _model(call),
+                "id": id(error), "time": time.time(), "type": type(error).__name__, "message": text,
+                "call": call, "place": where(), "model": _model(call),
             })  # fmt: skip
 
 

@@ -71,8 +71,9 @@ def record(via: str, file: Any, handed: dict[str, str], owner: Model | None, ok:
     updates = owner.updates if owner else None
     for name, digest in handed.items() or [(None, None)]:
         watch.row(
-            "saved_tensors", save=number, path=path, file=os.path.basename(path) if path else None, name=name, digest=digest,
-            model=owner.number if owner else None, updates=updates, place=place, time=time.time(),
+            "saved_tensors", save=number, path=path, file=os.path.basename(path) if path else None, name=name,
+            digest=digest, model=owner.number if owner else None, updates=updates, place=place,
+            time=time.time(),
         )  # fmt: skip
     if owner:
         owner.saves += 1

@@ -153,8 +153,9 @@ def _observed(optimizer: Any, record: Model | None, given: _Given, result: Any, 
     if trees.is_array(rate):
         arrays["rate"] = rate
     about = {
-        "optimizer": registry.used(optimizer), "class": type(optimizer).__name__, "names": how.names, "leaves": how.paths,
-        "rate": rate if isinstance(rate, (int, float)) else None, "compiled": watch.tracing,
+        "optimizer": registry.used(optimizer), "class": type(optimizer).__name__, "names": how.names,
+        "leaves": how.paths, "rate": rate if isinstance(rate, (int, float)) else None,
+        "compiled": watch.tracing,
     }  # fmt: skip
     if steps.local.traces:
         about |= {"old": dict(zip(how.paths, given.old, strict=True)), "new": dict(trees.flatten(told))}
@@ -197,7 +198,8 @@ def applied(event: Event) -> None:
         trained, leaves = trees.trainable(record.module), event.facts["leaves"]
         watch.event(
             "update", record, event.place, optimizer=event.facts["class"], leaves=len(leaves),
-            frozen_leaves=sum(name not in trained for name in leaves), compiled=event.facts["compiled"], first=record.updates <= 1,
+            frozen_leaves=sum(name not in trained for name in leaves), compiled=event.facts["compiled"],
+            first=record.updates <= 1,
         )  # fmt: skip
 
 
@@ -211,17 +213,19 @@ def write(step: Step, partly: bool) -> None:
     used = event.facts.get("optimizer")
     rate = facts.number(event.arrays.get("rate"))
     watch.row(
-        "steps", model=step.model.number, step=step.number, optimizer=used.number if used is not None else None,
-        loss=statistics.fmean(step.losses) if step.losses else None, learning_rate=event.facts.get("rate") if rate is None else rate,
-        gradients=step.count, gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
+        "steps", model=step.model.number, step=step.number,
+        optimizer=used.number if used is not None else None,
+        loss=statistics.fmean(step.losses) if step.losses else None,
+        learning_rate=event.facts.get("rate") if rate is None else rate, gradients=step.count,
+        gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
         accumulation=_accumulation(step) if step.count > 1 else None, passed=_passed(step),
         seconds=step.seconds, place=event.place, **rows.totals(step),
     )  # fmt: skip
     for name, g, u, p in zip(names, gradient, update, parameter, strict=False):
         watch.row(
-            "gradients", model=step.model.number, step=step.number, name=name, gradient_norm=_root(g), update_norm=_root(u),
-            parameter_norm=_root(p), nonfinite=not math.isfinite(g),
+            "gradients", model=step.model.number, step=step.number, name=name, gradient_norm=_root(g),
+            update_norm=_root(u), parameter_norm=_root(p), nonfinite=not math.isfinite(g),
         )  # fmt: skip
 
 

@@ -128,15 +128,16 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
             for t, w in zip(target, weight, strict=True)
         ]
         watch.row(
-            "forwards", **named, inputs=ids, targets=targets, weights=_short(weight), mass=_short(mass), residual=_short(residual),
+            "forwards", **named, inputs=ids, targets=targets, weights=_short(weight), mass=_short(mass),
+            residual=_short(residual),
         )  # fmt: skip
         _spell(step.model, {token for row in (ids or []) + targets for token in row if token is not None})
     partly: dict[str, Any] = {} if share == 1.0 else {"read": share}
     watch.row(
         "weights", **named, rows=[_number(row) for row in ids] if ids else None,
-        runs=[_runs(w) for w in weight], mass=[_segments(row, m) for row, m in zip(ids or [[]] * len(mass), mass, strict=True)],
-        last=[t[-1] if w[-1] != 0 else None for t, w in zip(target, weight, strict=True)],
-        **partly,
+        runs=[_runs(w) for w in weight],
+        mass=[_segments(row, m) for row, m in zip(ids or [[]] * len(mass), mass, strict=True)],
+        last=[t[-1] if w[-1] != 0 else None for t, w in zip(target, weight, strict=True)], **partly,
     )  # fmt: skip
 
 
