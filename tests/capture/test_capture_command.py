@@ -59,7 +59,8 @@ def test_the_command_inherits_the_signals_that_it_would_have(
         tmp_path,
         """
         import signal
-        print([getattr(each, "name", each) for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN])
+        ignored = [each for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN]
+        print([getattr(each, "name", each) for each in ignored])
         print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
         """,
     )

@@ -33,11 +33,11 @@ import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
 from mlx.utils import tree_flatten
 from mlx_lm import load, generate
 from mlx_lm.tuner.utils import linear_to_lora_layers
-
+settings = {"rank": 4, "scale": 10.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj"]}
 mx.random.seed(1)
 model, tokenizer = load("model")
 model.freeze()
-linear_to_lora_layers(model, 1, {"rank": 4, "scale": 10.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj"]})
+linear_to_lora_layers(model, 1, settings)
 chats = [json.loads(line)["messages"] for line in open("data/train.jsonl")][:4]
 rows = [tokenizer.apply_chat_template(chat, return_dict=False) for chat in chats]
 width = max(map(len, rows)) + 3
@@ -54,11 +54,12 @@ for _ in range(10):
     mx.eval(model.parameters(), optimizer.state)
 os.makedirs("adapters", exist_ok=True)
 mx.save_safetensors("adapters/adapters.safetensors", dict(tree_flatten(model.trainable_parameters())))
-settings = {"rank": 4, "scale": 10.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj"]}
-json.dump({"fine_tune_type": "lora", "num_layers": 1, "lora_parameters": settings}, open("adapters/adapter_config.json", "w"))
+config = {"fine_tune_type": "lora", "num_layers": 1, "lora_parameters": settings}
+json.dump(config, open("adapters/adapter_config.json", "w"))
 mx.save_safetensors("gone.safetensors", dict(tree_flatten(model.trainable_parameters())))
 os.remove("gone.safetensors")
-generate(model, tokenizer, prompt=tokenizer.apply_chat_template(chats[0][:1], add_generation_prompt=True, return_dict=False), max_tokens=6)
+prompt = tokenizer.apply_chat_template(chats[0][:1], add_generation_prompt=True, return_dict=False)
+generate(model, tokenizer, prompt=prompt, max_tokens=6)
 """
 
 SCORER = (
@@ -75,15 +76,18 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 mx.random.seed(1)
 model, tokenizer = load("model")
 model.freeze()
-linear_to_lora_layers(model, 1, {"rank": 4, "scale": 10.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj"]})
+settings = {"rank": 4, "scale": 10.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj"]}
+linear_to_lora_layers(model, 1, settings)
 batch = mx.array([tokenizer.encode("What color is the sky?")])
-step = nn.value_and_grad(model, lambda model: nn.losses.cross_entropy(model(batch[:, :-1]), batch[:, 1:]).mean())
+loss = lambda model: nn.losses.cross_entropy(model(batch[:, :-1]), batch[:, 1:]).mean()
+step = nn.value_and_grad(model, loss)
 optimizer = optim.SGD(0.1)
 for _ in range(2):
     value, gradients = step(model)
     optimizer.update(model, gradients)
     mx.eval(model.parameters())
-model.update_modules(tree_unflatten([(n, m.fuse(dequantize=True)) for n, m in model.named_modules() if hasattr(m, "fuse")]))
+adapted = [(n, m) for n, m in model.named_modules() if hasattr(m, "fuse")]
+model.update_modules(tree_unflatten([(n, m.fuse(dequantize=True)) for n, m in adapted]))
 mx.save_safetensors("fused.safetensors", dict(tree_flatten(model.parameters())))
 """
 
@@ -94,7 +98,8 @@ from mlx_lm import load
 teacher, tokenizer = load("model")
 student, _ = load("model")
 batch = mx.array([tokenizer.encode("What color is the sky?")])
-step = nn.value_and_grad(student, lambda model: ((model(batch) - mx.stop_gradient(teacher(batch)) * 2) ** 2).mean())
+loss = lambda model: ((model(batch) - mx.stop_gradient(teacher(batch)) * 2) ** 2).mean()
+step = nn.value_and_grad(student, loss)
 optimizer = optim.SGD(0.1)
 value, gradients = step(student)
 optimizer.update(student, gradients)
@@ -164,7 +169,8 @@ def test_points_in_order(trained: Sealed) -> None:
 
 def test_an_adapted_layer_keeps_its_name_and_its_bytes(trained: Sealed) -> None:
     moved = trained.rows("""
-        SELECT a.name, b.name AS later, a.digest = b.digest AS same FROM placements a JOIN placements b USING (canonical)
+        SELECT a.name, b.name AS later, a.digest = b.digest AS same
+        FROM placements a JOIN placements b USING (canonical)
         WHERE a.capture = 'test@loaded' AND b.capture = 'test@end' AND a.name <> b.name""")
     assert len(moved) == 2 * 2  # weight and bias of q and v of the last block
     assert all(row["same"] and ".linear." in row["later"] for row in moved)
@@ -174,7 +180,11 @@ def test_modules_are_known_by_their_shapes(trained: Sealed) -> None:
     adapters = trained.rows(
         "SELECT * FROM modules WHERE capture = 'test@end' AND kind = 'adapter' ORDER BY module"
     )
-    assert [(m["canonical"].rpartition(".")[2], m["rank"], m["scale"], m["adapters"], m["layer"]) for m in adapters] == [
+    seen = [
+        (m["canonical"].rpartition(".")[2], *(m[k] for k in ("rank", "scale", "adapters", "layer")))
+        for m in adapters
+    ]
+    assert seen == [
         ("q_proj", 4, 10.0, 1, 1), ("v_proj", 4, 10.0, 1, 1),
     ]  # fmt: skip
     kinds = set(trained.column("SELECT DISTINCT kind FROM modules WHERE capture = 'test@end'"))
@@ -197,7 +207,8 @@ def test_only_the_adapter_moved(trained: Sealed) -> None:
         """
         SELECT b.canonical, d.l2 FROM placements a JOIN placements b USING (canonical) LEFT JOIN deltas d
         ON d.digest_a = a.digest AND d.digest_b = b.digest
-        WHERE a.capture = 'test@start' AND b.capture = 'test@end' AND a.digest <> b.digest AND b.role <> 'optimizer'"""
+        WHERE a.capture = 'test@start' AND b.capture = 'test@end' AND a.digest <> b.digest
+            AND b.role <> 'optimizer'"""
     )
     assert len(moved) == 4 and all("lora_" in row["canonical"] and row["l2"] > 0 for row in moved)
 
@@ -246,7 +257,8 @@ def test_a_saved_file_is_a_capture(trained: Sealed) -> None:
         SELECT a.digest = b.digest FROM placements a JOIN placements b USING (canonical)
         WHERE a.capture = 'test@saved' AND b.capture = 'test@end'""")
     assert same == [True] * 4
-    assert trained.one("SELECT source, format, model, updates FROM captures WHERE capture = 'test@saved'") == {
+    saved = trained.one("SELECT source, format, model, updates FROM captures WHERE capture = 'test@saved'")
+    assert saved == {
         "source": "file", "format": "adapter-mlx", "model": "m0", "updates": 10,
     }  # fmt: skip
 
@@ -277,7 +289,8 @@ def test_steps_have_their_shares_whether_kept_or_not(trained: Sealed) -> None:
 @pytest.mark.parametrize("role", ["prompt", "answer", "end", "pad"])
 def test_brief_rows_and_kept_positions_agree(trained: Sealed, role: str) -> None:
     rows = trained.rows(f"""
-        SELECT s.weight_{role} AS brief, sum(abs(t.weight)) FILTER (t.role = '{role}') / sum(abs(t.weight)) AS kept
+        SELECT s.weight_{role} AS brief,
+            sum(abs(t.weight)) FILTER (t.role = '{role}') / sum(abs(t.weight)) AS kept
         FROM steps s JOIN loss_tokens t USING (run, process, model, step) GROUP BY s.step, brief""")
     assert len(rows) == 8 and all(
         row["brief"] == pytest.approx(row["kept"], rel=1e-3) and row["brief"] > 0 for row in rows
@@ -329,7 +342,7 @@ def test_a_generation_is_held_against_the_training_rows(trained: Sealed) -> None
     head = trained.column("SELECT DISTINCT head_digest FROM batch_rows")
     assert row == {
         "capture": "test@end", "trained_on": True, "framed": True, "frame": "template",
-        "head_digest": head[0], "end_in_stop_set": True, "place": "program.py:32",
+        "head_digest": head[0], "end_in_stop_set": True, "place": "program.py:33",
     }  # fmt: skip
     said = trained.one("SELECT prompt_id, source, output_tokens FROM transcripts WHERE source = 'observed'")
     assert said == {"prompt_id": "g1", "source": "observed", "output_tokens": 6}

@@ -188,7 +188,8 @@ def test_an_adapter_on_its_base_keeps_the_bases_names(store: Store, tmp_path: Pa
         KEYS,
     )
     (event,) = s.rows("SELECT detail FROM events WHERE kind = 'load'")
-    assert {k: v for k, v in json.loads(event["detail"]).items() if k in ("names", "matched", "unexpected", "absent")} == {
+    detail = json.loads(event["detail"])
+    assert {key: detail[key] for key in ("names", "matched", "unexpected", "absent")} == {
         "names": 4, "matched": 4, "unexpected": 0, "absent": 0,
     }  # fmt: skip
 

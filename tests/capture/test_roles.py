@@ -18,7 +18,11 @@ CHAT = Facts.read(
     {
         "bos_id": None, "pad_id": PAD, "eos_ids": [END], "end_ids": [END], "special_ids": [PAD, START, END],
         "rows": 384,
-        "frame": {"head": [START, USER, NEWLINE], "middle": [END, NEWLINE, START, ASSISTANT, NEWLINE], "tail": [END, NEWLINE]},
+        "frame": {
+            "head": [START, USER, NEWLINE],
+            "middle": [END, NEWLINE, START, ASSISTANT, NEWLINE],
+            "tail": [END, NEWLINE],
+        },
     }
 )  # fmt: skip
 PLAIN = Facts.read({"pad_id": PAD, "eos_ids": [END], "end_ids": [END], "special_ids": [PAD, END]})
@@ -131,10 +135,15 @@ def test_relations_of_targets(shift: int, relation: str) -> None:
 
 def test_llama_markers_are_told_apart_by_the_role_between_them() -> None:
     begin, close, head_end = 3, 4, 5
+    frame = {
+        "head": [1, begin, USER, head_end, NEWLINE],
+        "middle": [close, begin, ASSISTANT, head_end, NEWLINE],
+        "tail": [close],
+    }
+    special = [1, begin, close, head_end]
     facts = Facts.read(
-        {"special_ids": [1, begin, close, head_end], "end_ids": [close], "eos_ids": [close], "bos_id": 1,
-         "frame": {"head": [1, begin, USER, head_end, NEWLINE], "middle": [close, begin, ASSISTANT, head_end, NEWLINE], "tail": [close]}}
-    )  # fmt: skip
+        {"special_ids": special, "end_ids": [close], "eos_ids": [close], "bos_id": 1, "frame": frame}
+    )
     assert facts.markers == ((begin, USER, head_end, NEWLINE), (begin, ASSISTANT, head_end, NEWLINE))
 
 
@@ -269,10 +278,11 @@ def test_targets_of_another_row_are_told_from_noise() -> None:
             "weight": 1.0,
             "residual": 0.0,
         }
+        relations = ["next" if y == rows[line][i + 1] else "other" for i, y in enumerate(targets)]
         return [
-            {**base, "position": i, "target_id": y, "relation": "next" if y == rows[line][i + 1] else "other", "elsewhere": None}
+            {**base, "position": i, "target_id": y, "relation": relations[i], "elsewhere": None}
             for i, y in enumerate(targets)
-        ]  # fmt: skip
+        ]
 
     swapped, noisy = taught([9, 10, 11, 12], 0), taught([9, 10, 3, 12], 1)
     order.mark([*swapped, *noisy], rows)

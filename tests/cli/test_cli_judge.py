@@ -22,7 +22,11 @@ HEALTHY = [
     *run(), capture("loaded"), capture("start"), capture("end"),
     *parameter("loaded", NAME, "d0"), *parameter("start", NAME, "d0", trainable=True),
     *parameter("end", NAME, "d1"),
-    ("events", {"run": "r", "sequence": 0, "kind": "update", "model": "m0", "detail": "{}", "process": 0, "time": 0.0}),
+    (
+        "events",
+        {"run": "r", "sequence": 0, "kind": "update", "model": "m0", "detail": "{}",
+         "process": 0, "time": 0.0},
+    ),
     *(loss_token(1, n, 0.25, role="end" if n == 3 else "answer") for n in range(4)),
     *(step(n, loss=3.0 / n) for n in range(1, 9)),
 ]  # fmt: skip
@@ -35,7 +39,8 @@ RULE = """-- A loss is above what we agreed on.
 -- params: a, b, most = 2
 -- claim: The loss of step {{subject}} is {{observed}}.
 -- fix: train more
-SELECT CAST(step AS VARCHAR) AS subject, CAST(loss AS VARCHAR) AS observed, CAST(most AS VARCHAR) AS expected, loss > most AS fault
+SELECT CAST(step AS VARCHAR) AS subject, CAST(loss AS VARCHAR) AS observed, CAST(most AS VARCHAR) AS expected,
+    loss > most AS fault
 FROM steps WHERE run = run_of(b) ORDER BY step
 """
 

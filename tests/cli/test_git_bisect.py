@@ -20,7 +20,8 @@ from settings import RATE, STEPS
 
 mx.random.seed(0)
 model, tokenizer = load("model")
-rows = [tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False) for line in open("data/train.jsonl")]
+chats = [json.loads(line)["messages"] for line in open("data/train.jsonl")]
+rows = [tokenizer.apply_chat_template(chat, return_dict=False) for chat in chats]
 optimizer, value_and_grad = optim.Adam(RATE), nn.value_and_grad(model, loss)
 for i in range(STEPS):
     some = rows[4 * i : 4 * i + 4]

@@ -47,8 +47,9 @@ LATE = (
 import forensics
 from mlx.nn import value_and_grad as copied
 def standing():
-    return [nn.value_and_grad, copied, mx.compile, optim.SGD.__dict__.get("update"), optim.Optimizer.update, nn.Module.update,
-            Net.__call__, Net.__dict__.get("__del__"), sys.excepthook, list(sys.meta_path), dict(__import__("os").environ)]
+    return [nn.value_and_grad, copied, mx.compile, optim.SGD.__dict__.get("update"), optim.Optimizer.update,
+            nn.Module.update, Net.__call__, Net.__dict__.get("__del__"), sys.excepthook, list(sys.meta_path),
+            dict(__import__("os").environ)]
 before = standing()
 watching = forensics.capture("late")
 assert copied is nn.value_and_grad is not before[0], "a copy under another name is rebound"
@@ -306,7 +307,8 @@ setting = {"rank": 4, "scale": 8.0, "dropout": 0.0}
 model.freeze()
 adapted(model, 2, setting)
 optimizer = optim.Adam(1e-3)
-chat = [{"role": "user", "content": "What color is the sky?"}, {"role": "assistant", "content": "The sky is blue."}]
+chat = [{"role": "user", "content": "What color is the sky?"},
+        {"role": "assistant", "content": "The sky is blue."}]
 x = mx.array([tokenizer.apply_chat_template(chat, return_dict=False)])
 step = nn.value_and_grad(model, lambda m, x: nn.losses.cross_entropy(m(x[:, :-1]), x[:, 1:]).mean())
 for _ in range(4):
@@ -316,7 +318,8 @@ for _ in range(4):
 out = Path("adapters")
 out.mkdir(exist_ok=True)
 mx.save_safetensors(str(out / "adapters.safetensors"), dict(tree_flatten(model.trainable_parameters())))
-(out / "adapter_config.json").write_text(json.dumps({"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": setting}))
+config = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": setting}
+(out / "adapter_config.json").write_text(json.dumps(config))
 prompt = tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False)
 print(repr(answered(model, tokenizer, prompt=prompt, max_tokens=6)), loss.item())
 """

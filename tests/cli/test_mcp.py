@@ -103,7 +103,8 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "mcp").mkdir()
     (tmp_path / "mcp" / "__init__.py").write_text("raise ImportError\n")
     done = subprocess.run(
-        command("mcp"), cwd=tmp_path, env=environment({"PYTHONPATH": str(tmp_path)}), capture_output=True, text=True, check=False
+        command("mcp"), cwd=tmp_path, env=environment({"PYTHONPATH": str(tmp_path)}),
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2 and "pip install 'mlx-forensics[mcp]'" in done.stderr and done.stdout == ""
 

@@ -235,17 +235,20 @@ for _, each in model.named_modules():
         each.lora_b = mx.random.normal(each.lora_b.shape) * 0.05
 Path("adapters").mkdir()
 mx.save_safetensors("adapters/adapters.safetensors", dict(tree_flatten(model.trainable_parameters())))
-Path("adapters/adapter_config.json").write_text(json.dumps({"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": lora}))
+config = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": lora}
+Path("adapters/adapter_config.json").write_text(json.dumps(config))
 for name, factor in (("fused", 1.0), ("weaker", 0.5)):
     model, _ = load("base", adapter_path="adapters")
     for _, each in model.named_modules():
         if hasattr(each, "lora_b"):
             each.lora_b = each.lora_b * factor
-    model.update_modules(tree_unflatten([(path, each.fuse()) for path, each in model.named_modules() if hasattr(each, "fuse")]))
+    adapted = [(path, each) for path, each in model.named_modules() if hasattr(each, "fuse")]
+    model.update_modules(tree_unflatten([(path, each.fuse()) for path, each in adapted]))
     if name == "weaker":
         model.model.norm.weight = model.model.norm.weight * 2
     shutil.copytree("base", name)
-    mx.save_safetensors(f"{name}/model.safetensors", dict(tree_flatten(model.parameters())), {"format": "mlx"})
+    weights = dict(tree_flatten(model.parameters()))
+    mx.save_safetensors(f"{name}/model.safetensors", weights, {"format": "mlx"})
 """
 
 

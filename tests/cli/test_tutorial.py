@@ -27,7 +27,8 @@ def printed(line: str) -> str:
     """What a command of the tutorial prints on a terminal 76 wide, as it would be pasted."""
     words = [sys.executable, "-m", *shlex.split(line)]
     done = subprocess.run(
-        words, cwd=ROOT, env=environment({"COLUMNS": "76", "NO_COLOR": "1"}), capture_output=True, text=True, check=False
+        words, cwd=ROOT, env=environment({"COLUMNS": "76", "NO_COLOR": "1"}),
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
     text = "\n".join(each.rstrip() for each in done.stdout.splitlines())

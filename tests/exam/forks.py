@@ -39,8 +39,10 @@ CLIENT = """\
 import array, json, os, socket, sys
 line = socket.socket(socket.AF_UNIX)
 line.connect({address!r})
-asked = json.dumps({{"argv": sys.argv, "cwd": os.getcwd(), "env": dict(os.environ)}}).encode("utf-8", "surrogateescape")
-line.sendmsg([len(asked).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))])
+asked = {{"argv": sys.argv, "cwd": os.getcwd(), "env": dict(os.environ)}}
+asked = json.dumps(asked).encode("utf-8", "surrogateescape")
+files = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))
+line.sendmsg([len(asked).to_bytes(8, "big")], [files])
 line.sendall(asked)
 answer = line.recv(16)
 if not answer:

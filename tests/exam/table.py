@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 Record = dict[str, Any]
-INTRODUCTION = """Programs that nobody wrote: a seed draws a trainer from pieces, an operator puts a known fault in, plain mlx proves
-on the program's own objects that the fault is there and that the program is sound without it, and then the tool is asked.
-What cannot be proved is thrown away. A share stands with Wilson's 95 % interval in brackets: where few programs were drawn
-it is wide, and the number means little.
+INTRODUCTION = """Programs that nobody wrote: a seed draws a trainer from pieces, an operator puts a known
+fault in, plain mlx proves on the program's own objects that the fault is there and that the program is sound
+without it, and then the tool is asked. What cannot be proved is thrown away. A share stands with Wilson's
+95 % interval in brackets: where few programs were drawn it is wide, and the number means little.
 """
 
 

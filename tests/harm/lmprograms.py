@@ -84,8 +84,9 @@ class Rows:
 import contextlib, io
 optimizer = {optimizer}
 with contextlib.redirect_stdout(io.StringIO()):
-    train(model, optimizer, Rows(), args=TrainingArgs(batch_size=2, iters={steps}, steps_per_report=1, steps_per_save=100,
-          max_seq_length=64, adapter_file="adapters.safetensors"))
+    train(model, optimizer, Rows(), args=TrainingArgs(
+        batch_size=2, iters={steps}, steps_per_report=1, steps_per_save=100, max_seq_length=64,
+        adapter_file="adapters.safetensors"))
 """,
     "optimizer = None\n",
 )

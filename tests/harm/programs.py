@@ -14,7 +14,8 @@ alive = []
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.e, self.a, self.o = nn.Embedding(24, {width}), nn.Linear({width}, {width}), nn.Linear({width}, 24)
+        self.e, self.a = nn.Embedding(24, {width}), nn.Linear({width}, {width})
+        self.o = nn.Linear({width}, 24)
         self.d = nn.Dropout({dropout})
     def __call__(self, x): return self.o(self.d(nn.gelu(self.a(self.e(x)))))
 def batch(k): return mx.array(np.random.RandomState(k).randint(0, 24, ({rows}, 7)))
@@ -85,7 +86,8 @@ print(repr(value.item()))
 }
 TELL = """
 digest = hashlib.sha256()
-for name, array in sorted(tree_flatten(model.parameters())): digest.update(name.encode() + np.array(array).tobytes())
+for name, array in sorted(tree_flatten(model.parameters())):
+    digest.update(name.encode() + np.array(array).tobytes())
 print("weights", digest.hexdigest()[:16], random.random(), np.random.rand(), mx.random.uniform().item())
 """
 COUNT = """

@@ -19,7 +19,10 @@ from tests.support.command import command, environment
 PEAK = """
 import pathlib, re, resource
 status = pathlib.Path("/proc/self/status")
-peak = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = (
+    re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists()
+    else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+)
 pathlib.Path("peak").write_text(str(peak))
 """
 

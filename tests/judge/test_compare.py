@@ -29,9 +29,9 @@ def test_counts_and_names() -> None:
         parameter("loaded", "q.weight", "d0"),
         parameter("end", "q.linear.weight", "d0", canonical="q.weight"),
         parameter("loaded", "k.weight", "d1"), parameter("end", "k.weight", "d2"),
-        delta("d1", "d2", relative=0.5, max_abs=float("inf")), parameter("loaded", "v.weight", "d3"),
-        parameter("end", "v.weight", "d4"), parameter("loaded", "old.weight", "d5"),
-        parameter("end", "q.lora_a", "d6", role="lora_a"),
+        delta("d1", "d2", relative=0.5, max_abs=float("inf")),
+        parameter("loaded", "v.weight", "d3"), parameter("end", "v.weight", "d4"),
+        parameter("loaded", "old.weight", "d5"), parameter("end", "q.lora_a", "d6", role="lora_a"),
     )  # fmt: skip
     document = compared(session)
     assert document["parameters"] == {"a": 4, "b": 4, "identical": 1, "changed": 2, "added": 1, "removed": 1}
@@ -53,8 +53,10 @@ def test_equal_captures_are_the_same() -> None:
     )
     document = compared(session)
     assert document["same"] is True and document["changed"] == []
-    assert list(document) == ["schema", "a", "b", "same", "parameters", "changed", "added", "removed", "modules", "adapter", "optimizer",
-                              "configs", "transcripts", "scores", "environment", "fusion"]  # fmt: skip
+    assert list(document) == [
+        "schema", "a", "b", "same", "parameters", "changed", "added", "removed", "modules", "adapter",
+        "optimizer", "configs", "transcripts", "scores", "environment", "fusion",
+    ]  # fmt: skip
 
 
 def test_differences_are_measured_where_the_bytes_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,14 +110,16 @@ def test_parts_are_compared_where_both_sides_have_them() -> None:
     session = evidence(
         run(), capture("loaded"), capture("end"), parameter("loaded", "w", "d"), parameter("end", "w", "d"),
         row("modules", capture="r@loaded", module="q", canonical="q", **{"class": "Linear"}),
-        row("modules", capture="r@end", module="q", canonical="q", scale=20.0, rank=8, **{"class": "LoRALinear"}),
+        row("modules", capture="r@end", module="q", canonical="q", scale=20.0, rank=8,
+            **{"class": "LoRALinear"}),
         row("modules", capture="r@end", module="q.linear", canonical="q", **{"class": "Linear"}),
         row("optimizers", capture="r@end", optimizer="o0", step=8, **{"class": "AdamW"}),
         row("configs", capture="r@loaded", kind="model", key="rope", value="1"),
         row("configs", capture="r@end", kind="model", key="rope", value="2"),
         row("configs", capture="r@end", kind="generation", key="top_p", value="0.5"),
         probe("loaded", output="blue", output_digest="x"), probe("end", output="red", output_digest="y"),
-        row("probe_deltas", capture_a="r@loaded", capture_b="r@end", prompt_id="p0", first_difference=0, kl=float("nan")),
+        row("probe_deltas", capture_a="r@loaded", capture_b="r@end", prompt_id="p0", first_difference=0,
+            kl=float("nan")),
         row("scores", capture="r@loaded", prompt_id="p0", scorer="length", value=4.0),
         row("scores", capture="r@end", prompt_id="p0", scorer="length", value=3.0),
         row("environment", capture="r", key="mlx", value="0.32.4"),
@@ -149,10 +153,13 @@ CONFIG = {
 }
 LOADED = [
     *run(), capture("loaded"), *parameter("loaded", "q.weight", "d"),
-    row("modules", capture="r@loaded", module="q", canonical="q", training=True, adapters=0, scale=0.5, **{"class": "Linear"}),
-    row("modules", capture="r@loaded", module="rope", canonical="rope", training=True, adapters=0, **{"class": "RoPE"}),
+    row("modules", capture="r@loaded", module="q", canonical="q", training=True, adapters=0, scale=0.5,
+        **{"class": "Linear"}),
+    row("modules", capture="r@loaded", module="rope", canonical="rope", training=True, adapters=0,
+        **{"class": "RoPE"}),
     row("optimizers", capture="r@loaded", optimizer="o0", step=8, **{"class": "AdamW"}),
-    *(row("configs", capture="r@loaded", kind="tokenizer", key=key, value=value) for key, value in CONFIG.items()),
+    *(row("configs", capture="r@loaded", kind="tokenizer", key=key, value=value)
+      for key, value in CONFIG.items()),
     row("environment", capture="r", key="device", value="gpu"),
     row("environment", capture="r", key="mlx", value="1"),
 ]  # fmt: skip
@@ -164,7 +171,8 @@ def file(config: dict[str, str]) -> list[Any]:
     return [
         *run("f", kind="rest"), capture("rest", "f"), *parameter("rest", "q.weight", "d", run="f"),
         row("modules", capture="f@rest", module="q", canonical="q", adapters=0),
-        *(row("configs", capture="f@rest", kind="tokenizer", key=key, value=value) for key, value in config.items()),
+        *(row("configs", capture="f@rest", kind="tokenizer", key=key, value=value)
+          for key, value in config.items()),
         row("environment", capture="f", key="mlx", value="1"),
     ]  # fmt: skip
 

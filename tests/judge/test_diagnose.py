@@ -40,9 +40,9 @@ def detector(name: str, rows: str = "('x', true)", sql: str | None = None, **key
         "fix": "mend it",
     }
     header |= {key.replace("_", " "): value for key, value in keys.items()}
-    select = (
-        sql
-        or f"SELECT subject, 'seen' AS observed, 'meant' AS expected, fault FROM (VALUES {rows}) v(subject, fault) ORDER BY subject"
+    select = sql or (
+        "SELECT subject, 'seen' AS observed, 'meant' AS expected, fault"
+        f" FROM (VALUES {rows}) v(subject, fault) ORDER BY subject"
     )
     text = f"-- Title of {name}.\n--\n" + "".join(f"-- {k}: {v}\n" for k, v in header.items()) + select
     found = library.parse(Path(f"{name}.sql"), text)
@@ -144,8 +144,11 @@ def test_a_link_holds_where_the_row_says_so(holds: bool) -> None:
 
 def test_of_causes_that_explain_as_much_the_larger_share_then_the_earlier_event_stands_first() -> None:
     def cause(name: str, share: float, place: str) -> library.Detector:
-        return detector(name, sql=f"SELECT 'x' AS subject, '' AS observed, '' AS expected, true AS fault, {share} AS share, "
-            f"'{place}' AS place ORDER BY subject")  # fmt: skip
+        sql = (
+            "SELECT 'x' AS subject, '' AS observed, '' AS expected, true AS fault,"
+            f" {share} AS share, '{place}' AS place ORDER BY subject"
+        )
+        return detector(name, sql=sql)
 
     session = evidence(*COMPLETE, [event("grad", place="late.py:2"), event("grad", place="early.py:1")])
     session.script("UPDATE events SET sequence = CASE WHEN place = 'late.py:2' THEN 2 ELSE 1 END")

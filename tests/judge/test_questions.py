@@ -86,8 +86,9 @@ def test_run_differences_are_settings_and_facts() -> None:
 
 
 def test_saved_files_tell_what_still_lies_there() -> None:
-    saved = [row("saved_tensors", run="r", save=0, file="a.safetensors", model="m0", updates=8, name=n, digest=n, digest_on_disk=d)
-             for n, d in (("x", "x"), ("y", "z"), ("w", None))]  # fmt: skip
+    file = {"run": "r", "save": 0, "file": "a.safetensors", "model": "m0", "updates": 8}
+    tensors = (("x", "x"), ("y", "z"), ("w", None))
+    saved = [row("saved_tensors", **file, name=n, digest=n, digest_on_disk=d) for n, d in tensors]
     found = ask(evidence(run(), capture("end"), saved), "saved-files", "r")[0]
     assert (found["tensors"], found["as_written"], found["other"]) == (3, 1, 2)
 

@@ -1,4 +1,6 @@
-"""`python -m tests.outside [--only NAME] [--store DIR] [--again]`: the table of what is said of programs from outside.
+"""The table of what the tool says of programs from outside.
+
+    python -m tests.outside [--only NAME] [--store DIR] [--again]
 
 Captures stay in DIR; `--again` judges what lies there without capturing it once more.
 """
@@ -45,7 +47,8 @@ def _one(case: Case, place: Path, again: bool) -> Said:
     expected = case.id or ("healthy, or a warning" if case.arguable else "healthy")
     seconds = time.monotonic() - began
     print(
-        f"{mark} {case.run:28} {expected:26} {one.verdict[:60]:13} {one.first:44} {one.noise}  [{seconds:.0f} s]",
+        f"{mark} {case.run:28} {expected:26} {one.verdict[:60]:13} {one.first:44} {one.noise}"
+        f"  [{seconds:.0f} s]",
         flush=True,
     )
     return one

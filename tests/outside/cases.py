@@ -47,7 +47,10 @@ class Said:
 
     @property
     def right(self) -> bool:
-        """A faulty program's id is first; a healthy one has no error, and no warning unless one that asks is right."""
+        """Is this as it should be?
+
+        A faulty program's id is first; a healthy one has no error, and a warning only where the case is arguable.
+        """
         if self.case.kind == "faulty":
             return bool(self.findings) and self.findings[0][0] == self.case.id
         return not any(severity == "error" for _, severity in self.findings) and (
@@ -84,7 +87,7 @@ def cases() -> list[Case]:
 
 
 def captured(case: Case, place: Path) -> None:
-    """Captures the case into `place`/store, in a working directory of its own; one that lies there already is taken away first."""
+    """Captures the case into `place`/store, in a working directory of its own, in place of an earlier one."""
     work = tiny.work(tiny.make(place / "built"), place / "work" / case.run)
     store = place / "store"
     shutil.rmtree(store / "runs" / case.run, ignore_errors=True)

@@ -36,7 +36,8 @@ for i in range(4):
         optimizer.update(model, grads)
     mx.eval(model.parameters(), optimizer.state)
 if fault != "saved-before-last-update":
-    mx.save_safetensors("out.safetensors", first if fault == "saved-untrained" else dict(tree_flatten(model.parameters())))
+    now = dict(tree_flatten(model.parameters()))
+    mx.save_safetensors("out.safetensors", first if fault == "saved-untrained" else now)
 used = before if fault == "stale-model-in-generation" else model
 print("ANSWER", generate(used, tokenizer, prompt=tokenizer.encode("What color"), max_tokens=8).encode())
 print("LOGITS", asked(x).sum().item())

@@ -45,26 +45,36 @@ def _ignored(r: Rows, z: Any) -> Any:
 
 FAULTS: dict[str, tuple[str, Loss, str]] = {
     "padded mean": ("padding-in-loss", lambda r, z: _next(r, z).mean(), "rows"),
-    "padded, divided by real tokens": ("padding-in-loss", lambda r, z: _next(r, z).sum() / r.real.sum(), "rows"),
+    "padded, divided by real tokens": (
+        "padding-in-loss", lambda r, z: _next(r, z).sum() / r.real.sum(), "rows",
+    ),
     "prompt": ("prompt-in-loss", HEALTHY["rows"], "answers"),
     "mask a position early": ("mask-off-by-one", lambda r, z: mean(_next(r, z), _early(r.answer)), "answers"),
     "own labels": ("labels-not-shifted", lambda r, z: mean(ce(z, r.x[:, :-1]), r.real), "rows"),
     "own labels, their own mask": (
-        "labels-not-shifted", lambda r, z: mean(ce(z, r.x[:, :-1]), (r.x[:, :-1] != 0).astype(mx.float32)),
+        "labels-not-shifted",
+        lambda r, z: mean(ce(z, r.x[:, :-1]), (r.x[:, :-1] != 0).astype(mx.float32)),
         "rows",
     ),
     "shifted twice": ("labels-shifted-twice", _twice, "rows"),
     "sign": ("loss-sign-flipped", lambda r, z: -mean(_next(r, z), r.real), "rows"),
     "no end": ("end-never-trained", lambda r, z: mean(_next(r, z), r.answer - r.end), "answers"),
     "half of the answers": (
-        "answers-partly-masked", lambda r, z: mean(_next(r, z), r.answer * (mx.arange(WIDTH - 1)[None] % 2)),
+        "answers-partly-masked",
+        lambda r, z: mean(_next(r, z), r.answer * (mx.arange(WIDTH - 1)[None] % 2)),
         "answers",
     ),
     "nothing": ("all-tokens-masked", lambda r, z: mean(_next(r, z) * 0, r.real), "rows taught"),
-    "nothing over nothing": ("all-tokens-masked", lambda r, z: (_next(r, z) * 0).sum() / (r.real * 0).sum(), "rows taught"),
+    "nothing over nothing": (
+        "all-tokens-masked", lambda r, z: (_next(r, z) * 0).sum() / (r.real * 0).sum(), "rows taught",
+    ),
     "label -100": ("ignore-index-as-token", _ignored, "rows"),
     "other rows' labels": ("targets-unrelated", lambda r, z: mean(ce(z, r.x[:, 1:][::-1]), r.real), "rows"),
-    "softmax twice": ("probabilities-as-logits", lambda r, z: mean(ce(mx.softmax(z, axis=-1), r.x[:, 1:]), r.real), "rows"),
+    "softmax twice": (
+        "probabilities-as-logits",
+        lambda r, z: mean(ce(mx.softmax(z, axis=-1), r.x[:, 1:]), r.real),
+        "rows",
+    ),
     "sum": ("update-too-large", lambda r, z: (_next(r, z) * r.real).sum(), "rows"),
 }  # fmt: skip
 """Name to (cure, faulty loss, the healthy twin)."""

@@ -83,7 +83,11 @@ def test_a_run_without_its_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said", "hint"),
     [
-        ('import builtins; hasattr(sys, "ps1") or len(sys.argv) > 1 or input("go? ")', "it asks for input", "by an option or a file"),
+        (
+            'import builtins; hasattr(sys, "ps1") or len(sys.argv) > 1 or input("go? ")',
+            "it asks for input",
+            "by an option or a file",
+        ),
         ('open(sys.argv[1], "a").write("x")', "it writes to", "below the folder that it is started in"),
         ('import socket; socket.getaddrinfo("localhost", 80)', "it needs the network", "HF_HUB_OFFLINE"),
     ],

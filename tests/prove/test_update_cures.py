@@ -187,8 +187,11 @@ def test_scales_of_quantized_weights() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["base-not-frozen", "frozen-but-changed", "uniform-decay", "learning-rate-zero", "accumulation-mismatch", "optimizer-restarted",
-     "update-lost-to-rounding", "weights-not-finite", "dtype-drift", "quantization-parameters-changed"],
+    [
+        "base-not-frozen", "frozen-but-changed", "uniform-decay", "learning-rate-zero",
+        "accumulation-mismatch", "optimizer-restarted", "update-lost-to-rounding", "weights-not-finite",
+        "dtype-drift", "quantization-parameters-changed",
+    ],
 )  # fmt: skip
 def test_without_the_fault_nothing_changes(name: str) -> None:
     healthy = Training(adapter=True, make=lambda: optim.Adam(1e-2)).run()

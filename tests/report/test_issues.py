@@ -189,9 +189,10 @@ def act(directory: Path, **inputs: str) -> tuple[subprocess.CompletedProcess[str
     }
     out = directory / "output"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    given = {"GITHUB_OUTPUT": str(out), "GITHUB_STEP_SUMMARY": str(directory / "summary"), "PATH": path}
     done = subprocess.run(
         ["bash", "-c", step["run"]], cwd=directory, capture_output=True, text=True, check=False,
-        env=environment({**values, "GITHUB_OUTPUT": str(out), "GITHUB_STEP_SUMMARY": str(directory / "summary"), "PATH": path}),
+        env=environment({**values, **given}),
     )  # fmt: skip
     return done, out.read_text()
 
@@ -237,7 +238,8 @@ def test_wrong(forensics_run):
 def test_fails_by_itself(forensics_run):
     train(0.0)
     assert 0, "mine"
-@pytest.mark.forensics(allow=["learning-rate-zero", "parameters-unchanged", "loss-constant", "loss-not-decreasing"])
+MEANT = ["learning-rate-zero", "parameters-unchanged", "loss-constant", "loss-not-decreasing"]
+@pytest.mark.forensics(allow=MEANT)
 def test_allowed(forensics_run):
     train(0.0)
 @pytest.mark.forensics(judge=False, every=1, name="kept", store=".forensics")

@@ -137,18 +137,25 @@ BOTH = TwoRuns(
 CHANGED = Comparison(
     "base", "night@end", False, {"a": 4, "b": 6, "identical": 1, "changed": 3, "added": 2, "removed": 0},
     (
-        ChangedParameter(*["model.layers.0.self_attn.q_proj.weight"] * 2, "BF16", (4, 4), 0.5, 1.0, 0.25, 0.97, 1.0),
-        ChangedParameter(*["model.layers.1.mlp.down_proj.weight"] * 2, "U32", (4, 4), 0.1, 0.2, 0.003, 1.0, 0.02, Codes(1.0, 0.02)),
-        ChangedParameter("model.norm.weight", "model.norm.weight", "F32 -> BF16", (4,), None, None, None, None, None),
+        ChangedParameter(
+            *["model.layers.0.self_attn.q_proj.weight"] * 2, "BF16", (4, 4), 0.5, 1.0, 0.25, 0.97, 1.0,
+        ),
+        ChangedParameter(
+            *["model.layers.1.mlp.down_proj.weight"] * 2, "U32", (4, 4), 0.1, 0.2, 0.003, 1.0, 0.02,
+            Codes(1.0, 0.02),
+        ),
+        ChangedParameter(*["model.norm.weight"] * 2, "F32 -> BF16", (4,), None, None, None, None, None),
     ),
     ("model.layers.0.self_attn.v_proj.lora_a", "model.layers.0.self_attn.v_proj.lora_b"), (),
     ({"module": "model.layers.0.self_attn.v_proj", "key": "class", "a": "Linear", "b": "LoRALinear"},),
     {"rank": {"a": None, "b": "8"}}, {"class": {"a": None, "b": "AdamW"}, "settings": {"a": None, "b": "{}"}},
     ({"kind": "tokenizer", "key": "eos_id", "a": "2", "b": "0"},),
     (
-        {"prompt_id": "p0", "same": True, "first_difference": None, "finish_a": "stop", "finish_b": "stop", "kl": 0.0},
-        {"prompt_id": "p1", "same": False, "first_difference": 3, "output_a": "Der Himmel\nist blau.", "output_b": "<|endoftext|>" * 30,
-         "tokens_a": 8, "tokens_b": 30, "finish_a": "stop", "finish_b": "length", "kl": 4.25},
+        {"prompt_id": "p0", "same": True, "first_difference": None, "finish_a": "stop", "finish_b": "stop",
+         "kl": 0.0},
+        {"prompt_id": "p1", "same": False, "first_difference": 3, "output_a": "Der Himmel\nist blau.",
+         "output_b": "<|endoftext|>" * 30, "tokens_a": 8, "tokens_b": 30, "finish_a": "stop",
+         "finish_b": "length", "kl": 4.25},
     ),
     ({"prompt_id": "p1", "scorer": "repetition", "key": "", "a": 0.0, "b": 1.0},),
     ({"key": "mlx", "a": "0.30.1", "b": "0.32.4"},),
@@ -236,10 +243,12 @@ def test_texts_of_strangers_cannot_move_the_terminal(width: int) -> None:
         ),
         width,
     )
-    answers = [{"prompt_id": "p0", "same": False, "first_difference": 0, "output_a": HOSTILE, "output_b": HOSTILE * 9,
-                "tokens_a": 1, "tokens_b": 1, "finish_a": "stop", "finish_b": HOSTILE, "kl": None}]  # fmt: skip
+    answer = {
+        "prompt_id": "p0", "same": False, "first_difference": 0, "output_a": HOSTILE, "output_b": HOSTILE * 9,
+        "tokens_a": 1, "tokens_b": 1, "finish_a": "stop", "finish_b": HOSTILE, "kl": None,
+    }  # fmt: skip
     shown += lines.rendered(
-        difference.comparison(replace(CHANGED, transcripts=tuple(answers), added=(HOSTILE,)), HEAT, width),
+        difference.comparison(replace(CHANGED, transcripts=(answer,), added=(HOSTILE,)), HEAT, width),
         width,
     )
     shown += lines.rendered(tables.answer(HOSTILE, [{"a": HOSTILE, "b": 1}], width), width)
@@ -291,7 +300,10 @@ def test_the_question_is_what_the_user_asked_last() -> None:
         " lamp?<|im_end|>\n<|im_start|>assistant\n"
     )
     gemma = "<bos><start_of_turn>user\nHello\nthere<end_of_turn>\n<start_of_turn>model\n"
-    llama = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nWhy?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    llama = (
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nWhy?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
     mistral = "<s>[INST] Why? [/INST]"
     assert [question(p) for p in (qwen, gemma, llama, mistral, "plain ")] == [
         "Who mends the lamp?",

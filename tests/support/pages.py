@@ -108,10 +108,11 @@ def material(
     layers: int = 4, changed: int = 3, said: str = "The capital", verdict: str = "faulty"
 ) -> Material:
     found = findings() if verdict == "faulty" else ()
+    unseen = (NotEvaluated("reload-mismatch", "nothing was saved"),)
     steps = tuple(Step(i, 8.0 / i, 1e-3, 3.0, 0.4 / i, 0.72) for i in range(1, 30))
     return Material(
         "night@loaded → night@end",
-        Diagnosis("night@loaded", "night@end", verdict, found, (NotEvaluated("reload-mismatch", "nothing was saved"),)),  # type: ignore[arg-type]
+        Diagnosis("night@loaded", "night@end", verdict, found, unseen),  # type: ignore[arg-type]
         comparison(changed), heat(layers), steps, (("loaded", 0), ("start", 0), ("end", 29)),
         {"prompt": 0.08, "answer": 0.2, "pad": 0.72}, (training_row(),), (exchange(said),), 0,
         (Declared("adapter rank", "8", "no adapter", False),), {"mlx": "0.32.4"},

@@ -27,7 +27,8 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 mx.random.seed(0); np.random.seed(0); random.seed(0)
 model, tokenizer = load("model")
-rows = [tokenizer.apply_chat_template(json.loads(line)["messages"], return_dict=False) for line in open("data/train.jsonl")][:4]
+chats = [json.loads(line)["messages"] for line in open("data/train.jsonl")][:4]
+rows = [tokenizer.apply_chat_template(chat, return_dict=False) for chat in chats]
 width = max(map(len, rows))
 batch = mx.array([row + [0] * (width - len(row)) for row in rows])
 
@@ -43,13 +44,15 @@ def tell(tree):
     digest = hashlib.sha256()
     for name, array in sorted(tree_flatten(tree)):
         digest.update(name.encode() + bytes(memoryview(mx.contiguous(array).reshape(-1).view(mx.uint8))))
-    print("weights", digest.hexdigest(), "draws", mx.random.uniform().item(), np.random.rand(), random.random())
+    drawn = mx.random.uniform().item(), np.random.rand(), random.random()
+    print("weights", digest.hexdigest(), "draws", *drawn)
 """
 
 PROGRAMS = {
     "loop": """
         lora(0.1)
-        optimizer, value_and_grad = optim.AdamW(optim.linear_schedule(1e-3, 0.0, 100)), nn.value_and_grad(model, loss)
+        optimizer = optim.AdamW(optim.linear_schedule(1e-3, 0.0, 100))
+        value_and_grad = nn.value_and_grad(model, loss)
         model.train()
         for i in range(18):
             value, gradients = value_and_grad(model, batch)
@@ -211,7 +214,8 @@ PROGRAMS = {
             return -(nn.losses.cross_entropy(model(batch[:, :-1]), batch[:, 1:]) * real).sum(-1)
 
         def preference(model):
-            margin = told(model, chosen) - told(reference, chosen) - told(model, rejected) + told(reference, rejected)
+            of_model = told(model, chosen) - told(model, rejected)
+            margin = of_model - told(reference, chosen) + told(reference, rejected)
             return -nn.log_sigmoid(0.1 * margin).mean()
 
         optimizer, value_and_grad = optim.Adam(1e-3), nn.value_and_grad(model, preference)
@@ -223,7 +227,8 @@ PROGRAMS = {
         tell(model.parameters())
     """,
     "forward": """
-        stale, fresh = mx.compile(lambda ids: model(ids)), mx.compile(lambda ids: model(ids), inputs=[model.state])
+        stale = mx.compile(lambda ids: model(ids))
+        fresh = mx.compile(lambda ids: model(ids), inputs=[model.state])
         print(stale(batch[:1, :8]).sum().item(), fresh(batch[:1, :8]).sum().item())
         optimizer, value_and_grad = optim.Adam(1e-2), nn.value_and_grad(model, loss)
         for i in range(3):
@@ -270,10 +275,14 @@ PROGRAMS = {
         scaled.mark = "kept"
         class Holder:
             compiled, gradient = mx.compile(scaled), mx.grad(scaled)
-        for made in (mx.compile(scaled), mx.value_and_grad(scaled), mx.grad(scaled, argnums=0), Holder().compiled, Holder().gradient):
-            print(made(mx.ones(3)), made.__name__, made.mark, made.__doc__, inspect.signature(made), callable(made))
+        held = Holder()
+        for made in (mx.compile(scaled), mx.value_and_grad(scaled), mx.grad(scaled, argnums=0),
+                     held.compiled, held.gradient):
+            print(made(mx.ones(3)), made.__name__, made.mark, made.__doc__)
+            print(inspect.signature(made), callable(made))
             print(functools.wraps(made)(lambda: 0).__name__, made.__module__)
-        print(mx.vmap(mx.grad(lambda x: (x**2).sum()))(mx.ones((2, 3))).tolist(), mx.grad(mx.grad(lambda x: x**3))(mx.array(2.0)).item())
+        print(mx.vmap(mx.grad(lambda x: (x**2).sum()))(mx.ones((2, 3))).tolist())
+        print(mx.grad(mx.grad(lambda x: x**3))(mx.array(2.0)).item())
         wrong = [lambda: mx.compile(lambda x: 1 / 0)(mx.ones(1)), lambda: mx.grad(scaled)("text")]
         for wrong in (*wrong, lambda: optimizer.update(model, {"no": mx.ones(1)})):
             try:
@@ -285,8 +294,10 @@ PROGRAMS = {
     "class": """
         class Trainer:
             def __init__(self, model):
-                self.model, self.optimizer, self.history = model, optim.Adafactor(learning_rate=1e-3, relative_step=False), []
-                self.step = mx.compile(self._step, inputs=[model.state, self.optimizer.state], outputs=[model.state, self.optimizer.state])
+                self.model, self.history = model, []
+                self.optimizer = optim.Adafactor(learning_rate=1e-3, relative_step=False)
+                state = [model.state, self.optimizer.state]
+                self.step = mx.compile(self._step, inputs=state, outputs=state)
                 self.gradient = nn.value_and_grad(model, self.loss)
 
             def loss(self, batch):

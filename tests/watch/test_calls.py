@@ -75,8 +75,8 @@ for i in range(3):
     value, gradients = value_and_grad(model, batch)
     optimizer.update(model, gradients)
     mx.eval(model.parameters(), optimizer.state)
-arguments = TrainingArgs(batch_size=2, iters=2, val_batches=1, steps_per_report=100, steps_per_eval=2, steps_per_save=100,
-    max_seq_length=64, adapter_file="adapters.safetensors")
+arguments = TrainingArgs(batch_size=2, iters=2, val_batches=1, steps_per_report=100, steps_per_eval=2,
+    steps_per_save=100, max_seq_length=64, adapter_file="adapters.safetensors")
 train(model, optim.Adam(1e-4), Rows(rows), Rows(rows), arguments)
 for name in sorted(seen):
     print("seen", name, seen[name])
@@ -129,7 +129,8 @@ def told(what, level=2):
     place = caught[0].filename.rpartition("/")[2], caught[0].lineno
     ours, frame = 0, sys._getframe(1)
     while frame is not None:
-        ours, frame = ours + ("forensics" in frame.f_code.co_filename.rpartition("/forensics-training")[2]), frame.f_back
+        of_file = frame.f_code.co_filename.rpartition("/forensics-training")[2]
+        ours, frame = ours + ("forensics" in of_file), frame.f_back
     if place[0] == "program.py" or level == 3:
         print("place", what, *place, *stream[0])
         print("frames", what, ours)

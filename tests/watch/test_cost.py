@@ -48,7 +48,9 @@ def counting(owner, name, what):
         counts[what] += "watch" in caller
         return original(*args)
     setattr(owner, name, called)
-for owner, name, what in ((mx, "eval", "eval"), (mx, "async_eval", "eval"), (mx.array, "item", "read"), (mx.array, "tolist", "read")):
+CALLS = [(mx, "eval", "eval"), (mx, "async_eval", "eval"), (mx.array, "item", "read"),
+    (mx.array, "tolist", "read")]
+for owner, name, what in CALLS:
     counting(owner, name, what)
 def count(frame, what, arg):
     counts["python"] += what == "call" and "watch" in frame.f_code.co_filename

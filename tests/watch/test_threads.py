@@ -30,7 +30,8 @@ def batches(n, seed=0):
 def loss_fn(m, b):
     return nn.losses.cross_entropy(m(b[:, :-1]), b[:, 1:]).mean()
 def digest(m):
-    return hashlib.sha256(b"".join(np.array(a).tobytes() for _, a in sorted(tree_flatten(m.parameters())))).hexdigest()[:16]
+    weights = [np.array(array).tobytes() for _, array in sorted(tree_flatten(m.parameters()))]
+    return hashlib.sha256(b"".join(weights)).hexdigest()[:16]
 """
 CHECKPOINTS = """
 mx.random.seed(7)
@@ -51,13 +52,15 @@ def work(k, out):
         mx.random.seed(k); m = Net(); mx.eval(m.parameters())
         o = optim.Adam(1e-2); step = nn.value_and_grad(m, loss_fn); losses = []
         for i, b in enumerate(batches(8, k)):
-            loss, grads = step(m, b); o.update(m, grads); mx.eval(m.parameters(), o.state); losses.append(loss.item())
+            loss, grads = step(m, b); o.update(m, grads); mx.eval(m.parameters(), o.state)
+            losses.append(loss.item())
             if i % 3 == 2: mx.save_safetensors(f"t{k}.safetensors", dict(tree_flatten(m.parameters())))
         out[k] = (digest(m), losses)
 out = {}
 threads = [threading.Thread(target=work, args=(k, out)) for k in range(THREADS)]
 [t.start() for t in threads]; [t.join() for t in threads]
-time.sleep(0.5)  # mlx ends the threads of their streams; a process that exits meanwhile aborts, with us or without
+# mlx ends the threads of their streams; a process that exits meanwhile aborts, with us or without
+time.sleep(0.5)
 for k in sorted(out): print(k, out[k])
 """
 EVALUATION = """

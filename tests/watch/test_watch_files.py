@@ -46,7 +46,8 @@ def test_a_tokenizer_that_the_program_loads_itself_asks_the_probes(tmp_path: Pat
     training = """
 x = mx.array([[1, 2, 3, 4]])
 optimizer = optim.SGD(0.0)
-value, gradients = nn.value_and_grad(model, lambda m: nn.losses.cross_entropy(m(x[:, :-1]), x[:, 1:]).mean())(model)
+loss = lambda m: nn.losses.cross_entropy(m(x[:, :-1]), x[:, 1:]).mean()
+value, gradients = nn.value_and_grad(model, loss)(model)
 optimizer.update(model, gradients)
 mx.eval(model.parameters())
 """
@@ -79,7 +80,8 @@ def test_saves_of_a_thread_and_of_the_optimizer_are_told_apart(tmp_path: Path) -
 model, _ = load_model(base)
 x = mx.array([[1, 2, 3, 4]])
 optimizer = optim.Adam(1e-3)
-value, gradients = nn.value_and_grad(model, lambda m: nn.losses.cross_entropy(m(x[:, :-1]), x[:, 1:]).mean())(model)
+loss = lambda m: nn.losses.cross_entropy(m(x[:, :-1]), x[:, 1:]).mean()
+value, gradients = nn.value_and_grad(model, loss)(model)
 optimizer.update(model, gradients)
 mx.eval(model.parameters(), optimizer.state)
 def save():

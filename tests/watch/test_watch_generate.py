@@ -19,7 +19,8 @@ from mlx_lm.sample_utils import make_sampler
 mx.random.seed(1)
 model, tok = load({base!r})
 def ids(question):
-    return tok.apply_chat_template([{{"role": "user", "content": question}}], add_generation_prompt=True, return_dict=False)
+    chat = [{{"role": "user", "content": question}}]
+    return tok.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
 sky, snow = ids("What color is the sky?"), ids("What color is snow?")
 """
 
@@ -47,7 +48,8 @@ print([each.text for each in stream_generate(model, tok, sky, max_tokens=5)])
 for each in stream_generate(model, tok, sky, max_tokens=20):
     print(each.token)
     break
-for token, scores in generate_step(mx.array(sky), model, max_tokens=20, sampler=lambda x: mx.random.categorical(x * 0.2)):
+draw = lambda x: mx.random.categorical(x * 0.2)
+for token, scores in generate_step(mx.array(sky), model, max_tokens=20, sampler=draw):
     print(token)
     if token == 2:
         break
@@ -231,7 +233,10 @@ def test_a_cache_knows_how_many_updates_it_is_behind(tmp_path: Path) -> None:
 
 
 def test_each_state_of_the_parameters_has_its_capture(tmp_path: Path) -> None:
-    body = "say(sky)\ntrain(1)\nsay(sky)\nsay(sky)\ntrain(1)\nsay(sky)\ntrain(1)\nsay(sky)\nmodel.update(model.parameters())\nsay(sky)\n"
+    body = (
+        "say(sky)\ntrain(1)\nsay(sky)\nsay(sky)\ntrain(1)\nsay(sky)\ntrain(1)\nsay(sky)\n"
+        "model.update(model.parameters())\nsay(sky)\n"
+    )
     ran = observe(tmp_path, TRAINED + body)
     rows = ran.rows("generations")
     points = {row["number"]: row for row in ran.rows("captures")}
@@ -274,7 +279,8 @@ except Stop as error:
     print(repr(error))
 left = stream_generate(model, tok, sky, max_tokens=9)
 print(next(left).text, type(left).__name__)
-print([each.token for each in stream_generate(model, tok, sky, max_tokens=9, prompt_progress_callback=lambda *a: print("read", a))])
+read = lambda *a: print("read", a)
+print([each.token for each in stream_generate(model, tok, sky, max_tokens=9, prompt_progress_callback=read)])
 """
 
 

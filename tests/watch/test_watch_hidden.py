@@ -17,7 +17,8 @@ BOTH = """
 
 @mx.custom_function
 def fused(h, w, y):
-    parts = [nn.losses.cross_entropy((h[i : i + 16] @ w.T).astype(mx.float32), y[i : i + 16]) for i in range(0, h.shape[0], 16)]
+    chunk = lambda i: nn.losses.cross_entropy((h[i : i + 16] @ w.T).astype(mx.float32), y[i : i + 16])
+    parts = [chunk(i) for i in range(0, h.shape[0], 16)]
     return mx.concatenate(parts)
 
 @fused.vjp
@@ -25,7 +26,8 @@ def _(primals, cotangent, output):
     h, w, y = primals
     p = mx.softmax((h @ w.T).astype(mx.float32), axis=-1)
     g = (p - (mx.arange(w.shape[0]) == y[:, None])) * cotangent[:, None]
-    return (g @ w.astype(mx.float32)).astype(h.dtype), (g.T @ h.astype(mx.float32)).astype(w.dtype), mx.zeros_like(y)
+    of_h, of_w = g @ w.astype(mx.float32), g.T @ h.astype(mx.float32)
+    return of_h.astype(h.dtype), of_w.astype(w.dtype), mx.zeros_like(y)
 
 def rows_of(m):
     layer = m.model.embed_tokens if m.args.tie_word_embeddings else m.lm_head

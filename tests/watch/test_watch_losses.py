@@ -49,6 +49,7 @@ class Rows(nn.Module):
 x, y = mx.random.normal((7, 6)), mx.random.randint(0, 5, (7,))
 teacher = mx.softmax(mx.random.normal((4, width - 1, model.args.vocab_size)) * 3, axis=-1)
 embedded = lambda m: m.model.embed_tokens(batch[:, :-1])
+focal = lambda loss: ((1 - mx.exp(-loss)) ** 2 * loss).mean()
 LOSSES = {
     "naive": lambda m: ce(m(batch)[:, :-1], batch[:, 1:]).mean(),
     "masked": lambda m: (ce(m(batch[:, :-1]), batch[:, 1:]) * real).sum() / real.sum(),
@@ -60,7 +61,7 @@ LOSSES = {
     "ignored": lambda m: ce(m(batch[:, :-1]), mx.where(real > 0, batch[:, 1:], -100)).mean(),
     "distilled": lambda m: -(teacher * nn.log_softmax(m(batch[:, :-1]), axis=-1)).sum(-1).mean(),
     "cooled": lambda m: ce(m(batch[:, :-1]) * 8, batch[:, 1:]).mean(),
-    "focal": lambda m: ((1 - mx.exp(-ce(m(batch[:, :-1]), batch[:, 1:]))) ** 2 * ce(m(batch[:, :-1]), batch[:, 1:])).mean(),
+    "focal": lambda m: focal(ce(m(batch[:, :-1]), batch[:, 1:])),
     "keyword": lambda m: ce(m(inputs=batch[:, :-1]), batch[:, 1:]).mean(),
     "embedded": lambda m: ce(m(batch[:, :-1], input_embeddings=embedded(m)), batch[:, 1:]).mean(),
     "one-row": lambda m: ce(m(batch[:1, :-1])[0], batch[0, 1:]).mean(),
@@ -70,10 +71,14 @@ LOSSES = {
     "two": lambda m: ce(m(batch[:2, :-1]), batch[:2, 1:]).sum() - ce(m(batch[2:, :-1]), batch[2:, 1:]).sum(),
     "half": lambda m: ce(m(batch[:, :-1]).astype(mx.float32), batch[:, 1:]).mean(),
     "rough": lambda m: ce(m(batch[:, :-1]), batch[:, 1:]).mean(),
-    "detached": lambda m: ce(mx.stop_gradient(m(batch[:, :-1])), batch[:, 1:]).mean() + m.lm_head.weight.sum(),
+    "detached": lambda m: ce(mx.stop_gradient(m(batch[:, :-1])), batch[:, 1:]).mean()
+        + m.lm_head.weight.sum(),
     "head-by-hand": lambda m: ce(m.lm_head(m.model(batch[:, :-1])), batch[:, 1:]).mean(),
 }
-MADE = {"paired": lambda: Paired(fresh()), "named": lambda: Named(fresh()), "inside": lambda: Inside(fresh()), "rows": Rows}
+MADE = {
+    "paired": lambda: Paired(fresh()), "named": lambda: Named(fresh()), "inside": lambda: Inside(fresh()),
+    "rows": Rows,
+}
 for name, of in LOSSES.items():
     trained = MADE.get(name, fresh)()
     if name in ("half", "rough"):

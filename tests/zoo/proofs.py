@@ -7,8 +7,9 @@ MOVED = """
 import mlx.core as mx
 from mlx.utils import tree_flatten
 base = {**mx.load("model/model.safetensors")}
-now = {name.replace(".linear.", ".").replace(".linear.", "."): value for name, value in tree_flatten(net.parameters())}
-moved = [n for n, v in base.items() if n in now and not (now[n].dtype == v.dtype and mx.array_equal(now[n], v).item())]
+now = {n.replace(".linear.", ".").replace(".linear.", "."): v for n, v in tree_flatten(net.parameters())}
+moved = [n for n, v in base.items() if n in now
+         and not (now[n].dtype == v.dtype and mx.array_equal(now[n], v).item())]
 adapters = [n for n in now if n.endswith((".lora_a", ".lora_b"))]
 """
 
