@@ -180,11 +180,8 @@ def test_modules_are_known_by_their_shapes(trained: Sealed) -> None:
     adapters = trained.rows(
         "SELECT * FROM modules WHERE capture = 'test@end' AND kind = 'adapter' ORDER BY module"
     )
-    seen = [
-        (m["canonical"].rpartition(".")[2], *(m[k] for k in ("rank", "scale", "adapters", "layer")))
-        for m in adapters
-    ]
-    assert seen == [
+    keys = ("rank", "scale", "adapters", "layer")
+    assert [(m["canonical"].rpartition(".")[2], *(m[key] for key in keys)) for m in adapters] == [
         ("q_proj", 4, 10.0, 1, 1), ("v_proj", 4, 10.0, 1, 1),
     ]  # fmt: skip
     kinds = set(trained.column("SELECT DISTINCT kind FROM modules WHERE capture = 'test@end'"))

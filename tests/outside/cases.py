@@ -49,7 +49,7 @@ class Said:
     def right(self) -> bool:
         """Is this as it should be?
 
-        A faulty program's id is first; a healthy one has no error, and a warning only where the case is arguable.
+        A faulty program's id is first; a healthy one has no error, and a warning only where it is arguable.
         """
         if self.case.kind == "faulty":
             return bool(self.findings) and self.findings[0][0] == self.case.id
