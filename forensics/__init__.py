@@ -18,8 +18,9 @@ __all__ = ["capture", "diagnose", "diff", "list", "open", "show"]
 
 
 class CapturePackage(ModuleType):
-    """The package `forensics.capture` bears the name of the function `forensics.capture(...)`, so it can be
-    called as that.
+    """The package `forensics.capture`, which can be called.
+
+    It bears the name of the function `forensics.capture(...)`.
     """
 
     def __call__(self, *args: Any, **options: Any) -> object:
@@ -37,9 +38,7 @@ def unload_ipython_extension(shell: Any) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """The functions of the api, loaded when first used: `forensics --help` and the watcher load none
-    of it.
-    """
+    """The functions of the api, loaded when first used: `forensics --help` and the watcher load none."""
     if name == "capture":
         return import_module("forensics.capture")
     if name in __all__:

@@ -53,8 +53,9 @@ _T = TypeVar("_T")
 def open(
     *refs: Ref, adapter: Ref | None = None, store: Ref | None = None, queries: Ref | None = None
 ) -> Case:
-    """Open what the refs mean, as `forensics diagnose` does: nothing = the newest run; a run; two captures,
-    models or runs.
+    """Open what the refs mean, as `forensics diagnose` does.
+
+    Nothing is the newest run; else a run, or two captures, models or runs.
 
     `adapter`: with a model on disk, the adapter on it. `store`: where captures live, else FORENSICS_STORE,
     else .forensics. `queries`: a directory of private queries beside the shipped ones.

@@ -1,5 +1,6 @@
-"""A child process under limits of memory and time: what runs free SQL, reads a stranger's bundle, or loads a
-stranger's model.
+"""A child process under limits of memory and time.
+
+In it free SQL runs, a stranger's bundle is read, or a stranger's model is loaded.
 
 The system's own limits (`limit`, called in the child) are not kept everywhere: macOS knows none for address
 space. So the parent looks too.
@@ -104,8 +105,9 @@ def _ps(pid: int, column: str) -> str:
 
 
 def limit(memory: int | None, seconds: int | None = None) -> None:
-    """In the child: the system's own limits on address space and processor time, where it keeps them, and no
-    core file.
+    """In the child: set the system's own limits on memory and processor time, and write no core file.
+
+    They hold where the system keeps them.
     """
     import resource
 

@@ -1,5 +1,6 @@
-"""The environment of a process: what the command line sets in its own, what the programs that it starts
-inherit, what is installed.
+"""The environment of a process.
+
+What the command line sets in its own, what the programs that it starts inherit, what is installed.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ _own: set[str] = set()
 
 
 def lean() -> None:
-    """One thread for NumPy's BLAS: each of its threads spins for 0.1 s of processor at every start, and we
-    multiply no matrices.
+    """One thread for NumPy's BLAS.
+
+    Each of its threads spins for 0.1 s of processor at every start, and we multiply no matrices.
 
     Only for a process that is ours: in a program that imports forensics NumPy is the program's.
     """
@@ -30,8 +32,9 @@ def inherited() -> dict[str, str]:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """The versions of those that are installed, from the names of their directories, which the format of
-    wheels prescribes.
+    """The versions of those that are installed, from the names of their directories.
+
+    The format of wheels prescribes these names.
 
     To ask `importlib.metadata` takes 40 ms, so it is asked only for what older tools installed.
     """

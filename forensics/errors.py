@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 
 def escaped(text: str) -> str:
-    """Words of a stranger on one line: what steers a terminal, breaks the line or turns the direction is
-    spelled out.
+    """Words of a stranger on one line: what steers a terminal or breaks the line is spelled out.
+
+    So is what turns the direction of reading.
     """
     if text.isprintable():
         return text

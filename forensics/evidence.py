@@ -1,5 +1,6 @@
-"""Words to evidence: what refs name, with paths opened: bundles rebuilt, models on disk measured and
-asked.
+"""Words to evidence: what refs name, with paths opened.
+
+Bundles are rebuilt, models on disk measured and asked.
 """
 
 from __future__ import annotations

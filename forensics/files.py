@@ -1,5 +1,6 @@
-"""Files that must never lie there half-written, and copies that cost nothing where the filesystem can share
-blocks.
+"""Files that must never lie there half-written.
+
+Copies cost nothing where the filesystem can share blocks.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ def _link(directory: Path) -> Path:
 
 @contextlib.contextmanager
 def temporary(purpose: str) -> Iterator[Path]:
-    """A temporary directory. What processes left that were killed goes when the next one asks for a
-    directory.
+    """A temporary directory.
+
+    What killed processes left goes when the next one asks for a directory.
     """
     _sweep(tempfile.gettempdir())
     made = Path(tempfile.mkdtemp(prefix=f".forensics-{purpose}~{os.getpid()}-"))
@@ -128,8 +130,9 @@ def alive(pid: int) -> bool:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it: readers see the old content or the new, nothing
-    between.
+    """Write a file under a temporary name and rename it.
+
+    Readers see the old content or the new, nothing between.
     """
     part = aside(path)
     try:

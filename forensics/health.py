@@ -1,5 +1,6 @@
-"""Is this machine ready: packages, the training program's interpreter and whether the watcher starts in it,
-the store.
+"""Is this machine ready?
+
+Packages, the training program's interpreter and whether the watcher starts in it, the store.
 """
 
 from __future__ import annotations

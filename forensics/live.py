@@ -34,10 +34,10 @@ _current: list[Recording] = []
 
 
 class Recording:
-    """A capture of this process, from the moment it is made to `stop()`, the end of its `with` block, or the
-    end of the process.
+    """A capture of this process, which begins when it is made.
 
-    `name` is that of the run; None where nothing can be recorded, which a line on stderr has said.
+    It ends with `stop()`, with its `with` block, or with the process. `name` is that of the run; None where
+    nothing can be recorded, which a line on stderr has said.
     """
 
     def __init__(self, watching: Watching | None, name: str | None, store: str | None, quiet: bool) -> None:

@@ -39,8 +39,9 @@ def _parser() -> _Parser:
 
 
 def capture_run(line: str, cell: str) -> Any:
-    """Run the cell under `forensics.capture(...)`, whose options stand in its first line, and show the
-    diagnosis.
+    """Run the cell under `forensics.capture(...)` and show the diagnosis.
+
+    The options of `forensics.capture` stand in the cell's first line.
 
     Raises:
         UsageError: options that are none.
@@ -56,8 +57,9 @@ def capture_run(line: str, cell: str) -> Any:
 
 
 def _run(shell: Any, cell: str) -> Any:
-    """Run the body of the cell under its number and with the lines that the notebook shows, in which the
-    magic is the first.
+    """Run the body of the cell under its number, with the lines that the notebook shows.
+
+    The magic is the first line.
     """
     number, cache = len(shell.history_manager.input_hist_parsed) - 1, shell.compile.cache
 

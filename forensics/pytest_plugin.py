@@ -1,5 +1,6 @@
-"""The pytest plugin: the fixture `forensics_run` watches a test that trains, and fails it where the run is
-not healthy.
+"""The pytest plugin: `forensics_run` watches a test that trains.
+
+The fixture fails the test where the run is not healthy.
 
 def test_training(forensics_run):
     train(steps=8)

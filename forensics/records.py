@@ -1,5 +1,6 @@
-"""What crosses the borders between evidence, store, judge and report: frozen dataclasses, and rows typed by
-schema.sql.
+"""What passes between evidence, store, judge and report.
+
+Frozen dataclasses, and rows typed by schema.sql.
 """
 
 from __future__ import annotations

@@ -75,8 +75,9 @@ def described() -> Mapping[str, Table]:
 
 @cache
 def marked(word: str) -> Mapping[str, frozenset[str]]:
-    """Of each table the columns whose line's comment holds `word`: `private:` (text or ids of the user),
-    `JSON`.
+    """Of each table the columns whose line's comment holds `word`.
+
+    Such words are `private:` (text or ids of the user) and `JSON`.
     """
     found = {}
     for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", text(), flags=re.DOTALL):

@@ -1,5 +1,6 @@
-"""What a project says of us: forensics.toml, or [tool.forensics] of pyproject.toml, of a directory or of
-those above it.
+"""What a project says of us, in forensics.toml or [tool.forensics] of pyproject.toml.
+
+The file is that of a directory or of those above it.
 """
 
 from __future__ import annotations

@@ -69,8 +69,9 @@ _loose: Callable[[object], str] = json.JSONEncoder(
 
 
 def utf8(text: str) -> bytes:
-    """Text for a table: the bytes of names that are no UTF-8 are written %FF, so that every reader takes
-    them.
+    """Text for a table, which every reader takes.
+
+    The bytes of names that are no UTF-8 are written %FF.
     """
     try:
         return text.encode()

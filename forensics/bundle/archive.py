@@ -1,5 +1,6 @@
-"""The zip file of a bundle, in the one form that we write: members stored, in order of their names, end to
-end, nothing else.
+"""The zip file of a bundle, in the one form that we write.
+
+Members are stored, in order of their names, end to end, with nothing between.
 
 A file in any other form is refused before anything in it is read, so that no two programs can see two things
 in it.

@@ -1,6 +1,4 @@
-"""A process of its own for what strangers made, under limits of memory and time that are watched from
-here.
-"""
+"""A child process for what strangers made, under limits of memory and time that the parent watches."""
 
 from __future__ import annotations
 

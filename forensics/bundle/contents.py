@@ -140,8 +140,9 @@ def _read(every: dict[str, Capture], digest: str) -> RawTensor | None:
 
 
 def _wanted(selected: Selected, level: Level) -> tuple[dict[str, str | None], dict[str, Capture]]:
-    """({digest of a tensor of this level: digest of what it came from, if that is another}, {digest: first
-    capture that names it}).
+    """The digests of tensors of this level, and the first capture that names each.
+
+    First {digest: digest of what it came from, if that is another}, then {digest: capture}.
     """
     by_model: dict[tuple[str, str], list[_Named]] = {}
     for c in sorted(selected.captures, key=lambda c: (c.run, c.sequence)):
@@ -165,8 +166,9 @@ def _wanted(selected: Selected, level: Level) -> tuple[dict[str, str | None], di
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """The digests that a capture names: of parameters by canonical name, and of the optimizer's state and
-    logits.
+    """The digests that a capture names.
+
+    Those of parameters by canonical name, of the optimizer's state and of logits.
     """
 
     capture: Capture

@@ -1,5 +1,6 @@
-"""A tensor as what differs from another one: their bytes XORed, sorted by their place in an element,
-deflated.
+"""A tensor stored as its difference from another.
+
+The bytes of both are XORed, sorted by their place in an element, and deflated.
 
 The base is named by its digest and stays where it is: who has it gets the tensor back, and its digest says
 that it is the one; who has not gets nothing. It needs no NumPy, for the reader of strangers' bundles has
@@ -29,8 +30,9 @@ _EFFORT = 3
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a tensor comes back: `base` is the digest of the tensor it differs from, `held` that of the
-    deflated bytes as U8.
+    """How a tensor comes back.
+
+    `base` is the digest of the tensor it differs from, `held` that of the deflated bytes as U8.
     """
 
     base: str

@@ -123,8 +123,9 @@ def _landed(told: Told, names: Mapping[str, str], answer: Mapping[str, Any], *, 
 
 @contextlib.contextmanager
 def _beside(store: Store) -> Iterator[Path]:
-    """A directory beside the store, so that it is as it was where the bundle is refused, and one rename away
-    where it is not.
+    """A directory beside the store.
+
+    The store stays as it was where the bundle is refused, and is one rename away where it is not.
     """
     staging = files.aside(store.root.with_name(f"{store.root.name}.import"))
     for path in staging.parent.glob(f"{staging.name.partition('~')[0]}~*"):

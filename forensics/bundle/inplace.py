@@ -14,8 +14,10 @@ from forensics.store.store import Capture, Run, Store
 
 
 def passing(path: Path, text: str, packs: Packs) -> list[Run | Capture]:
-    """What is in a bundle, read without bringing it in: its runs in order, of one that was not bundled itself
-    and has one capture that capture. Refs begin with `text` and a slash.
+    """What is in a bundle, read without bringing it in.
+
+    These are its runs in order; of a run that was not bundled itself and has one capture, that
+    capture. Refs begin with `text` and a slash.
 
     `packs` may hold tensors that tensors in it are stored as differences from.
 

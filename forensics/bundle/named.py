@@ -65,8 +65,9 @@ _FIELD = {
 
 
 def of_the_field(stem: str) -> bool:
-    """Is a file's name made of words that half the field's scripts are called by (`train_lora`), so that it
-    tells nothing?
+    """Is a file's name made of words that half the field's scripts use, so that it tells nothing?
+
+    Such a name is `train_lora`.
     """
     words = [word.lower() for word in _WORDS.findall(stem)]
     return bool(words) and all(word in _FIELD or (word.isdigit() and len(word) < 4) for word in words)

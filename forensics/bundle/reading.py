@@ -1,5 +1,6 @@
-"""Reading a stranger's bundle from this side: in a process of its own, with the tensors that are here for
-those stored as differences.
+"""Reading a stranger's bundle, seen from the parent.
+
+The reader is a process of its own; it gets the tensors that are here for those stored as differences.
 """
 
 from __future__ import annotations

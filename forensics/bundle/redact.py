@@ -1,5 +1,6 @@
-"""What of a row may leave the machine: an allow-list by column and form, everything else a stable token or
-nothing.
+"""What of a row may leave the machine.
+
+An allow-list by column and form; everything else becomes a stable token or nothing.
 
 A token stands for the same text wherever it stands, so that equality survives; which text, only the map at
 home says. Numbers, classes, digests and names of modules stay. Private columns of schema.sql go, unless text
@@ -152,8 +153,7 @@ class Redactor:
     # -- forms -----------------------------------------------------------------------------------------------
 
     def token(self, kind: str, value: str) -> str:
-        """What stands for a text: `path-9c31-1f0c2a9b3d4e`, the same for the same text in all bundles of this
-        store.
+        """What stands for a text: `path-9c31-1f0c2a9b3d4e`, the same in all bundles of this store.
 
         In the middle stands which store that is: under another key the same text has another token
         (queries/lib/tokens.sql).
@@ -293,8 +293,9 @@ class Redactor:
         return None
 
     def _config(self, row: Mapping[str, Any]) -> dict[str, Scalar]:
-        """Key and value of a setting: numbers and words that are known options stay, template texts and names
-        of users' tokens do not.
+        """Key and value of a setting.
+
+        Numbers and words that are known options stay; template texts and names of users' tokens do not.
         """
         kind, key = str(row.get("kind")), str(row.get("key"))
         try:

@@ -64,8 +64,9 @@ class Captures:
             yield from redacted
 
     def _short(self, table: str, row: Row) -> Row:
-        """Of a large bundle: numbers with seven digits, and digests that placements name by their place
-        there.
+        """Rows of a large bundle, shortened.
+
+        Numbers get seven digits, and digests that placements name are replaced by their place there.
 
         Digests do not compress: named again in statistics and differences they would be half of the file.
         """
@@ -112,8 +113,9 @@ def head(redactor: Redactor, table: str, path: Path, known: set[str]) -> dict[st
 
 
 def _without_absent(row: Mapping[str, Any], known: set[str]) -> Row:
-    """The row without the names of captures that are not in the bundle: they stay at home, or were removed
-    there.
+    """The row without the names of captures that are not in the bundle.
+
+    Those stay at home, or were removed there.
     """
     return {
         column: value

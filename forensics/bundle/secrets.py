@@ -73,8 +73,9 @@ _PERSONAL = {
 
 
 def personal(text: str) -> tuple[str, dict[str, int]]:
-    """(the text with numbers of people as `[phone number]`, how many of each kind): IBANs and cards by their
-    checksums, others by form.
+    """The text with numbers of people masked as `[phone number]`, and how many of each kind.
+
+    IBANs and cards are known by their checksums, others by form.
     """
     counts: dict[str, int] = {}
     if sum(map(str.isdigit, text)) < 9:

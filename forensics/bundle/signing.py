@@ -1,5 +1,6 @@
-"""Signatures of bundles with OpenSSF model-signing: of the manifest, which names every other member, with key
-files, offline.
+"""Signatures of bundles with OpenSSF model-signing, with key files, offline.
+
+The manifest is signed, which names every other member.
 
     python -m forensics.bundle.signing arguments.json
 
@@ -102,8 +103,9 @@ def _installed() -> None:
 
 
 def _laid_out(parent: Path, manifest: bytes) -> Path:
-    """The directory that is signed as a model: it holds the manifest alone, and has the same name
-    everywhere.
+    """The directory that is signed as a model.
+
+    It holds the manifest alone, and has the same name everywhere.
     """
     directory = parent / "bundle"
     directory.mkdir()

@@ -1,5 +1,6 @@
-"""Captures and runs as one zip that may leave the machine: redacted rows, tensors as far as asked, all under
-digests.
+"""Captures and runs as one zip that may leave the machine.
+
+Rows are redacted, tensors are in it as far as asked, and everything has a digest.
 
 It is staged in a directory first, so that its size and every text in it are known before the file is written.
 """

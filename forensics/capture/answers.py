@@ -1,6 +1,4 @@
-"""What answers are like: shares, loops and equality of transcripts, classes of tokens, and the built-in
-scores.
-"""
+"""What answers are like: shares, loops and equality of transcripts, classes of tokens, built-in scores."""
 
 from __future__ import annotations
 
@@ -28,8 +26,9 @@ def ids(value: Any) -> list[int]:
 
 
 def transcript(raw: Mapping[str, Any], capture: str, facts: Facts, keyed: Keyed) -> Row:
-    """A row of `transcripts` from what the watcher wrote: prompt, output, ids, finish_reason, settings,
-    logits_digest.
+    """A row of `transcripts` from what the watcher wrote.
+
+    It reads prompt, output, ids, finish_reason, settings, logits_digest.
     """
     prompt, output = ids(raw.get("prompt_ids")), ids(raw.get("output_ids"))
     spoken = said(output, raw.get("finish_reason"), facts)
@@ -86,8 +85,9 @@ def loop_share(output: Sequence[int]) -> float | None:
 
 
 def token(raw: Mapping[str, Any], capture: str, facts: Facts) -> Row:
-    """A row of `tokens`; the class is the watcher's, which knows the stop set in force, else the
-    tokenizer's.
+    """A row of `tokens`.
+
+    Its class is the watcher's, which knows the stop set in force, else the tokenizer's.
     """
     top = raw.get("top")
     return {

@@ -1,5 +1,6 @@
-"""A model on disk as rows of the schema: what stands where, modules by names and shapes, configurations,
-adapters, tokenizer.
+"""A model on disk as rows of the schema.
+
+Tensors and where they lie, modules by names and shapes, configurations, adapters, tokenizer.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from forensics.tensors.cache import Measured
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a capture at rest is called: its run, its ref, and where its tensors' bytes are kept (pack | file
-    | none).
+    """What a capture at rest is called: its run and its ref.
+
+    It also says where its tensors' bytes are kept (pack | file | none).
     """
 
     run: str

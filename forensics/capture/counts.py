@@ -1,5 +1,6 @@
-"""How often each model was updated, saved and asked: as the watcher counted, or as what a killed process
-wrote tells.
+"""How often each model was updated, saved and asked.
+
+The numbers are the watcher's own; for a killed process they are counted from what it wrote.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def models(spool: Spool) -> list[Row]:
 
 
 def _told(spool: Spool) -> Counter[tuple[str, object, object]]:
-    """(column, process, model) to how often its own rows show it: steps, captures, generations and saved
-    files.
+    """(column, process, model) to the count that its own rows show.
+
+    Rows of steps, captures, generations and saved files are counted.
     """
     told: Counter[tuple[str, object, object]] = Counter()
     for step in spool.each("steps"):

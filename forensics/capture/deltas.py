@@ -1,5 +1,6 @@
-"""What moved between captures of one run, measured when the run is sealed, while the bytes of both states are
-there.
+"""Measures what moved between captures of one run.
+
+It happens when the run is sealed, while the bytes of both states are there.
 
 Each capture is measured against the first of its model, against the one before it, and against the last
 `start` and `end` before it.

@@ -1,5 +1,6 @@
-"""What token ids mean to a run: classes, the chat template's turn markers, where answers begin, what rows
-share.
+"""What token ids mean to a run.
+
+Classes, the chat template's turn markers, where answers begin, what rows share.
 """
 
 from __future__ import annotations
@@ -119,8 +120,9 @@ def fold(row: Sequence[int], facts: Facts) -> Sequence[int]:
 
 
 def ends(row: Sequence[int], facts: Facts) -> bool:
-    """Does the row end with a token that ends answers, be it followed by what the template writes
-    after it?
+    """Does the row end with a token that ends answers?
+
+    What the template writes after that token may follow it.
     """
     if not row:
         return False

@@ -1,5 +1,6 @@
-"""Which captures of a run hold fused weights: of the model that was fused, of files written from it, of what
-was loaded from these.
+"""Which captures of a run hold fused weights.
+
+Those of the model that was fused, of files written from it, and of what was loaded from these.
 
 Any other model that is loaded beside them, as the base for a comparison, was never meant to hold the adapter.
 """
@@ -57,8 +58,9 @@ class Fused:
             self._states.append((iso(float(str(event["time"]))), str(event["model"]), held))
 
     def _holds(self, model: object) -> bool:
-        """Arrays of nobody may be fused ones: mlx-lm's own save takes them from the model before it
-        writes.
+        """May what is written from this model be fused weights?
+
+        Of arrays of no known model it may: mlx-lm's own save takes them out of the model before it writes.
         """
         return model is None or next(
             (held for _, each, held in reversed(self._states) if each == model), False

@@ -41,8 +41,9 @@ class _Adapter:
 def fusions(
     adapter: str, fused: str, placements: Mapping[str, Sequence[Row]], modules: Sequence[Row], values: Values
 ) -> Iterator[Row]:
-    """Rows of `fusions` for every adapted layer of capture `adapter` whose weight stands in capture `fused`,
-    plain or adapted again.
+    """Rows of `fusions`, one for each adapted layer of capture `adapter`.
+
+    The layer's weight must stand in capture `fused`, plain or adapted again.
     """
     plain = {str(p["canonical"]): p for p in placements[fused] if p["role"] in ("base", "head", "embedding")}
     before, after = _factors(placements[adapter]), _factors(placements[fused])

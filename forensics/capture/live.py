@@ -1,5 +1,6 @@
-"""One capture of a live model, as rows of the schema: what the watcher wrote, with names, kinds and roles
-derived here.
+"""One capture of a live model, as rows of the schema.
+
+The watcher wrote its facts; names, kinds and roles are derived here.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ from forensics.units import iso
 
 @dataclass
 class Record:
-    """One capture on its way into the store: its name, its row of `captures`, and the rows of every other
-    table.
+    """One capture on its way into the store: its name, its row of `captures`, and its rows by table.
 
     `quantization` is how each quantized weight is packed, by parameter name; `tokens_of` the facts of its
     tokenizer.

@@ -1,5 +1,4 @@
-"""What a run's loss taught: rows of loss_tokens and batch_rows for the kept steps, and every step's shares by
-role.
+"""What a run's loss taught: rows of loss_tokens and batch_rows, and every step's shares by role.
 
 The watcher writes kept steps position by position (`forwards`), and all steps in brief (`weights`): runs of
 positions of about equal weight, beside each distinct row once (`rows`).
@@ -46,8 +45,9 @@ class _Step:
 
 
 def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dict[str, list[Row]], Rows]:
-    """Rows of loss_tokens, batch_rows and steps, and the training rows, against which generations are
-    held.
+    """Rows of loss_tokens, batch_rows and steps, and the training rows.
+
+    Generations are compared with the training rows.
     """
     tokens: list[dict[str, Any]] = []
     lessons: list[Lesson] = []
@@ -224,15 +224,17 @@ class _Brief:
 
 
 def _apart(tokens: Sequence[int], outline: roles.Outline) -> tuple[int, ...]:
-    """What tells a row from others: its tokens without padding, and without the last, which the program may
-    have cut off.
+    """What makes a row distinct: its tokens without padding, and without the last.
+
+    The program may have cut off the last one.
     """
     return tuple(tokens[outline.head : min(outline.tail, len(tokens) + 1) - 1])
 
 
 def _mass_on_padding(mass: Sequence[float], outline: roles.Outline, tail: int) -> float:
-    """Of the four parts that the watcher sums (head, middle, the position before the tail, tail) those that
-    teach padding.
+    """The parts of a row's loss that teach padding.
+
+    The watcher sums four parts: head, middle, the position before the tail, and tail.
 
     `tail` is where the row's last run of one id begins; its first token may be the end of the answer.
     """

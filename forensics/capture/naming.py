@@ -1,6 +1,4 @@
-"""Which capture bears which name: the main model, the ordinals of points that happened again, refs as
-text.
-"""
+"""Names of captures: the main model, numbers of points that happened again, refs as text."""
 
 from __future__ import annotations
 

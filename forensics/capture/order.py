@@ -14,8 +14,9 @@ _FEW = 0.1  # of a row's targets, so many may be no token of the other row
 
 
 def mark(tokens: Sequence[dict[str, Any]], rows: Iterable[Sequence[int]]) -> None:
-    """Set `elsewhere` in rows of loss_tokens: of a target that is not of its own row, whether it and its
-    neighbours are those of another.
+    """Set `elsewhere` in rows of loss_tokens.
+
+    It says of a target that is not of its own row whether it and its neighbours are those of another row.
 
     Args:
         tokens: rows of loss_tokens, those of one training row side by side; changed in place.

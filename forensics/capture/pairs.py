@@ -1,5 +1,6 @@
-"""What two captures of a run say together: differences of tensors and of answers, and what fusing left of an
-adapter.
+"""What two captures of a run say together.
+
+Differences of tensors and of answers, and what fusing left of an adapter.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ class Between:
         self._bits: dict[str, int] = {}  # digest of a packed weight -> bits of a code
 
     def fill(self, records: Sequence[Record], fused: Fused) -> None:
-        """Measure each capture against its partners (see `changes.partners`), and what `fused` says was fused
-        against the adapter.
+        """Measure each capture against its partners, and fused weights against the adapter.
+
+        The partners are those of `changes.partners`; `fused` says what was fused.
         """
         by_ref = {r.ref: r for r in records}
         for record in records:
@@ -119,10 +121,10 @@ class Between:
     # -- fusing ----------------------------------------------------------------------------------------------
 
     def _fused(self, records: Sequence[Record], fused: Fused) -> Iterator[tuple[Record, Record]]:
-        """(trained adapter, later capture whose weights may hold it): of one model, of its file, or of any
-        that fusing reached.
+        """(trained adapter, later capture whose weights may hold it).
 
-        A later capture that has an adapter of its own may have it on weights into which it was fused.
+        The later one is of the same model, of its file, or of any that fusing reached. A later
+        capture that has an adapter of its own may have it on weights into which it was fused.
         """
         for i, later in enumerate(records):
             if not later.rows("placements"):
@@ -171,9 +173,7 @@ def _before(a: Record, b: Record) -> bool:
 
 
 def _by_value(record: Record) -> list[Row]:
-    """Placements of weights under the digest of their value, where quantization gives them another than that
-    of their codes.
-    """
+    """Placements of weights under their value digest, where that differs from the digest of their codes."""
     return [
         {**p, "digest": p["value_digest"] or p["digest"]}
         for p in record.rows("placements")

@@ -1,5 +1,6 @@
-"""What a run under way has left so far, sealed aside: rows alone, without a tensor, so that it costs the run
-next to nothing.
+"""What a run under way has left so far, sealed beside it.
+
+It copies rows alone, without a tensor, so that it costs the run next to nothing.
 """
 
 from __future__ import annotations

@@ -28,8 +28,10 @@ class Prompt:
 
 
 def read_prompts(path: Path) -> list[Prompt]:
-    """Prompts of a text file (one user message a line) or of JSON lines {"prompt" | "messages" | "ids", "id",
-    "reference"}.
+    """Prompts of a text file or of a file of JSON lines.
+
+    A text file has one user message a line. A line of JSON is
+    {"prompt" | "messages" | "ids", "id", "reference"}.
 
     Raises:
         UsageError: the file cannot be read, a line is no prompt, an id is used twice, or there is no prompt

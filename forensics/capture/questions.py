@@ -28,8 +28,9 @@ class Questions:
 
 @dataclass
 class Answers:
-    """Rows of transcripts, tokens, scores and tensors (of logits); the tokenizer's facts as mlx-lm loads it;
-    why there is none.
+    """What a model answered: rows of transcripts, tokens, scores and tensors (of logits).
+
+    With them the tokenizer's facts as mlx-lm loads it, or why there are no answers.
 
     `refused`: why the model was not even loaded: it would run code of its own.
     """

@@ -1,6 +1,4 @@
-"""The ranks of a distributed program: which started together, and what they saw of the same data set, put
-together.
-"""
+"""The ranks of a distributed program: which started together, and what they read of one data set."""
 
 from __future__ import annotations
 
@@ -73,8 +71,9 @@ class Ranks:
 
 
 def datasets(spool: Spool, drawn: Drawn) -> list[Row]:
-    """Rows of `datasets`; one for all ranks of a launch that read the same file, under the first rank's
-    process.
+    """Rows of `datasets`.
+
+    Ranks of one launch that read the same file share a row, under the first rank's process.
     """
     ranks = Ranks(spool.latest("models", "model")).of
     groups: dict[tuple[Any, ...], list[Row]] = {}

@@ -32,8 +32,9 @@ s.
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to load: `saved` on `base`, captured at `point` under the number of the model whose file it
-    is.
+    """One thing to load: `saved` on `base`.
+
+    It is captured at `point`, under the number of the model whose file it is.
 
     `trust`: whether a stranger's model may run its own code; None for what a run loaded and wrote itself.
     """
@@ -49,9 +50,7 @@ class Item:
 
 
 def items(spool: Spool) -> list[Item]:
-    """The last adapter and the last whole weights that each model left in a file, in the order in which they
-    were written.
-    """
+    """The last adapter and the last whole weights that each model left in a file, as they were written."""
     paths = {str(row["model"]): row for row in spool.latest("models", "model")}
     tokenizers = {c.model: c.head.get("tokenizer_path") for c in spool.captures}
     last: dict[tuple[str, bool], tuple[tuple[int, int], Item]] = {}
@@ -141,8 +140,9 @@ def ask(
 
 
 def _growing(place: Path, nbytes: int) -> Callable[[], Limits]:
-    """What the process may take that asks a model of so many bytes: little until it is loaded and its
-    template has written the prompts.
+    """What the process may take that asks a model of so many bytes.
+
+    It may take little until the model is loaded and its template has written the prompts.
     """
     memory = _MEMORY + 3 * nbytes
 

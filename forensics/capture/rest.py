@@ -1,5 +1,6 @@
-"""Captures of models at rest: `capture MODEL` keeps one in the store, a path given as a ref makes one on the
-fly.
+"""Captures of models at rest.
+
+`capture MODEL` keeps one in the store; a path given as a ref makes one on the fly.
 """
 
 from __future__ import annotations
@@ -133,9 +134,7 @@ def at_rest(
 
 
 def side_by_side(store: Store, words: tuple[str, str]) -> tuple[Capture, Capture]:
-    """As `at_rest` of both paths, to be compared and nothing more: where bytes are equal, nothing is
-    measured.
-    """
+    """As `at_rest` of both paths, only to be compared: where bytes are equal, nothing is measured."""
     a, b = (compose(located(word), None) for word in words)
     stored = [p.stored for p in a.pieces], [p.stored for p in b.pieces]
     found = compared(*stored) or (measured(stored[0]), measured(stored[1]))

@@ -1,5 +1,6 @@
-"""What each position of a training row teaches: prompt, answer, end or padding, and how the target stands to
-the row.
+"""What each position of a training row teaches.
+
+Prompt, answer, end or padding, and how the target stands to the row.
 
 Input: what the watcher read off the gradient at the logits. The role of a position is that of the row's next
 token; where the program cut the row (`model(batch[:, :-1])`), that token is the target of the last position.
@@ -21,8 +22,9 @@ _SURE = 3  # so often an id stands at the tail that is no special token, before 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of one forward, as lists of one length: token ids, targets (where the weight is not 0),
-    weights, masses, residuals.
+    """One row of one forward, as lists of one length.
+
+    Token ids, targets (where the weight is not 0), weights, masses, residuals.
     """
 
     row: int
@@ -168,8 +170,10 @@ def _run(tokens: Sequence[int]) -> int:
 
 
 def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
-    """Ids that pad this batch: the tokenizer's own, special ones that repeat, and others that repeat at the
-    tail of several rows, or often.
+    """The ids that pad this batch.
+
+    The tokenizer's own pad id; special ids that repeat; other ids that repeat at the tail of several rows, or
+    often.
 
     Others at the head may be text, as `###` is: they pad where their number differs from row to row, or many
     stand before some rows and none before others, and no row is filled up at its tail.

@@ -1,5 +1,6 @@
-"""What belongs to a run and to none of its captures: events in one order, steps, generations, saves, what was
-declared.
+"""What belongs to a run and to none of its captures.
+
+Events in one order, steps, generations, saves, what was declared.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def events(spool: Spool, started: float, cwd: str | None) -> list[Row]:
 
 
 def plain(spool: Spool, cwd: str | None) -> Iterator[tuple[str, list[Row]]]:
-    """(table, rows) of the tables that stand in the store as the watcher wrote them, but for places, and
-    counts of killed processes.
+    """(table, rows) of the tables that are stored as the watcher wrote them.
+
+    Only places are shortened, and the counts of killed processes are filled in.
     """
     for table in _PLAIN:
         yield table, [placed(row, cwd) for row in spool.table(table)]
@@ -132,8 +134,9 @@ def generations(spool: Spool, ref: Ref, cwd: str | None) -> Iterator[dict[str, A
 
 
 def missing(spool: Spool, status: int | None, sources: Sources) -> list[dict[str, str]]:
-    """What could not be recorded in the whole run: what the watcher noted, evidence that fails its digest,
-    ends that never came.
+    """What could not be recorded in the whole run.
+
+    What the watcher noted, evidence that fails its digest, ends that never came.
     """
     found = spool.missing()
     found += [

@@ -1,5 +1,6 @@
-"""What the program saved, as it lies on disk after the run: digests beside what was handed over, and `saved`
-captures of models.
+"""What the program saved, as it lies on disk after the run.
+
+Digests beside what was handed over, and `saved` captures of models.
 """
 
 from __future__ import annotations
@@ -150,8 +151,7 @@ def whole(
 def artifacts(
     rows: Sequence[Mapping[str, Any]], models: Mapping[str, set[str]], seen: Mapping[str, float]
 ) -> list[Artifact]:
-    """The models and adapters among the files that were written, in the order in which they were written
-    last.
+    """The models and adapters among the files that were written, in the order of their last writing.
 
     Args:
         models: the parameter names of each live model: a file that holds none of them, and no adapter, is
@@ -251,8 +251,9 @@ def _of_file(row: Row, ref: str) -> Row:
 
 
 def _as_twin(made: Record, twin: Record) -> None:
-    """Give placements the names that the model itself has, and weights that it holds packed their values,
-    where no file says how.
+    """Give placements the names that the model itself has.
+
+    Weights that the model holds packed get their values too, where no file says how they are packed.
     """
     own = {q["name"]: q for q in twin.rows("placements")}
     packed = {

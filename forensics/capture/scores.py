@@ -1,5 +1,6 @@
-"""The user's own scorers over the answers of a run: in a child of the interpreter that the program used,
-after it ended.
+"""The user's own scorers over the answers of a run.
+
+They run after the program ended, in a child of the interpreter that it used.
 """
 
 from __future__ import annotations

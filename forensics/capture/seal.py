@@ -37,8 +37,9 @@ from forensics.units import iso
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a run was asked for and how it ended: `status` as subprocess has it, None where nobody saw
-    it end.
+    """How a run was asked for and how it ended.
+
+    `status` is as subprocess has it, None where nobody saw it end.
     """
 
     command: tuple[str, ...]
@@ -52,8 +53,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was sealed: the points of the run in order, the bytes that it takes in the store, and what is
-    missing: {"what", "why"}.
+    """What was sealed.
+
+    The points of the run in order, the bytes that it takes in the store, and what is missing:
+    {"what", "why"}.
     """
 
     run: str
@@ -125,8 +128,9 @@ def seal(store: Store, spool: Spool, plan: Plan) -> Summary:
 
 
 def _foreign(missing: Mapping[str, str]) -> bool:
-    """What the program saved and nobody could load is a fact about the program, not a gap in what was
-    recorded.
+    """Is this gap a fact about the program, not about what was recorded?
+
+    So is what the program saved and nobody could load.
     """
     return missing.get("kind") == "reloaded"
 
@@ -179,8 +183,9 @@ def _identity(facts: Facts) -> object:
 
 
 def _captures(run: _Run) -> None:
-    """The live captures, then those of saved files, which are read as they lie after the run, then what was
-    loaded from them.
+    """The live captures, then those of saved files, then what was loaded from these.
+
+    Files are read as they lie after the run.
     """
     rows = run.spool.table("saved_tensors")
     ran, loaded = (_split(run.spool.captures, again) for again in (False, True))

@@ -1,5 +1,6 @@
-"""What captures of live models and of models at rest say in the same words: settings, observed adapters,
-places, times.
+"""What captures of live models and of models at rest say in the same words.
+
+Settings, observed adapters, places, times.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ def config(capture: str, kind: str, key: str, value: Any) -> Row:
 
 
 def place(where: Any, cwd: str | None) -> str | None:
-    """file:line as short as it is unambiguous: of a library from its package on, else seen from the run's
-    directory, else whole.
+    """file:line as short as it is unambiguous.
+
+    Of a library from its package on, else seen from the run's directory, else whole.
     """
     if not isinstance(where, str):
         return None

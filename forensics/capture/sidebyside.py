@@ -1,5 +1,6 @@
-"""Two models on disk whose bytes are compared first: for `diff` of paths, which needs no digest of what is
-equal.
+"""Two models on disk whose bytes are compared first.
+
+This is for `diff` of paths, which needs no digest of what is equal.
 
 Equal tensors get one mark, different ones two, in the place of digests; `compare` then measures the pairs
 whose marks differ. What was measured before, by path, size, time and inode, is taken from there instead.
@@ -59,8 +60,9 @@ Pair = tuple[Stored, Stored]
 
 
 def _neighbours(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-    """Pairs in runs that lie side by side in both files, of a block at most: to ask for each by itself costs
-    more than to read it.
+    """Pairs of tensors that lie side by side in both files, in runs of a block at most.
+
+    To ask for each by itself costs more than to read it.
     """
     run: list[Pair] = []
     ends, size = (-1, -1), 0

@@ -1,5 +1,6 @@
-"""Where a run's tensors come from while it is sealed: the spool's files by digest, files that the run loaded,
-the store's packs.
+"""Where a run's tensors come from while it is sealed.
+
+The spool's files by digest, files that the run loaded, the store's packs.
 """
 
 from __future__ import annotations
@@ -105,8 +106,9 @@ class Sources:
         self.unkept = error.strerror or str(error)
 
     def know(self, digest: str, placement: Mapping[str, Any]) -> None:
-        """Statistics of a digest whose bytes were not written in this run: from the store, from a file, or as
-        the watcher took them.
+        """Statistics of a digest whose bytes were not written in this run.
+
+        They come from the store, from a file, or as the watcher took them.
         """
         if digest in self.stats:
             return

@@ -27,8 +27,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _found(row: dict[str, Any], moves: list[dict[str, Any]]) -> dict[str, Any]:
-    """A row about a saved file, with the name that the file has now: programs write under a temporary name
-    and rename.
+    """A row about a saved file, with the name that the file has now.
+
+    Programs write under a temporary name and rename.
     """
     if row.get("kind", "save") != "save":
         return row
@@ -197,8 +198,9 @@ class Spool:
         return list(last.values())
 
     def missing(self) -> list[dict[str, str]]:
-        """What could not be recorded, and why: as the watcher noted it, and tables of a process that lived on
-        whose last row is cut off.
+        """What could not be recorded, and why.
+
+        What the watcher noted, and tables of a process that lived on whose last row is cut off.
         """
         rows = (r for p in self.processes for r in p.rows("missing"))
         found = [{"what": str(r.get("what")), "why": str(r.get("why")), **_named(r)} for r in rows]

@@ -1,6 +1,4 @@
-"""The temporary store of a capture that a path stands for: one capture, whose tensors lie in the user's own
-files.
-"""
+"""The temporary store of a path given as a ref: one capture, with tensors in the user's own files."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The helper of a process that is watched without the command around it: names and seals its run, asked in
-JSON on stdin.
+"""The helper of a process that is watched without the command around it (`forensics.capture()`).
+
+It names and seals that process's run. Requests are JSON on stdin:
 
 `begin` {name, command, parent, cwd, store, options of a capture} -> {"spool", "run", "lines"}; `seal` {spool,
 status, seconds} -> {"run", "lines"}; {"error": {message, where, hint}} where that cannot be. Lines are what a

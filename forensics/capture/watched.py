@@ -221,8 +221,9 @@ def recover(store: Store, warn: Say) -> None:
 
 
 def _prepare(store: Store, spool: Path, words: Sequence[str], settings: Settings, parent: int) -> None:
-    """Make the spool: its options, the digests that need not be written again, and room for the tables where
-    the disk fills up.
+    """Make the spool: its options, and the digests that need not be written again.
+
+    The tables get room of their own, in case the disk fills up.
 
     Raises:
         OSError: the disk is full.

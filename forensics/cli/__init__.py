@@ -1,5 +1,6 @@
-"""The command line. Commands are modules of this package, imported when they are used: `--help` must stay
-fast.
+"""The command line: each command is a module of this package.
+
+A command's module is imported when the command is used, so that `--help` stays fast.
 """
 
 from __future__ import annotations

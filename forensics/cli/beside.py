@@ -1,5 +1,6 @@
-"""The process beside a run that judges it so far (`capture --stop-on`): a JSON request on stdin, one JSON
-document on stdout.
+"""The process that judges a run while it goes on (`capture --stop-on`).
+
+It reads a JSON request on stdin and writes one JSON document to stdout.
 
 It runs with the lowest priority, so that the run keeps the processor.
 """
@@ -16,8 +17,9 @@ from forensics import files
 
 
 def main() -> None:
-    """Answer {"spool", "severity", "accepted"} with {"finding": null or the first certain cause, "others":
-    ids}.
+    """Answer {"spool", "severity", "accepted"} with {"finding", "others"}.
+
+    `finding` is the first certain cause, or null; `others` the ids of the other findings.
     """
     request = json.load(sys.stdin.buffer)
     with contextlib.suppress(OSError):

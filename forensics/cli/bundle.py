@@ -222,8 +222,9 @@ def _fits(staged: Staged, limit: int, selected: Selected) -> None:
 
 
 def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
-    """Findings and report, made from what is in the bundle alone: it is opened here first, as its receiver
-    will.
+    """Findings and report, made from what is in the bundle alone.
+
+    The bundle is opened here first, as its receiver will open it.
     """
     import json
 

@@ -153,9 +153,7 @@ def _write_sarif(path: Path, found: Diagnosis | TwoRuns) -> None:
 
 
 def _for_issues(evidence: Opened, found: Diagnosis | TwoRuns, github: bool) -> None:
-    """Markdown on stdout; or annotations there, and the Markdown in the file that GitHub shows as the job's
-    summary.
-    """
+    """Markdown for an issue: on stdout, or in GitHub's job summary with annotations on stdout."""
     import os
 
     from forensics.judge.gather import environment
@@ -173,9 +171,7 @@ def _for_issues(evidence: Opened, found: Diagnosis | TwoRuns, github: bool) -> N
 
 
 def _wait(place: Store, refs: tuple[str, ...]) -> None:
-    """Wait for the runs that are named, or for every run that is under way, and seal what was then left
-    behind.
-    """
+    """Wait for the named runs, or for every run under way, and seal what a killed one left behind."""
     from forensics.capture.watched import recover
     from forensics.cli.screen import note
     from forensics.store import unsealed

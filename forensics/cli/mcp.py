@@ -59,8 +59,9 @@ def command(queries: Path | None, store: Path | None) -> None:
 
 
 def _answering(function: Callable[..., dict[str, Any]]) -> Callable[..., str]:
-    """The function with its document as JSON text, and our errors as those of a tool: what, where, and what
-    to do.
+    """The function, with its document as JSON text and our errors as errors of a tool.
+
+    An error says what, where, and what to do.
     """
     from mcp.server.mcpserver.exceptions import ToolError
 

@@ -145,8 +145,9 @@ def _together(runs: tuple[str, ...], answers: list[Answer]) -> Answer:
 
 
 def _refs(query: Query, evidence: Opened) -> list[str]:
-    """What the query's a and b stand for: its one parameter means the run or the last capture that
-    was named.
+    """What the query's a and b stand for.
+
+    Its one parameter means the run or the last capture that was named.
     """
     from forensics.judge.opened import beginning
 

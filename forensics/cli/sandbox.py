@@ -1,5 +1,6 @@
-"""The child in which `forensics sql` and `case.sql` run: bounded memory, a database that can only be read,
-nothing else within reach.
+"""The child process in which `forensics sql` and `case.sql` run.
+
+Its memory is bounded, it can only read the database, and it reaches nothing else.
 
 It reads one JSON request on stdin and writes JSON lines: the column names, rows as lists, or {"error": ...}.
 The parent watches its memory and time too (bounded.py). The tables are those of a catalogue, whose place

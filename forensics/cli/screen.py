@@ -1,5 +1,6 @@
-"""What commands write: one JSON document or text that fits the terminal to stdout, and lines beside it to
-stderr.
+"""Where commands write: their answer to stdout, everything else to stderr.
+
+An answer is one JSON document, or text that fits the terminal.
 """
 
 from __future__ import annotations
@@ -32,9 +33,7 @@ def width() -> int:
 
 
 def room() -> int:
-    """Columns that a table of an answer may take: as `width`, and without end in a pipe, where cut cells
-    would be lost.
-    """
+    """Columns that a table may take: those of `width`, or without limit in a pipe, which cuts no cells."""
     return width() if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else UNCUT
 
 
@@ -100,9 +99,7 @@ def emit(document: Any) -> None:
 
 
 def spelled(text: str) -> str:
-    """JSON text whose characters that steer a terminal, or turn the direction of what is read, stand as
-    escapes of JSON.
-    """
+    """JSON text with characters that steer a terminal or turn the reading direction as JSON escapes."""
     return (
         text
         if text.isascii() and text.isprintable()
@@ -148,8 +145,9 @@ def colour() -> bool | None:
 
 
 def open_streams() -> None:
-    """A stream that was closed before we began (`>&-`) takes nothing: on stdout that is an error, as of any
-    that cannot be written.
+    """Give a stream that was closed before we began (`>&-`) a place to write to.
+
+    Writing to it fails on stdout, as on any stdout that cannot be written, and is ignored on stderr.
     """
     if sys.stdout is None:
         sys.stdout = open(os.devnull)  # noqa: SIM115, PTH123

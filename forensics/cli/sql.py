@@ -49,8 +49,9 @@ def _bytes(_: click.Context, __: click.Parameter, value: str) -> int:
 
 
 class _Commented(click.Command):
-    """A command whose argument may begin with a comment of SQL, as every file of queries/ does: no option has
-    a space after its hyphens.
+    """A command whose argument may begin with an SQL comment, as the files of queries/ do.
+
+    No option has a space after its hyphens, so the two cannot be confused.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

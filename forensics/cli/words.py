@@ -1,5 +1,6 @@
-"""Words as people type them: options before the command, a mistyped command, a command to watch
-without `--`.
+"""Repairs what people type before click sees it.
+
+Options before the command, a mistyped command, a command to watch without `--`.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ _PROBES = (QUESTION, "What is the capital of France?")
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """One of the three programs: `run` is the name of its capture, `about` what a newcomer needs to know of
-    it.
+    """One of the three programs.
+
+    `run` is the name of its capture, `about` what a newcomer needs to know of it.
     """
 
     run: str

@@ -1,5 +1,6 @@
-"""A model made on the spot: two blocks, a byte-level vocabulary of some 384 tokens, taught fifteen answers in
-seconds.
+"""A model made on the spot, taught fifteen answers in seconds.
+
+It has two blocks and a byte-level vocabulary of some 384 tokens.
 """
 
 from __future__ import annotations

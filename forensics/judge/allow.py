@@ -1,5 +1,6 @@
-"""What the user has accepted, with a reason: `allow` in [tool.forensics] of pyproject.toml, in
-forensics.toml, or --allow ID.
+"""What the user has accepted, with a reason: findings that are shown and never count.
+
+They stand under `allow` in [tool.forensics] of pyproject.toml, in forensics.toml, or in --allow ID.
 
     [[tool.forensics.allow]]
     id = "prompt-in-loss"
@@ -49,8 +50,9 @@ class Allowance:
 
 
 def configured(start: Path, known: Sequence[str]) -> tuple[Allowance, ...]:
-    """What the nearest forensics.toml, or pyproject.toml with [tool.forensics], of `start` and the
-    directories above it allows.
+    """What the nearest configuration file allows, of `start` and the directories above it.
+
+    That is forensics.toml, or pyproject.toml with [tool.forensics].
 
     Raises:
         UsageError: an entry without an id or a reason, an id that no detector gives, a file that is no TOML.

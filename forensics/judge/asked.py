@@ -1,6 +1,4 @@
-"""SQL of a user's, or of a stranger's, asked in a child process that cannot do more: `forensics sql` and
-`case.sql`.
-"""
+"""SQL of a user or a stranger, run in a child process: `forensics sql` and `case.sql`."""
 
 from __future__ import annotations
 

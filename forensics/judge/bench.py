@@ -1,5 +1,6 @@
-"""A and B on one bench: what the refs name is laid out for a process that holds both models, and the smallest
-set is searched for.
+"""Searches the smallest part of B that makes A answer as B, with both models in one child process.
+
+Here what the refs name is laid out for that process.
 """
 
 from __future__ import annotations
@@ -256,9 +257,7 @@ def _adapter(path: Path, word: str) -> dict[str, Any]:
 
 
 def _captured(store: Store, capture: Capture, place: Path) -> dict[str, Any]:
-    """A capture of the user's own: the model's directory, the adapters put on it, and the recorded
-    tensors.
-    """
+    """A capture of the user's own: the model's directory, its adapters, and the recorded tensors."""
     base = None if capture.prefix or capture.store is None else _base(capture)
     if base is None or capture.store is None:
         raise NotTransplantable(

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Where it turned: `after` is the first capture at which `when` holds, `before` the last one looked at
-    where it does not.
+    """Where it turned: `when` holds at capture `after`, and does not at `before`, the last one read.
 
     `after` is None where it holds at no capture, `before` where it holds at the first already. `opened` of
     `captures` were read.
@@ -35,8 +34,9 @@ class Turn:
 
 
 def turn(run: Run, when: str | None, queries: Path | None = None) -> Turn:
-    """Halve the captures of the run's main model until two neighbours differ: at most log2(n) + 2 of n are
-    read.
+    """Halve the captures of the run's main model until two neighbours differ.
+
+    At most log2(n) + 2 of n captures are read.
 
     Args:
         when: a finding's id, or a SELECT that gives rows where it holds, with `$capture` for the ref; None:

@@ -1,5 +1,6 @@
-"""What a query must be before it is trusted: one SELECT, the columns of its kind, no private column, no
-parameter that a column shadows.
+"""The rules that a query must keep before it is trusted.
+
+One SELECT, the columns of its kind, no private column, no parameter that a column shadows.
 
 Ours are checked by the tests, private ones whenever they are loaded.
 """
@@ -20,8 +21,9 @@ _COLUMN = re.compile(r"(\w+) (?:VARCHAR|DOUBLE|BIGINT|INTEGER|BOOLEAN)\b")
 
 
 def columns() -> dict[str, dict[str, bool]]:
-    """Table to its columns of schema.sql, each with whether it is private (its line's comment begins with
-    `private:`).
+    """Table to its columns in schema.sql, each with whether it is private.
+
+    The comment on a private column's line begins with `private:`.
     """
     found: dict[str, dict[str, bool]] = {}
     for table, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", schema.text(), re.S):

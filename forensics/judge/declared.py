@@ -13,9 +13,7 @@ _NAMES = {"kind": "adapter", "num_layers": "layers with adapter", "keys": "adapt
 
 
 def declared(session: Sql, b: str) -> tuple[Declared, ...]:
-    """One line for each setting that was declared and can be compared with what is there at `b`, or was done
-    in its run.
-    """
+    """One line for each declared setting that can be compared with what is at `b`, or with its run."""
     return (*_adapter(session, b), *_training(session, b))
 
 

@@ -1,5 +1,6 @@
-"""How far tensors moved between two captures, measured where nobody did yet and the bytes are there: rows of
-`deltas`.
+"""Measures how far tensors moved between two captures: the rows of `deltas` that are missing.
+
+A pair is measured where nobody did so yet and the bytes are there.
 """
 
 from __future__ import annotations
@@ -115,8 +116,10 @@ def dense_values(session: Evidence, a: str, b: str) -> Read:
 
 
 class _Values:
-    """Tensors by digest, and by value digest: quantized weights dense, tensors of other layouts as mlx-lm has
-    them; packed ones as codes.
+    """Tensors by digest or value digest, as numbers that can be compared.
+
+    By value digest, quantized weights are dense and tensors of other layouts as mlx-lm has them; by digest,
+    packed ones are their codes.
 
     Mode, bits and group size of a quantized weight are those whose digest it is.
     """

@@ -1,5 +1,6 @@
-"""What is certain of a run before it ends: asked of those detectors alone whose faulty rows no later step can
-take back.
+"""What is certain of a run before it ends.
+
+Only those detectors are asked whose faulty rows no later step can take back.
 
 Such a detector says in its header, under `early`, why that is so; a column `early` restricts it to the rows
 for which it holds. What hangs on something that did not happen yet, on a share of the whole run or on the

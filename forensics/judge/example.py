@@ -23,8 +23,9 @@ GROUP BY role ORDER BY role DESC
 
 
 def example(session: Sql, a: str, b: str) -> Example | None:
-    """The answer that changed most tellingly between a and b: the one with most special tokens, then the one
-    that moved furthest.
+    """The answer whose change between a and b shows most.
+
+    First the one with most special tokens, then the one whose distribution moved furthest.
     """
     try:
         found = session.rows(_ANSWER, [a, b])

@@ -1,5 +1,6 @@
-"""What explains what: findings in order, causes first, one finding a cause with what follows from it folded
-under it.
+"""What explains what: findings in order, causes first.
+
+One finding is one cause, with what follows from it folded under it.
 """
 
 from __future__ import annotations
@@ -107,9 +108,7 @@ def _explained(name: str, found: Mapping[str, Finding], present: Mapping[str, Fo
 
 
 def _links(outcome: Found) -> list[str]:
-    """What follows from a finding directly, by its own facts: a link with a condition holds where a faulty
-    row says so.
-    """
+    """What follows from a finding directly; a link with a condition needs a faulty row that meets it."""
     faulty = [row for row in outcome.rows if row["fault"]]
     return [
         other

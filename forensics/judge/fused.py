@@ -1,5 +1,6 @@
-"""An adapter on its base against a model without it: what of the adapter is in the weights, where nobody
-measured that yet.
+"""Measures how much of an adapter is in the weights of a model without it.
+
+It does so for two captures where nobody measured that yet.
 """
 
 from __future__ import annotations

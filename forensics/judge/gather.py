@@ -156,8 +156,9 @@ def _words(session: Sql, b: str) -> dict[int, str]:
 
 
 def exchanges(session: Sql, c: Comparison) -> tuple[tuple[Exchange, ...], int]:
-    """Probes at both captures, those that part first; then what the program itself generated; and how many
-    were left out.
+    """Probes at both captures, then what the program generated, and how many were left out.
+
+    Probes whose answers differ stand first.
     """
     probes: dict[tuple[str, str], dict[str, Mapping[str, object]]] = defaultdict(dict)
     own: dict[tuple[str, str], dict[str, Mapping[str, object]]] = defaultdict(dict)

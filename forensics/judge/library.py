@@ -154,8 +154,9 @@ class Detector(Query):
         return cast(Confidence, self.header["confidence"])
 
     def names(self, key: str) -> tuple[str, ...]:
-        """A key whose value is a list of names: explains, rules out, needs, fires on, silent on,
-        references.
+        """The value of a key that is a list of names.
+
+        Such keys are explains, rules out, needs, fires on, silent on, references.
         """
         return tuple(self.links) if key == "explains" else _names(self.header.get(key, ""))
 
@@ -171,8 +172,9 @@ class Detector(Query):
 
 @dataclass(frozen=True)
 class Library:
-    """All questions and detectors by name, tables of the pair by name, each after those that it reads, and
-    files of helper macros.
+    """All questions and detectors, tables of the pair, and files of helper macros.
+
+    Questions and detectors are by name; a table of the pair stands after those that it reads.
     """
 
     queries: Mapping[str, Query]
@@ -208,8 +210,9 @@ class Library:
         return found
 
     def create(self, query: Query) -> str:
-        """The statement that makes a query's macro, which works out for its own captures what the query reads
-        of a pair.
+        """The statement that makes a query's macro.
+
+        The macro works out for its own captures what the query reads of a pair.
         """
         calls = [f"{name} AS MATERIALIZED (FROM {self._called(name)})" for name in query.reads]
         body = f"WITH {', '.join(calls)}\nSELECT * FROM (\n{query.body}\n)" if calls else query.body
@@ -286,8 +289,9 @@ def load(private: Path | None = None) -> Library:
 
 
 def _helpers(directory: Path) -> list[Path]:
-    """Files of helper macros in the order in which they load: a macro is bound when it is made, and all build
-    on refs.
+    """Files of helper macros in the order in which they load.
+
+    A macro is bound when it is made, and all build on refs.
     """
     return sorted((directory / "lib").glob("*.sql"), key=lambda path: (path.name != "refs.sql", path.name))
 
@@ -441,9 +445,7 @@ def _make(session: Sql, text: str, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Gap:
-    """A fact that is not there: why, what is needed, in words, and how to capture it, where that is worth
-    saying.
-    """
+    """A fact that is not there: why, what is needed in words, and how to capture it if that helps."""
 
     kind: Unevaluated
     needs: str

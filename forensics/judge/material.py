@@ -1,5 +1,6 @@
-"""What a report shows beside the findings: the picture of what changed, steps, training rows, answers, what
-was declared.
+"""What a report shows beside the findings.
+
+The picture of what changed, steps, training rows, answers, what was declared.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token as text (None: redacted), its class or role, and a number: weight in the loss, or
-    log-probability.
+    """One token: its text (None: redacted), its class or role, and a number.
+
+    The number is its weight in the loss, or its log-probability.
     """
 
     text: str | None

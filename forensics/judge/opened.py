@@ -1,5 +1,6 @@
-"""Words of the command line to evidence: a session over the captures that they mean, macros made and deltas
-measured.
+"""Words of the command line to evidence.
+
+A session is opened over the captures that they mean, with macros made and deltas measured.
 """
 
 from __future__ import annotations

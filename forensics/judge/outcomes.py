@@ -93,8 +93,9 @@ def ask_all(pair: Pair, library: Library, facts: Facts) -> dict[str, Outcome]:
 
 
 def phrase(found: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding:
-    """A detector's faulty rows as a finding that stands alone: its role is the header's, and it explains
-    nothing yet.
+    """A detector's faulty rows as a finding that stands alone.
+
+    Its role is the header's, and it explains nothing yet.
     """
     detector = found.detector
     faulty = [row for row in found.rows if row["fault"]]

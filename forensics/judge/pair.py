@@ -55,8 +55,9 @@ class Pair:
         self._session.filled[name] = self.refs
 
     def _select(self, query: Query) -> tuple[str, list[str]]:
-        """The statement that gives its rows, and its values: the query is a macro just for this call, which
-        reads the filled tables.
+        """The statement that gives its rows, and its values.
+
+        The query is a macro just for this call, which reads the filled tables.
         """
         for name in query.reads:
             self.fill(name)

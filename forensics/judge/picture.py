@@ -1,6 +1,4 @@
-"""What changed, as a picture: layers by modules, and how much an adapter adds to the weight that it stands
-on.
-"""
+"""What changed, as a picture: layers by modules, and how much an adapter adds to its weight."""
 
 from __future__ import annotations
 
@@ -128,8 +126,9 @@ def _largest(values: Sequence[float | None]) -> float | None:
 
 
 def coarse(picture: Heat) -> Heat:
-    """At most MAX_MODULES lines, MAX_LAYERS columns and MAX_CELLS cells: first modules of one parent are
-    joined, then layers.
+    """The picture with at most MAX_MODULES lines, MAX_LAYERS columns and MAX_CELLS cells.
+
+    Modules of one parent are joined first, then layers.
     """
     cells: Mapping[tuple[str, str], Cell] = picture.cells
     modules, depth = picture.modules, max((m.count(".") for m in picture.modules), default=0)

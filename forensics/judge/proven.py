@@ -1,5 +1,6 @@
-"""What a proof says of findings: the cause that was taken away and took the harm with it stands first, with
-what went away.
+"""What a proof says of findings.
+
+The cause that was taken away and took the harm with it stands first, with what went away.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Two runs: each judged for itself, then what the one does that the other does not: causes first, then
-settings and facts.
+"""Two runs: each is judged for itself, then compared.
+
+What only one of them does comes causes first, then settings and facts.
 """
 
 from __future__ import annotations
@@ -62,9 +63,7 @@ def _apart(sampled: Sequence[Evidence], settings: Sequence[Evidence]) -> str:
 
 
 def _sampler(session: Session, sampled: Sequence[Evidence], names: tuple[str, str]) -> Finding:
-    """Other settings of sampling, as a finding that informs: the runs were judged apart, and neither is at
-    fault.
-    """
+    """Other settings of sampling, as a finding that informs: neither run is at fault."""
     told = "; ".join(f"{SAMPLING[each.subject]} {each.expected} / {each.observed}" for each in sampled)
     return Finding(
         id=SAMPLER, severity="info", role="cause", confidence="certain",

@@ -1,5 +1,6 @@
-"""What two captures answer to the same probes, compared where nobody did when they were captured: models at
-rest, two runs.
+"""Compares what two captures answer to the same probes.
+
+This is needed for models at rest and for two runs, which nobody compared when they were captured.
 """
 
 from __future__ import annotations

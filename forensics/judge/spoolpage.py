@@ -1,5 +1,6 @@
-"""docs/spool.md, made from `watch/protocol.py` and `watch/events.py`: what a watched process leaves, file by
-file.
+"""Makes docs/spool.md: what a watched process leaves, file by file.
+
+Its sources are `watch/protocol.py` and `watch/events.py`.
 
 `pytest --update-golden tests/house/test_docs.py` writes it.
 """

@@ -1,5 +1,4 @@
-"""The smallest part of B that makes A answer as B does: delta debugging over what differs, from coarse groups
-to single tensors.
+"""The smallest part of B that makes A answer as B does, found by delta debugging.
 
 Zeller and Hildebrandt's ddmin, on groups first: what decides is among the weights, the template, the stop set
 or the sampler; then in which layers, in which modules, and which tensors. The result is minimal in that no

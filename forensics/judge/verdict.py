@@ -18,9 +18,7 @@ FILES = "how the model was trained, which files do not say: forensics capture --
 
 
 def gaps(session: Sql, b: str, outcomes: Mapping[str, Outcome], facts: Facts) -> tuple[str, ...]:
-    """What stands against `healthy`, in words: parts of the run that are gone, deciding facts that were not
-    seen.
-    """
+    """What stands against `healthy`, in words: parts of the run that are gone, deciding facts not seen."""
     watched = is_watched(session, b)
     found = [str(row["gap"]) for row in session.rows("SELECT * FROM parts_gone(?)", [b])]
     found += [
@@ -57,8 +55,9 @@ def headline(
     findings: Sequence[Finding],
     outcomes: Mapping[str, Outcome],
 ) -> str:
-    """One line beside the word: how many findings, or how much was ruled out and which answers got worse all
-    the same.
+    """One line beside the verdict.
+
+    How many findings, or how much was ruled out and which answers got worse all the same.
     """
     a, b = pair
     if said in ("faulty", "suspect"):

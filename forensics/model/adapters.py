@@ -22,9 +22,7 @@ _MAGNITUDE = re.compile(r"^(?:(?P<module>.*)\.)?lora_magnitude_vector(?:\.[A-Za-
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One adapter: the module that holds its factors, their names, the rank, and the name of the child that
-    it wraps.
-    """
+    """One adapter: the module that holds its factors, and the name of the child that it wraps."""
 
     module: str
     a: str | None
@@ -107,8 +105,9 @@ def _rank(shapes: Mapping[str, Shape], a: str | None, b: str | None) -> int | No
 
 
 def _by_structure(shapes: Mapping[str, Shape], named: Mapping[str, Adapter]) -> dict[str, Adapter]:
-    """Adapters under names of their own: a module of one wrapped layer and two factors, and nothing else with
-    a matrix in it.
+    """Adapters under names of their own, known by their structure.
+
+    Such a module has one wrapped layer and two factors, and no other matrix.
     """
     matrices: dict[str, dict[str, str]] = {}  # module -> what hangs directly below it -> tensor name
     taken = {name for adapter in named.values() for name in adapter.factors}
@@ -127,8 +126,9 @@ def _by_structure(shapes: Mapping[str, Shape], named: Mapping[str, Adapter]) -> 
 
 
 def _factored(module: str, below: Mapping[str, str], shapes: Mapping[str, Shape]) -> Adapter | None:
-    """Which of three matrices is the layer (out, in), and which two multiply to its shape through a smaller
-    dimension.
+    """Of three matrices, the layer (out, in) and the two factors that multiply to its shape.
+
+    The dimension between the factors is smaller than the layer's.
     """
     for inner, base in below.items():
         if not base.endswith(".weight") or base == (f"{module}.weight" if module else "weight"):

@@ -1,6 +1,4 @@
-"""A model on disk with an adapter on it, put together by names and shapes as mlx-lm does when it
-loads both.
-"""
+"""A model on disk with an adapter on it, put together by names and shapes as mlx-lm does."""
 
 from __future__ import annotations
 
@@ -104,8 +102,9 @@ def _named(s: Stored, adapter: Checkpoint) -> str:
 def _event(
     adapter: Checkpoint, own: Mapping[str, Stored], used: set[str], placed: Mapping[str, names.Placed]
 ) -> Mapping[str, Any]:
-    """What loading the adapter with mlx-lm would find: names that fit, names that fit nothing, factors that
-    the file has not.
+    """What mlx-lm would find when it loads the adapter.
+
+    Names that fit, names that fit nothing, factors that the file has not.
     """
     fits = used
     absent: set[str] = set()
@@ -131,8 +130,9 @@ def _event(
 
 
 def converted(settings: AdapterSettings, placed: Mapping[str, names.Placed]) -> Iterator[str]:
-    """The layers that mlx-lm converts with these settings: those of the last blocks whose path inside the
-    block is a key.
+    """The layers that mlx-lm converts with these settings.
+
+    They are in the last blocks, and their path inside the block is a key.
     """
     blocks = sorted({p.layer for p in placed.values() if p.layer is not None})
     count = (

@@ -1,5 +1,6 @@
-"""What lies beside the weights: configurations, an adapter's settings, facts of a tokenizer, read from their
-files alone.
+"""What lies beside the weights, read from the files alone.
+
+Configurations, an adapter's settings, facts of a tokenizer.
 """
 
 from __future__ import annotations

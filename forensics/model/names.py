@@ -46,8 +46,9 @@ def layer_of(path: str) -> int | None:
 
 
 def is_number(part: str) -> bool:
-    """Is a part of a path a number of a list? Files of strangers may hold others that Python takes for
-    digits, or too many.
+    """Is a part of a path a number of a list?
+
+    Files of strangers may hold other characters that Python takes for digits, or too many digits.
     """
     return part.isascii() and part.isdigit() and len(part) < 10
 
@@ -208,8 +209,9 @@ class Shaped:
 def modules(
     paths: Iterable[str], tensors: Iterable[tuple[str, str, Shape]], roles: Mapping[str, Placed]
 ) -> dict[str, Shaped]:
-    """What each module is, by path: linear, embedding, norm, adapter, dora, switch, quantized, container or
-    other.
+    """What each module is, by path.
+
+    Linear, embedding, norm, adapter, dora, switch, quantized, container or other.
     """
     embeddings = frozenset(name for name, placed in roles.items() if placed.role == "embedding")
     return dict(_modules(tuple(paths), _listed(tensors), embeddings))

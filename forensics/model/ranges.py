@@ -1,6 +1,7 @@
-"""Bytes of a tensor by their place in a file, wherever the file lies: nothing but a path, a place and what
-the file was, so that
-another process, or another machine, can read the same."""
+"""Bytes of a tensor by their place in a file, wherever the file lies.
+
+A range is a path, a place and what the file was, so that another process or machine can read the same.
+"""
 
 from __future__ import annotations
 

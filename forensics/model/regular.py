@@ -1,5 +1,6 @@
-"""The files of a model's directory, looked at before anything opens them: a pipe waits for ever, a device
-never ends.
+"""The files of a model's directory, looked at before anything opens them.
+
+A pipe would wait for ever, and a device never ends.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Model files that lie elsewhere: URLs that fsspec knows (s3://, hf://, memory://), with just as much of a
-path as reading models takes.
+"""Model files that lie elsewhere: URLs that fsspec knows (s3://, hf://, memory://).
+
+They have just as much of a path as reading models takes.
 
 Needs the extra `remote`, `s3`, or the fsspec package of another place. Only headers, small files and ranges
 of tensors are fetched, from the address that the user typed and no other.
@@ -35,8 +36,9 @@ def is_url(path: str | PurePosixPath | Path) -> bool:
 
 
 def located(path: str | Path) -> Path:
-    """A path as it is; a URL, also one whose slashes `Path` made one, as a `Remote`, which has of a path what
-    reading models takes.
+    """A path as it is; a URL as a `Remote`, also one whose two slashes `Path` made one.
+
+    A `Remote` has of a path what reading models takes.
     """
     match = _URL.fullmatch(str(path))
     if match is None or isinstance(path, Remote):
@@ -45,8 +47,9 @@ def located(path: str | Path) -> Path:
 
 
 class State(NamedTuple):
-    """What tells a file from what stands at its address later: its size, its time, and a number made of its
-    entity tag.
+    """What tells a file from one that stands at its address later.
+
+    Its size, its time, and a number made of its entity tag.
     """
 
     st_size: int

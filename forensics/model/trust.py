@@ -25,8 +25,9 @@ _say: Callable[[str], None] | None = None
 
 
 def trust(say: Callable[[str], None]) -> None:
-    """Let the models that this process loads run their own code, which `say` is told line by line: the user
-    said so.
+    """Let the models that this process loads run their own code: the user said so.
+
+    `say` is told what runs, line by line.
     """
     global _say
     _say = say

@@ -1,3 +1,4 @@
-"""Proof: a recorded run is run again, as it was and with a cause taken away, to see whether the harm goes
-with it.
+"""Proof: a recorded run is run again, as it was and with a cause taken away.
+
+It shows whether the harm goes away with the cause.
 """

@@ -26,8 +26,9 @@ class NotRepeatable(ForensicsError):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The recorded command: `argv` of the Python that trained, its interpreter, and the directory in which it
-    ran.
+    """The recorded command.
+
+    `argv` of the Python that trained, its interpreter, and the directory in which it ran.
     """
 
     argv: tuple[str, ...]

@@ -26,8 +26,10 @@ class Effect:
 
     @property
     def falls(self) -> bool:
-        """Is less of it left: every cured repeat below every one as it was, each pair by more than cured
-        repeats differ by?
+        """Is less of the harm left, in every repeat?
+
+        Every cured repeat must be below every one as it was, each pair by more than cured repeats
+        differ by.
 
         How far repeats as they were differ is no measure of the cure: 32 to 93 tokens of spam that all become
         0 are gone.

@@ -52,8 +52,9 @@ class Program:
         return b"".join([*lines[:first], head + new.encode() + tail, *lines[last + 1 :]]).decode()
 
     def inserted(self, node: ast.AST, new: Sequence[str], imports: str = "") -> str | None:
-        """The text with lines before the statement that holds `node`, indented as it is, and a line of import
-        where it lacks one.
+        """The text with lines before the statement that holds `node`, indented as it is.
+
+        A line of import is added where the text lacks it.
         """
         statement = next(
             (each for each in _statements(self.tree) if any(node is inner for inner in ast.walk(each))), None
@@ -118,8 +119,9 @@ def _edited(text: str, cure: str, facts: Mapping[str, Any]) -> str:
 
 
 def _unpadded(program: Program) -> str | None:
-    """`cross_entropy(z, t).mean()` becomes the mean over targets that are no padding, told by the padding's
-    id.
+    """`cross_entropy(z, t).mean()` becomes the mean over targets that are no padding.
+
+    Padding is known by its id.
     """
     pads, ends = program.facts.get("pads") or [], program.facts.get("ends") or []
     found = [

@@ -272,8 +272,9 @@ class Proving:
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
 
     def _sources(self) -> Iterator[Path]:
-        """The program's own files in its folder, so that what was kept of another program is not taken for
-        this one's.
+        """The program's own files in its folder.
+
+        They tell whether repeats that were kept are of this program.
         """
         yield from sorted(self.launch.cwd.glob("*.py"))
         yield from (cured.FOLDER / f"{each.replace('-', '_')}.py" for each in cured.known())

@@ -1,5 +1,6 @@
-"""One repeat of a recorded run: laid out in a folder of its own, started guarded, sealed aside, and its harm
-counted.
+"""One repeat of a recorded run.
+
+It is laid out in a folder of its own, started guarded, sealed aside, and its harm counted.
 """
 
 from __future__ import annotations
@@ -115,8 +116,9 @@ def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]
 
 
 def _homes(asked: Asked, work: Path, outputs: Path) -> dict[str, str]:
-    """Where paths of the command lie now: below the folder's copy, or, where the recorded run wrote there,
-    among the outputs.
+    """Where paths of the command lie now.
+
+    Below the folder's copy, or, where the recorded run wrote there, among the outputs.
     """
     launch = asked.launch
     homes = {str(launch.cwd): str(work)}
@@ -139,8 +141,9 @@ def _variables(folder: Path, spool: Path, shift: int) -> dict[str, str]:
 
 
 def _ran(words: Sequence[str], cwd: Path, variables: Mapping[str, str], said: Path, patience: float) -> int:
-    """The exit status; the program is ended, with all that it started, where it is interrupted or takes too
-    long.
+    """The exit status of the program.
+
+    The program is ended, with all that it started, where it is interrupted or takes too long.
     """
     with said.open("wb") as file:
         child = subprocess.Popen(

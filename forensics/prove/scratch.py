@@ -1,5 +1,6 @@
-"""A folder in which a run is run again: what stood where it ran, without what the recorded run wrote
-there.
+"""A folder in which a run is run again.
+
+It holds what stood where the run ran, without what the recorded run wrote there.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""A diagnosis as workflow commands of GitHub Actions, which stand at the line of a pull request that they are
-about.
+"""A diagnosis as workflow commands of GitHub Actions.
+
+They show at the line of a pull request that they are about.
 """
 
 from __future__ import annotations

@@ -96,8 +96,9 @@ def _location(finding: Finding, findings: list[Finding]) -> dict[str, Any] | Non
 
 
 def _fingerprint(finding: Finding, judged: Diagnosis) -> str:
-    """The same for the same finding at the same place of the same run's name, whatever its numbers
-    are today.
+    """The same text for the same finding at the same place of the same run's name.
+
+    The numbers of the finding do not change it.
     """
     file = (finding.where or "").partition(":")[0]
     run = judged.b.partition("@")[0]

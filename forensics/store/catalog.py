@@ -231,8 +231,9 @@ def _fill(
 
 
 class _Spread:
-    """The rows of many small files in one large file a table: opening each in DuckDB costs more than what is
-    in it.
+    """The rows of many small files in one large file a table.
+
+    Opening each small file in DuckDB costs more than what is in it.
     """
 
     def __init__(self, root: Path) -> None:

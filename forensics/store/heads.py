@@ -1,5 +1,6 @@
-"""What `list` says of a store, without opening thousands of files each time: heads and sizes, remembered by
-directory.
+"""What `list` says of a store, without opening thousands of files each time.
+
+Heads and sizes of captures are remembered by directory.
 
 `heads.json` is a cache: a directory is read again when its manifest is another file than the one remembered.
 """

@@ -1,6 +1,4 @@
-"""The manifest of a sealed directory: what a capture or run holds, and whether that is still what was
-recorded.
-"""
+"""The manifest of a sealed directory: what it holds, and whether that is still what was recorded."""
 
 from __future__ import annotations
 
@@ -125,8 +123,9 @@ def rewrite_head(path: Path, key: str, value: Scalar) -> None:
 
 
 def verify(path: Path, manifest: Manifest | None = None) -> list[str]:
-    """Problems of a capture directory, one line each: members that are missing, changed, or not in the
-    manifest.
+    """Problems of a capture directory, one line each.
+
+    Members that are missing, changed, or not in the manifest.
 
     Raises:
         DamagedEvidence: the manifest cannot be read.

@@ -1,5 +1,6 @@
-"""Rows that several captures may hold alike, such as the statistics of a tensor: each counted once, and only
-for whom it counts.
+"""Rows that several captures may hold alike, such as the statistics of a tensor.
+
+Each is counted once, and only for whom it counts.
 
 They are found by digest, which every owner of the same tensor shares. Numbers belong to whoever measured
 them: those of a bundle may not stand in for what was measured here, nor for what another bundle says.

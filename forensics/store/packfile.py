@@ -1,5 +1,6 @@
-"""The files that make up a store's packs: written streamed and checked, listed by position, referred to where
-they lie.
+"""The files that make up a store's packs.
+
+They are written streamed and checked, listed by position, or referred to where they lie.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def tensors(path: Path) -> list[RawTensor]:
 
 
 def placed(path: Path) -> dict[str, list[Any]]:
-    """Where in a pack each tensor lies: digest to [dtype, shape, begin, end], by the list beside it or its
-    header.
+    """Where in a pack each tensor lies: digest to [dtype, shape, begin, end].
+
+    It is read from the list beside the pack, or from the pack's header.
 
     Raises:
         DamagedEvidence: neither can be read.
@@ -88,8 +90,9 @@ def listing(path: Path, suffix: str, named: Mapping[str, str]) -> bytes:
 
 
 def recorded(raw: RawTensor) -> RawTensor:
-    """A kept tensor, to be read from front to back: its last bytes come only where all are those of its name,
-    the digest.
+    """A kept tensor, to be read from front to back.
+
+    Its last bytes come only where all bytes are those of its name, the digest.
 
     Raises (from `read`):
         DamagedEvidence: they are others.

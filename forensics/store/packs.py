@@ -27,8 +27,9 @@ _PER_PACK = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tensor lies: bytes [begin, end) of a file in the packs' directory, or of a model file elsewhere
-    by its absolute path.
+    """Where a tensor lies: bytes [begin, end) of a file.
+
+    The file is in the packs' directory, or a model file elsewhere by its absolute path.
     """
 
     pack: str

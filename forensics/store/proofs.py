@@ -1,5 +1,6 @@
-"""What `prove` found of a run, kept beside it: the document that diagnose, report and `prove --json` read,
-and the repeats so far.
+"""What `prove` found of a run, kept beside it.
+
+The document that diagnose, report and `prove --json` read, and the repeats so far.
 
 Like a verdict it is what was seen with one version on one machine; the evidence of the run itself stays as it
 was recorded.

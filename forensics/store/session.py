@@ -174,8 +174,9 @@ class Session:
         return None
 
     def export(self, directory: Path) -> None:
-        """Write the rows of every table of schema.sql, and of `refs`, as lines of JSON, for `reopened` in
-        another process.
+        """Write all rows, of every table of schema.sql and of `refs`, as lines of JSON.
+
+        `reopened` reads them in another process.
         """
         for table, columns in {**schema.tables(), "refs": REFS_COLUMNS}.items():
             names, found = self.ask(f"SELECT * FROM {table}")

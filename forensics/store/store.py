@@ -68,8 +68,9 @@ class Run:
         return str(self.head.get("main_model") or plain)
 
     def lost(self) -> list[str]:
-        """The refs of captures that were there when the run was sealed, that nobody removed by `rm`, and that
-        are gone.
+        """The refs of captures that are gone though nobody removed them by `rm`.
+
+        They were there when the run was sealed.
         """
         here = {c.path.name.partition("@")[2] for c in self.captures}
         return [f"{self.name}@{place}" for place in sealed_with(self.head) if place not in here]
@@ -86,8 +87,9 @@ class Run:
 
 
 def directory(explicit: Path | str | None) -> Path | str:
-    """`explicit`, else $FORENSICS_STORE, else the nearest .forensics from the working directory upwards, else
-    one to be made there.
+    """The store's directory: `explicit`, else $FORENSICS_STORE, else the nearest .forensics.
+
+    .forensics is looked for from the working directory upwards; without one it is to be made there.
     """
     named = explicit or os.environ.get(VARIABLE)
     if named:
@@ -202,8 +204,9 @@ class Store:
         return name in _entries(self.runs, name) or any(_entries(self.captures, f"{name}@"))
 
     def name_again(self, wanted: str, name: str) -> None:
-        """Note that run `name` was captured as `wanted`, which was taken: `wanted` means the newest such run
-        from now on.
+        """Note that run `name` was captured as `wanted`, which was taken.
+
+        `wanted` means the newest such run from now on.
         """
         with self.writing(), (self.names / wanted).open("a", encoding="ascii") as file:
             file.write(f"{name}\n")

@@ -66,8 +66,9 @@ def check_directories(paths: Sequence[Path], checked: Checked, tick: Tick) -> se
 
 
 def check_runs(store: Store, found: Sequence[Run], checked: Checked) -> None:
-    """Is all of each run there that it had when it was sealed? Of captures that a bundle brought without
-    their run, nothing is missing.
+    """Is all of each run there that it had when it was sealed?
+
+    Of captures that a bundle brought without their run, nothing is missing.
     """
     alone = origins.alone(store.root)
     for run in found:
@@ -129,8 +130,9 @@ def needed(store: Store, tick: Tick, without: Sequence[str] = ()) -> set[str]:
 
 
 def fewer(store: Store, keep: int | None, nbytes: int | None) -> list[str]:
-    """The oldest runs, in their order, that go so that `keep` runs stay, and the store takes no more than
-    `nbytes`; the newest stays.
+    """The oldest runs, in their order, that must go.
+
+    `keep` runs then stay, and the store takes no more than `nbytes`; the newest run always stays.
 
     Raises:
         DamagedEvidence: one cannot be read, and what it takes cannot be told.

@@ -1,5 +1,6 @@
-"""Tensors that lie in a file in another form than mlx-lm has them: read as mlx-lm has them, a few rows at a
-time.
+"""Tensors that lie in a file in another form than mlx-lm has them.
+
+They are read as mlx-lm has them, a few rows at a time.
 
 PEFT's factors are transposed, llama.cpp interleaves the rows of q and k over their heads, and GGUF packs
 values in blocks.

@@ -1,5 +1,6 @@
-"""Digests and statistics of model files, measured once: remembered by path, size, modification time and
-inode.
+"""Digests and statistics of model files, measured once.
+
+They are remembered by path, size, modification time and inode.
 
 They lie in the user's cache directory, one small file a model file. Losing it costs a second reading, nothing
 else.

@@ -118,8 +118,9 @@ class _Pair:
         return None if self.a == 0.0 else self.apart / self.a
 
     def cosine(self) -> float | None:
-        """Where a and b are nearly equal, from the three norms: 1 - (d - (a - b)) (d + (a - b)) / 2ab keeps
-        the digits of 1 - cosine.
+        """The cosine from the three norms, exact also where a and b are nearly equal.
+
+        1 - (d - (a - b)) (d + (a - b)) / 2ab keeps the digits of 1 - cosine.
         """
         if self.a == 0.0 or self.b == 0.0:
             return None

@@ -48,8 +48,9 @@ class Loops:
 
 
 def loops(dtype: str, nbytes: int) -> Loops | None:
-    """The loops for a tensor of `nbytes`, where there are some for its type and enough was measured to be
-    worth loading them.
+    """The loops for a tensor of `nbytes`.
+
+    None where its type has none, or too little was measured for loading them to pay.
     """
     global _seen
     with _lock:
@@ -95,8 +96,9 @@ def compiled(dtype: str) -> Loops | None:
 
 
 def _address(block: Block) -> bytes | int:
-    """What ctypes takes for a pointer to a block that its caller holds: bytes as they are, in a third of the
-    time.
+    """A pointer for ctypes to a block that its caller holds.
+
+    Bytes are passed as they are, in a third of the time.
     """
     return block if isinstance(block, bytes) else int(np.frombuffer(block, np.uint8).ctypes.data)
 
@@ -113,8 +115,9 @@ _FLOATS = ("F32", "F16", "BF16")
 
 
 def _text(dtype: str, lanes: int) -> str:
-    """The loops over one type, as LLVM's text: `loops.ll.jinja`, of which `lanes` elements are looked at
-    together.
+    """The loops over one type, as LLVM's text made from `loops.ll.jinja`.
+
+    `lanes` elements are looked at together.
     """
     from jinja2 import Template  # 40 ms, which only loops that are compiled are to pay
 

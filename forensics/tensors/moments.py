@@ -1,5 +1,6 @@
-"""Statistics of a tensor from its blocks: moments merged so that no sum of squares of the whole is ever
-formed, or a histogram.
+"""Statistics of a tensor from its blocks: merged moments, or a histogram.
+
+Moments are merged so that no sum of squares of the whole is ever formed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Differences that were measured once, remembered in the user's cache directory by the digests that they are
-of.
+"""Differences that were measured once, remembered by the digests that they are of.
+
+They lie in the user's cache directory.
 
 One file a comparison: two captures are compared again and again, and then all their pairs are the same.
 Losing it costs a second reading, nothing else.

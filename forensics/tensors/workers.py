@@ -1,5 +1,6 @@
-"""Who measures: threads of this process, or the workers of a Dask cluster that is there already (the extra
-`cluster`).
+"""Who measures: threads of this process, or the workers of a Dask cluster (the extra `cluster`).
+
+The cluster must be there already.
 
 What they do is a function of a tensor's place, so it does not matter who does it, or whether it is done again
 when a worker dies.

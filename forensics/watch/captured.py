@@ -51,8 +51,9 @@ class Missing(TypedDict):
 
 
 class Config(TypedDict):
-    """One leaf of a configuration: of the program in a table of the process, of a model in that of a
-    capture.
+    """One leaf of a configuration.
+
+    In a table of the process it is the program's, in a table of a capture the model's.
     """
 
     kind: str

@@ -1,5 +1,6 @@
-"""Cells of a notebook or of IPython, which are files of their own only to the interpreter: `In[5]`, as the
-notebook calls them.
+"""Cells of a notebook or of IPython, which are files only to the interpreter.
+
+They are named `In[5]`, as the notebook calls them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What the watcher put into the program's classes, modules and interpreter, so that it can be taken out
-before the process ends.
+"""What the watcher put into the program's classes, modules and interpreter.
+
+It is noted so that it can be taken out before the process ends.
 """
 
 from __future__ import annotations
@@ -27,15 +28,14 @@ def at_end(function: Callable[[], None]) -> None:
 
 
 def rebind() -> None:
-    """A watch that begins late: what modules and notebooks hold under names of their own becomes what stands
-    there now.
-    """
+    """For a watch that begins late: names that modules and notebooks hold get what stands there now."""
     _replace({id(before): (before, value) for owner, _, before, value in _changed if _is_module(owner)})
 
 
 def take_back() -> None:
-    """Everything is as it was, but where somebody else put something of theirs over ours: that stays, and
-    finds ours asleep.
+    """Put everything back as it was.
+
+    Where somebody else put something over ours, theirs stays, and ours below it does nothing any more.
     """
     copies = {
         id(value): (value, before)

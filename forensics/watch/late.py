@@ -1,5 +1,6 @@
-"""A watch that begins when the program has begun already: models in memory, functions made before, and what
-can no longer be seen.
+"""A watch that begins when the program has begun already.
+
+Models in memory, functions made before, and what can no longer be seen.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ def _tokenizers() -> list[Any]:
 
 
 def _is_home(directory: Path, module: Any) -> bool:
-    """Do the files of this directory hold just the parameters that the model has, but for those of adapters
-    on it?
+    """Do the files of this directory hold just the parameters that the model has?
+
+    Those of adapters on the model do not count.
     """
     files = sorted(directory.glob("model*.safetensors")) if directory.is_dir() else []
     have = {
@@ -73,8 +75,9 @@ def _config(path: str | None) -> Any:
 
 
 def _gradients() -> None:
-    """What nn.value_and_grad made of a model and a function is made again of the same, within the same
-    object, for as long as we watch.
+    """Make anew what nn.value_and_grad made of a model and a function, within the same object.
+
+    It lasts for as long as we watch.
     """
     for function in [each for each in gc.get_objects() if _is_gradient(each)]:
         try:  # not in `looking`: the hooks are to see this
@@ -108,8 +111,9 @@ def _swap(cell: Any, made: Any) -> None:
 
 
 def _unseen() -> None:
-    """Functions of the program that mlx compiled or differentiated before: what happens inside them no hook
-    sees.
+    """Functions of the program that mlx compiled or differentiated before we began.
+
+    No hook sees what happens inside them.
     """
     names = sorted(
         {name for each in gc.get_objects() if type(each).__name__ == _MADE for name in _users(each)}

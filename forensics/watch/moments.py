@@ -40,8 +40,9 @@ class Moments:
         self.sights.append(function)
 
     def on_phase(self, function: Callable[[Any, tuple[int, int], tuple[int, int]], None]) -> None:
-        """Call `function(model, before, now)` before a phase's `start`: adapter layers, and those around
-        another, at each.
+        """Call `function(model, before, now)` before a phase's `start`.
+
+        `before` and `now` count adapter layers, and those around another.
         """
         self.phases.append(function)
 
@@ -65,8 +66,9 @@ class Moments:
         self.steps.append(function)
 
     def on_boundary(self, function: Callable[[], None]) -> None:
-        """Call `function()` at each safe moment, before an `end` is taken: evaluate and write what a hook
-        still has.
+        """Call `function()` at each safe moment, before an `end` is taken.
+
+        It evaluates and writes what a hook still has.
         """
         self.boundaries.append(function)
 
@@ -79,8 +81,9 @@ class Moments:
         self.exits.append(function)
 
     def on_end(self, function: Callable[[BaseException | None], None]) -> None:
-        """Call `function(error)` first of all when the interpreter ends, with the exception that nobody
-        caught, if one did.
+        """Call `function(error)` first of all when the interpreter ends.
+
+        `error` is the exception that nobody caught, if there was one.
         """
         self.ends.append(function)
 

@@ -1,5 +1,6 @@
-"""Places in the user's program: which files are its own, and the line that a call or an exception
-came from.
+"""Places in the user's program.
+
+Which files are its own, and the line that a call or an exception came from.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def is_users(file: str) -> bool:
 
 
 def on_cell(function: Callable[[str, str], None]) -> None:
-    """Call `function(cell, file)` whenever a place in a cell of a notebook is named: its code lies in no
-    file.
+    """Call `function(cell, file)` whenever a place in a cell of a notebook is named.
+
+    The code of a cell lies in no file.
     """
     _tell.append(function)
 

@@ -1,5 +1,6 @@
-"""What the watcher, inside the user's process, and the tool say to each other: the files of a spool, and what
-stands in each.
+"""What the watcher, inside the user's process, and the tool say to each other.
+
+These are the files of a spool, and what stands in each.
 
 A watched command leaves a directory, its spool, which the tool seals as captures. This module is the only one
 of `watch` that the rest of forensics imports, and docs/spool.md is made from it. A row is one line of JSON, a

@@ -38,8 +38,9 @@ class _Local(threading.local):
 
 
 class Watch(Writer):
-    """One a process. Rows go to `<spool>/p<K>/<table>.jsonl`, each line unbuffered, so that a kill -9 loses
-    nothing before it.
+    """The watch of one process.
+
+    Rows go to `<spool>/p<K>/<table>.jsonl`, each line unbuffered, so that a kill -9 loses nothing before it.
     """
 
     def __init__(self) -> None:

@@ -75,8 +75,9 @@ def last() -> None:
 
 
 def _forked() -> None:
-    """A forked child has no mlx streams and another life: it is not watched further, and writes nothing of
-    its parent's.
+    """Stop watching in a forked child, which has no mlx streams and another life.
+
+    It writes nothing of its parent's.
     """
     watch.on = False
 
@@ -113,8 +114,9 @@ def finish(error: BaseException | None) -> None:
 
 
 def take_out(error: BaseException | None) -> None:
-    """End the watch before the process ends: every hook goes, and what the program made meanwhile works on
-    without us.
+    """End the watch before the process ends.
+
+    Every hook goes, and what the program made meanwhile works on without us.
     """
     finish(error)
     atexit.unregister(_end)

@@ -167,8 +167,9 @@ _LIBRARIES = ("mlx", "mlx_lm")
 
 
 def inherited(instance: Any, name: str) -> Any:
-    """An attribute as the library's class gives it, past what a class of the program puts over it, which sees
-    its own calls alone.
+    """An attribute as the library's class gives it, past what a class of the program puts over it.
+
+    The program's class then sees its own calls alone.
     """
     for cls in type(instance).__mro__:
         if cls.__module__.partition(".")[0] in _LIBRARIES and name in vars(cls):
@@ -178,8 +179,9 @@ def inherited(instance: Any, name: str) -> Any:
 
 
 def attribute(module: Any, name: str) -> Any:
-    """A plain attribute of a module, or of its class, without asking a property or a `__getattr__` of the
-    program's.
+    """A plain attribute of a module, or of its class.
+
+    No property or `__getattr__` of the program's is asked.
     """
     for held in (vars(module), module if isinstance(module, dict) else {}):
         if dict.__contains__(held, name):
@@ -246,8 +248,9 @@ def path_below(root: Any, module: Any) -> str | None:
 
 
 def adapters(module: Any) -> tuple[int, int]:
-    """(modules that are adapters, of these wrapped around another adapter), by structure: a module that holds
-    lora_a.
+    """(modules that are adapters, how many of these are wrapped around another adapter).
+
+    They are known by structure: a module that holds lora_a.
     """
     count = nested = 0
     for _, each in modules(module):

@@ -1,5 +1,6 @@
-"""A watch without the command around it: in this process, begun and sealed by a helper process of the tool
-that is asked in JSON.
+"""A watch without the command around it, in this process.
+
+A helper process of the tool begins and seals it; it is asked in JSON.
 
 `FORENSICS=NAME` in a program's environment begins it when the program imports mlx, and
 `forensics.capture(...)` at once. Nothing of the tool beside this folder is imported into the process.
@@ -109,8 +110,9 @@ class Watching:
 
 
 def _package(module: str) -> Any:
-    """A module of the watcher in a package of that name of its own, as sitecustomize makes it for a watched
-    command.
+    """A module of the watcher in a package of that name of its own.
+
+    So sitecustomize makes it for a watched command.
     """
     if PACKAGE not in sys.modules:
         spec = ModuleSpec(PACKAGE, None, is_package=True)
@@ -123,8 +125,9 @@ def _package(module: str) -> Any:
 
 
 class _Waiting:
-    """Stands in `sys.meta_path` until the program imports mlx: a Python that never does costs nothing and
-    leaves nothing.
+    """Stands in `sys.meta_path` until the program imports mlx.
+
+    A Python that never does costs nothing and leaves nothing.
     """
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:

@@ -20,8 +20,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def unseen(function: _F) -> _F:
-    """The same function, whose frame Python leaves out where it counts a caller's frames, as it does with
-    those of an import.
+    """The same function, whose frame Python leaves out where it counts a caller's frames.
+
+    It does so with the frames of an import.
 
     `warnings.warn(stacklevel=2)` and a logger's `stacklevel` in code that we call then name the program's
     line: both skip files with these two words in their name.

@@ -1,5 +1,6 @@
-"""The types by which the watcher's rows are checked: each table with its columns, each kind of event with its
-detail.
+"""The types by which the watcher's rows are checked.
+
+Each table with its columns, each kind of event with its detail.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""A checked bundle written anew into a store: rows row by row, tensors compared with their digests or
-restored from their base.
+"""Writes a checked bundle anew into a store, row by row.
+
+Tensors are compared with their digests, or restored from their base.
 """
 
 from __future__ import annotations
@@ -187,8 +188,9 @@ class _Rebuilt:
         return row
 
     def _pack(self, member: str, keep: bool) -> None:
-        """A file of tensors under their digests: copied aside, its header held to the form, each tensor to
-        its digest.
+        """A file of tensors under their digests, copied to a directory beside the store.
+
+        Its header must have the one form, and each tensor its digest.
         """
         bundle = self._bundle
         path = self._target / member

@@ -189,8 +189,9 @@ class Bundle:
             yield self.typed(table, value, member)
 
     def _lines(self, member: str) -> Iterator[bytes]:
-        """The lines of a gzipped member, unpacked once before its first line is parsed, which takes several
-        times as long.
+        """The lines of a gzipped member.
+
+        It is unpacked once before its first line is parsed, which takes several times as long.
         """
         for _ in self._unpacked(member):
             pass

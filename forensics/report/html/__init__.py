@@ -1,5 +1,6 @@
-"""One self-contained page: no script, no request, safe to open from a stranger, good on paper, in the dark,
-and on a phone.
+"""One self-contained page: no script, no request, safe to open from a stranger.
+
+It is good on paper, in the dark, and on a phone.
 
 Every text goes through `escape`; the content security policy forbids what would still get through.
 """

@@ -1,5 +1,6 @@
-"""What the model says: answers side by side, the first token that differs, special tokens made visible,
-shades of log-probability.
+"""What the model says: answers side by side.
+
+The first token that differs, special tokens made visible, shades of log-probability.
 """
 
 from __future__ import annotations

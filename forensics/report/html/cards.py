@@ -1,5 +1,6 @@
-"""The verdict, and causes as cards: claim, evidence, what was ruled out, the fix with its line, and what
-follows drawn as a chain.
+"""The verdict, and causes as cards.
+
+Claim, evidence, what was ruled out, the fix with its line, and what follows drawn as a chain.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Loss and norms over steps, with the captured points marked: hand-made SVG, and the same numbers as
-a table.
+"""Loss and norms over steps as hand-made SVG, and the same numbers as a table.
+
+The captured points are marked.
 """
 
 from __future__ import annotations

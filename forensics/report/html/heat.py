@@ -1,5 +1,6 @@
-"""What changed, as a picture: modules down, layers across, coloured by relative change, adapters and the
-trainable set marked.
+"""What changed, as a picture: modules down, layers across, coloured by relative change.
+
+Adapters and the trainable set are marked.
 """
 
 from __future__ import annotations
@@ -59,9 +60,11 @@ class Shades:
         return cls(*(_bounds([v for v, scale in sizes if scale == kind]) for kind in ("h", "a")))
 
     def colour(self, cell: Cell) -> str:
-        """Class of a cell: h0 unchanged, h1 to h5 how far the base moved, a1 to a5 what an adapter adds, hx
-        no number, hu not
-        measured, hn there on one side alone."""
+        """The CSS class of a cell.
+
+        h0 unchanged, h1 to h5 how far the base moved, a1 to a5 what an adapter adds, hx no number,
+        hu not measured, hn there on one side alone.
+        """
         if cell.alone:
             return "hn"
         value, scale = _size(cell)

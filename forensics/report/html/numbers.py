@@ -23,8 +23,9 @@ def short(value: object) -> str:
 
 
 def people(value: object) -> str:
-    """A recorded value as people write it: a JSON list by its items, thousands apart, `none` where there is
-    none.
+    """A recorded value as people write it.
+
+    A JSON list by its items, thousands apart, `none` where there is none.
     """
     if value is None:
         return "none"

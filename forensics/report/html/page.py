@@ -1,6 +1,4 @@
-"""The page: its head with the policy that forbids scripts and requests, and the body for one diagnosis or two
-runs.
-"""
+"""The page: its head with the policy that forbids scripts and requests, and its body."""
 
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri
 
 
 def page(*materials: Material) -> str:
-    """One page on one pair of captures, or on two runs side by side (then the first material is that of their
-    ends).
+    """One page on one pair of captures, or on two runs side by side.
+
+    Of two runs the first material is that of their ends.
     """
     first = materials[0]
     return (

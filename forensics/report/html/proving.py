@@ -1,5 +1,6 @@
-"""A proof as a picture: the worst harm as recorded, as it was, with each cause taken away, and with all of
-them.
+"""A proof as a picture: the worst harm as recorded, as it was, and with causes taken away.
+
+Each cause is taken away alone, then all of them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The style: colours that the colour-blind tell apart (blue to orange), contrast to WCAG AA in light, dark
-and on paper.
+"""The style: colours that the colour-blind tell apart (blue to orange).
+
+Contrast keeps WCAG AA in light, dark and on paper.
 
 Shades are mixed from one hue and the ground, so that one definition is right in the light and in the dark.
 """

@@ -1,5 +1,6 @@
-"""Which tokens the loss trains on: shares by role as a bar, and the first rows with each token shaded by its
-weight.
+"""Which tokens the loss trains on.
+
+Shares by role as a bar, and the first rows with each token shaded by its weight.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def first_row(rows: Sequence[TrainingRow]) -> Markup:
 
 
 def _rows(rows: Sequence[TrainingRow]) -> list[Markup]:
-    """Rows that look the same are shown once, with the steps that they come back at: weights differ in digits
-    that none shows.
+    """Rows that look the same are shown once, with the steps that they come back at.
+
+    Their weights differ in digits that are not shown.
     """
     bodies: dict[str, tuple[Markup, list[TrainingRow]]] = {}
     for row in rows:

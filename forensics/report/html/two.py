@@ -41,8 +41,9 @@ def _findings(both: TwoRuns) -> Markup:
 
 
 def _settings(both: TwoRuns, *, answered: bool) -> Markup:
-    """Settings and facts by what they are of, each once: causes stand above as cards, answers side by
-    side.
+    """Settings and facts by what they are of, each once.
+
+    Causes stand above as cards, answers side by side.
     """
     causes = {f.id for f in both.findings}
     groups: dict[str, list[tuple[str, str, str]]] = {}

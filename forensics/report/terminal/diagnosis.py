@@ -1,5 +1,6 @@
-"""A diagnosis on a terminal: the verdict, then a block a cause, with what follows from it and what was ruled
-out.
+"""A diagnosis on a terminal: the verdict, then a block for each cause.
+
+A block says what follows from the cause and what was ruled out.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""A comparison on a terminal: counts, a heat map of layers by modules, the largest changes, and what else
-differs.
+"""A comparison on a terminal.
+
+Counts, a heat map of layers by modules, the largest changes, and what else differs.
 """
 
 from __future__ import annotations

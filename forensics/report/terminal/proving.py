@@ -1,5 +1,6 @@
-"""A proof on a terminal: a line a cure, what was harmed before and after, and how far the repeat agrees with
-the record.
+"""A proof on a terminal: one line for each cure.
+
+What was harmed before and after, and how far the repeat agrees with the record.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Reference on a terminal: tables of the schema with their columns, and a finding with what is known
-of it.
-"""
+"""Reference on a terminal: tables of the schema with their columns, and what a finding means."""
 
 from __future__ import annotations
 

@@ -49,8 +49,9 @@ def answer(title: str, rows: Sequence[Mapping[str, object]], width: int) -> Text
 def beside(
     rows: Sequence[Mapping[str, object]], run: str, keys: Sequence[str], runs: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Rows of several runs by what they have in common: one row a key, and each other column once a run,
-    `loss good`, `loss bad`.
+    """Rows of several runs by what they have in common.
+
+    One row a key, and each other column once a run: `loss good`, `loss bad`.
 
     `run` is the column that names the run.
     """

@@ -1,5 +1,6 @@
-"""Greedy answers to several prompts: each is read by itself, then all are answered together, one token of
-each at a time.
+"""Greedy answers to several prompts, as fast as they can be made without changing a result.
+
+Each prompt is read by itself; then all are answered together, one token of each at a time.
 
 What stands after a prompt is therefore equal to the bit whatever is asked beside it. The tokens of an answer
 come from rows of one batch, or, where an earlier answer to the same prompt is known, from a reading of that

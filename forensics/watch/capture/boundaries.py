@@ -1,5 +1,6 @@
-"""Safe moments, at which what is due is taken: before a save, a generation, a fuse, a load, and at
-the exit.
+"""Safe moments, at which captures that are due are taken.
+
+Before a save, a generation, a fuse, a load, and at the exit.
 """
 
 from __future__ import annotations
@@ -109,9 +110,7 @@ def _dropped(record: Model, module: Any) -> None:
 
 @safely
 def finish() -> None:
-    """The program ends: take what is due, look for models that no hook saw, let the taps write their last
-    rows.
-    """
+    """The program ends: take what is due, look for models that no hook saw, write the last rows."""
     dropped.catch_up()
     boundary("exit")
     for found in list(registry.tracks.values()):

@@ -1,5 +1,7 @@
-"""Which bytes are written: the user's `--tensors`, what the store has already, what lies in the files that
-were loaded, and free space.
+"""Which bytes are written.
+
+That depends on the user's `--tensors`, on what the store has already or lies in the files that were loaded,
+and on free space.
 
 With `trainable` and `none` more is written than is kept: the parent measures what moved while both states
 exist, then drops it.
@@ -61,9 +63,7 @@ def came_from(path: str, arrays: dict[str, Any]) -> None:
 
 
 def file_of(array: Any, digest: str) -> list[Any] | None:
-    """[path, size, mtime_ns, inode, name] of the file that holds these bytes, where the run loaded them from
-    one.
-    """
+    """[path, size, mtime_ns, inode, name] of the file that the run loaded these bytes from, if it did."""
     entry = _loaded.get(id(array))
     if entry is not None and entry[0]() is array:
         _files.setdefault(digest, entry[1])
@@ -118,8 +118,9 @@ def _settle(kind: str, nbytes: int, trainable: int, need: int) -> None:
 
 
 def took(seconds: float, leaves: int) -> None:
-    """The first capture took so long, its probes with it, and so many tensors are trainable: by these the
-    whole cost is estimated.
+    """Note how long the first capture took with its probes, and how many tensors are trainable.
+
+    The whole cost is estimated from these.
     """
     if _plan is not None and _plan["seconds"] is None:
         _tell({**_plan, "seconds": seconds, "leaves": leaves})

@@ -1,5 +1,6 @@
-"""Digests of arrays, and over parameters and settings: what tells whether two captures of a model are
-equal.
+"""Digests of arrays, and over parameters and settings.
+
+They tell whether two captures of a model are equal.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ _of_array: dict[int, tuple[Any, str]] = {}
 
 
 def settings(module: Any) -> str:
-    """The digest over classes, scales and plain attributes of all modules: what decides the output beside the
-    parameters.
+    """The digest over classes, scales and plain attributes of all modules.
+
+    Beside the parameters they decide the output.
     """
     return digest(
         [
@@ -40,8 +42,9 @@ def digest_of(array: Any) -> str:
 
 
 def forget() -> None:
-    """Training or other code of the program ran: an array object may hold other bytes than before (`w[0] = 5`
-    keeps it).
+    """Forget digests by array, because the program ran: an array object may hold other bytes than before.
+
+    `w[0] = 5` keeps the object.
     """
     _of_array.clear()
 

@@ -1,5 +1,6 @@
-"""The last look at a model, or at an optimizer, that the program drops: nothing of ours keeps one alive after
-its last use.
+"""The last look at a model, or at an optimizer, that the program drops.
+
+Nothing of ours keeps one alive after its last use.
 
 A finalizer stands in the object's class. Python calls it while the object is still whole, so an `end` that is
 due is taken then. Where nothing may be evaluated in that moment (in a gradient, in a trace, on another thread

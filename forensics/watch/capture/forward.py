@@ -1,5 +1,6 @@
-"""One forward of a language model, as the probe and the looks at generation need it: token ids in, logits
-out.
+"""One forward of a language model for the probe and for the looks at generation.
+
+Token ids go in, logits come out.
 """
 
 from __future__ import annotations

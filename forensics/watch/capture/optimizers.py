@@ -20,8 +20,9 @@ _lefts = 0
 
 @dataclass(frozen=True)
 class Left:
-    """What an optimizer held when the program dropped it: its rows, and the file that has the bytes by
-    digest.
+    """What an optimizer held when the program dropped it.
+
+    Its rows, and the file that has the bytes by digest.
     """
 
     told: dict[str, Any]

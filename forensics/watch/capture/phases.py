@@ -58,8 +58,9 @@ def before_update(
 
 
 def _renamed(references: dict[str, Any], path: str, below: bool) -> dict[str, Any]:
-    """Arrays by the names that another model has for them, which stands at `path` below this one, or has this
-    one there.
+    """Arrays under the names that another model has for them.
+
+    That model stands at `path` below this one, or has this one there.
     """
     if below:
         return {
@@ -110,8 +111,9 @@ def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
 
 @safely
 def before_write(module: Any, references: dict[str, Any] | None = None) -> None:
-    """Parameters are about to be written outside an optimizer: with a gradient before it, that is an update
-    of its own kind.
+    """Parameters are about to be written outside an optimizer.
+
+    With a gradient before it, that is an update of its own kind.
     """
     found = registry.find(module)
     if found and not found.started and (found.renewed or found.model.gradients) and not watch.tracing:
@@ -130,8 +132,9 @@ def written(module: Any) -> None:
 
 
 def applied(tree: Any) -> None:
-    """`Optimizer.apply_gradients` returned these parameters: writing them into a module is an update, not a
-    write.
+    """`Optimizer.apply_gradients` returned these parameters.
+
+    Writing them into a module is an update, and no write by hand.
     """
     _applied[:] = [weakref.ref(array) for array in trees.leaves(tree)]
 

@@ -82,8 +82,9 @@ def take(
     found: Track, point: str, *, whole: bool = True, everything: bool = False, references: Any = None,
     unlike: snapshot.Taken | None = None, optimizers: dict[str, Any] | None = None,
 ) -> snapshot.Taken | None:  # fmt: skip
-    """Capture a model; `everything`: frozen parameters are read again, too; `optimizers`: stand-ins for those
-    that it has.
+    """Capture a model.
+
+    `everything`: frozen parameters are read again, too. `optimizers`: stand-ins for those that it has.
     """
     if not found.mine:
         return None

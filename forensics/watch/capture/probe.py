@@ -1,5 +1,6 @@
-"""The tool's own questions: fixed prompts, answered greedily in evaluation mode, so that captures can be
-compared.
+"""The probe: fixed prompts of the tool, answered greedily in evaluation mode.
+
+They make captures comparable.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Prompt:
 
 
 def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> dict[str, Any] | None:
-    """Have the model answer the probes, and write transcripts, tokens and next-token logits of capture
-    `prefix`.
+    """Have the model answer the probes, and write what it said as rows of capture `prefix`.
+
+    Transcripts, tokens and next-token logits are written.
 
     Nothing is asked of a model without tokenizer, unless the prompts are token ids: None then, else how it
     was asked. Raises what the model raised, after all prompts were tried.

@@ -1,5 +1,6 @@
-"""Which models there are: live modules, bare trees of arrays, what came with them, and what was taken of
-each.
+"""Which models there are: live modules and bare trees of arrays.
+
+With each stands what came with it, and what was captured of it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from . import dropped, optimizers, snapshot
 
 
 class Used:
-    """An optimizer that was seen: a weak reference, and what it held when the program dropped it before an
-    `end` was taken.
+    """An optimizer that was seen: a weak reference to it.
+
+    `left` is what it held when the program dropped it before an `end` was taken.
     """
 
     def __init__(self, number: str, optimizer: Any) -> None:
@@ -124,8 +126,9 @@ def bare(tree: Any) -> trees.Tree | None:
 
 
 def kin(found: Track) -> list[tuple[Track, str, bool]]:
-    """Known models that share modules with this one: (track, path, does it stand at that path below this one,
-    or this below it?).
+    """Known models that share modules with this one.
+
+    Each is (track, path, whether it stands at that path below this one, or this below it).
 
     A wrapper around a model that was loaded is a model of its own, and what updates the one updates the
     other.

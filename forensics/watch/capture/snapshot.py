@@ -1,5 +1,6 @@
-"""One capture of one live model: its modules, where which tensor stands, optimizer state, configs, bytes, and
-the probe's answers.
+"""One capture of one live model.
+
+Its modules, where which tensor stands, optimizer state, configs, bytes, and the probe's answers.
 
 Reading a parameter evaluates it; whether it was computed before is looked at first. Nothing here draws random
 numbers or leaves a flag of the model changed.

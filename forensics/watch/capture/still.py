@@ -1,5 +1,6 @@
-"""Calls the user's model without leaving a trace: flags, attributes, random states and standard streams are
-put back exactly.
+"""Calls the user's model without leaving a trace.
+
+Flags, attributes, random states and standard streams are put back exactly.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ def _random_states() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _warnings() -> Iterator[None]:
-    """Python shows a warning once a line: one that came while we called is as if it had not come, so that the
-    program's own is shown.
+    """Put Python's record of shown warnings back, which shows each warning once a line.
+
+    A warning that came while we called is as if it had not come, so that the program's own is shown.
     """
     registries = {id(each): dict(each) for each in _registries()}
     try:

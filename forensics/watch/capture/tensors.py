@@ -1,5 +1,6 @@
-"""Bytes of live arrays: digest, statistics, and a safetensors file written as a stream, with the standard
-library alone.
+"""Bytes of live arrays: digest, statistics, and a safetensors file written as a stream.
+
+It needs the standard library alone.
 """
 
 from __future__ import annotations
@@ -133,8 +134,9 @@ def header(path: Path) -> dict[str, Any]:
 
 
 def evaluated(arrays: dict[str, Any], budget: int = 2_000_000) -> dict[str, bool | None]:
-    """Which arrays are computed already, seen without computing any: an array that is has no operation in its
-    graph.
+    """Which arrays are computed already, found out without computing any.
+
+    An array that is computed has no operation in its graph.
 
     `budget` bounds the characters of graph that are written to find out; beyond it the rest is None, not
     looked at.

@@ -151,8 +151,9 @@ def _base(base: str | None) -> Loaded:
 
 
 def _adapter(base: str | None, file: Path) -> Loaded:
-    """Adapter tensors and the configuration beside them, put on the base as
-    `mlx_lm.load(base, adapter_path=...)` does.
+    """Adapter tensors and the configuration beside them, put on the base.
+
+    This is what `mlx_lm.load(base, adapter_path=...)` does.
     """
     from mlx_lm.tuner.utils import load_adapters
 

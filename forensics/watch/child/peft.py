@@ -1,5 +1,6 @@
-"""Puts a PEFT LoRA adapter on a model of mlx-lm, which has no loader for it: factors transposed, scale
-lora_alpha / r.
+"""Puts a PEFT LoRA adapter on a model of mlx-lm, which has no loader for it.
+
+Its factors are transposed, and its scale is lora_alpha / r.
 """
 
 from __future__ import annotations

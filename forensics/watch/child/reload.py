@@ -1,5 +1,6 @@
-"""Run as a script, in a fresh process of the program's interpreter: load what was saved, capture it, answer
-the probes.
+"""Loads what was saved in a fresh process, captures it, and has it answer the probes.
+
+It is run as a script by the program's interpreter:
 
     python reload.py arguments.json
 
@@ -85,8 +86,9 @@ def _forget_written(spool: Path) -> None:
 
 
 def _expect(spool: Path) -> None:
-    """What the run's own process answered last is read first, and no longer answer is made than it had time
-    for.
+    """Answer first what the run's own process answered last.
+
+    No longer answer is made than that process had time for.
     """
     from importlib import import_module
 
@@ -132,8 +134,9 @@ def _item(core: Any, item: dict[str, Any]) -> None:
 
 
 def _prepare(model: Any) -> None:
-    """Write the prompts by the chat template, which is a program of the model's author, and say that it
-    ended: what follows may take long.
+    """Write the prompts by the chat template, and say when that ended.
+
+    A template is a program of the model's author.
 
     The parent gives what comes before a few seconds of processor, and the answers of a large model as long as
     they need.

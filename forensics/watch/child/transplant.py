@@ -1,5 +1,6 @@
-"""Run as a script: holds two models, puts parts of B into A as it is told line by line, and says whether A
-then answers as B.
+"""Holds two models, puts parts of B into A, and says whether A then answers as B.
+
+It is run as a script, and told line by line which parts:
 
     python transplant.py arguments.json
 
@@ -212,8 +213,9 @@ def _set_plain(module: Any, values: Mapping[str, tuple[Any, Any]]) -> Callable[[
 
 
 def _alike(a: Any, b: Any) -> bool:
-    """Can parts of B stand in A one by one: the same class, the same names, lists as long, weights packed
-    alike?
+    """Can parts of B stand in A one by one?
+
+    They can where both have the same class, the same names, lists as long, and weights packed alike.
     """
     packed = all(vars(a).get(name) == vars(b).get(name) for name in ("group_size", "bits", "mode"))
     if type(a) is not type(b) or not packed or dict.keys(a) != dict.keys(b):
@@ -317,9 +319,7 @@ class Bench:
         stop: frozenset[int],
         sampler: Mapping[str, float],
     ) -> bool:
-        """One forward over the answer: is each of its tokens the one that would be chosen there, and does it
-        end where it ended?
-        """
+        """One forward over the answer: would the model choose each of its tokens, and end where it ended?"""
         tokens, ended = answer
         if any(token in stop for token in tokens[:-1]) or (tokens[-1] in stop) is not ended:
             return False

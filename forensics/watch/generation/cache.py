@@ -1,5 +1,6 @@
-"""Prompt caches that the program keeps: what was read into them, by which state of the model, and whether
-they still agree with it.
+"""Prompt caches that the program keeps.
+
+What was read into them, by which state of the model, and whether they still agree with it.
 """
 
 from __future__ import annotations
@@ -101,8 +102,9 @@ def look(model: Model, cache: Any, ids: Sequence[int], compare: bool) -> dict[st
 def _difference(
     module: Any, cache: Any, empty: list[Any], held: tuple[int, ...], ids: Sequence[int]
 ) -> float:
-    """max abs between the logits of `ids` read with a copy of the cache, and with one of its kind into which
-    all was read now.
+    """max abs between the logits of `ids` read with a copy of the cache and with a fresh cache.
+
+    All that the cache holds is read into the fresh one first.
     """
     core = mx()
     twin = copy.deepcopy(cache)

@@ -1,5 +1,6 @@
-"""What a generation's model says of its own prompt: twice with the flags as they are, and once in evaluation
-mode.
+"""What a generation's model says of its own prompt.
+
+It is asked twice with the flags as they are, and once in evaluation mode.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Generation by a loop of the program's own: the model called, outside a gradient, with growing or cached
-inputs.
+"""Generation by a loop of the program's own.
+
+The model is called, outside a gradient, with growing or cached inputs.
 
 The first call of a model is held as its ids; only a second call that goes on where it stopped makes a loop.
 """
@@ -66,8 +67,9 @@ class _Loop:
         )
 
     def step(self, inputs: Any, cached: bool) -> None:
-        """One more call: the first makes the recordings, each brings the ids that were chosen after the call
-        before.
+        """One more call of the loop.
+
+        The first makes the recordings; each brings the ids that were chosen after the call before.
         """
         self.cached = self.cached or cached
         if not self.recordings:
@@ -115,8 +117,10 @@ class _Loop:
             recording.close(finish)
 
     def _prompt_end(self, model: Model | None, ids: list[int]) -> int:
-        """A cached loop may read the prompt's last id by itself: what the template writes before an answer is
-        the prompt's.
+        """Where the prompt ends.
+
+        A cached loop may read the prompt's last id by itself, and what the template writes before an
+        answer is the prompt's.
         """
         frame = facts.tokenizer(model).get("frame") if model else None
         middle = (frame or {}).get("middle") or []

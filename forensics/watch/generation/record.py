@@ -83,8 +83,9 @@ class Recording:
     def begin(
         self, prompt: Any, sampler: Any = None, prompt_cache: Any = None, known: str | None = None
     ) -> None:
-        """The prompt's ids and what decides the output are known: look at the model, where this was not done
-        often already.
+        """The prompt's ids and what decides the output are known: look at the model.
+
+        A model that was looked at often already is left alone.
 
         Args:
             known: the sampler's kind where it is not told by `sampler` (a loop by hand).
@@ -195,8 +196,9 @@ def free() -> bool:
 
 
 def _sound(module: Any, prompt: Any, ids: list[int]) -> bool:
-    """Would the library take this prompt? What it refuses is not put to the model by us: an id out of range
-    ends the process.
+    """Would the library take this prompt?
+
+    We put no prompt to the model that it refuses: an id out of range ends the process.
     """
     rows = facts.embedding_rows(module)
     return (

@@ -1,5 +1,6 @@
-"""How tokens are chosen: which settings a sampler was made with, and whether what it chose were the best
-tokens.
+"""How tokens are chosen: the settings that a sampler was made with.
+
+And whether the tokens that it chose were the best ones.
 """
 
 from __future__ import annotations

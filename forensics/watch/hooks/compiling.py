@@ -1,5 +1,6 @@
-"""Compiled functions: Python runs in them only while they are traced, so what a trace did counts for each
-call.
+"""Compiled functions.
+
+Python runs in them only while they are traced, so what a trace did counts for each call.
 """
 
 from __future__ import annotations
@@ -105,8 +106,9 @@ def _is_kernel(fun: Any) -> bool:
 
 
 def _traced(fun: Callable[..., Any], function: Function) -> Callable[..., Any]:
-    """What mlx traces in place of `fun`: its result, the arrays of what happened, and the trace itself, which
-    comes back with each call.
+    """The function that mlx traces in place of `fun`.
+
+    It returns the result, the arrays of what happened, and the trace itself, which comes back with each call.
     """
 
     @unseen

@@ -1,5 +1,6 @@
-"""Conversion to adapters, and fusing them: what was asked for, and what the model's structure says came of
-it.
+"""Conversion to adapters, and fusing them.
+
+What was asked for, and what the model's structure says came of it.
 """
 
 from __future__ import annotations
@@ -153,8 +154,9 @@ def _walk(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _makes(code: CodeType) -> bool:
-    """Does this code name what makes an adapter, other than to import it? Of a script or class, what it runs
-    itself.
+    """Does this code name what makes an adapter, other than to import it?
+
+    Of a script or class, only what it runs itself counts.
     """
     known = _making.get(code)
     if known is None:

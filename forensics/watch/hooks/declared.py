@@ -78,9 +78,7 @@ def settings(config: Any, via: str, place: str | None, *, certain: bool = False)
 
 
 def _rooted(flat: dict[str, Any], row: dict[str, Any]) -> float | None:
-    """The scale of rank-stabilised LoRA, alpha over the root of the rank, where the settings say that it is
-    meant.
-    """
+    """The scale of rank-stabilised LoRA, alpha over the root of the rank, if the settings mean it."""
     alpha, rank = row["alpha"], row["rank"]
     if flat.get("use_rslora") is not True or not isinstance(alpha, (int, float)) or not isinstance(rank, int):
         return None

@@ -113,8 +113,9 @@ def _guard_result(call: str) -> Callable[..., Any]:
 
 
 def _without_us(error: BaseException | None, seen: set[int] | None = None) -> None:
-    """Take the frames of the wrappers out of an exception's traceback, so that it prints as it would without
-    them.
+    """Take the frames of the wrappers out of an exception's traceback.
+
+    It then prints as it would without them.
     """
     seen = set() if seen is None else seen
     if error is None or id(error) in seen:

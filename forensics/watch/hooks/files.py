@@ -36,8 +36,9 @@ _opened: dict[str, tuple[bool, bool, str | None, int]] = {}  # path -> (written,
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Called by the interpreter at each audited event, so it asks for as little as it can, and never
-    raises.
+    """The interpreter calls this at each audited event.
+
+    So it asks for as little as it can, and never raises.
     """
     if event not in ("open", "os.rename") or not watch.on or watch.local.quiet:
         return

@@ -1,5 +1,6 @@
-"""Generation by mlx-lm: generate, stream_generate, generate_step and batches, each the outermost call that
-the program made.
+"""Generation by mlx-lm: generate, stream_generate, generate_step and batches.
+
+Each is recorded at the outermost call that the program made.
 
 The library's generators run as they would: what the program sends, throws or closes reaches them, and each
 item is handed on in the moment it comes.
@@ -73,8 +74,9 @@ def _opened(
 
 
 class _Tap:
-    """Stands in `yield from` for a generator of the library's: opens a recording at its first step, or joins
-    the one that runs.
+    """Stands in `yield from` for a generator of the library's.
+
+    It opens a recording at its first step, or joins the one that runs.
     """
 
     def __init__(

@@ -1,5 +1,6 @@
-"""Gradients: which model is differentiated, with respect to what, and what its forward and backward pass
-showed.
+"""Gradients: which model is differentiated, with respect to what.
+
+And what its forward and backward pass showed.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ class Frame:
 
     @property
     def open(self) -> bool:
-        """May arrays of the forward pass be kept? Not those of a function that is compiled within this
-        gradient.
+        """May arrays of the forward pass be kept?
+
+        Not those of a function that is compiled within this gradient.
         """
         return self.forward and self.traces == len(steps.local.traces)
 
@@ -217,8 +219,9 @@ def _taught(subjects: list[Any], now: Frame) -> Model | None:
 
 
 def few(grads: Any) -> dict[str, tuple[Any, ...]]:
-    """The keys of a few small gradients, the smallest of each kind of parameter: enough to see a sum from a
-    mean.
+    """The keys of a few small gradients, the smallest of each kind of parameter.
+
+    They are enough to tell a sum from a mean.
     """
     core = trees.mx()
     found: dict[str, tuple[int, str]] = {}

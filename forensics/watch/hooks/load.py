@@ -205,8 +205,9 @@ def _load_weights(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def matching(model: Any, names: list[str], have: set[str] | None = None) -> dict[str, Any]:
-    """How the names of a file stand to a model's: matched, unexpected, and adapter tensors that only the
-    model has.
+    """How the names of a file fit a model's.
+
+    Matched, unexpected, and adapter tensors that only the model has.
     """
     have = set(trees.parameters(model)) if have is None else have
     given = set(names)

@@ -38,8 +38,9 @@ _inner: dict[
 
 
 def tap(model: Model) -> None:
-    """Look at the output of this model wherever it is called inside a gradient, and at that of a language
-    model within it.
+    """Look at the output of this model wherever it is called inside a gradient.
+
+    Of a model that holds a language model, also at the output of that one.
     """
     module = model.module
     if isinstance(module, trees.Tree):
@@ -197,8 +198,9 @@ def _looked_at(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _C
 
 
 def _compared(given: Any) -> bool:
-    """May this forward outside a gradient be the reference of a preference loss? While training goes on, over
-    whole rows.
+    """May this forward outside a gradient be the reference of a preference loss?
+
+    It may while training goes on, over whole rows.
     """
     if (
         not any(track.started or track.renewed for track in list(registry.tracks.values()))
@@ -213,8 +215,9 @@ def _compared(given: Any) -> bool:
 
 
 def _through(output: Any, function: Callable[[Any], Any]) -> Any:
-    """Apply `function` to the logits in what a model returned: an array, or the first of a tuple, a list,
-    `logits` of an object.
+    """Apply `function` to the logits in what a model returned.
+
+    That is an array, or the first of a tuple, a list, `logits` of an object.
     """
     if trees.is_array(output):
         return function(output) if _is_logits(output) else output
@@ -242,8 +245,9 @@ def _own(ids: Any) -> Any:
 
 
 def _ids(given: Any, z: Any) -> Any:
-    """The token ids that a model was called with: an integer array with one entry a position of the
-    logits.
+    """The token ids that a model was called with.
+
+    They are an integer array with one entry for each position of the logits.
     """
     core = mx()
     for _, array in trees.flatten(given):

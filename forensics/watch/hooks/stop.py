@@ -1,9 +1,8 @@
-"""`--stop-on` and `--tell`: say on disk that a step can be judged, and interrupt the program where the
-verdict on it says so.
+"""`--stop-on` and `--tell`: interrupts the program where the verdict on a step says so.
 
-The judging is another process's. Here a step that is due is written out at the next call that we hook, when
-the program itself has evaluated it, and a file that the verdict leaves is looked for. Without the options
-nothing of this happens.
+Another process judges. Here a step that is due is written out at the next call that we hook, when the program
+itself has evaluated it; then we look for the file that a verdict leaves. Without the options nothing of this
+happens.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from ..run import watch
 from ..training import steps
 from ..training.steps import Event
 
-"""Stands in the spool where a finding is certain and the program is to end."""
 _GRACE = 2  # updates that a program gets to end by its own handler of SIGINT
 
 
@@ -57,8 +55,9 @@ def look() -> None:
 
 
 def _interrupt() -> None:
-    """As Ctrl-C does it; KeyboardInterrupt where that does nothing: SIGINT is ignored, or the program's
-    handler lets it train on.
+    """Interrupt the program as Ctrl-C does, and by KeyboardInterrupt where that does nothing.
+
+    So it is where SIGINT is ignored, or the program's handler lets it train on.
     """
     main, handler = threading.main_thread(), signal.getsignal(signal.SIGINT)
     heard = callable(handler) and _state.handled is None

@@ -88,9 +88,7 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Given:
-    """What an optimizer was given: the leaves of the gradients' tree, and the parameters at the same
-    places.
-    """
+    """What an optimizer was given: the leaves of the gradients' tree, and the parameters there."""
 
     def __init__(self, gradients: Any) -> None:
         self.tree = gradients
@@ -106,11 +104,10 @@ class _Given:
             self.named = dict(trees.flatten(parameters))
 
     def matched(self, result: Any) -> tuple[list[str], list[Any], bool]:
-        """Paths and new arrays that have a gradient and an old array, which then stand in the same order, and
-        whether they did before.
+        """Paths and new arrays that have a gradient and an old array, and whether their order was the same.
 
-        They do not where an optimizer of several puts its parts together in an order of its own: there they
-        are found by name.
+        An optimizer made of several may put its parts together in an order of its own: there the arrays are
+        matched by name, and gradients and old arrays put into that order.
         """
         found, grads = list(trees.flatten(result)), dict(trees.flatten(self.tree))
         alike = len(self.old) == len(found) and list(grads) == [path for path, _ in found]
@@ -122,8 +119,9 @@ class _Given:
 
 
 def _measured(optimizer: Any, record: Model | None, given: _Given, result: Any) -> tuple[Plan, Norms]:
-    """The norms, by a plan that is made anew in kept steps and where the leaves are no longer those that it
-    was made of.
+    """The norms, by a plan of which tensors go together.
+
+    The plan is made anew in kept steps, and where the leaves are no longer those that it was made of.
     """
     key = (registry.used(optimizer).number, record.number if record else None)
     how = None if watch.tracing or record is None or steps.keeping(record) else _plans.get(key)
@@ -176,8 +174,9 @@ def _observed(optimizer: Any, record: Model | None, given: _Given, result: Any, 
 
 
 def applied(event: Event) -> None:
-    """An update was applied, now: tell the points of the run, and say it once a pair of model and
-    optimizer.
+    """An update was applied, now.
+
+    Tell the points of the run, and write an event, once for each pair of model and optimizer.
     """
     record, used = event.model, event.facts.get("optimizer")
     if record is None or record.module is None or (used is None and event.kind != "write"):
@@ -245,8 +244,9 @@ def _root(square: float) -> float:
 
 
 def _accumulation(step: Step) -> float | None:
-    """<g, S>/<S, S> for g the gradient applied and S the sum of those evaluated, over a few small
-    parameters.
+    """<g, S>/<S, S> over a few small parameters.
+
+    g is the gradient applied and S the sum of those evaluated.
     """
     assert step.update is not None
     given = step.update.arrays.get("small", {})
@@ -264,8 +264,9 @@ def _accumulation(step: Step) -> float | None:
 
 
 def _passed(step: Step) -> float | None:
-    """|g| / |S| in the same parameters where one gradient was evaluated: 1 as it came, 0 where nothing of it
-    came through.
+    """|g| / |S| in the same parameters, where one gradient was evaluated.
+
+    1: it was applied as it came; 0: nothing of it came through.
     """
     if step.update is None or step.count != 1 or len(step.small) != 1 or "leaves" not in step.update.facts:
         return None

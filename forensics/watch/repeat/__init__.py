@@ -1,5 +1,6 @@
-"""A recorded run that is run again: kept from writing outside its folder, its seeds shifted, a cause taken
-away by a cure.
+"""A recorded run that is run again.
+
+It is kept from writing outside its folder, its seeds are shifted, and a cure takes a cause away.
 
 Nothing of this is loaded unless `options.json` holds `repeat`, which `forensics prove` alone writes.
 """

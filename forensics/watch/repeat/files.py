@@ -1,5 +1,6 @@
-"""What mlx and safetensors write with code of their own, which no audit hook sees: only below the repeat's
-folder.
+"""Keeps what mlx and safetensors write within the repeat's folder.
+
+They write with code of their own, which no audit hook sees.
 """
 
 from __future__ import annotations

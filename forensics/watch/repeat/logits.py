@@ -41,8 +41,9 @@ def cured(z: Any, ids: Any, g: Any, forwards: int, head: Head | None = None) -> 
 
 
 class Lesson:
-    """What one forward's loss teaches: logits z (rows, positions, vocabulary), input ids (rows, positions),
-    cotangent g as z.
+    """What one forward's loss teaches.
+
+    Logits z (rows, positions, vocabulary), input ids (rows, positions), cotangent g as z.
 
     Where a loss makes no logits, z are the hidden states (rows, positions, width) that `head` takes.
 
@@ -80,8 +81,9 @@ class Lesson:
 
     @cached_property
     def _row(self) -> Any:
-        """The ids and one token more: what the last position teaches, where the program cut the row before
-        it.
+        """The ids and one token more.
+
+        Where the program cut the row, that token is what the last position teaches.
         """
         core = mx()
         follows = core.where(self._last_seen, self.target[:, -1], self.ids[:, -1]).astype(self.ids.dtype)
@@ -89,8 +91,9 @@ class Lesson:
 
     @cached_property
     def _last_seen(self) -> Any:
-        """Of each row: is the token after its last position known? It is where the loss teaches next
-        tokens.
+        """Of each row: is the token after its last position known?
+
+        It is where the loss teaches next tokens.
         """
         core = mx()
         if self.ids.shape[1] < 2:
@@ -111,8 +114,9 @@ class Lesson:
 
     @cached_property
     def known(self) -> Any:
-        """Positions of which the next token of the row is known: all but the last, unless the loss
-        says it.
+        """Positions of which the next token of the row is known.
+
+        All but the last, unless the loss says it.
         """
         core = mx()
         every = core.ones(self.ids[:, :-1].shape, core.bool_)
@@ -171,8 +175,9 @@ class Lesson:
 
     @cached_property
     def misplaced(self) -> Any:
-        """How many positions of each row, (rows, 1), are taught and no answer, or an answer and not
-        taught.
+        """How many positions of each row, (rows, 1), the mask has wrong.
+
+        Taught and no answer, or an answer and not taught.
         """
         core = mx()
         known = core.logical_and(self.answer, self.known)
@@ -194,16 +199,18 @@ class Lesson:
 
     @cached_property
     def follows(self) -> Any:
-        """One boolean: are most targets the next tokens of their rows? Where they are not, it is no mask that
-        is wrong.
+        """One boolean: are most targets the next tokens of their rows?
+
+        Where they are not, the fault is not in a mask.
         """
         core = mx()
         at = core.logical_and(self.taught, self.known)
         return core.logical_and(at, self.target == self.following).sum() * 2 > at.sum()
 
     def relation(self, by: int) -> Any:
-        """One boolean: do targets stand `by` places to the right in the row, and not at the next one? 0: each
-        position its own.
+        """One boolean: do targets stand `by` places to the right in the row, and not at the next one?
+
+        With 0 each position is its own target.
         """
         core, width = mx(), self.ids.shape[1]
         taught = self.taught[:, : width - max(by, 1)]
@@ -238,8 +245,9 @@ class Lesson:
         return (core.softmax(z, axis=-1) - onehot) * weight[..., None]
 
     def spread(self, mask: Any) -> Any:
-        """The weights over a mask, a mean kept a mean: their own where they have any, else what the others
-        have on average.
+        """The weights over a mask, with a mean kept a mean.
+
+        Positions keep their own weight where they have any, else they get what the others have on average.
         """
         core = mx()
         weight = core.abs(self.weight) * mask

@@ -1,5 +1,6 @@
-"""What is saved, cured: the arrays of the model that was trained, at the save, before the file is read, and
-when the program ends.
+"""What is saved, cured: the file gets the arrays of the model that was trained.
+
+That happens at the save, before the file is read, and when the program ends.
 """
 
 from __future__ import annotations

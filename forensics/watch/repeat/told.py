@@ -1,5 +1,6 @@
-"""What `forensics prove` told this process: the cures to put in, the shift of the seeds, and facts of the
-recorded run.
+"""What `forensics prove` told this process.
+
+The cures to put in, the shift of the seeds, and facts of the recorded run.
 """
 
 from __future__ import annotations

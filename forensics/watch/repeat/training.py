@@ -1,5 +1,6 @@
-"""The model cured just before its training begins: when its gradient function is made, which is before the
-first gradient.
+"""The model cured just before its training begins.
+
+That is when its gradient function is made, which is before the first gradient.
 """
 
 from __future__ import annotations

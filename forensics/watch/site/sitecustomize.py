@@ -1,5 +1,6 @@
-"""Starts the watcher in every Python of the watched command, then hands over to the sitecustomize that it
-stands in front of.
+"""Starts the watcher in every Python of the watched command.
+
+Then it hands over to the sitecustomize that it stands in front of.
 
 It is found because the parent put this folder first in PYTHONPATH. Children inherit that variable, and with
 it the watcher; the program itself sees neither this folder in `sys.path` nor this module.

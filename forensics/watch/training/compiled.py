@@ -1,5 +1,6 @@
-"""A compiled forward held against the model that it stands for, and against itself, on the arguments of the
-program's own last call.
+"""Compares a compiled forward with the model that it stands for, and with itself.
+
+It does so on the arguments of the program's own last call.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What the fields of a data file's records became in training rows: answers cut off, fields or preferences
-that changed places.
+"""What the fields of a data file's records became in training rows.
+
+Answers cut off, fields or preferences that changed places.
 
 All of it is looked up by text, without white space, when the program ends.
 """
@@ -51,8 +52,9 @@ class Lines:
 
 
 def facts(records: Sequence[Any]) -> dict[str, Any]:
-    """Columns of `datasets` for one file: cut and cap, preferred and reversed, in_order and swapped,
-    asked.
+    """Columns of `datasets` for one file.
+
+    cut and cap, preferred and reversed, in_order and swapped, asked.
     """
     lines = _lines()
     if not lines.rows or len(records) * len(lines.text) > _EFFORT:
@@ -75,8 +77,9 @@ def _cut(records: Sequence[Any], lines: Lines) -> dict[str, Any]:
 
 
 def _ends_in(text: str, lines: Lines) -> int:
-    """The length of a row that ends within this text, not with its last token alone, which a program may take
-    off; 0: none.
+    """The length of a row that ends within this text; 0: none does.
+
+    It must end with more than its last token, which a program may take off.
     """
     head = text[:LEAST]
     for _, line, length in lines.find(head):
@@ -90,8 +93,9 @@ def _ends_in(text: str, lines: Lines) -> int:
 
 
 def _preferred(records: Sequence[Any], lines: Lines) -> dict[str, Any]:
-    """How many records are taught as they say, chosen up and rejected down, and how many the other
-    way round.
+    """How many records are taught as they say, and how many the other way round.
+
+    As they say: chosen up and rejected down.
     """
     pairs = [pair for record in records if (pair := _pair(record))]
     if not pairs:
@@ -126,8 +130,9 @@ def _side(lines: Lines, pulls: Mapping[int, float], prompt: str, own: str, other
 
 
 def _pulls() -> dict[int, float]:
-    """The weights of each training row, summed with their signs over the steps that pull some rows up and
-    others down.
+    """The weights of each training row, summed with their signs.
+
+    Only steps that pull some rows up and others down are counted.
     """
     steps: dict[Any, dict[int, float]] = {}
     for forward in _table("weights"):
@@ -147,8 +152,9 @@ def _pulls() -> dict[int, float]:
 
 
 def _swapped(records: Sequence[Any], lines: Lines) -> dict[str, Any]:
-    """How many records stand in rows with the prompt before the answer, how many the other way round, and of
-    how many the program asked for the answer to the prompt.
+    """How many records stand in rows with the prompt first, how many with the answer first.
+
+    And of how many the program asked for the answer to the prompt.
     """
     pairs = [pair for record in records if (pair := _question(record))]
     if not pairs:

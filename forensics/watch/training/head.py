@@ -179,8 +179,9 @@ def _of(layer: Any, root: Any) -> Head | None:
 
 
 def _configured(root: Any) -> tuple[float, float]:
-    """(scale, cap) of the logits, as the configuration of the model, or of a language model within it, has
-    them.
+    """(scale, cap) of the logits, as the model's configuration has them.
+
+    It may be that of a language model within the model.
     """
     for _, module in trees.modules(root):
         for args in (getattr(module, "args", None), getattr(module, "config", None)):

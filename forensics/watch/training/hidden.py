@@ -137,8 +137,9 @@ def _some(h: Any, c: Any, head: Head, squares: Any, following: Any) -> tuple[Any
 
 
 class _Look:
-    """Single tokens held against c: u(v) is made of the row itself, so that no rounding of long sums is in
-    it.
+    """Single tokens, compared with c.
+
+    u(v) is made of the row itself, so that no rounding of long sums is in it.
     """
 
     def __init__(

@@ -27,8 +27,9 @@ _UNIT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 def after(array: Any, needed: list[Any]) -> Any:
-    """The same array or list of arrays, which the program cannot have before `needed` is computed, so that
-    this is computed with it.
+    """The same array or list of arrays, which the program cannot have before `needed` is computed.
+
+    So `needed` is computed with it.
     """
     depends = getattr(mx(), "depends", None)
     if not depends or not needed:
@@ -83,10 +84,11 @@ def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
 
 
 def softmaxed(z: Any, g: Any) -> Any:
-    """(4,) float32 over some positions: how much weights differ from one position to another, read as those
-    of a cross-entropy of z, and as those of a cross-entropy of softmax(z), each as deviation over mean and by
-    mass; the least entry of z; and how far the sums of its entries are from 1. A loss under a mask has equal
-    weights in the one reading that is true.
+    """(4,) float32 over some positions: are weights those of a cross-entropy of z, or of softmax(z)?
+
+    How much weights differ from one position to another, read both ways, each as deviation over mean
+    and by mass; the least entry of z; and how far the sums of its entries are from 1. A loss under a
+    mask has equal weights in the one reading that is true.
     """
     core = mx()
     width = z.shape[-1]
@@ -125,8 +127,9 @@ def _spread(values: Any, mass: Any) -> Any:
 
 
 def _all(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
-    """For (n, vocabulary). In 16 bits the target's own entry drowns in rounding, so the weight is read off
-    the others.
+    """For (n, vocabulary), read off all entries but the target's.
+
+    In 16 bits the target's own entry drowns in rounding.
     """
     core = mx()
     unit = _UNIT.get(str(z.dtype).rpartition(".")[2], 2.0**-22)
@@ -156,8 +159,9 @@ def _all(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def _smoothed(p: Any, g: Any, mass: Any, plain: tuple[Any, Any, Any], unit: float) -> tuple[Any, Any, Any]:
-    """The same where g = w (p - (1 - e) onehot(y) - e / vocabulary) explains what the plain form does not, e
-    in (0.001, 0.5).
+    """The same where label smoothing explains what the plain form does not.
+
+    g = w (p - (1 - e) onehot(y) - e / vocabulary), e in (0.001, 0.5).
 
     The target is one of the two extremes, the one without which the others lie on a line.
     """
@@ -174,10 +178,10 @@ def _smoothed(p: Any, g: Any, mass: Any, plain: tuple[Any, Any, Any], unit: floa
 
 
 def _line(p: Any, g: Any, y: Any, mass: Any, unit: float) -> tuple[Any, Any, Any]:
-    """The slope of w p - w e / vocabulary through all entries but y, what it leaves of the mass, and whether
-    it is one.
+    """The line of w p - w e / vocabulary through all entries but y.
 
-    It is none where the other p are so small that the slope drowns in the rounding of the constant.
+    Returns its slope, the share of the mass that is off it, and whether it is a line. It is none where the
+    other p are so small that the slope drowns in the rounding of the constant.
     """
     core = mx()
     width = p.shape[-1]
@@ -199,8 +203,9 @@ def _line(p: Any, g: Any, y: Any, mass: Any, unit: float) -> tuple[Any, Any, Any
 
 
 def _few(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
-    """The same off two entries: with y the target and o the largest other, w p_y = g_o exp(z_y - z_o) and w =
-    w p_y - g_y.
+    """The same off two entries, y the target and o the largest other.
+
+    w p_y = g_o exp(z_y - z_o) and w = w p_y - g_y.
     """
     core = mx()
     stride = max(1, z.shape[-1] // _ENTRIES)
@@ -252,8 +257,9 @@ def _sum(x: Any) -> Any:
 
 
 def alone(function: Callable[..., Any], *given: Any) -> Any:
-    """One operation by itself: in a function that is compiled it stays out of the program's fused kernels,
-    and makes none.
+    """One operation by itself.
+
+    In a function that is compiled it stays out of the program's fused kernels, and makes none.
 
     What is given is no fresh result of an operation that mlx fuses: it went through here, or through `apart`.
     """

@@ -1,5 +1,6 @@
-"""Squared norms of what an optimizer got, made and replaced: small tensors together, so that hundreds cost
-few operations.
+"""Squared norms of what an optimizer got, made and replaced.
+
+Small tensors are measured together, so that hundreds cost few operations.
 
 Which tensors go together is settled once while the gradients' tree keeps its leaves; a step then puts the
 arrays of each group into one, and the program cannot have the last of its new arrays before the norms are
@@ -47,8 +48,9 @@ class Plan:
 
 @dataclass
 class Norms:
-    """Squared norms by parameter: vectors and scalars of float32 which, one after the other, are in the order
-    of `Plan.names`.
+    """Squared norms by parameter.
+
+    Vectors and scalars of float32 which, one after the other, are in the order of `Plan.names`.
     """
 
     gradient: list[Any]
@@ -83,8 +85,9 @@ def norms(how: Plan, gradient: Sequence[Any], new: Sequence[Any], old: Sequence[
 
 
 def held_back(tree: Any, needed: Sequence[Any]) -> Any:
-    """The same tree, whose last array the program cannot have before `needed` is computed: what is evaluated
-    together stays so.
+    """The same tree, whose last array the program cannot have before `needed` is computed.
+
+    What is evaluated together stays so.
     """
     return trees.with_last(tree, lambda array: after(array, list(needed))) if needed else tree
 

@@ -1,5 +1,6 @@
-"""Which records of a data file reached the model, and which rows mlx-lm's evaluation measured: looked up at
-the end, by text.
+"""Which records of a data file reached the model, and which rows mlx-lm's evaluation measured.
+
+All of it is looked up at the end, by text.
 
 A record counts as used where its longest text stands in a training row, in a row that was evaluated, or in a
 prompt; or a part of it that is in no other record, since rows may be cut at a cap, or anywhere where they are
@@ -114,8 +115,9 @@ def _parts(texts: Iterable[str]) -> Iterator[str]:
 
 
 def redrawn(keys: Sequence[str], rows: str) -> bool:
-    """Do rows put the same record after different others? Then they were drawn from the records, and need not
-    hold every one.
+    """Do rows put the same record after different others?
+
+    Then they were drawn from the records, and need not hold every one.
     """
     keys = [key for key in keys if len(key) >= fields.LEAST]
     some = keys[:: max(1, len(keys) // _SOME)]

@@ -85,8 +85,9 @@ def totals(step: Step) -> dict[str, Any]:
 
 
 def _twice(seen: _Seen) -> dict[str, Any]:
-    """Columns of `steps`: does the loss take a softmax of what is a softmax already? Nothing where the step
-    was not kept.
+    """Columns of `steps`: does the loss take a softmax of what is a softmax already?
+
+    There are none where the step was not kept.
     """
     if not seen.softmaxed:
         return {}
@@ -202,8 +203,9 @@ def _number(row: list[int]) -> int | None:
 
 
 def _runs(weights: list[float]) -> list[list[float]]:
-    """[start, length, total] of each run of positions with about the same weight, those of weight 0
-    left out.
+    """[start, length, total] of each run of positions with about the same weight.
+
+    Those of weight 0 are left out.
     """
     runs: list[list[float]] = []
     head = 0.0
@@ -221,8 +223,9 @@ def _runs(weights: list[float]) -> list[list[float]]:
 
 
 def _segments(row: list[int], mass: list[float]) -> list[float]:
-    """The mass on positions before a head of one repeated id ends, between, on the position before its tail,
-    and in the tail.
+    """The mass on four parts of a row.
+
+    Before a head of one repeated id ends, between, on the position before its tail, and in the tail.
     """
     head, tail = _run(row), len(row) - _run(row[::-1])
     edges = [0, max(head - 1, 0), max(tail - 1, 0), tail, len(mass)] if tail else [0, 0, 0, 0, len(mass)]
@@ -230,10 +233,10 @@ def _segments(row: list[int], mass: list[float]) -> list[float]:
 
 
 def _equal(event: Event) -> tuple[int, int]:
-    """Forwards of the gradient whose input and logits equal those of an earlier one, of it or outside, and
-    how many one outside alone.
+    """Forwards of the gradient that are equal, in input and logits, to an earlier one.
 
-    Those outside are not held against each other: samples of one prompt begin with equal forwards.
+    Returns (how many are equal to one of the gradient or outside, how many to one outside alone). Those
+    outside are not compared with each other: samples of one prompt begin with equal forwards.
     """
     before = {mark for each in event.arrays.get("before", []) if (mark := _mark(each))}
     under: set[tuple[str, Any]] = set()
@@ -251,8 +254,9 @@ def _mark(forward: dict[str, Any]) -> tuple[str, Any] | None:
 
 
 def _silent(event: Event) -> int:
-    """Forwards that no gradient came back to, on rows that no other forward of the same gradient was taught:
-    not those of a reference.
+    """Forwards that no gradient came back to, on rows that no other forward of the gradient taught.
+
+    Those of a reference do not count.
     """
     taught = {row for tap in event.arrays["taps"] if "ids" in tap for row in _bare_rows(tap["ids"])}
     return sum(
@@ -261,8 +265,9 @@ def _silent(event: Event) -> int:
 
 
 def _drawn(model: Model, event: Event) -> int:
-    """Rows of the gradient that the program drew itself: generated, or token by token, when it reads
-    beginnings of each before.
+    """Rows of the gradient that the program generated itself.
+
+    It generated them by mlx-lm, or token by token, when it read beginnings of each before.
     """
     before = {
         tuple(row)
@@ -279,8 +284,9 @@ def _drawn(model: Model, event: Event) -> int:
 
 
 def _answered(model: Model, row: tuple[int, ...]) -> bool:
-    """Does the row hold one of the last answers behind its prompt? By text: programs encode an answer
-    anew.
+    """Does the row hold one of the last answers behind its prompt?
+
+    They are compared by text: programs encode an answer anew.
     """
     for prompt, text in answers:
         if len(row) > len(prompt) and row[: len(prompt)] == prompt:

@@ -1,5 +1,6 @@
-"""What a compiled function reads and writes beside its arguments, and which of it is a model's parameters and
-an optimizer's state.
+"""What a compiled function reads and writes beside its arguments.
+
+And which of it is a model's parameters and an optimizer's state.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ def parts(tree: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def placed(trace: Trace, before: Any, after: Any) -> None:
-    """At the end of a trace: where the parameters of functional programs come in and go out, as places in the
-    flat trees.
+    """At the end of a trace: where the parameters of functional programs come in and go out.
+
+    Both are places in the flat trees.
 
     Args:
         before: [(args, kwargs), inputs]; after: [result, outputs]: as the trace sees them.
@@ -46,8 +48,9 @@ def placed(trace: Trace, before: Any, after: Any) -> None:
 
 
 def _updated_by_hand(trace: Trace, event: Event, gradients: dict[str, Any], before: Any, after: Any) -> None:
-    """A tree of the parameters' names and shapes leaves the function, and is neither what came nor the
-    gradients: an update by hand.
+    """Does the function return a tree of the parameters' names and shapes that is new?
+
+    It is an update by hand where it is neither what came in nor the gradients.
     """
     assert event.model is not None
     shapes = {name: tuple(array.shape) for name, array in gradients.items()}
@@ -80,8 +83,9 @@ def _shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 class Before:
-    """What stood where when a compiled function was called, and after it: for `start`, and to see whether
-    state is declared.
+    """What stood where when a compiled function was called, and after it.
+
+    It serves `start`, and shows whether state is declared.
     """
 
     def __init__(self, function: Any, given: Any) -> None:
@@ -102,8 +106,9 @@ class Before:
                     self.states[id(part)] = (part, _copied(part))
 
     def after(self, trace: Trace, result: Any) -> None:
-        """The function has returned: updates begin a phase, functional programs hold new arrays, state is
-        where it is.
+        """The function has returned.
+
+        Updates begin a phase, functional programs hold new arrays, state is where it is.
         """
         function = self.function
         for event in trace.events:
@@ -149,8 +154,9 @@ class Before:
         return then
 
     def _state(self, trace: Trace, model: Model, result: Any) -> None:
-        """Are the parameters that this function moves, or reads, among its inputs and outputs? So with the
-        optimizer's state.
+        """Are the parameters that this function moves, or reads, among its inputs and outputs?
+
+        The same is asked of the optimizer's state.
         """
         function, module = self.function, model.module
         update = next((event for event in trace.events if event.kind in ("update", "write")), None)
@@ -184,8 +190,9 @@ def _all(names: Any, arrays: dict[str, Any], among: list[Any]) -> bool:
 
 
 def _optimizer_in(optimizer: Any, tree: Any, among: list[Any]) -> bool:
-    """Is the state of the optimizer there? One that keeps nothing and follows no schedule has none to
-    lose.
+    """Is the state of the optimizer there?
+
+    One that keeps nothing and follows no schedule has none to lose.
     """
     if optimizer is None:
         return True

@@ -137,8 +137,9 @@ def replay(trace: Trace, arrays: list[dict[str, Any]]) -> None:
 
 
 def await_write(event: Event) -> None:
-    """`apply_gradients` was called by itself: the update happens when the program puts the arrays in
-    place.
+    """`apply_gradients` was called by itself.
+
+    The update happens when the program puts the arrays in place.
     """
     local.unwritten.append(event)
 
@@ -361,8 +362,9 @@ def _write(step: Step, partly: bool = False, boundary: bool = False) -> None:
 
 
 def _only_computed(event: Event) -> None:
-    """Leave what the program computed of a gradient: its loss alone, say, where it drops the gradient
-    itself.
+    """Leave what the program computed of a gradient.
+
+    It may have computed the loss alone, and dropped the gradient itself.
     """
     arrays = event.arrays
     taps, value = arrays["taps"], arrays.get("value")

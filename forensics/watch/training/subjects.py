@@ -1,5 +1,6 @@
-"""Whose gradient, whose update: the model that a module or a tree of arrays belongs to, and when a functional
-program moved it.
+"""Whose gradient, whose update.
+
+The model that a module or a tree of arrays belongs to, and when a functional program moved it.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ def model_of(tree: Any, *, always: bool = False) -> Model | None:
 
 
 def _renewed(record: Model, tree: Any, leaves: dict[str, Any]) -> None:
-    """A functional program comes with its newest arrays: others than at the gradient before were put there by
-    an update.
+    """A functional program comes with its newest arrays.
+
+    Others than at the gradient before were put there by an update.
     """
     if watch.tracing:
         return
