@@ -215,8 +215,9 @@ def others(bench: Bench, a: Path, b: Path, *, slow: bool) -> list[Line]:
 
 
 def table(lines: Sequence[Line], against: Mapping[str, str]) -> str:
-    """Markdown; the last column is how many times less processor time than the line that it is held
-    against.
+    """The table as Markdown.
+
+    Its last column is how many times less processor time a line takes than the one it is compared with.
     """
     by_name = {name: c for name, c, _ in lines}
     rows = [

@@ -1,5 +1,6 @@
-"""The size and order of the code in numbers, counted the same way each time:
-`uv run python -m benchmarks.house [DIRECTORY]`.
+"""The size and order of the code in numbers, counted the same way each time.
+
+    uv run python -m benchmarks.house [DIRECTORY]
 
 A module is a `.py` file of the package, without the demo's trainers; lines are all lines of it. The names of
 modules that are participles or moods are those of the list below; they and the vague words are counted as

@@ -1,5 +1,6 @@
-"""Compares the tensors of two captures in a process that runs already and has both open, as a notebook or a
-test does.
+"""Compares the tensors of two captures in a process that has both open already.
+
+A notebook or a test does so.
 
     python -m benchmarks.inside A B     prints the third time of three:
                                         {"processor": seconds, "wall": seconds, "anonymous": MB}

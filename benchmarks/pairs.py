@@ -1,5 +1,6 @@
-"""Makes the files that are measured: pairs of models as mlx-lm directories, every tensor drawn from a fixed
-seed.
+"""Makes the files that are measured.
+
+They are pairs of models as mlx-lm directories, every tensor drawn from a fixed seed.
 """
 
 from __future__ import annotations
@@ -72,8 +73,9 @@ def _name(n: int) -> str:
 
 
 def _values(n: int, dtype: str, shape: tuple[int, int], moved: bool) -> bytes:
-    """Normal numbers; one draw is repeated through a large tensor, since drawing would take longer than all
-    that is measured.
+    """Normal numbers.
+
+    One draw is repeated through a large tensor, since drawing would take longer than all that is measured.
     """
     draw = (
         np.random.default_rng(n).standard_normal(min(shape[0] * shape[1], 1 << 20), dtype=np.float32) * 0.02

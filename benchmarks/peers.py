@@ -1,5 +1,6 @@
-"""What else compares two models: installed from the package index into environments of their own, where that
-works.
+"""What else compares two models.
+
+Each is installed from the package index into an environment of its own, where that works.
 """
 
 from __future__ import annotations

@@ -36,8 +36,9 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Ran:
-    """One run: seconds of each step after the first, of the whole command by the clock, and of processor with
-    all children.
+    """One run: seconds of each step after the first, of the whole by the clock, and of processor.
+
+    Processor time is that of the command with all its children.
     """
 
     steps: Sequence[float]

@@ -1,5 +1,6 @@
-"""Bundles: what leaves and what does not, that equal captures give equal bytes, and that what comes in is
-what went out.
+"""Bundles: what leaves and what does not.
+
+Equal captures give equal bytes, and what comes in is what went out.
 """
 
 # ruff: noqa: E501  (rows and secrets as they stand)
@@ -399,8 +400,9 @@ def test_a_bundle_read_where_it_lies_finds_its_bases_in_the_store(tmp_path: Path
 
 
 def wronged(path: Path, out: Path, deflated: bytes) -> None:
-    """A bundle whose difference is `deflated`, sealed again so that all of its digests hold but that of the
-    tensor.
+    """A bundle whose difference is `deflated`, sealed again.
+
+    All of its digests hold but that of the tensor.
     """
     held = hostile.members(path)
     document = json.loads(held["manifest.json"])

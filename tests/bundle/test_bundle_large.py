@@ -1,5 +1,6 @@
-"""How large a bundle gets: a run of eight captures of 20,000 tensors, all of which move from each to the
-next.
+"""How large a bundle gets.
+
+The run has eight captures of 20,000 tensors, all of which move from each capture to the next.
 """
 
 from __future__ import annotations

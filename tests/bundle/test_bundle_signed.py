@@ -1,5 +1,6 @@
-"""Signatures of bundles: made with key files, checked by `open`, `verify` and model-signing itself, refused
-where they do not hold.
+"""Signatures of bundles, made with key files.
+
+They are checked by `open`, `verify` and model-signing itself, and refused where they do not hold.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ def keys(directory: Path, name: str, password: bytes | None = None) -> tuple[Pat
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a bundle that Ann signed (signed.zip), one that nobody did (plain.zip), and keys of
-    Ann and Bob.
+    """A directory with a bundle that Ann signed (signed.zip), one that nobody signed (plain.zip), and keys.
+
+    The keys are Ann's and Bob's.
     """
     root = tmp_path_factory.mktemp("signed")
     store = made.night(root / "store")
@@ -83,8 +85,9 @@ def test_another_key_or_none_is_refused_and_nothing_kept(
 
 
 def test_what_was_changed_after_signing_is_refused(place: Path, tmp_path: Path) -> None:
-    """Sealed again by somebody who has not the key: all digests hold, and the signature is over another
-    manifest.
+    """Sealed again by somebody who has not the key.
+
+    All digests hold, and the signature is over another manifest.
     """
     held = hostile.members(place / "signed.zip")
     signature = held.pop("manifest.json.sig")

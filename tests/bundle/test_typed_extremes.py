@@ -1,5 +1,6 @@
-"""Typed values that none of ours holds, and texts that steer a terminal: status 3 or an answer, never a
-traceback or status 1.
+"""Values of types that none of ours has, and texts that steer a terminal.
+
+They end in status 3 or an answer, never in a traceback or status 1.
 """
 
 from __future__ import annotations

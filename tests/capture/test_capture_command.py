@@ -1,5 +1,6 @@
-"""`forensics capture -- COMMAND` as users type it: what it says, what it leaves, and that the command does
-not notice.
+"""`forensics capture -- COMMAND` as users type it.
+
+What it says, what it leaves, and that the command does not notice.
 """
 
 from __future__ import annotations

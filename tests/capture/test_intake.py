@@ -452,8 +452,9 @@ def edited(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, A
 
 
 def test_rows_of_a_save_that_the_disk_cut_short_are_no_evidence(ran: watched.Ran, tmp_path: Path) -> None:
-    """A full disk kept half of the rows of whole files: what they do not name is read from the file, or the
-    save is left out.
+    """A full disk kept half of the rows of whole files.
+
+    What they do not name is read from the file, or the save is left out.
     """
     own = copy(ran.spool, tmp_path)
     table = own / "p0" / "saved_tensors.jsonl"

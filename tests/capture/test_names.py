@@ -38,8 +38,9 @@ def linear(path: str, width: int, out: int, bits: int | None = None) -> list[Ten
 
 
 def adapt(tensors: list[Tensor], paths: set[str], rank: int = 4, dora: bool = False) -> list[Tensor]:
-    """Wrap layers as mlx-lm does: the weight moves below `.linear` or `.embedding`, the factors come beside
-    it.
+    """Wrap layers as mlx-lm does.
+
+    The weight moves below `.linear` or `.embedding`, the factors come beside it.
     """
     found: list[Tensor] = []
     for name, dtype, shape in tensors:

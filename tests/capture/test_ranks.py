@@ -1,5 +1,6 @@
-"""Programs of several ranks: one run, the first rank its main model, a data set that each saw a part of
-counted once.
+"""Programs of several ranks: one run, whose main model is the first rank's.
+
+A data set that each rank saw a part of is counted once.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Two models on disk, bytes first: the comparison says what full measuring says, and reads no more than it
-must.
+"""Two models on disk, bytes first.
+
+The comparison says what full measuring says, and reads no more than it must.
 """
 
 from __future__ import annotations

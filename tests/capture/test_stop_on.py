@@ -1,5 +1,6 @@
-"""capture --stop-on and --tell: a run is judged while it goes on, and interrupted as Ctrl-C does it where a
-finding is certain.
+"""capture --stop-on and --tell: a run is judged while it goes on.
+
+Where a finding is certain it is interrupted as Ctrl-C does it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""One child under limits for SQL from the command line and from Python: what takes too much is said, where it
-lies is not.
+"""The bounded child for SQL from the command line and from Python.
+
+It says what takes too much, and never where the store lies.
 """
 
 from __future__ import annotations
@@ -108,8 +109,9 @@ def test_no_question_shows_where_the_store_lies(store: Store, tmp_path: Path) ->
     sys.platform != "linux", reason="a limit on the size of files that only Linux keeps as a full disk is met"
 )
 def test_a_full_disk_is_three_lines(store: Store, tmp_path: Path) -> None:
-    """A file cannot grow beyond 64 KB: what is written of the catalogue fails in the middle, as on a full
-    disk.
+    """A file cannot grow beyond 64 KB.
+
+    So what is written of the catalogue fails in the middle, as on a full disk.
     """
     (store.root / "catalog.duckdb").unlink(missing_ok=True)
     command = [sys.executable, "-m", "forensics", "sql", "--store", str(store.root), "SELECT 1"]

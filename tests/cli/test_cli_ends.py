@@ -1,5 +1,6 @@
-"""How commands end that cannot go on: three lines on stderr, the exit status, and streams that take
-nothing.
+"""How commands end that cannot go on.
+
+Three lines on stderr, the exit status, and streams that take nothing.
 """
 
 from __future__ import annotations

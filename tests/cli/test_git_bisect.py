@@ -1,5 +1,6 @@
-"""`git bisect run forensics check --only ID -- COMMAND` finds the commit that broke a trainer, and skips one
-that does not run.
+"""`git bisect run forensics check --only ID -- COMMAND` finds the commit that broke a trainer.
+
+A commit that does not run is skipped.
 """
 
 from __future__ import annotations

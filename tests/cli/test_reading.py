@@ -1,5 +1,6 @@
-"""Reading every day: several runs side by side, ranks, texts, PIVOT, Parquet, frames, --open, allowances,
-through real processes.
+"""Reading every day, through real processes.
+
+Several runs side by side, ranks, texts, PIVOT, Parquet, frames, --open, allowances.
 """
 
 from __future__ import annotations

@@ -73,9 +73,7 @@ def test_the_doctor_sees_whether_a_program_would_be_watched(tmp_path: Path) -> N
 
 
 def test_check_answers_for_one_finding(tmp_path: Path) -> None:
-    """Absent is 0, what could not be evaluated is skipped by `git bisect`, and no wrong id runs the
-    command.
-    """
+    """Absent is 0, what could not be evaluated `git bisect` skips, and no wrong id runs the command."""
     (tmp_path / "train.py").write_text(TRAINS)
     base = ("check", "--no-reload")
     command = ("--", sys.executable, "train.py")

@@ -1,5 +1,6 @@
-"""What people type: options before the command, a mistyped command, a command to watch without `--`, a name
-taken twice.
+"""What people type.
+
+Options before the command, a mistyped command, a command to watch without `--`, a name taken twice.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ def test_a_script_is_run_by_python_and_a_program_by_itself() -> None:
 
 
 def test_a_run_in_a_subdirectory_by_words_without_dashes(tmp_path: Path) -> None:
-    """Both captures say how they were understood; the store is found from below; the name means the
-    newest.
+    """Both captures say how they were understood.
+
+    The store is found from below, and the name means the newest.
     """
     (tmp_path / "train.py").write_text(TRAINS)
     (tmp_path / "below").mkdir()

@@ -1,5 +1,6 @@
-"""`python -m tests.exam --seed N --draw M [--half known|measured] [--json FILE] [--accuracy FILE]`: draw,
-examine, print the table.
+"""Draws programs, examines the tool on them, and prints the table.
+
+python -m tests.exam --seed N --draw M [--half known|measured] [--json FILE] [--accuracy FILE]
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The models that drawn programs start from: two layers, some 40,000 parameters, taught once and cached for
-all draws.
+"""The models that drawn programs start from.
+
+Two layers, some 40,000 parameters, taught once and cached for all draws.
 """
 
 from __future__ import annotations

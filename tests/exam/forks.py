@@ -1,5 +1,6 @@
-"""A Python that has imported the slow libraries once and forks for each program: half of a tiny run is the
-import of transformers.
+"""A Python that has imported the slow libraries once and forks for each program.
+
+Half of a tiny run is the import of transformers.
 
 A program started through it is a process of its own, with its own arguments, directory, environment and
 standard streams, and mlx and mlx_lm are imported after the fork: hooks on them come in as they do for users.
@@ -58,8 +59,9 @@ sys.exit(status)
 
 @contextmanager
 def python(preloaded: tuple[str, ...]) -> Iterator[str]:
-    """The path of an interpreter that has `preloaded` behind it, usable as any other, for as long as the
-    block lasts.
+    """The path of an interpreter that has `preloaded` behind it, for as long as the block lasts.
+
+    It can be used as any other.
     """
     place = Path(tempfile.mkdtemp(prefix="forks-"))
     address, client = str(place / "line"), place / "python"

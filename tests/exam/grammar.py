@@ -104,8 +104,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Program:
-    """What was drawn: one piece a slot, how settings and structure are written, what words name things, which
-    faults are in.
+    """What was drawn: one piece for each slot, and which faults are in.
+
+    Also how settings and structure are written, and what words name things.
     """
 
     pieces: dict[str, Piece]

@@ -1,5 +1,6 @@
-"""What the facts of a plain run say: whether a twin is sound, and the shares and counts that proofs
-ask for.
+"""What the facts of a plain run say.
+
+Whether a twin is sound, and the shares and counts that proofs ask for.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def positions(facts: Facts) -> Iterator[tuple[list[int], int, int, float]]:
 
 
 def share(facts: Facts, kind: str) -> float:
-    """The share of all weight that lies on targets of one kind: pad, end, prompt, same, next,
-    next-but-one.
+    """The share of all weight that lies on targets of one kind.
+
+    Kinds are pad, end, prompt, same, next, next-but-one.
     """
     total = part = 0.0
     for inputs, place, target, weight in positions(facts):
@@ -70,9 +72,7 @@ def _is(kind: str, inputs: list[int], place: int, target: int) -> bool:
 
 
 def answer_start(inputs: list[int]) -> int:
-    """Where the last turn's answer begins: after the last start token and its header of two tokens,
-    roughly.
-    """
+    """Roughly where the last turn's answer begins: after the last start token and two tokens of header."""
     starts = [place for place, one in enumerate(inputs) if one == 1]
     return starts[-1] + 3 if starts else 0
 

@@ -142,8 +142,9 @@ def document(records: list[Record], how: str) -> str:
 
 
 def _halves(valid: list[Record]) -> str:
-    """First causes apart for the half that detectors may be developed on and the half that is only
-    measured.
+    """Counts of first causes for each half.
+
+    Detectors may be developed on one half; the other is only measured.
     """
     out = "| half | first cause |\n| --- | --- |\n"
     faulty = [one for one in valid if one["kind"] == "faulty"]

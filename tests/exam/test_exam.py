@@ -1,5 +1,6 @@
-"""Fresh programs each time: nothing breaks, no faulty one is called healthy beyond the bar, names do not
-matter.
+"""Fresh programs each time.
+
+Nothing breaks, no faulty one is called healthy beyond the bar, names do not matter.
 """
 
 from __future__ import annotations

@@ -36,8 +36,9 @@ class Count:
 
 
 def broken_by(error: Exception) -> str | None:
-    """What is wrong with how something was refused: None for one of our errors that is whole and
-    printable.
+    """What is wrong with how something was refused.
+
+    None where it is one of our errors, whole and printable.
     """
     if not isinstance(error, ForensicsError):
         return f"{type(error).__name__}: {error}"[:400]
@@ -47,8 +48,9 @@ def broken_by(error: Exception) -> str | None:
 
 
 def processor() -> float:
-    """Seconds of processor that this process and its ended children have taken: what a busy machine does not
-    change.
+    """Seconds of processor that this process and its ended children have taken.
+
+    A busy machine does not change them.
     """
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(each.ru_utime + each.ru_stime for each in used)

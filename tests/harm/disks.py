@@ -1,5 +1,6 @@
-"""A full disk of every size: the program is as without us, and what could not be kept is never called
-healthy.
+"""A full disk of every size.
+
+The program is as without us, and what could not be kept is never called healthy.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Each command is killed at a random moment: what was in the store before is there afterwards, and the next
-command works.
+"""Each command is killed at a random moment.
+
+What was in the store before is there afterwards, and the next command works.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Programs of mlx-lm that are drawn: how the tiny model is loaded, adapted, trained, asked and saved, put
-together anew by each seed.
+"""Programs of mlx-lm that are drawn.
+
+How the tiny model is loaded, adapted, trained, asked and saved is put together anew by each seed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Model directories that are mutated: each is read at rest or refused, in our words, within time and
-memory.
+"""Model directories that are mutated.
+
+Each is read at rest or refused, in our words, within time and memory.
 """
 
 from __future__ import annotations

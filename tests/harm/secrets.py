@@ -1,5 +1,6 @@
-"""Secrets planted where users leave them, in a store that is bundled: none may stand in any member of the
-zip.
+"""Secrets planted where users leave them, in a store that is bundled.
+
+None may stand in any member of the zip.
 
 `run(seed, budget)` plants `budget` secrets of 40 kinds, drawn anew from the seed, bundles with and without
 texts, and counts.
@@ -220,8 +221,9 @@ def run(seed: int, budget: int) -> dict[str, int]:
 
 
 def _core(secret: str) -> str:
-    """The part of a secret that nobody may read: of an URL or a header, what follows the name of the
-    service.
+    """The part of a secret that nobody may read.
+
+    Of an URL or a header it is what follows the name of the service.
     """
     return (
         secret.replace("-----BEGIN RSA PRIVATE KEY-----\n", "")[-24:].split("@")[0]

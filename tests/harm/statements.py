@@ -1,5 +1,6 @@
-"""Statements in SQL that are drawn: each is answered or refused, in our words, and nothing outside is read or
-written.
+"""Statements in SQL that are drawn.
+
+Each is answered or refused, in our words, and nothing outside is read or written.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Imports go down only; only cli prints; only the watcher and the demo import mlx; only the session and the
+"""Rules of the house that imports show.
+
+Imports go down only; only cli prints; only the watcher and the demo import mlx; only the session and the
 catalogue open DuckDB.
 """
 

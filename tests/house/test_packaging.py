@@ -1,5 +1,6 @@
-"""What is shipped: the wheel carries the queries and snapshots, and the package starts without what is slow
-or missing.
+"""What is shipped: the wheel carries the queries and snapshots.
+
+The package starts without what is slow or missing.
 """
 
 from __future__ import annotations

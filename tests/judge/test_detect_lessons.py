@@ -1,5 +1,6 @@
-"""Detectors of what the loss trains on, on hand-made rows: each fires on its fault, and keeps still on what
-looks like it.
+"""Detectors of what the loss trains on, on hand-made rows.
+
+Each fires on its fault, and keeps still on what looks like it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ CUT = row("datasets", run="r", process=0, source="file", cut=2, cap=1)
 def lesson(
     roles: str, weights: str, *, number: int = 1, line: int = 0, relation: str = "next", **columns: Any
 ) -> list[Made]:
-    """One training row: a letter a position for the role of the next token, and 1 or 0 for its weight, n for
-    NaN.
+    """One training row: a letter for each position's role, the next token's, and 1 or 0 for its weight.
+
+    n is a weight of NaN.
 
     `pppeaaae__` is a prompt, its end, an answer of three tokens, its end, and two pads.
     """

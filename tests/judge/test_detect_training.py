@@ -1,5 +1,6 @@
-"""Detectors of adapters, trainable sets, updates and numbers on hand-made rows: where one fault ends and the
-next begins.
+"""Detectors of adapters, trainable sets, updates and numbers on hand-made rows.
+
+They show where one fault ends and the next begins.
 """
 
 from __future__ import annotations
@@ -308,8 +309,9 @@ def test_weights_that_moved_where_nothing_was_meant_to_train_are_overwritten(
 
 
 def wrapped(head: str, digest: str, *, trainable: Sequence[str] = (), zeros: int = 0) -> list[Any]:
-    """m1 of the program's own class around m0, which a loader brought: two of its weights, its adapter, and
-    `head`, which moves.
+    """m1 of the program's own class around m0, which a loader brought.
+
+    m1 has two of m0's weights, its adapter, and `head`, which moves.
     """
     made: list[Any] = [
         run(main_model="m1"),

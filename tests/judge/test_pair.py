@@ -1,5 +1,6 @@
-"""Detectors are judged on tables of the pair: they say what their macros say, which work everything out for
-themselves.
+"""Detectors are judged on tables of the pair.
+
+They say what their macros say, which work everything out for themselves.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Questions of queries/ask: each answers over an empty session, and those with something to get wrong over
-hand-made rows.
+"""Questions of queries/ask.
+
+Each answers over an empty session, and those with something to get wrong over hand-made rows.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Rows that a full disk cut short may be those that are missed: what infers from absence is then not
-evaluated, and the rest is.
+"""Rows that a full disk cut short may be those that are missed.
+
+What infers from absence is then not evaluated, and the rest is.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The smallest part of B that makes A answer as B: the search alone, and on real tiny models with planted
-differences.
+"""The smallest part of B that makes A answer as B.
+
+The search alone, and on real tiny models with planted differences.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ PARTS = [
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_search_finds_what_is_needed_and_nothing_beside(seed: int) -> None:
-    """Of 363 parts some one to four that are needed together: found to the name, by far fewer sets than there
-    are.
+    """Of 363 parts one to four are needed together.
+
+    They are found to the name, by far fewer tries than there are sets.
     """
     dice = random.Random(seed)
     needed = frozenset(part.name for part in dice.sample(PARTS, dice.randint(1, 4)))

@@ -1,5 +1,6 @@
-"""The reader of GGUF files: its header against files made here by hand, its values against those of the
-format's own library.
+"""The reader of GGUF files.
+
+Its header against files made here by hand, its values against those of the format's own library.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Models and stores at URLs: what is said of them is what is said of the same files on disk, or they are
-refused.
+"""Models and stores at URLs.
+
+What is said of them is what is said of the same files on disk, or they are refused.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""A stranger's model: nothing of its own runs, nothing in its directory is waited for, and what is too large
-is said at once.
+"""A stranger's model.
+
+Nothing of its own runs, nothing in its directory is waited for, and what is too large is said at once.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The loss cures in this process: a tiny model, losses of people, and the gradient with the cure against that
-of the healthy twin.
+"""The loss cures in this process: a tiny model, and losses as people write them.
+
+The gradient with the cure is compared with that of the healthy twin.
 """
 
 from __future__ import annotations

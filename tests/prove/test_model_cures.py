@@ -1,5 +1,6 @@
-"""Cures of the model before training: the faulty one becomes its healthy twin, and the healthy one stays as
-it is.
+"""Cures of the model before training.
+
+The faulty one becomes its healthy twin, and the healthy one stays as it is.
 """
 
 from __future__ import annotations

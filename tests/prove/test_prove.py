@@ -1,5 +1,6 @@
-"""forensics prove: what it refuses, what it says where there is nothing to do, and the story told by
-proof.
+"""forensics prove.
+
+What it refuses, what it says where there is nothing to do, and the story told by proof.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Cures of updates: after some steps the faulty training with its cure has the parameters of the
-healthy one.
-"""
+"""Cures of updates: the faulty training with its cure ends with the healthy one's parameters."""
 
 from __future__ import annotations
 
@@ -58,7 +56,9 @@ class Training:
         parts: int = 1,
         steps: int = STEPS,
     ) -> dict[str, Any]:
-        """`every`: differentiate all parameters, frozen ones too; `again`: a new optimizer at each step;
+        """Train with some of the circumstances changed.
+
+        `every`: differentiate all parameters, frozen ones too; `again`: a new optimizer at each step;
         `parts`: gradients summed.
         """
         rows, model, optimizer = self.rows, self.model, self.make()

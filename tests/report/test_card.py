@@ -1,5 +1,6 @@
-"""The picture of a verdict: what it says, that strangers' words are harmless in it, and the command that
-writes it.
+"""The picture of a verdict.
+
+What it says, that strangers' words are harmless in it, and the command that writes it.
 """
 
 from __future__ import annotations

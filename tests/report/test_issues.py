@@ -1,5 +1,6 @@
-"""Diagnoses for other readers: Markdown, SARIF, annotations, the action, and the pytest plugin, through real
-processes.
+"""Diagnoses for other readers, through real processes.
+
+Markdown, SARIF, annotations, the action, and the pytest plugin.
 """
 
 from __future__ import annotations

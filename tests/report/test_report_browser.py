@@ -1,5 +1,6 @@
-"""Reports of real runs in a real browser: nothing overflows, no script runs, no request is made, a screen
-reader can use it.
+"""Reports of real runs in a real browser.
+
+Nothing overflows, no script runs, no request is made, a screen reader can use it.
 """
 
 from __future__ import annotations

@@ -211,8 +211,9 @@ def test_an_adapter_is_told_from_a_changed_base_and_a_trained_weight_from_a_froz
 
 @given(st.lists(st.floats(1e-12, 1e12), min_size=1, max_size=200))
 def test_shades_rank_what_moved(values: list[float]) -> None:
-    """More is never lighter; each shade holds about as many; the most is the darkest, whatever the size of
-    all.
+    """More is never lighter, and each shade holds about as many cells.
+
+    The most is the darkest, whatever the size of all.
     """
     cells = {("0", str(n)): Cell("0", str(n), v, True, True, False, False) for n, v in enumerate(values)}
     shades = Shades.of(Heat(("0",), tuple(str(n) for n in range(len(values))), cells))

@@ -1,5 +1,6 @@
-"""Numbers belong to whoever measured them: what a stranger's bundle says of a digest changes nothing that was
-measured here.
+"""Numbers belong to whoever measured them.
+
+What a stranger's bundle says of a digest changes nothing that was measured here.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def rows(store: Store, sql: str) -> list[dict[str, Any]]:
 
 
 def lying(place: Path, monkeypatch: pytest.MonkeyPatch, name: str, lies: dict[str, float]) -> Path:
-    """A bundle of a run whose tensors are those of `made.night`, with other numbers: of the statistics, and
-    of what moved.
+    """A bundle of a run whose tensors are those of `made.night`, with other numbers.
+
+    Its statistics and deltas are other ones.
     """
     store = Store(place / name)
     store.make()

@@ -1,5 +1,6 @@
-"""What detectors say of the programs and snapshots that their headers name: exact words, kept as golden
-files.
+"""What detectors say of the programs and snapshots that their headers name.
+
+The exact words are kept as golden files.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ def _detectors() -> library.Library:
 
 
 def named(key: str) -> dict[str, list[str]]:
-    """Source (snapshots/NAME, zoo/NAME) to the detectors whose header names it under `fires on` or
-    `silent on`.
+    """Source (snapshots/NAME, zoo/NAME) to the detectors whose header names it.
+
+    They name it under `fires on` or `silent on`.
     """
     found: dict[str, list[str]] = {}
     for detector in _detectors().detectors:

@@ -123,8 +123,9 @@ def capture(point: str, name: str = "r", model: str = "m0", **columns: Any) -> M
 
 
 def parameter(point: str, name: str, digest: str | None, run: str = "r", **columns: Any) -> list[Made]:
-    """One parameter at a point, with the statistics of its digest (a (4, 4) F32 tensor where nothing else is
-    said).
+    """One parameter at a point, with the statistics of its digest.
+
+    It is a (4, 4) F32 tensor where nothing else is said.
     """
     ref = point if "@" in point else f"{run}@{point}"
     stats = {
@@ -252,7 +253,8 @@ def event(
 
 
 def row(table: str, **columns: Any) -> Made:
-    """A row of any table; `run` and `model` are r and m0 where the caller does not say and the table has
-    them.
+    """A row of any table.
+
+    `run` and `model` are r and m0 where the caller does not say and the table has them.
     """
     return table, columns

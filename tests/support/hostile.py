@@ -81,8 +81,9 @@ def resealed(m: Members, **changes: Any) -> Members:
 
 
 def zipped(m: Mapping[str, bytes] | list[tuple[str, bytes]], **options: Any) -> bytes:
-    """A zip as we write it, but for `options`: mode, system, method, comment, date, flags, extra, member
-    comment.
+    """A zip as we write it, but for `options`.
+
+    These are mode, system, method, comment, date, flags, extra, member comment.
     """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

@@ -140,8 +140,9 @@ def night(root: Path) -> Store:
 
 
 def tuned(root: Path, count: int = 400_000) -> Store:
-    """The run `night`, whose larger tensor moved a little from `loaded` to `end`, and a smaller one as a
-    whole.
+    """The run `night`, whose two tensors moved from `loaded` to `end`.
+
+    The larger one moved a little, the smaller one as a whole.
     """
     store = Store(root)
     store.make()

@@ -1,5 +1,6 @@
-"""Processes of the tests start quickly: compiled Python is kept, transformers walked once, tiny models built
-once, for all of them.
+"""Makes processes of the tests start quickly.
+
+Compiled Python is kept, transformers walked once, tiny models built once, for all of them.
 """
 
 from __future__ import annotations

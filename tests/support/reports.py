@@ -24,8 +24,9 @@ def of(*refs: str) -> str:
 
 
 def hostile(root: Path) -> str:
-    """The page of a watched run in whose names, settings, prompts, answers and training rows stands what a
-    browser would act on.
+    """The page of a watched run that holds what a browser would act on.
+
+    It stands in names, settings, prompts, answers and training rows.
     """
     store = Store(root)
     store.make()

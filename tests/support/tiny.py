@@ -1,5 +1,6 @@
-"""Tiny mlx-lm models for tests: a byte-level tokenizer of some 384 tokens, two blocks, about 40,000
-parameters, built in 20 ms.
+"""Tiny mlx-lm models for tests, built in 20 ms.
+
+A byte-level tokenizer of some 384 tokens, two blocks, about 40,000 parameters.
 
 `build` writes a model directory, `cached` builds one once a session, `fit` teaches it, `ask` has it answer.
 """

@@ -1,5 +1,6 @@
-"""Small programs that train a tiny model in the ways that people write it, each run once a session, watched
-and plain.
+"""Small programs that train a tiny model in the ways that people write it.
+
+Each is run once a session, watched and plain.
 
 Each ends by printing a digest of its weights and one draw of each random generator, so equal output means an
 equal run.
@@ -350,8 +351,9 @@ OPTIONS = "--grad-accumulation-steps 2 --steps-per-eval 6 --val-batches 1 --adap
 
 @functools.cache
 def ran(name: str, *, watch: bool = True) -> watched.Ran:
-    """Run one of PROGRAMS, or `mlx-lm`: that is its own command, with dropout, checkpointing and
-    accumulation.
+    """Run one of PROGRAMS, or `mlx-lm`.
+
+    The latter is mlx-lm's own command, with dropout, checkpointing and accumulation.
     """
     if name == "mlx-lm":
         directory = laid_out(name, watch)

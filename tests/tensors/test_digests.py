@@ -1,5 +1,6 @@
-"""A tensor has one digest, whether it is read from its file or from the live array, and whatever computes the
-statistics.
+"""A tensor has one digest, whether it is read from its file or from the live array.
+
+Whatever computes the statistics changes nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "U32": 4}
 
 
 def array(data: bytes, dtype: str, shape: tuple[int, ...]):  # type: ignore[no-untyped-def]
-    """An array with exactly these bytes: NaN payloads, infinities, subnormal numbers and negative zeros
-    included.
+    """An array with exactly these bytes.
+
+    NaN payloads, infinities, subnormal numbers and negative zeros included.
     """
     flat = mx.array(list(data), dtype=mx.uint8) if data else mx.zeros((0,), mx.uint8)
     return flat.view(getattr(mx, DTYPES[dtype])).reshape(shape)

@@ -72,8 +72,9 @@ def counted(directory: Path, layers: int, *more: str) -> tuple[int, int, int]:
 
 
 def test_a_step_that_is_not_kept_waits_for_nothing(tmp_path: Path) -> None:
-    """Numbers are read that the program has evaluated two updates before: as many, however many tensors are
-    trained.
+    """Only numbers are read that the program has evaluated two updates before.
+
+    There are as many, however many tensors are trained.
     """
     few, many = counted(tmp_path / "few", 2), counted(tmp_path / "many", 40)
     assert few[0] == many[0] == 0

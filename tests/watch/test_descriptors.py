@@ -1,5 +1,6 @@
-"""A program that closes every descriptor, as daemons do: no row of ours lands in its files, and no row is
-lost.
+"""A program that closes every descriptor, as daemons do.
+
+No row of ours lands in its files, and no row is lost.
 """
 
 from __future__ import annotations

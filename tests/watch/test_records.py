@@ -1,5 +1,6 @@
-"""Which records of a file the training rows hold, looked up by text: rows may be cut, packed, or
-drawn anew.
+"""Which records of a file the training rows hold, looked up by text.
+
+Rows may be cut, packed, or drawn anew.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Nothing of ours keeps alive what the program has dropped: each program counts what lives, watched and
-plain.
+"""Nothing of ours keeps alive what the program has dropped.
+
+Each program counts what lives, watched and plain.
 """
 
 from __future__ import annotations

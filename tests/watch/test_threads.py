@@ -1,5 +1,6 @@
-"""Programs with threads: plain and watched print the same, nothing hangs, and what each thread trained is
-captured.
+"""Programs with threads.
+
+Plain and watched print the same, nothing hangs, and what each thread trained is captured.
 """
 
 from __future__ import annotations

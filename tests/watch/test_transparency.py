@@ -1,5 +1,6 @@
-"""A watched program is the program: the same output, status, weights and random draws, to the bit, whatever
-of ours fails.
+"""A watched program is the program, whatever of ours fails.
+
+The same output, status, weights and random draws, to the bit.
 """
 
 from __future__ import annotations
@@ -89,8 +90,9 @@ if "_forensics_watch" in sys.modules:
 
 @pytest.mark.long
 def test_kernels_of_a_compiled_step_are_those_without_us(tmp_path: Path) -> None:
-    """On a CPU mlx writes each fused kernel as C++ and has it compiled: the same kernels, none more, none
-    that holds more.
+    """On a CPU mlx writes each fused kernel as C++ and has it compiled.
+
+    There must be the same kernels, none more, and none that holds more.
     """
     program = (
         training.program("compiled") + "\nmx.eval(model(batch), model(batch[:1, :8]))\n"

@@ -1,5 +1,6 @@
-"""Compiled functions: what each is for, what it reads and writes, and whether it still says what its model
-says.
+"""Compiled functions.
+
+What each is for, what it reads and writes, and whether it still says what its model says.
 """
 
 from __future__ import annotations

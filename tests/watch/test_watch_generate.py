@@ -444,8 +444,9 @@ def test_a_model_of_the_programs_own_without_tokenizer(tmp_path: Path) -> None:
 
 
 def test_a_prompt_that_the_library_refuses(tmp_path: Path) -> None:
-    """An id beyond the vocabulary, read by a model, ends the process: we read none that the library
-    does not.
+    """A model that reads an id beyond the vocabulary ends the process.
+
+    We read no id that the library does not.
     """
     program = """
     import mlx.core as mx

@@ -125,8 +125,9 @@ def flat(rows: list[list[Any]]) -> list[Any]:
 
 
 def targets(row: dict[str, Any], by: int) -> list[tuple[Any, Any]]:
-    """(target, the id `by` places after the position), where the position has weight and the row goes
-    so far.
+    """(target, the id `by` places after the position), where the position has weight.
+
+    Positions whose row does not go so far are left out.
     """
     return [
         (target, ids[i + by])
@@ -338,8 +339,9 @@ def test_a_learned_token_keeps_its_weight_in_sixteen_bits() -> None:
 @pytest.mark.parametrize("sharp", [1.0, 5.0])
 @pytest.mark.parametrize("smoothing", [0.02, 0.1, 0.3])
 def test_label_smoothing_hides_neither_target_nor_weight(sharp: float, smoothing: float) -> None:
-    """But at positions where the model is as sure of the target as smoothing asks, or all else is rounded
-    away: no evidence there.
+    """Some positions are no evidence all the same.
+
+    There the model is as sure of the target as smoothing asks, or all else is rounded away.
     """
     import mlx.core as mx
     import mlx.nn as nn

@@ -1,5 +1,6 @@
-"""Updates of every kind: their numbers, the points around them, and what is said of the gradients that led to
-them.
+"""Updates of every kind.
+
+Their numbers, the points around them, and what is said of the gradients that led to them.
 """
 
 from __future__ import annotations
@@ -260,8 +261,9 @@ def test_a_head_applied_by_hand_is_seen_below_it() -> None:
 
 
 def test_apply_gradients_on_a_module_counts_each_update_once(tmp_path: Path) -> None:
-    """`model.update(optimizer.apply_gradients(gradients, model.trainable_parameters()))`, another library's
-    own loop.
+    """Another library's own loop calls apply_gradients itself.
+
+    `model.update(optimizer.apply_gradients(gradients, model.trainable_parameters()))`
     """
     program = """
     import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim

@@ -1,5 +1,6 @@
-"""Texts that proofs of the cases begin with: how a program's own objects and files are looked at, without the
-tool.
+"""Texts that proofs of the cases begin with.
+
+They look at a program's own objects and files, without the tool.
 """
 
 # names of base parameters that are not as the model directory has them; `net` is the module

@@ -1,5 +1,6 @@
-"""What a stats bundle says of every program of the zoo is what the store says that it came from, with all
-text redacted.
+"""What a stats bundle says of every program of the zoo is what the store says.
+
+All text is redacted in the bundle.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The tool on every program of the zoo: it names the fault, the right cause first, and is silent on the
-healthy twin.
+"""The tool on every program of the zoo.
+
+It names the fault, the right cause first, and is silent on the healthy twin.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ HEALTHY = [case for case in CASES if not case.faults]
 
 
 def twins() -> list[zoo.Case]:
-    """One case a healthy program, model and way of capture, which must have evaluated what any of
-    them must.
+    """One case for each healthy program, model and way of capture.
+
+    It must have evaluated what any of them must.
     """
     merged: dict[str, zoo.Case] = {}
     for case in BROKEN:

@@ -1,5 +1,6 @@
-"""The same fault under other circumstances: another seed, another architecture, twice the layers, every
-identifier renamed.
+"""The same fault under other circumstances.
+
+Another seed, another architecture, twice the layers, every identifier renamed.
 
 A verdict that rests on a name or on one fixture's numbers does not survive these.
 """
@@ -48,8 +49,9 @@ def without_joined(directory: Path, proof: str) -> str:
 
 
 def survives(case: Case, directory: Path) -> bool:
-    """Is the fault still there, by its proof? The rule that changes programs is crude: one that no longer
-    runs shows nothing.
+    """Is the fault still there, by its proof?
+
+    The rule that changes programs is crude: one that no longer runs shows nothing.
     """
     try:
         return proved([case], directory, broken=True) == [True]
@@ -72,8 +74,9 @@ def rename(directory: Path, proof: str) -> str:
 
 
 def own(nodes: list[ast.AST]) -> set[str]:
-    """Identifiers that programs define themselves and share with no library: classes, functions, parameters,
-    variables, attributes.
+    """Identifiers that programs define themselves and share with no library.
+
+    Classes, functions, parameters, variables, attributes.
     """
     mine = {name for node in nodes for name in defined(node)}
     functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
@@ -104,8 +107,9 @@ def kept(node: ast.AST) -> Iterator[str]:
 
 
 def foreign(nodes: list[ast.AST], functions: set[str]) -> set[str]:
-    """Names that the programs share with others: imported, passed by keyword to others, reached through an
-    import, or written as text.
+    """Names that the programs share with others.
+
+    Imported, passed by keyword to others, reached through an import, or written as text.
     """
     imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
     brought = {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}

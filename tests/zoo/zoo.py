@@ -100,8 +100,9 @@ def command(case: Case, directory: Path) -> list[str]:
 
 
 def proved(cases: Sequence[Case], directory: Path, *, broken: bool) -> list[bool]:
-    """Does the program's own look at itself, run without the tool, say that the fault is there? An answer a
-    case.
+    """Does the program's own look at itself, run without the tool, say that the fault is there?
+
+    There is one answer for each case.
 
     The cases share a program, and where it is broken there is one. A proof sees the program's names, and
     `raised`, the exception that ended it; after another command, its files alone.
@@ -149,8 +150,9 @@ def captured(case: Case, directory: Path, *, broken: bool) -> subprocess.Complet
 
 
 def diagnosed(case: Case, directory: Path, *, broken: bool) -> dict[str, Any]:
-    """Capture the program through the command line, where `directory` does not hold it captured, and diagnose
-    it; the JSON of that.
+    """Diagnose the program through the command line, and return its JSON.
+
+    The program is captured first, where `directory` does not hold it captured.
     """
     said = "" if directory.exists() else captured(case, directory, broken=broken).stderr
     try:

@@ -1,3 +1,4 @@
-"""What runs inside the plain twin of a program: probes that note what plain mlx says of the program's own
-objects.
+"""What runs inside the plain twin of a program.
+
+Its probes note what plain mlx says of the program's own objects.
 """

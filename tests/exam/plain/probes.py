@@ -1,5 +1,6 @@
-"""Probes of the plain twin: each notes what plain mlx says of the program's own objects, and at exit all is
-written to plain.json.
+"""Probes of the plain twin: each notes what plain mlx says of the program's own objects.
+
+At exit all is written to plain.json.
 
 Nothing of the tool is imported here, and the watched program has none of these lines.
 """
@@ -88,9 +89,7 @@ def adapted(model: Any) -> None:
 
 
 def step(model: Any, opt: Any, loss_fn: Any, batch: Any, value: Any, grads: Any = None) -> None:
-    """After one pass of the loop: the loss, the rate, how many tensors stand elsewhere than before
-    training.
-    """
+    """After one pass of the loop: the loss, the rate, how many tensors differ from before training."""
     steps = FACTS["steps"]
     now = {name: digest(value) for name, value in _safely(model).items()}
     start = _AT.setdefault("start digests", {name: digest(value) for name, value in _AT["adapted"].items()})
@@ -188,8 +187,9 @@ def fused(model: Any) -> None:
 
 
 def answered(model: Any, tok: Any, prompt: Any, output: Any) -> None:
-    """One generation: the ids asked and answered, and whether the model that answered is the trained one and
-    answers twice alike.
+    """One generation: the ids asked and answered.
+
+    Also whether the model that answered is the trained one, and whether it answers twice alike.
     """
     ids = prompt if isinstance(prompt, list) else tok.encode(prompt)
     given = (

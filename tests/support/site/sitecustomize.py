@@ -1,5 +1,6 @@
-"""Children of the tests import transformers without its walk over thousands of its own files, which takes
-longer than most tests.
+"""Lets children of the tests import transformers without its walk over thousands of its own files.
+
+The walk takes longer than most tests.
 
 What the walk finds is kept in the file that TRANSFORMERS_STRUCTURE names, for all children of one session.
 """
