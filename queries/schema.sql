@@ -3,9 +3,10 @@
 --
 -- version 1   2026-11   first version
 --
--- Conventions. A column whose comment begins with "private:" is text or token ids of the user; it is NULL in a redacted
--- bundle, and no detector reads it. JSON columns hold one JSON value as text. NULL means "not measured", never 0.
--- A `capture` is the ref as text (night@end, night@end:m1); `model` is m0, m1, ... in order of first sight over all processes.
+-- Conventions. A column whose comment begins with "private:" is text or token ids of the user; it is NULL in
+-- a redacted bundle, and no detector reads it. JSON columns hold one JSON value as text. NULL means "not
+-- measured", never 0. A `capture` is the ref as text (night@end, night@end:m1); `model` is m0, m1, ... in
+-- order of first sight over all processes.
 
 -- One watched command, or a name given to captures at rest.
 CREATE TABLE runs (
@@ -16,18 +17,24 @@ CREATE TABLE runs (
     exit_status INTEGER,    -- of the command; negative: killed by that signal; NULL: not watched
     seconds DOUBLE,         -- wall time of the command
     complete BOOLEAN,       -- nothing that should have been recorded is missing
-    missing VARCHAR,        -- JSON list of {"what", "why", "kind"}; kind run: its own tables, capture: one that is gone, rows, save: cut short
+    missing VARCHAR,        -- JSON list of {"what", "why", "kind"}; kind run: its own tables, capture: one
+                            -- that is gone, rows, save: cut short
     expect VARCHAR,         -- lora | dora | full | none | NULL: what the user said by --expect
     main_model VARCHAR,     -- the model that RUN@POINT means
     tensors VARCHAR,        -- all | new | trainable | none: what was kept
-    captures VARCHAR,       -- JSON list of what stood after the @ in its captures' directories when it was sealed; NULL: sealed before this was kept
-    lines VARCHAR,          -- private: JSON object, place to the text of its line, of files that did not change since the run began
-    steps BIGINT,           -- updates of the main model that were recorded; NULL: sealed before this was kept, or not watched
+    captures VARCHAR,       -- JSON list of what stood after the @ in its captures' directories when it was
+                            -- sealed; NULL: sealed before this was kept
+    lines VARCHAR,          -- private: JSON object, place to the text of its line, of files that did not
+                            -- change since the run began
+    steps BIGINT,           -- updates of the main model that were recorded; NULL: sealed before this was
+                            -- kept, or not watched
     last_loss DOUBLE,       -- the loss of the last of them that has one
-    launch VARCHAR          -- private: JSON {"argv", "executable", "cwd"} of the process that trained, or used, the main model; NULL: sealed before this was kept
+    launch VARCHAR          -- private: JSON {"argv", "executable", "cwd"} of the process that trained, or
+                            -- used, the main model; NULL: sealed before this was kept
 );
 
--- Every live model object of a run. Of a process that was killed, counts are at least so many, and NULL where none was seen.
+-- Every live model object of a run. Of a process that was killed, counts are at least so many, and NULL where
+-- none was seen.
 CREATE TABLE models (
     run VARCHAR,
     model VARCHAR,
@@ -35,13 +42,16 @@ CREATE TABLE models (
     class VARCHAR,          -- class name of the root module; NULL: a bare tree of arrays
     path VARCHAR,           -- private: the directory it was loaded from; NULL: built in memory
     updates BIGINT,         -- optimizer updates that this object received
-    writes BIGINT,          -- other writes into its parameters (Module.update, load_weights) after the first gradient
+    writes BIGINT,          -- other writes into its parameters (Module.update, load_weights) after the first
+                            -- gradient
     gradients BIGINT,       -- gradient evaluations with respect to it
     generations BIGINT,     -- observed generations that used it
     saves BIGINT,           -- saved files whose arrays are its own
     parameters BIGINT,      -- number of parameter tensors when last seen
-    copied_from VARCHAR,    -- the model that this object was a deep copy of, where parameters were equal on first sight
-    rank INTEGER,           -- of a distributed program (mx.distributed): the rank of its process; NULL: a program that runs alone
+    copied_from VARCHAR,    -- the model that this object was a deep copy of, where parameters were equal on
+                            -- first sight
+    rank INTEGER,           -- of a distributed program (mx.distributed): the rank of its process; NULL: a
+                            -- program that runs alone
     ranks INTEGER           -- how many ranks there were
 );
 
@@ -61,10 +71,12 @@ CREATE TABLE captures (
     updates BIGINT,         -- updates applied to this object so far
     whole BOOLEAN,          -- tensors, modules and probes were taken (false: digests alone)
     probes_of VARCHAR,      -- the capture whose probes these are, where parameters and settings were equal
-    probes VARCHAR,         -- JSON: how they were asked: seconds, together (answered in one batch), apart (share of the logits' range by which
-                            -- its first step differs from single ones), read (tokens taken from a reading of an earlier answer), shortened,
-                            -- skipped (prompts that there was no time for), remembered (an earlier run of this store was asked, and is believed where
-                            -- the logits after the prompt are the same to the bit)
+    probes VARCHAR,         -- JSON: how they were asked: seconds, together (answered in one batch), apart
+                            -- (share of the logits' range by which its first step differs from single ones),
+                            -- read (tokens taken from a reading of an earlier answer), shortened, skipped
+                            -- (prompts that there was no time for), remembered (an earlier run of this store
+                            -- was asked, and is believed where the logits after the prompt are the same to
+                            -- the bit)
     place VARCHAR,          -- file:line of the user's program
     complete BOOLEAN,
     missing VARCHAR         -- JSON list of {"what", "why", "kind"}
@@ -76,7 +88,8 @@ CREATE TABLE modules (
     module VARCHAR,         -- dotted path; '' is the root
     canonical VARCHAR,      -- path without adapter wrappers
     class VARCHAR,
-    kind VARCHAR,           -- linear | embedding | norm | adapter | dora | switch | quantized | container | other: by structure, not by name
+    kind VARCHAR,           -- linear | embedding | norm | adapter | dora | switch | quantized | container |
+                            -- other: by structure, not by name
     layer INTEGER,          -- index of the block, NULL outside the blocks
     training BOOLEAN,       -- the module's own flag
     rank INTEGER,           -- of an adapter, from its shapes
@@ -93,22 +106,27 @@ CREATE TABLE placements (
     canonical VARCHAR,      -- name without adapter wrappers; a tied parameter and its twin share one
     module VARCHAR,
     leaf VARCHAR,           -- last part of the name
-    role VARCHAR,           -- base | lora_a | lora_b | dora_m | scales | biases | embedding | head | norm | bias | optimizer
+    role VARCHAR,           -- base | lora_a | lora_b | dora_m | scales | biases | embedding | head | norm |
+                            -- bias | optimizer
     layer INTEGER,
     digest VARCHAR,         -- NULL: could not be read
     trainable BOOLEAN,      -- in the model's trainable set; NULL for files and optimizer state
     evaluated BOOLEAN,      -- was already computed when the point came; NULL: not looked at
     shared_with VARCHAR,    -- name of the twin that is the same array object or a tied weight
-    value_digest VARCHAR,   -- of a quantized weight: mode:bits:group_size and the digests of its parts; of a tensor in another layout: its digest in mlx-lm's
-    layout VARCHAR,         -- of files: how values lie compared with mlx-lm's: transposed (PEFT) | heads:N (q and k of llama GGUF); NULL: as there
+    value_digest VARCHAR,   -- of a quantized weight: mode:bits:group_size and the digests of its parts; of a
+                            -- tensor in another layout: its digest in mlx-lm's
+    layout VARCHAR,         -- of files: how values lie compared with mlx-lm's: transposed (PEFT) | heads:N (q
+                            -- and k of llama GGUF); NULL: as there
     error VARCHAR,          -- why it could not be read
-    packing VARCHAR         -- of a quantized weight: mode:bits:group_size; NULL: not packed, or nothing says how
+    packing VARCHAR         -- of a quantized weight: mode:bits:group_size; NULL: not packed, or nothing says
+                            -- how
 );
 
 -- Statistics, once a digest.
 CREATE TABLE tensors (
     digest VARCHAR,
-    dtype VARCHAR,          -- as safetensors writes it: F32, F16, BF16, U32, ...; a GGUF type name for block types
+    dtype VARCHAR,          -- as safetensors writes it: F32, F16, BF16, U32, ...; a GGUF type name for block
+                            -- types
     shape VARCHAR,          -- JSON list
     size BIGINT,
     nbytes BIGINT,
@@ -149,7 +167,8 @@ CREATE TABLE adapters (
     alpha DOUBLE,
     dropout DOUBLE,
     num_layers INTEGER,
-    keys VARCHAR,           -- JSON list of module keys as declared, or of adapted canonical paths inside a block
+    keys VARCHAR,           -- JSON list of module keys as declared, or of adapted canonical paths inside a
+                            -- block
     modules INTEGER,        -- observed: adapted modules
     strength VARCHAR,       -- strong: settings passed, read or written; weak: an import alone
     place VARCHAR
@@ -169,7 +188,8 @@ CREATE TABLE events (
     sequence BIGINT,        -- order over all processes
     time DOUBLE,            -- seconds since the run began
     process INTEGER,
-    kind VARCHAR,           -- load | freeze | unfreeze | convert | train | grad | update | write | compile | save | fuse | generate | evaluate | error | exit
+    kind VARCHAR,           -- load | freeze | unfreeze | convert | train | grad | update | write | compile |
+                            -- save | fuse | generate | evaluate | error | exit
     model VARCHAR,
     detail VARCHAR,         -- JSON; keys by kind in docs/spool.md
     place VARCHAR
@@ -188,22 +208,32 @@ CREATE TABLE steps (
     update_norm DOUBLE,     -- of parameters after - before
     parameter_norm DOUBLE,  -- of the updated parameters, before
     nonfinite INTEGER,      -- gradient tensors with NaN or infinity
-    accumulation DOUBLE,    -- <g, S>/<S, S> for g the gradient applied and S the sum of those evaluated: 1/k averaged, 1 summed; NULL where k is 1
+    accumulation DOUBLE,    -- <g, S>/<S, S> for g the gradient applied and S the sum of those evaluated: 1/k
+                            -- averaged, 1 summed; NULL where k is 1
     weight_sum DOUBLE,      -- signed sum of weights over all positions and forwards
     forwards INTEGER,       -- forwards of the model under this step's gradients
     weight_prompt DOUBLE, weight_answer DOUBLE, weight_end DOUBLE, weight_pad DOUBLE,  -- shares of |weight|
     mass_pad DOUBLE,        -- share of |dL/dlogits| on padding
     residual DOUBLE,        -- share of the mass that is no cross-entropy's; above 0.05: none
-    read DOUBLE,            -- share of the positions with weight that were read: below 1 in a step that is not kept, where the loss makes no logits
-    equal_forwards INTEGER, -- forwards under this step's gradients whose input and logits equal, to the bit, those of an earlier forward, under the gradient or outside
+    read DOUBLE,            -- share of the positions with weight that were read: below 1 in a step that is
+                            -- not kept, where the loss makes no logits
+    equal_forwards INTEGER, -- forwards under this step's gradients whose input and logits equal, to the bit,
+                            -- those of an earlier forward, under the gradient or outside
     equal_outside INTEGER,  -- those of them that equal one outside alone
-    silent_forwards INTEGER, -- forwards under this step's gradients that no gradient came back to, on rows that no other forward of the step was taught
-    outside_forwards INTEGER, -- forwards over whole rows outside of gradients since the step before, at most 8 a gradient: of a reference, or to measure
-    passed DOUBLE,          -- norm of what the optimizer received over that of the one gradient evaluated, in a few small parameters; 1: as it came
-    weight_spread DOUBLE,   -- how much weights differ between positions, deviation over mean by mass; NULL: the step was not kept
-    softmax_spread DOUBLE,  -- the same, where they are read as those of a cross-entropy of the softmax of the outputs
-    probabilities BOOLEAN,  -- the outputs under this step's gradients are probabilities: none is negative, and each position sums to 1
-    drawn_rows INTEGER,     -- rows under this step's gradients that the program drew itself: generated, or read token by token just before
+    silent_forwards INTEGER, -- forwards under this step's gradients that no gradient came back to, on rows
+                             -- that no other forward of the step was taught
+    outside_forwards INTEGER, -- forwards over whole rows outside of gradients since the step before, at most
+                              -- 8 a gradient: of a reference, or to measure
+    passed DOUBLE,          -- norm of what the optimizer received over that of the one gradient evaluated, in
+                            -- a few small parameters; 1: as it came
+    weight_spread DOUBLE,   -- how much weights differ between positions, deviation over mean by mass; NULL:
+                            -- the step was not kept
+    softmax_spread DOUBLE,  -- the same, where they are read as those of a cross-entropy of the softmax of the
+                            -- outputs
+    probabilities BOOLEAN,  -- the outputs under this step's gradients are probabilities: none is negative,
+                            -- and each position sums to 1
+    drawn_rows INTEGER,     -- rows under this step's gradients that the program drew itself: generated, or
+                            -- read token by token just before
     seconds DOUBLE
 );
 
@@ -215,7 +245,8 @@ CREATE TABLE gradients (
     nonfinite BOOLEAN
 );
 
--- What the loss teaches at each position of a training row, read off the gradient at the logits, or at the hidden states where none are made.
+-- What the loss teaches at each position of a training row, read off the gradient at the logits, or at the
+-- hidden states where none are made.
 CREATE TABLE loss_tokens (
     run VARCHAR, process INTEGER, model VARCHAR, step BIGINT,
     forward INTEGER,        -- 0, 1, ... within the step
@@ -223,13 +254,17 @@ CREATE TABLE loss_tokens (
     input_id BIGINT,        -- private: token at this position
     target_id BIGINT,       -- private: read off the gradient; NULL where weight is 0
     token VARCHAR,          -- private: target as text
-    next_token VARCHAR,     -- private: the row's next token as text, whatever its weight; NULL at the row's end
+    next_token VARCHAR,     -- private: the row's next token as text, whatever its weight; NULL at the row's
+                            -- end
     weight DOUBLE, mass DOUBLE,
     residual DOUBLE,        -- infinite: the logits are not finite
     role VARCHAR,           -- prompt | answer | end | pad: of the row's next token
-    relation VARCHAR,       -- next | same | next-but-one | other: target against the row's input; NULL where weight is 0
-    ignore_index BOOLEAN,   -- the target is the label -100, which wraps to the 100th last row of the embedding; NULL where weight is 0
-    elsewhere BOOLEAN       -- of a target whose relation is other: it and its neighbours are the next tokens of another row; NULL of others
+    relation VARCHAR,       -- next | same | next-but-one | other: target against the row's input; NULL where
+                            -- weight is 0
+    ignore_index BOOLEAN,   -- the target is the label -100, which wraps to the 100th last row of the
+                            -- embedding; NULL where weight is 0
+    elsewhere BOOLEAN       -- of a target whose relation is other: it and its neighbours are the next tokens
+                            -- of another row; NULL of others
 );
 
 -- Training rows, as the model's forward saw them, for the steps of which loss_tokens are kept.
@@ -239,10 +274,12 @@ CREATE TABLE batch_rows (
     tokens INTEGER,         -- without padding
     prompt_tokens INTEGER, answer_tokens INTEGER, end_tokens INTEGER, pad_tokens INTEGER,
     first_pad INTEGER,      -- position of the first pad of the tail; NULL: none
-    ends_with_end BOOLEAN,  -- an end token stands before the padding, be it followed by what the template writes after it
+    ends_with_end BOOLEAN,  -- an end token stands before the padding, be it followed by what the template
+                            -- writes after it
     at_cap BOOLEAN,         -- no padding, and the row is as long as the longest seen or the declared cap
     bos_count INTEGER,      -- BOS ids at the head of the row
-    framed BOOLEAN,         -- begins with the head of the model's chat template, and holds its answer marker; NULL: no template
+    framed BOOLEAN,         -- begins with the head of the model's chat template, and holds its answer marker;
+                            -- NULL: no template
     frame VARCHAR,          -- template | partial | none: how the row stands to the chat template
     head_digest VARCHAR,    -- keyed equality of what all rows of the run share at their head
     row_digest VARCHAR,     -- keyed equality of the whole row
@@ -277,7 +314,8 @@ CREATE TABLE compiled (
     random_used BOOLEAN, random_captured BOOLEAN,
     training_at_trace BOOLEAN,
     repeat_difference DOUBLE,   -- of two equal observed calls, max abs; NULL: none seen
-    live_difference DOUBLE,     -- of its output and the uncompiled model on the same arguments and shape, max abs
+    live_difference DOUBLE,     -- of its output and the uncompiled model on the same arguments and shape, max
+                                -- abs
     live_scale DOUBLE,          -- max abs of the uncompiled output
     place VARCHAR
 );
@@ -304,11 +342,13 @@ CREATE TABLE generations (
     settings VARCHAR,           -- JSON: temperature, top_p, max_tokens, ... as far as seen
     stop_tokens INTEGER,        -- size of the stop set in force
     stop_set VARCHAR,           -- JSON list of ids
-    end_position INTEGER,       -- first output position holding a token that ends turns in training rows or the model's configs, but generation went on; NULL: none
+    end_position INTEGER,       -- first output position holding a token that ends turns in training rows or
+                                -- the model's configs, but generation went on; NULL: none
     end_in_stop_set BOOLEAN,
     framed BOOLEAN, frame VARCHAR, bos_count INTEGER, head_digest VARCHAR, prompt_digest VARCHAR,
     trained_on BOOLEAN,         -- its prompt is the prompt of a training row
-    ends_as_rows BOOLEAN,       -- its last token is the one that nearly all training rows teach last, text or not; NULL: they differ
+    ends_as_rows BOOLEAN,       -- its last token is the one that nearly all training rows teach last, text or
+                                -- not; NULL: they differ
     place VARCHAR
 );
 
@@ -351,7 +391,8 @@ CREATE TABLE probe_deltas (
     kl DOUBLE                   -- KL(a || b) of the next-token distribution after the prompt, nats
 );
 
--- How much of an adapter is in fused weights: projection k of W_fused - W_base on scale * A B. 0 lost, 1 whole, 2 twice.
+-- How much of an adapter is in fused weights: projection k of W_fused - W_base on scale * A B. 0 lost, 1
+-- whole, 2 twice.
 CREATE TABLE fusions (
     capture_adapter VARCHAR, capture_fused VARCHAR,
     module VARCHAR,
@@ -373,7 +414,8 @@ CREATE TABLE scores (
 CREATE TABLE schedules (
     run VARCHAR, process INTEGER,
     schedule INTEGER,
-    kind VARCHAR,           -- cosine_decay | linear_schedule | exponential_decay | step_decay | join_schedules | other
+    kind VARCHAR,           -- cosine_decay | linear_schedule | exponential_decay | step_decay |
+                            -- join_schedules | other
     steps BIGINT,           -- decay or warm-up length in its own unit; NULL: none
     arguments VARCHAR,      -- JSON
     place VARCHAR
@@ -408,13 +450,18 @@ CREATE TABLE datasets (
     records BIGINT,         -- lines or items
     rows_seen BIGINT,       -- distinct training rows seen in the whole run
     rows_drawn BIGINT,      -- rows seen in the whole run, repeats counted
-    used BIGINT,            -- of a file: records found in training rows, evaluated rows or prompts; of evaluated rows: those trained on; NULL: not looked for
-    unused_between BIGINT,  -- of a file: records that were not found and stand between others that were; NULL: not looked for, or rows were drawn from records
-    cut BIGINT,             -- of a file: records whose text goes on where their training row ends; NULL: none was seen
+    used BIGINT,            -- of a file: records found in training rows, evaluated rows or prompts; of
+                            -- evaluated rows: those trained on; NULL: not looked for
+    unused_between BIGINT,  -- of a file: records that were not found and stand between others that were;
+                            -- NULL: not looked for, or rows were drawn from records
+    cut BIGINT,             -- of a file: records whose text goes on where their training row ends; NULL: none
+                            -- was seen
     cap BIGINT,             -- tokens, without the one that the program took off, of most rows that end so
-    preferred BIGINT,       -- of a file of chosen and rejected answers: records whose chosen answer the loss pulls up, and the other down
+    preferred BIGINT,       -- of a file of chosen and rejected answers: records whose chosen answer the loss
+                            -- pulls up, and the other down
     reversed BIGINT,        -- the same, the other way round
-    in_order BIGINT,        -- of a file that names what asks and what answers: records whose training row has them in this order
+    in_order BIGINT,        -- of a file that names what asks and what answers: records whose training row has
+                            -- them in this order
     swapped BIGINT,         -- the same, the other way round
     asked BIGINT,           -- records whose question the program put to a model
     purpose VARCHAR,        -- train | valid | test | unknown
@@ -435,6 +482,8 @@ CREATE TABLE findings (
 );
 
 CREATE VIEW parameters AS
-SELECT p.capture, p.name, p.canonical, p.module, p.leaf, p.role, p.layer, t.dtype, t.shape, t.size, t.nbytes, p.digest, p.trainable,
-       t.mean, t.std, t.min, t.max, t.l2, t.zeros, t.nans, t.infs, p.value_digest, p.shared_with, p.evaluated, p.error
+SELECT p.capture, p.name, p.canonical, p.module, p.leaf, p.role, p.layer,
+       t.dtype, t.shape, t.size, t.nbytes, p.digest, p.trainable,
+       t.mean, t.std, t.min, t.max, t.l2, t.zeros, t.nans, t.infs,
+       p.value_digest, p.shared_with, p.evaluated, p.error
 FROM placements p LEFT JOIN tensors t USING (digest);

@@ -26,7 +26,9 @@ with
         from x
         full join y on x.kind = y.kind and x.key = y.key
     ),
-    kinds as (  -- a loaded tokenizer says more than its files, and each format has its own keys: where only one side has such a mark, they tell in two ways
+    kinds as (
+        -- a loaded tokenizer says more than its files, and each format has its own keys: where only one side
+        -- has such a mark, they tell in two ways
         select
             kind,
             bool_or(

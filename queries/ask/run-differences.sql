@@ -62,7 +62,8 @@ with
         select
             side,
             4,
-            'loss weight on ' || unnest(['prompts', 'answers', 'ends', 'all padding']),  -- a row's first pad too
+            -- a row's first pad too
+            'loss weight on ' || unnest(['prompts', 'answers', 'ends', 'all padding']),
             unnest(
                 [
                     printf('%.0f %%', 100 * avg(weight_prompt)),

@@ -9,21 +9,25 @@ CREATE OR REPLACE MACRO gap(k, words, how := '') AS {'kind': k, 'needs': words, 
 -- Parameters of both captures, by digest.
 CREATE OR REPLACE MACRO need_parameters(a, b) AS TABLE
 WITH counted AS (
-    SELECT count(*) FILTER (capture = capture_of(a)) AS before, count(*) FILTER (capture = capture_of(b)) AS after
+    SELECT count(*) FILTER (capture = capture_of(a)) AS before,
+        count(*) FILTER (capture = capture_of(b)) AS after
     FROM placements WHERE digest IS NOT NULL OR error IS NOT NULL
 )
 SELECT CASE WHEN before = 0 AND after = 0 THEN gap('unseen', 'the parameters of a model')
-            WHEN before = 0 THEN gap('unseen', 'the parameters of ' || a) WHEN after = 0 THEN gap('unseen', 'the parameters of ' || b) END AS gap
+            WHEN before = 0 THEN gap('unseen', 'the parameters of ' || a)
+            WHEN after = 0 THEN gap('unseen', 'the parameters of ' || b) END AS gap
 FROM counted;
 
 -- Where b's run trained the model: its state after the last update. An `end` that updates followed is not
--- it, and of a program that was killed
--- nobody knows which update was the last. What was seen of the whole run says nothing of a state in its
--- midst.
+-- that state, and of a program that was killed nobody knows which update was the last. What was seen of the
+-- whole run says nothing of a state in the midst of it.
 CREATE OR REPLACE MACRO need_end(a, b) AS TABLE
 WITH ended AS (
-    SELECT any_value(c.capture) AS capture, any_value(c.updates) AS updates FROM captures c WHERE c.capture = at_point(b, 'end')
-), main AS (SELECT any_value(m.updates) AS updates FROM models m WHERE m.run = run_of(b) AND m.model = model_of(b))
+    SELECT any_value(c.capture) AS capture, any_value(c.updates) AS updates
+    FROM captures c WHERE c.capture = at_point(b, 'end')
+), main AS (
+    SELECT any_value(m.updates) AS updates FROM models m WHERE m.run = run_of(b) AND m.model = model_of(b)
+)
 SELECT CASE WHEN cut_off(b) THEN gap('unseen', 'the model after the last update: its process was killed')
             WHEN watched(b) AND main.updates > CASE WHEN ended.capture IS NULL THEN 0 ELSE ended.updates END
             THEN gap('unseen', 'the model after the last update')
@@ -33,11 +37,13 @@ FROM ended, main;
 
 -- A run that was watched, not files at rest.
 CREATE OR REPLACE MACRO need_run(a, b) AS TABLE
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'a watched run: forensics capture -- COMMAND') END AS gap;
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched', 'a watched run: forensics capture -- COMMAND') END AS gap;
 
 -- The trainable set of the model that b means.
 CREATE OR REPLACE MACRO need_trainable(a, b) AS TABLE
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the trainable set, from a watched run: forensics capture -- COMMAND')
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched', 'the trainable set, from a watched run: forensics capture -- COMMAND')
             WHEN NOT trains(b) AND NOT EXISTS (
                 SELECT 1 FROM placements p JOIN captures c ON c.capture = p.capture
                 WHERE c.run = run_of(b) AND c.model = model_of(b) AND p.trainable IS NOT NULL)
@@ -49,8 +55,11 @@ SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the trainable set, from a
 
 -- Update calls of the model that b means, be they none.
 CREATE OR REPLACE MACRO need_updates(a, b) AS TABLE
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the update calls, from a watched run: forensics capture -- COMMAND')
-            WHEN NOT EXISTS (SELECT 1 FROM models m WHERE m.run = run_of(b) AND m.model = model_of(b) AND m.updates IS NOT NULL)
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched', 'the update calls, from a watched run: forensics capture -- COMMAND')
+            WHEN NOT EXISTS (
+                SELECT 1 FROM models m
+                WHERE m.run = run_of(b) AND m.model = model_of(b) AND m.updates IS NOT NULL)
             THEN gap('unseen', 'the update calls of ' || b) END AS gap;
 
 -- What the loss teaches at each position, from a loss that is a cross-entropy.
@@ -66,25 +75,38 @@ WITH seen AS (
         ) AS residual
     FROM loss_tokens WHERE run = run_of(b) AND model = model_of(b)
 ), trained AS (
-    SELECT coalesce(bool_or(gradients > 0), false) AS gradients FROM models WHERE run = run_of(b) AND model = model_of(b)
+    SELECT coalesce(bool_or(gradients > 0), false) AS gradients FROM models
+    WHERE run = run_of(b) AND model = model_of(b)
 ), lost AS (
-    SELECT coalesce(bool_or(list_contains(list_transform(from_json(missing, '[{"kind": "VARCHAR"}]'), lambda m: m.kind), 'loss')), false) AS loss
+    SELECT coalesce(bool_or(list_contains(
+        list_transform(from_json(missing, '[{"kind": "VARCHAR"}]'), lambda m: m.kind), 'loss'
+    )), false) AS loss
     FROM runs WHERE run = run_of(b)
 )
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the loss at its tokens, from a watched run: forensics capture -- COMMAND')
-            WHEN NOT trained.gradients AND lost.loss THEN gap('unseen', 'the loss at its tokens, which could not be recorded', how := 'The capture says why: forensics show RUN.')
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched', 'the loss at its tokens, from a watched run: forensics capture -- COMMAND')
+            WHEN NOT trained.gradients AND lost.loss
+            THEN gap('unseen', 'the loss at its tokens, which could not be recorded',
+                how := 'The capture says why: forensics show RUN.')
             WHEN NOT trained.gradients THEN gap('not-applicable', 'the run takes no gradient of this model')
-            WHEN seen.n = 0 AND lost.loss THEN gap('unseen', 'the loss at its tokens, which could not be recorded', how := 'The capture says why: forensics show RUN.')
-            WHEN seen.n = 0 AND EXISTS (FROM events WHERE run = run_of(b) AND model = model_of(b) AND kind = 'load' AND detail->>'what' = 'model')
-            THEN gap('unseen', 'the loss at its tokens: no logits of this language model were seen to carry its gradient')
-            WHEN seen.n = 0 THEN gap('not-applicable', 'the loss is not taken on the output of a language model''s forward')
+            WHEN seen.n = 0 AND lost.loss
+            THEN gap('unseen', 'the loss at its tokens, which could not be recorded',
+                how := 'The capture says why: forensics show RUN.')
+            WHEN seen.n = 0 AND EXISTS (
+                FROM events
+                WHERE run = run_of(b) AND model = model_of(b) AND kind = 'load' AND detail->>'what' = 'model')
+            THEN gap('unseen',
+                'the loss at its tokens: no logits of this language model were seen to carry its gradient')
+            WHEN seen.n = 0
+            THEN gap('not-applicable', 'the loss is not taken on the output of a language model''s forward')
             WHEN seen.residual > 0.05 THEN gap('not-applicable', 'the loss is no cross-entropy') END AS gap
 FROM seen, trained, lost;
 
 -- The same probes answered at a and at b.
 CREATE OR REPLACE MACRO need_probes(a, b) AS TABLE
 WITH counted AS (
-    SELECT count(*) FILTER (capture = probes_at(a)) AS before, count(*) FILTER (capture = probes_at(b)) AS after
+    SELECT count(*) FILTER (capture = probes_at(a)) AS before,
+        count(*) FILTER (capture = probes_at(b)) AS after
     FROM transcripts WHERE source = 'probe' AND finish_reason IS DISTINCT FROM 'error'
 )
 SELECT CASE WHEN before = 0 OR after = 0 THEN gap('absent', 'the answers to probes at '
@@ -94,16 +116,23 @@ FROM counted;
 
 -- A generation of the program's own.
 CREATE OR REPLACE MACRO need_generations(a, b) AS TABLE
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'a generation of the program, from a watched run: forensics capture -- COMMAND')
-            WHEN NOT EXISTS (SELECT 1 FROM generations WHERE run = run_of(b)) THEN gap('absent', 'the program generated nothing',
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched',
+                'a generation of the program, from a watched run: forensics capture -- COMMAND')
+            WHEN NOT EXISTS (SELECT 1 FROM generations WHERE run = run_of(b))
+            THEN gap('absent', 'the program generated nothing',
                 how := 'Let the program generate an answer, or ask with --prompts FILE.') END AS gap;
 
 -- A file with tensors that the program wrote.
 CREATE OR REPLACE MACRO need_saved(a, b) AS TABLE
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'a file that the program saves, from a watched run: forensics capture -- COMMAND')
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched',
+                'a file that the program saves, from a watched run: forensics capture -- COMMAND')
             WHEN NOT EXISTS (SELECT 1 FROM saved_tensors WHERE run = run_of(b))
-             AND NOT EXISTS (SELECT 1 FROM captures WHERE run = run_of(b) AND point = 'saved') THEN gap('absent', 'nothing was saved',
-                how := 'Nothing was saved. Where it should have been: let the program save before it ends.') END AS gap;
+             AND NOT EXISTS (SELECT 1 FROM captures WHERE run = run_of(b) AND point = 'saved')
+             THEN gap('absent', 'nothing was saved',
+                how := 'Nothing was saved. Where it should have been: let the program save before it ends.')
+            END AS gap;
 
 -- The tensors of what the program says that it saved.
 CREATE OR REPLACE MACRO need_written(a, b) AS TABLE
@@ -119,12 +148,16 @@ SELECT CASE WHEN watched(b) AND NOT EXISTS (FROM generations WHERE run = run_of(
 
 -- What was saved, loaded on its base in a fresh process.
 CREATE OR REPLACE MACRO need_reloaded(a, b) AS TABLE
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'a reload of what was saved, from a watched run: forensics capture -- COMMAND')
-            WHEN NOT EXISTS (SELECT 1 FROM saved_tensors WHERE run = run_of(b)) THEN gap('absent', 'nothing was saved',
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched',
+                'a reload of what was saved, from a watched run: forensics capture -- COMMAND')
+            WHEN NOT EXISTS (SELECT 1 FROM saved_tensors WHERE run = run_of(b))
+            THEN gap('absent', 'nothing was saved',
                 how := 'Nothing was saved. Where it should have been: let the program save before it ends.')
             WHEN NOT EXISTS (SELECT 1 FROM captures WHERE run = run_of(b) AND point = 'reloaded')
             THEN gap('unseen', 'a reload of what was saved (capture without --no-reload)',
-                how := 'Let the program save its adapter or model, and capture without --no-reload.') END AS gap;
+                how := 'Let the program save its adapter or model, and capture without --no-reload.')
+            END AS gap;
 
 -- The differences of all parameters that differ between a and b.
 CREATE OR REPLACE MACRO need_deltas(a, b) AS TABLE
@@ -133,32 +166,43 @@ WITH pairs AS (
     FROM paired(a, b) p LEFT JOIN deltas d ON d.digest_a = p.key_a AND d.digest_b = p.key_b
     WHERE p.status = 'changed' AND p.shape_a = p.shape_b
 )
-SELECT CASE WHEN measured < n THEN gap('unseen', 'the differences of ' || (n - measured) || ' of ' || n || ' changed tensors (capture with --tensors all)') END AS gap
+SELECT CASE WHEN measured < n
+            THEN gap('unseen', 'the differences of ' || (n - measured) || ' of ' || n
+                || ' changed tensors (capture with --tensors all)') END AS gap
 FROM pairs;
 
 -- Loss, rate and norms by step.
 CREATE OR REPLACE MACRO need_steps(a, b) AS TABLE
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the steps of training, from a watched run: forensics capture -- COMMAND')
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched', 'the steps of training, from a watched run: forensics capture -- COMMAND')
             WHEN NOT EXISTS (SELECT 1 FROM steps WHERE run = run_of(b) AND model = model_of(b))
-            THEN CASE WHEN trains(b) THEN gap('unseen', 'the steps of this model') ELSE gap('not-applicable', 'the run trains nothing') END END AS gap;
+            THEN CASE WHEN trains(b) THEN gap('unseen', 'the steps of this model')
+                ELSE gap('not-applicable', 'the run trains nothing') END END AS gap;
 
 -- Gradient and update norms by parameter.
 CREATE OR REPLACE MACRO need_gradients(a, b) AS TABLE
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'gradients by parameter, from a watched run: forensics capture -- COMMAND')
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched', 'gradients by parameter, from a watched run: forensics capture -- COMMAND')
             WHEN NOT EXISTS (SELECT 1 FROM gradients WHERE run = run_of(b) AND model = model_of(b))
-            THEN CASE WHEN trains(b) THEN gap('unseen', 'gradients by parameter') ELSE gap('not-applicable', 'the run trains nothing') END END AS gap;
+            THEN CASE WHEN trains(b) THEN gap('unseen', 'gradients by parameter')
+                ELSE gap('not-applicable', 'the run trains nothing') END END AS gap;
 
 -- Functions that the program compiled.
 CREATE OR REPLACE MACRO need_compiled(a, b) AS TABLE
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the compiled functions, from a watched run: forensics capture -- COMMAND')
-            WHEN NOT EXISTS (SELECT 1 FROM compiled WHERE run = run_of(b)) THEN gap('absent', 'the program compiles nothing') END AS gap;
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched', 'the compiled functions, from a watched run: forensics capture -- COMMAND')
+            WHEN NOT EXISTS (SELECT 1 FROM compiled WHERE run = run_of(b))
+            THEN gap('absent', 'the program compiles nothing') END AS gap;
 
 -- Next-token logits of the same probes at a and at b, compared.
 CREATE OR REPLACE MACRO need_logits(a, b) AS TABLE
-SELECT CASE WHEN probes_at(a) IS DISTINCT FROM probes_at(b) AND NOT EXISTS (
-    SELECT 1 FROM probe_deltas WHERE capture_a = probes_at(a) AND capture_b = probes_at(b) AND logits_max_abs IS NOT NULL)
+SELECT CASE WHEN probes_at(a) IS DISTINCT FROM probes_at(b)
     AND NOT EXISTS (
-    SELECT 1 FROM probe_deltas WHERE capture_a = capture_of(a) AND capture_b = capture_of(b) AND logits_max_abs IS NOT NULL)
+        SELECT 1 FROM probe_deltas
+        WHERE capture_a = probes_at(a) AND capture_b = probes_at(b) AND logits_max_abs IS NOT NULL)
+    AND NOT EXISTS (
+        SELECT 1 FROM probe_deltas
+        WHERE capture_a = capture_of(a) AND capture_b = capture_of(b) AND logits_max_abs IS NOT NULL)
     THEN gap('absent', 'the logits of probes at ' || a || ' and ' || b,
         how := 'Capture with --prompts FILE: the tool asks them before and after training.') END AS gap;
 
@@ -171,13 +215,15 @@ SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM fusions) THEN gap('absent', 'nothing 
 CREATE OR REPLACE MACRO rows_gone(r, files) AS (
     SELECT coalesce(bool_or(one.gap.kind = 'rows' AND list_contains(files, one.gap."table")), false)
     FROM (
-        SELECT unnest(from_json(missing, '[{"kind": "VARCHAR", "table": "VARCHAR"}]')) AS gap FROM runs WHERE run = run_of(r)
+        SELECT unnest(from_json(missing, '[{"kind": "VARCHAR", "table": "VARCHAR"}]')) AS gap
+        FROM runs WHERE run = run_of(r)
     ) one
 );
 
 -- All events of the run: for what is said to have happened never, or to have no cause.
 CREATE OR REPLACE MACRO need_every_event(a, b) AS TABLE
-SELECT CASE WHEN rows_gone(b, ['events']) THEN gap('unseen', 'all events of the run: rows of them are missing') END AS gap;
+SELECT CASE WHEN rows_gone(b, ['events'])
+            THEN gap('unseen', 'all events of the run: rows of them are missing') END AS gap;
 
 -- All steps: for what is said of each of them, or of the last.
 CREATE OR REPLACE MACRO need_every_step(a, b) AS TABLE

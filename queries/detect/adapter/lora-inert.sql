@@ -80,12 +80,15 @@ select
         then 'set the adapter''s scale to a value above 0'
         when dead_a and dead_b
         then
-            'begin with a random lora_a, as LoRALinear does: with both factors zero, both gradients are zero for ever'
+            'begin with a random lora_a, as LoRALinear does: with both factors zero, both gradients are '
+            || 'zero for ever'
         when s.undone_place is not null
         then
-            'the updates moved lora_b, and the state of the beginning was written back: copy the state that is to be kept after an update'
+            'the updates moved lora_b, and the state of the beginning was written back: copy the state '
+            || 'that is to be kept after an update'
         else
-            'find why lora_b never moved in the causes above; where there are none, look at its gradient, in the table gradients'
+            'find why lora_b never moved in the causes above; where there are none, look at its '
+            || 'gradient, in the table gradients'
     end as fix_,
     s.undone_place as place
 from dead, tried, (select any_value(undone_place) as undone_place from stillness) s

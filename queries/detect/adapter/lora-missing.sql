@@ -57,7 +57,8 @@ select
     m.via,
     p.adapter = 0 and not later.there and tried.n = 0 and (keyed.n = 0 or keyed.answered > 0) as fault,
     case when m.said then 'certain' else 'probable' end as confidence,
-    case when regexp_matches(m.place, ':[0-9]+$') then m.place else coalesce(t.place, m.place) end as place  -- else where training begins
+    -- else where training begins
+    case when regexp_matches(m.place, ':[0-9]+$') then m.place else coalesce(t.place, m.place) end as place
 from
     m,
     p,

@@ -54,7 +54,8 @@ with
         from modules x, named
         where x.capture = capture_of(b)
     ),
-    could as materialized(  -- blocks that hold a layer of the declared kind: in a model of mixed blocks not all do
+    could as materialized(
+        -- blocks that hold a layer of the declared kind: in a model of mixed blocks not all do
         select distinct n.layer
         from named_there n, (select coalesce(bool_or(hit), false) as hit from named_there) as whole
         where
@@ -62,7 +63,9 @@ with
             and n.kind in ('linear', 'quantized', 'switch', 'embedding', 'adapter', 'dora')
             and (n.hit or not whole.hit)
     ),
-    by_layer as (  -- a declaration that the program holds counts where none of them agrees; what is saved must agree itself
+    by_layer as (
+        -- a declaration that the program holds counts where none of them agrees; what is saved must agree
+        -- itself
         select
             said.via,
             said.layers,
@@ -75,7 +78,9 @@ with
         from said, layers, depth
         where said.num_layers is not null and len(layers.have) > 0
     ),
-    known as (  -- keys that name a module of this model; a list for many architectures holds others, which are passed over
+    known as (
+        -- keys that name a module of this model; a list for many architectures holds others, which are passed
+        -- over
         select coalesce(list(distinct k.key_), []) as keys
         from (select unnest(keys) as key_ from named) k
         where exists (from modules x where x.capture = capture_of(b) and answers_to(x.canonical, k.key_))
@@ -178,7 +183,8 @@ select
             || ': pass the targets as "keys"'
         when subject = 'layers'
         then
-            'convert the layers that the configuration says: linear_to_lora_layers(model, num_layers, config) counts from the end, 0 and below mean all'
+            'convert the layers that the configuration says: linear_to_lora_layers(model, num_layers, '
+            || 'config) counts from the end, 0 and below mean all'
         else 'pass the same keys to linear_to_lora_layers and to adapter_config.json'
     end as fix_
 from judged, ignored

@@ -31,7 +31,8 @@ full join
     ) y
     on x.key = y.key
 where
-    ((x.value is not null and y.value is not null) or watched(a) = watched(b))  -- a model at rest has no device
+    -- a model at rest has no device
+    ((x.value is not null and y.value is not null) or watched(a) = watched(b))
     and exists (select 1 from environment where capture in (capture_of(a), run_of(a)))
     and exists (select 1 from environment where capture in (capture_of(b), run_of(b)))
 order by subject

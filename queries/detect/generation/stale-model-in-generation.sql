@@ -17,7 +17,9 @@
 -- fires on:   zoo/copy-before, zoo/copy-unblended
 -- silent on:  zoo/healthy-average, zoo/healthy-roundtrip, zoo/healthy-fused
 with
-    asked as (  -- heads, a projector or a prefix are no part of the model that generates: it is of another class, and has no such tensor
+    asked as (
+        -- heads, a projector or a prefix are no part of the model that generates: it is of another class, and
+        -- has no such tensor
         select q.*, q.present > 0 or coalesce(x.class = y.class, true) as could_hold
         from asked_after q
         left join models x on x.run = q.run and x.model = q.model

@@ -33,7 +33,9 @@ with
         where weight <> 0 or (weight is null and mass > 0 and isfinite(mass))
         group by process, step, forward, line
     ),
-    factors as (  -- what is left of a mean under a mask has one weight a token, or one a row: else a factor does it, and may be 0
+    factors as (
+        -- what is left of a mean under a mask has one weight a token, or one a row: else a factor does it,
+        -- and may be 0
         select coalesce(bool_or(factor), false) as there
         from
             (
@@ -79,5 +81,6 @@ cross join factors
 where
     (not unreadable or weighted > 0)
     and not (factors.there and weighted = 0 and pulled = 0 and broken = 0)
-    and not exists (from drawn_steps d where d.zero)  -- advantages are another matter than masks: advantage-zero
+    -- advantages are another matter than masks: advantage-zero
+    and not exists (from drawn_steps d where d.zero)
 order by fault desc, e.step

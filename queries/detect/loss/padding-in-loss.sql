@@ -47,7 +47,9 @@ with
         from sums
         where steps > 0
     ),
-    effect as (  -- what the loss teaches shows in answers only where an update was applied; of a collapse, in the token that is repeated
+    effect as (
+        -- what the loss teaches shows in answers only where an update was applied; of a collapse, in the
+        -- token that is repeated
         select
             exists (from moves where changed) as applied,
             exists (

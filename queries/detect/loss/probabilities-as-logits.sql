@@ -41,7 +41,8 @@ select
         when taken
         then
             printf(
-                'read as a cross-entropy of probabilities its tokens have equal weights (they differ by %s), read as one of logits they differ by %s',
+                'read as a cross-entropy of probabilities its tokens have equal weights (they differ by '
+                || '%s), read as one of logits they differ by %s',
                 percent(twice),
                 percent(once)
             )

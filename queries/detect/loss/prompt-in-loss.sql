@@ -26,7 +26,9 @@ with
         where  -- what a model draws may look like a prompt
             says_masked(b) or not exists (from sampled x where x.process = m.process)
     ),
-    heads as (  -- as many masked tokens in each row, though prompts differ in length: what all rows share, as a system prompt
+    heads as (
+        -- as many masked tokens in each row, though prompts differ in length: what all rows share, as a
+        -- system prompt
         select count(distinct hidden) = 1 and count(distinct hidden + leaks) > 1 as constant
         from every
         where hidden + leaks > 0
@@ -66,7 +68,8 @@ select
     end as declared,
     case when r.inverted and not r.said then 'probable' else 'certain' end as confidence,
     r.said as early,
-    case when r.inverted and not r.said then 'warning' else 'error' end as severity  -- who trains a model of users means it
+    -- who trains a model of users means it
+    case when r.inverted and not r.said then 'warning' else 'error' end as severity
 from rows_ r, aligned
 where aligned.next_ > 0.5
 order by fault desc, r.step, r.line

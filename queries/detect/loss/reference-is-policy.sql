@@ -36,7 +36,8 @@ with
         where
             not (
                 s.equal_forwards > 0
-                and s.equal_forwards = coalesce(s.equal_outside, 0)  -- of its own samples, before they are learned from
+                -- of its own samples, before they are learned from
+                and s.equal_forwards = coalesce(s.equal_outside, 0)
                 and (
                     exists (
                         from generations g

@@ -28,7 +28,9 @@ with
         where run = run_of(b) and gradients is not null
         group by model
     ),
-    grown as (  -- what was gathered before stays: the norm only grows, and more is applied than the batches of one update gave
+    grown as (
+        -- what was gathered before stays: the norm only grows, and more is applied than the batches of one
+        -- update gave
         select
             model,
             coalesce(
@@ -87,8 +89,8 @@ select
         )
     ) as fault,
     place_.place,
-    'update when (step + 1) % gradient_accumulation_steps == 0, and set the gathered gradients and their counter back after it'
-    as fix_,
+    'update when (step + 1) % gradient_accumulation_steps == 0, and set the gathered gradients and '
+    || 'their counter back after it' as fix_,
     'certain' as confidence
 from s, declared_ d, place_
 union all

@@ -50,7 +50,8 @@ select
     case
         when clipped.norm = 0
         then
-            'leave the clipping out where the norm is 0: clip_grad_norm(gradients, 0) makes every gradient zero'
+            'leave the clipping out where the norm is 0: clip_grad_norm(gradients, 0) makes every '
+            || 'gradient zero'
         else 'look at what stands between the gradient and the update: a mask, a filter by name, a scale'
     end as fix_
 from seen, clipped, updated

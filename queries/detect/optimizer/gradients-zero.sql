@@ -30,7 +30,9 @@ select
     case
         when coalesce(s.forwards, 0) = 0
         then
-            'call the model inside the function that nn.value_and_grad differentiates; outputs that were computed before it, stop_gradient, or values that went through numpy or .item() are constants to it'
+            'call the model inside the function that nn.value_and_grad differentiates; outputs that '
+            || 'were computed before it, stop_gradient, or values that went through numpy or .item() are '
+            || 'constants to it'
         when drawn.zero
         then 'look at the rewards of one group: where all are equal, every advantage is zero'
         else 'the loss gives no token a weight: check its mask'

@@ -38,7 +38,8 @@ select
         when s.gradients = 0
         then 'the loop ran zero times: check how the number of steps is computed, and fail where it is 0'
         else
-            'call optimizer.update(model, gradients) after each gradient; gradients are nested like the model, so a filter by name needs tree_flatten and tree_unflatten'
+            'call optimizer.update(model, gradients) after each gradient; gradients are nested like the '
+            || 'model, so a filter by name needs tree_flatten and tree_unflatten'
     end as fix_
 from stillness s
 where s.tries

@@ -180,7 +180,8 @@ select
         when kind = 'stage'
         then 'make the optimizer once, outside the function that each stage calls'
         else
-            'save optimizer.state (mx.save_safetensors(path, dict(tree_flatten(optimizer.state)))) and put it back: optimizer.state = tree_unflatten(list(mx.load(path).items()))'
+            'save optimizer.state (mx.save_safetensors(path, dict(tree_flatten(optimizer.state)))) and '
+            || 'put it back: optimizer.state = tree_unflatten(list(mx.load(path).items()))'
     end as fix_
 from every
 join own on true

@@ -135,7 +135,8 @@ select
     case
         when seeded
         then
-            'give every rank the same seed before adapters are made, or hand the first rank''s weights to the others'
+            'give every rank the same seed before adapters are made, or hand the first rank''s weights '
+            || 'to the others'
         else 'average the gradients over the ranks before every update: grads = nn.average_gradients(grads)'
     end as fix_
 from judged

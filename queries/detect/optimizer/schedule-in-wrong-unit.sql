@@ -73,7 +73,8 @@ select
     case
         when s.each >= 1.5 and s.idle <= 0.5 * s.updates
         then
-            'give the schedule the number of updates: iterations // gradient_accumulation_steps, for optimizers count updates and not batches'
+            'give the schedule the number of updates: iterations // gradient_accumulation_steps, for '
+            || 'optimizers count updates and not batches'
         else 'give the schedule the number of optimizer updates of the whole run, not of epochs or parts'
     end as fix_
 from s, d

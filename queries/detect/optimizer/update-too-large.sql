@@ -15,7 +15,9 @@
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
 with
     e as materialized(select * from spans),
-    w as (  -- norms of the layers that adapters stand on; of a quantized one about what its scales and number of codes give
+    w as (
+        -- norms of the layers that adapters stand on; of a quantized one about what its scales and number of
+        -- codes give
         select
             e.model,
             p.module,
@@ -41,7 +43,8 @@ with
         where p.role in ('lora_a', 'lora_b')
         group by e.model, p.module
     ),
-    adapters_ as (  -- a product of factors that know nothing of each other has their norms over the root of the rank
+    adapters_ as (
+        -- a product of factors that know nothing of each other has their norms over the root of the rank
         select
             f.model,
             x.canonical as name,

@@ -93,7 +93,8 @@ select
         then 'Adam''s eps of 1e-8 is 0 in float16: train in bfloat16 or float32, or pass eps=1e-4'
         when s.gradient_at < coalesce(s.loss_at, 1e18)
         then
-            'look for a square root, logarithm or division at 0 in the loss: its value is finite and its gradient is not'
+            'look for a square root, logarithm or division at 0 in the loss: its value is finite and '
+            || 'its gradient is not'
         when s.loss_at is not null
         then
             'look at the batch of step '

@@ -77,7 +77,8 @@ with
             count(*) filter (ended) as whole,
             bool_or(chat) as chat,
             count(*) filter (not at_cap and (ended or ends_ > 0)) as below,
-            count(*) > 2 and not bool_or(headed) and count(*) filter (not at_cap) < 2 as pieces  -- of one length but for the last, and none begins as another
+            -- of one length but for the last, and none begins as another
+            count(*) > 2 and not bool_or(headed) and count(*) filter (not at_cap) < 2 as pieces
         from rows_, seen
         where taught_  -- else the token after the row is not known
     )
@@ -95,5 +96,6 @@ select
     below > 0 or cut = n as ends_below,
     case when cut >= many * n then 'error' else 'warning' end as severity
 from sums
-where n > 0 and not pieces and (chat or whole > 0) and cap is not null  -- text that is cut into pieces has no answers to cut
+-- text that is cut into pieces has no answers to cut
+where n > 0 and not pieces and (chat or whole > 0) and cap is not null
 order by subject

@@ -39,9 +39,11 @@ select
                 where c.run = run_of(b) and c.model = l.model and x.kind in ('adapter', 'dora')
             )
         then
-            'put the adapter layers in first: mlx_lm.load(base, adapter_path=...) or mlx_lm.tuner.utils.load_adapters(model, path), not model.load_weights(..., strict=False)'
+            'put the adapter layers in first: mlx_lm.load(base, adapter_path=...) or '
+            || 'mlx_lm.tuner.utils.load_adapters(model, path), not model.load_weights(..., strict=False)'
         else
-            'save the names that tree_flatten(model.trainable_parameters()) gives, and load with load_adapters, which refuses other names'
+            'save the names that tree_flatten(model.trainable_parameters()) gives, and load with '
+            || 'load_adapters, which refuses other names'
     end as fix_
 from adapter_loads l
 where l.names > 0 and l.unexpected is not null

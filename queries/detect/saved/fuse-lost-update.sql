@@ -25,9 +25,11 @@ select
     case
         when quantized
         then
-            'fuse into full precision: module.fuse(dequantize=True) (mlx_lm.fuse --dequantize), and quantize later if the update is large enough to survive it'
+            'fuse into full precision: module.fuse(dequantize=True) (mlx_lm.fuse --dequantize), and '
+            || 'quantize later if the update is large enough to survive it'
         else
-            'load the trained adapter before fusing: mlx_lm.load(base, adapter_path=...), then fuse that model'
+            'load the trained adapter before fusing: mlx_lm.load(base, adapter_path=...), then fuse '
+            || 'that model'
     end as fix_
 from fused_shares
 order by fault desc, subject

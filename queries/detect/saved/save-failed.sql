@@ -59,7 +59,8 @@ select
     case
         when s.names = 0
         then
-            'flatten before you filter: dict(tree_flatten(model.trainable_parameters())); the keys of the nested tree are those of the first level'
+            'flatten before you filter: dict(tree_flatten(model.trainable_parameters())); the keys of '
+            || 'the nested tree are those of the first level'
         else
             'let the exception out, hand a flat dict of arrays to '
             || s.via

@@ -18,7 +18,8 @@
 with
     s as (select * from saves_held where present > 0),
     any_ as (select bool_or(after = present) as good, max(save) as last, max(updates) as latest from s),
-    between_ as (  -- arrays that no live model holds, none as before training or after it, and no cast of either
+    between_ as (
+        -- arrays that no live model holds, none as before training or after it, and no cast of either
         select s.process, s.save, bool_and(coalesce(x.dtype = y.dtype, false)) as other
         from s
         join saved_tensors t on t.run = run_of(b) and t.process = s.process and t.save = s.save

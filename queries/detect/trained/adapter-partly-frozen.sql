@@ -22,7 +22,9 @@ with
         join s on p.capture = s.x
         where adapter_role(p.role) and p.trainable is not null
     ),
-    whole as (  -- fresh from first to last, while something else of its model is trained: an adapter of another training may be frozen on purpose
+    whole as (
+        -- fresh from first to last, while something else of its model is trained: an adapter of another
+        -- training may be frozen on purpose
         select m.model
         from moves m
         left join tensors t on t.digest = m.digest_b

@@ -60,7 +60,8 @@ select
             || ' differentiates frozen arrays too, and freeze() holds only for trainable_parameters()'
         when acts.updated is not null
         then
-            'hand the optimizer the gradients of model.trainable_parameters() alone, as nn.value_and_grad gives them'
+            'hand the optimizer the gradients of model.trainable_parameters() alone, as '
+            || 'nn.value_and_grad gives them'
         else 'write only what model.trainable_parameters() holds'
     end as fix_
 from moves m

@@ -20,9 +20,11 @@ select
     case
         when s.undone_place is not null
         then
-            'the updates moved them, and the state of the beginning was written back: copy the state that is to be kept after an update'
+            'the updates moved them, and the state of the beginning was written back: copy the state '
+            || 'that is to be kept after an update'
         else
-            'find why in the causes above; where there are none, look at what was called: forensics query training-events'
+            'find why in the causes above; where there are none, look at what was called: forensics '
+            || 'query training-events'
     end as fix_,
     s.undone_place as place
 from stillness s

@@ -20,7 +20,8 @@ with
     said as (
         select
             bool_or(value = 'true') filter (c.capture in (select unnest([x, y]) from e)) as tied,
-            max_by(value = 'false', coalesce(k.sequence, 0)) filter (k.point in ('end', 'saved')) as untied  -- what was saved says so
+            -- what was saved says so
+            max_by(value = 'false', coalesce(k.sequence, 0)) filter (k.point in ('end', 'saved')) as untied
         from configs c
         left join captures k on k.capture = c.capture
         where
