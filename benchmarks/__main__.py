@@ -256,9 +256,8 @@ def main() -> None:
     parser.add_argument("--out", default="docs/speed.md", help="The page; - for standard output.")
     asked = parser.parse_args()
     out = Path(asked.out)
-    page = (
-        [out.read_text(encoding="utf-8").partition(MEASURED)[0] + MEASURED + "\n"] if out.is_file() else []
-    )  # words stay
+    # words stay
+    page = [out.read_text(encoding="utf-8").partition(MEASURED)[0] + MEASURED + "\n"] if out.is_file() else []
     bench = Bench(asked.root.resolve(), asked.repeats)
     for part in _parts(bench, asked.gb, asked.curve, asked.captures, with_peers=not asked.no_peers):
         page.append(part)  # what was measured stands on the page when the rest is interrupted

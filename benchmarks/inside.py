@@ -27,9 +27,8 @@ if "XDG_CACHE_HOME" not in os.environ:
     sys.exit("set XDG_CACHE_HOME: differences that are remembered there are removed")
 said = {}
 for _ in range(3):
-    shutil.rmtree(
-        cache_directory() / "deltas", ignore_errors=True
-    )  # nothing is remembered of earlier differences
+    # nothing is remembered of earlier differences
+    shutil.rmtree(cache_directory() / "deltas", ignore_errors=True)
     meant = pair(Store.find(None), sys.argv[1:], light=True)
     with open_session([meant.a, meant.b], []) as session:
         session.offer(library.load().macros)

@@ -68,8 +68,6 @@ def _asked(package: str) -> str:
 
     try:
         return version(package)
-    except (
-        ImportError,
-        OSError,
-    ):  # not there, or, in the words of a finder that another package put in, without metadata
+    # not there, or, in the words of a finder that another package put in, without metadata
+    except (ImportError, OSError):
         return ""

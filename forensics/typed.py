@@ -31,9 +31,8 @@ def lines(rows: Iterable[Row], columns: Mapping[str, str]) -> Iterator[str]:
     left = iter(rows)
     while batch := [typed(row, columns) for row in islice(left, _BATCH)]:
         try:
-            together = (
-                _BORDER.sub("}\n{", _dumps(batch)[1:-1]) if all(batch) else None
-            )  # an empty row has no border to be seen
+            # an empty row has no border to be seen
+            together = _BORDER.sub("}\n{", _dumps(batch)[1:-1]) if all(batch) else None
         except ValueError:  # of NaN and infinity
             together = None
         yield "\n".join(map(encode, batch)) if together is None else together

@@ -57,10 +57,8 @@ _FILE = {("saved_tensors", "file"), ("datasets", "file")}
 _TOGETHER = {"configs": ("key", "value")}  # what a value may be hangs on its key
 _ATTRIBUTES = {"modules": ("attributes",), "optimizers": ("settings",)}  # of the user's own classes as well
 _DROPPED_KEYS = {"path", "message", "prompt", "text", "output", "traceback"}
-_COMMAND = {
-    "command",
-    "argv",
-}  # a column, or a key of an event: a password among its words has no form by which it is known
+# a column, or a key of an event: a password among its words has no form by which it is known
+_COMMAND = {"command", "argv"}
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 _REMEMBERED = 100_000  # texts of a column
 _FOUR = re.compile(r"\d{1,3}(\.\d{1,3}){3}")  # an address as part of a dotted key

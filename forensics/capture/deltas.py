@@ -33,9 +33,8 @@ def partners(named: Sequence[Named]) -> list[tuple[Named, Named]]:
             *(a for point in ("start", "end") for a in [e for e in earlier if e.point == point][-1:]),
         ]
         if not earlier and named[:i]:
-            chosen = [
-                named[0]
-            ]  # another model of the run: a policy against its reference, a copy against its original
+            # another model of the run: a policy against its reference, a copy against its original
+            chosen = [named[0]]
         pairs += [(a, b) for a in {id(a): a for a in chosen}.values()]
     return pairs
 

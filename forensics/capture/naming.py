@@ -68,9 +68,8 @@ def main_model(
         here = {model: n for (p, model), n in moved.items() if p == process} or {
             model: n for (_, model), n in moved.items()
         }
-        latest = {
-            m: max((u[0] for u in updates if u[2] == m), default=0.0) for m in here
-        }  # a run taken up again counts as the later half
+        # a run taken up again counts as the later half
+        latest = {m: max((u[0] for u in updates if u[2] == m), default=0.0) for m in here}
         return max(here, key=lambda m: (here[m], latest[m], -int(m[1:] or 0)))
     if generations:
         return max([g for g in generations if counts(g[1])] or generations)[2]

@@ -61,9 +61,8 @@ class Between:
         pairs -= self._measured
         self._measured |= pairs
         packed = {pair for pair in pairs if self._bits.keys() >= set(pair)}
-        plain = {
-            pair for pair in pairs if not self._bits.keys() & set(pair)
-        }  # of others one side has codes, and the other words
+        # of others one side has codes, and the other words
+        plain = {pair for pair in pairs if not self._bits.keys() & set(pair)}
         yield from deltas.deltas(packed, self._codes, self._executor)
         yield from deltas.deltas(plain, self.read, self._executor)
 

@@ -112,9 +112,8 @@ class _Lazy(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         lean()
-        set_threshold(
-            100_000, 50, 100
-        )  # rows by the hundred thousand, and hardly a cycle: looking for them took a fifth of the time
+        # rows by the hundred thousand, and hardly a cycle: looking for them took a fifth of the time
+        set_threshold(100_000, 50, 100)
         try:
             return super().invoke(ctx)
         except (ForensicsError, click.ClickException, OSError) as error:

@@ -34,9 +34,8 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
     from forensics.units import counted, size
 
     place = find(store)
-    chosen = {
-        text: words.removable(place, text) for text in dict.fromkeys(refs)
-    }  # all are found before any is removed
+    # all are found before any is removed
+    chosen = {text: words.removable(place, text) for text in dict.fromkeys(refs)}
     freed: dict[str, int] = {}
     removed = []
     for text, paths in chosen.items():

@@ -48,9 +48,8 @@ def show(text: Text) -> None:
     if console.is_terminal:
         console.print(text, end="\n" if text.plain else "")
     else:  # which is what it would print too, line by line
-        click.echo(
-            text.plain, file=sys.stdout, nl=bool(text.plain)
-        )  # without the file click puts UTF-8 in place of ASCII
+        # without the file click puts UTF-8 in place of ASCII
+        click.echo(text.plain, file=sys.stdout, nl=bool(text.plain))
 
 
 _ASCII = {

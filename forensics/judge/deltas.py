@@ -96,9 +96,8 @@ def _lying(read: Read, digest: str) -> RawTensor | None:
 
 def _delta(x: str, y: str, a: RawTensor, b: RawTensor) -> Delta | None:
     """The difference of two tensors of one shape; None where bytes are gone or cannot be read."""
-    from forensics.tensors import (
-        measure,
-    )  # NumPy takes longer to load than all else where nothing is left to measure
+    # NumPy takes longer to load than all else where nothing is left to measure
+    from forensics.tensors import measure
 
     try:
         return measure.difference(a, b, x, y)

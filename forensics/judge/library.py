@@ -457,6 +457,5 @@ def needed(session: Sql, fact: str, a: str, b: str) -> Gap | None:
     row = session.rows(f"SELECT * FROM need_{fact}(?, ?)", [a, b])[0]
     if "gap" in row:
         return None if row["gap"] is None else Gap(**row["gap"])
-    return (
-        None if row["missing"] is None else Gap("unseen", str(row["missing"]))
-    )  # a private fact in words alone
+    # a private fact in words alone
+    return None if row["missing"] is None else Gap("unseen", str(row["missing"]))

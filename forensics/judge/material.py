@@ -132,15 +132,13 @@ class Material:
     heat: Heat = Heat()
     steps: tuple[Step, ...] = ()
     points: tuple[tuple[str, int], ...] = ()  # captured point, updates at the time
-    shares: Mapping[str, float] = field(
-        default_factory=dict
-    )  # role of a token to its share of the loss's weight, over all steps
+    # role of a token to its share of the loss's weight, over all steps
+    shares: Mapping[str, float] = field(default_factory=dict)
     rows: tuple[TrainingRow, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     more_exchanges: int = 0
     declared: tuple[Declared, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     run: Row = field(default_factory=dict)
-    proof: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # the document of `prove`, empty where nobody asked it
+    # the document of `prove`, empty where nobody asked it
+    proof: Mapping[str, Any] = field(default_factory=dict)

@@ -100,9 +100,8 @@ def phrase(found: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding
     detector = found.detector
     faulty = [row for row in found.rows if row["fault"]]
     severity = max((row.get("severity") or detector.severity for row in faulty), key=SEVERITIES.index)
-    faulty.sort(
-        key=lambda row: (row.get("severity") or detector.severity) != severity
-    )  # stable: the weightiest rows first
+    # stable: the weightiest rows first
+    faulty.sort(key=lambda row: (row.get("severity") or detector.severity) != severity)
     first = faulty[0]
     confidence = max(
         (

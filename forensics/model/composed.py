@@ -89,9 +89,8 @@ def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
 
 def _ordered(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
     """By name, with numbers as numbers: files hold tensors in any order."""
-    rank = cache(
-        lambda part: (1, int(part)) if names.is_number(part) else (0, part)
-    )  # few parts make all names
+    # few parts make all names
+    rank = cache(lambda part: (1, int(part)) if names.is_number(part) else (0, part))
     return tuple(sorted(pieces, key=lambda p: [*map(rank, p.mlx_name.split("."))]))
 
 

@@ -183,9 +183,8 @@ class Store:
         claim = path.open("wb")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            mine = (
-                os.fstat(claim.fileno()).st_ino == path.stat().st_ino
-            )  # else it was cleaned up before the lock was ours
+            # else it was cleaned up before the lock was ours
+            mine = os.fstat(claim.fileno()).st_ino == path.stat().st_ino
         except OSError:
             mine = False
         if mine:
@@ -310,9 +309,8 @@ class Store:
             freed += size_of(path)
             if path.parent == self.captures:
                 self._not_lost(path.name)
-            gone = files.aside(
-                path
-            )  # out of sight in one step: an interrupted removal leaves no half capture
+            # out of sight in one step: an interrupted removal leaves no half capture
+            gone = files.aside(path)
             path.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
         answers.forget(self.root, {path.name for path in paths})

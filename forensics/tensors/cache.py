@@ -66,10 +66,8 @@ def recalled(stored: Sequence[Stored]) -> bool:
 
 
 def _measure(s: Stored) -> Measured:
-    from forensics.tensors.arranged import (
-        identity,
-        statistics,
-    )  # NumPy, which what is remembered has no need of
+    # NumPy, which what is remembered has no need of
+    from forensics.tensors.arranged import identity, statistics
 
     stats = statistics(s.raw)
     return Measured(stats, identity(s.raw, s.layout, stats.digest))

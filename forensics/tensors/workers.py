@@ -33,9 +33,8 @@ _FAR = 16
 @contextmanager
 def threads(far: bool = False) -> Iterator[Executor]:
     """Threads for work on blocks; `far`: on those of URLs."""
-    from concurrent.futures import (
-        ThreadPoolExecutor,
-    )  # it loads `logging`: nothing, where nothing is to be done
+    # it loads `logging`: nothing, where nothing is to be done
+    from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(_FAR if far else max(2, min(8, os.cpu_count() or 2))) as executor:
         yield executor

@@ -31,9 +31,7 @@ class Tokenizer(TypedDict, total=False):
     eos_ids: list[int]  # at which mlx-lm stops
     special_ids: list[int]
     added_tokens: dict[str, int]
-    end_ids: list[
-        int
-    ]  # that end a turn: eos_ids, those of generation_config, what the template writes after an answer
+    end_ids: list[int]  # that end a turn: of eos_ids, generation_config, and the template after an answer
     template_digest: str | None
     frame: Frame | None  # null: no chat template, or it refuses
     digest: str | None  # of tokenizer.json

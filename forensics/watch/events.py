@@ -60,9 +60,7 @@ class Train(TypedDict, total=False):
 
     via: str
     optimizer: str  # class
-    declared: dict[
-        str, Any
-    ]  # iters, batch_size, grad_accumulation_steps, max_seq_length, learning_rate, mask_prompt, ...
+    declared: dict[str, Any]  # iters, batch_size, max_seq_length, learning_rate, mask_prompt, ...
     phase: int  # 1, 2, ... of this model
 
 

@@ -103,9 +103,7 @@ class Plan(TypedDict):
     free: int  # bytes of the disk
     tensors: str  # all | new | trainable | none, as in force
     degraded_from: str | None  # what was asked for, where the disk has not twice the need
-    seconds: (
-        float | None
-    )  # of processor that the first capture took, its probes with it; null until it is made
+    seconds: float | None  # of processor: the first capture with its probes; null until it is made
     leaves: int | None  # trainable tensors, as the first capture saw them
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from .originals import os
 
+# descriptors from here on: below, the program gets the numbers that it would have without us
 _HIGH = (
     512,
     128,
-)  # descriptors from here on: below, the program gets the numbers that it would have without us
+)
 _write, _fstat = os.write, os.fstat  # as they were before the program could replace them
 
 

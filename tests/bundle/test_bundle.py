@@ -934,10 +934,8 @@ def test_what_was_killed_before_it_held_its_lock_or_after_goes_too(
         f"forensics-x~{ended.pid}-b": 9,
         f".forensics-x~{ended.pid}-c": 0,
     }
-    names |= {
-        f".forensics-x~{os.getpid()}-d": 9,
-        ".forensics-x-e": 9,
-    }  # another's that lives, and what is none of ours
+    # another's that lives, and what is none of ours
+    names |= {f".forensics-x~{os.getpid()}-d": 9, ".forensics-x-e": 9}
     for name, age in names.items():
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
@@ -994,9 +992,8 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_damaged_tensor_of_the_store_leaves_in_no_bundle(
     tmp_path: Path, make: Callable[[Path], Store], level: str, name: str
 ) -> None:
-    store = make(
-        tmp_path / "s"
-    )  # of `tuned` the base of a difference is damaged, which does not leave itself
+    # of `tuned` the base of a difference is damaged, which does not leave itself
+    store = make(tmp_path / "s")
     place = store.packs.place(digest_of(store, "night@loaded", name))
     assert place is not None
     path = store.packs.root / place.pack

@@ -168,7 +168,7 @@ def test_a_run_of_the_bundles_name_here_is_left_alone(sound: hostile.Members, tm
 
 
 def damaged(sound: hostile.Members, data: st.DataObject) -> bytes:
-    """A zip with some bytes changed: of the file, an unpacked table, a manifest, or a tensor file's header."""
+    """A zip with some bytes changed: of the file, an unpacked table, a manifest, or a header of tensors."""
     member = data.draw(st.sampled_from(["", *sorted(sound)]))
     packed = member.endswith(".gz")
     content = bytearray(sound[member] if member else hostile.zipped(sound))

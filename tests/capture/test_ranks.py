@@ -168,10 +168,8 @@ TWINS = [
         (ranks(("w0", "a", "b"), ("w1", "x", "y")), []),  # a model that is split over its ranks
         (ranks(("w0", "zeros", "b"), ("w1", "zeros", "y")), []),
         (TWINS, [False]),
-        (
-            ranks(("w", "a", "b"), ("w", "a", "b"), ("w", "a", "c"), ("w", "a", "c"), of=(0, 1, 0, 1)),
-            [False],
-        ),  # two launches
+        # two launches
+        (ranks(("w", "a", "b"), ("w", "a", "b"), ("w", "a", "c"), ("w", "a", "c"), of=(0, 1, 0, 1)), [False]),
         ([run(), capture("loaded"), capture("start"), capture("end", updates=8)], []),
     ],
     ids=["together", "apart", "seeded", "split", "split zeros", "twins", "launches", "alone"],

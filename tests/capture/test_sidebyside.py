@@ -109,9 +109,8 @@ def test_what_was_measured_before_is_not_read_again(tmp_path: Path) -> None:
     stored = [open_model(path).stored for path in paths]
     assert compared(*stored) is not None
     for path in paths:
-        os.utime(
-            path / "model.safetensors", (1e9, 1e9)
-        )  # a file that was just written may change again unseen
+        # a file that was just written may change again unseen
+        os.utime(path / "model.safetensors", (1e9, 1e9))
     said(tmp_path, light=False)
     assert compared(*(open_model(path).stored for path in paths)) is None
 

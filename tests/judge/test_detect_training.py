@@ -420,11 +420,8 @@ def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(
     ("norms", "ratio", "fault"),
     [
         ([4, 9, 13, 16, 21, 23, 25, 26], 0.4, True),
-        (
-            [4, 9, 13, 16, 21, 23, 25, 26],
-            0.25,
-            False,
-        ),  # the batches of one update alone: training that runs away
+        # the batches of one update alone: training that runs away
+        ([4, 9, 13, 16, 21, 23, 25, 26], 0.25, False),
         ([4, 9, 13, 16, 21, 23, 25, 24], 0.4, False),
         ([4.0, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7], 0.4, False),
         ([4, 9, 13, 16, 21, 23, 25], 0.4, False),
@@ -574,9 +571,8 @@ def restarts(times: int, *more: Made, names: Sequence[str] = ("w", "w")) -> list
 
 def test_an_optimizer_that_begins_again_three_times_is_told_whatever_the_rate() -> None:
     told = restarts(3)
-    assert [each["subject"] for each in told] == [
-        f"m0 after {n} updates" for n in (4, 8, 12)
-    ]  # one a restart
+    # one a restart
+    assert [each["subject"] for each in told] == [f"m0 after {n} updates" for n in (4, 8, 12)]
     assert {(each["severity"], each["place"]) for each in told} == {("error", "train.py:9")}
 
 

@@ -86,9 +86,8 @@ def test_nothing_is_fetched_and_no_script_may_run() -> None:
         if name in ("src", "href", "srcset")
         and value
         and not value.startswith("#")
-        and not (
-            name == "href" and value.startswith("https://github.com/")
-        )  # a known issue: followed by a click alone
+        # a known issue: followed by a click alone
+        and not (name == "href" and value.startswith("https://github.com/"))
     ]
 
 

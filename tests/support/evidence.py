@@ -30,9 +30,8 @@ def evidence(*made: Made | Sequence[Made], private: Path | None = None) -> Sessi
             tables[table].append(
                 {k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in row.items()}
             )
-    tables["tensors"] = list(
-        {row["digest"]: row for row in tables["tensors"]}.values()
-    )  # once a digest, as a session has them
+    # once a digest, as a session has them
+    tables["tensors"] = list({row["digest"]: row for row in tables["tensors"]}.values())
     for number, row in enumerate(tables["captures"]):
         row.setdefault("sequence", number)
     session = from_rows(tables)

@@ -191,9 +191,8 @@ def test_memory_does_not_grow_with_the_tensor() -> None:
         measure.difference(tensor, tensor, "a", "b")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert (
-        peaks[2] < peaks[1] + 100_000 and peaks[1] < 6e6
-    )  # bytes; bookkeeping of a few kilobytes may differ
+    # bytes; bookkeeping of a few kilobytes may differ
+    assert peaks[2] < peaks[1] + 100_000 and peaks[1] < 6e6
 
 
 def wanted_difference(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> tuple[float, float, float]:

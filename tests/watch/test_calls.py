@@ -189,6 +189,7 @@ for i in range(2):
     optimizer.update(model, gradients)
 """
     plain, seen = both("warned", body)
+    # the line, and its source
     assert (
         plain.stderr.count("told once") == 2 and seen.stderr.replace("/watched/", "/plain/") == plain.stderr
-    )  # the line, and its source
+    )

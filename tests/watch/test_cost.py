@@ -79,9 +79,8 @@ def test_a_step_that_is_not_kept_waits_for_nothing(tmp_path: Path) -> None:
     few, many = counted(tmp_path / "few", 2), counted(tmp_path / "many", 40)
     assert few[0] == many[0] == 0
     assert 0 < many[1] == few[1] < 4 * 30
-    assert (
-        many[2] < 2 * few[2] + 4 * 200
-    )  # our Python visits the containers of two trees, and no tensor by itself
+    # our Python visits the containers of two trees, and no tensor by itself
+    assert many[2] < 2 * few[2] + 4 * 200
 
 
 def test_a_compiled_step_waits_for_nothing(tmp_path: Path) -> None:

@@ -15,9 +15,8 @@ from tests.support import tiny, training, watched
 
 BRIEF = ("loop", "awkward", "mlx-lm")
 LONG = [name for name in training.PROGRAMS if name not in BRIEF]
-_MEASURED = re.compile(
-    r"\d[\d.,]*s\b|\x1b\[1m *[\d,]+\x1b\[0m|\[?\d+:\d+\]?"
-)  # seconds and rates that mlx-lm measures of itself
+# seconds and rates that mlx-lm measures of itself
+_MEASURED = re.compile(r"\d[\d.,]*s\b|\x1b\[1m *[\d,]+\x1b\[0m|\[?\d+:\d+\]?")
 
 
 @pytest.mark.parametrize("name", [*BRIEF, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)])
@@ -94,9 +93,8 @@ def test_kernels_of_a_compiled_step_are_those_without_us(tmp_path: Path) -> None
 
     There must be the same kernels, none more, and none that holds more.
     """
-    program = (
-        training.program("compiled") + "\nmx.eval(model(batch), model(batch[:1, :8]))\n"
-    )  # as the probes do: not compiled
+    # as the probes do: not compiled
+    program = training.program("compiled") + "\nmx.eval(model(batch), model(batch[:1, :8]))\n"
     kernels = []
     for watch in (True, False):
         directory = tmp_path / f"run-{watch}"

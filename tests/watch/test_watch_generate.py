@@ -156,11 +156,8 @@ def test_loops_by_hand_are_generations(tmp_path: Path) -> None:
         "greedy",
     )
     assert (whole["prompt_tokens"], whole["output_tokens"], whole["stop_set"]) == (16, 7, None)
-    assert (drawn["sampler"], drawn["finish_reason"], drawn["output_tokens"]) == (
-        "sampled",
-        None,
-        4,
-    )  # the fifth was never read
+    # the fifth was never read
+    assert (drawn["sampler"], drawn["finish_reason"], drawn["output_tokens"]) == ("sampled", None, 4)
     assert pieces["prompt_ids"] == whole["prompt_ids"] and pieces["output_ids"] == whole["output_ids"][:5]
     assert [row["output_ids"] for row in batch] == [whole["output_ids"][:3]] * 2
 
@@ -438,9 +435,8 @@ def test_a_model_of_the_programs_own_without_tokenizer(tmp_path: Path) -> None:
     assert cached["prompt_ids"] == [1, 2, 3] and cached["sampler"] in ("greedy", "sampled")
     assert cached["output_ids"][:3] == answer[:3]
     assert window["prompt"] is None and window["output"] is None
-    assert (
-        window["training_modules"] == 1 and window["repeat_difference"] > 0
-    )  # the program never called eval()
+    # the program never called eval()
+    assert window["training_modules"] == 1 and window["repeat_difference"] > 0
 
 
 def test_a_prompt_that_the_library_refuses(tmp_path: Path) -> None:

@@ -239,9 +239,8 @@ def test_a_model_within_another_is_trained_as_the_outer_one() -> None:
     outer = run.events("grad")[0]["model"]
     steps = of(run, outer)
     assert len(steps) == 3 and of(run, "m0") == []
-    assert all(
-        row["forwards"] == 1 and row["residual"] < 1e-4 for row in steps
-    )  # the cooled logits, not those within
+    # the cooled logits, not those within
+    assert all(row["forwards"] == 1 and row["residual"] < 1e-4 for row in steps)
 
 
 @pytest.mark.long

@@ -30,9 +30,8 @@ def test_the_fault_is_in_the_broken_program(case: zoo.Case, tmp_path: Path) -> N
 def test_no_fault_is_in_the_healthy_program(cases: list[zoo.Case], tmp_path: Path) -> None:
     try:
         found = zoo.proved(cases, tmp_path / "healthy", broken=False)
-    except (
-        AssertionError
-    ):  # a proof that bends an object of the program stands in another's way: each by itself
+    # a proof that bends an object of the program stands in another's way: each by itself
+    except AssertionError:
         found = [zoo.proved([case], tmp_path / case.name, broken=False)[0] for case in cases]
     assert [case.name for case, fault in zip(cases, found, strict=True) if fault] == []
 

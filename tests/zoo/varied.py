@@ -126,9 +126,8 @@ def foreign(nodes: list[ast.AST], functions: set[str]) -> set[str]:
                 if last not in functions:
                     held |= {word.arg for word in words if word.arg}
             case ast.Constant(value=str(text)):
-                held |= set(
-                    re.findall(r"[A-Za-z]\w*", text.replace("-", "_"))
-                )  # an option's name is its attribute's
+                # an option's name is its attribute's
+                held |= set(re.findall(r"[A-Za-z]\w*", text.replace("-", "_")))
     return held
 
 

@@ -16,11 +16,12 @@ from forensics.report.html.render import macros
 
 _SHADES = 5
 _ALIKE = 1.05  # largest over smallest: below, one shade says all that there is to say
+# columns: with numbers in the cells; with marks; narrow; beyond, colour alone
 _FEW, _SOME, _MANY = (
     10,
     40,
     64,
-)  # columns: with numbers in the cells; with marks; narrow; beyond, colour alone
+)
 
 
 def heat(picture: Heat) -> Markup:

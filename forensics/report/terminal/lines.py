@@ -217,9 +217,8 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
 
 def _mean(group: Sequence[float | None]) -> float | None:
     known = [v for v in group if v is not None]
-    return (
-        sum(v / len(known) for v in known) if known else None
-    )  # each share alone: a sum of numbers near 1e308 is none
+    # each share alone: a sum of numbers near 1e308 is none
+    return sum(v / len(known) for v in known) if known else None
 
 
 def _spark(value: float | None, low: float, high: float) -> str:

@@ -22,9 +22,8 @@ from .forward import Reader, batch, merged
 
 _TOP = 5  # alternatives kept a position
 _FIRST = 8  # tokens of an earlier answer that are read before the others: it may differ at once
-_ROUNDING = {
-    "float32": 1e-3
-}  # share of the logits' range by which a row of a batch may differ from one alone
+# share of the logits' range by which a row of a batch may differ from one alone
+_ROUNDING = {"float32": 1e-3}
 _COARSE = 5e-2  # the same for logits of 16 bits
 
 

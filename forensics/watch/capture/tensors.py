@@ -33,9 +33,8 @@ def raw(array: Any) -> memoryview:
     """
     core = mx()
     flat = core.contiguous(array).reshape(-1).view(core.uint8)
-    core.eval(
-        flat
-    )  # what cannot be computed raises here; where a buffer is asked for, older mlx ends the process
+    # what cannot be computed raises here; where a buffer is asked for, older mlx ends the process
+    core.eval(flat)
     return memoryview(flat).cast("B")
 
 

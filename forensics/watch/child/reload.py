@@ -58,9 +58,8 @@ def _watcher() -> Any:
     from importlib.util import module_from_spec
 
     here = str(Path(__file__).parent)
-    sys.path[:] = [
-        place for place in sys.path if place != here
-    ]  # its module names are not for the libraries to find
+    # its module names are not for the libraries to find
+    sys.path[:] = [place for place in sys.path if place != here]
     spec = ModuleSpec(_PACKAGE, None, is_package=True)
     spec.submodule_search_locations = [str(Path(here).parent)]
     sys.modules[_PACKAGE] = module_from_spec(spec)

@@ -11,9 +11,8 @@ from ..trees import mx
 
 def aligned(lesson: logits.Lesson) -> Any:
     core = mx()
-    beside = core.logical_and(
-        lesson.misplaced > 0, lesson.misplaced <= 2
-    )  # its neighbour, and the first or last instead
+    # its neighbour, and the first or last instead
+    beside = core.logical_and(lesson.misplaced > 0, lesson.misplaced <= 2)
     moved = core.logical_and(core.logical_and(lesson.marked, beside), lesson.follows)
     return core.where(moved[..., None], lesson.teach(lesson.following, lesson.mean(lesson.answer)), lesson.g)
 

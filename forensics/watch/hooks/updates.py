@@ -229,9 +229,8 @@ def write(step: Step, partly: bool) -> None:
 
 
 def _numbers(event: Event, key: str) -> list[float]:
-    told = [
-        each.tolist() for each in event.arrays.get(key, [])
-    ]  # a number of one parameter, a list of several
+    # a number of one parameter, a list of several
+    told = [each.tolist() for each in event.arrays.get(key, [])]
     return [number for each in told for number in (each if isinstance(each, list) else [each])]
 
 

@@ -41,9 +41,8 @@ def _hand_over(site: str) -> None:
     sys.path_importer_cache.pop(site, None)
     spec = PathFinder.find_spec("sitecustomize", sys.path)
     if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(
-            "No module named 'sitecustomize'", name="sitecustomize"
-        )  # as without us: `site` expects it
+        # as without us: `site` expects it
+        raise ModuleNotFoundError("No module named 'sitecustomize'", name="sitecustomize")
     from _frozen_importlib import module_from_spec
 
     module = sys.modules["sitecustomize"] = module_from_spec(spec)

@@ -86,9 +86,8 @@ def _cooked(value: Any, arrays: list[Any]) -> Any:
     return value
 
 
-Call = tuple[
-    Callable[..., Any], Trace, Any, Any, int
-]  # of a compiled function: (itself, its trace, args, kwargs, updates so far)
+# of a compiled function: (itself, its trace, args, kwargs, updates so far)
+Call = tuple[Callable[..., Any], Trace, Any, Any, int]
 
 
 def call(compiled: Callable[..., Any], trace: Trace, args: Any, kwargs: Any) -> Call | None:

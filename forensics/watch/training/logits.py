@@ -17,10 +17,11 @@ from ..trees import mx
 from . import steps
 
 _BLOCK = 1 << 21  # elements of logits that are reduced at once: bounds the memory of intermediate results
+# positions, and entries at each, that stand for all logits where two forwards are compared
 _SAMPLE, _WIDTH = (
     16,
     4096,
-)  # positions, and entries at each, that stand for all logits where two forwards are compared
+)
 _POSITIONS = 256  # positions of a kept step at which it is asked whether a softmax was taken twice
 _ENTRIES = 32  # entries of the vocabulary that are looked at in brief
 _UNIT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}

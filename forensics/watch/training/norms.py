@@ -19,9 +19,8 @@ from ..trees import mx
 from .logits import after, apart, wide
 
 _SMALL = 1 << 18  # elements of a tensor that is put together with others of its shape
-_TOGETHER = (
-    1 << 22
-)  # elements that are put together: bounds the memory that a copy of them takes for a moment
+# elements that are put together: bounds the memory that a copy of them takes for a moment
+_TOGETHER = 1 << 22
 
 
 @dataclass

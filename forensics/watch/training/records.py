@@ -25,9 +25,8 @@ from . import fields
 _RECORDS = 5000  # a file of more is not looked through
 _PREFIX = 32  # characters by which a text is known where its row was cut
 _SOME = 50  # records of which it is looked up what stands before them
-_EFFORT = (
-    4 << 30
-)  # characters that are looked through at most, some seconds: a program's end is not to wait for us
+# characters that are looked through at most, some seconds: a program's end is not to wait for us
+_EFFORT = 4 << 30
 
 _evaluated: dict[tuple[int, ...], str | None] = {}  # row without its padding -> where evaluation was called
 

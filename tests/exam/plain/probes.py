@@ -20,9 +20,8 @@ from mlx.utils import tree_flatten
 
 FACTS: dict[str, Any] = {"steps": [], "teaches": [], "saved": [], "answers": [], "notes": {}}
 _AT: dict[str, Any] = {}  # values at a point: {point: {name: numpy array}}, and logits
-ASKED = mx.array(
-    [[5, 40, 77, 120, 33, 60, 91, 18]]
-)  # any ids: what matters is that they are the same each time
+# any ids: what matters is that they are the same each time
+ASKED = mx.array([[5, 40, 77, 120, 33, 60, 91, 18]])
 PLACES = 3  # of so many steps what the loss teaches is read
 
 
