@@ -12,7 +12,7 @@ from forensics.errors import UsageError, near
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from forensics.judge.library import Detector
+    from forensics.judge.query import Detector
     from forensics.records import Finding
 
 EXAMPLES = """\b
@@ -51,7 +51,7 @@ def explained(finding: str, queries: Path | None) -> dict[str, Any]:
 
 def _found(finding: str, queries: Path | None) -> tuple[Detector, Finding | None]:
     from forensics.judge import library
-    from forensics.judge.library import Detector
+    from forensics.judge.query import Detector
 
     ours = library.load(queries)
     detector = ours.get(finding) if finding in ours.queries else None

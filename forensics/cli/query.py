@@ -22,8 +22,9 @@ from forensics.errors import UsageError
 from forensics.units import counted
 
 if TYPE_CHECKING:
-    from forensics.judge.library import Library, Query
+    from forensics.judge.library import Library
     from forensics.judge.opened import Opened
+    from forensics.judge.query import Query
 
 EXAMPLES = """\b
 Examples:
@@ -221,7 +222,7 @@ def _print(answer: Answer, *, as_json: bool, as_csv: bool, parquet: Path | None)
 
 def _catalogue(library: Library, as_json: bool) -> None:
     from forensics.cli.screen import emit, show, width
-    from forensics.judge.library import Detector
+    from forensics.judge.query import Detector
     from forensics.report.terminal.tables import catalogue
 
     if as_json:

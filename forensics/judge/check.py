@@ -15,7 +15,8 @@ from typing import Any
 
 from forensics import schema
 from forensics.errors import QueryError
-from forensics.judge.library import COLUMNS, Detector, Library, Query, Sql
+from forensics.judge.library import Library, Sql
+from forensics.judge.query import COLUMNS, Detector, Query
 
 _COLUMN = re.compile(r"(\w+) (?:VARCHAR|DOUBLE|BIGINT|INTEGER|BOOLEAN)\b")
 

@@ -12,10 +12,11 @@ from forensics.judge import allow, example, issues, outcomes, runs, verdict
 from forensics.judge.compare import plain
 from forensics.judge.deltas import Evidence as Session
 from forensics.judge.findings import ordered
-from forensics.judge.library import Detector, Library
+from forensics.judge.library import Library
 from forensics.judge.opened import Opened, opened
 from forensics.judge.pair import Pair
 from forensics.judge.proven import Document
+from forensics.judge.query import Detector
 from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, Row, TwoRuns
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from forensics.judge.library import COLUMNS, HEADER, Detector, Library
+from forensics.judge.library import Library
+from forensics.judge.query import COLUMNS, HEADER, Detector
 
 _MACRO = re.compile(r"((?:^--[^\n]*\n)+)CREATE OR REPLACE MACRO (\w+\([^)]*\))", re.M)
 _WORDS = re.compile(r"\{(\w+):[^|}]*\|([^}]*)\}")  # {n:thing was|things were}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from forensics.judge.library import Detector, Library, Query, Sql, needed
+from forensics.judge.library import Library, Sql, needed
+from forensics.judge.query import Detector, Query
 
 _OF_A_RUN = {
     "steps",

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from forensics.judge import allow, check, deltas, fused, library, said
 from forensics.judge.allow import Allowance
-from forensics.judge.library import Library, Query
+from forensics.judge.library import Library
 from forensics.judge.proven import Document
+from forensics.judge.query import Query
 from forensics.store import proofs
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from forensics.errors import ForensicsError
-from forensics.judge.library import Detector, Gap, Library, Sql, needed
+from forensics.judge.library import Gap, Library, Sql, needed
 from forensics.judge.pair import Pair
+from forensics.judge.query import Detector
 from forensics.records import Cleared, Confidence, Evidence, Finding, NotEvaluated, Severity, Unevaluated
 
 SEVERITIES: Sequence[Severity] = ("info", "warning", "error")

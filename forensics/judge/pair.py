@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from forensics.judge.library import Library, Query, Sql
+from forensics.judge.library import Library, Sql
+from forensics.judge.query import Query
 
 Refs = tuple[str, str]
 

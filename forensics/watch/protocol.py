@@ -249,9 +249,7 @@ class Forward(TypedDict):
 
 
 class Weights(TypedDict):
-    """The same in brief, of every forward of every step: the tool makes the weights by role of
-    `steps` of it.
-    """
+    """The same in brief, of every forward of every step: `steps` gets its weights by role from it."""
 
     model: str
     step: int

@@ -41,7 +41,7 @@ def test_a_table_is_shown_with_types_and_meanings() -> None:
 def test_every_finding_is_explained(name: str) -> None:
     """Without its example, which a diagnosis of a recorded run gives."""
     from forensics.cli.explain import _document
-    from forensics.judge.library import Detector
+    from forensics.judge.query import Detector
     from forensics.report.terminal import reference
 
     detector = library.load().get(name)
