@@ -143,7 +143,8 @@ def _proved(under_way: Proving, chosen: list[str]) -> Proof:
     if plan.runs:
         early = "" if plan.steps is None else f" of {plan.steps} steps"
         note(
-            f"forensics: {plan.runs} runs{early} at most, about {_time(plan.seconds)}; Ctrl-C keeps what is done."
+            f"forensics: {plan.runs} runs{early} at most, about {_time(plan.seconds)};"
+            " Ctrl-C keeps what is done."
         )
     with spinner(under_way.named.name) as step:
         return under_way.prove(chosen, step)

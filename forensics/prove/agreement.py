@@ -45,18 +45,18 @@ def changed(was: Repeat, now: Repeat) -> Iterator[str]:
 
 
 def steering(was: Repeat, now: Repeat) -> str | None:
-    """Where the value of the loss decided what the program did, in a run as it was and one cured at the logits.
+    """Where the value of the loss decided what the program did.
 
-    There the value stays the faulty one, and with it what it decides: an early stop, the best checkpoint, a
-    rate that falls on a plateau. It decided where a comparison came out both ways, or where saves came after
-    other updates. None where neither is seen.
+    In a run that is cured at the logits the value stays the faulty one, and with it what it decides: an early
+    stop, the best checkpoint, a rate that falls on a plateau. It decided where a comparison came out both
+    ways, or where saves came after other updates. None where neither is seen.
     """
     for place in dict.fromkeys(each["place"] for each in (*was.decisions, *now.decisions)):
         said, cured = (_outcomes(each.decisions, place) for each in (was, now))
         if len({*said, *cured}) > 1:
             return (
-                f"the value of the loss, which a cure leaves as it is, decides at {place}: true in {_of(said)}"
-                f" comparisons as it was, in {_of(cured)} cured"
+                f"the value of the loss, which a cure leaves as it is, decides at {place}:"
+                f" true in {_of(said)} comparisons as it was, in {_of(cured)} cured"
             )
     for kind, words in (("save", "saves"), ("end", "ends its updates")):
         before, after = ([each for each in run.decisions if each["kind"] == kind] for run in (was, now))
@@ -64,8 +64,8 @@ def steering(was: Repeat, now: Repeat) -> str | None:
         if steps[0] != steps[1]:
             place = next((each["place"] for each in (*before, *after) if each["place"]), "the program")
             return (
-                f"{place} {words} after update {_steps(steps[0])}, cured after {_steps(steps[1])}: the value of the"
-                " loss, which a cure leaves as it is, steers it"
+                f"{place} {words} after update {_steps(steps[0])}, cured after {_steps(steps[1])}:"
+                " the value of the loss, which a cure leaves as it is, steers it"
             )
     return None
 

@@ -13,8 +13,8 @@ _WHY = {
 _HINTS = {
     "input": "Give what it asks for by an option or a file, capture it so, and prove that run.",
     "network": "Fetch what it needs once, capture it offline (HF_HUB_OFFLINE=1), and prove that run.",
-    "write": "Let it write below the folder that it is started in, or give the place by an option; then capture"
-    " it again.",
+    "write": "Let it write below the folder that it is started in, or give the place by an option;"
+    " then capture it again.",
     "program": "Capture the Python that trains by itself, without what starts other programs.",
 }
 _LAST = 200  # characters of what the program said last

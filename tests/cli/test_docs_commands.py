@@ -1,4 +1,7 @@
-"""Every command that README and docs show runs, as it stands there, in a directory that holds what it names."""
+"""Every command that README and docs show runs as it stands there.
+
+It runs in a directory that holds what it names.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""How often a proof is right, counted on the zoo: `python -m tests.prove.counted --out rows.jsonl [-k WORD]`.
+"""How often a proof is right, counted on the zoo.
 
-Each broken program is captured, and the cause that its case names is proved on it; so are cures of faults that
-it has not. Its symptom can be seen where the run shows a harm that its healthy twin has less of. A row a proof
-is appended to `--out`; what stands there is not run again, so that the count may be done in parts
-(`--part 2/6`, `--seconds N`). Without `-k` and `--part` it takes hours; `--table` prints what there is.
+    python -m tests.prove.counted --out rows.jsonl [-k WORD]
+
+Each broken program is captured, and the cause that its case names is proved on it; so are cures of faults
+that it has not. Its symptom can be seen where the run shows a harm that its healthy twin has less of. A row
+for each proof is appended to `--out`; what stands there is not run again, so that the count may be done in
+parts (`--part 2/6`, `--seconds N`). Without `-k` and `--part` it takes hours; `--table` prints what there is.
 """
 
 from __future__ import annotations

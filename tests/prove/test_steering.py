@@ -15,7 +15,8 @@ from tests.support.command import forensics
 TURNED = command.LOOP.replace("lambda m: nn", "lambda m: -nn").replace("range(3)", "range(6)")
 EARLY = TURNED.replace("for i in", "best = 1e9\n    for i in").replace(
     "        print(i,",
-    "        value = {read}\n        if value > best:\n            break\n        best = value\n        print(i,",
+    "        value = {read}\n        if value > best:\n            break\n        best = value\n"
+    "        print(i,",
 )
 LINE = next(n for n, line in enumerate(EARLY.strip("\n").splitlines(), 1) if "if value > best" in line)
 
@@ -29,7 +30,7 @@ LINE = next(n for n, line in enumerate(EARLY.strip("\n").splitlines(), 1) if "if
     ],
 )
 def test_an_early_stop(tmp_path: Path, read: str, line: str) -> None:
-    """The loss with its sign turned falls for ever; with the gradient put right it rises, and the run ends."""
+    """The loss with its sign turned falls for ever; with the gradient put right it rises and ends the run."""
     command.write(tmp_path, EARLY.replace("{read}", read))
     done = forensics(tmp_path, "capture", "--name", "run", "--", "python", "train.py")
     assert done.store.holds("run"), done.err

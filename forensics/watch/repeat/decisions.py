@@ -1,4 +1,6 @@
-"""Where the value of the loss decides what the program does: a cure at the logits leaves that value as it was.
+"""Where the value of the loss decides what the program does.
+
+A cure at the logits leaves that value as it was.
 
 A loss that the program reads is a number that notes the line at which it is compared, and how that came out;
 saves and the end note after how many updates they came.

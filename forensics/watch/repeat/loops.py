@@ -1,4 +1,6 @@
-"""Training functions of the program as it calls them: their losses, and an end to training after some updates.
+"""Training functions of the program as it calls them.
+
+Their losses are kept, and training ends after some updates.
 
 What is done after the last update that `--steps` allows is gone through without computing: a gradient
 function gives its last loss and gradients of zero, an optimizer changes nothing, and the program saves and
