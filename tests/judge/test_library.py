@@ -102,8 +102,8 @@ DETECTOR = """-- A parameter is not there.
 -- claim: {subject} is {observed}.
 --   It should not be.
 -- fix: put it back
-SELECT name AS subject, 'gone' AS observed, 'there' AS expected, digest IS NULL AS fault FROM parameters
-ORDER BY name
+SELECT name AS subject, 'gone' AS observed, 'there' AS expected, digest IS NULL AS fault
+FROM parameters ORDER BY name
 """
 
 
