@@ -421,27 +421,33 @@ CREATE TABLE schedules (
     place VARCHAR
 );
 
--- What a model that is trained said when it was asked about its own first batch: with the tokens after a position changed (causality), with
--- the other rows changed (rows). Differences are the largest over the outputs of a position.
+-- What a model that is trained said when it was asked about its own first batch: with the tokens after a
+-- position changed (causality), with the other rows changed (rows). Differences are the largest over the
+-- outputs of a position.
 CREATE TABLE selftests (
     run VARCHAR, process INTEGER, model VARCHAR,
     test VARCHAR,           -- causality | rows
     kind VARCHAR,           -- why it was not made: unseen | absent | not-applicable; NULL: it was made
     why VARCHAR,            -- the same in words
-    samples BIGINT,         -- causality: positions whose target is the token that was changed; rows: rows whose neighbours were changed
-    least DOUBLE,           -- by how much the outputs of the sample that moved least moved; of a row, the median of its positions
+    samples BIGINT,         -- causality: positions whose target is the token that was changed; rows: rows
+                            -- whose neighbours were changed
+    least DOUBLE,           -- by how much the outputs of the sample that moved least moved; of a row, the
+                            -- median of its positions
     most DOUBLE,            -- the same of the sample that moved most
-    rounding DOUBLE,        -- how much rounding moves them: measured by moving every small parameter by one unit in its last place
+    rounding DOUBLE,        -- how much rounding moves them: measured by moving every small parameter by one
+                            -- unit in its last place
     repeat DOUBLE,          -- how much two equal calls differ
     scale DOUBLE,           -- the largest output
-    design VARCHAR,         -- what makes rows depend on each other on purpose: experts | batch statistics; NULL: nothing that was seen
+    design VARCHAR,         -- what makes rows depend on each other on purpose: experts | batch statistics;
+                            -- NULL: nothing that was seen
     dtype VARCHAR,          -- of the outputs
     tokens BIGINT,          -- of the batch that were asked about
     seconds DOUBLE,
     place VARCHAR           -- where the forward of the program's own model begins
 );
 
--- Data files that the program read, data sets that it handed to a trainer, and rows that mlx-lm's evaluation measured.
+-- Data files that the program read, data sets that it handed to a trainer, and rows that mlx-lm's evaluation
+-- measured.
 CREATE TABLE datasets (
     run VARCHAR, process INTEGER,
     source VARCHAR,         -- file | trainer | forward: distinct rows that were evaluated

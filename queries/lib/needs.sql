@@ -244,14 +244,18 @@ WITH made AS (
     SELECT coalesce(bool_or(c.value = '"off"'), false) AS off FROM configs c
     WHERE c.capture = run_of(b) AND c.key = 'forensics.selftest'
 ), trained AS (
-    SELECT coalesce(bool_or(m.gradients > 0), false) AS gradients FROM models m WHERE m.run = run_of(b) AND m.model = model_of(b)
+    SELECT coalesce(bool_or(m.gradients > 0), false) AS gradients FROM models m
+    WHERE m.run = run_of(b) AND m.model = model_of(b)
 )
-SELECT CASE WHEN NOT watched(b) THEN gap('unwatched', 'the model on its first batch, from a watched run: forensics capture -- COMMAND')
+SELECT CASE WHEN NOT watched(b)
+            THEN gap('unwatched',
+                'the model on its first batch, from a watched run: forensics capture -- COMMAND')
             WHEN made.kind IS NOT NULL THEN gap(made.kind, made.why)
             WHEN made.n > 0 THEN NULL
             WHEN told.off THEN gap('unseen', 'the model on its first batch: --selftest off')
             WHEN NOT trained.gradients THEN gap('not-applicable', 'the run takes no gradient of this model')
-            ELSE gap('not-applicable', 'no update of a model that answers rows of token ids was seen') END AS gap
+            ELSE gap('not-applicable', 'no update of a model that answers rows of token ids was seen')
+            END AS gap
 FROM made, told, trained;
 
 -- Whether outputs depend on the tokens after them.

@@ -1,5 +1,6 @@
-"""What a model says of its own first batch: right models of many makes are clean, broken ones are not, and both
-are as before.
+"""What a model says of its own first batch.
+
+Right models of many makes are clean, broken ones are not, and both are as before.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def made(name: str) -> Any:
     model_type, _, more = name.partition("-")
     config = {
         "model_type": model_type, "hidden_size": 32, "num_hidden_layers": 3, "intermediate_size": 64,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "rms_norm_eps": 1e-6, "vocab_size": 64,
-        "rope_theta": 10000.0, "max_position_embeddings": 512, "tie_word_embeddings": True,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "rms_norm_eps": 1e-6,
+        "vocab_size": 64, "rope_theta": 10000.0, "max_position_embeddings": 512, "tie_word_embeddings": True,
         "query_pre_attn_scalar": 8, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
     }  # fmt: skip
     kind, arguments = _get_classes(config)

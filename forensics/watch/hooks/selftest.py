@@ -1,5 +1,6 @@
-"""When a training step is asked about itself: once a model, just before its first update; of a compiled step,
-just after it.
+"""When a training step is asked about itself: once a model, just before its first update.
+
+Of a compiled step it is just after the update.
 """
 
 from __future__ import annotations

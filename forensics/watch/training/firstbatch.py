@@ -1,5 +1,6 @@
-"""The first call of each trained model within a gradient, as the program made it, held until the self-test
-has used it.
+"""The first call of each trained model within a gradient, as the program made it.
+
+It is held until the self-test has used it.
 """
 
 from __future__ import annotations
@@ -26,9 +27,8 @@ class Call:
 
     model: Model
     callee: Any  # weak reference to the module that was called
-    given: (
-        tuple[Any, Any] | None
-    )  # (args, kwargs), each array held anew; None: a reason why not stands in `why`
+    # (args, kwargs), each array held anew; None: a reason why not stands in `why`
+    given: tuple[Any, Any] | None
     place: int  # which of its arrays are the token ids
     ids: Any | None  # (rows, positions); None: of a compiled function, they come with what the loss taught
     why: str = ""
@@ -48,8 +48,9 @@ class Call:
 
 
 def remember(model: Model, module: Any, given: tuple[Any, Any], ids: Any, z: Any) -> None:
-    """Hold this call, where it is the first of its model and answers rows of token ids with logits or hidden
-    states.
+    """Hold this call, where it is the first of its model and answers rows of token ids.
+
+    It answers them with logits or hidden states.
     """
     if model.number in calls or model.number in tested or len(tested | calls.keys()) >= _MODELS:
         return
@@ -86,8 +87,9 @@ def _strange(given: Any) -> str | None:
 
 
 def taught(call: Call) -> tuple[Any, dict[str, Any]] | None:
-    """(token ids, what the loss taught at each position) of the gradient that this call was made in; None
-    where nothing is known of it yet.
+    """(token ids, what the loss taught at each position) of the gradient that this call was made in.
+
+    None where nothing is known of it yet.
     """
     wanted = None if call.ids is None else call.ids.tolist()
     for event in steps.waiting():

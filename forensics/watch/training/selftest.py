@@ -245,8 +245,9 @@ def _move(root: Any) -> None:
 
 
 def design(root: Any) -> str | None:
-    """What makes rows depend on each other on purpose: experts with room for so many tokens, or statistics of
-    the batch; read off the structure.
+    """What makes rows depend on each other on purpose, read off the structure.
+
+    Experts with room for so many tokens, or statistics of the batch.
     """
     for _, module in trees.modules(root):
         name = type(module).__name__.lower()

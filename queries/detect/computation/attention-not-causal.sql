@@ -23,7 +23,8 @@ select
         then printf('at %d positions the next token was changed, and the outputs did not move', samples)
         else
             printf(
-                'at %d positions the next token was changed, and the outputs moved by %.3g to %.3g (rounding moves them by %.2g, they reach %.3g)',
+                'at %d positions the next token was changed, and the outputs moved by %.3g to %.3g '
+                || '(rounding moves them by %.2g, they reach %.3g)',
                 samples,
                 least,
                 most,

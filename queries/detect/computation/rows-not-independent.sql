@@ -23,7 +23,8 @@ select
         then printf('the rows beside %d rows were changed, and their outputs did not move', samples)
         else
             printf(
-                'the rows beside %d rows were changed, and half of the outputs of a row moved by %.3g or more (rounding moves them by %.2g, they reach %.3g)',
+                'the rows beside %d rows were changed, and half of the outputs of a row moved by %.3g or '
+                || 'more (rounding moves them by %.2g, they reach %.3g)',
                 samples,
                 most,
                 rounding,
