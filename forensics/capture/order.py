@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any
 
 from forensics.capture.roles import OTHER
+from forensics.watch.protocol import RESIDUAL_MOST
 
-_MOST = 0.05  # residual up to which a target was read off a gradient
 _FEW = 0.1  # of a row's targets, so many may be no token of the other row
 
 
@@ -43,7 +43,7 @@ def _line(token: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _read(token: Mapping[str, Any]) -> bool:
     residual = token.get("residual")
-    return bool(token["weight"]) and isinstance(residual, float | int) and residual <= _MOST
+    return bool(token["weight"]) and isinstance(residual, float | int) and residual <= RESIDUAL_MOST
 
 
 def _another(

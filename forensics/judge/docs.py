@@ -54,9 +54,9 @@ def _section(d: Detector) -> Iterator[str]:
         yield f"- Asked while the run goes on: {d.text('early')}"
     if d.text("nothing"):
         yield f"- Not evaluated where there is nothing of its kind: {d.text('nothing')}"
-    numbers = [f"`{p.name} = {p.default}`" for p in d.params if p.default is not None]
-    if numbers:
-        yield f"- Numbers: {', '.join(numbers)}"
+    for p in d.params:
+        if p.default is not None:
+            yield f"- Number `{p.name} = {p.default}`: {d.reasons.get(p.name, '')}"
     if d.text("references"):
         yield f"- Seen in: {d.text('references')}"
 

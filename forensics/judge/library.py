@@ -77,7 +77,7 @@ class Library:
         return f"CREATE OR REPLACE MACRO {query.signature} AS TABLE\n{body}\n;"
 
     def _called(self, table: str) -> str:
-        return f"{table}({', '.join(p.name for p in self.tables[table].params)})"
+        return f"{table}({', '.join(p.name for p in self.tables[table].params if p.default is None)})"
 
     def install_shared(self, session: Sql) -> None:
         """Make the macros that a diagnosis and a comparison ask: those of lib/ and pair/, and the questions.

@@ -19,7 +19,15 @@ from forensics.records import Confidence, Role, Severity
 
 HEADER = {
     "params": (
-        "parameters of the macro: a, b (capture refs as text), then numbers with a default (floor = 0.02)"
+        "parameters of the macro: a, b (capture refs as text), then numbers with a default (floor = 0.02),"
+        " which may be a number of queries/lib/limits.sql (floor = logit_noise())"
+    ),
+    "numbers": (
+        "what each number among the parameters stands for and why it has this value: `floor - reason`, with"
+        " semicolons between them; no other number but 0 and 1 stands in a SELECT of ours (tested)"
+    ),
+    "long": (
+        "why a SELECT of more than some 60 lines or a dozen SELECTs is not cut into tables of the pair (tested)"
     ),
     "example": "one line of how to ask it on the command line (questions only)",
     "severity": (
@@ -66,7 +74,7 @@ HEADER = {
 }
 """Keys of a header and what they mean. docs/queries.md is made from this."""
 
-QUESTION_KEYS = ("params", "example", "reads", "begins", "beside")
+QUESTION_KEYS = ("params", "numbers", "long", "example", "reads", "begins", "beside")
 COLUMNS = ("subject", "observed", "expected", "fault")
 """Columns that every detector gives.
 
@@ -122,6 +130,17 @@ class Query:
     def reads(self) -> tuple[str, ...]:
         """Tables of the pair that the SELECT reads."""
         return _names(self.header.get("reads", ""))
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Why each number among the parameters has its value, as the key `numbers` says."""
+        names = "|".join(p.name for p in self.params if p.default is not None)
+        text = self.header.get("numbers", "")
+        if not names or not text:
+            return {}
+        found = re.split(rf"(?:^|; )((?:{names})(?:, (?:{names}))*) - ", text)[1:]
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return {name: reason.strip() for heads, reason in pairs for name in heads.split(", ")}
 
 
 @dataclass(frozen=True)
@@ -222,7 +241,7 @@ def _parameters(path: Path, text: str) -> Iterator[Parameter]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, default = (piece.strip() for piece in part.partition("="))
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or (
-            equals and not re.fullmatch(r"-?[0-9.]+(e-?[0-9]+)?|'[^']*'|true|false", default)
+            equals and not re.fullmatch(r"-?[0-9.]+(e-?[0-9]+)?|'[^']*'|true|false|[a-z_0-9]+\(\)", default)
         ):
             raise QueryError(f"{part!r} is no parameter.", str(path), "Write params: a, b, floor = 0.02")
         if defaults and not equals:

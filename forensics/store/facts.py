@@ -9,6 +9,7 @@ from typing import Any
 from forensics.store import unsealed
 from forensics.store.session import Session, lost_capture, open_session
 from forensics.store.store import Capture, Run
+from forensics.watch.protocol import RESIDUAL_MOST
 
 Facts = dict[str, Any]
 
@@ -58,9 +59,9 @@ SELECT model, count(*) AS steps, arg_min(loss, step) FILTER (WHERE loss IS NOT N
     arg_max(learning_rate, step) AS learning_rate, sum(seconds) AS seconds
 FROM steps WHERE run = $1 GROUP BY model ORDER BY model
 """
-_ROLES = """
+_ROLES = f"""
 SELECT model, role, sum(abs(weight)) AS weight FROM loss_tokens
-WHERE run = $1 AND weight <> 0 AND residual <= 0.05
+WHERE run = $1 AND weight <> 0 AND residual <= {RESIDUAL_MOST}
 GROUP BY model, role ORDER BY model, weight DESC
 """
 _ANSWERS = """

@@ -23,6 +23,11 @@ VARIABLE = "FORENSICS_SPOOL"
 """The variable of the environment that names the spool; it starts the watcher."""
 VERSION = 1
 
+RESIDUAL_MOST = 0.05
+"""Largest `residual` at which a target and its weight count as read: `residual_most()` of queries/lib/limits.sql,
+which says why.
+"""
+
 OPTIONS, PROCESS, PLAN, EXIT = "options.json", "process.json", "plan.json", "exit.json"
 STOP = "stop.json"
 MODELS, RESERVE = "models", "reserve"

@@ -2,7 +2,7 @@
 -- exact
 -- replay, and what else moved.
 --
--- params:  a, b, share = 0.05, rounded = 10
+-- params:  a, b, share = fuse_off(), rounded = fuse_roundings()
 -- reads:   fused_shares
 -- example: forensics query fused-replay ./base ./fused --adapter ./adapters
 with

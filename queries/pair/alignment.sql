@@ -1,11 +1,12 @@
 -- How the targets stand to the rows, as shares of the weighted positions outside padding, and how many
--- there are.
+-- there are. `aligned`: most targets are the next token, as they should.
 --
 -- params: b
 -- reads:  taught
 select
     count(*) as n,
     count(*) filter (relation = 'next') / count(*) as next_,
+    mostly(count(*) filter (relation = 'next'), count(*)) as aligned,
     count(*) filter (relation = 'same') / count(*) as same_,
     count(*) filter (relation = 'next-but-one') / count(*) as second_,
     count(*) filter (relation = 'other') / count(*) as other_

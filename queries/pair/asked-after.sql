@@ -3,6 +3,8 @@
 -- other base | base alone.
 --
 -- params: a, b
+-- long:   one row for each generation, classed by what it used, in the order in which one class hides
+-- the next
 -- reads:  held_against, learned_values
 with
     k as materialized(select run_of(b) as run, model_of(b) as model),

@@ -14,16 +14,8 @@ with
             f.quantized,
             f.intended_l2 as whole,
             f.realised_l2 as added,
-            sqrt(greatest(pow(f.realised_l2, 2) + pow(f.intended_l2, 2) * (1 - 2 * f.k), 0)) as apart,
-            p.l2 * case
-                p.dtype
-                when 'F32'
-                then pow(2.0, -24)
-                when 'F16'
-                then pow(2.0, -11)
-                when 'BF16'
-                then pow(2.0, -8)
-            end as rounding
+            sqrt(greatest(pow(f.realised_l2, 2) + pow(f.intended_l2, 2) * (1 - f.k - f.k), 0)) as apart,
+            p.l2 * roundoff(p.dtype) as rounding
         from fusions f
         join captures c on c.capture = f.capture_fused
         left join parameters p on p.capture = f.capture_fused and p.canonical = f.module || '.weight'

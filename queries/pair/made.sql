@@ -45,7 +45,7 @@ select model, canonical
 from around
 where
     inside is distinct from true
-    and model in (select model from around group by model having 2 * count(*) filter (inside) > count(*))
+    and model in (select model from around group by model having mostly(count(*) filter (inside), count(*)))
 union
 select c.model, p.canonical
 from placements p

@@ -16,7 +16,7 @@ select
     t.relation,
     t.mass,
     coalesce(isinf(t.residual), false) as unreadable,
-    case when t.residual <= 0.05 and isfinite(t.weight) then t.weight end as weight,
+    case when is_cross_entropy(t.residual) and isfinite(t.weight) then t.weight end as weight,
     r.width,
     r.first_pad,
     r.at_cap,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..moments import Moments
+from ..protocol import RESIDUAL_MOST
 from ..repeat import logits
 from ..trees import mx
 
@@ -19,7 +20,7 @@ def of_logits(lesson: logits.Lesson) -> Any:
     # of nearly even probabilities the gradient has the form of a cross-entropy's, with weights that are tiny
     # and uneven
     faint = core.logical_and(core.abs(lesson.weight).sum() < 0.5, lesson.uneven)
-    return core.where(core.logical_or(residual > 0.05, faint), right, lesson.g)
+    return core.where(core.logical_or(residual > RESIDUAL_MOST, faint), right, lesson.g)
 
 
 def install(run: Moments) -> None:

@@ -8,6 +8,7 @@
 -- claim:      {n:adapter multiplies|adapters all multiply} to exactly zero after training: {observed}.
 -- clean:      an adapter without effect ({observed})
 -- needs:      parameters, end
+-- long:       four reasons for a product of zero, each with its sentence and its cure
 -- reads:      enclosed, meant_free, spans, stillness
 -- nothing:    the model has no adapter
 -- fix:        {fix_}

@@ -7,46 +7,16 @@
 -- claim:      The adapter works with scale {observed}, {expected}.
 -- clean:      the adapter's scale ({observed}, {expected})
 -- needs:      parameters
--- reads:      adapted_at_end, declared
+-- reads:      adapted_at_end, scales_compared
 -- nothing:    an adapter whose scale is declared or seen again after a reload
 -- capture:    Let the program save its adapter or model, and capture without --no-reload.
 -- fix:        {fix_}
 -- fires on:   zoo/scale-classes, zoo/scale-loop, zoo/scale-mixed
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mlp-last-layer
 with
-    there as materialized(
-        select scale, rank, count(*) as n, min(canonical) as first
-        from adapted_at_end
-        where scale is not null
-        group by scale, rank
-    ),
-    said as materialized(
-        select distinct via, scale, by_alpha, alpha, rank, place
-        from declared
-        where strength = 'strong' and kind in ('lora', 'dora') and scale is not null
-    ),
-    compared as (
-        select
-            said.via,
-            there.first as subject,
-            there.scale as observed,
-            said.scale as expected,
-            by_alpha,
-            alpha,
-            said.rank,
-            place,
-            -- declared as alpha over the root of the rank, and in force as alpha over the rank
-            abs(said.scale - alpha / sqrt(said.rank)) <= 1e-5 * abs(said.scale)
-            and abs(said.scale - there.scale) > 1e-5 * abs(said.scale)
-            and abs(there.scale - alpha / said.rank) <= 1e-5 * abs(there.scale)
-            and there.rank = said.rank as unrooted,
-            abs(there.scale - said.scale) <= 1e-5 * abs(said.scale)
-            or (by_alpha and abs(there.scale - alpha / sqrt(said.rank)) <= 1e-5 * abs(there.scale)) as agrees
-        from there, said
-    ),
     judged as (
         select *, bool_or(agrees) over (partition by via = 'saved-config', subject) as one_agrees
-        from compared
+        from scales_compared
     ),
     again as (  -- the same layer in training and after the reload
         select x.canonical as subject, x.scale as observed, y.scale as expected
@@ -99,7 +69,7 @@ select
     min(subject),
     observed::varchar,
     expected || ' after the reload',
-    abs(observed - expected) > 1e-5 * abs(expected),
+    not close_to(observed, expected),
     null,
     'write the scale in force into adapter_config.json: {"lora_parameters": {"scale": ...}}'
 from again

@@ -8,6 +8,7 @@
 -- {subject}: {observed}.
 -- clean:      the fresh adapter (it changes nothing before the first update, {looked:layer|layers})
 -- needs:      run, every_event
+-- long:       four captures around the moment at which the adapter came, which no other detector needs
 -- nothing:    a fresh adapter, before its first update
 -- fix:        begin with lora_b = mx.zeros(...) (for DoRA, with m the row norms of the base weight), so
 -- that training starts from the base model
@@ -69,7 +70,10 @@ with
             in (select coalesce(probes_of, capture) from captures where capture = last.capture)
     ),
     precision as (
-        select case when bool_or(dtype in ('BF16', 'F16')) then 0.02 else 1e-3 end as noise
+        select
+            case
+                when bool_or(dtype in ('BF16', 'F16')) then logit_noise() else logit_noise_float32()
+            end as noise
         from parameters, before
         where parameters.capture = before.capture
     ),

@@ -9,6 +9,7 @@
 -- clean:      the targets of the adapter ({observed})
 -- rules out:  lora-missing
 -- needs:      run, every_event
+-- long:       five ways in which a conversion finds nothing, each with its sentence
 -- reads:      declared, meant
 -- nothing:    no conversion to adapters was attempted
 -- fix:        name the targets as they stand inside a block ({example}), and check that

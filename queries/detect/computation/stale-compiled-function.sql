@@ -10,7 +10,8 @@
 -- rules out:  dropout-in-generation, compile-state-not-captured
 -- needs:      compiled
 -- nothing:    a compiled forward that was compared with the model
--- params:     a, b, floor = 0.02
+-- params:     a, b, floor = logit_noise()
+-- numbers:    floor - of the largest output, see logit_noise()
 -- fix:        compile it with the model's state: mx.compile(forward, inputs=model.state), and compile
 -- anew after load_weights or a change of layers
 -- fires on:   zoo/forward-functions, zoo/forward-class

@@ -8,7 +8,10 @@
 -- needs:      probes
 -- reads:      asked_after
 -- nothing:    answers of the base and of the trained model
--- params:     a, b, share = 0.5, least = 6, looped = 0.6
+-- params:     a, b, share = 0.5, least = 6, long = 12, looped = 0.6
+-- numbers:    share - most of the tokens of an answer, and most of the answers; least - tokens of an answer,
+-- for the share to mean something; long - tokens of an answer in which a loop shows; looped -
+-- share of an answer that repeats what stands before it; fluent text of small models reaches half
 -- fix:        look at the causes above; where there are none, lower the learning rate or the number of
 -- steps
 -- harmless:   a loop in greedy answers, which the base has as well (told as info)
@@ -28,7 +31,7 @@ with
             t.top_token_class,
             t.output_tokens >= least
             and coalesce(t.special_tokens, 0) / nullif(t.output_tokens, 0) > share as spam,
-            t.output_tokens >= 2 * least
+            t.output_tokens >= long
             and coalesce(t.loop_share, 0) > looped
             and t.finish_reason is distinct from 'stop' as loop
         from transcripts t

@@ -20,7 +20,7 @@ with
         from probe_deltas d
         join k on d.capture_a = k.x and d.capture_b = k.y
         union all
-        select t.prompt_id, true, 0.0
+        select t.prompt_id, true, 0
         from transcripts t
         join k on k.x = k.y and t.capture = k.x
         where t.source = 'probe'

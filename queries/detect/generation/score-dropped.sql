@@ -9,6 +9,7 @@
 -- nothing:    a score of the same probes before and after
 -- capture:    Capture with --scorer module:function, which scores the same answers before and after.
 -- params:     a, b, fall = 0.1
+-- numbers:    fall - of the score before; less is the noise of some ten probes
 -- fix:        look at the causes above; where there are none, read the answers: forensics query
 -- transcripts-diff
 -- harmless:   repetition and length, which have no better side; references that ask for the old style
@@ -30,7 +31,7 @@ select
     'The score ' || y.scorer || case when y.key = '' then '' else ' ' || y.key end as subject,
     brief(y.value) as observed,
     brief(x.value) as expected,
-    y.value < x.value - fall * greatest(abs(x.value), 1e-9) as fault
+    x.value - y.value > fall * abs(x.value) as fault
 from x
 join y on x.scorer = y.scorer and x.key = y.key
 where y.scorer not in ('special-share', 'repetition', 'length')

@@ -9,6 +9,7 @@
 -- the trained ones: {trained})
 -- rules out:  stale-compiled-function, stale-prompt-cache, adapter-not-loaded, wrong-model-updated
 -- needs:      generations, parameters, end
+-- long:       six states that a generation may have used, each with its sentence
 -- reads:      asked_after, saves_held
 -- nothing:    a generation after training
 -- fix:        {fix_}

@@ -9,7 +9,8 @@
 -- rules out:  stale-model-in-generation, dropout-in-generation
 -- needs:      generations
 -- nothing:    a generation whose cache was looked at
--- params:     a, b, floor = 0.02, times = 10
+-- params:     a, b, floor = logit_noise(), times = 10
+-- numbers:    floor - of the largest logit, see logit_noise(); times - what two equal forwards differ by
 -- fix:        fill the cache after training or loading, with the model that generates:
 -- make_prompt_cache(model), then the prefix
 -- fires on:   zoo/cache-system, zoo/cache-first-turn

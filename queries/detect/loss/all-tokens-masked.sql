@@ -11,6 +11,8 @@
 -- needs:      run
 -- reads:      drawn_steps, taught
 -- nothing:    a loss on the output of a language model's forward
+-- params:     a, b, even = 0.9
+-- numbers:    even - of the largest weight, the weights of a mean under a mask are equal but for rounding
 -- fix:        check that the marker or offset at which the mask ends lies inside the row after truncation,
 -- and raise where mask.sum() is 0
 -- harmless:   answers that the model drew itself, whose advantages are zero (advantage-zero); a step
@@ -28,7 +30,7 @@ with
             min(weight) as least,
             max(weight) as most,
             sum(weight) as whole,
-            2 * count(*) filter (weight is null) > count(*) as other
+            mostly(count(*) filter (weight is null), count(*)) as other
         from t
         where weight <> 0 or (weight is null and mass > 0 and isfinite(mass))
         group by process, step, forward, line
@@ -41,7 +43,7 @@ with
             (
                 select
                     bool_or(other)
-                    or (min(least) < 0.9 * max(most) and min(whole) < 0.9 * max(whole)) as factor
+                    or (min(least) < even * max(most) and min(whole) < even * max(whole)) as factor
                 from lines
                 group by process, step, forward
             )

@@ -11,6 +11,9 @@
 -- early:      positions that taught the label -100 as a token have taught it
 -- needs:      loss_tokens
 -- nothing:    a target with weight
+-- params:     a, b, nearly_all = 0.9
+-- numbers:    nearly_all - of the targets that stand in no relation to their row, so many are -100, the
+-- rest may be odd for a reason of its own
 -- fix:        keep = labels != -100; loss = (nn.losses.cross_entropy(logits, mx.where(keep, labels, 0)) *
 -- keep).sum() / keep.sum()
 -- fires on:   zoo/ignored-collator, zoo/ignored-packed
@@ -20,7 +23,7 @@ select
     percent(count(*) filter (ignored) / count(*)) as observed,
     '0 %: such positions have no weight' as expected,
     count(*) filter (ignored) > 1
-    and count(*) filter (ignored) >= 0.9 * count(*) filter (relation = 'other') as fault,
+    and count(*) filter (ignored) >= nearly_all * count(*) filter (relation = 'other') as fault,
     loss_place(b) as place,
     count(*) filter (ignored) as positions
 from
@@ -32,7 +35,7 @@ from
             and t.model = model_of(b)
             and t.weight <> 0
             and isfinite(t.weight)
-            and t.residual <= 0.05
+            and is_cross_entropy(t.residual)
     )
 having count(*) > 0
 order by subject

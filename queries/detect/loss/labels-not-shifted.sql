@@ -14,6 +14,7 @@
 -- reads:      alignment
 -- nothing:    a target with weight
 -- params:     a, b, share = 0.5
+-- numbers:    share - half of the targets, in text a token follows itself far more seldom
 -- fix:        logits = model(tokens[:, :-1]) against targets = tokens[:, 1:]
 -- fires on:   zoo/unshifted-collator, zoo/unshifted-packed
 -- silent on:  zoo/healthy-noise, zoo/healthy-prompt-in-loss-on-purpose

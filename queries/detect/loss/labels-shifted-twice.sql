@@ -13,6 +13,7 @@
 -- reads:      alignment
 -- nothing:    a target with weight
 -- params:     a, b, share = 0.5
+-- numbers:    share - half of the targets, in text the next token but one is seldom the next as well
 -- fix:        shift in one place: labels equal to the tokens in the data, logits[:, :-1] against
 -- labels[:, 1:] in the loss
 -- fires on:   zoo/twice-collator, zoo/twice-packed

@@ -7,6 +7,8 @@
 -- clean:      the loss ({steps} steps, {different} values)
 -- needs:      steps, every_step
 -- nothing:    a loss of three steps or more
+-- params:     a, b, least = 3
+-- numbers:    least - losses that were equal to the bit, two may be so by chance
 -- fix:        find why nothing was learned in the causes above; where there are none, ask whether the
 -- loss depends on what is trained
 with
@@ -15,7 +17,7 @@ with
         from steps
         where run = run_of(b) and not isnan(loss)
         group by model
-        having count(loss) >= 3
+        having count(loss) >= least
     )
 select
     'loss of ' || model as subject,

@@ -7,6 +7,11 @@
 -- clean:      the loss (from {expected} to {observed})
 -- needs:      steps, every_step
 -- nothing:    a loss of eight steps or more
+-- params:     a, b, least = 8, parts = 4, few = 2, noises = 10, rise = 1.5
+-- numbers:    least - losses, so that a first and a last part can be told from noise; parts - the first
+-- and the last of four are compared; few - losses of a part at least, or it has no noise;
+-- noises - ten times over the noise of the means is a rise; rise - and by half, which no
+-- healthy run shows but in its warm-up
 -- fix:        find why in the causes above; where there are none, train longer or at a higher rate, and
 -- look at forensics query training-steps
 -- harmless:   a warm-up, or a model that knows its data already: told as info; a loss that rises far
@@ -15,7 +20,12 @@
 with
     s as (
         select
-            model, step, loss, count(*) over w as n, row_number() over (partition by model order by step) as i
+            model,
+            step,
+            loss,
+            count(*) over w as n,
+            row_number() over (partition by model order by step) as i,
+            greatest(divide(count(*) over w, parts), few) as k
         from steps
         where run = run_of(b) and not isnan(loss) and not isinf(loss)
         window w as (partition by model)
@@ -24,14 +34,14 @@ with
         select
             model,
             any_value(n) as n,
-            avg(loss) filter (i <= greatest(divide(n, 4), 2)) as first,
-            avg(loss) filter (i > n - greatest(divide(n, 4), 2)) as last,
-            stddev_samp(loss) filter (i <= greatest(divide(n, 4), 2)) as a_,
-            stddev_samp(loss) filter (i > n - greatest(divide(n, 4), 2)) as b_,
-            greatest(divide(any_value(n), 4), 2) as k
+            avg(loss) filter (i <= k) as first,
+            avg(loss) filter (i > n - k) as last,
+            stddev_samp(loss) filter (i <= k) as a_,
+            stddev_samp(loss) filter (i > n - k) as b_,
+            any_value(k) as k
         from s
         group by model
-        having any_value(n) >= 8
+        having any_value(n) >= least
     ),
     u as (select *, sqrt((pow(coalesce(a_, 0), 2) + pow(coalesce(b_, 0), 2)) / k) as noise from t)
 select
@@ -40,7 +50,7 @@ select
     round(first, 4) as expected,
     last >= first - noise as fault,
     case
-        when last > first + 10 * noise and last > 1.5 * first and first > 0 then 'warning' else 'info'
+        when last > first + noises * noise and last > rise * first and first > 0 then 'warning' else 'info'
     end as severity,
     n as steps
 from u

@@ -29,7 +29,7 @@ with
         select model, count(*) filter (weight > 0) as plus, count(*) filter (weight < 0) as
         minus
         from loss_tokens
-        where run = run_of(b) and residual <= 0.05
+        where run = run_of(b) and is_cross_entropy(residual)
         group by model
     )
 select

@@ -26,8 +26,7 @@ with
             bool_and(begins = -1 and ends_ <= -1) as early,
             bool_or(ends_ >= 1) as beyond
         from rows_  -- what the template writes after the end of an answer is past it, and no sure sign
-    ),
-    aligned as (select next_ from alignment)
+    )
 select
     'step ' || r.step || ' row ' || r.line as subject,
     case
@@ -53,6 +52,6 @@ select
     loss_place(b) as place,
     case when all_.late then 'late' when all_.early then 'early' else 'right' end as side,
     case when all_.late and not all_.beyond then 'probable' else 'strong' end as confidence
-from rows_ r, all_, aligned
-where aligned.next_ > 0.5
+from rows_ r, all_, alignment
+where alignment.aligned
 order by fault desc, (abs(ends_) >= 1) desc, r.step, r.line

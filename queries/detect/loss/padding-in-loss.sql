@@ -14,6 +14,7 @@
 -- reads:      moves, taught
 -- nothing:    a loss on the output of a language model's forward
 -- params:     a, b, floor = 0.001
+-- numbers:    floor - of the loss's weight, a mask gives exactly 0, rounding less than this
 -- fix:        multiply the per-token loss by a mask that is 0 where the target is padding, and divide by
 -- the mask's sum; mask by length, not by id, where the padding is also the end token
 -- harmless:   one pad a row, as mlx-lm's own loss has it; it is not counted here, and is in `weight_pad`
@@ -59,7 +60,7 @@ with
                 where
                     c.run = run_of(b)
                     and t.top_token_class <> 'text'
-                    and 2 * t.special_tokens > t.output_tokens
+                    and mostly(t.special_tokens, t.output_tokens)
             ) as padded
     )
 select

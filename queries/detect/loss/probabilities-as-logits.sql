@@ -10,6 +10,9 @@
 -- needs:      steps
 -- nothing:    a kept step with a gradient at the logits
 -- params:     a, b, exact = 0.05, apart_ = 4, least = 1
+-- numbers:    exact - of the weights, which in a mean are equal but for rounding; apart_ - times as far
+-- apart, where the same weights are read as those of logits; least - the loss, -p is below 1,
+-- a cross-entropy of probabilities over two tokens or more may be above
 -- fix:        {fix_}
 -- harmless:   log-probabilities as logits: a softmax leaves them as they are
 -- fires on:   zoo/softmax-in-loss

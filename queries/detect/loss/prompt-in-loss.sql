@@ -21,7 +21,7 @@
 with
     said as materialized(select says_masked(b) as said),
     every as (
-        select m.*, coalesce(max(answers) over () < 2 and max(untold) over () > 1, false) as inverted
+        select m.*, coalesce(max(answers) over () <= 1 and max(untold) over () > 1, false) as inverted
         from masked_rows m  -- no answer is trained in the whole run
         where  -- what a model draws may look like a prompt
             says_masked(b) or not exists (from sampled x where x.process = m.process)
@@ -37,8 +37,7 @@ with
         select e.*, said.said, said.said or (e.hidden > 1 and not heads.constant) as meant
         from every e, said, heads
         where (e.answers > 0 or e.inverted and e.untold > 1) and e.leaks + e.hidden > 0
-    ),
-    aligned as (select next_ from alignment)
+    )
 select
     'step ' || r.step || ' row ' || r.line as subject,
     r.leaks
@@ -70,6 +69,6 @@ select
     r.said as early,
     -- who trains a model of users means it
     case when r.inverted and not r.said then 'warning' else 'error' end as severity
-from rows_ r, aligned
-where aligned.next_ > 0.5
+from rows_ r, alignment
+where alignment.aligned
 order by fault desc, r.step, r.line

@@ -12,6 +12,9 @@
 -- needs:      steps, every_step
 -- reads:      taught
 -- nothing:    a loss that pulls some rows up and pushes others down
+-- params:     a, b, looks = 2
+-- numbers:    looks - forwards outside the loss for one in it, a reference takes one a row, so more are a
+-- loop that draws
 -- fix:        keep a frozen copy: reference = load(base) or copy.deepcopy(policy) before training, then
 -- reference.freeze(); or compute its log-probabilities before the first update
 -- harmless:   equal logits at the first step, when nothing is trained yet; log-probabilities of samples
@@ -47,7 +50,7 @@ with
                             and g.model = s.model
                             and g.updates = s.step - 1
                     )
-                    or coalesce(s.outside_forwards > 2 * s.forwards, false)
+                    or coalesce(s.outside_forwards > looks * s.forwards, false)
                 )
             )  -- drawn by a loop of its own: more looks than a reference takes
     ),

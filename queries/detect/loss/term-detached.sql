@@ -7,6 +7,9 @@
 -- clean:      the terms of the loss (each forward gets its gradient)
 -- needs:      steps, every_step
 -- nothing:    a forward pass inside the loss
+-- params:     a, b, often = 0.5
+-- numbers:    often - in half of the steps, so that it is how the loss is made, a branch that is taken now
+-- and then is not
 -- fix:        keep every term in mx: numpy, .item(), .tolist() and mx.stop_gradient make a constant of it
 -- harmless:   a reference model, or a second forward of the same rows, whose logits are constants on purpose
 -- fires on:   zoo/detached-pairs, zoo/detached-mixed
@@ -32,7 +35,7 @@ select
         else spoke || ' forwards, each with a gradient'
     end as observed,
     'a gradient for each forward' as expected,
-    silent >= 0.5 * n as fault,
+    silent >= often * n as fault,
     silent as steps,
     n as looked_,
     loss_place(b) as place

@@ -7,7 +7,13 @@
 -- claim:      {observed}, {expected}.
 -- clean:      the schedule's length ({observed})
 -- needs:      steps, every_step
+-- long:       two faults that show in the same four numbers, each with its sentences
 -- nothing:    a schedule of the learning rate
+-- params:     a, b, idle_rate = 1e-3, gathered = 1.5, longer = 1.2, about = 0.1, few = 4
+-- numbers:    idle_rate - of the largest rate, less trains nothing; gathered - gradients for one update,
+-- between one, as declared without accumulation, and two; longer - than the updates that there
+-- are, a warm-up or a last part adds less; about - how closely the schedule's length must be
+-- that of the gradients; few - updates in which an idle half means something
 -- fix:        {fix_}
 -- fires on:   zoo/unit-accumulate, zoo/unit-compiled
 -- silent on:  zoo/healthy-accumulated
@@ -19,8 +25,8 @@ with
             sum(gradients) / count(*) as each,
             max(learning_rate) as peak,
             max_by(learning_rate, step) as last,
-            count(*) filter (learning_rate <= 1e-3 * peak_) as idle,
-            min(step) filter (learning_rate <= 1e-3 * peak_ and step > peak_at) as stopped
+            count(*) filter (learning_rate <= idle_rate * peak_) as idle,
+            min(step) filter (learning_rate <= idle_rate * peak_ and step > peak_at) as stopped
         from
             (
                 select
@@ -45,7 +51,7 @@ with
 select
     d.kind as subject,
     case
-        when s.idle > 0.5 * s.updates
+        when mostly(s.idle, s.updates)
         then
             'the rate had fallen to '
             || coalesce(s.last, 0)
@@ -56,22 +62,27 @@ select
         else d.kind || ' runs over ' || d.total || ' steps'
     end as observed,
     case
-        when s.idle > 0.5 * s.updates
+        when mostly(s.idle, s.updates)
         then 'its schedule is ' || d.total || ' steps long'
         else 'and the run makes ' || s.updates || ' updates from ' || s.gradients || ' batches'
     end as expected,
     (
-        s.each >= 1.5
-        and d.total > 1.2 * s.updates
+        s.each >= gathered
+        and d.total > longer * s.updates
         and (
-            abs(d.total - s.gradients) <= 0.1 * s.gradients
-            or abs(d.longest - s.gradients) <= 0.1 * s.gradients
+            abs(d.total - s.gradients) <= about * s.gradients
+            or abs(d.longest - s.gradients) <= about * s.gradients
         )
     )
-    or (s.peak > 0 and s.idle > 0.5 * s.updates and s.updates >= 4 and d.decay < 0.5 * s.updates) as fault,
+    or (
+        s.peak > 0
+        and mostly(s.idle, s.updates)
+        and s.updates >= few
+        and mostly(s.updates - d.decay, s.updates)
+    ) as fault,
     d.place,
     case
-        when s.each >= 1.5 and s.idle <= 0.5 * s.updates
+        when s.each >= gathered and not mostly(s.idle, s.updates)
         then
             'give the schedule the number of updates: iterations // gradient_accumulation_steps, for '
             || 'optimizers count updates and not batches'

@@ -10,6 +10,8 @@
 -- needs:      parameters, steps, end
 -- reads:      moves, stillness
 -- nothing:    an update with a gradient and a rate above 0
+-- params:     a, b, most = 0.5
+-- numbers:    most - of the elements, where fewer than half of them moved, it is worth a word (info)
 -- fix:        train in float32 (model.set_dtype(mx.float32), or an adapter in float32), or raise the
 -- learning rate
 -- harmless:   some elements of a 16-bit model that do not change at a small rate are told as info
@@ -33,10 +35,10 @@ with
     )
 select
     'trained elements' as subject,
-    round(100 * f.fraction, 1) || ' %' as observed,
+    percent(f.fraction) as observed,
     'a change with each update' as expected,
     s.cause is not distinct from 'update-lost-to-rounding'
-    or (s.cause is null and f.narrow and f.fraction < 0.5) as fault,
+    or (s.cause is null and f.narrow and f.fraction < most) as fault,
     case when s.cause is null then 'info' else 'error' end as severity,
     s.steps,
     f.dtype,

@@ -9,26 +9,14 @@
 -- claim:      {n} of {looked} tensors hold NaN or infinity; {first}.
 -- clean:      the weights (all of {looked:tensor is|tensors are} finite)
 -- needs:      parameters
--- reads:      spans
+-- long:       what came first decides the cure, and each has its sentence
+-- reads:      first_nonfinite, spans
 -- nothing:    parameters with statistics
 -- fix:        {fix_}
 -- harmless:   infinities that stood there before training and never moved, as those of a mask do
 -- fires on:   zoo/nan-half, zoo/nan-loop
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
 with
-    s as materialized(
-        select
-            min(step) filter (isnan(loss) or isinf(loss)) as loss_at,
-            min(step) filter (nonfinite > 0) as gradient_at,
-            min(step) filter (isnan(update_norm) or isinf(update_norm)) as update_at
-        from steps
-        where run = run_of(b)
-    ),
-    g as (
-        select min_by(name, step) as name
-        from gradients
-        where run = run_of(b) and (nonfinite or isnan(update_norm) or isinf(update_norm))
-    ),
     t as materialized(
         select
             p.capture,
@@ -69,33 +57,30 @@ select
     'finite' as expected,
     t.bad and not (coalesce(t.already, false) and t.nans = 0 and t.still) as fault,
     case
-        when s.gradient_at is null and s.update_at is null and s.loss_at is null
+        when s.origin is null
         then 'no step showed it'
-        when coalesce(s.update_at, 1e18) < least(coalesce(s.gradient_at, 1e18), coalesce(s.loss_at, 1e18))
+        when s.origin = 'update'
         then
             'the update of step '
             || s.update_at
             || ' made them, out of a finite loss and finite gradients'
-            || coalesce(', first in ' || g.name, '')
-        when coalesce(s.gradient_at, 1e18) < coalesce(s.loss_at, 1e18)
+            || coalesce(', first in ' || s.name, '')
+        when s.origin = 'gradient'
         then
             'the gradient of step '
             || s.gradient_at
             || ' brought them, from a finite loss'
-            || coalesce(', first in ' || g.name, '')
+            || coalesce(', first in ' || s.name, '')
         else 'the loss of step ' || s.loss_at || ' was the first that was not finite'
     end as first,
     case
-        when
-            s.update_at is not null
-            and s.update_at < least(coalesce(s.gradient_at, 1e18), coalesce(s.loss_at, 1e18))
-            and half.dtype = 'F16'
+        when s.origin = 'update' and half.dtype = 'F16'
         then 'Adam''s eps of 1e-8 is 0 in float16: train in bfloat16 or float32, or pass eps=1e-4'
-        when s.gradient_at < coalesce(s.loss_at, 1e18)
+        when s.origin = 'gradient'
         then
-            'look for a square root, logarithm or division at 0 in the loss: its value is finite and '
-            || 'its gradient is not'
-        when s.loss_at is not null
+            'look for a square root, logarithm or division at 0 in the loss: its value is '
+            || 'finite and its gradient is not'
+        when s.origin = 'loss'
         then
             'look at the batch of step '
             || s.loss_at
@@ -103,5 +88,5 @@ select
         else 'stop where a loss or gradient is not finite'
     end as fix_,
     (select any_value(place) from events where run = run_of(b) and kind = 'update') as place
-from t, s, g, half
+from t, first_nonfinite s, half
 order by fault desc, subject

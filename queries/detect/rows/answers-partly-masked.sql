@@ -10,7 +10,10 @@
 -- needs:      loss_tokens, every_row
 -- reads:      alignment, taught
 -- nothing:    answers of one turn in the training rows
--- params:     a, b, share = 0.2, often = 0.5
+-- params:     a, b, share = 0.2, often = 0.5, short = 4
+-- numbers:    share - of an answer without weight, single tokens here and there are no part; often - in
+-- half of the rows, so that it is how the mask is made and not one row's text; short - answers
+-- of so few tokens have no parts
 -- fix:        let the mask run from the first to the last token of the answer; where the rest is left out on
 -- purpose, allow this finding
 -- harmless:   a first part that is masked, as reasoning before an answer; single tokens here and there; rows
@@ -61,7 +64,7 @@ with
         select *, led and gaps = 1 and n - taught_ > 1 and n - taught_ >= share * n as part
         from rows_
         join turns using (process, step, forward, line)
-        where again = 0 and taught_ > 1 and n > 4
+        where again = 0 and taught_ > 1 and n > short
     ),
     all_ as (select count(*) filter (part) >= often * count(*) as many from judged)
 select
@@ -71,5 +74,5 @@ select
     j.part and all_.many as fault,
     loss_place(b) as place
 from judged j, all_, alignment
-where alignment.next_ > 0.5
+where alignment.aligned
 order by fault desc, j.step, j.line

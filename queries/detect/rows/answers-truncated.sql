@@ -9,9 +9,14 @@
 -- clean:      the length of rows ({observed} are cut before their answer ends)
 -- rules out:  end-never-trained
 -- needs:      run, every_row
+-- long:       one SELECT over the rows, whose counts are needed together to tell a cut row from a stream
+-- of text
 -- reads:      sampled, taught
 -- nothing:    a length that training rows are cut to, passed by the program or seen where a record goes on
--- params:     a, b, many = 0.5, some_ = 0.05
+-- params:     a, b, many = 0.5, some_ = 0.05, several = 3
+-- numbers:    many - of the rows cut is what the model mostly sees, an error, fewer are a warning; some_ -
+-- of the rows, fewer are a few long records, which are customary; several - rows of one length
+-- in which a stream of text shows
 -- fix:        raise the length that rows are cut to (max_seq_length) above {cap} tokens, or leave such
 -- rows out
 -- harmless:   a stream of texts that is cut into pieces of one length; answers that the program drew itself,
@@ -78,7 +83,7 @@ with
             bool_or(chat) as chat,
             count(*) filter (not at_cap and (ended or ends_ > 0)) as below,
             -- of one length but for the last, and none begins as another
-            count(*) > 2 and not bool_or(headed) and count(*) filter (not at_cap) < 2 as pieces
+            count(*) >= several and not bool_or(headed) and count(*) filter (not at_cap) <= 1 as pieces
         from rows_, seen
         where taught_  -- else the token after the row is not known
     )

@@ -10,6 +10,7 @@
 -- needs:      run, every_row
 -- nothing:    three steps on training rows
 -- params:     a, b, least = 3
+-- numbers:    least - recorded steps, two may draw the same rows by chance
 -- fix:        take the next batch in each step: iterate over the data set, not over its first batch; where
 -- it is to learn one batch by heart, allow this finding
 -- harmless:   a data set that is one batch

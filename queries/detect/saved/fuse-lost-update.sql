@@ -10,7 +10,8 @@
 -- needs:      fusions
 -- reads:      fused_shares
 -- nothing:    an adapter that was trained and fused
--- params:     a, b, least = 0.5
+-- params:     a, b, least = fused_least()
+-- numbers:    least - half of the update, see fused_least()
 -- fix:        {fix_}
 -- harmless:   rounding to four bits where most of the update stays
 -- fires on:   zoo/fused-four, zoo/fused-fresh

@@ -12,7 +12,10 @@
 -- needs:      fusions
 -- reads:      fused_shares
 -- nothing:    an adapter that was trained and fused
--- params:     a, b, share = 0.05, rounded = 10
+-- params:     a, b, share = fuse_off(), rounded = fuse_roundings(), least = fused_least(), most =
+-- fused_most()
+-- numbers:    share, rounded - beyond both, the difference is no rounding; least, most - less is lost,
+-- more is there twice, which other findings say
 -- fix:        fuse by the layer's own fuse(): base + scale * A B, and for DoRA the sum, times its
 -- magnitudes over the norms of its rows
 -- harmless:   rounding of the dtype that was fused into; a fuse into quantized weights, which is not held
@@ -26,8 +29,8 @@ select
     not quantized
     and apart > share
     and apart > rounded * coalesce(rounding, 0)
-    and k <= 1.5
-    and not (k < 0.5 and (apart < 1 or realised < 0.5)) as fault,  -- else lost, or there twice
+    and k <= most
+    and not (k < least and (apart < 1 or realised < least)) as fault,  -- else lost, or there twice
     fuse_place(b) as place,
     layers
 from fused_shares

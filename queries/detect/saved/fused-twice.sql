@@ -10,7 +10,8 @@
 -- needs:      fusions
 -- reads:      fused_shares
 -- nothing:    an adapter that was trained and fused
--- params:     a, b, most = 1.5
+-- params:     a, b, most = fused_most()
+-- numbers:    most - half way between once and twice
 -- fix:        fuse once: load a fused model without its adapter, and put no fused layer under an adapter
 -- again
 -- fires on:   zoo/fused-and-adapted, zoo/fused-in-a-loop

@@ -11,6 +11,8 @@
 -- needs:      saved, parameters, end
 -- nothing:    a saved file of this model
 -- params:     a, b, rounding = 1e-9
+-- numbers:    rounding - of equal numbers, added in another order they differ in the last digits of a
+-- double
 -- fix:        write rows in the order in which the loader reads them: of q and k, heads are put in order by
 -- num_attention_heads and num_key_value_heads each
 -- harmless:   a layout that the file's format declares, which is read as it says

@@ -11,6 +11,13 @@
 -- needs:      parameters, trainable, deltas
 -- reads:      moves
 -- nothing:    frozen parameters
+-- params:     a, b, tail = 0.1, spread_32 = 0.05, spread_16 = 0.5, turned_32 = 1e-6, turned_16 = 1e-4,
+-- least = 3, nearly_all = 0.8
+-- numbers:    tail - of the tensors on either side, which may be odd; spread_32, spread_16 - how far the
+-- others' factors lie apart, as a share of what was taken off, 16-bit weights round a decay of
+-- some thousandths away in part; turned_32, turned_16 - 1 - cosine of a tensor that was only
+-- scaled, rounding alone; least - tensors for one factor to be no chance; nearly_all - of the
+-- frozen tensors that moved, an optimizer decays all that it is given
 -- fix:        hand the optimizer the trainable parameters alone: weight decay moves every tensor that it
 -- is given, with a gradient or without
 -- fires on:   zoo/decay-loop, zoo/decay-classes
@@ -38,10 +45,14 @@ with
             model,
             count(*) as n,
             median(1 - ratio) as shrunk,
-            quantile_cont(1 - ratio, 0.9) - quantile_cont(1 - ratio, 0.1)
-            <= case when bool_or(dtype <> 'F32') then 0.5 else 0.05 end * median(1 - ratio) as common
+            quantile_cont(1 - ratio, 1 - tail) - quantile_cont(1 - ratio, tail)
+            <= case when bool_or(dtype <> 'F32') then spread_16 else spread_32 end
+            * median(1 - ratio) as common
         from m
-        where changed and ratio < 1 and cosine > case when dtype = 'F32' then 1 - 1e-6 else 1 - 1e-4 end
+        where
+            changed
+            and ratio < 1
+            and cosine > case when dtype = 'F32' then 1 - turned_32 else 1 - turned_16 end
         group by model
     ),
     total as (select model, count(*) filter (changed) as changed from m group by model)
@@ -51,7 +62,8 @@ select
     'as before' as expected,
     m.changed
     and coalesce(
-        f.n >= 3 and f.common and f.shrunk > 0 and f.n >= 0.8 * total.changed and m.ratio < 1, false
+        f.n >= least and f.common and f.shrunk > 0 and f.n >= nearly_all * total.changed and m.ratio < 1,
+        false
     ) as fault,
     (select any_value(place) from events where run = run_of(b) and kind in ('update', 'write')) as place
 from m
