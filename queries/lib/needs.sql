@@ -99,7 +99,8 @@ SELECT CASE WHEN NOT watched(b)
                 'the loss at its tokens: no logits of this language model were seen to carry its gradient')
             WHEN seen.n = 0
             THEN gap('not-applicable', 'the loss is not taken on the output of a language model''s forward')
-            WHEN NOT is_cross_entropy(seen.residual) THEN gap('not-applicable', 'the loss is no cross-entropy') END AS gap
+            WHEN NOT is_cross_entropy(seen.residual)
+            THEN gap('not-applicable', 'the loss is no cross-entropy') END AS gap
 FROM seen, trained, lost;
 
 -- The same probes answered at a and at b.

@@ -27,8 +27,9 @@ def code(text: str) -> str:
 
 
 def size(text: str) -> tuple[int, int]:
-    """Lines that are not blank, and SELECTs."""
-    return sum(bool(line.strip()) for line in text.splitlines()), len(re.findall(r"\bselect\b", code(text)))
+    """Lines without blanks and comments, and SELECTs."""
+    left = code(text)
+    return sum(bool(line.strip()) for line in left.splitlines()), len(re.findall(r"\bselect\b", left))
 
 
 def bare(text: str) -> list[str]:

@@ -23,7 +23,8 @@ with
         from events
         where run = run_of(b) and kind = 'update'
     ),
-    between_ as (  -- mlx-lm's own trainer has no way to keep the state; loaded and written weights begin a phase
+    between_ as (
+        -- mlx-lm's own trainer has no way to keep the state; loaded and written weights begin a phase
         select
             count(*) filter (kind = 'train') > 0 as by_trainer,
             count(*) filter (
