@@ -27,7 +27,8 @@ HEADER = {
         " semicolons between them; no other number but 0 and 1 stands in a SELECT of ours (tested)"
     ),
     "long": (
-        "why a SELECT of more than some 60 lines or a dozen SELECTs is not cut into tables of the pair (tested)"
+        "why a SELECT of more than some 60 lines or a dozen SELECTs is not cut into tables of the pair"
+        " (tested)"
     ),
     "example": "one line of how to ask it on the command line (questions only)",
     "severity": (

@@ -24,8 +24,9 @@ VARIABLE = "FORENSICS_SPOOL"
 VERSION = 1
 
 RESIDUAL_MOST = 0.05
-"""Largest `residual` at which a target and its weight count as read: `residual_most()` of queries/lib/limits.sql,
-which says why.
+"""Largest `residual` at which a target and its weight count as read.
+
+`residual_most()` of queries/lib/limits.sql is the same, and says why.
 """
 
 OPTIONS, PROCESS, PLAN, EXIT = "options.json", "process.json", "plan.json", "exit.json"
