@@ -138,6 +138,18 @@ with
         union all
         select
             8,
+            'answers from a prompt cache that the model would fill otherwise',
+            'answers',
+            count(*) filter (
+                g.cache_difference > 0.02 * coalesce(g.logit_scale, 1) and g.cache_updates_behind > 0
+            ),
+            count(*)
+        from generations g
+        join k using (run)
+        where g.cache_tokens > 0 and g.cache_difference is not null
+        union all
+        select
+            9,
             'probes answered with the logits of before training',
             'answers',
             count(*) filter (d.same_output and d.logits_max_abs = 0),
@@ -147,7 +159,7 @@ with
         where trains(b)
         union all
         select
-            9,
+            10,
             'trainable tensors that never moved',
             'tensors',
             count(*) filter (s.digest = e.digest),
@@ -162,7 +174,7 @@ with
         join placements e on e.capture = k.trained and e.canonical = s.canonical
         union all
         select
-            10,
+            11,
             'saved tensors that are not those of the end',
             'tensors',
             count(*) filter (s.digest <> e.digest),
@@ -179,7 +191,7 @@ with
             )
         union all
         select
-            11,
+            12,
             'base tensors that moved beside an adapter, or outside the trainable set',
             'tensors',
             count(*) filter (s.digest <> e.digest),

@@ -41,6 +41,21 @@ def test_another_harm_in_its_place() -> None:
     assert outcome(was, now) == "partly"
 
 
+STALE, STILL = "answers of a model that was not the trained one", "trainable tensors that never moved"
+UNITS = {SPAM: "tokens", LOOP: "tokens", STALE: "answers", STILL: "tensors"}
+
+
+@pytest.mark.parametrize(
+    ("gone", "grown", "said"),
+    [(STALE, LOOP, "proved"), (SPAM, LOOP, "partly"), (SPAM, STILL, "partly"), (STALE, STILL, "partly")],
+)
+def test_what_grows_instead(gone: str, grown: str, said: str) -> None:
+    """A trained model that answers at last may loop; a cure that keeps it from training takes any spam away."""
+    was, now = [{gone: 20, grown: 0}] * 2, [{gone: 0, grown: 20}] * 2
+    verdict, why = judge(effects(was, now, UNITS))
+    assert verdict == said and grown in why
+
+
 def test_a_lesser_harm_alone() -> None:
     was, now = [{SPAM: 500, LOOP: 40}] * 3, [{SPAM: 500, LOOP: 0}] * 3
     assert outcome(was, now) == "partly", "the worst harm stays, so it is not proved to be its cause"

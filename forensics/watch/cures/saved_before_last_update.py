@@ -7,4 +7,4 @@ from ..repeat import saves
 
 
 def install(run: Moments) -> None:
-    saves.cure("saved-before-last-update")
+    saves.cure("saved-before-last-update", saves.live)

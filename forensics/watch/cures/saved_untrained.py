@@ -7,4 +7,4 @@ from ..repeat import saves
 
 
 def install(run: Moments) -> None:
-    saves.cure("saved-untrained")
+    saves.cure("saved-untrained", saves.live)

@@ -8,5 +8,5 @@ from .stale_model_in_generation import fresh
 
 
 def install(run: Moments) -> None:
-    saves.cure("wrong-model-updated")
+    saves.cure("wrong-model-updated", saves.live)
     generation.cure("wrong-model-updated", fresh)

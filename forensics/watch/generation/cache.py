@@ -99,6 +99,24 @@ def look(model: Model, cache: Any, ids: Sequence[int], compare: bool) -> dict[st
     return row
 
 
+def again(module: Any, cache: Any) -> list[Any] | None:
+    """What a cache holds, read again by the model as it is now, into a cache of the same kind.
+
+    None where it is not known what that is, or nothing was updated since.
+    """
+    held, first, model = tokens_in(cache), _first(cache), watch.known(module)
+    found = None if not held or first is None else _remembered(first) or _twin(first, held)
+    if found is None or model is None or len(found.ids) < held or found.updates >= model.updates:
+        return None
+    empty = [_emptied(layer) for layer in _layers(cache)]
+    if any(layer is None for layer in empty):
+        return None
+    with watch.within("quiet"), still(module, evaluation=True):
+        mx().eval(logits(module, found.ids[:held], empty))
+    _remember(empty[0], Filled(model.number, model.updates, found.ids[:held]))
+    return empty
+
+
 def _difference(
     module: Any, cache: Any, empty: list[Any], held: tuple[int, ...], ids: Sequence[int]
 ) -> float:

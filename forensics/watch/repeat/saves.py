@@ -15,21 +15,53 @@ from ..run import watch
 from ..wrapping import wrap
 from . import told, updates
 
-_cures: list[str] = []
-_again: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]] = {}
+Arrays = dict[str, Any]
+Function = Callable[[Arrays, Arrays], Arrays]
+"""(what is handed over, the trained model's own tensors) -> what is saved; the former itself to leave it."""
+
+_cures: list[tuple[str, Function]] = []
+_again: dict[str, tuple[Callable[[Arrays], Any], Arrays]] = {}
 """By path: how it was saved, and what was handed over."""
 
 
-def cure(name: str) -> None:
-    """Have every save of the trained model's tensors hold what that model holds."""
-    _cures.append(name)
+def cure(name: str, function: Function) -> None:
+    """Have `function` say what each save holds."""
+    _cures.append((name, function))
 
 
-def _live(arrays: dict[str, Any]) -> dict[str, Any]:
+def live(arrays: Arrays, own: Arrays) -> Arrays:
     """The same names, each with the trained model's own array where one of that name and shape is there."""
-    own = {} if (model := updates.trained()) is None else trees.parameters(model)
     fits = {name: own[name] for name, each in arrays.items() if name in own and own[name].shape == each.shape}
     return {**arrays, **fits} if len(fits) * 2 > len(arrays) else arrays
+
+
+def named(arrays: Arrays, own: Arrays) -> Arrays:
+    """Each array under the model's own name, where it stood under one that only ends with it."""
+    found = {}
+    for name, each in arrays.items():
+        ends = [] if name in own else [other for other in own if name.endswith(f".{other}")]
+        found[max(ends, key=len, default=name)] = each
+    return arrays if list(found) == list(arrays) else found
+
+
+def whole(arrays: Arrays, own: Arrays) -> Arrays:
+    """Every tensor of the trained model that is trainable, where some of them are saved or none can be."""
+    flat = dict(trees.flatten(arrays))
+    model = updates.trained()
+    trained = [] if model is None else list(trees.trainable(model))
+    if not trained or (flat and not set(flat) & set(trained)):
+        return arrays
+    found = {**flat, **{name: own[name] for name in trained if name in own and name not in flat}}
+    return arrays if list(found) == list(arrays) else found
+
+
+def _cured(arrays: Arrays) -> Arrays:
+    own = {} if (model := updates.trained()) is None else trees.parameters(model)
+    for name, function in _cures:
+        given, arrays = arrays, function(arrays, own)
+        if arrays is not given:
+            told.acted(name, f"{len(arrays)} tensors saved as the trained model holds them")
+    return arrays
 
 
 def _save(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,7 +69,7 @@ def _save(original: Callable[..., Any]) -> Callable[..., Any]:
         if watch.local.quiet or not isinstance(arrays, dict) or not isinstance(file, (str, os.PathLike)):
             return original(file, arrays, *args, **kwargs)
         _again[_path(file)] = (lambda given: original(file, given, *args, **kwargs), arrays)
-        return original(file, _live(arrays), *args, **kwargs)
+        return original(file, _cured(arrays), *args, **kwargs)
 
     return save_safetensors
 
@@ -50,11 +82,9 @@ def _path(file: Any) -> str:
 def _renew(path: str) -> None:
     """Updates may follow a save: what lies there is brought up to them."""
     save, arrays = _again[path]
-    found = _live(arrays)
+    found = _cured(arrays)
     if found is not arrays and os.path.exists(path):
         save(found)
-        for name in _cures:
-            told.acted(name, f"{len(found)} tensors saved as the trained model holds them")
 
 
 def _load(original: Callable[..., Any]) -> Callable[..., Any]:
