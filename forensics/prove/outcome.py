@@ -83,7 +83,7 @@ def judge(found: Sequence[Effect]) -> tuple[Verdict, str]:
         return "no-effect", "there was no harm to take away"
     worst = harmed[0]
     grown = [effect for effect in found if effect.grows]
-    # what the trained model says may be bad; where its answers or tensors were not its own, that shows only now
+    # what the trained model says may be bad: where others' answers were harmed, that shows only now
     worse = next((each for each in grown if each.unit != TEXT or worst.unit == TEXT), None)
     beside = "".join(f"; more {each.what} now" for each in grown)
     pairs = len(worst.cured)

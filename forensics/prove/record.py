@@ -64,13 +64,24 @@ class Record:
                 yield self.launch.cwd / str(row["path"])
 
     def files(self) -> list[str]:
-        """Files of the program in its own folder that the record names, by places in it."""
+        """Files of the program in its own folder that the record names, by places in it, and the
+        configurations that its command names.
+        """
         rows = self.evidence.session.rows(
             "SELECT DISTINCT place FROM events WHERE run = run_of(?) AND place IS NOT NULL ORDER BY place",
             [self.evidence.b],
         )
         names = (str(row["place"]).rpartition(":")[0] for row in rows)
-        return [name for name in names if name.endswith(".py") and not Path(name).is_absolute()]
+        own = [name for name in names if name.endswith(".py") and not Path(name).is_absolute()]
+        words = (word.rpartition("=")[2] for word in self.launch.argv[1:])
+        return own + [each for word in words if (each := self._configuration(word)) is not None]
+
+    def _configuration(self, word: str) -> str | None:
+        """The path of a YAML or JSON file below the folder, relative to it; None where the word is none."""
+        path = self.launch.cwd / word
+        if path.suffix not in (".yaml", ".yml", ".json") or not path.is_file():
+            return None
+        return str(path.relative_to(self.launch.cwd)) if path.is_relative_to(self.launch.cwd) else None
 
     def versions(self) -> dict[str, str]:
         """Of packages, as recorded."""

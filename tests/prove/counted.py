@@ -30,12 +30,13 @@ from tests.zoo import zoo
 Row = dict[str, Any]
 REPEATS = 2
 ACTING = (
-    "padding-in-loss", "prompt-in-loss", "labels-not-shifted", "labels-shifted-twice", "loss-sign-flipped", "mask-off-by-one",
-    "end-never-trained", "all-tokens-masked", "ignore-index-as-token", "targets-unrelated", "answers-partly-masked",
-    "probabilities-as-logits", "update-too-large", "update-lost-to-rounding", "uniform-decay", "weights-not-finite",
-    "dtype-drift", "frozen-but-changed", "accumulation-mismatch", "stale-compiled-function", "saved-untrained",
-    "adapter-incomplete", "gradient-discarded", "lora-missing", "lora-partial", "stop-token-missing", "template-mismatch",
-    "base-not-frozen", "wrong-model-updated",
+    "padding-in-loss", "prompt-in-loss", "labels-not-shifted", "labels-shifted-twice",
+    "loss-sign-flipped", "mask-off-by-one", "end-never-trained", "all-tokens-masked",
+    "ignore-index-as-token", "targets-unrelated", "answers-partly-masked", "probabilities-as-logits",
+    "update-too-large", "update-lost-to-rounding", "uniform-decay", "weights-not-finite", "dtype-drift",
+    "frozen-but-changed", "accumulation-mismatch", "stale-compiled-function", "saved-untrained",
+    "adapter-incomplete", "gradient-discarded", "lora-missing", "lora-partial", "stop-token-missing",
+    "template-mismatch", "base-not-frozen", "wrong-model-updated",
 )  # fmt: skip
 """Cures that put something in on most programs, with the fault or without: those are the ones to try."""
 

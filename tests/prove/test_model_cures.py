@@ -83,6 +83,20 @@ def half_frozen() -> Any:
     return model
 
 
+def beside() -> Any:
+    model = adapted()
+    model.model.norm.unfreeze()
+    model.layers[0].mlp.unfreeze()
+    return model
+
+
+def still() -> Any:
+    model = adapted()
+    for layer in model.layers:
+        layer.self_attn.q_proj.scale = 0.0
+    return model
+
+
 FAULTS: dict[str, Callable[[], Any]] = {
     "lora-missing": base,
     "lora-partial": lambda: adapted(1),
@@ -91,6 +105,8 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "lora-starts-nonzero": started,
     "nothing-trainable": frozen,
     "adapter-partly-frozen": half_frozen,
+    "base-not-frozen": beside,
+    "lora-inert": still,
 }
 
 
@@ -99,7 +115,7 @@ def cure(name: str, model: Any) -> str | None:
     function = next(
         value
         for key, value in vars(module).items()
-        if callable(value) and value.__module__ == module.__name__ and key != "install"
+        if callable(value) and value.__module__ == module.__name__ and key not in ("install", "kept")
     )
     return function(model)
 
@@ -137,3 +153,32 @@ def test_keys_that_match_nothing() -> None:
     assert cure("lora-target-unmatched", model)
     names = [name for name, _ in tree_flatten(model.trainable_parameters())]
     assert names and all("lora" in name for name in names)
+
+
+def test_a_first_factor_of_nothing() -> None:
+    model = adapted()
+    for layer in model.layers:
+        layer.self_attn.q_proj.lora_a = mx.zeros_like(layer.self_attn.q_proj.lora_a)
+    assert cure("lora-inert", model)
+    assert all((layer.self_attn.q_proj.lora_a != 0).any().item() for layer in model.layers)
+    assert outline(model)[2:] == outline(adapted())[2:], "it says what it said: the second factor is 0"
+
+
+def test_scales_of_quantized_weights() -> None:
+    import mlx.nn as nn
+
+    def packed() -> Any:
+        model = base()
+        nn.quantize(model, group_size=32, bits=4)
+        model.freeze()
+        linear_to_lora_layers(model, 2, {**LORA, "keys": KEYS})
+        return model
+
+    model = packed()
+    model.layers[0].self_attn.q_proj.linear.unfreeze(keys=["scales", "biases"])
+    names = set(dict(tree_flatten(model.trainable_parameters())))
+    assert any(name.endswith("scales") for name in names)
+    assert cure("quantization-parameters-changed", model)
+    wanted = set(dict(tree_flatten(packed().trainable_parameters())))
+    assert set(dict(tree_flatten(model.trainable_parameters()))) == wanted
+    assert cure("quantization-parameters-changed", packed()) is None

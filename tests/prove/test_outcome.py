@@ -50,7 +50,7 @@ UNITS = {SPAM: "tokens", LOOP: "tokens", STALE: "answers", STILL: "tensors"}
     [(STALE, LOOP, "proved"), (SPAM, LOOP, "partly"), (SPAM, STILL, "partly"), (STALE, STILL, "partly")],
 )
 def test_what_grows_instead(gone: str, grown: str, said: str) -> None:
-    """A trained model that answers at last may loop; a cure that keeps it from training takes any spam away."""
+    """A trained model that answers at last may loop; a cure that stops the training takes any spam away."""
     was, now = [{gone: 20, grown: 0}] * 2, [{gone: 0, grown: 20}] * 2
     verdict, why = judge(effects(was, now, UNITS))
     assert verdict == said and grown in why

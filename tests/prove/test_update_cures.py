@@ -197,3 +197,24 @@ def test_without_the_fault_nothing_changes(name: str) -> None:
     healthy = Training(adapter=True, make=lambda: optim.Adam(1e-2)).run()
     put_in(name)
     assert alike(Training(adapter=True, make=lambda: optim.Adam(1e-2)).run(), healthy, 0.0)
+
+
+def test_updates_out_of_proportion() -> None:
+    """A rate a thousand times too large moves the model by about a hundredth at each step."""
+    start = dict(tree_flatten(Rows().model.parameters()))
+
+    def way(found: dict[str, Any]) -> float:
+        return _norm({name: each - start[name] for name, each in found.items()}) / _norm(start)
+
+    def make() -> Any:
+        return optim.Adam(5.0)
+
+    assert way(Training(make=make).run()) > 1, "there is a fault"
+    healthy = Training(make=lambda: optim.Adam(1e-3)).run()
+    put_in("update-too-large")
+    assert way(Training(make=make).run()) < 0.05
+    assert alike(Training(make=lambda: optim.Adam(1e-3)).run(), healthy)
+
+
+def _norm(tree: dict[str, Any]) -> float:
+    return sum(float(mx.square(each).sum().item()) for each in tree.values()) ** 0.5

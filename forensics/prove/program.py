@@ -1,0 +1,120 @@
+"""A file of the user's program as its syntax tree.
+
+It gives texts of the file with something replaced, put in or left out.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Program:
+    """A file of the program: its text and tree, and what the run told the cures (see `repeat.told`)."""
+
+    text: str
+    tree: ast.Module
+    facts: Mapping[str, Any]
+
+    def source(self, node: ast.AST) -> str:
+        return ast.get_source_segment(self.text, node) or ""
+
+    def calls(self, wanted: str) -> list[ast.Call]:
+        """Calls of a function of that name, whatever stands before it."""
+        return [
+            each for each in ast.walk(self.tree) if isinstance(each, ast.Call) and _called(each) == wanted
+        ]
+
+    def one(self, wanted: str) -> ast.Call | None:
+        """The call of that name, where there is exactly one."""
+        found = self.calls(wanted)
+        return found[0] if len(found) == 1 else None
+
+    def replaced(self, node: ast.expr, new: str) -> str:
+        """The text with an expression replaced."""
+        lines = self.text.encode().splitlines(keepends=True)
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        first, last = node.lineno - 1, node.end_lineno - 1
+        head, tail = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
+        return b"".join([*lines[:first], head + new.encode() + tail, *lines[last + 1 :]]).decode()
+
+    def inserted(self, node: ast.AST, new: Sequence[str], imports: str = "") -> str | None:
+        """The text with lines before the statement that holds `node`, indented as it is.
+
+        A line of import is added where the text lacks it.
+        """
+        statement = next(
+            (each for each in _statements(self.tree) if any(node is inner for inner in ast.walk(each))), None
+        )
+        if statement is None:
+            return None
+        lines = self.text.splitlines(keepends=True)
+        indent = " " * statement.col_offset
+        lines[statement.lineno - 1 : statement.lineno - 1] = [f"{indent}{line}\n" for line in new]
+        if imports and imports.rpartition(" ")[2] not in {
+            alias.asname or alias.name for each in _imports(self.tree) for alias in each.names
+        }:
+            last = max(
+                (
+                    each.end_lineno or 0
+                    for each in self.tree.body
+                    if isinstance(each, (ast.Import, ast.ImportFrom))
+                ),
+                default=0,
+            )
+            lines.insert(last, f"{imports}\n")
+        return "".join(lines)
+
+    def without(self, node: ast.AST) -> str | None:
+        """The text without the lines of the statement that holds `node`, where it is not all of a block."""
+        for block in _blocks(self.tree):
+            for each in block:
+                if (
+                    any(node is inner for inner in ast.walk(each))
+                    and not hasattr(each, "body")
+                    and len(block) > 1
+                ):
+                    lines = self.text.splitlines(keepends=True)
+                    del lines[each.lineno - 1 : each.end_lineno]
+                    return "".join(lines)
+        return None
+
+    def after(self, node: ast.AST, new: Sequence[str]) -> str | None:
+        """The text with lines after the statement that holds `node`, indented as it is."""
+        for each in _statements(self.tree):
+            if any(node is inner for inner in ast.walk(each)):
+                lines = self.text.splitlines(keepends=True)
+                lines[each.end_lineno : each.end_lineno] = [
+                    f"{' ' * each.col_offset}{line}\n" for line in new
+                ]
+                return "".join(lines)
+        return None
+
+
+def _called(call: ast.Call) -> str:
+    return name(call.func)
+
+
+def name(node: ast.expr) -> str:
+    """The last part of a dotted name, empty of anything else."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
+    return (each for each in ast.walk(tree) if isinstance(each, (ast.Import, ast.ImportFrom)))
+
+
+def _statements(tree: ast.Module) -> list[ast.stmt]:
+    """Simple statements, in which no other stands."""
+    return [each for each in ast.walk(tree) if isinstance(each, ast.stmt) and not hasattr(each, "body")]
+
+
+def _blocks(tree: ast.Module) -> Iterator[list[ast.stmt]]:
+    for each in ast.walk(tree):
+        for part in ("body", "orelse", "finalbody"):
+            block = getattr(each, part, None)
+            if isinstance(block, list):
+                yield block
