@@ -49,7 +49,7 @@ def gather(
         rows=training_rows(session, b),
         exchanges=said,
         more_exchanges=more,
-        declared=declared(session, b),
+        declared=declared(session, a, b),
         environment=environment(session, b),
         proof=proof or {},
         run={k: v for k, v in run.items() if isinstance(v, (str, int, float, bool, type(None)))},

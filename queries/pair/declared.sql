@@ -10,6 +10,7 @@ select
     coalesce(scale, alpha / nullif(rank, 0)) as scale,
     scale is null and alpha is not null as by_alpha,
     alpha,
+    dropout,
     num_layers,
     from_json(keys, '["VARCHAR"]') as keys,
     coalesce(strength, 'strong') as strength,
@@ -18,7 +19,7 @@ from adapters
 join k using (run)
 where origin = 'declared'
 union all
-select 'expect', expect, null, null, false, null, null, null, 'strong', null
+select 'expect', expect, null, null, false, null, null, null, null, 'strong', null
 from runs
 join k using (run)
 where expect is not null
