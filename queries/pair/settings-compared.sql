@@ -3,6 +3,7 @@
 -- one row a setting. What detectors compare as well agrees here where they find no fault.
 --
 -- params: a, b
+-- long:   one line for each setting that the report shows
 -- reads:  adapter_compared, declared_adapters, scales_compared
 with
     meant as (
