@@ -11,7 +11,7 @@
     case.report("night.html")
 
 Nothing here captures or changes anything; what raises is a ForensicsError, with `message`, `where` and
-`hint`.
+`hint`. What a call needs is imported when it is made: `import forensics` is to be quick.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def limit(memory: int | None, seconds: int | None = None) -> None:
 
     They hold where the system keeps them.
     """
-    import resource
+    import resource  # import time: only children need it
 
     for kind, value in (
         (resource.RLIMIT_AS, memory),

@@ -64,7 +64,7 @@ def _plain(name: str) -> str:
 
 
 def _asked(package: str) -> str:
-    from importlib.metadata import version
+    from importlib.metadata import version  # import time
 
     try:
         return version(package)

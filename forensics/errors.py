@@ -88,6 +88,6 @@ def near(word: str, among: Iterable[str], most: int = 3, likeness: float = 0.6) 
 
     `likeness` from 0 to 1, as difflib counts it.
     """
-    from difflib import get_close_matches
+    from difflib import get_close_matches  # import time: only what was mistyped needs it
 
     return get_close_matches(word, list(among), most, likeness)

@@ -15,7 +15,7 @@ from forensics.capture import rest
 from forensics.errors import UnknownRef, UsageError, near
 from forensics.files import scratch
 from forensics.model.remote import is_url, located
-from forensics.store.manifest import read_manifest
+from forensics.store.manifest import read_manifest, run_of
 from forensics.store.store import Capture, Run, Store
 
 
@@ -207,7 +207,7 @@ def _sealed(path: Path, text: str) -> Run | Capture:
         path.resolve().parents[1],
         text.rstrip("/")[: -len(path.name)] if text.rstrip("/").endswith(path.name) else "",
     )
-    run = owner.run(manifest.name.partition("@")[0])
+    run = owner.run(run_of(manifest.name))
     return (
         run if manifest.kind == "run" else next(c for c in run.captures if c.path.name == path.resolve().name)
     )

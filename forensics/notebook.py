@@ -75,7 +75,7 @@ def _run(shell: Any, cell: str) -> Any:
 
 def get_shell() -> Any:
     """The running IPython shell."""
-    from IPython import get_ipython
+    from IPython import get_ipython  # there in notebooks alone
 
     return get_ipython()
 

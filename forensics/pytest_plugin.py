@@ -51,8 +51,8 @@ def forensics_run(
 
     At the end of a test that passed, the run has to be healthy.
     """
-    from forensics.live import capture
-    from forensics.testing import assert_healthy
+    from forensics.live import capture  # import time: pytest loads every plugin at its start
+    from forensics.testing import assert_healthy  # import time, as above
 
     marker = request.node.get_closest_marker("forensics")
     options = dict(marker.kwargs) if marker else {}

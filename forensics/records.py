@@ -72,6 +72,10 @@ class Delta:
     cosine: float | None
     changed_fraction: float | None
 
+    def row(self) -> Row:
+        """A row of `deltas`."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -80,6 +84,13 @@ class Evidence:
     subject: str
     observed: str
     expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Evidence):
+    """What differs between two runs. `kind`: cause, or as queries/ask/run-differences.sql has it."""
+
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +180,7 @@ class TwoRuns:
     b: str
     verdict: Verdict
     runs: tuple[Diagnosis, Diagnosis]
-    differences: tuple[Evidence, ...] = ()
+    differences: tuple[Difference, ...] = ()
     findings: tuple[Finding, ...] = ()
     headline: str = ""
 

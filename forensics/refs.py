@@ -10,6 +10,7 @@ from pathlib import Path
 from forensics.errors import DamagedEvidence, NotSealed, UnknownRef, UsageError, near
 from forensics.model.remote import located
 from forensics.store import unsealed
+from forensics.store.manifest import name_of, run_of
 from forensics.store.store import Capture, Run, Store
 
 SNAPSHOTS = "snapshots/"
@@ -64,7 +65,7 @@ def removable(store: Store, text: str) -> list[Path]:
             found = within(store.run(run), text)
             return [found.path] if isinstance(found, Capture) else []
         except DamagedEvidence:
-            path = store.captures / text.replace(":", ".")
+            path = store.captures / name_of(text)
             return [path] if path.is_dir() else []
     if text.startswith(SNAPSHOTS) or _is_path(text):
         raise UsageError(
@@ -165,12 +166,12 @@ def is_model(store: Store, text: str) -> bool:
 
 
 def _unknown(store: Store, text: str) -> UnknownRef | NotSealed:
-    run = store.newest_named(text.partition("@")[0])
+    run = store.newest_named(run_of(text))
     if _REF.fullmatch(text) and store.spooled(run):
         return unsealed.refuse(store.root, run)
     names = [*sorted(store.run_names()), *(SNAPSHOTS + name for name in snapshots())]
-    close = near(text.partition("@")[0], names)
-    close += [n for n in names if n.rpartition("/")[2] == text.partition("@")[0] and n not in close]
+    close = near(run_of(text), names)
+    close += [n for n in names if n.rpartition("/")[2] == run_of(text) and n not in close]
     if text and Path(text).exists():
         hint = f"To mean the path, write ./{text}."
     elif close:

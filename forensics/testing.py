@@ -117,6 +117,6 @@ def _diagnosis(run: str | PathLike[str] | Recording, store: str | PathLike[str] 
 
 
 def _ids() -> list[str]:
-    from forensics.judge import library
+    from forensics.judge import library  # import time
 
     return [detector.name for detector in library.load(None).detectors]

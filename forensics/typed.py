@@ -26,6 +26,20 @@ def encode(row: Mapping[str, Any]) -> str:
         )
 
 
+def plain(value: Any) -> Any:
+    """A value of rows and dictionaries with nothing in it that JSON has not.
+
+    Other types become their text.
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else nonfinite(value)
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
+
+
 def lines(rows: Iterable[Row], columns: Mapping[str, str]) -> Iterator[str]:
     """Rows as lines of JSON, many of them in one text; each as `encode` has it, in less time."""
     left = iter(rows)

@@ -38,7 +38,7 @@ def sign(manifest: bytes, key: Path, password: str | None = None) -> bytes:
         password.
     """
     _installed()
-    from model_signing import signing
+    from model_signing import signing  # of the extra `sign`
 
     with files.temporary("sign") as name, _quiet():
         directory, out = _laid_out(name, manifest), name / SIGNATURE
@@ -149,7 +149,7 @@ def signed(path: Path, key: Path) -> str:
     Raises:
         DamagedEvidence: it is not signed, or not with the key.
     """
-    from model_signing import verifying
+    from model_signing import verifying  # of the extra `sign`
 
     with Zipped(path) as zipped, files.temporary("sign") as name:
         if SIGNATURE not in zipped.members:

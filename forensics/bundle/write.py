@@ -25,6 +25,7 @@ from forensics.bundle.reader.validate import canonical
 from forensics.bundle.redact import Redactor
 from forensics.errors import UsageError
 from forensics.store.keyed import Keyed
+from forensics.store.manifest import run_of
 from forensics.store.packs import Packs
 from forensics.store.store import Store, size_of
 
@@ -103,7 +104,7 @@ def stage(
     stored = {str(c.head.get("capture")) for c in selected.captures}
     known = (
         stored
-        | {c.path.name.partition("@")[0] for c in selected.captures}
+        | {run_of(c.path.name) for c in selected.captures}
         | {r.path.name for r in selected.runs if r.path}
     )
     captures = repeats.Captures(root, redactor, known, {*tensors.whole, *tensors.differences})

@@ -9,17 +9,14 @@ Each capture is measured against the first of its model, against the one before 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forensics.capture.naming import Named
-from forensics.records import RawTensor, Row, Scalar
-from forensics.tensors import measure
-
-Read = Callable[[str], RawTensor | None]
+from forensics.records import Row, Scalar
+from forensics.tensors.values import Read
 
 
 def partners(named: Sequence[Named]) -> list[tuple[Named, Named]]:
@@ -52,27 +49,6 @@ def changed_digests(a: Sequence[Row], b: Sequence[Row]) -> Iterator[tuple[str, s
             and p["digest"] != q["digest"]
         ):
             yield str(q["digest"]), str(p["digest"])
-
-
-def deltas(pairs: set[tuple[str, str]], read: Read, executor: Executor) -> Iterator[Row]:
-    """Rows of `deltas`; pairs whose bytes are gone or whose shapes differ are left out."""
-
-    def one(pair: tuple[str, str]) -> Row | None:
-        a, b = read(pair[0]), read(pair[1])
-        if a is None or b is None or a.shape != b.shape:
-            return None
-        d = measure.difference(a, b, *pair)
-        return {
-            "digest_a": d.digest_a,
-            "digest_b": d.digest_b,
-            "max_abs": d.max_abs,
-            "l2": d.l2,
-            "relative": d.relative,
-            "cosine": d.cosine,
-            "changed_fraction": d.changed_fraction,
-        }
-
-    return (row for row in executor.map(one, sorted(pairs)) if row is not None)
 
 
 def probe_deltas(a: str, b: str, before: Sequence[Row], after: Sequence[Row], read: Read) -> Iterator[Row]:

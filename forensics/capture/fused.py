@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from forensics.capture.live import Record
+from forensics.capture.rows import Record
 from forensics.records import Row
 from forensics.units import iso
 

@@ -215,7 +215,7 @@ class _Brief:
             outline = roles.outline([*tokens, *extra], of, pads, first)
             n = len(tokens)
             taught = [outline.roles[min(i + 1, len(outline.roles) - 1)] for i in range(n)]
-            sums = {role: [0] * (n + 1) for role in set(taught)}
+            sums = {role: [0] * (n + 1) for role in dict.fromkeys(taught)}
             for role, upto in sums.items():
                 for i, each in enumerate(taught):
                     upto[i + 1] = upto[i] + (each == role)

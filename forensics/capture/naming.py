@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from forensics.capture.ranks import Ranks
 from forensics.records import Row
+from forensics.store.manifest import name_of
 from forensics.typed import whole
 
 
@@ -86,17 +87,6 @@ def name_points(run: str, points: Iterable[Point], main: str) -> list[Named]:
     for sequence, p in enumerate(points):
         ordinal = seen[(p.model, p.point)] = seen.get((p.model, p.point), 0) + 1
         place = p.point if ordinal == 1 else f"{p.point}-{ordinal}"
-        other = p.model != main
-        named.append(
-            Named(
-                p.key,
-                f"{run}@{place}" + (f":{p.model}" if other else ""),
-                f"{run}@{place}" + (f".{p.model}" if other else ""),
-                p.point,
-                ordinal,
-                sequence,
-                p.model,
-                p.process,
-            )
-        )
+        ref = f"{run}@{place}" + (f":{p.model}" if p.model != main else "")
+        named.append(Named(p.key, ref, name_of(ref), p.point, ordinal, sequence, p.model, p.process))
     return named

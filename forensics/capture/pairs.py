@@ -6,7 +6,6 @@ Differences of tensors and of answers, and what fusing left of an adapter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,34 +13,29 @@ from numpy.typing import NDArray
 from forensics.capture import deltas
 from forensics.capture.fused import Fused
 from forensics.capture.fusion import fusions
-from forensics.capture.live import Record
+from forensics.capture.rows import Record
 from forensics.capture.sources import Sources
-from forensics.errors import ForensicsError
-from forensics.records import RawTensor, Row
+from forensics.records import Row
 from forensics.tensors import measure
+from forensics.tensors.values import Values, compared, parts
 
 
 class Between:
     """Fills deltas, probe_deltas and fusions into the later record of each pair."""
 
-    def __init__(self, sources: Sources, executor: Executor) -> None:
-        self._sources, self._executor = sources, executor
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
         self._measured: set[tuple[str, str]] = set()
-        self._values: dict[str, tuple[Record, str]] = {}  # value digest -> where its parts stand
-        self._bits: dict[str, int] = {}  # digest of a packed weight -> bits of a code
+        self._values = Values(sources.read, {})
 
     def fill(self, records: Sequence[Record], fused: Fused) -> None:
         """Measure each capture against its partners, and fused weights against the adapter.
 
-        The partners are those of `changes.partners`; `fused` says what was fused.
+        The partners are those of `deltas.partners`; `fused` says what was fused.
         """
         by_ref = {r.ref: r for r in records}
-        for record in records:
-            for p in record.rows("placements"):
-                if p["value_digest"] and p["name"] in record.quantization:
-                    self._values.setdefault(str(p["value_digest"]), (record, str(p["name"])))
-                    bits = record.quantization[str(p["name"])].get("bits")
-                    self._bits[str(p["digest"])] = bits if isinstance(bits, int) else 0
+        placements = (p for r in records for p in r.rows("placements"))
+        self._values = Values(self._sources.read, parts(placements))
         for a, b in deltas.partners([r.named for r in records]):
             before, after = by_ref[a.ref], by_ref[b.ref]
             after.rows("deltas").extend(self._deltas(before, after))
@@ -60,46 +54,7 @@ class Between:
         pairs |= set(deltas.changed_digests(_by_value(a), _by_value(b)))
         pairs -= self._measured
         self._measured |= pairs
-        packed = {pair for pair in pairs if self._bits.keys() >= set(pair)}
-        # of others one side has codes, and the other words
-        plain = {pair for pair in pairs if not self._bits.keys() & set(pair)}
-        yield from deltas.deltas(packed, self._codes, self._executor)
-        yield from deltas.deltas(plain, self.read, self._executor)
-
-    def _codes(self, digest: str) -> RawTensor | None:
-        weight = self._sources.read(digest)
-        try:
-            return weight and measure.codes(weight, self._bits[digest])
-        except ValueError:
-            return None
-
-    def read(self, digest: str) -> RawTensor | None:
-        """The tensor of a digest; of a value digest the dense weight."""
-        if digest not in self._values:
-            return self._sources.read(digest)
-        record, name = self._values[digest]
-        return self._dense(record, name)
-
-    def _dense(self, record: Record, name: str) -> RawTensor | None:
-        digests = {str(p["name"]): p["digest"] for p in record.rows("placements")}
-        prefix = name.removesuffix("weight")
-        weight, scales, biases = (
-            self._sources.read(str(d)) if (d := digests.get(prefix + leaf)) else None for leaf in _PARTS
-        )
-        if weight is None or scales is None:
-            return None
-        how = record.quantization[name]
-        try:
-            return measure.dense(
-                weight,
-                scales,
-                biases,
-                bits=int(how["bits"]),
-                group_size=int(how["group_size"]),
-                mode=str(how.get("mode") or "affine"),
-            )
-        except (ForensicsError, ValueError, KeyError):
-            return None
+        return (delta.row() for delta in compared(self._values, sorted(pairs)))
 
     # -- answers ---------------------------------------------------------------------------------------------
 
@@ -145,21 +100,18 @@ class Between:
 
     def _fusions(self, adapter: Record, fused: Record) -> Iterator[Row]:
         placements = {r.ref: r.rows("placements") for r in (adapter, fused)}
-        records = {r.ref: r for r in (adapter, fused)}
+        digests = {
+            (ref, str(p["name"])): p["value_digest"] or (None if p.get("packing") else p["digest"])
+            for ref, rows in placements.items()
+            for p in rows
+        }
 
         def values(capture: str, name: str) -> NDArray[np.float32] | None:
-            record = records[capture]
-            if name in record.quantization:
-                raw = self._dense(record, name)
-            else:
-                digest = next((p["digest"] for p in record.rows("placements") if p["name"] == name), None)
-                raw = self._sources.read(str(digest)) if digest else None
+            digest = digests.get((capture, name))
+            raw = self._values.read(str(digest)) if digest else None
             return measure.values(raw) if raw is not None else None
 
         return fusions(adapter.ref, fused.ref, placements, adapter.rows("modules"), values)
-
-
-_PARTS = ("weight", "scales", "biases")
 
 
 def _adapted(record: Record) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from forensics.capture import answers as transcripts
-from forensics.capture import scores
+from forensics.capture import rows, scores
 from forensics.capture.frames import Facts
-from forensics.capture.live import Record
 from forensics.capture.naming import Named
 from forensics.capture.questions import Answers, Questions
 from forensics.capture.reload import ask
+from forensics.capture.rows import Record
 from forensics.capture.sources import raw_tensors, tensor_row
 from forensics.capture.spool import Captured, Spool
 from forensics.model.composed import Composed
@@ -25,7 +25,9 @@ from forensics.tensors.measure import measure
 from forensics.watch import protocol
 
 
-def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, packs: Packs | None) -> Answers:
+def answers(
+    composed: Composed, named: Named, questions: Questions, keyed: Keyed, packs: Packs | None
+) -> Answers:
     """Ask the model; `packs` keep the logits, None keeps their statistics alone."""
     given = [p.as_json() for p in questions.prompts] if questions.prompts else None
     with tempfile.TemporaryDirectory(prefix="forensics-ask-") as name:
@@ -41,7 +43,7 @@ def answers(composed: Composed, ref: str, questions: Questions, keyed: Keyed, pa
         if why:
             found.missing.append({"what": "the answers to probes", "why": why, "kind": "answers"})
         if captured is not None:
-            _read(found, captured, ref, questions, keyed, packs, Spool(place))
+            _read(found, captured, named, questions, keyed, packs, Spool(place))
         else:
             found.missing += scores.missing(questions.scorers, "there was no answer to score")
         return found
@@ -70,7 +72,7 @@ def _looked_at(composed: Composed) -> list[Path]:
 def _read(
     found: Answers,
     captured: Captured,
-    ref: str,
+    named: Named,
     questions: Questions,
     keyed: Keyed,
     packs: Packs | None,
@@ -79,11 +81,8 @@ def _read(
     told = captured.head.get("tokenizer")
     found.tokenizer = told if isinstance(told, Mapping) else {}
     facts = Facts.read(found.tokenizer)
-    record = Record(Named(0, ref, ref, "rest", 1, 0, "m0", 0), {}, facts=facts)
-    record.rows("transcripts").extend(
-        transcripts.transcript(t, ref, facts, keyed) for t in captured.rows("transcripts")
-    )
-    record.rows("tokens").extend(transcripts.token(t, ref, facts) for t in captured.rows("tokens"))
+    record = Record(named, {}, facts=facts)
+    rows.answers(record, captured.rows("transcripts"), captured.rows("tokens"), keyed)
     references = {p.id: p.reference for p in questions.prompts or () if p.reference is not None}
     record.rows("scores").extend(transcripts.scores(record.rows("transcripts"), references))
     found.missing += scores.fill(spool, [record], questions.scorers, references)

@@ -16,9 +16,11 @@ from pathlib import Path
 
 from forensics import __version__, files
 from forensics.capture import scores
-from forensics.capture.atrest import Names, tables
+from forensics.capture.naming import Named, Point, name_points
+from forensics.capture.observed import from_files
 from forensics.capture.prompts import Prompt
 from forensics.capture.questions import Answers, Questions, askable
+from forensics.capture.rows import Scene, record
 from forensics.capture.sidebyside import compared, states
 from forensics.capture.temporary import Passing
 from forensics.environment import versions
@@ -27,7 +29,7 @@ from forensics.model.checkpoint import open_model
 from forensics.model.composed import Composed, adapted, alone
 from forensics.model.remote import located
 from forensics.records import Row, Scalar
-from forensics.store.capture import Writer
+from forensics.store.capture import write
 from forensics.store.keyed import Keyed
 from forensics.store.manifest import read_manifest
 from forensics.store.store import Capture, Run, Store, capture_from, size_of
@@ -85,13 +87,13 @@ def capture_rest(
             where=str(path),
             hint="Try again when nothing writes to it.",
         )
-    called = Names(run, f"{run}@rest", kept)
+    named = _named(run)
     if askable(composed):
-        from forensics.capture.probes import answers
+        from forensics.capture.probes import answers  # import time: NumPy
 
         questions = Questions(prompts, max_tokens, scorers)
         said = answers(
-            composed, called.ref, questions, Keyed.of(store.root), None if tensors == "none" else store.packs
+            composed, named, questions, Keyed.of(store.root), None if tensors == "none" else store.packs
         )
     else:
         why = (
@@ -105,8 +107,8 @@ def capture_rest(
     ]:
         warn(line)
     with store.writing():
-        directory = _seal_capture(store, composed, found, called, said)
-        whole = _seal_run(store, composed, called, tensors, said, _environment())
+        directory = _seal_capture(store, run, composed, found, kept, said)
+        whole = _seal_run(store, run, composed, tensors, said, _environment())
     nbytes = store.packs.nbytes() - packed + size_of(directory) + size_of(whole)
     return (
         f"forensics: {run}: {counted(len(composed.pieces), 'tensor')} at rest; {size(nbytes)}. Next:"
@@ -152,15 +154,15 @@ def _passing(
     environment: Mapping[str, str] | None = None,
 ) -> Capture:
     place = Passing({found[p.stored.raw.name].stats.digest: p.stored.raw for p in composed.pieces})
-    called = Names(run, f"{run}@rest", dict.fromkeys(place.lying.tensors, "file"))
+    kept = dict.fromkeys(place.lying.tensors, "file")
     said = Answers()
     if ask and askable(composed):
-        from forensics.capture.probes import answers
+        from forensics.capture.probes import answers  # import time: NumPy
 
         keyed = Keyed.of(store.root if Keyed.known(store.root) else files.scratch("rest"))
-        said = answers(composed, called.ref, Questions(), keyed, place.packs)
-    sealed = read_manifest(directory := _seal_capture(place, composed, found, called, said))
-    whole = read_manifest(path_of_run := _seal_run(place, composed, called, "new", said, environment or {}))
+        said = answers(composed, _named(run), Questions(), keyed, place.packs)
+    sealed = read_manifest(directory := _seal_capture(place, run, composed, found, kept, said))
+    whole = read_manifest(path_of_run := _seal_run(place, run, composed, "new", said, environment or {}))
     capture = replace(capture_from(sealed, directory, "", place), ref=word, run=word)
     place.only = Run(word, path_of_run, [capture], whole.head, "", place)
     return capture
@@ -238,33 +240,27 @@ def _keep(store: Store, composed: Composed, found: Mapping[str, Measured], tenso
     return kept
 
 
+def _named(run: str) -> Named:
+    """The only capture of a run at rest."""
+    return name_points(run, [Point(0, "rest", "m0", 0, 0.0)], "m0")[0]
+
+
 def _seal_capture(
-    store: Store, composed: Composed, found: Mapping[str, Measured], called: Names, said: Answers
+    store: Store,
+    run: str,
+    composed: Composed,
+    found: Mapping[str, Measured],
+    kept: Mapping[str, str],
+    said: Answers,
 ) -> Path:
-    missing = [*composed.missing, *said.missing]
-    head: dict[str, Scalar] = {
-        "capture": called.ref,
-        "run": called.run,
-        "point": "rest",
-        "ordinal": 1,
-        "sequence": 0,
-        "process": 0,
-        "model": "m0",
-        "created_at": iso(time.time()),
-        "source": "file",
-        "format": composed.model.kind,
-        "path": str(composed.model.path),
-        "whole": True,
-        "complete": not missing,
-        "missing": json.dumps(missing),
-    }
-    with Writer(store.captures, called.ref, "capture") as writer:
-        writer.rows("captures", [head])
-        for table, rows in [*tables(composed, found, called, said.tokenizer).items(), *said.tables.items()]:
-            writer.rows(table, rows)
-        if composed.event:
-            writer.rows("events", [_event(composed, called.run)])
-        return writer.seal(head)
+    observed = from_files(composed, found, kept, time.time(), said.tokenizer)
+    observed = replace(observed, missing=(*composed.missing, *said.missing))
+    made = record(observed, Scene(run), _named(run))
+    for table, rows in said.tables.items():
+        made.rows(table).extend(rows)
+    if composed.event:
+        made.rows("events").append(_event(composed, run))
+    return write(store.captures, made.named.directory, "capture", made.head, made.tables)
 
 
 def _event(composed: Composed, run: str) -> Row:
@@ -282,15 +278,15 @@ def _event(composed: Composed, run: str) -> Row:
 
 def _seal_run(
     store: Store,
+    run: str,
     composed: Composed,
-    called: Names,
     tensors: str,
     said: Answers,
     environment: Mapping[str, str],
 ) -> Path:
     missing = [*composed.missing, *said.missing]
     head: dict[str, Scalar] = {
-        "run": called.run,
+        "run": run,
         "created_at": iso(time.time()),
         "kind": "rest",
         "complete": not missing,
@@ -300,19 +296,14 @@ def _seal_run(
         "captures": json.dumps(["rest"]),
     }
     model: Row = {
-        "run": called.run,
+        "run": run,
         "model": "m0",
         "process": 0,
         "path": str(composed.model.path),
         "parameters": len(composed.pieces),
     }
-    with Writer(store.runs, called.run, "run") as writer:
-        writer.rows("runs", [head])
-        writer.rows("models", [model])
-        writer.rows(
-            "environment", [{"capture": called.run, "key": k, "value": v} for k, v in environment.items()]
-        )
-        return writer.seal(head)
+    rows: list[Row] = [{"capture": run, "key": key, "value": value} for key, value in environment.items()]
+    return write(store.runs, run, "run", head, {"models": [model], "environment": rows})
 
 
 def _environment() -> dict[str, str]:

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from forensics.capture import atrest, live, shared
-from forensics.capture.frames import Facts
-from forensics.capture.live import Record, Scene
-from forensics.capture.naming import Named
+from forensics.capture import shared
+from forensics.capture.observed import Observed, as_live, from_files
+from forensics.capture.sources import Sources
 from forensics.errors import ForensicsError
 from forensics.model import names
 from forensics.model.checkpoint import INDEX, Checkpoint, Stored, open_model
 from forensics.model.composed import alone
-from forensics.records import RawTensor, Row, Scalar
+from forensics.records import RawTensor, Row
 from forensics.tensors.cache import Measured, measured
-from forensics.tensors.digest import packed_value, packing
 from forensics.tensors.measure import measure
 
 MOST = 4
@@ -88,7 +86,7 @@ class Disk:
 
 def _arrays(path: Path) -> Iterator[RawTensor]:
     """The arrays of a file of NumPy's."""
-    import numpy as np
+    import numpy as np  # import time: only where arrays were saved
 
     held = np.load(path, allow_pickle=False)
     for name in held.files if path.suffix == ".npz" else [""]:
@@ -205,74 +203,24 @@ def _held(checkpoint: Checkpoint, parameters: set[str]) -> int:
     return sum(s.raw.name in parameters or s.mlx_name in parameters for s in checkpoint.stored)
 
 
-def record(
-    scene: Scene, artifact: Artifact, named: Named, twin: Record | None, facts: Facts, disk: Disk, keep: bool
-) -> Record:
-    """The `saved` capture of one artifact. `twin` is the live capture of its model whose names it bears."""
-    composed = alone(artifact.checkpoint)
+def observed(sources: Sources, artifact: Artifact, live: Observed | None, disk: Disk, keep: bool) -> Observed:
+    """The `saved` capture of one artifact. `live` is its model in the program, whose names it bears."""
     found = disk.measured(artifact.checkpoint.stored)
-    head: dict[str, Scalar] = {
-        **live.common(scene, named, artifact.time, ()),
-        "source": "file",
-        "format": artifact.checkpoint.kind,
-        "path": str(artifact.path),
-        "updates": artifact.updates,
-        "whole": True,
-        "probes_of": None,
-        "place": shared.place(artifact.place, scene.cwd),
-    }
-    made = Record(named, head, facts=facts)
     kept = {m.stats.digest: "file" for m in found.values()}
     if keep:
-        kept |= _keep(scene, artifact.checkpoint, found)
-    made.tables = atrest.tables(composed, found, atrest.Names(scene.run, named.ref, kept))
-    made.tables["adapters"] = [_of_file(row, named.ref) for row in made.tables["adapters"]]
-    made.quantization = {p.name: how for p in composed.pieces if (how := atrest.packing(p, composed))}
-    if twin is not None:
-        _as_twin(made, twin)
+        kept |= _keep(sources, artifact.checkpoint, found)
     for s in artifact.checkpoint.stored:
-        scene.sources.hold(found[s.raw.name].stats, s.raw, kept[found[s.raw.name].stats.digest])
-    return made
+        sources.hold(found[s.raw.name].stats, s.raw, kept[found[s.raw.name].stats.digest])
+    observed = from_files(alone(artifact.checkpoint), found, kept, artifact.time)
+    observed = replace(observed, updates=artifact.updates, place=artifact.place, written=True)
+    return observed if live is None else as_live(observed, live)
 
 
-def _keep(scene: Scene, checkpoint: Checkpoint, found: Mapping[str, Measured]) -> dict[str, str]:
+def _keep(sources: Sources, checkpoint: Checkpoint, found: Mapping[str, Measured]) -> dict[str, str]:
     """Keep the files' tensors in the store; where that fails, they stay in the files alone."""
     kept: dict[str, str] = {}
     for file in checkpoint.files:
         named = {s.raw.name: found[s.raw.name].stats.digest for s in checkpoint.stored if s.file == file}
-        if scene.sources.keep_file(file, named):
+        if sources.keep_file(file, named):
             kept |= dict.fromkeys(named.values(), "pack")
     return kept
-
-
-def _of_file(row: Row, ref: str) -> Row:
-    """What the configuration beside the file declares belongs to the file, not to the program."""
-    return {**row, "capture": ref} | ({"via": "saved-config"} if row["origin"] == "declared" else {})
-
-
-def _as_twin(made: Record, twin: Record) -> None:
-    """Give placements the names that the model itself has.
-
-    Weights that the model holds packed get their values too, where no file says how they are packed.
-    """
-    own = {q["name"]: q for q in twin.rows("placements")}
-    packed = {
-        q["canonical"]: twin.quantization[str(q["name"])]
-        for q in own.values()
-        if q["name"] in twin.quantization
-    }
-    digests = {str(p["name"]): str(p["digest"]) for p in made.rows("placements")}
-    placements: list[Row] = []
-    for p in made.rows("placements"):
-        name, q = str(p["name"]), own.get(p["name"])
-        row = {**p, **{k: q[k] for k in ("canonical", "module", "leaf", "role", "layer")}} if q else dict(p)
-        if (
-            name not in made.quantization
-            and row["canonical"] in packed
-            and f"{name.removesuffix('weight')}scales" in digests
-        ):
-            made.quantization[name] = packed[row["canonical"]]
-            row["value_digest"] = packed_value(name, made.quantization[name], digests)
-            row["packing"] = packing(made.quantization[name])
-        placements.append(row)
-    made.tables["placements"] = placements

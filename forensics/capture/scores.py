@@ -11,7 +11,7 @@ from typing import Any
 
 from forensics.capture import command
 from forensics.capture.answers import score
-from forensics.capture.live import Record
+from forensics.capture.rows import Record
 from forensics.capture.spool import Spool, read_lines
 
 KIND = "scores"

@@ -16,20 +16,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forensics.capture import answers as transcripts
-from forensics.capture import counts, lines, live, ranks, retention, runtables, saved, scores
+from forensics.capture import counts, lines, ranks, retention, runtables, saved, scores
 from forensics.capture import reload as reloading
 from forensics.capture.frames import Facts
 from forensics.capture.fused import Fused
-from forensics.capture.live import Record, Scene
 from forensics.capture.loss import learned
 from forensics.capture.naming import Named, Point, main_model, name_points
+from forensics.capture.observed import Observed, from_spool
 from forensics.capture.pairs import Between
+from forensics.capture.rows import Record, Scene, record
 from forensics.capture.saved import Disk
 from forensics.capture.sources import Sources, earlier
-from forensics.capture.spool import Captured, Process, Spool
+from forensics.capture.spool import Captured, Process, Spool, read_object
 from forensics.records import Row
 from forensics.store import answers
-from forensics.store.capture import Writer
+from forensics.store.capture import write
 from forensics.store.keyed import Keyed
 from forensics.store.store import Store, size_of
 from forensics.units import iso
@@ -82,6 +83,8 @@ class _Run:
     spool: Spool
     plan: Plan
     scene: Scene
+    sources: Sources
+    keyed: Keyed
     main: str
     facts: dict[str, Facts]
     disk: Disk = field(default_factory=Disk)
@@ -103,14 +106,14 @@ def seal(store: Store, spool: Spool, plan: Plan) -> Summary:
     before = store.packs.nbytes()
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as executor:
         run = _begin(store, *_reloaded(spool, plan), plan, executor)
-        _captures(run)
-        _run_tables(run)
-        between = Between(run.scene.sources, executor)
-        between.fill(run.records, Fused(runtables.events(spool, 0.0, None), _directories(spool)))
+    _captures(run)
+    _run_tables(run)
+    fused = Fused(runtables.events(spool, 0.0, None), _directories(spool))
+    Between(run.sources).fill(run.records, fused)
     if plan.tensors != "none":
-        run.scene.sources.refer()
-    for record in run.records:
-        _write_capture(store, record)
+        run.sources.refer()
+    for each in run.records:
+        write(store.captures, each.named.directory, "capture", each.head, each.tables)
     missing = [m for m in run.missing if not _foreign(m)]
     missing += [m for r in run.records for m in json.loads(str(r.head["missing"] or "[]"))]
     complete = not missing
@@ -152,8 +155,9 @@ def _begin(store: Store, spool: Spool, why: str | None, plan: Plan, executor: Ex
         sources.take(captured.tensors_file, executor)
         sources.take(captured.logits_file, executor)
     first = spool.processes[0] if spool.processes else None
-    scene = Scene(spool.run, first.facts.get("cwd") if first else None, sources, Keyed.of(store.root))
-    run = _Run(store, spool, plan, scene, _main(spool), tokenizers(spool.captures))
+    keyed = Keyed.of(store.root)
+    scene = Scene(spool.run, first.facts.get("cwd") if first else None, keyed)
+    run = _Run(store, spool, plan, scene, sources, keyed, _main(spool), tokenizers(spool.captures))
     if why is not None:
         run.missing.append({"what": "the reload of what was saved", "why": why, "kind": "reload"})
     return run
@@ -198,17 +202,17 @@ def _captures(run: _Run) -> None:
     points += [Point(a.path, "saved", a.model, a.process, a.time) for a in files]
     points += [Point(c.key, c.point, c.model, c.process, c.time) for c in loaded]
     named = {n.key: n for n in name_points(run.spool.run, points, run.main)}
+    last: dict[str, Observed] = {}
     for captured in ran:
-        run.records.append(_live(run, captured, named))
-    twins = {r.named.model: r for r in run.records}
+        last[captured.model] = _live(run, captured, named)
     for artifact in files:
-        facts = run.facts.get(artifact.model, Facts())
-        twin, keep = twins.get(artifact.model), run.plan.tensors == "all"
-        run.records.append(
-            saved.record(run.scene, artifact, named[artifact.path], twin, facts, run.disk, keep)
-        )
-    run.records += [_live(run, captured, named) for captured in loaded]
-    canonical = {str(p["name"]): str(p["canonical"]) for r in twins.values() for p in r.rows("placements")}
+        keep = run.plan.tensors == "all"
+        observed = saved.observed(run.sources, artifact, last.get(artifact.model), run.disk, keep)
+        facts = run.facts.get(artifact.model)
+        run.records.append(record(observed, run.scene, named[artifact.path], facts))
+    for captured in loaded:
+        _live(run, captured, named)
+    canonical = {t.name: t.at.canonical for observed in last.values() for t in observed.tensors}
     rows, gaps = saved.whole(rows, run.spool.table("events"), run.disk)
     run.missing += gaps
     run.tables["saved_tensors"] = list(saved.saved_tensors(rows, run.disk, canonical, run.scene.cwd))
@@ -218,12 +222,14 @@ def _split(captures: Sequence[Captured], again: bool) -> list[Captured]:
     return [c for c in captures if (c.point == "reloaded") == again]
 
 
-def _live(run: _Run, captured: Captured, named: Mapping[Any, Named]) -> Record:
+def _live(run: _Run, captured: Captured, named: Mapping[Any, Named]) -> Observed:
+    """One capture of a live model, put among the records of its run."""
     probes = captured.head.get("probes_of")
     of = named.get((captured.process, probes)) if probes is not None else None
-    return live.record(
-        run.scene, captured, named[captured.key], run.facts[captured.model], of.ref if of else None
-    )
+    observed = from_spool(captured, run.sources)
+    facts = run.facts[captured.model]
+    run.records.append(record(observed, run.scene, named[captured.key], facts, of.ref if of else None))
+    return observed
 
 
 def _last(captures: Sequence[Captured]) -> Iterable[Captured]:
@@ -238,7 +244,7 @@ def _run_tables(run: _Run) -> None:
     run.tables["adapters"] = list(runtables.declared(spool, run.plan.expect, cwd))
     run.tables["configs"] = [*runtables.configs(spool), *runtables.settings(spool)]
     run.tables["environment"] = list(runtables.environment(spool, _program_of(run)))
-    found, rows = learned(spool, run.facts, run.scene.keyed)
+    found, rows = learned(spool, run.facts, run.keyed)
     run.tables.update(
         {table: [runtables.placed(row, cwd) for row in rows_] for table, rows_ in found.items()}
     )
@@ -250,7 +256,7 @@ def _run_tables(run: _Run) -> None:
     _scores(run)
     run.missing += _orphaned(run)
     run.missing += [
-        *runtables.missing(spool, run.plan.status, run.scene.sources),
+        *runtables.missing(spool, run.plan.status, run.sources),
         *ranks.Ranks(spool.latest("models", "model")).missing(),
     ]
     if not run.records and not run.missing:
@@ -275,15 +281,14 @@ def _orphaned(run: _Run) -> list[dict[str, str]]:
 
 def _observed(run: _Run, generations: Sequence[Mapping[str, Any]]) -> None:
     """The program's own generations, as transcripts of the capture of the model that gave them."""
-    by_ref = {record.ref: record for record in run.records}
+    by_ref = {each.ref: each for each in run.records}
     for row in generations:
-        record = by_ref.get(str(row.get("capture")))
-        if record is None:
+        of = by_ref.get(str(row.get("capture")))
+        if of is None:
             continue
         said = {**row, "prompt_id": f"g{row.get('generation')}", "source": "observed"}
-        answer = transcripts.transcript(said, record.ref, record.facts, run.scene.keyed)
-        record.rows("transcripts").append(answer)
-        record.rows("tokens").extend(transcripts.observed_tokens(said, record.ref, record.facts))
+        of.rows("transcripts").append(transcripts.transcript(said, of.ref, of.facts, run.keyed))
+        of.rows("tokens").extend(transcripts.observed_tokens(said, of.ref, of.facts))
 
 
 def _scores(run: _Run) -> None:
@@ -293,9 +298,8 @@ def _scores(run: _Run) -> None:
         for p in run.spool.options.get("prompts") or ()
         if p.get("reference")
     }
-    for record in run.records:
-        answers = record.rows("transcripts")
-        record.rows("scores").extend(transcripts.scores(answers, references))
+    for each in run.records:
+        each.rows("scores").extend(transcripts.scores(each.rows("transcripts"), references))
     run.missing += scores.fill(run.spool, run.records, run.plan.scorers, references)
 
 
@@ -327,14 +331,6 @@ def _program_of(run: _Run) -> int:
     return next((r.named.process for r in of_program), 0)
 
 
-def _write_capture(store: Store, record: Record) -> None:
-    with Writer(store.captures, record.named.directory, "capture") as writer:
-        writer.rows("captures", [record.head])
-        for table, rows in record.tables.items():
-            writer.rows(table, rows)
-        writer.seal(record.head)
-
-
 def _write_run(run: _Run, complete: bool) -> Any:
     spool, plan = run.spool, run.plan
     head: dict[str, Any] = {
@@ -359,11 +355,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
             {str(row.get("cell")): str(row.get("text")) for row in spool.each("cells")},
         ),
     }
-    with Writer(run.store.runs, spool.run, "run") as writer:
-        writer.rows("runs", [head])
-        for table, rows in run.tables.items():
-            writer.rows(table, rows)
-        return writer.seal(head)
+    return write(run.store.runs, spool.run, "run", head, run.tables)
 
 
 def _trained(run: _Run) -> dict[str, Any]:
@@ -375,8 +367,6 @@ def _trained(run: _Run) -> dict[str, Any]:
 
 def _kept(processes: Sequence[Process], asked: str) -> str:
     """What was kept in the end: the watcher may have gone on with less where the disk was too full."""
-    from forensics.capture.spool import read_object
-
     order = ("all", "new", "trainable", "none")
     told = [str(read_object(p.directory / "plan.json").get("tensors") or asked) for p in processes]
     return max([asked, *(t for t in told if t in order)], key=order.index)

@@ -1,50 +1,13 @@
-"""What captures of live models and of models at rest say in the same words.
-
-Settings, observed adapters, places, times.
-"""
+"""Settings and places of source, as all tables have them."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from forensics.model.names import inside
-from forensics.records import Row, Scalar
-
-
-def observed(run: str, capture: str, modules: Sequence[Row], via: str) -> Iterator[Row]:
-    """The row of `adapters` that says what a capture's modules hold; none where they hold no adapter.
-
-    Rank, scale and dropout are those of most adapters; the modules have each its own.
-    """
-    held = [m for m in modules if m["kind"] in ("adapter", "dora")]
-    if not held:
-        return
-
-    def usual(column: str) -> Scalar:
-        common = Counter(m[column] for m in held if m[column] is not None).most_common(1)
-        return common[0][0] if common else None
-
-    yield {
-        "run": run,
-        "capture": capture,
-        "origin": "observed",
-        "via": via,
-        "kind": "dora" if usual("kind") == "dora" else "lora",
-        "rank": usual("rank"),
-        "scale": usual("scale"),
-        "alpha": None,
-        "dropout": usual("dropout"),
-        "num_layers": len({m["layer"] for m in held if m["layer"] is not None}),
-        "keys": json.dumps(sorted({inside(str(m["canonical"]), m["layer"]) for m in held})),
-        "modules": len(held),
-        "strength": None,
-        "place": None,
-    }
+from forensics.records import Row
 
 
 def config(capture: str, kind: str, key: str, value: Any) -> Row:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from forensics.errors import ForensicsError
 from forensics.model.headers import read_header
 from forensics.records import STATISTICS, RawTensor, Row, TensorStats
+from forensics.store.manifest import run_of
 from forensics.store.packs import Packs
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Sources:
             self.stats[digest] = _told(digest, placement, where)
 
     def _measured(self, digest: str, raw: RawTensor, placement: Mapping[str, Any], where: str) -> Row:
-        from forensics.tensors.measure import measure
+        from forensics.tensors.measure import measure  # import time: NumPy
 
         stats = measure(raw)
         if stats.digest == digest:
@@ -163,9 +164,7 @@ def earlier(captures: Path, brought: Container[str]) -> Iterator[Row]:
     Runs that were `brought` in bundles are passed over.
     """
     found = (
-        p
-        for p in captures.glob("*/tables/tensors.jsonl.gz")
-        if p.parents[1].name.partition("@")[0] not in brought
+        p for p in captures.glob("*/tables/tensors.jsonl.gz") if run_of(p.parents[1].name) not in brought
     )
     for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)[:_EARLIER]:
         with (

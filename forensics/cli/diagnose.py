@@ -9,6 +9,7 @@ import click
 
 from forensics.cli.completion import complete_refs
 from forensics.cli.options import json_option, one_form, queries_option, store_option, trust_option
+from forensics.store.manifest import run_of
 
 if TYPE_CHECKING:
     from forensics.judge.opened import Opened
@@ -176,7 +177,7 @@ def _wait(place: Store, refs: tuple[str, ...]) -> None:
     from forensics.cli.screen import note
     from forensics.store import unsealed
 
-    for run in [place.newest_named(ref.partition("@")[0]) for ref in refs] or unsealed.names(place.root):
+    for run in [place.newest_named(run_of(ref)) for ref in refs] or unsealed.names(place.root):
         unsealed.wait(place.root, run)
     recover(place, note)
 
@@ -185,7 +186,7 @@ def _remember(place: Store, refs: tuple[str, ...], found: dict[str, Any]) -> Non
     """Keep what was said of a whole run, for `list` and SQL."""
     from forensics.store.verdicts import remember
 
-    run = str(found["b"]).partition("@")[0]
+    run = run_of(str(found["b"]))
     if refs in ((), (run,)) and run in place.run_names():
         remember(place, run, found)
 

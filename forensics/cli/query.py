@@ -201,7 +201,7 @@ def _print(answer: Answer, *, as_json: bool, as_csv: bool, parquet: Path | None)
     query, columns = answer.query, answer.columns
     rows = [dict(zip(columns, row, strict=True)) for row in answer.rows]
     if as_json:
-        from forensics.judge.compare import plain
+        from forensics.typed import plain
 
         emit({"schema": 1, "query": query.name, "title": query.title, "rows": [plain(row) for row in rows]})
     elif as_csv:

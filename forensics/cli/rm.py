@@ -8,6 +8,7 @@ import click
 
 from forensics.cli.completion import complete_refs
 from forensics.cli.options import json_option, store_option
+from forensics.store.manifest import run_of
 
 EXAMPLES = """\b
 Examples:
@@ -43,8 +44,8 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
         with place.writing():
             freed[text] = sum(map(size_of, there)) if dry_run else place.remove(there)
             if not dry_run:
-                verdicts.forget(place, text.partition("@")[0])
-                proofs.forget(place, text.partition("@")[0])
+                verdicts.forget(place, run_of(text))
+                proofs.forget(place, run_of(text))
         removed.append({"ref": text, "directories": [path.name for path in there]})
     if as_json:
         from forensics.cli.screen import emit

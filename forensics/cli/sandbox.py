@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.bounded import limit
-from forensics.cli.plain import plain
 from forensics.errors import QueryError
+from forensics.typed import plain
 
 if TYPE_CHECKING:
     from forensics.store.session import Session

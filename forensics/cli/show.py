@@ -43,7 +43,7 @@ def command(ref: str | None, as_json: bool, store: Path | None) -> None:
         owner = found.store.run(found.run.removeprefix(found.prefix)) if found.store else None
         told = facts.of_capture(found, owner)
     if as_json:
-        from forensics.cli.plain import plain
+        from forensics.typed import plain
 
         emit(plain(told))
         return

@@ -128,7 +128,7 @@ def _local(refs: Sequence[str]) -> None:
 
 
 def _rows(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    from forensics.judge.compare import plain
+    from forensics.typed import plain
 
     shown = [plain(row) for row in rows[:ROWS]]
     return {"schema": 1, "rows": shown, "rows_left_out": max(0, len(rows) - ROWS)}

@@ -9,6 +9,7 @@ from typing import Any
 from forensics.judge import fused
 from forensics.judge.pair import Session, paired
 from forensics.records import ChangedParameter, Codes, Comparison, Row
+from forensics.typed import plain
 
 _CHANGED = """
 SELECT p.name_a AS name, p.name_b, p.dtype_a, p.dtype_b, p.shape_a, p.shape_b,
@@ -169,14 +170,3 @@ def _as_json(p: ChangedParameter) -> dict[str, Any]:
         else {}
     )
     return {**fields, "shape": list(p.shape), **codes}
-
-
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row that JSON can hold."""
-    return {k: _number(v) if isinstance(v, float) else v for k, v in row.items()}
-
-
-def _number(value: float) -> float | str:
-    if value != value:
-        return "NaN"
-    return {float("inf"): "Infinity", float("-inf"): "-Infinity"}.get(value, value)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.judge import allow, example, issues, outcomes, runs, verdict
-from forensics.judge.compare import plain
 from forensics.judge.deltas import Evidence as Session
 from forensics.judge.findings import ordered
 from forensics.judge.library import Library
@@ -18,6 +17,8 @@ from forensics.judge.pair import Pair
 from forensics.judge.proven import Document
 from forensics.judge.query import Detector
 from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, Row, TwoRuns
+from forensics.store.manifest import run_of
+from forensics.typed import plain
 
 if TYPE_CHECKING:
     from forensics.store.store import Store
@@ -53,17 +54,13 @@ def diagnose_opened(evidence: Opened, allowances: Sequence[allow.Allowance] = ()
             evidence.b,
             evidence.question,
             allowed,
-            evidence.proofs.get(_run(evidence.b)),
+            evidence.proofs.get(run_of(evidence.b)),
         )
     one, other = (
-        judge(evidence.session, evidence.library, a, b, question, allowed, evidence.proofs.get(_run(b)))
+        judge(evidence.session, evidence.library, a, b, question, allowed, evidence.proofs.get(run_of(b)))
         for (a, b), question in zip(evidence.two_runs, evidence.questions, strict=True)
     )
     return runs.two_runs(evidence.session, one, other, evidence.questions)
-
-
-def _run(ref: str) -> str:
-    return ref.partition("@")[0]
 
 
 def judge(
@@ -186,7 +183,8 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "references": list(finding.references),
     }
     row |= {"proof": finding.proof} if finding.proof else {}
-    return plain(row | ({"only_in": finding.only_in} if finding.only_in else {}))
+    document: dict[str, Any] = plain(row | ({"only_in": finding.only_in} if finding.only_in else {}))
+    return document
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:

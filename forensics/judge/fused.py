@@ -33,9 +33,9 @@ def fill(session: Evidence, a: str, b: str) -> None:
         or session.rows(_KNOWN, [b])
     ):
         return
-    from forensics.capture.fusion import fusions
-    from forensics.judge.deltas import dense_values
-    from forensics.tensors import measure
+    from forensics.capture.fusion import fusions  # import time: NumPy, here and below
+    from forensics.judge.deltas import dense_values  # import time
+    from forensics.tensors import measure  # import time
 
     paired(session, a, b)
     modules = session.rows(_ROWS.format("modules"), [a])

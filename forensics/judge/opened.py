@@ -65,8 +65,8 @@ def opened(
         ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that
         breaks the rules.
     """
-    from forensics.evidence import pair
-    from forensics.store.session import open_session
+    from forensics.evidence import pair  # import time: what brings evidence in
+    from forensics.store.session import open_session  # import time: DuckDB
 
     ours = library.load(queries)
     allowed = allow.configured(Path.cwd(), [detector.name for detector in ours.detectors])
@@ -142,7 +142,7 @@ def _lone_run(store: Store, words: Sequence[str]) -> Run | None:
 def session_of(
     captures: Sequence[Capture], runs: Sequence[Run], ours: Library, *, apart: bool = True
 ) -> Session:
-    from forensics.store.session import open_session
+    from forensics.store.session import open_session  # import time: DuckDB
 
     session = open_session(captures, runs, apart=apart)
     ours.install_shared(session)

@@ -12,6 +12,7 @@ from forensics.judge.gather import gather
 from forensics.judge.material import Material
 from forensics.judge.opened import Opened, opened
 from forensics.records import Comparison, Diagnosis, TwoRuns
+from forensics.store.manifest import run_of
 
 if TYPE_CHECKING:
     from forensics.store.store import Store
@@ -52,7 +53,7 @@ def gathered(evidence: Opened) -> list[Material]:
             each,
             compare(evidence.session, a, b),
             title=title,
-            proof=evidence.proofs.get(b.partition("@")[0]),
+            proof=evidence.proofs.get(run_of(b)),
         )
         for each, a, b, title in pairs
     ]

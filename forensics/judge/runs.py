@@ -10,20 +10,9 @@ from dataclasses import replace
 from typing import Literal
 
 from forensics.judge.deltas import Evidence as Session
-from forensics.records import Diagnosis, Evidence, Finding, TwoRuns
+from forensics.records import Diagnosis, Difference, Finding, TwoRuns
 
 SAMPLER = "sampler-differs"
-SAMPLING = {
-    "observed generations: temperature": "temperature",
-    "observed generations: top-p": "top-p",
-    "observed generations: top-k": "top-k",
-    "observed generations: sampler": "sampler",
-}
-"""Subjects of queries/ask/run-differences.sql that say how answers were sampled, and what a headline calls
-them.
-"""
-_BESIDE = ("environment: ",)
-"""Subjects that do not make two runs differ by themselves."""
 
 
 def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[str, str]) -> TwoRuns:
@@ -33,9 +22,9 @@ def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[st
     settings = tuple(_settings(session, one, other))
     said = ""
     if one.verdict == other.verdict == "healthy":
-        sampled = [each for each in settings if each.subject in SAMPLING]
+        sampled = [each for each in settings if each.kind == "sampling"]
         if sampled and not any(finding.id == SAMPLER for finding in findings):
-            findings = (*findings, _sampler(session, sampled, names))
+            findings = (*findings, _sampler(sampled, names))
         said = _apart(sampled, settings)
     return TwoRuns(
         a=names[0],
@@ -48,23 +37,24 @@ def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[st
     )
 
 
-def _apart(sampled: Sequence[Evidence], settings: Sequence[Evidence]) -> str:
+def _apart(sampled: Sequence[Difference], settings: Sequence[Difference]) -> str:
     """What the headline of two healthy runs adds.
 
-    Nothing where no setting, answer or number of updates differs.
+    Nothing where no setting, answer or number of updates differs: another environment alone is no other run.
     """
-    first = next(iter([*sampled, *(each for each in settings if not each.subject.startswith(_BESIDE))]), None)
-    if first is None:
-        return ""
-    return (
-        f", but not the same: {SAMPLING.get(first.subject, first.subject)} {first.expected} /"
-        f" {first.observed}"
-    )
+    first = next(iter([*sampled, *(each for each in settings if each.kind != "environment")]), None)
+    return "" if first is None else f", but not the same: {_brief(first)}"
 
 
-def _sampler(session: Session, sampled: Sequence[Evidence], names: tuple[str, str]) -> Finding:
+def _brief(setting: Difference) -> str:
+    """A setting and its values in a few words."""
+    name = setting.subject.partition(": ")[2] if setting.kind == "sampling" else setting.subject
+    return f"{name} {setting.expected} / {setting.observed}"
+
+
+def _sampler(sampled: Sequence[Difference], names: tuple[str, str]) -> Finding:
     """Other settings of sampling, as a finding that informs: neither run is at fault."""
-    told = "; ".join(f"{SAMPLING[each.subject]} {each.expected} / {each.observed}" for each in sampled)
+    told = "; ".join(map(_brief, sampled))
     return Finding(
         id=SAMPLER, severity="info", role="cause", confidence="certain",
         title="Two runs were sampled with other settings.",
@@ -78,19 +68,19 @@ def _only(diagnosis: Diagnosis, elsewhere: set[str], side: Literal["a", "b"]) ->
     return (replace(finding, only_in=side) for finding in diagnosis.findings if finding.id not in elsewhere)
 
 
-def _causes(findings: tuple[Finding, ...], one: Diagnosis, other: Diagnosis) -> Iterator[Evidence]:
+def _causes(findings: tuple[Finding, ...], one: Diagnosis, other: Diagnosis) -> Iterator[Difference]:
     """A cause that one run has, and what the other run says to it."""
     for finding in (f for f in findings if f.role == "cause"):
         needs = {each.id: each.needs for each in (other if finding.only_in == "a" else one).not_evaluated}
         absent = f"not evaluated: {needs[finding.id]}" if finding.id in needs else "evaluated and clean"
         in_a, in_b = (finding.claim, absent) if finding.only_in == "a" else (absent, finding.claim)
-        yield Evidence(finding.id, observed=in_b, expected=in_a)
+        yield Difference(finding.id, in_b, in_a, "cause")
 
 
-def _settings(session: Session, one: Diagnosis, other: Diagnosis) -> Iterator[Evidence]:
+def _settings(session: Session, one: Diagnosis, other: Diagnosis) -> Iterator[Difference]:
     """Settings and facts of the two ends that differ."""
     for row in session.rows("SELECT * FROM run_differences(?, ?)", [one.b, other.b]):
-        yield Evidence(str(row["subject"]), observed=_text(row["in_b"]), expected=_text(row["in_a"]))
+        yield Difference(str(row["subject"]), _text(row["in_b"]), _text(row["in_a"]), str(row["kind"]))
 
 
 def _text(value: object) -> str:

@@ -178,7 +178,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     """
     scheme = url.partition(":")[0]
     try:
-        from fsspec.core import url_to_fs
+        from fsspec.core import url_to_fs  # of the extra `remote`
 
         found: tuple[Any, str] = url_to_fs(url)
     except ImportError as error:

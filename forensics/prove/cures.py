@@ -16,7 +16,7 @@ def known() -> list[str]:
 
 def about(name: str) -> str:
     """The first line of a cure's docstring: what it changes."""
-    import ast
+    import ast  # import time
 
     path: Path = FOLDER / f"{name.replace('-', '_')}.py"
     return (

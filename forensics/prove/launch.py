@@ -75,7 +75,7 @@ def recorded(run: Run) -> Launch:
 
 
 def _began(run: Run) -> float:
-    from datetime import datetime
+    from datetime import datetime  # import time
 
     try:
         return datetime.fromisoformat(str(run.head.get("created_at"))).timestamp()
@@ -128,7 +128,7 @@ def check_versions(launch: Launch, then: Mapping[str, str], now: Mapping[str, st
 
 def _versions(launch: Launch) -> dict[str, str]:
     """Of the packages that lie beside the interpreter's own library."""
-    import subprocess
+    import subprocess  # import time
 
     script = (
         "import json, platform\nfrom importlib.metadata import version, PackageNotFoundError\n"

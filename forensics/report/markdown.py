@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from forensics import __version__
 from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, TwoRuns
 from forensics.report.terminal.lines import safe
 from forensics.units import counted
@@ -106,8 +107,6 @@ def _unseen(missing: Iterable[NotEvaluated]) -> list[str]:
 
 
 def _versions(environment: Mapping[str, str]) -> list[str]:
-    from forensics import __version__
-
     known = [f"{name} {environment[name]}" for name in _ENVIRONMENT if environment.get(name)]
     return [f"<sub>{escaped(', '.join([f'mlx-forensics {__version__}', *known]))}</sub>"]
 

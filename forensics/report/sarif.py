@@ -11,6 +11,7 @@ from forensics import __version__
 from forensics.records import Allowed, Diagnosis, Finding, TwoRuns
 from forensics.report.places import of_cause
 from forensics.report.terminal.lines import safe
+from forensics.store.manifest import run_of
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
@@ -101,5 +102,5 @@ def _fingerprint(finding: Finding, judged: Diagnosis) -> str:
     The numbers of the finding do not change it.
     """
     file = (finding.where or "").partition(":")[0]
-    run = judged.b.partition("@")[0]
+    run = run_of(judged.b)
     return hashlib.sha256("\0".join([finding.id, file, run]).encode("utf-8", "surrogatepass")).hexdigest()

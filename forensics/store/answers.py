@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics import files
+from forensics.store.manifest import run_of
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _MOST = 64  # models whose answers are remembered
@@ -61,5 +62,5 @@ def forget(root: Path, gone: Collection[str]) -> None:
     for path in directory(root).glob("*.json"):
         with contextlib.suppress(OSError, ValueError):
             capture = str(json.loads(path.read_text(encoding="ascii"))["capture"])
-            if capture in gone or capture.partition("@")[0] in gone:
+            if capture in gone or run_of(capture) in gone:
                 path.unlink(missing_ok=True)

@@ -97,6 +97,21 @@ class Writer:
         shutil.rmtree(self._path, ignore_errors=True)
 
 
+def write(
+    parent: Path, name: str, kind: Kind, head: Mapping[str, Any], tables: Mapping[str, Iterable[Row]]
+) -> Path:
+    """Write a whole capture or run, whose own row `head` is; returns its directory.
+
+    Raises:
+        OSError: the disk is full; nothing of it is left.
+    """
+    with Writer(parent, name, kind) as writer:
+        writer.rows(f"{kind}s", [head])
+        for table, rows in tables.items():
+            writer.rows(table, rows)
+        return writer.seal(head)
+
+
 class _Table:
     """One gzipped file of JSON lines, its digest taken as it is written."""
 

@@ -24,7 +24,7 @@ from forensics.errors import DamagedEvidence, UsageError
 from forensics.records import Row
 from forensics.store import once, verdicts
 from forensics.store.heads import stamps
-from forensics.store.manifest import contents, read_manifest
+from forensics.store.manifest import contents, read_manifest, run_of
 from forensics.store.refusing import first_line
 from forensics.store.session import CLOSED, REFS, Session, fill_refs, read_json
 from forensics.store.store import Store
@@ -60,7 +60,7 @@ def up_to_date(
         step: told what is read, one line a table, for a progress display.
     """
     odd = "?" in str(store.root)  # DuckDB puts the name of its log before a question mark
-    from forensics.store.database import duckdb
+    from forensics.store.database import duckdb  # import time: DuckDB
 
     home = store.root if os.access(store.root, os.W_OK) and not odd else _elsewhere()
     target = home / NAME
@@ -112,7 +112,7 @@ def reader(path: Path, memory: str, threads: int, prepare: Install | None = None
 
     `prepare` makes further macros before it is locked.
     """
-    from forensics.store.database import duckdb
+    from forensics.store.database import duckdb  # import time: DuckDB
 
     connection = duckdb.connect(":memory:")
     connection.execute(
@@ -129,9 +129,7 @@ def reader(path: Path, memory: str, threads: int, prepare: Install | None = None
 
 def _wanted(store: Store) -> dict[str, tuple[str, str]]:
     """Entry to its run and stamp; what `diagnose` said of a run belongs to the run."""
-    found = {
-        entry: (entry.partition("/")[2].partition("@")[0], stamp) for entry, stamp in stamps(store).items()
-    }
+    found = {entry: (run_of(entry.partition("/")[2]), stamp) for entry, stamp in stamps(store).items()}
     for path in (store.root / "findings").glob("*.json"):
         found[f"findings/{path.name}"] = (path.stem, str(path.stat().st_mtime_ns))
     return found
@@ -139,7 +137,7 @@ def _wanted(store: Store) -> dict[str, tuple[str, str]]:
 
 def _state(path: Path) -> tuple[dict[str, tuple[str, str]], str | None, str | None]:
     """What a catalogue holds; nothing where there is none or it cannot be read: then it is built anew."""
-    from forensics.store.database import duckdb
+    from forensics.store.database import duckdb  # import time: DuckDB
 
     if not path.exists():
         return {}, None, None
@@ -324,7 +322,7 @@ class _writing:  # noqa: N801 - a context manager
     """A connection that writes one catalogue, all of it in the file when it is closed."""
 
     def __init__(self, path: Path) -> None:
-        from forensics.store.database import duckdb
+        from forensics.store.database import duckdb  # import time: DuckDB
 
         self._connection = duckdb.connect(
             files.spelled(path), config={"storage_compatibility_version": STORAGE}

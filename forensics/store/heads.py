@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from forensics import files
 from forensics.errors import DamagedEvidence
 from forensics.records import Row
-from forensics.store.manifest import read_manifest
+from forensics.store.manifest import read_manifest, run_of
 from forensics.store.store import Store
 
 _CACHE = "heads.json"
@@ -38,7 +38,7 @@ class Head(NamedTuple):
 
     @property
     def run(self) -> str:
-        return self.entry.partition("/")[2].partition("@")[0]
+        return run_of(self.entry.partition("/")[2])
 
 
 def stamps(store: Store) -> dict[str, str]:

@@ -24,6 +24,25 @@ What bears one can be read.
 NAME_HINT = "Use up to 64 letters, digits, dots, dashes and underscores, and no dash first."
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}(@[A-Za-z0-9._-]{1,80})?")
 """Names of sealed directories: RUN, RUN@POINT, RUN@POINT.MODEL."""
+
+
+def ref_of(name: str, model: str) -> str:
+    """The ref of a capture in a directory: night@end.m1 is night@end:m1 where its model is m1."""
+    run, at, place = name.partition("@")
+    other = at and place.endswith(f".{model}")
+    return f"{run}@{place.removesuffix(f'.{model}')}:{model}" if other else name
+
+
+def name_of(ref: str) -> str:
+    """The directory's name of a capture: `:` stands in no name of a file on some systems."""
+    return ref.replace(":", ".")
+
+
+def run_of(ref: str) -> str:
+    """The run in a ref, or in the name of a directory."""
+    return ref.partition("@")[0]
+
+
 _MEMBER = re.compile(r"(tables/[a-z_]{1,40}\.jsonl\.gz|tensors/[A-Za-z0-9._-]{1,80}\.safetensors)")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HINT = "Capture again, or ask for the file again; what is in there cannot be trusted."

@@ -47,7 +47,7 @@ def name_of(digests: Iterable[str]) -> str:
 
 def tensors(path: Path) -> list[RawTensor]:
     if path.suffix == ".gguf":
-        from forensics.model.gguf import read_gguf
+        from forensics.model.gguf import read_gguf  # import time: few packs are GGUF
 
         return list(read_gguf(path).tensors())
     return list(read_header(path).tensors())
@@ -79,7 +79,7 @@ def placed(path: Path) -> dict[str, list[Any]]:
 def listing(path: Path, suffix: str, named: Mapping[str, str]) -> bytes:
     """Where in the file each digest lies, as JSON {digest: [dtype, shape, begin, end]}."""
     if suffix == ".gguf":
-        from forensics.model.gguf import read_gguf
+        from forensics.model.gguf import read_gguf  # import time: few packs are GGUF
 
         entries = read_gguf(path).entries
     else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,6 @@ def recall_repeat(store: Store, run: str, key: str) -> Mapping[str, Any] | None:
 
 def forget(store: Store, run: str) -> None:
     """Drop what was kept of a run that is removed."""
-    import shutil
-
     (store.root / "proofs" / f"{run}.json").unlink(missing_ok=True)
     shutil.rmtree(store.root / "proofs" / run, ignore_errors=True)
 

@@ -19,7 +19,7 @@ _NO_SUCH_REF = "There is no run or capture"  # queries/lib/refs.sql
 @contextmanager
 def refusing(sql: str) -> Iterator[None]:
     """DuckDB's errors as ours."""
-    from forensics.store.database import duckdb
+    from forensics.store.database import duckdb  # import time: DuckDB
 
     try:
         yield

@@ -19,7 +19,7 @@ from forensics import files, schema
 from forensics.errors import DamagedEvidence
 from forensics.records import RawTensor, Row
 from forensics.store import once, unsealed
-from forensics.store.manifest import checked, read_manifest
+from forensics.store.manifest import checked, read_manifest, run_of
 from forensics.store.packs import Packs
 from forensics.store.refusing import first_line, one_select, refusing
 from forensics.store.store import Capture, Run
@@ -271,7 +271,7 @@ def _load(
     owners: Mapping[str, str],
     apart: bool,
 ) -> None:
-    from forensics.store.database import duckdb
+    from forensics.store.database import duckdb  # import time: DuckDB
 
     columns = schema.tables()[table]
     groups: dict[tuple[str, _Source | None], list[str]] = {}
@@ -365,7 +365,7 @@ def _capture_source(c: Capture) -> _Source:
     stored = str(c.head.get("capture") or c.ref.removeprefix(c.prefix))
     return _Source(
         c.path,
-        (stored, str(c.head.get("run") or stored.partition("@")[0])),
+        (stored, str(c.head.get("run") or run_of(stored))),
         (c.ref, c.run),
         c.prefix,
         _owner(c),
@@ -383,7 +383,7 @@ def _once(items: Iterable[Any]) -> list[Any]:
 
 
 def _fresh() -> DuckDBPyConnection:
-    from forensics.store.database import duckdb
+    from forensics.store.database import duckdb  # import time: DuckDB
 
     connection = duckdb.connect(":memory:")
     connection.execute(schema.text())

@@ -18,7 +18,16 @@ from forensics import files
 from forensics.errors import DamagedEvidence, UnknownRef, UsageError
 from forensics.records import Row
 from forensics.store import answers, origins, unsealed
-from forensics.store.manifest import NAME_HINT, RUN_NAME, Manifest, read_manifest, rewrite_head, scalar
+from forensics.store.manifest import (
+    NAME_HINT,
+    RUN_NAME,
+    Manifest,
+    read_manifest,
+    ref_of,
+    rewrite_head,
+    run_of,
+    scalar,
+)
 from forensics.store.packs import Packs
 from forensics.watch import protocol
 
@@ -167,7 +176,7 @@ class Store:
             raise UsageError(f"{wanted[:80]!r} is no name for a run.", where="--name", hint=NAME_HINT)
         self.make()
         with self.writing():
-            taken = {name.partition("@")[0].casefold() for name in _entries(self.captures)}
+            taken = {run_of(name).casefold() for name in _entries(self.captures)}
             taken |= {name.casefold() for path in (self.runs, self.spool) for name in _entries(path)}
             number = 1
             while True:
@@ -195,7 +204,7 @@ class Store:
 
     def run_names(self) -> set[str]:
         """Names of all runs, sealed or not."""
-        names = {name.partition("@")[0] for name in _entries(self.captures)}
+        names = {run_of(name) for name in _entries(self.captures)}
         return names | set(_entries(self.runs))
 
     def holds(self, name: str) -> bool:
@@ -234,7 +243,7 @@ class Store:
         """All runs, oldest first."""
         by_run: dict[str, list[str]] = {name: [] for name in _entries(self.runs)}
         for name in _entries(self.captures):
-            by_run.setdefault(name.partition("@")[0], []).append(name)
+            by_run.setdefault(run_of(name), []).append(name)
         found = [self._run(name, captures) for name, captures in by_run.items()]
         return sorted(found, key=lambda r: (created(r), r.name))
 
@@ -297,9 +306,7 @@ class Store:
 
     def directories(self, run: str) -> list[Path]:
         """The directories of a run and its captures, damaged or not."""
-        captures = [
-            self.captures / name for name in sorted(_entries(self.captures)) if name.partition("@")[0] == run
-        ]
+        captures = [self.captures / name for name in sorted(_entries(self.captures)) if run_of(name) == run]
         return captures + [self.runs / name for name in _entries(self.runs) if name == run]
 
     def remove(self, paths: Iterable[Path]) -> int:
@@ -351,10 +358,8 @@ def capture_from(manifest: Manifest, path: Path, prefix: str, store: Store | Non
             hint="A capture's manifest has kind capture and a name RUN@POINT.",
         )
     model = str(head.get("model") or "m0")
-    other = place.endswith(f".{model}")
-    ref = f"{run}@{place.removesuffix(f'.{model}')}:{model}" if other else manifest.name
     return Capture(
-        ref=prefix + ref,
+        ref=prefix + ref_of(manifest.name, model),
         path=path,
         run=prefix + run,
         point=str(head.get("point") or place),

@@ -14,7 +14,7 @@ from pathlib import Path
 from forensics import files
 from forensics.errors import DamagedEvidence, ForensicsError, UsageError
 from forensics.store import origins, unsealed
-from forensics.store.manifest import contents, read_manifest, verify
+from forensics.store.manifest import contents, read_manifest, run_of, verify
 from forensics.store.overview import overview
 from forensics.store.packs import Packs
 from forensics.store.store import Capture, Run, Store
@@ -122,7 +122,7 @@ def needed(store: Store, tick: Tick, without: Sequence[str] = ()) -> set[str]:
     """
     found: set[str] = set()
     for path in sealed(store):
-        if path.name.partition("@")[0] in without:
+        if run_of(path.name) in without:
             continue
         found |= _digests(path)
         tick()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 
 def begun(dtype: str, shape: Sequence[int]) -> hashlib._Hash:
@@ -27,28 +27,43 @@ def value_digest(
     ).hexdigest()
 
 
-def packed_value(name: str, how: Mapping[str, Any], digests: Mapping[str, str | None]) -> str | None:
+class Packing(NamedTuple):
+    """How a quantized weight is packed."""
+
+    mode: str
+    bits: int
+    group_size: int
+
+
+def packing_of(how: object) -> Packing | None:
+    """The packing that a configuration or a layer states; None where it states none."""
+    if not isinstance(how, Mapping):
+        return None
+    mode, bits, group = how.get("mode", "affine"), how.get("bits"), how.get("group_size")
+    if not isinstance(bits, int) or not isinstance(group, int) or not isinstance(mode, str):
+        return None
+    return Packing(mode, bits, group)
+
+
+def packed_value(name: str, how: Packing | None, digests: Mapping[str, str | None]) -> str | None:
     """The value digest of the quantized weight `name`; None where a part of it could not be read.
 
     Args:
-        how: mode, bits and group_size.
         digests: of the weight, its scales and its biases, by name.
     """
     prefix = name.removesuffix("weight")
     weight, scales, biases = (digests.get(prefix + leaf) for leaf in ("weight", "scales", "biases"))
-    if not weight or not scales:
-        return None
-    return value_digest(str(how["mode"]), int(how["bits"]), int(how["group_size"]), weight, scales, biases)
+    return value_digest(*how, weight, scales, biases) if how and weight and scales else None
 
 
-def packing(how: Mapping[str, Any] | None) -> str | None:
+def packing(how: Packing | None) -> str | None:
     """The column `placements.packing`: mode:bits:group_size; None where a tensor is not packed."""
-    return None if how is None else f"{how['mode']}:{how['bits']}:{how['group_size']}"
+    return None if how is None else f"{how.mode}:{how.bits}:{how.group_size}"
 
 
-def unpacked(text: object) -> tuple[str, int, int] | None:
-    """(mode, bits, group size) of that column; None of what is none."""
+def unpacked(text: object) -> Packing | None:
+    """The packing that the column states; None of what is none."""
     mode, *numbers = str(text or "").split(":")
     if len(numbers) != 2 or not all(n.isdecimal() and len(n) < 6 for n in numbers):
         return None
-    return mode, int(numbers[0]), int(numbers[1])
+    return Packing(mode, int(numbers[0]), int(numbers[1]))

@@ -133,7 +133,7 @@ _engines: list[Any] = []
 
 def _addresses(dtype: str) -> Callable[[str], int]:
     """Compile the loops over a type for the processor at hand; where each then lies."""
-    from llvmlite import binding as llvm
+    from llvmlite import binding as llvm  # of the extra `fast`
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

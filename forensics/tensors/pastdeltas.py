@@ -52,7 +52,7 @@ def remember(pairs: Pairs, deltas: Sequence[Delta]) -> None:
     columns = tables()["deltas"]
     lines = [
         json.dumps(_VERSION),
-        *(encode(typed({n: getattr(d, n) for n in Delta.__slots__}, columns)) for d in deltas),
+        *(encode(typed(d.row(), columns)) for d in deltas),
     ]
     files.remember(path, ("\n".join(lines) + "\n").encode(), _MOST)
 

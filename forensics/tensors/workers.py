@@ -43,7 +43,7 @@ def threads(far: bool = False) -> Iterator[Executor]:
 def kernels_for(nbytes: int) -> None:
     """So much will be measured here; where there is nothing to measure, NumPy is not loaded."""
     if nbytes:
-        from forensics.tensors import kernels
+        from forensics.tensors import kernels  # import time: NumPy
 
         kernels.expect(nbytes)
 
@@ -83,7 +83,7 @@ class Workers:
 
 def _clustered(address: str, tasks: Sequence[tuple[Callable[[X], Y], Sequence[X]]]) -> Iterator[Y]:
     try:
-        import distributed
+        import distributed  # of the extra `cluster`
     except ImportError as error:
         raise UsageError(
             "Dask is not installed.", where="--executor", hint="Install mlx-forensics[cluster]."

@@ -48,7 +48,7 @@ def ran(module: Any) -> None:
     """A module under ROOTS has executed: begin with mlx itself, then let the hooks have it."""
     try:
         if module.__name__ == _MLX or _MLX in sys.modules:
-            from .start import begin, hook
+            from .start import begin, hook  # import time: a program without mlx pays nothing
 
             if module.__name__ == _MLX:
                 begin()

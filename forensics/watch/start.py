@@ -30,7 +30,7 @@ def begin() -> None:
     originals.keep_core()
     watch.begin(spool, options)
     with watch.looking("process"):
-        from .capture import facts
+        from .capture import facts  # import time is watched, as what it does
 
         facts.process()
     install()
@@ -46,7 +46,7 @@ def install() -> None:
     """Let the points and every hook say what they patch, and at which moments they are called."""
     moments.on_first_update(last)
     with watch.looking("points"):
-        from .capture import boundaries
+        from .capture import boundaries  # as above
 
         boundaries.install(moments)
     for name in told.modules([f"hooks.{name}" for name in hooks.names()]):
@@ -95,7 +95,7 @@ def finish(error: BaseException | None) -> None:
         with contextlib.suppress(Exception), watch.looking(name_of(function)):
             function(error)
     with contextlib.suppress(Exception), watch.looking("the end of the process"):
-        from .capture import boundaries
+        from .capture import boundaries  # as above
 
         boundaries.finish()
     with contextlib.suppress(Exception):

@@ -13,6 +13,7 @@ with
         select
             side,
             1 as rank,
+            'adapter' as kind,
             'adapter declared: '
             || unnest(['kind', 'rank', 'scale', 'alpha', 'dropout', 'num_layers', 'keys']) as subject,
             unnest(
@@ -33,6 +34,7 @@ with
         select
             side,
             2,
+            'adapter',
             'adapter at the end: ' || unnest(['kind', 'rank', 'scale', 'dropout', 'modules', 'keys']),
             unnest(
                 [
@@ -48,7 +50,7 @@ with
         join r on o.capture = case side when 'a' then capture_of(a) else capture_of(b) end
         where o.origin = 'observed'
         union all
-        select side, 3, 'trainable tensors: ' || p.role, cast(count(*) as varchar)
+        select side, 3, 'trained', 'trainable tensors: ' || p.role, cast(count(*) as varchar)
         from placements p
         join
             r
@@ -62,6 +64,7 @@ with
         select
             side,
             4,
+            'loss',
             -- a row's first pad too
             'loss weight on ' || unnest(['prompts', 'answers', 'ends', 'all padding']),
             unnest(
@@ -79,21 +82,22 @@ with
         select
             side,
             5,
+            'optimizer',
             'optimizer: ' || unnest(['class', 'learning rate', 'settings']),
             unnest([o.class, cast(o.learning_rate as varchar), o.settings])
         from optimizers o
         join r on o.capture = case side when 'a' then capture_of(a) else capture_of(b) end
         union all
-        select side, 6, 'updates', cast(m.updates as varchar)
+        select side, 6, 'updates', 'updates', cast(m.updates as varchar)
         from models m
         join r on m.run = r.run and m.model = r.model
         union all
-        select side, 7, e.kind || ': ' || je.key, cast(je.value as varchar)
+        select side, 7, 'call', e.kind || ': ' || je.key, cast(je.value as varchar)
         from events e
         join r on e.run = r.run, json_each(e.detail, '$.declared') je
         where e.kind = 'train'
         union all
-        select side, 8, c.kind || ': ' || c.key, c.value
+        select side, 8, 'config', c.kind || ': ' || c.key, c.value
         from configs c
         join
             r on c.capture = r.run or c.capture = case side when 'a' then capture_of(a) else capture_of(b) end
@@ -101,6 +105,7 @@ with
         select
             side,
             9,
+            unnest(['sampling', 'sampling', 'sampling', 'sampling', 'generation', 'generation']),
             'observed generations: '
             || unnest(['temperature', 'top-p', 'top-k', 'sampler', 'size of the stop set', 'finish']),
             unnest(
@@ -120,6 +125,7 @@ with
         select
             side,
             10,
+            'answer',
             'answer to ' || t.prompt_id,
             case when t.special_tokens > 0 then t.special_tokens || ' special of ' else '' end
             || t.output_tokens
@@ -142,7 +148,7 @@ with
                     and o.prompt_digest is not distinct from t.prompt_digest
             )
         union all
-        select side, 11, 'environment: ' || n.key, n.value
+        select side, 11, 'environment', 'environment: ' || n.key, n.value
         from environment n
         join r on n.capture = r.run
     ),
@@ -155,14 +161,15 @@ with
     sides as (
         select
             facts.rank,
+            facts.kind,
             facts.subject,
             string_agg(distinct value, '; ' order by value) filter (side = 'a') as in_a,
             string_agg(distinct value, '; ' order by value) filter (side = 'b') as in_b
         from facts
         where value is not null
-        group by facts.rank, facts.subject
+        group by facts.rank, facts.kind, facts.subject
     )
-select subject, in_a, in_b
+select subject, in_a, in_b, kind
 from sides, keys
 where differ(in_a, in_b) and not (key_of(subject) <> '' and apart(in_x, in_y))
 order by sides.rank, subject

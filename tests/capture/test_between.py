@@ -8,13 +8,12 @@ from typing import Any, cast
 import numpy as np
 
 from forensics.capture.fused import Fused
-from forensics.capture.live import Record
 from forensics.capture.naming import Named
 from forensics.capture.pairs import Between
+from forensics.capture.rows import Record
 from forensics.capture.sources import Sources
 from forensics.records import Row, Scalar
 from forensics.tensors import digest as digests
-from forensics.tensors.workers import threads
 from forensics.units import iso
 from tests.support.bytes import Bytes
 
@@ -30,8 +29,7 @@ def test_codes_are_told_apart_not_the_words_that_hold_them() -> None:
         _record(n, point, kept.add(w, "U32"), one, zero)
         for n, (point, w) in enumerate((("start", words), ("end", moved)))
     ]
-    with threads() as executor:
-        Between(cast(Sources, SimpleNamespace(read=kept.raw.get)), executor).fill(records, Fused([], {}))
+    Between(cast(Sources, SimpleNamespace(read=kept.raw.get))).fill(records, Fused([], {}))
     found = {str(row["digest_a"]): row for row in records[1].rows("deltas")}
     first = records[0].rows("placements")[0]
     assert found.keys() == {first["digest"], first["value_digest"]}
@@ -47,10 +45,9 @@ def test_codes_of_one_side_and_words_of_the_other_are_not_compared() -> None:
         _record(n, point, kept.add(w, "U32"), one, zero)
         for n, (point, w) in enumerate(zip(("start", "end"), words, strict=True))
     ]
-    records[1].quantization = {}  # nothing says how it is packed
-    records[1].rows("placements")[0]["value_digest"] = None  # type: ignore[index]
-    with threads() as executor:
-        Between(cast(Sources, SimpleNamespace(read=kept.raw.get)), executor).fill(records, Fused([], {}))
+    weight = records[1].rows("placements")[0]
+    weight |= {"value_digest": None, "packing": None}  # type: ignore[operator] # nothing says how it is packed
+    Between(cast(Sources, SimpleNamespace(read=kept.raw.get))).fill(records, Fused([], {}))
     assert records[1].rows("deltas") == []
 
 
@@ -78,10 +75,7 @@ def test_only_what_fusing_reached_is_held_against_the_adapter() -> None:
         {"kind": "load", "time": 5.0, "model": "m2", "detail": detail},
         {"kind": "load", "time": 6.0, "model": "m3", "detail": detail | {"path": "base"}},
     ]
-    with threads() as executor:
-        Between(cast(Sources, SimpleNamespace(read=kept.raw.get)), executor).fill(
-            records, Fused(events, {0: "/run"})
-        )
+    Between(cast(Sources, SimpleNamespace(read=kept.raw.get))).fill(records, Fused(events, {0: "/run"}))
     assert {r.named.model: row["k"] for r in records for row in r.rows("fusions")} == {"m2": 1.0, "m4": 0.0}
 
 
@@ -123,13 +117,9 @@ def _record(number: int, point: str, weight: str, scales: str, biases: str) -> R
             "role": "base",
             "digest": digest,
             "value_digest": value,
+            "packing": "affine:4:64" if value else None,
         }
         for name, (digest, value) in parts.items()
     ]
     head = {"created_at": str(number), "probes_of": None, "source": "live"}
-    return Record(
-        named,
-        head,
-        {"placements": placed},
-        quantization={"q.weight": {"mode": "affine", "bits": 4, "group_size": 64}},
-    )
+    return Record(named, head, {"placements": placed})

@@ -84,8 +84,8 @@ WITHIN = {
         *(
             "sources",
             "answers",
-            "live",
-            "atrest",
+            "observed",
+            "rows",
             "sidebyside",
             "reload",
             "roles",
@@ -281,3 +281,24 @@ def test_order_within_a_room(room: str) -> None:
                 assert order.index(other.split(".")[2]) < order.index(name.split(".")[2]), (
                     f"{other} is above {name}"
                 )
+
+
+LATE = {"cli", "api.py", "demo", "watch"}
+"""Rooms that import inside functions throughout: their docstring says why."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_late_import_says_why(path: Path) -> None:
+    """An import inside a function is for the time that it takes, or of what may not be there."""
+    room, text = path.relative_to(ROOT).parts[0], path.read_text()
+    if room in LATE:
+        about = ast.get_docstring(
+            ast.parse((ROOT / room / "__init__.py" if "." not in room else path).read_text())
+        )
+        assert "imported" in (about or "")
+    lines = text.splitlines()
+    for function in ast.walk(ast.parse(text)):
+        for node in ast.walk(function) if isinstance(function, ast.FunctionDef) else ():
+            ours = isinstance(node, ast.ImportFrom) and bool(node.level)
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and (ours or room not in LATE):
+                assert "#" in "".join(lines[node.lineno - 1 : node.end_lineno]), f"line {node.lineno}"

@@ -72,9 +72,7 @@ def test_differences_are_measured_where_the_bytes_are(monkeypatch: pytest.Monkey
     assert deltas.fill(session, "r@loaded", "r@end") == [], "measured once"
 
 
-@pytest.mark.parametrize("packing", [None, "affine:4:64"])
-def test_quantized_weights_by_value_and_by_code(monkeypatch: pytest.MonkeyPatch, packing: str | None) -> None:
-    """`packing` is None in captures that were made before the column was there: then it is tried out."""
+def test_quantized_weights_by_value_and_by_code(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Bytes()
     codes = kept.add(np.full((1, 8), 0x11111111, np.uint32), "U32")
     moved = kept.add(np.full((1, 8), 0x22222222, np.uint32), "U32")
@@ -87,7 +85,7 @@ def test_quantized_weights_by_value_and_by_code(monkeypatch: pytest.MonkeyPatch,
     for point, weight, scale, value in zip(
         ("loaded", "start", "end"), (codes, codes, moved), (scales, twice, twice), values, strict=True
     ):
-        made += parameter(point, "q.weight", weight, value_digest=value, dtype="U32", packing=packing)
+        made += parameter(point, "q.weight", weight, value_digest=value, dtype="U32", packing="affine:4:64")
         made += parameter(point, "q.scales", scale, role="scales") + parameter(
             point, "q.biases", biases, role="biases"
         )

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from forensics.judge.material import Answer, Cell, Exchange, Heat, Token
 from forensics.judge.picture import coarse
 from forensics.judge.reporting import materials
-from forensics.records import Diagnosis, Evidence, TwoRuns
+from forensics.records import Diagnosis, Difference, TwoRuns
 from forensics.report import html as html_package
 from forensics.report.html import page
 from forensics.report.html.answers import exchanges
@@ -226,10 +226,10 @@ def test_shades_rank_what_moved(values: list[float]) -> None:
 
 def test_what_differs_stands_once_under_what_it_is_of() -> None:
     rows = (
-        Evidence("adapter: keys", "none", '["q_proj", "v_proj"]'),
-        Evidence("adapter: rank", "16", "8"),
-        Evidence("answer to p0", "y", "x"),
-        Evidence("steps", "3", "12000"),
+        Difference("adapter: keys", "none", '["q_proj", "v_proj"]', "adapter"),
+        Difference("adapter: rank", "16", "8", "adapter"),
+        Difference("answer to p0", "y", "x", "answer"),
+        Difference("steps", "3", "12000", "updates"),
     )
     judged = pages.material().diagnosis
     assert isinstance(judged, Diagnosis)

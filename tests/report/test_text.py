@@ -15,6 +15,7 @@ from forensics.records import (
     Codes,
     Comparison,
     Diagnosis,
+    Difference,
     Evidence,
     Example,
     Finding,
@@ -129,8 +130,8 @@ OPEN = Diagnosis(
 BOTH = TwoRuns(
     "night", "day", "healthy", (FAULTY, HEALTHY),
     (
-        Evidence("padding-in-loss", "evaluated and clean", "Padding carries 72 % of the loss."),
-        Evidence("loss weight on padding", "0 %", "72 %"),
+        Difference("padding-in-loss", "evaluated and clean", "Padding carries 72 % of the loss.", "cause"),
+        Difference("loss weight on padding", "0 %", "72 %", "loss"),
     ),
     (replace(PADDING, only_in="a"), replace(COLLAPSE, only_in="a")),
 )  # fmt: skip

@@ -108,7 +108,8 @@ def test_value_digest() -> None:
 
 
 def test_packing_is_one_text() -> None:
-    how = {"mode": "affine", "bits": 4, "group_size": 64}
+    how = digest.packing_of({"bits": 4, "group_size": 64})
+    assert how == ("affine", 4, 64) and digest.packing_of({"bits": 4}) is digest.packing_of(None) is None
     assert digest.packing(how) == "affine:4:64" and digest.packing(None) is None
     assert digest.unpacked("affine:4:64") == ("affine", 4, 64)
     assert [

@@ -18,7 +18,7 @@ from forensics.bundle.archive import MANIFEST, SIGNATURE, SUMS, Zipped, sums
 from forensics.bundle.difference import MAX_USES, Difference
 from forensics.errors import DamagedEvidence
 from forensics.model.headers import MAX_HEADER
-from forensics.store.manifest import Manifest, parse_manifest
+from forensics.store.manifest import Manifest, parse_manifest, ref_of, run_of
 
 FORMAT = 2
 LEVELS = ("stats", "changed", "full")
@@ -62,7 +62,7 @@ class Bundle:
         self.runs = {name: self._part(f"runs/{name}", "run") for name in self.document["runs"]}
         self.refs = {str(m.head.get("capture")) for m in self.captures.values()} | {
             *self.runs,
-            *(n.partition("@")[0] for n in order),
+            *(run_of(n) for n in order),
         }
         for name, manifest in self.captures.items():
             self._head(manifest, f"captures/{name}/{MANIFEST}")
@@ -70,7 +70,7 @@ class Bundle:
     @property
     def names(self) -> list[str]:
         """The names of its runs."""
-        return list(dict.fromkeys([*self.runs, *(name.partition("@")[0] for name in self.captures)]))
+        return list(dict.fromkeys([*self.runs, *(run_of(name) for name in self.captures)]))
 
     def _document(self, raw: bytes) -> dict[str, Any]:
         d = parsed(raw, self.zip, MANIFEST)
@@ -161,12 +161,9 @@ class Bundle:
         return manifest
 
     def _head(self, manifest: Manifest, member: str) -> None:
-        run, at, place = manifest.name.partition("@")
         head = self.typed("captures" if manifest.kind == "capture" else "runs", dict(manifest.head), member)
-        model = str(head.get("model") or "m0")
-        other = place.endswith(f".{model}")
-        ref = f"{run}@{place.removesuffix(f'.{model}')}:{model}" if other else manifest.name
-        if head.get("run") != run or (at and head.get("capture") != ref):
+        ref = ref_of(manifest.name, str(head.get("model") or "m0"))
+        if head.get("run") != run_of(ref) or ("@" in ref and head.get("capture") != ref):
             self.zip.refuse("its head names another capture", member)
 
     def same(self, name: str, digest: str) -> None:

@@ -45,11 +45,10 @@ def _settings(both: TwoRuns, *, answered: bool) -> Markup:
 
     Causes stand above as cards, answers side by side.
     """
-    causes = {f.id for f in both.findings}
     groups: dict[str, list[tuple[str, str, str]]] = {}
     for each in both.differences:
         of, _, what = each.subject.rpartition(": ")
-        if each.subject not in causes and not (answered and each.subject.startswith("answer to ")):
+        if each.kind != "cause" and not (answered and each.kind == "answer"):
             values = (people(each.expected), people(each.observed))
             groups.setdefault(of, []).append((what, *values))
     if not groups:

@@ -27,6 +27,7 @@ from forensics.report.terminal.lines import (
     visible,
     wrapped,
 )
+from forensics.store.manifest import run_of
 from forensics.units import counted
 
 COLOURS: dict[Verdict, str] = {
@@ -205,7 +206,7 @@ def _closing(d: Diagnosis, width: int, everything: bool) -> Iterator[Text]:
     if d.verdict == "inconclusive":
         for row, gap in enumerate(d.notes):
             yield hanging("Missing" if row == 0 else "", safe(gap), width)
-        run = safe(d.b).partition("@")[0]
+        run = run_of(safe(d.b))
         told = f"forensics show {run} says what was recorded; " if d.watched else ""
         yield hanging("Next", f"{told}forensics capture -- COMMAND records a run.", width)
     if everything:
@@ -269,8 +270,7 @@ def _two_runs(d: TwoRuns, width: int, everything: bool) -> Text:
         if any(f.severity != "info" for f in only):
             blocks.append(Text(f"Only in {safe(names_of[side])}", "bold"))
             blocks += _findings([_without_side(f) for f in only], width, everything)
-    causes = {f.id for f in d.findings}
-    settings = [e for e in d.differences if e.subject not in causes]
+    settings = [e for e in d.differences if e.kind != "cause"]
     shown = settings if everything else settings[:20]
     if shown:
         rows = [[e.subject, e.expected, e.observed] for e in shown]

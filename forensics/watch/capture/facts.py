@@ -13,7 +13,7 @@ from .. import captured, protocol
 from ..models import Model
 from ..originals import hashlib, json, os, time
 from ..run import watch
-from ..trees import is_array, mx, optimizer_state
+from ..trees import is_array, modules, mx, optimizer_state
 from ..wrapping import weakly
 
 _PACKAGES = (
@@ -194,8 +194,6 @@ def _state(tokenizer: Any) -> tuple[Any, ...]:
 
 def embedding_rows(module: Any) -> int | None:
     """Rows of the first embedding: how many token ids the model knows."""
-    from ..trees import modules
-
     for _, each in modules(module) if module is not None else ():  # the program may have dropped its model
         if "Embedding" in type(each).__name__ and is_array(each.get("weight")):
             return int(each["weight"].shape[0])

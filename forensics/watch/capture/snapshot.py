@@ -223,7 +223,7 @@ class _Capture:
         """Ask the probes; False where there was nothing to ask, or nobody who could answer."""
         if not isinstance(self.module, trees.Tree):
             with self._part("probes"):
-                from .probe import answer
+                from .probe import answer  # import time: not before a model answers
 
                 self.probes = answer(self.model, self.prefix, state)
                 budget.probes_took(self.probes["seconds"] if self.probes else 0.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..capture import registry
@@ -209,12 +209,18 @@ def _lines() -> Lines:
         return Lines([])
     words, found = Words(model), []
     for row in _table("rows"):
-        ids = list(row["ids"])
-        while len(ids) > 1 and ids[-1] == ids[-2]:
-            ids.pop()
+        ids = single_tail(row["ids"])
         ids = ids[:-1] if len(ids) < len(row["ids"]) else ids
         found.append((int(row["row"]), bare(words.text(ids) or ""), len(ids)))
     return Lines(found)
+
+
+def single_tail(row: Iterable[int]) -> list[int]:
+    """A row whose last id stands there once, however often it is repeated."""
+    ids = list(row)
+    while len(ids) > 1 and ids[-1] == ids[-2]:
+        ids.pop()
+    return ids
 
 
 def asked() -> Any:

@@ -162,10 +162,7 @@ def _ids(table: str, column: str) -> Iterator[list[int]]:
 
 def _body(row: Iterable[int]) -> tuple[int, ...]:
     """A row without the run of one id at its end."""
-    ids = list(row)
-    while len(ids) > 1 and ids[-1] == ids[-2]:
-        ids.pop()
-    return tuple(ids[:-1])
+    return tuple(fields.single_tail(row)[:-1])
 
 
 def _records(path: Path) -> list[Any]:
