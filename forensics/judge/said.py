@@ -25,7 +25,7 @@ def fill(session: Evidence, a: str, b: str) -> None:
     if a == b or not session.rows("FROM transcripts LIMIT 1") or not session.rows(_UNMEASURED, [a, b]):
         return
     # NumPy takes longer to load than all else where there is nothing to compare
-    from forensics.capture import deltas
+    from forensics.capture import deltas  # import time: NumPy
 
     before, after = session.rows(_ANSWERS, [a]), session.rows(_ANSWERS, [b])
     one, other = before[0]["capture"], after[0]["capture"]
