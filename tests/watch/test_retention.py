@@ -5,7 +5,9 @@ Each program counts what lives, watched and plain.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,3 +189,32 @@ def test_the_optimizer_of_a_function_that_returned_is_in_the_end(tmp_path: Path)
     moments = [each for each in seen.of("end", "placements") if each.get("role") == "optimizer"]
     assert len(moments) == 6
     assert all(each["digest"] for each in moments)
+
+
+def test_what_an_optimizer_left_is_read_by_mlx_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of Python's is let go of by a thread of mlx. Where the interpreter ended just then, the process
+    was aborted: 8 of 84 times with four at once on one processor.
+    """
+    import mlx.core as mx
+
+    from forensics.watch.capture import optimizers
+
+    taken = []
+
+    class Core:
+        eval = staticmethod(mx.eval)
+
+        @staticmethod
+        def load(place: object, **how: object) -> object:
+            taken.append(place)
+            return mx.load(place, **how)
+
+    monkeypatch.setattr(optimizers, "mx", lambda: Core)
+    file = tmp_path / os.fsdecode(b"left-\xff.safetensors")
+    with file.open("wb") as opened:
+        mx.save_safetensors(opened, {"digest": mx.arange(3)})
+    arrays: dict[str, Any] = {}
+    told, rows = optimizers.state("o0", optimizers.Left({"class": "Adam"}, [{"name": "m"}], file), arrays)
+    assert (told, rows) == ({"class": "Adam"}, [{"name": "m"}])
+    assert arrays["digest"].tolist() == [0, 1, 2]
+    assert [type(place) for place in taken] == [str]

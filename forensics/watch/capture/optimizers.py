@@ -35,12 +35,22 @@ def state(number: str, optimizer: Any, arrays: dict[str, Any]) -> tuple[dict[str
     if not isinstance(optimizer, Left):
         return rows(number, optimizer, arrays)
     if optimizer.file.exists():
-        with optimizer.file.open("rb") as file:  # mlx takes no path that is no UTF-8
-            found = mx().load(file, format="safetensors")
-            mx().eval(found)
-        for digest, array in found.items():
+        for digest, array in _read(optimizer.file).items():
             arrays.setdefault(digest, array)
     return optimizer.told, [dict(row) for row in optimizer.rows]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The arrays of a file that an optimizer left.
+
+    By its descriptor's name, since mlx takes no path that is no UTF-8, and never as a file of Python's: a
+    thread of mlx lets go of that one, at a moment of its own, and where the interpreter ends just then the
+    process is aborted.
+    """
+    with file.open("rb") as opened:
+        found: dict[str, Any] = mx().load(f"/dev/fd/{opened.fileno()}", format="safetensors")
+        mx().eval(found)
+    return found
 
 
 def rows(number: str, optimizer: Any, arrays: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
