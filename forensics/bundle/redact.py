@@ -10,59 +10,28 @@ was asked for; command lines, secrets, paths, user and host go always.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import re
-import socket
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Container, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from forensics import schema
-from forensics.bundle import named, secrets
+from forensics.bundle import forms, named, pieces, secrets
 from forensics.records import Row, Scalar
 from forensics.store.keyed import Keyed
 
-_WORD = re.compile(r"[\w.:@+|<>\[\]#-]{1,200}", re.ASCII)
-_SPECIAL = re.compile(r"[<\[|][\w|/:.▁<>\[\]-]{1,48}")
-_VERSION = re.compile(
-    r"v?\d[\w.+~-]{0,40}|(macOS|Linux|Darwin|Windows|Device)[\w .+~():,-]{0,100}"
-    r"|arm64|aarch64|x86_64|AMD64|i686|ppc64le|riscv64"
-)
-_PROBE = re.compile(r"[pgq]\d{1,6}")
-_ERROR = re.compile(r"\s*([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Warning|Exit|Failure))\b.*", re.DOTALL)
-_PATH = re.compile(r"(?<![\w.])(?:~|[A-Za-z]:\\|\\\\|/)[^\s'\"<>|;,()\[\]{}]*[^\s'\"<>|;,()\[\]{}.:]")
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
-_FILES = re.compile(
-    r"(\d+_)?(adapters|adapter_model|model|weights|optimizer)(-\d{5}-of-\d{5})?\.(safetensors|npz|gguf|bin)"
-    r"|(adapter_|generation_|tokenizer_|preprocessor_)?config\.json|tokenizer\.(json|model)|(train|valid|test)\.jsonl"
-)
-_PLACE = re.compile(r"(?P<path>.*?)(?P<line>:\d+)?", re.DOTALL)
-_CELL = re.compile(r"In\[\d{1,9}\]:\d{1,9}")  # a notebook's name of a cell, and its line
-_CONFIG_WORDS = {
-    "model_type", "architectures", "torch_dtype", "dtype", "hidden_act", "activation", "activation_function",
-    "hidden_activation", "type", "rope_type", "fine_tune_type", "optimizer", "peft_type", "task_type", "bias",
-    "mode", "quant_method", "tokenizer_class", "class", "layer_types", "target_modules", "keys",
-    "general.architecture", "general.type", "general.size_label", "kind", "tensors", "expect",
-    "transformers_version", "adapter_kind", "use_dora",
-}  # fmt: skip
-_ENVIRONMENT = re.compile(
-    r"(forensics|python|platform|machine|device|mlx|mlx-lm|transformers|tokenizers|safetensors|numpy|datasets|peft|torch)"
-    r"( \(process \d+\))?"
-)
 _PROSE = {("runs", "missing"), ("captures", "missing"), ("placements", "error"), ("scores", "error")}
 _FILE = {("saved_tensors", "file"), ("datasets", "file")}
 _TOGETHER = {"configs": ("key", "value")}  # what a value may be hangs on its key
 _ATTRIBUTES = {"modules": ("attributes",), "optimizers": ("settings",)}  # of the user's own classes as well
 _DROPPED_KEYS = {"path", "message", "prompt", "text", "output", "traceback"}
 # a column, or a key of an event: a password among its words has no form by which it is known
-_COMMAND = {"command", "argv"}
-_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
+_COMMAND = {"command", "argv", "launch"}
+# of a table: a text, and the ids that spell it
+_SPELT = {"transcripts": (("prompt", "prompt_ids"), ("output", "output_ids"))}
 _REMEMBERED = 100_000  # texts of a column
-_FOUR = re.compile(r"\d{1,3}(\.\d{1,3}){3}")  # an address as part of a dotted key
-_MOST_IDS = 8  # a longer list of numbers may be a text, token by token
 
 
 class Redactor:
@@ -70,11 +39,13 @@ class Redactor:
 
     `map` is what each token stands for, `counts` how often a column was redacted, `leaving` each text that
     stays, by column. `personal` counts phone numbers, IBANs and the like in texts that were asked for; they
-    stay only with `people`.
+    stay only with `people`. `names` are those of the bundle's runs and captures, which stay.
     """
 
-    def __init__(self, keyed: Keyed, *, text: bool, people: bool = False) -> None:
-        self._keyed, self._text, self._numbers = keyed, text, people
+    def __init__(
+        self, keyed: Keyed, *, text: bool, people: bool = False, names: Container[str] = frozenset()
+    ) -> None:
+        self._keyed, self._text, self._numbers, self._names = keyed, text, people, names
         self.personal: Counter[str] = Counter()
         self.map: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
@@ -83,7 +54,12 @@ class Redactor:
         self._known: dict[tuple[str, str], dict[str, str | None]] = {}
         self._private = schema.marked("private")
         self._json = schema.marked("JSON")
-        self._people = _people()
+        self._people = forms.people()
+
+    def rows(self, table: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+        """The rows as they may leave: of texts that stand in them token by token, without what is secret."""
+        whole = pieces.without(table, rows, self.spans) if self._text else rows
+        return (self.row(table, row) for row in whole)
 
     def row(self, table: str, row: Mapping[str, Any]) -> Row:
         """The row as it may leave."""
@@ -96,7 +72,7 @@ class Redactor:
             if isinstance(value, str):
                 kept = (
                     value
-                    if "digest" in column and _DIGEST.fullmatch(value)
+                    if "digest" in column and forms.DIGEST.fullmatch(value)
                     else self._text_cell(table, column, value)
                 )
             else:
@@ -105,6 +81,10 @@ class Redactor:
                 self.counts[f"{table}.{column}"] += 1
             if kept is not None:
                 made[column] = kept
+        for text, ids in _SPELT.get(table, ()):  # ids spell out what was taken out of their text
+            if ids in made and made.get(text) != row.get(text):
+                del made[ids]
+                self.counts[f"{table}.{ids}"] += 1
         return made | self._config(row) if together else made
 
     def _text_cell(self, table: str, column: str, value: str) -> str | None:
@@ -125,11 +105,11 @@ class Redactor:
             return None
         if column in self._private[table]:
             # text that was asked for: what is secret, or says who and where, is taken out all the same
-            return self.marks(value)
+            return self._marked(value) if column in self._json[table] else self.marks(value)
         if table == "environment" and column == "value":
             return (
                 value
-                if _VERSION.fullmatch(value) and not secrets.any_in(value)
+                if forms.VERSION.fullmatch(value) and not secrets.any_in(value)
                 else self.token("text", value)
             )
         if column == "place":
@@ -141,7 +121,7 @@ class Redactor:
         if column in self._json[table]:
             return self._document(value, table == "events", strict=column in _ATTRIBUTES.get(table, ()))
         if column == "prompt_id":
-            return value if _PROBE.fullmatch(value) else self.token("prompt", value)
+            return value if forms.PROBE.fullmatch(value) else self.token("prompt", value)
         return self.word(value)
 
     def _stays(self, table: str, column: str) -> bool:
@@ -163,22 +143,39 @@ class Redactor:
     def word(self, value: str) -> str:
         """A name of a module, class, option or capture.
 
-        What has another form, or looks like a secret, becomes a token.
+        What has another form, or looks like a secret, becomes a token: as a whole, or the part between dots
+        that is no name or is the user's or the host's.
         """
+        if value in self._names:
+            return value
         if value not in self._words:
-            plain = not value or (_WORD.fullmatch(value) is not None and not secrets.any_in(value))
-            kept = value if plain else self.token("text", value)
+            kept = value
+            if value:
+                plain = forms.WORD.fullmatch(value) is not None
+                kept = "".join(map(self._part, forms.BETWEEN.split(value))) if plain else ""
+                if not plain or secrets.any_in(kept):  # a key may have dots
+                    kept = self.token("text", value)
             if len(self._words) >= _REMEMBERED:
                 return kept
             self._words[value] = kept
         return self._words[value]
 
+    def _part(self, part: str) -> str:
+        if forms.TOKEN.fullmatch(part):
+            return part
+        plain = secrets.is_name(part) and not secrets.any_in(part) and not self._who(part)
+        return part if plain else self.token("text", part)
+
+    def _who(self, value: str) -> bool:
+        """Does the user's or the host's name stand in it?"""
+        return self._people is not None and self._people.search(value) is not None
+
     def file(self, value: str) -> str:
         """A file's name, where half the world has one of that name; else a token with its ending."""
-        if _FILES.fullmatch(value):
+        if forms.FILES.fullmatch(value):
             return value
         suffix = PurePosixPath(value).suffix
-        if self._text and _WORD.fullmatch(value) and not secrets.any_in(value):
+        if self._text and forms.WORD.fullmatch(value) and self.word(value) == value:
             return value
         return self.token("file", value) + (suffix if re.fullmatch(r"\.[a-z0-9]{1,12}", suffix) else "")
 
@@ -187,18 +184,18 @@ class Redactor:
 
         All else is tokens.
         """
-        if _CELL.fullmatch(value):
+        if forms.CELL.fullmatch(value):
             return value
-        match = _PLACE.fullmatch(value)
+        match = forms.PLACE.fullmatch(value)
         path, line = (match["path"], match["line"] or "") if match else (value, "")
         _, inside, library = path.rpartition("site-packages/")
-        if inside and _WORD.fullmatch(library.replace("/", ".")):
+        if inside and forms.WORD.fullmatch(library.replace("/", ".")):
             return library + line
         directory, _, name = path.replace("\\", "/").rpartition("/")
         stem, dot, ending = name.rpartition(".")
         if (
-            not _WORD.fullmatch(name)
-            or secrets.any_in(name)
+            not forms.WORD.fullmatch(name)
+            or self.word(name) != name
             or not (self._text or named.of_the_field(stem or name))
         ):
             name = self.token("file", name) + (
@@ -208,12 +205,12 @@ class Redactor:
 
     def prose(self, value: str) -> str:
         """A sentence of ours: what it quotes, and what an exception said, is left out."""
-        error = _ERROR.fullmatch(value)
+        error = forms.ERROR.fullmatch(value)
         if error and not self._text:
             return f"{error[1]} (its text was left out)"
-        return self.marks(value if self._text else _QUOTED.sub(lambda m: self.token("text", m[0]), value))[
-            :300
-        ]
+        return self.marks(
+            value if self._text else forms.QUOTED.sub(lambda m: self.token("text", m[0]), value)
+        )[:300]
 
     def marks(self, value: str) -> str:
         """A text without secrets, addresses, paths, user and host."""
@@ -221,9 +218,29 @@ class Redactor:
             masked, found = secrets.personal(value)
             self.personal.update(found)
             value = value if self._numbers else masked
-        value = _URL.sub(lambda m: self.token("url", m[0]), secrets.clean(value))
-        value = _PATH.sub(lambda m: self.token("path", m[0]), value)
+        value = forms.URL.sub(lambda m: self.token("url", m[0]), secrets.clean(value))
+        value = forms.PATH.sub(lambda m: self.token("path", m[0]), value)
         return self._people.sub(lambda m: self.token("name", m[0].lower()), value) if self._people else value
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in a text stands what `marks` takes out."""
+        who = [self._people] if self._people else []
+        found = [match.span() for form in (forms.URL, forms.PATH, *who) for match in form.finditer(text)]
+        return found + secrets.spans(text) + ([] if self._numbers else secrets.people(text))
+
+    def _marked(self, value: str) -> str | None:
+        """A JSON value whose texts leave, without what `marks` takes out of each."""
+        try:
+            return json.dumps(self._texts(json.loads(value)), ensure_ascii=False)
+        except ValueError:
+            return None
+
+    def _texts(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {self.marks(str(k)): self._texts(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._texts(v) for v in value]
+        return self.marks(value) if isinstance(value, str) else value
 
     # -- documents -------------------------------------------------------------------------------------------
 
@@ -245,7 +262,7 @@ class Redactor:
         """
         if (
             named.secret(key, value)
-            and not (isinstance(value, str) and _SPECIAL.fullmatch(value))
+            and not (isinstance(value, str) and forms.SPECIAL.fullmatch(value))
             and value is not None
         ):
             return self.token("secret", json.dumps(value)) if value != {} and value != [] else value
@@ -260,19 +277,19 @@ class Redactor:
                 self.word(str(k)): self._tree(v, event, strict=strict, key=str(k)) for k, v in kept.items()
             }
         if isinstance(value, list):
-            if len(value) > _MOST_IDS and all(isinstance(v, int) for v in value):
+            if len(value) > forms.MOST_IDS and all(isinstance(v, int) for v in value):
                 return self.token("ids", json.dumps(value))
             return [self._tree(v, event, strict=strict) for v in value]
         if not isinstance(value, str):
             return value
         if strict and not self._text and not self._option(key, value):
             return self.sized(value)
-        return self.marks(value) if self._text and not _WORD.fullmatch(value) else self.word(value)
+        return self.marks(value) if self._text and not forms.WORD.fullmatch(value) else self.word(value)
 
     def _option(self, key: str, value: str) -> bool:
         return (
             value.lower() in named.OPTIONS
-            or bool(key in _CONFIG_WORDS and _WORD.fullmatch(value))
+            or bool(key in forms.CONFIG_WORDS and forms.WORD.fullmatch(value))
             or value == ""
         )
 
@@ -311,7 +328,7 @@ class Redactor:
         head, dot, token = key.partition(".")
         if kind == "tokenizer" and head in ("added_tokens", "names") and dot:
             return f"{head}.{token}" if token.isdigit() else f"{head}.{self._special(token)}"
-        if secrets.any_in(key) or _FOUR.search(key):
+        if secrets.any_in(key) or forms.FOUR.search(key):
             return self.token("text", key)
         return ".".join(self.word(part) if part else part for part in key.split("."))
 
@@ -320,7 +337,7 @@ class Redactor:
         if (
             named.secret(key, value)
             and value is not None
-            and not (isinstance(value, str) and _SPECIAL.fullmatch(value))
+            and not (isinstance(value, str) and forms.SPECIAL.fullmatch(value))
         ):
             return self.token("secret", json.dumps(value))
         if kind == "template" and key == "text":
@@ -331,12 +348,16 @@ class Redactor:
             return self._special(value)
         if kind == "tokenizer" and last in ("special_ids", "eos_ids", "end_ids"):
             return value
-        if isinstance(value, str) and last in ("digest", "template_digest") and _DIGEST.fullmatch(value):
+        if isinstance(value, str) and last in ("digest", "template_digest") and forms.DIGEST.fullmatch(value):
             return value
         if isinstance(value, str):
-            return self.word(value) if last in _CONFIG_WORDS or key in _CONFIG_WORDS else self._free(value)
+            return (
+                self.word(value)
+                if last in forms.CONFIG_WORDS or key in forms.CONFIG_WORDS
+                else self._free(value)
+            )
         if isinstance(value, list):
-            known = last in _CONFIG_WORDS or last in ("eos_token_id", "rope_scaling")
+            known = last in forms.CONFIG_WORDS or last in ("eos_token_id", "rope_scaling")
             return (
                 self._tree(value)
                 if known or self._text or not _texts(value)
@@ -349,35 +370,12 @@ class Redactor:
 
     def _special(self, token: str) -> str:
         """A token of the tokenizer: <|im_end|> and its like stay."""
-        return token if _SPECIAL.fullmatch(token) and not secrets.any_in(token) else self.token("text", token)
-
-
-def environment(row: Row) -> bool:
-    """May this row of `environment` leave: a version, the platform, the device?"""
-    return _ENVIRONMENT.fullmatch(str(row.get("key"))) is not None
+        return (
+            token
+            if forms.SPECIAL.fullmatch(token) and not secrets.any_in(token)
+            else self.token("text", token)
+        )
 
 
 def _texts(value: list[Any]) -> bool:
     return any(not isinstance(v, (int, float, bool, type(None))) for v in value)
-
-
-def _people() -> re.Pattern[str] | None:
-    """The user's and the host's names, where they are no word that anybody may have."""
-    found: set[str] = set()
-    with contextlib.suppress(Exception):
-        found.add(getpass.getuser())
-    with contextlib.suppress(Exception):
-        found.add(Path.home().name)
-    with contextlib.suppress(Exception):
-        host = socket.gethostname()
-        found |= {host, host.partition(".")[0]}
-    names = sorted(
-        (n for n in found if len(n) > 2 and n.lower() not in ("root", "user", "localhost", "home", "admin")),
-        key=len,
-        reverse=True,
-    )
-    return (
-        re.compile(rf"(?i)(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, names))})(?![A-Za-z0-9])")
-        if names
-        else None
-    )

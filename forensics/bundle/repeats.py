@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from forensics.bundle.contents import tables
-from forensics.bundle.redact import Redactor, environment
+from forensics.bundle.forms import environment
+from forensics.bundle.redact import Redactor
 from forensics.records import Row
 from forensics.store.capture import Writer
 from forensics.store.manifest import read_manifest
@@ -50,7 +51,7 @@ class Captures:
     def _some(self, c: Capture, table: str, rows: Iterator[dict[str, Any]]) -> Iterator[Row]:
         if table == "tensors":
             rows = ({**row, "kept": "pack" if row.get("digest") in self._kept else "none"} for row in rows)
-        redacted = (self._redactor.row(table, row) for row in rows if leaves(table, row, self._known))
+        redacted = self._redactor.rows(table, (row for row in rows if leaves(table, row, self._known)))
         if table == "placements":
             yield from self._placements(c, list(redacted))
         elif table == "tensors":
@@ -100,9 +101,8 @@ def run(root: Path, redactor: Redactor, path: Path, known: set[str]) -> None:
     """Write a run, redacted, below `root`."""
     with Writer(root / "runs", path.name, "run", 9) as writer:
         for table, rows in tables(path):
-            redacted = (
-                redactor.row(table, _without_absent(row, known)) for row in rows if leaves(table, row, known)
-            )
+            leaving = (_without_absent(row, known) for row in rows if leaves(table, row, known))
+            redacted = redactor.rows(table, leaving)
             writer.rows(table, [head(redactor, "runs", path, known)] if table == "runs" else redacted)
         writer.seal(head(redactor, "runs", path, known))
 

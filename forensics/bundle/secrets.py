@@ -36,26 +36,64 @@ _KEYS = {
     "url with password": r"\b[a-z][a-z0-9+.-]*://[^\s/@:'\"]*:[^\s/@'\"]+@[^\s'\"]*",
     "password": r"(?i:\b[a-z0-9_.-]*(?:passwo?r?d|passwd|secret|api[_-]?key|access[_-]?key|accountkey"
     r"|auth[_-]?token|access[_-]?token|private[_-]?key|credential|passphrase|pwd)"
-    r"[a-z0-9_]*[\"']?(?:\s*[=:]+>?\s*|\s+is:?\s+)[\"']?[^\s\"',;&]{4,})",
+    r"[a-z0-9_]*(?:\\*[\"'])?(?:\s*[=:]+>?\s*|\s+is:?\s+)(?:\\*[\"'])?[^\s\"',;&]{4,})"
+    r"|(?i:(?:\bpass(?:word|wd|phrase)|--?[a-z][a-z0-9_-]*(?:password|passwd|secret|token|key))"
+    r"[ \t]+[^\s\"',;&]{4,})"
+    r"|(?<!\S)(?:-u|--user)[ =][^\s:]+:\S+|(?i:\bcookie:[ \t]*[^\r\n\"]{8,})"
+    r"|(?i:\bsession(?:id)?=[^\s;&]{8,})|(?i:[?&](?:[a-z_-]*(?:key|token|sig|signature|auth))=[^\s&]{6,})",
     "wandb": r"(?i:\bwandb\b.{0,40}?\b[0-9a-f]{40}\b)",
     "hexadecimal key": r"\b[0-9a-f]{32,}\b|\b[0-9A-F]{32,}\b",
     "address": r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b",
+    "identifier": r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
+    "hardware address": r"(?<![\w:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![\w:-])",
     "private address": r"(?<!\d)(?:(?:10|127)(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}"
     r"|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})(?!\d)",
     "network address": r"(?<![\w.])(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![\w.])"
-    r"|(?<![\w:])(?:[0-9a-f]{1,4}:){5,7}[0-9a-f]{1,4}(?![\w:])",
+    r"|(?<![\w:])(?:[0-9a-f]{1,4}:){5,7}[0-9a-f]{1,4}(?![\w:])"
+    r"|(?<![\w:])(?=[0-9a-f:]*\d)(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}(?![\w:])",
 }  # fmt: skip
 _FORMS = {kind: re.compile(pattern, re.DOTALL) for kind, pattern in _KEYS.items()}
 _ANY = re.compile("|".join(f"(?:{pattern})" for pattern in _KEYS.values()), re.DOTALL)
 _LONG = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+_PIECE = re.compile(r"[A-Za-z0-9]{16,}")
+_SHORT = re.compile(r"[A-Za-z0-9]{8,}")
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_LETTERS = 2.6  # of a word within a name: those of `QuantizedSwitchLinear` have 7, those of a drawn key 2
 
 
 def clean(text: str) -> str:
     """The text with each secret replaced by `[kind]`."""
     for kind, pattern in _FORMS.items():
         text = pattern.sub(f"[{kind}]", text)
-    return _LONG.sub(lambda m: "[key]" if _mixed(m[0]) else m[0], text)
+    text = _LONG.sub(lambda m: "[key]" if _mixed(m[0]) else m[0], text)
+    return _PIECE.sub(lambda m: "[key]" if drawn(m[0]) else m[0], text)
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Where secrets stand in a text: (start, end) of each, which may overlap."""
+    found = [match.span() for pattern in _FORMS.values() for match in pattern.finditer(text)]
+    found += [match.span() for match in _LONG.finditer(text) if _mixed(match[0])]
+    return found + [match.span() for match in _PIECE.finditer(text) if drawn(match[0])]
+
+
+def drawn(piece: str) -> bool:
+    """Was a run of letters and digits drawn rather than named? Letters and digits change places again and
+    again in it, or its words have two letters.
+    """
+    changes = sum(a.isdigit() != b.isdigit() for a, b in zip(piece, piece[1:], strict=False))
+    a_word = len(piece) < 16 and re.search(r"[A-Za-z]{4}", piece) is not None  # conv2d1x1
+    return (changes > 2 and not a_word) or (
+        len(piece) > 11 and len(piece) / len(_WORDS.findall(piece)) < _LETTERS
+    )
+
+
+def is_name(part: str) -> bool:
+    """Has a part of a name the form of names: words and short numbers, as `layers`, `q_proj_4bit`, `Qwen2Model`?"""
+    return not any(
+        drawn(piece) or len(piece) > 60 or (piece.isdigit() and len(piece) > 14)
+        for piece in _SHORT.findall(part)
+    )
 
 
 # -- people --------------------------------------------------------------------------------------------------
@@ -70,6 +108,16 @@ _PERSONAL = {
         r"|(?<![\w.+-])\(?\d{3}\)?[ .-]\d{3}[.-]\d{4}(?!\w)"
     ),
 }
+
+
+def people(text: str) -> list[tuple[int, int]]:
+    """Where numbers of people stand in a text: (start, end) of each."""
+    return [
+        match.span()
+        for kind, form in _PERSONAL.items()
+        for match in form.finditer(text)
+        if kind not in _CHECKS or _CHECKS[kind](re.sub(r"[ -]", "", match[0]))
+    ]
 
 
 def personal(text: str) -> tuple[str, dict[str, int]]:
@@ -106,7 +154,11 @@ _CHECKS = {"IBAN": _iban, "card number": _luhn}
 
 def any_in(text: str) -> bool:
     """Does a secret stand in a text?"""
-    return _ANY.search(text) is not None or any(_mixed(m[0]) for m in _LONG.finditer(text))
+    return (
+        _ANY.search(text) is not None
+        or any(_mixed(m[0]) for m in _LONG.finditer(text))
+        or any(drawn(piece) for piece in _PIECE.findall(text))
+    )
 
 
 def _mixed(run: str) -> bool:

@@ -99,7 +99,6 @@ def stage(
         DamagedEvidence: a capture differs from its manifest.
     """
     root, scratch = (Path(stack.enter_context(files.temporary("bundle"))) for _ in range(2))
-    redactor = Redactor(_key(store), text=text, people=people)
     tensors = contents.tensors(selected, level, scratch)
     stored = {str(c.head.get("capture")) for c in selected.captures}
     known = (
@@ -107,6 +106,7 @@ def stage(
         | {run_of(c.path.name) for c in selected.captures}
         | {r.path.name for r in selected.runs if r.path}
     )
+    redactor = Redactor(_key(store), text=text, people=people, names=known)
     captures = repeats.Captures(root, redactor, known, {*tensors.whole, *tensors.differences})
     captures.all(selected.captures)
     runs = [run.path for run in selected.runs if run.path is not None]

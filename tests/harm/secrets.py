@@ -182,15 +182,20 @@ def planted(root: Path, secrets: list[tuple[str, str, str]]) -> Store:
     return store
 
 
-def members(path: Path) -> str:
-    """All that is in a bundle, unpacked, as one text with JSON's own escapes undone."""
-    parts = []
+def by_member(path: Path) -> dict[str, str]:
+    """Each member of a bundle, unpacked, as text with JSON's own escapes undone; their names are one more."""
+    found = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             data = archive.read(name)
-            parts.append((gzip.decompress(data) if name.endswith(".gz") else data).decode("utf-8", "replace"))
-    whole = "\n".join(parts)
-    return whole + whole.replace("\\\\", "\\").replace('\\"', '"').replace("\\n", "\n")
+            text = (gzip.decompress(data) if name.endswith(".gz") else data).decode("utf-8", "replace")
+            found[name] = text + text.replace("\\\\", "\\").replace('\\"', '"').replace("\\n", "\n")
+    return {**found, "names": "\n".join(found)}
+
+
+def members(path: Path) -> str:
+    """All that is in a bundle, as one text."""
+    return "\n".join(by_member(path).values())
 
 
 def run(seed: int, budget: int) -> dict[str, int]:

@@ -9,7 +9,15 @@ import pytest
 
 pytestmark = pytest.mark.harm
 SEED = 1000
-SAMPLE = {"trial": 16, "kills": 14, "disks": 6, "bundles": 120, "models": 80, "statements": 60}
+SAMPLE = {
+    "trial": 16,
+    "kills": 14,
+    "disks": 6,
+    "bundles": 120,
+    "models": 80,
+    "statements": 60,
+    "secretruns": 14,
+}
 
 
 @pytest.mark.parametrize("name", SAMPLE)

@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from forensics.bundle import named
-from forensics.bundle.secrets import personal
+from forensics.bundle.redact import Redactor
+from forensics.bundle.secrets import clean, personal
 from forensics.cli import main
+from forensics.store.keyed import Keyed
 from tests.harm import secrets
 
 
@@ -22,8 +24,6 @@ def test_a_hundred_secrets_of_forty_kinds_stay_at_home() -> None:
 
 def test_the_search_finds_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same search over a bundle that redacts nothing finds the secrets: it can fail."""
-    from forensics.bundle.redact import Redactor
-
     monkeypatch.setattr(Redactor, "row", lambda self, table, row: dict(row))
     assert secrets.run(seed=1, budget=100)["leaks"] > 100
 
@@ -43,6 +43,116 @@ def test_the_search_finds_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_names_that_say_secret(name: str) -> None:
     assert named.secret(name, "x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.layers.0.self_attn.q_proj.lora_a",
+        "Qwen2ForCausalLM",
+        "QuantizedSwitchLinear",
+        "GPTNeoXJapaneseForCausalLM",
+        "Qwen2.5-0.5B-Instruct-4bit",
+        "Mixtral-8x7B-Instruct-v0.1",
+        "blk.12.attn_q.weight",
+        "conv2d1x1",
+        "gate_up_proj_fp16_e4m3fn",
+        "model-00001-of-00002",
+        "2026-11-30T11:05:28.123456+00:00",
+        "text-9c31-1f0c2a9b3d4e",
+    ],
+)
+def test_names_of_the_field_stay(name: str) -> None:
+    assert Redactor(Keyed(b"k"), text=False).word(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "stays"),
+    [
+        ("head.NRAK-6186ZHKMXYSXXGJNHNX486B3T1S.weight", ("head.", ".weight")),
+        ("LTAI5tCWjrgjLiXkxOHahHin", ()),
+        ("probe.as-XKqMzPOXyorVBfywbzDrU6", ("probe.",)),
+        ("layers.3f8a9c1d.bias", ("layers.", ".bias")),
+    ],
+)
+def test_drawn_words_leave_no_name(name: str, stays: tuple[str, ...]) -> None:
+    kept = Redactor(Keyed(b"k"), text=False).word(name)
+    assert not any(
+        piece in kept for piece in name.split(".") if f"{piece}." not in stays and f".{piece}" not in stays
+    )
+    assert all(part in kept for part in stays)
+
+
+def test_the_users_name_is_no_part_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "quillfeather")
+    redactor = Redactor(Keyed(b"k"), text=True)
+    assert "quill" not in redactor.word("model.quillfeather_head.weight")
+    assert "quill" not in redactor.file("quillfeather.safetensors")
+
+
+def test_what_stands_token_by_token_is_found_as_a_whole() -> None:
+    redactor = Redactor(Keyed(b"k"), text=True)
+    said = ["say", " hf", "_abcd", "EFGH1234", "ijklMNOP56", " and", " go"]
+    rows = [
+        {"run": "r", "step": 1, "row": 0, "position": n, "input_id": n, "target_id": n + 1, "token": each, "next_token": each}
+        for n, each in enumerate(said)
+    ]  # fmt: skip
+    kept = list(redactor.rows("loss_tokens", [*rows, {**rows[0], "row": 1}]))
+    assert "".join(str(row["next_token"]) for row in kept[:2]) == "say[hidden]"
+    assert not any(piece in str(kept) for piece in said[1:5])
+    assert [row.get("target_id") for row in kept] == [None] * 6 + [7, 1]
+    assert [row["next_token"] for row in kept[5:]] == [" and", " go", "say"]
+
+
+def test_ids_do_not_spell_what_was_taken_out() -> None:
+    row = {
+        "prompt": "it is hf_abcdEFGH1234ijklMNOP56",
+        "prompt_ids": "[1, 2]",
+        "output": "so",
+        "output_ids": "[3]",
+    }
+    kept = Redactor(Keyed(b"k"), text=True).row("transcripts", row)
+    assert "prompt_ids" not in kept and kept["output_ids"] == "[3]"
+
+
+def test_a_command_line_stays_at_home_in_every_column() -> None:
+    row = {
+        "run": "r",
+        "command": '["a"]',
+        "launch": '{"argv": ["--note", "a b"]}',
+        "lines": '{"t.py:1": "x = 1"}',
+    }
+    assert set(Redactor(Keyed(b"k"), text=True).row("runs", row)) == {"run", "lines"}
+
+
+TEXTS = [
+    '{"client_secret": "horsetulip88"}',
+    'note: {\\"client_secret\\": \\"horsetulip88\\"}',
+    "machine api.wandb.ai login user password horsetulip88",
+    "curl -u admin:horsetulip88 https://example.org",
+    "--password horsetulip88",
+    "Cookie: session=horsetulip88; x=1",
+    "https://api.example.org/v1?api_key=horsetulip88",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_passwords_by_what_stands_before_them(text: str) -> None:
+    assert "horsetulip88" not in clean(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["02:42:ac:11:00:02", "fe80::1ff:fe23:4567:890a", "3f8a9c1d-1111-4222-8333-0123456789ab"]
+)
+def test_addresses_of_machines(text: str) -> None:
+    assert text not in clean(f"it is {text} here")
+
+
+@pytest.mark.parametrize(
+    "text", ["at 12:30:45", "std::vector", "a password", "session 4 of 9", "f(x) = y::z"]
+)
+def test_what_only_looks_like_one_stays(text: str) -> None:
+    assert clean(text) == text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,33 +24,34 @@ def of(*refs: str) -> str:
     return page(*materials(find(None), refs))
 
 
-def hostile(root: Path) -> str:
-    """The page of a watched run that holds what a browser would act on.
-
-    It stands in names, settings, prompts, answers and training rows.
+def hostile(root: Path, text: str = HOSTILE) -> str:
+    """The page of a watched run in whose names, settings, prompts, answers and training rows stands `text`:
+    what a browser would act on.
     """
     store = Store(root)
     store.make()
-    name = f"model.layers.0.{HOSTILE}.{LONG}.weight"
+    name = f"model.layers.0.{text}.{LONG}.weight"
     tables: dict[str, list[dict[str, Any]]] = {
         "transcripts": [
-            _answer(n, text)
-            for n, text in enumerate((HOSTILE, LONG, ENDLESS, "\x00\x1b]0;owned\x07\n\r\t", ""))
+            _answer(n, said) for n, said in enumerate((text, LONG, ENDLESS, "\x00\x1b]0;owned\x07\n\r\t", ""))
         ],
         "tokens": [
-            _token(n, position, text)
+            _token(n, position, said)
             for n in range(2)
-            for position, text in enumerate((HOSTILE, "\u202e\u2066", LONG, "</div>"))
+            for position, said in enumerate((text, "\u202e\u2066", LONG, "</div>"))
         ],
-        "configs": [{"kind": "model", "key": HOSTILE, "value": f'"{LONG}"'}],
+        "configs": [{"kind": "model", "key": text, "value": f'"{LONG}"'}],
+        "modules": [{"module": text, "canonical": text, "class": text, "kind": "linear", "attributes": "{}"}],
+        "optimizers": [{"optimizer": "o0", "class": text, "settings": json.dumps({text: text})}],
+        "scores": [{"prompt_id": "p0", "scorer": text, "key": text, "value": 1.0, "error": text}],
         "adapters": [
             {
                 "origin": "declared",
                 "via": "call",
-                "kind": HOSTILE,
+                "kind": text,
                 "rank": 8,
                 "strength": "strong",
-                "place": HOSTILE,
+                "place": text,
             }
         ],
     }
@@ -61,16 +63,22 @@ def hostile(root: Path) -> str:
             tables,
             sequence=sequence,
         )
-    loss = [_taught(position, text) for position, text in enumerate((HOSTILE, LONG, ENDLESS, "\u202e", None))]
+    loss = [_taught(position, said) for position, said in enumerate((text, LONG, ENDLESS, "\u202e", None))]
     events = [
+        {
+            "sequence": 1,
+            "kind": "error",
+            "detail": json.dumps({"type": text, "message": text}),
+            "place": text,
+        },
         {
             "sequence": 0,
             "time": 0.5,
             "kind": "update",
             "model": "m0",
             "detail": '{"leaves": 3}',
-            "place": HOSTILE,
-        }
+            "place": text,
+        },
     ]
     steps = [
         {
@@ -82,11 +90,20 @@ def hostile(root: Path) -> str:
         }
         for n in (1, 2, 3)
     ]
-    models = [{"model": "m0", "process": 0, "class": HOSTILE, "updates": 3}]
-    found = {"loss_tokens": loss, "events": events, "steps": steps, "models": models}
-    made.run(
-        store, "night", found, command=f'["{LONG}", "--x=</style><script>1</script>"]', created_at=made.DAY
-    )
+    models = [{"model": "m0", "process": 0, "class": text, "updates": 3}]
+    data = [{"process": 0, "source": "file", "path": text, "file": text, "records": 3, "purpose": "train"}]
+    missing = json.dumps([{"what": text, "why": text, "kind": "rows"}])
+    environment = [{"capture": "night", "key": "mlx", "value": text}]
+    found = {
+        "datasets": data,
+        "environment": environment,
+        "loss_tokens": loss,
+        "events": events,
+        "steps": steps,
+        "models": models,
+    }
+    words = json.dumps([LONG, f"--x={text}</style><script>1</script>"])
+    made.run(store, "night", found, command=words, created_at=made.DAY, missing=missing)
     return page(*materials(store, ["night"]))
 
 
