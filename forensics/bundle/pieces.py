@@ -1,6 +1,4 @@
-"""Texts that leave token by token: a secret whose tokens stand in a row each is found in the text that they make
-together.
-"""
+"""Texts that leave token by token: a secret is found in the text that its tokens make together."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def drawn(piece: str) -> bool:
 
 
 def is_name(part: str) -> bool:
-    """Has a part of a name the form of names: words and short numbers, as `layers`, `q_proj_4bit`, `Qwen2Model`?"""
+    """Has a part of a name the form of one: words and short numbers (`layers`, `q_proj_4bit`)?"""
     return not any(
         drawn(piece) or len(piece) > 60 or (piece.isdigit() and len(piece) > 14)
         for piece in _SHORT.findall(part)

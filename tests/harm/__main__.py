@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 COUNTS = {
-    "trial": 150, "kills": 200, "disks": 36, "bundles": 2000, "models": 1000, "statements": 300, "secretruns": 100,
+    "trial": 150, "kills": 200, "disks": 36, "bundles": 2000, "models": 1000, "statements": 300,
+    "secretruns": 100,
 }  # fmt: skip
 
 

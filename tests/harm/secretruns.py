@@ -136,7 +136,9 @@ LOADED = {
     ),
     "prompt": "generate(model, tokenizer, 'It is ' + {S}, max_tokens=2)\n",
     "a comment": "value = 0  # {S}\n",
-    "declared": "save_config({{'fine_tune_type': 'lora', 'note': {S}, 'data': {S}}}, 'adapter_config.json')\n",
+    "declared": (
+        "save_config({{'fine_tune_type': 'lora', 'note': {S}, 'data': {S}}}, 'adapter_config.json')\n"
+    ),
     "adapter keys": (
         "linear_to_lora_layers(model, 1, {{'rank': 2, 'scale': 1.0, 'dropout': 0.0, 'keys':"
         " ['self_attn.q_proj', {S}]}})\n"

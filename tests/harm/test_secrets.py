@@ -94,7 +94,8 @@ def test_what_stands_token_by_token_is_found_as_a_whole() -> None:
     redactor = Redactor(Keyed(b"k"), text=True)
     said = ["say", " hf", "_abcd", "EFGH1234", "ijklMNOP56", " and", " go"]
     rows = [
-        {"run": "r", "step": 1, "row": 0, "position": n, "input_id": n, "target_id": n + 1, "token": each, "next_token": each}
+        {"run": "r", "step": 1, "row": 0, "position": n, "input_id": n, "target_id": n + 1}
+        | {"token": each, "next_token": each}
         for n, each in enumerate(said)
     ]  # fmt: skip
     kept = list(redactor.rows("loss_tokens", [*rows, {**rows[0], "row": 1}]))
