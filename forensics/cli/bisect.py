@@ -14,6 +14,7 @@ Examples:
   forensics capture --name night --every 10 -- python train.py
   forensics bisect night                             when its first cause began
   forensics bisect night --when weights-not-finite
+  forensics bisect night --rerun                     run it again, captured where it is needed
   forensics bisect night --when "SELECT 1 FROM transcripts WHERE capture = $capture AND output = ''"
 
 \b
@@ -28,12 +29,23 @@ Exit status: 0 it turns within the run; 1 it holds nowhere, or from the first ca
     metavar="ID|SQL",
     help="A finding, or a SELECT that gives rows where it holds; $capture is the ref.",
 )
+@click.option(
+    "--rerun",
+    is_flag=True,
+    help="Run it again, in a folder of its own as prove does, captured at a few steps at a time.",
+)
 @json_option
 @queries_option
 @store_option
 @click.pass_context
 def command(
-    ctx: click.Context, run: str, when: str | None, as_json: bool, queries: Path | None, store: Path | None
+    ctx: click.Context,
+    run: str,
+    when: str | None,
+    rerun: bool,
+    as_json: bool,
+    queries: Path | None,
+    store: Path | None,
 ) -> None:
     """Name the first capture of a run at which it turns.
 
@@ -47,10 +59,18 @@ def command(
     from forensics.store.place import find
     from forensics.store.store import Run
 
-    meant = evidence.run_or_capture(find(store), run)
+    place = find(store)
+    meant = evidence.run_or_capture(place, run)
     if not isinstance(meant, Run):
         raise UsageError("One capture has no course.", where=run, hint="Name a run.")
-    found = turn(meant, when, queries)
+    if rerun:
+        from forensics.cli.progress import spinner
+        from forensics.prove import rerun as again
+
+        with spinner(meant.name) as step:
+            found = again.turn(place, meant, when, queries, step)
+    else:
+        found = turn(meant, when, queries)
     if as_json:
         from forensics.cli.screen import emit
 

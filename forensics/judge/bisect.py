@@ -46,11 +46,7 @@ def turn(run: Run, when: str | None, queries: Path | None = None) -> Turn:
         UsageError: no such finding, no finding in the run, or a run without captures.
         QueryError: a SELECT that DuckDB refuses.
     """
-    captures = [c for c in run.captures if c.model == run.main_model and c.point not in ("saved", "reloaded")]
-    if not captures:
-        raise UsageError(
-            f"Run {run.name} holds no capture.", where=run.name, hint="`forensics show` says what it holds."
-        )
+    captures = _course(run)
     ours = library.load(queries)
     when = when or _first_cause(run, captures, ours)
     if " " not in when and when not in {detector.name for detector in ours.detectors}:
@@ -63,6 +59,24 @@ def turn(run: Run, when: str | None, queries: Path | None = None) -> Turn:
         _by_select(run, captures[0], ours, when) if " " in when else _by_finding(run, captures[0], ours, when)
     )
     return _halved(captures, holds, when)
+
+
+def first_cause(run: Run, queries: Path | None = None) -> str:
+    """The finding that stands first in the run.
+
+    Raises:
+        UsageError: nothing is found, or it holds no capture.
+    """
+    return _first_cause(run, _course(run), library.load(queries))
+
+
+def _course(run: Run) -> list[Capture]:
+    captures = [c for c in run.captures if c.model == run.main_model and c.point not in ("saved", "reloaded")]
+    if not captures:
+        raise UsageError(
+            f"Run {run.name} holds no capture.", where=run.name, hint="`forensics show` says what it holds."
+        )
+    return captures
 
 
 def _halved(captures: Sequence[Capture], holds: Callable[[Capture], bool], when: str) -> Turn:

@@ -23,7 +23,7 @@ from forensics.prove.launch import NotRepeatable, check_versions
 from forensics.prove.outcome import Effect, Verdict, effects, judge
 from forensics.prove.patch import patch
 from forensics.prove.record import Record
-from forensics.prove.repeat import Asked, Repeat, run
+from forensics.prove.repeat import Asked, Repeat, patience, run
 from forensics.records import Diagnosis
 from forensics.store import proofs
 from forensics.store.store import Run, Store
@@ -31,7 +31,6 @@ from forensics.watch import protocol
 
 SHIFT = 1_000
 """By so much the seeds of each further repeat are shifted; few programs seed two things so far apart."""
-_PATIENCE = 5.0  # a repeat may take so many times as long as the recorded run, and two minutes more
 _BESIDE = 3.0  # seconds that a repeat takes beside the program: its folder, its seal, its reload
 _SHOWN = 0.5  # share of the recorded harm that must be there where a repeat ends early
 
@@ -252,7 +251,7 @@ class Proving:
             self.source.options(),
             tuple(self.source.written()),
             self.store.root,
-            _PATIENCE * self.record.seconds + 120.0,
+            patience(self.record.seconds),
             self._steps,
         )
         done = run(asked, group, number * SHIFT, self._facts)

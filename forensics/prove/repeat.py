@@ -5,12 +5,13 @@ It is laid out in a folder of its own, started guarded, sealed aside, and its ha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ from forensics.environment import inherited
 from forensics.files import temporary
 from forensics.judge.opened import Opened, opened
 from forensics.prove import scratch
-from forensics.prove.launch import Launch, moved
+from forensics.prove.launch import Launch, NotRepeatable, moved
 from forensics.store.store import Store
 from forensics.watch import protocol
 
 NAME = "repeat"
+PATIENCE = 5.0
+"""A repeat may take so many times as long as the recorded run, and two minutes more."""
 PATIENCE_OVER = -signal.SIGXCPU
 """The status of a repeat that took too long."""
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
@@ -44,6 +47,7 @@ class Asked:
         store: where the recorded run lies, which no repeat sees.
         patience: seconds after which a repeat is ended.
         steps: updates after which its training ends; None where the program says.
+        at: updates after which it is captured.
     """
 
     launch: Launch
@@ -52,6 +56,7 @@ class Asked:
     store: Path
     patience: float
     steps: int | None = None
+    at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,11 @@ class Repeat:
         return asdict(self)
 
 
+def patience(seconds: float) -> float:
+    """Seconds that a repeat may take of a run that took `seconds`."""
+    return PATIENCE * seconds + 120.0
+
+
 def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]) -> Repeat:
     """Run it once: with these cures put in, every seed shifted by `shift`, and these facts told to the cures.
 
@@ -87,6 +97,47 @@ def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]
         NotRepeatable: it cannot be laid out.
         KeyboardInterrupt: the program is ended and the folder removed.
     """
+    with _ended(asked, cures, shift, facts) as ended:
+        measured = _measured(ended)
+        return Repeat(ended.status, ended.seconds, refused=ended.refused, said=ended.said, **measured)
+
+
+@contextlib.contextmanager
+def captured(asked: Asked, why: Callable[[Repeat], str]) -> Iterator[Store]:
+    """A store that holds the run again as it was, captured where `asked.at` says, while the block lasts.
+
+    Args:
+        why: says of a repeat why it failed.
+
+    Raises:
+        NotRepeatable: it did not come to its end.
+    """
+    with _ended(asked, (), 0, {}) as ended:
+        store, _ = _sealed(ended)
+        failed = Repeat(ended.status, ended.seconds, refused=ended.refused, said=ended.said)
+        if ended.status or not store.holds(NAME):
+            raise NotRepeatable(
+                f"It cannot be repeated: {why(failed)}.",
+                where=str(asked.launch.cwd),
+                hint="Run the command by hand in a copy of its folder, and see what it lacks.",
+            )
+        yield store
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A program that ended, and its folder."""
+
+    folder: Path
+    words: Sequence[str]
+    status: int
+    seconds: float
+    refused: Sequence[Mapping[str, str]]
+    said: Sequence[str]
+
+
+@contextlib.contextmanager
+def _ended(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]) -> Iterator[_Ended]:
     with temporary("prove") as folder:
         work, outputs, inside = folder / "work", folder / "outputs", folder / "temporary"
         scratch.lay_out(asked.launch.cwd, work, asked.written, asked.launch.began, asked.store)
@@ -100,6 +151,7 @@ def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]
             "tensors": "none",
             "known": None,
             "started": time.time(),
+            "at": asked.at,
             "repeat": {"cures": list(cures), "facts": dict(facts), "steps": asked.steps},
         }
         write_options(spool, options)
@@ -108,11 +160,9 @@ def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]
         began = time.monotonic()
         status = _ran(words, work, _variables(folder, spool, shift), folder / "said", asked.patience)
         seconds = time.monotonic() - began
-        found: dict[str, Any] = {
-            "refused": read_lines(folder / "refused.jsonl"),
-            "said": (folder / "said").read_text("utf-8", "replace").splitlines()[-_LINES:],
-        }
-        return Repeat(status, seconds, **found, **_measured(folder, Spool(spool), words, status, seconds))
+        refused = read_lines(folder / "refused.jsonl")
+        said = (folder / "said").read_text("utf-8", "replace").splitlines()[-_LINES:]
+        yield _Ended(folder, words, status, seconds, refused, said)
 
 
 def _homes(asked: Asked, work: Path, outputs: Path) -> dict[str, str]:
@@ -165,17 +215,23 @@ def _ran(words: Sequence[str], cwd: Path, variables: Mapping[str, str], said: Pa
                 child.wait()
 
 
-def _measured(
-    folder: Path, spool: Spool, words: Sequence[str], status: int, seconds: float
-) -> dict[str, Any]:
-    store = Store(folder / "store")
+def _sealed(ended: _Ended) -> tuple[Store, Mapping[str, Facts]]:
+    """Its store, and the facts of each model's tokenizer."""
+    store, spool = Store(ended.folder / "store"), Spool(ended.folder / "spool" / NAME)
     facts = seal.tokenizers(spool.captures)
+    plan = seal.Plan(command=tuple(ended.words), status=ended.status, seconds=ended.seconds, tensors="none")
+    seal.seal(store, spool, plan)
+    return store, facts
+
+
+def _measured(ended: _Ended) -> dict[str, Any]:
+    spool = Spool(ended.folder / "spool" / NAME)
     acted = {str(row["id"]): str(row["what"]) for row in spool.table("cures")}
-    home = str((folder / "work").resolve()) + os.sep
+    home = str((ended.folder / "work").resolve()) + os.sep
     decisions = [
         {**row, "place": str(row["place"] or "").removeprefix(home)} for row in spool.table("decisions")
     ]
-    seal.seal(store, spool, seal.Plan(command=tuple(words), status=status, seconds=seconds, tensors="none"))
+    store, facts = _sealed(ended)
     evidence = opened(store, (NAME,))
     if evidence.empty is not None:
         return {}

@@ -43,7 +43,8 @@ def lay_out(source: Path, target: Path, written: Collection[Path], began: float,
     out = {path.resolve() for path in written}
     homes = {path.parent for path in out if path.parent != source.resolve()}
     left: list[str] = []
-    for count, entry in enumerate(_entries(source, {store.resolve()})):
+    ours = {store.resolve(), target.parent.resolve()}  # the folder itself, where it lies below `source`
+    for count, entry in enumerate(_entries(source, ours)):
         if count >= _MOST:
             raise NotRepeatable(
                 f"There are more than {_MOST:,} files where it ran, too many to lay out anew.",

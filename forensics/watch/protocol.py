@@ -79,6 +79,7 @@ class Options(TypedDict, total=False):
     answers: str  # a directory of answers that this store has of earlier runs
     probe_seconds: float | None  # that the answers of one point may take; 60
     repeat: dict[str, Any]  # by `prove`: which run is repeated, and what is cured in it
+    at: Sequence[int]  # updates after which a capture is taken, beside those of `every`
     judged_at: Sequence[int]  # steps after which the run is judged while it goes on
     known: str | None  # a file with one hex digest a line: tensors that the store has
     expect: str | None  # lora | dora | full | none, as the user said

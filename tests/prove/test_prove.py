@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -107,6 +110,69 @@ def test_a_program_that_cannot_live_with_it(tmp_path: Path, line: str, said: str
     before = data.read_text()
     refused(forensics(place, "prove", "run", "padding-in-loss"), 4, "Run run cannot be repeated", said, hint)
     assert data.read_text() == before, "nothing of the user's is written"
+
+
+@pytest.mark.parametrize("package", ["mlx", "mlx-lm", "python"])
+def test_other_versions_than_recorded(tmp_path: Path, package: str) -> None:
+    from forensics.prove.launch import Launch, NotRepeatable, check_versions
+
+    launch = Launch(("python", "train.py"), "/usr/bin/python", tmp_path, 0.0)
+    then = {"mlx": "0.29.1", "mlx-lm": "0.28.0", "python": "3.11.2"}
+    check_versions(launch, then, {**then, "numpy": "1"})
+    check_versions(launch, {}, then)
+    with pytest.raises(NotRepeatable) as refusal:
+        check_versions(launch, then, {**then, package: "0.1"})
+    assert refusal.value.message == f"It ran with {package} {then[package]}, and 0.1 is there now."
+    assert f"Install {package}=={then[package]} there" in str(refusal.value.hint)
+    assert refusal.value.exit_code == 4
+
+
+def test_the_versions_that_are_asked_are_those_of_its_interpreter(tmp_path: Path) -> None:
+    """A run whose environment holds another mlx by now is refused before anything is started."""
+    captured(tmp_path, SLOW)
+    said = json.dumps({"mlx": "0.0.1", "python": "3.11.2"})
+    (tmp_path / "python").write_text(f"#!/bin/sh\necho '{said}'\n")
+    (tmp_path / "python").chmod(0o755)
+    from forensics.store.manifest import rewrite_head
+
+    place = tmp_path / ".forensics" / "runs" / "run"
+    launch = json.loads(json.loads((place / "manifest.json").read_text())["head"]["launch"])
+    rewrite_head(place, "launch", json.dumps({**launch, "executable": str(tmp_path / "python")}))
+    refused(
+        forensics(tmp_path, "prove", "run", "learning-rate-zero"),
+        4,
+        "and 0.0.1 is there now",
+        "Install mlx==",
+    )
+    assert not (tmp_path / ".forensics" / "proofs").exists()
+
+
+def test_an_interrupted_proof_goes_on(tmp_path: Path) -> None:
+    """Ctrl-C ends the program and its folder; what was done is not done again."""
+    captured(tmp_path, SLOW.replace("    print(i,", "    import time; time.sleep(0.3)\n    print(i,"))
+    words = command.command("prove", "run", "learning-rate-zero", "--repeats", "2", "--json")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    variables = command.environment({"TMPDIR": str(temporary)})
+    proving = subprocess.Popen(
+        words, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    kept = tmp_path / ".forensics" / "proofs" / "run"
+    while not list(kept.glob("*.json")) and proving.poll() is None:
+        time.sleep(0.05)
+    while not list(temporary.rglob("said")) and proving.poll() is None:  # the next one has begun
+        time.sleep(0.05)
+    proving.send_signal(signal.SIGINT)
+    out, err = proving.communicate(timeout=60)
+    assert proving.returncode == 130, err
+    assert out == "" and "Traceback" not in err
+    assert list(temporary.iterdir()) == []
+    before = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.json")}
+    assert before, "the first repeat was kept"
+    done = forensics(tmp_path, "prove", "run", "learning-rate-zero", "--repeats", "2", "--json")
+    assert json.loads(done.out)["cures"], done.err
+    now = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.json")}
+    assert before.items() <= now.items() and len(now) > len(before)
 
 
 def test_a_cure_is_one_file() -> None:

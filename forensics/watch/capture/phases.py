@@ -104,7 +104,11 @@ def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
     if optimizer is not None:
         found.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
     every = watch.options.get("every")
-    if every and not watch.tracing and record.updates // every != (record.updates - count) // every:
+    before = record.updates - count
+    due = (every is not None and every > 0 and record.updates // every != before // every) or any(
+        before < each <= record.updates for each in watch.options.get("at") or ()
+    )
+    if due and not watch.tracing:
         boundaries.flush()
         points.take(found, f"step-{record.updates}")
 
