@@ -32,7 +32,8 @@ def agreement(record: Repeat, repeat: Repeat, steps: int | None = None) -> tuple
     shared = [name for name in record.answers if name in repeat.answers]
     same = sum(record.answers[name] == repeat.answers[name] for name in shared)
     agrees = far <= _CLOSE and len(record.losses) == len(repeat.losses) and record.harm == repeat.harm
-    return agrees, f"{losses}; {same} of {len(shared)} answers are the same"
+    answers = f"{same} of {len(shared)} answers are the same" if shared else "it answered nothing"
+    return agrees, f"{losses}; {answers}"
 
 
 def changed(was: Repeat, now: Repeat) -> Iterator[str]:

@@ -143,7 +143,7 @@ class Capture(TypedDict):
     tokenizer: Tokenizer | None
 
 
-AT_THE_LOSS = "the loss at its logits"
+AT_THE_LOSS = "the gradient of the loss put right, at its logits"
 """What a cure says that it changed where it leaves the loss's value as it was."""
 
 

@@ -218,3 +218,46 @@ def test_updates_out_of_proportion() -> None:
 
 def _norm(tree: dict[str, Any]) -> float:
     return sum(float(mx.square(each).sum().item()) for each in tree.values()) ** 0.5
+
+
+WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "base-not-frozen": ({"adapter": True}, {"every": True}, {"adapter": True}, {}),
+    "uniform-decay": (
+        {"make": _decayed},
+        {"change": lambda grads: tree_map(mx.zeros_like, grads)},
+        {"make": lambda: optim.SGD(0.0)},
+        {},
+    ),
+    "learning-rate-zero": ({"make": lambda: optim.SGD(0.0)}, {}, {}, {}),
+    "accumulation-mismatch": ({}, {"parts": 4}, {}, {}),
+    "optimizer-restarted": (
+        {"make": lambda: optim.Adam(1e-2)}, {"again": True}, {"make": lambda: optim.Adam(1e-2)}, {},
+    ),
+    "weights-not-finite": ({}, {"change": _poisoned}, {"make": lambda: optim.SGD(0.0)}, {}),
+}  # fmt: skip
+"""Fault to how the faulty training is made and run, and how its healthy twin is."""
+UPDATE_CURES = [
+    "base-not-frozen", "frozen-but-changed", "uniform-decay", "learning-rate-zero", "accumulation-mismatch",
+    "optimizer-restarted", "update-lost-to-rounding", "weights-not-finite", "dtype-drift",
+    "quantization-parameters-changed", "update-too-large", "gradient-discarded",
+]  # fmt: skip
+ALIKE = {("base-not-frozen", "frozen-but-changed")}
+"""(fault, cure) of one mend under two names."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_wrong_cure_never_makes_the_healthy_weights(fault: str) -> None:
+    """Every cure of an update on every other fault: its weights are not those of the healthy twin."""
+    made, ran, twin, again = WRONG[fault]
+    healthy = Training(**twin).run(**again)
+    wrong = []
+    for other in UPDATE_CURES:
+        if other == fault or (fault, other) in ALIKE:
+            continue
+        updates._before.clear()
+        updates._after.clear()
+        put_in(other)
+        if alike(Training(**made).run(**ran), healthy, 1e-5):
+            wrong.append(other)
+    assert wrong == []
