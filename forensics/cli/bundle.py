@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -112,7 +112,7 @@ def command(
         )
         if _wanted(staged, personal, dry_run):
             staged = write.stage(place, selected, level, text=include_text, stack=stack, people=True)
-        staged.extra = _judged(staged, stack)
+        staged.extra = _judged(staged, stack, _proofs(place, staged))
         if dry_run and out is not None and out != STDOUT and not as_json:
             _listed(staged, out)
             return
@@ -221,7 +221,16 @@ def _fits(staged: Staged, limit: int, selected: Selected) -> None:
     )
 
 
-def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
+def _proofs(place: Store, staged: Staged) -> dict[str, dict[str, Any]]:
+    """By run: what of its proof may leave the machine."""
+    from forensics.bundle.proven import sent
+    from forensics.store import proofs
+
+    found = {run: proofs.recall(place, run) for run in staged.runs}
+    return {run: sent(document) for run, document in found.items() if document is not None}
+
+
+def _judged(staged: Staged, stack: ExitStack, proved: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
     """Findings and report, made from what is in the bundle alone.
 
     The bundle is opened here first, as its receiver will open it.
@@ -234,6 +243,7 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
     from forensics.judge.reporting import materials
     from forensics.report import markdown
     from forensics.report.html import page
+    from forensics.store import proofs
     from forensics.store.packs import Packs
     from forensics.store.store import Store
 
@@ -242,6 +252,9 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
     place = stack.enter_context(files.temporary("bundle"))
     write.finish(staged, place / "trial.zip", tensors=False)
     store = Store(inplace.passing_store(place / "trial.zip", str(place), Packs(place)).root)
+    for run, each in proved.items():
+        proofs.remember(store, run, each)
+    proof = (json.dumps({"schema": 1, "runs": proved}, indent=1) + "\n").encode()
     try:
         shown = materials(store, staged.runs[:2])
         judged = (
@@ -250,7 +263,7 @@ def _judged(staged: Staged, stack: ExitStack) -> dict[str, bytes]:
             else {run: diagnose(store, [run]) for run in staged.runs}
         )
         documents = {run: document(diagnosis) for run, diagnosis in judged.items()}
-        return {
+        return ({"proof.json": proof} if proved else {}) | {
             "findings.json": (
                 (json.dumps({"schema": 1, "runs": documents}, ensure_ascii=False, indent=1) + "\n").encode()
             ),

@@ -149,6 +149,7 @@ def _ended(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, A
             "version": protocol.VERSION,
             "run": NAME,
             "tensors": "none",
+            "selftest": "off",
             "known": None,
             "started": time.time(),
             "at": asked.at,
