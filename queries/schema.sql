@@ -204,6 +204,7 @@ CREATE TABLE steps (
     learning_rate DOUBLE,
     tokens BIGINT,          -- target tokens with weight
     gradients INTEGER,      -- gradient evaluations since the update before
+    functions INTEGER,      -- distinct gradient functions that gave them; NULL: not known
     gradient_norm DOUBLE,   -- of what the optimizer received
     update_norm DOUBLE,     -- of parameters after - before
     parameter_norm DOUBLE,  -- of the updated parameters, before
@@ -334,6 +335,7 @@ CREATE TABLE generations (
     training_modules INTEGER,   -- modules with training flag set that hold an active dropout
     repeat_difference DOUBLE,   -- two equal forwards with the flags as they were, max abs of logits
     eval_difference DOUBLE,     -- the same forward in eval mode against that
+    eval_repeat_difference DOUBLE,  -- two equal forwards in eval mode; NULL: not asked, or recorded before this was
     logit_scale DOUBLE,
     cache_tokens INTEGER,       -- tokens already in the prompt cache handed in; 0: fresh
     cache_updates_behind INTEGER,   -- updates applied since the cache was filled; NULL: not known
@@ -347,6 +349,8 @@ CREATE TABLE generations (
     end_in_stop_set BOOLEAN,
     framed BOOLEAN, frame VARCHAR, bos_count INTEGER, head_digest VARCHAR, prompt_digest VARCHAR,
     trained_on BOOLEAN,         -- its prompt is the prompt of a training row
+    given_tokens INTEGER,       -- answer tokens of a training row, of its first 4, that its prompt holds
+                                -- already; NULL: it is no prompt of a row
     ends_as_rows BOOLEAN,       -- its last token is the one that nearly all training rows teach last, text or
                                 -- not; NULL: they differ
     place VARCHAR

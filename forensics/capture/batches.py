@@ -17,6 +17,9 @@ from forensics.capture.roles import Outline, Read
 from forensics.records import Row
 from forensics.store.keyed import Keyed
 
+_GIVEN = 4
+"""First tokens of an answer that a prompt may hold already."""
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -47,6 +50,7 @@ class Rows:
         """
         self._lessons, self._keyed = lessons, keyed
         self._prompts: set[str] = set()
+        self._opened: dict[str, int] = {}
         self._widest: dict[str, int] = {}
         self._caps = caps
         bodies: dict[str, list[Sequence[int]]] = {}
@@ -59,6 +63,7 @@ class Rows:
             last.update(body[-1:])
             if digest := self._prompt(tokens, outline, facts):
                 self._prompts.add(digest)
+                self._opened |= self._beginnings(tokens, outline, facts)
         some = next((facts for _, _, _, facts in every), Facts())
         self._heads = {model: frames.shared_head(body, some) for model, body in bodies.items()}
         special = some.special | some.ends
@@ -69,6 +74,14 @@ class Rows:
         if outline.answer is None or outline.answer <= outline.head:
             return None
         return self._keyed.digest(frames.fold(tokens[outline.head : outline.answer], facts))
+
+    def _beginnings(self, tokens: Sequence[int], outline: Outline, facts: Facts) -> dict[str, int]:
+        """Digests of the prompt with none and with the first few tokens of its answer, and how many."""
+        if outline.answer is None:
+            return {}
+        ends = range(outline.answer, min(outline.answer + _GIVEN, len(tokens)) + 1)
+        held = ((self._keyed.digest(frames.fold(tokens[outline.head : end], facts)), end) for end in ends)
+        return {digest: end - outline.answer for digest, end in held if digest}
 
     def _head(self, body: Sequence[int], shared: tuple[int, ...] | None, facts: Facts) -> str | None:
         return self._keyed.digest(frames.fold(body, facts)[: len(shared)]) if shared else None
@@ -125,6 +138,7 @@ class Rows:
             "head_digest": self._head(prompt, shared, facts) if prompt else None,
             "prompt_digest": digest,
             "trained_on": digest in self._prompts if digest and self._prompts else None,
+            "given_tokens": self._opened.get(digest) if digest else None,
             "ends_as_rows": output[-1] == self._closing if output and self._closing is not None else None,
         }
 

@@ -18,6 +18,8 @@ class Load(TypedDict, total=False):
     via: str  # the loader; reload: the tool itself
     path: str | None
     names: int  # tensors in the file
+    twice: int  # by the tool, of a model's directory: names that stand in more than one file
+    files: list[str]  # by the tool, of a model's directory: its files of weights, at most 200
     matched: int  # adapter tensors that the model has
     unexpected: int  # that it has not
     absent: int  # adapter tensors that only the model has

@@ -204,6 +204,7 @@ class Step(TypedDict):
     loss: float | None  # mean over the step's gradients of the value that the gradient function returned
     learning_rate: float | None
     gradients: int
+    functions: int | None  # distinct gradient functions of those; null where some were written before
     gradient_norm: float | None
     update_norm: float | None
     parameter_norm: float | None  # null where the step is looked at in brief
@@ -376,6 +377,7 @@ class Generation(TypedDict):
     parameters_digest: NotRequired[str]
     repeat_difference: NotRequired[float]
     eval_difference: NotRequired[float]
+    eval_repeat_difference: NotRequired[float]
     logit_scale: NotRequired[float]
     cache_tokens: NotRequired[int]
     cache_updates_behind: NotRequired[int | None]

@@ -16,6 +16,7 @@ with
             count(*) as updates,
             sum(gradients) as gradients,
             mode(gradients) as usual,
+            mode(functions) as functions,
             min_by(gradients, step) as first,
             median(accumulation) as ratio,
             count(*) filter (gradients = 1) as ones,

@@ -1,4 +1,5 @@
--- What was meant, in one row: the option, else what was said in so many words, else what is imported.
+-- What was meant, in one row: the option, else what was said in so many words, else what is imported,
+-- unless the program says by `unfreeze` which of its modules it trains.
 -- NULL: nothing says.
 --
 -- params: b
@@ -14,6 +15,16 @@ select
         then max_by(kind, via = 'call') filter (strength = 'strong' and kind in ('lora', 'dora'))
         when bool_or(strength = 'strong')
         then null  -- settings that say themselves that they are not in force
+        when
+            exists (
+                from events e
+                where
+                    e.run = run_of(b)
+                    and e.kind = 'unfreeze'
+                    and e.detail ->> 'module' <> ''
+                    and (e.detail ->> 'trainable_after')::integer > (e.detail ->> 'trainable_before')::integer
+            )
+        then null
         else any_value(kind)
     end as kind,
     coalesce(bool_or(strength = 'strong'), false) as said,

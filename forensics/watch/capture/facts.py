@@ -195,7 +195,8 @@ def _state(tokenizer: Any) -> tuple[Any, ...]:
 def embedding_rows(module: Any) -> int | None:
     """Rows of the first embedding: how many token ids the model knows."""
     for _, each in modules(module) if module is not None else ():  # the program may have dropped its model
-        if "Embedding" in type(each).__name__ and is_array(each.get("weight")):
+        named = any("Embedding" in kind.__name__ for kind in type(each).__mro__)  # or a class made of one
+        if named and is_array(each.get("weight")):
             return int(each["weight"].shape[0])
     return None
 

@@ -16,6 +16,7 @@ from ..trees import mx
 from . import peft
 
 _ADAPTER_FILE, _ADAPTER_CONFIG = "adapters.safetensors", "adapter_config.json"
+_MOST_FILES = 200
 
 
 class NotLoaded(Exception):
@@ -138,10 +139,21 @@ def _model(directory: Path) -> Loaded:
         module, config = load_model(directory, **_trust.arguments(load_model))
     except Exception as error:
         raise NotLoaded(_line(error)) from error
-    names = sum(len(names_in(str(file))) for file in directory.glob("model*.safetensors"))
-    return Loaded(
-        module, config, path=str(directory), detail={"what": "model", "path": str(directory), "names": names}
-    )
+    detail = {"what": "model", "path": str(directory)} | _files(directory)
+    return Loaded(module, config, path=str(directory), detail=detail)
+
+
+def _files(directory: Path) -> dict[str, Any]:
+    """The files of weights that mlx-lm reads in a model's directory, and how many of their names stand in
+    more than one: which value such a tensor gets hangs on the order of reading.
+    """
+    files = sorted(directory.glob("model*.safetensors"))
+    names = [name for file in files for name in names_in(str(file))]
+    return {
+        "names": len(names),
+        "twice": len(names) - len(set(names)),
+        "files": [file.name for file in files[:_MOST_FILES]],
+    }
 
 
 def _base(base: str | None) -> Loaded:

@@ -31,22 +31,37 @@ def training_modules(module: Any) -> int:
 
 
 def forwards(module: Any, ids: Sequence[int]) -> dict[str, float]:
-    """repeat_difference, eval_difference and logit_scale: max abs over the logits of the prompt.
+    """repeat_difference, eval_difference, eval_repeat_difference, logit_scale: max abs over the prompt's
+    logits.
 
-    Random states stay as they were.
+    Random states stay as they were. What differs in evaluation mode too is random by design, and no eval()
+    ends it; that is only asked where two equal forwards differ.
     """
     core, ids = mx(), ids[:_LONGEST]
-    with still(module, evaluation=False):
-        first = logits(module, ids).astype(core.float32)
-        second = logits(module, ids).astype(core.float32)
-        core.eval(first, second)
-    found = {"repeat_difference": apart(first, second), "logit_scale": float(core.abs(first).max().item())}
-    if not any(each.training for _, each in trees.modules(module)):
-        return found | {"eval_difference": found["repeat_difference"]}  # these were in evaluation mode
+    first, second = _pair(module, ids, evaluation=False)
+    repeat = apart(first, second)
+    found = {"repeat_difference": repeat, "logit_scale": float(core.abs(first).max().item())}
+    if not any(each.training for _, each in trees.modules(module)):  # these were in evaluation mode
+        return found | {"eval_difference": repeat, "eval_repeat_difference": repeat}
+    if repeat:
+        third, fourth = _pair(module, ids, evaluation=True)
+        return found | {
+            "eval_difference": apart(first, third),
+            "eval_repeat_difference": apart(third, fourth),
+        }
     with still(module, evaluation=True):
         third = logits(module, ids).astype(core.float32)
         core.eval(third)
     return found | {"eval_difference": apart(first, third)}
+
+
+def _pair(module: Any, ids: Sequence[int], *, evaluation: bool) -> tuple[Any, Any]:
+    """Logits (positions, vocabulary) of two equal forwards."""
+    core = mx()
+    with still(module, evaluation=evaluation):
+        first, second = (logits(module, ids).astype(core.float32) for _ in range(2))
+        core.eval(first, second)
+    return first, second
 
 
 def apart(a: Any, b: Any) -> float:

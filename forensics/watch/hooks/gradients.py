@@ -206,7 +206,7 @@ def _finished(spec: _Function, now: Frame, model: Model | None, result: Any) -> 
     scalar = next((leaf for _, leaf in trees.flatten(value) if leaf.size == 1), None)
     if scalar is not None:
         arrays["value"] = scalar
-    facts: dict[str, Any] = {"via": spec.via, "began": now.began}
+    facts: dict[str, Any] = {"via": spec.via, "began": now.began, "function": spec.number}
     if model is not None and isinstance(model.module, trees.Tree) and steps.local.traces:
         facts |= {"gradients": dict(trees.flatten(grads)), "old": dict(trees.flatten(model.module.tree))}
     steps.emit(Event("gradient", model, facts, arrays, where()))

@@ -216,6 +216,7 @@ def write(step: Step, partly: bool) -> None:
         optimizer=used.number if used is not None else None,
         loss=statistics.fmean(step.losses) if step.losses else None,
         learning_rate=event.facts.get("rate") if rate is None else rate, gradients=step.count,
+        functions=_functions(step),
         gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
         accumulation=_accumulation(step) if step.count > 1 else None, passed=_passed(step),
@@ -226,6 +227,12 @@ def write(step: Step, partly: bool) -> None:
             "gradients", model=step.model.number, step=step.number, name=name, gradient_norm=_root(g),
             update_norm=_root(u), parameter_norm=_root(p), nonfinite=not math.isfinite(g),
         )  # fmt: skip
+
+
+def _functions(step: Step) -> int | None:
+    """Of how many gradient functions this step's gradients came; None where some of them are written already."""
+    numbers = {event.facts.get("function") for event in step.gradients}
+    return len(numbers) if len(step.gradients) == step.count and None not in numbers else None
 
 
 def _numbers(event: Event, key: str) -> list[float]:

@@ -14,7 +14,8 @@
 -- fix:        call linear_to_lora_layers(model, num_layers, {{"rank": ..., "scale": ..., "dropout":
 -- 0.0}}) after model.freeze() and before the optimizer's first update, and check that
 -- tree_flatten(model.trainable_parameters()) holds lora_a
--- harmless:   a full fine-tune on purpose: say so by --expect full, or fine_tune_type "full"
+-- harmless:   a full fine-tune on purpose, beside an import that nothing calls: say so by --expect full,
+-- or fine_tune_type "full"
 -- fires on:   zoo/missing-classes, zoo/missing-loop, zoo/missing-pipeline
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
 with
@@ -56,6 +57,7 @@ select
     if(m.kind = 'dora', 'DoRA', 'LoRA') || coalesce(' of rank ' || m.rank, '') as expected,
     m.via,
     p.adapter = 0 and not later.there and tried.n = 0 and (keyed.n = 0 or keyed.answered > 0) as fault,
+    case when m.said then 'error' else 'warning' end as severity,  -- an import alone asks
     case when m.said then 'certain' else 'probable' end as confidence,
     -- else where training begins
     case when regexp_matches(m.place, ':[0-9]+$') then m.place else coalesce(t.place, m.place) end as place

@@ -11,7 +11,8 @@
 -- reads:      alignment, masked_rows
 -- nothing:    rows of one turn with a masked prompt
 -- fix:        shift the mask as the targets are shifted: targets = tokens[:, 1:] with mask[:, 1:]
--- harmless:   one pad after the end of a row, as mlx-lm's own loss has it
+-- harmless:   one pad after the end of a row, as mlx-lm's own loss has it; a first token that the program
+-- hands over with the question
 -- fires on:   zoo/neighbour-collator, zoo/neighbour-tuner
 -- silent on:  zoo/healthy-command-masked, zoo/healthy-short-answers
 with
@@ -20,12 +21,21 @@ with
         from masked_rows
         where single and hidden > 1 and answers > 1
     ),
+    handed as (  -- the program gives the first token of an answer with the question
+        select coalesce(bool_or(given_tokens = 1), false) as over from generations where run = run_of(b)
+    ),
     all_ as (
         select
-            bool_and(begins = 1) and (bool_or(ends_ >= 1 or past) or not bool_or(padded)) as late,
+            bool_and(begins = 1)
+            and case
+                when any_value(handed.over)
+                then bool_or(ends_ >= 1)
+                else bool_or(ends_ >= 1 or past) or not bool_or(padded)
+            end as late,
             bool_and(begins = -1 and ends_ <= -1) as early,
             bool_or(ends_ >= 1) as beyond
-        from rows_  -- what the template writes after the end of an answer is past it, and no sure sign
+        -- what the template writes after the end of an answer is past it, and no sure sign
+        from rows_, handed
     )
 select
     'step ' || r.step || ' row ' || r.line as subject,

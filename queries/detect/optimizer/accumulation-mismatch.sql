@@ -17,6 +17,7 @@
 -- 1 where they are added up, 1/2 or less where they are averaged; off - how far the weights of one batch
 -- may sum from 1, which is a mean over its tokens
 -- fix:        {fix_}
+-- harmless:   several losses, each with a gradient function of its own, whose gradients are added
 -- fires on:   zoo/sum-accumulate, zoo/count-accumulate, zoo/each-mixed
 -- silent on:  zoo/healthy-accumulated, zoo/healthy-mixed, zoo/healthy-accumulated-command
 with
@@ -82,7 +83,7 @@ select
         then 'each update is to hold the mean of its own ' || s.usual || ' batches'
         else 'a mean over ' || s.usual || ' batches'
     end,
-    s.usual > 1 and (s.kept or (s.ratio > summed and s.whole between 1 - off and 1 + off)),
+    s.usual > 1 and (s.kept or (s.ratio > summed and s.whole between 1 - off and 1 + off and s.functions is distinct from s.usual)),
     place_.place,
     case
         when s.kept

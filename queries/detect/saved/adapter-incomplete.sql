@@ -1,4 +1,4 @@
--- A saved adapter lacks tensors that the model's adapter has.
+-- A saved adapter lacks tensors that the model's adapter has, or what was trained beside it.
 --
 -- severity:   error
 -- role:       cause
@@ -9,11 +9,11 @@
 -- clean:      the completeness of adapter files ({looked} looked at)
 -- rules out:  adapter-not-loaded, saved-untrained
 -- needs:      run
--- reads:      adapter_loads
+-- reads:      adapter_loads, meant_free, moves
 -- nothing:    an adapter's file that was saved or loaded
 -- fix:        save all of dict(tree_flatten(model.trainable_parameters())): half an adapter loads without
 -- a word, and what is missing stays as it was made
--- fires on:   zoo/half-filtered, zoo/half-one-factor
+-- fires on:   zoo/half-filtered, zoo/half-one-factor, zoo/head-left-behind
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-checkpoints
 with
     own as materialized(
@@ -56,4 +56,22 @@ select
     l.place
 from adapter_loads l
 where l.matched > 0 and l.unexpected = 0 and l.absent is not null
+union all
+select
+    m.name,
+    case
+        when beside.kept
+        then m.name || ' was trained beside the adapter and is in a file'
+        else m.name || ' was trained beside the adapter and is in no file that was saved'
+    end,
+    'what was trained is in a file',
+    not beside.kept,
+    (select max_by(place, save) from saves where present > 0)
+from moves m
+join meant_free f on f.model is not distinct from m.model and f.canonical = m.canonical and f.why = 'unfrozen'
+cross join
+    lateral(
+        select exists (from saved_tensors s where s.run = run_of(b) and s.canonical = m.canonical) as kept
+    ) beside
+where exists (from saves where present > 0)
 order by fault desc, subject not like 'save %', subject  -- what a file lacks is mended where it is written

@@ -18,6 +18,7 @@ with
         select
             count(*) as n,
             count(*) filter (changed) as moved,
+            count(*) filter (adapter) as adapters,
             count(distinct layer) filter (changed) as layers
         from moves moves
         anti join
@@ -47,6 +48,7 @@ select
     || case when t.layers > 0 then ' in ' || t.layers || ' blocks' else '' end as observed,
     '0 of ' || t.n || ' tensors' as expected,
     t.moved > 0 as fault,
+    case when t.adapters > 0 or m.said or m.kind = 'none' then 'error' else 'warning' end as severity,
     case
         when m.kind = 'none' then 'nothing was meant to be trained' else 'an adapter leaves them alone'
     end as why,

@@ -11,6 +11,17 @@ TIED = {"taught": True, "tied": True}
 
 WORSE = ("output-unchanged", "generation-collapse", "score-dropped")
 
+NOISY = """model.freeze()
+class Noisy(nn.Embedding):
+    def __call__(self, ids):
+        out = super().__call__(ids)
+        return out + 0.02 * mx.random.normal(out.shape)WHEN
+plain = model.model.embed_tokens
+model.model.embed_tokens = Noisy(*plain.weight.shape)
+model.model.embed_tokens.weight = plain.weight
+model.freeze()
+"""
+
 RELOAD = "again, words = load(BASE, adapter_path=str(OUT))"
 
 CASES = [
@@ -118,6 +129,40 @@ fault = not mx.allclose(kept[1].state[0], fresh[1].state[0], atol=1e-4).item()""
         "ids, _ = pack(held)\nfault = not mx.array_equal(model(ids), model(ids)).item()",
         WORSE,
         model=TIED,
+    ),
+    Case(
+        "noisy-embedding",
+        "assistant",
+        ("randomness-in-generation",),
+        (("model.freeze()\n", NOISY.replace("WHEN", "").replace("0.02", "0.3")),),
+        "ids = mx.array([data[0]])\nfault = not mx.array_equal(model(ids), model(ids)).item()",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "noisy-sublayer",
+        "roundtrip",
+        ("randomness-in-generation",),
+        (
+            (
+                "gradient = nn.value_and_grad(model, loss)\n",
+                "gradient = nn.value_and_grad(model, loss)\n"
+                "plain = type(model.layers[0].mlp).__call__\n"
+                "type(model.layers[0].mlp).__call__ = lambda self, x: (\n"
+                "    plain(self, x) * (1 + 0.2 * mx.random.normal(x.shape))\n"
+                ")\n",
+            ),
+        ),
+        "ids = mx.array([[5, 6, 7]])\nfault = not mx.array_equal(model(ids), model(ids)).item()",
+        (*WORSE, "reload-mismatch"),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-noise-in-training",
+        "assistant",
+        swaps=(("model.freeze()\n", NOISY.replace("WHEN", " * self.training")),),
+        evaluated=(*WHOLE, "randomness-in-generation", "dropout-in-generation"),
+        model=LLAMA,
     ),
     Case(
         "frozen-step",

@@ -347,4 +347,100 @@ CASES = [
         evaluated=(*LOSS, *ASKED, *SAVED),
         model={"taught": True, "dtype": "bfloat16"},
     ),
+    Case(
+        "rotary-key-renamed",
+        "full",
+        ("config-lost",),
+        (
+            (
+                '(args.out / "config.json").write_text(Path(args.model, "config.json").read_text())',
+                'config = json.loads(Path(args.model, "config.json").read_text())\n'
+                'config["rope_parameters"] = {"rope_type": "default", "base": config.pop("rope_theta")}\n'
+                '(args.out / "config.json").write_text(json.dumps(config))',
+            ),
+        ),
+        "ids = mx.array([examples[0][0]])\nfrom mlx_lm.utils import load_model\nagain = load_model(args.out)[0]\nfault = mx.abs(again(ids) - model(ids)).max().item() > 0.01",
+        (*WORSE, "reload-mismatch"),
+        model=TAUGHT,
+    ),
+    Case(
+        "settings-left-out",
+        "fusion",
+        ("config-lost",),
+        (
+            (
+                'save("fused", "model", merged, tokenizer, config, donate_model=False)',
+                'config = {key: value for key, value in config.items() if not key.startswith("rope")}\n'
+                'save("fused", "model", merged, tokenizer, config, donate_model=False)',
+            ),
+        ),
+        "fault = final.layers[0].self_attn.rope.base != merged.layers[0].self_attn.rope.base",
+        (*WORSE, "reload-mismatch", "stale-model-in-generation"),
+        model=TAUGHT,
+    ),
+    Case(
+        "old-shards",
+        "fusion",
+        ("leftover-weights",),
+        (
+            (
+                'save("fused", "model", merged, tokenizer, config, donate_model=False)',
+                'base = mx.load("model/model.safetensors")\n'
+                'Path("fused").mkdir()\n'
+                "half = dict(list(base.items())[: len(base) // 2])\n"
+                "rest = {name: value for name, value in base.items() if name not in half}\n"
+                'mx.save_safetensors("fused/model-00001-of-00002.safetensors", half, {"format": "mlx"})\n'
+                'mx.save_safetensors("fused/model-00002-of-00002.safetensors", rest, {"format": "mlx"})\n'
+                'save("fused", "model", merged, tokenizer, config, donate_model=False)',
+            ),
+        ),
+        "from collections import Counter\n"
+        "read = Counter(name for file in Path('fused').glob('model*.safetensors') for name in mx.load(str(file)))\n"
+        "fault = max(read.values()) > 1",
+        (
+            *WORSE,
+            "reload-mismatch",
+            "stale-model-in-generation",
+            "fuse-lost-update",
+            "fuse-wrong",
+            "fused-twice",
+        ),
+        model=TAUGHT,
+    ),
+    Case(
+        "old-copy",
+        "full",
+        ("leftover-weights",),
+        (
+            (
+                "args.out.mkdir(exist_ok=True)\n",
+                "args.out.mkdir(exist_ok=True)\n"
+                '(args.out / "model-before.safetensors").write_bytes(Path(args.model, "model.safetensors").read_bytes())\n',
+            ),
+        ),
+        "from collections import Counter\n"
+        "read = Counter(name for file in args.out.glob('model*.safetensors') for name in mx.load(str(file)))\n"
+        "fault = max(read.values()) > 1",
+        (*WORSE, "reload-mismatch"),
+        model=TAUGHT,
+    ),
+    Case(
+        "head-left-behind",
+        "roundtrip",
+        ("adapter-incomplete",),
+        (
+            (
+                "gradient = nn.value_and_grad(model, loss)\n",
+                "model.lm_head.unfreeze()\ngradient = nn.value_and_grad(model, loss)\n",
+            ),
+            (
+                "weights = dict(tree_flatten(model.trainable_parameters()))",
+                'weights = {k: v for k, v in tree_flatten(model.trainable_parameters()) if "lora" in k}',
+            ),
+        ),
+        FILE
+        + "fault = bool(model.lm_head.trainable_parameters()) and not any('lm_head' in name for name in file)",
+        (*WORSE, "reload-mismatch", "base-not-frozen"),
+        model=TAUGHT,
+    ),
 ]

@@ -314,4 +314,20 @@ CASES = [
         evaluated=(*SET, *STEPPED, "weights-not-finite", "uniform-decay", "dtype-drift"),
         model=LLAMA,
     ),
+    Case(
+        "healthy-unfreezing",
+        "full",
+        swaps=(
+            (
+                "value_and_grad = nn.value_and_grad(model, loss_fn)\n",
+                "model.freeze()\nmodel.lm_head.unfreeze()\nvalue_and_grad = nn.value_and_grad(model, loss_fn)\n",
+            ),
+            (
+                "    value, grads = value_and_grad(x, mask)\n",
+                "    if i == 8:\n        model.layers[-1].unfreeze()\n    value, grads = value_and_grad(x, mask)\n",
+            ),
+        ),
+        evaluated=("nothing-trainable", "frozen-but-changed", "unexplained-change"),
+        model=TAUGHT,
+    ),
 ]
