@@ -227,6 +227,7 @@ CREATE TABLE steps (
                               -- 8 a gradient: of a reference, or to measure
     passed DOUBLE,          -- norm of what the optimizer received over that of the one gradient evaluated, in
                             -- a few small parameters; 1: as it came
+    along DOUBLE,           -- cosine of the two in these parameters; -1: the sign was turned on the way
     weight_spread DOUBLE,   -- how much weights differ between positions, deviation over mean by mass; NULL:
                             -- the step was not kept
     softmax_spread DOUBLE,  -- the same, where they are read as those of a cross-entropy of the softmax of the

@@ -64,6 +64,15 @@ def other(state: str, number: int = 1, model: str = "m1", **columns: Any) -> lis
     return [*made, row("models", run="r", model=model, process=0, updates=0, saves=0, **columns)]
 
 
+def itself(digest: str) -> list[Made]:
+    """A generation of the trained object after its tensor was set to another state."""
+    return [
+        capture("generate-1", updates=8),
+        *parameter("r@generate-1", "w", digest),
+        *asked(1, capture="r@generate-1"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("made", "fault"),
     [
@@ -72,6 +81,9 @@ def other(state: str, number: int = 1, model: str = "m1", **columns: Any) -> lis
         ([other("between")], True),
         ([other("after")], False),
         ([other("before"), asked(2)], False),  # a comparison with the base
+        ([itself("d0")], True),
+        ([itself("d0"), asked(2)], False),  # the base's answers beside its own
+        ([itself("d7")], False),  # a state of its own: the best, an average
     ],
 )
 def test_which_parameters_generation_used(made: list[Any], fault: bool) -> None:
@@ -211,6 +223,23 @@ def test_two_equal_forwards(difference: float, fault: bool) -> None:
         bool(faulty("dropout-in-generation", compiled(training_at_trace=True, repeat_difference=difference)))
         == fault
     )
+
+
+@pytest.mark.parametrize(
+    ("columns", "dropout", "random"),
+    [
+        ({"repeat_difference": 3.0, "eval_difference": 2.0, "eval_repeat_difference": 0.0}, True, False),
+        ({"repeat_difference": 3.0, "eval_difference": 2.0, "eval_repeat_difference": 2.5}, False, True),
+        ({"repeat_difference": 3.0, "eval_difference": 3.0}, False, True),  # all was in evaluation mode
+        ({"repeat_difference": 3.0, "eval_difference": 2.0}, True, False),  # recorded before this was asked
+        ({"repeat_difference": 0.0, "eval_difference": 0.0}, False, False),
+    ],
+)
+def test_what_evaluation_mode_does_not_end_is_no_dropout(
+    columns: dict[str, Any], dropout: bool, random: bool
+) -> None:
+    assert bool(faulty("dropout-in-generation", asked(**columns))) == dropout
+    assert bool(faulty("randomness-in-generation", asked(**columns))) == random
 
 
 @pytest.mark.parametrize(

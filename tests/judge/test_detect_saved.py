@@ -101,6 +101,61 @@ def test_which_state_a_file_holds(made: list[Any], expected: list[str]) -> None:
     assert named(*made) == expected
 
 
+BLANK = {"q.lora_a": "a8", "q.lora_b": "b0"}
+
+
+@pytest.mark.parametrize(
+    ("written", "writes", "fault"),
+    [(BLANK, 0, True), (BLANK, 3, False), (TRAINED, 0, False), (MIDWAY, 0, False)],
+)
+def test_a_file_of_an_object_that_was_never_updated(
+    written: dict[str, str], writes: int, fault: bool
+) -> None:
+    """A second conversion of the base; what had writes may be an average."""
+    other = row("models", run="r", model="m1", process=0, updates=0, writes=writes)
+    made = [
+        capture("adapted", model="m1"),
+        *(parameter("r@adapted:m1", name, d) for name, d in BLANK.items()),
+    ]
+    over = session(other, made[0], *(each for each in made[1:]), saved(written, model="m1", updates=0))
+    assert any(each["fault"] for each in ask(over, "saved-untrained", "r@loaded", "r@end")) == fault
+
+
+@pytest.mark.parametrize(
+    ("twice", "files", "fault"),
+    [
+        (2, ["f0.safetensors", "f1.safetensors"], ["f0.safetensors"]),  # an earlier save of the run
+        (2, ["f1.safetensors", "old.safetensors"], ["old.safetensors"]),  # of nobody here
+        (0, ["f1.safetensors", "old.safetensors"], []),  # shards
+        (0, ["f1.safetensors"], []),
+    ],
+)
+def test_files_beside_the_last_save(twice: int, files: list[str], fault: list[str]) -> None:
+    read = event("load", 90, detail={"via": "reload", "what": "model", "twice": twice, "files": files})
+    over = session(saved(FRESH), saved(TRAINED, save=1), read)
+    rows = ask(over, "leftover-weights", "r@loaded", "r@end")
+    assert [each["subject"] for each in rows if each["fault"]] == fault
+
+
+@pytest.mark.parametrize(
+    ("loaded", "own", "fault"),
+    [(1e6, True, True), (10000, True, False), (1e6, False, False)],
+)
+def test_settings_of_layers_that_the_written_configuration_loses(
+    loaded: float, own: bool, fault: bool
+) -> None:
+    """Without a configuration of its own a file is loaded on the base's."""
+    rope = {"module": "q.rope", "canonical": "q.rope", "class": "RoPE", "kind": "other"}
+    made = [
+        row("modules", capture="r@end", attributes={"base": 10000.0, "dims": 16}, **rope),
+        row("modules", capture="r@reloaded", attributes={"base": loaded, "dims": 16}, **rope),
+        row("configs", capture="r@end", kind="model", key="rope_theta", value="10000.0"),
+    ]
+    made += [row("configs", capture="r@saved", kind="model", key="model_type", value='"x"')] if own else []
+    over = session(capture("saved", source="file"), capture("reloaded", source="reload"), *made)
+    assert any(each["fault"] for each in ask(over, "config-lost", "r@loaded", "r@end")) == fault
+
+
 def test_a_raising_save_counts_where_no_later_one_is_whole() -> None:
     raised = event("error", 40, detail={"type": "TypeError", "call": "mx.save_safetensors", "caught": True})
     assert named(raised) == ["save-failed"]

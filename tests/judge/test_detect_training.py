@@ -416,6 +416,33 @@ def test_gradients_that_were_added_are_told_from_a_mean_taken_earlier(
     assert bool(faulty(session, "accumulation-mismatch")) is fault
 
 
+@pytest.mark.parametrize(("functions", "fault"), [(1, True), (2, False), (None, True)])
+def test_losses_with_a_gradient_function_each_are_added(functions: int | None, fault: bool) -> None:
+    tokens = row(
+        "loss_tokens", run="r", model="m0", step=1, forward=0, row=0, position=0, weight=1.0, residual=0.0
+    )
+    made = steps(gradients=2, accumulation=1.0, functions=functions)
+    assert bool(faulty(evidence(*trained("q.lora_b"), *made, tokens), "accumulation-mismatch")) is fault
+
+
+@pytest.mark.parametrize(
+    ("along", "losses", "severity"),
+    [
+        (-1.0, [2.0, 3.0], "error"),
+        (-1.0, [3.0, 2.0], "warning"),
+        (1.0, [2.0, 3.0], None),
+        (0.1, [2.0, 3.0], None),  # another direction, projected say
+        (None, [2.0, 3.0], None),
+    ],
+)
+def test_a_gradient_whose_sign_is_turned(
+    along: float | None, losses: list[float], severity: str | None
+) -> None:
+    made = [step(n, along=along, loss=loss) for n, loss in enumerate(losses, start=1)]
+    found = faulty(evidence(*trained("q.lora_b"), *made), "loss-sign-flipped")
+    assert [each["severity"] for each in found] == ([severity] if severity else [])
+
+
 @pytest.mark.parametrize(
     ("norms", "ratio", "fault"),
     [

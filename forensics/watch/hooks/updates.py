@@ -219,7 +219,7 @@ def write(step: Step, partly: bool) -> None:
         functions=_functions(step),
         gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
-        accumulation=_accumulation(step) if step.count > 1 else None, passed=_passed(step),
+        accumulation=_accumulation(step) if step.count > 1 else None, **_passed(step),
         seconds=step.seconds, place=event.place, **rows.totals(step),
     )  # fmt: skip
     for name, g, u, p in zip(names, gradient, update, parameter, strict=False):
@@ -269,22 +269,29 @@ def _accumulation(step: Step) -> float | None:
     return dot / square if square > 0 else None
 
 
-def _passed(step: Step) -> float | None:
-    """|g| / |S| in the same parameters, where one gradient was evaluated.
-
-    1: it was applied as it came; 0: nothing of it came through.
+def _passed(step: Step) -> dict[str, float]:
+    """What became of a step's one gradient S on its way to the optimizer, which received g, in a few small
+    parameters. `passed` is |g| / |S|: 1 as it came, 0 where nothing came through. `along` is the cosine of g
+    and S: -1 where its sign was turned.
     """
     if step.update is None or step.count != 1 or len(step.small) != 1 or "leaves" not in step.update.facts:
-        return None
+        return {}
     core, given, leaves = mx(), step.update.arrays.get("small", {}), set(step.update.facts["leaves"])
-    through = came = 0.0
+    through = came = dot = 0.0
     for name, evaluated in step.small[0].items():
         if (
             name in given or name not in leaves
         ):  # a leaf that the optimizer was not given is a gradient that was left out
-            came += core.square(evaluated.astype(core.float32)).sum().item()
-            through += core.square(given[name].astype(core.float32)).sum().item() if name in given else 0.0
-    return math.sqrt(through / came) if came > 0 else None
+            own = evaluated.astype(core.float32)
+            came += core.square(own).sum().item()
+            if name in given:
+                received = given[name].astype(core.float32)
+                through += core.square(received).sum().item()
+                dot += (own * received).sum().item()
+    if not came > 0:
+        return {}
+    along = {"along": dot / math.sqrt(through * came)} if through > 0 else {}
+    return {"passed": math.sqrt(through / came), **along}
 
 
 def _clip(original: Callable[..., Any]) -> Callable[..., Any]:

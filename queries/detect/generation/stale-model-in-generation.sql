@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   output-unchanged, score-dropped, generation-collapse
--- claim:      {n} of {looked} generations after training used {observed}; the trained object is another.
+-- claim:      {n} of {looked} generations after training used {observed}{other}.
 -- clean:      the parameters that generation used ({looked:generation|generations}, of them with
 -- the trained ones: {trained})
 -- rules out:  stale-compiled-function, stale-prompt-cache, adapter-not-loaded, wrong-model-updated
@@ -15,7 +15,7 @@
 -- fix:        {fix_}
 -- harmless:   a comparison with the base beside answers of the trained model; a running average that is
 -- saved; what was trained is no part of the model that generates
--- fires on:   zoo/copy-before, zoo/copy-unblended
+-- fires on:   zoo/copy-before, zoo/copy-unblended, zoo/adapter-zeroed
 -- silent on:  zoo/healthy-average, zoo/healthy-roundtrip, zoo/healthy-fused
 with
     asked as (
@@ -31,10 +31,19 @@ with
         select
             count(*) filter (used in ('trained', 'saved')) as trained,
             count(*) filter (
-                used in ('start', 'part', 'base alone')
-                and coalesce(saves_of, 0) = 0
-                and model <> model_of(b)
-                and could_hold
+                (
+                    used in ('start', 'part', 'base alone')
+                    and coalesce(saves_of, 0) = 0
+                    and model <> model_of(b)
+                    and could_hold
+                )
+                -- the trained object itself, with tensors put back to where training began
+                or (
+                    model = model_of(b)
+                    and used in ('start', 'part')
+                    and before > 0
+                    and before + after = present
+                )
             ) as stale,
             count(*) as n
         from asked
@@ -78,9 +87,13 @@ select
     end as observed,
     'the parameters after the last update (object ' || model_of(b) || ')' as expected,
     sums.trained = 0 and sums.stale = sums.n as fault,
+    case when g.model = model_of(b) then '' else '; the trained object is another' end as other,
     g.asked_at as place,
     sums.trained as trained,
     case
+        when g.model = model_of(b)
+        then
+            'answer with what was trained: after the last update, tensors of this model were set back to what they were before training'
         when l.model is null or kept.file is null
         then 'generate with the object that optimizer.update was given, or make the copy after training'
         when has_adapter(b) and not l.adapter

@@ -83,7 +83,11 @@ select
         then 'each update is to hold the mean of its own ' || s.usual || ' batches'
         else 'a mean over ' || s.usual || ' batches'
     end,
-    s.usual > 1 and (s.kept or (s.ratio > summed and s.whole between 1 - off and 1 + off and s.functions is distinct from s.usual)),
+    s.usual > 1
+    and (
+        s.kept
+        or (s.ratio > summed and s.whole between 1 - off and 1 + off and s.functions is distinct from s.usual)
+    ),
     place_.place,
     case
         when s.kept

@@ -29,13 +29,17 @@ with
             and e.detail ->> 'via' = 'reload'
             and e.detail ->> 'what' = 'model'
     ),
-    saves as (
-        select s.file, coalesce(s.updates, -1) as updates, max(s.save) as save, any_value(s.place) as place
-        from saved_tensors s
-        where s.run = run_of(b)
-        group by s.file, coalesce(s.updates, -1)
-    ),
-    last as (select file, place from saves where updates = (select max_by(updates, save) from saves))
+    last as (  -- files that were the last to be written with some tensor
+        select file, any_value(place) as place
+        from
+            (
+                select canonical, max_by(s.file, s.save) as file, max_by(s.place, s.save) as place
+                from saved_tensors s
+                where s.run = run_of(b) and s.file in (select file from loads)
+                group by s.process, canonical
+            )
+        group by file
+    )
 select
     l.file as subject,
     case

@@ -165,6 +165,24 @@ fault = not mx.allclose(kept[1].state[0], fresh[1].state[0], atol=1e-4).item()""
         model=LLAMA,
     ),
     Case(
+        "adapter-zeroed",
+        "roundtrip",
+        ("stale-model-in-generation",),
+        (
+            (
+                "model.eval()\nwrite(model)\n",
+                "model.eval()\nwrite(model)\n"
+                "for _, layer in model.named_modules():\n"
+                '    if hasattr(layer, "lora_b"):\n'
+                "        layer.lora_b = mx.zeros_like(layer.lora_b)\n",
+            ),
+            ("again, words = load(BASE, adapter_path=str(OUT))", "again, words = model, tokenizer"),
+        ),
+        "fault = all(float(mx.abs(v).max()) == 0 for k, v in tree_flatten(model.parameters()) if k.endswith('lora_b'))",
+        (*WORSE, "unexplained-change", "lora-inert", "reload-mismatch", "base-weights-overwritten"),
+        model=TAUGHT,
+    ),
+    Case(
         "frozen-step",
         "eager",
         ("compile-random-frozen",),

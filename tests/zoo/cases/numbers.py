@@ -102,6 +102,21 @@ CASES = [
         model=LLAMA,
     ),
     Case(
+        "gradient-turned",
+        "roundtrip",
+        ("loss-sign-flipped",),
+        (
+            (
+                "    optimizer.update(model, grads)\n",
+                "    optimizer.update(model, tree_map(lambda g: -g, grads))\n",
+            ),
+            ("from mlx.utils import tree_flatten\n", "from mlx.utils import tree_flatten, tree_map\n"),
+        ),
+        "ids, mask = arrays(train[:5])\nfault = loss(model, ids, mask).item() > 6",
+        (*BROKEN, "reload-mismatch"),
+        model=TAUGHT,
+    ),
+    Case(
         "detached-pairs",
         "pairs",
         ("term-detached",),

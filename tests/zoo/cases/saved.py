@@ -443,4 +443,19 @@ CASES = [
         (*WORSE, "reload-mismatch", "base-not-frozen"),
         model=TAUGHT,
     ),
+    Case(
+        "fresh-conversion-saved",
+        "roundtrip",
+        ("saved-untrained",),
+        (
+            (
+                "model.eval()\nwrite(model)\n",
+                "model.eval()\nblank, _ = load(BASE)\nblank.freeze()\n"
+                "linear_to_lora_layers(blank, len(blank.layers), LORA)\nwrite(blank)\n",
+            ),
+        ),
+        FILE + "fault = all(float(mx.abs(v).max()) == 0 for k, v in file.items() if k.endswith('lora_b'))",
+        WORSE,
+        model=TAUGHT,
+    ),
 ]
