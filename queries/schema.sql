@@ -336,7 +336,7 @@ CREATE TABLE generations (
     training_modules INTEGER,   -- modules with training flag set that hold an active dropout
     repeat_difference DOUBLE,   -- two equal forwards with the flags as they were, max abs of logits
     eval_difference DOUBLE,     -- the same forward in eval mode against that
-    eval_repeat_difference DOUBLE,  -- two equal forwards in eval mode; NULL: not asked, or recorded before this was
+    eval_repeat_difference DOUBLE,  -- two equal forwards in eval mode; NULL: not asked
     logit_scale DOUBLE,
     cache_tokens INTEGER,       -- tokens already in the prompt cache handed in; 0: fresh
     cache_updates_behind INTEGER,   -- updates applied since the cache was filled; NULL: not known

@@ -52,6 +52,6 @@ FROM modules WHERE capture = c AND kind IN ('adapter', 'dora') GROUP BY canonica
 CREATE OR REPLACE MACRO answers_to(path, key_) AS path = key_ OR ends_with(path, '.' || key_);
 
 -- Do two equal forwards of a generation's model differ in evaluation mode as well? Where that was not
--- asked: a model that is in evaluation mode already differs from its evaluation by what its repeats differ by.
+-- asked: a model that is in evaluation mode differs from its evaluation by what its repeats differ by.
 CREATE OR REPLACE MACRO random_in_evaluation(repeat_, evaluated_, evaluated_again, floor_) AS
     coalesce(evaluated_again > floor_, repeat_ > floor_ AND evaluated_ = repeat_, false);

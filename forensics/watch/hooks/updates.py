@@ -230,7 +230,7 @@ def write(step: Step, partly: bool) -> None:
 
 
 def _functions(step: Step) -> int | None:
-    """Of how many gradient functions this step's gradients came; None where some of them are written already."""
+    """How many gradient functions gave this step's gradients; None where some are written already."""
     numbers = {event.facts.get("function") for event in step.gradients}
     return len(numbers) if len(step.gradients) == step.count and None not in numbers else None
 

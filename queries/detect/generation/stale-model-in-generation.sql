@@ -92,8 +92,7 @@ select
     sums.trained as trained,
     case
         when g.model = model_of(b)
-        then
-            'answer with what was trained: after the last update, tensors of this model were set back to what they were before training'
+        then 'answer with what was trained: after the last update, tensors of this model were set back'
         when l.model is null or kept.file is null
         then 'generate with the object that optimizer.update was given, or make the copy after training'
         when has_adapter(b) and not l.adapter
