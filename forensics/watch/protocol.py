@@ -210,8 +210,8 @@ class Step(TypedDict):
     parameter_norm: float | None  # null where the step is looked at in brief
     nonfinite: int | None
     accumulation: float | None
-    passed: NotRequired[float]  # absent where more or fewer than one gradient was evaluated
-    along: NotRequired[float]  # the same
+    passed: float | None  # null where more or fewer than one gradient was evaluated
+    along: float | None  # the same
     seconds: float | None
     place: str | None
     tokens: NotRequired[int]

@@ -211,6 +211,7 @@ def write(step: Step, partly: bool) -> None:
     gradient, update, parameter = (_numbers(event, key) for key in ("gradient", "update", "parameter"))
     used = event.facts.get("optimizer")
     rate = facts.number(event.arrays.get("rate"))
+    passed, along = _passed(step)
     watch.row(
         "steps", model=step.model.number, step=step.number,
         optimizer=used.number if used is not None else None,
@@ -219,7 +220,7 @@ def write(step: Step, partly: bool) -> None:
         functions=_functions(step),
         gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
-        accumulation=_accumulation(step) if step.count > 1 else None, **_passed(step),
+        accumulation=_accumulation(step) if step.count > 1 else None, passed=passed, along=along,
         seconds=step.seconds, place=event.place, **rows.totals(step),
     )  # fmt: skip
     for name, g, u, p in zip(names, gradient, update, parameter, strict=False):
@@ -269,13 +270,13 @@ def _accumulation(step: Step) -> float | None:
     return dot / square if square > 0 else None
 
 
-def _passed(step: Step) -> dict[str, float]:
+def _passed(step: Step) -> tuple[float | None, float | None]:
     """What became of a step's one gradient S on its way to the optimizer, which received g, in a few small
     parameters. `passed` is |g| / |S|: 1 as it came, 0 where nothing came through. `along` is the cosine of g
     and S: -1 where its sign was turned.
     """
     if step.update is None or step.count != 1 or len(step.small) != 1 or "leaves" not in step.update.facts:
-        return {}
+        return None, None
     core, given, leaves = mx(), step.update.arrays.get("small", {}), set(step.update.facts["leaves"])
     through = came = dot = 0.0
     for name, evaluated in step.small[0].items():
@@ -288,10 +289,8 @@ def _passed(step: Step) -> dict[str, float]:
                 received = given[name].astype(core.float32)
                 through += core.square(received).sum().item()
                 dot += (own * received).sum().item()
-    if not came > 0:
-        return {}
-    along = {"along": dot / math.sqrt(through * came)} if through > 0 else {}
-    return {"passed": math.sqrt(through / came), **along}
+    passed = math.sqrt(through / came) if came > 0 else None
+    return passed, dot / math.sqrt(through * came) if passed else None
 
 
 def _clip(original: Callable[..., Any]) -> Callable[..., Any]:
