@@ -137,6 +137,7 @@ def capture(
     scorers: Sequence[str] = (),
     expect: str | None = None,
     reload: bool = True,
+    selftest: str = "quick",
     store: str | PathLike[str] | None = None,
     quiet: bool = False,
 ) -> Recording:
@@ -147,7 +148,7 @@ def capture(
         prompts: a file as `--prompts` takes it, or user messages.
         every: a capture after each so many updates as well. max_tokens: the longest answer of a probe.
         tensors: all, new, trainable or none. scorers: "module:function". expect: lora, dora, full or none.
-        reload: load what was saved in a fresh process. store: where captures live. quiet: say nothing on
+        selftest: quick, full or off. reload: load what was saved in a fresh process. store: where captures live. quiet: say nothing on
         stderr.
 
     Raises:
@@ -163,13 +164,15 @@ def capture(
     if (outer := os.environ.get(SPOOL)) is not None:
         sys.stderr.write(f"forensics: this process is watched already, as {Path(outer).name}.\n")
         return Recording(None, Path(outer).name, None, quiet)
-    _check(every=every, max_tokens=max_tokens, tensors=tensors, expect=expect, scorers=scorers)
+    _check(
+        every=every, max_tokens=max_tokens, tensors=tensors, expect=expect, selftest=selftest, scorers=scorers
+    )
     place = None if store is None else str(Path(store).resolve())
     listed = None if prompts is None else list(prompts) if _are_texts(prompts) else fspath(prompts)  # type: ignore[arg-type]
     request: dict[str, Any] = {
         "name": name or _default_name(), "command": _command(), "parent": os.getpid(), "cwd": str(Path.cwd()),
         "store": place, "prompts": listed, "every": every, "max_tokens": max_tokens, "tensors": tensors,
-        "scorers": list(scorers), "expect": expect, "reload": reload,
+        "scorers": list(scorers), "expect": expect, "reload": reload, "selftest": selftest,
     }  # fmt: skip
     try:
         answer = ask("begin", request)
@@ -189,6 +192,7 @@ def _check(**options: Any) -> None:
     choices = {
         "tensors": ("all", "new", "trainable", "none"),
         "expect": (None, "lora", "dora", "full", "none"),
+        "selftest": ("quick", "full", "off"),
     }
     for option, among in choices.items():
         if options[option] not in among:

@@ -32,6 +32,7 @@ def _parser() -> _Parser:
     parser.add_argument("--tensors", default="all")
     parser.add_argument("--scorer", dest="scorers", action="append", default=[])
     parser.add_argument("--expect")
+    parser.add_argument("--selftest", default="quick")
     parser.add_argument("--no-reload", dest="reload", action="store_false")
     parser.add_argument("--store")
     parser.add_argument("--quiet", action="store_true")

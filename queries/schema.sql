@@ -427,11 +427,12 @@ CREATE TABLE schedules (
 );
 
 -- What a model that is trained said when it was asked about its own first batch: with the tokens after a
--- position changed (causality), with the other rows changed (rows). Differences are the largest over the
--- outputs of a position.
+-- position changed (causality), with the other rows changed (rows); differences are the largest over the
+-- outputs of a position. gradient, with --selftest full: the loss of that batch at parameters that lie a
+-- little before and behind, along its gradient; repeat, rounding and scale are then of the loss.
 CREATE TABLE selftests (
     run VARCHAR, process INTEGER, model VARCHAR,
-    test VARCHAR,           -- causality | rows
+    test VARCHAR,           -- causality | rows | gradient
     kind VARCHAR,           -- why it was not made: unseen | absent | not-applicable; NULL: it was made
     why VARCHAR,            -- the same in words
     samples BIGINT,         -- causality: positions whose target is the token that was changed; rows: rows
@@ -445,6 +446,10 @@ CREATE TABLE selftests (
     scale DOUBLE,           -- the largest output
     design VARCHAR,         -- what makes rows depend on each other on purpose: experts | batch statistics;
                             -- NULL: nothing that was seen
+    ratio DOUBLE,           -- gradient: a finite difference of the loss along the gradient, over the
+                            -- gradient's norm; 1 where the gradient is right
+    ratio_error DOUBLE,     -- how exact that is: what differences over several lengths, and rounding, leave open
+    detached BOOLEAN,       -- gradient: the program's own code called mx.stop_gradient in the loss
     dtype VARCHAR,          -- of the outputs
     tokens BIGINT,          -- of the batch that were asked about
     seconds DOUBLE,

@@ -24,7 +24,7 @@ from forensics.errors import ForensicsError
 from forensics.store.place import find
 from forensics.store.store import Store
 
-_OPTIONS = ("every", "max_tokens", "tensors", "scorers", "expect", "reload")
+_OPTIONS = ("every", "max_tokens", "tensors", "scorers", "expect", "reload", "selftest")
 
 
 def begin(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,9 @@ def command(
 
     _known(only, [detector.name for detector in library.load(queries).detectors])
     place = find(store)
-    ran = watch_run(place, words, Settings(name=name, expect=expect, reload=not no_reload), note, note)
+    ran = watch_run(
+        place, words, Settings(name=name, expect=expect, reload=not no_reload, selftest="full"), note, note
+    )
     if ran.exit_code in _INTERRUPTED and ran.run is None:
         ctx.exit(ran.exit_code)
     if ran.run is None:

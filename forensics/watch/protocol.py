@@ -337,7 +337,7 @@ class SelfTest(TypedDict):
     """
 
     model: str
-    test: str  # causality | rows
+    test: str  # causality | rows | gradient
     place: str | None
     kind: NotRequired[str]
     why: NotRequired[str]
@@ -348,6 +348,9 @@ class SelfTest(TypedDict):
     repeat: NotRequired[float]
     scale: NotRequired[float]
     design: NotRequired[str | None]
+    ratio: NotRequired[float]
+    ratio_error: NotRequired[float]
+    detached: NotRequired[bool]
     dtype: NotRequired[str]
     tokens: NotRequired[int]
     seconds: NotRequired[float]

@@ -17,7 +17,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import _get_classes
 
 from forensics.watch.models import Model
-from forensics.watch.training import selftest
+from forensics.watch.training import gradcheck, selftest
 from forensics.watch.training.firstbatch import Call
 
 ROWS = [
@@ -170,6 +170,59 @@ def test_rows_that_are_mixed_are_seen(name: str, dtype: Any) -> None:
 def test_experts_mix_rows_on_purpose() -> None:
     assert selftest.design(made("mixtral")) == "experts"
     assert selftest.design(made("qwen2")) is None
+
+
+@mx.custom_function
+def damped(x: Any) -> Any:
+    return x * 1.0
+
+
+@damped.vjp
+def _(primals: Any, cotangent: Any, output: Any) -> Any:
+    return cotangent * 0.3
+
+
+LOSSES: dict[str, tuple[Callable[[Any], Any], float]] = {
+    "as it is": (lambda z: z, 1.0),
+    "dropout": (nn.Dropout(0.3), 1.0),
+    "a wrong vjp": (damped, 1 / 0.3),
+    "half held constant": (lambda z: z - 0.5 * mx.stop_gradient(z), 0.5),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_gradient_is_held_against_its_loss(name: str) -> None:
+    """The ratio is exact, the numbers drawn are those of the program's own call, and nothing is left changed."""
+    change, ratio = LOSSES[name]
+    model, ids = Small(), mx.array(ROWS)
+    mx.eval(model.parameters())
+
+    def loss(parameters: Any, rows: Any) -> Any:
+        model.update(parameters)
+        return nn.losses.cross_entropy(change(model(rows[:, :-1])), rows[:, 1:]).mean()
+
+    before, theta = gradcheck.Before.now(), model.trainable_parameters()
+    value, grads = mx.value_and_grad(loss)(theta, ids)
+    mx.eval(value, grads)
+    held, state = dict(tree_flatten(model.parameters())), mx.random.state[0].tolist()
+    told = gradcheck.compare(gradcheck.Asked(model, loss, ((theta, ids), {}), grads, before), value.item())
+    assert abs(told["ratio"] - ratio) <= told["ratio_error"] <= 0.05 * max(1, ratio)
+    assert mx.random.state[0].tolist() == state
+    assert all(array is held[path] for path, array in tree_flatten(model.parameters()))
+
+
+def test_a_loss_that_is_another_each_time_says_nothing_of_its_gradient() -> None:
+    model, ids, count = Small(), mx.array(ROWS), iter(range(100))
+
+    def loss(parameters: Any, rows: Any) -> Any:
+        model.update(parameters)
+        return nn.losses.cross_entropy(model(rows[:, :-1]), rows[:, 1:]).mean() * (1 + 0.01 * next(count))
+
+    before, theta = gradcheck.Before.now(), model.trainable_parameters()
+    value, grads = mx.value_and_grad(loss)(theta, ids)
+    asked = gradcheck.Asked(model, loss, ((theta, ids), {}), grads, before)
+    with pytest.raises(selftest.NotRunError, match="when it is called again"):
+        gradcheck.compare(asked, value.item())
 
 
 @pytest.mark.parametrize("shift", [0, 2])

@@ -13,11 +13,12 @@ from .. import trees
 from ..capture import phases
 from ..models import Model
 from ..moments import Moments
-from ..originals import threading, time
-from ..places import where
+from ..originals import getframe, threading, time
+from ..places import is_users, where
 from ..proxy import Made
 from ..run import watch
-from ..training import steps
+from ..training import gradcheck, steps
+from ..training.selftest import NotRunError
 from ..training.steps import Event, Trace
 from ..training.subjects import model_of, of_module
 from ..wrapping import unseen, wrap
@@ -26,6 +27,7 @@ from . import stop
 _SMALL = 1 << 16  # elements of a gradient that is kept to see how several were put together
 _FEW = 6
 
+_checked: set[str] = set()  # models whose gradient was held against its loss
 _uncalled: dict[
     int, tuple[str, Model | None, str | None]
 ] = {}  # gradient functions of modules that the program has not called yet
@@ -53,6 +55,7 @@ class Frame:
         self.prints: list[dict[str, Any]] = []  # what tells the logits of its forwards apart
         self.made: list[str] = []  # the model of each tap
         self.taps: list[dict[str, Any]] = []  # what the backward pass said
+        self.detached = False  # a part of its loss is held constant by the program itself
         self.covered: set[int] = set()  # taps within a model whose own tap has spoken
 
     @property
@@ -149,7 +152,7 @@ def _gradient(via: str) -> Callable[..., Any]:
             )
             inner = Made(fun, _forward(fun))
             made = original(inner, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": inner})
-            return Made(fun, _evaluated(spec, made))
+            return Made(fun, _evaluated(spec, made, fun))
 
         return gradient
 
@@ -171,13 +174,14 @@ def _forward(fun: Callable[..., Any]) -> Callable[..., Any]:
     return forward
 
 
-def _evaluated(spec: _Function, made: Callable[..., Any]) -> Callable[..., Any]:
+def _evaluated(spec: _Function, made: Callable[..., Any], fun: Callable[..., Any]) -> Callable[..., Any]:
     @unseen
     def call(*args: Any, **kwargs: Any) -> Any:
         if not watch.on or watch.local.quiet or not steps.open_here():
             return made(*args, **kwargs)
         stop.look()
         now, model = Frame(None if watch.tracing else True), None
+        before = gradcheck.Before.now() if _asks() else None
         with watch.looking("gradient"):
             model = spec.model(args, kwargs)
             if model is not None and not watch.tracing:
@@ -192,9 +196,49 @@ def _evaluated(spec: _Function, made: Callable[..., Any]) -> Callable[..., Any]:
             _local.frames.pop()
         with watch.looking("gradient"):
             _finished(spec, now, model or _taught(spec.subjects(args, kwargs), now), result)
+        if before is not None and model is not None and model.number not in _checked:
+            with watch.looking("gradient check"):
+                _checked.add(model.number)
+                _check(spec, now, model, (fun, args, kwargs, result, before))
         return result
 
     return call
+
+
+def _asks() -> bool:
+    """Is the program's loss called again, to hold its gradient against it?"""
+    return watch.options.get("selftest") == "full" and not watch.tracing and not _local.frames
+
+
+def _check(spec: _Function, now: Frame, model: Model, made: Any) -> None:
+    """The row of `selftests` that holds a gradient against a finite difference of its loss."""
+    fun, args, kwargs, result, before = made
+    row: dict[str, Any] = {"model": model.number, "test": "gradient", "place": where()}
+    began = time.process_time()
+    try:
+        if spec.via == "mx.grad" or spec.argnums != [0] or spec.argnames or not trees.is_module(model.module):
+            raise NotRunError("unseen", "the gradient is taken of something else than a model's parameters")
+        value = next((leaf for _, leaf in trees.flatten(result[0]) if leaf.size == 1), None)
+        asked = gradcheck.Asked(model.module, fun, (args, kwargs), result[1], before)
+        row |= gradcheck.compare(asked, float(value.item()))  # type: ignore[union-attr]
+        row |= {"detached": now.detached, "seconds": round(time.process_time() - began, 4)}
+    except NotRunError as error:
+        row |= {"kind": error.kind, "why": error.why}
+    except Exception as error:  # noqa: BLE001   the loss is the program's own, and may not be called twice
+        row |= {"kind": "unseen", "why": f"{type(error).__name__}: {error}"[:300]}
+    watch.row("selftests", **row)
+
+
+def _stop_gradient(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Is a part of the loss held constant on purpose, by the program's own code?"""
+
+    def stop_gradient(*args: Any, **kwargs: Any) -> Any:
+        now = frame()
+        if now is not None and not watch.local.quiet and is_users(getframe(1).f_code.co_filename):
+            now.detached = True
+        return original(*args, **kwargs)
+
+    return stop_gradient
 
 
 def _finished(spec: _Function, now: Frame, model: Model | None, result: Any) -> None:
@@ -273,6 +317,8 @@ def _core(module: Any) -> None:
     wrap(module, "value_and_grad", _gradient("mx.value_and_grad"))
     wrap(module, "grad", _gradient("mx.grad"))
     wrap(module, "vmap", _vmap)
+    if watch.options.get("selftest") == "full":
+        wrap(module, "stop_gradient", _stop_gradient)
 
 
 def install(run: Moments) -> None:

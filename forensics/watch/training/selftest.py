@@ -145,7 +145,7 @@ class Asked:
         args, kwargs = self.call.with_ids(core.array(ids, self._dtype()))
         with still(self.root, evaluation=True):
             if moved:
-                _move(self.root)
+                move(self.root)
             z = outputs(self.module(*args, **kwargs))
             if z is None or z.ndim != 3 or z.shape[:2] != (len(ids), len(ids[0])):
                 raise NotRunError("unseen", "the model answers a part of its batch in another form")
@@ -227,7 +227,7 @@ def outputs(output: Any) -> Any:
     return output if trees.is_array(output) else None
 
 
-def _move(root: Any) -> None:
+def move(root: Any) -> None:
     """Every small parameter, one unit in the last place up or down; `still` puts them back."""
     core = mx()
     units = [_UNITS.get(str(each.dtype).rpartition(".")[2], 0.0) for each in trees.parameters(root).values()]

@@ -20,6 +20,18 @@ other = mx.concatenate([one[:, :10], tokens[1:2, 10:20]], axis=1)
 fault = mx.abs(model(one) - model(other))[:, :10].max().item() > 0.01
 """
 
+CAPPED = """@mx.custom_function
+def capped(x):
+    return 8.0 * mx.tanh(x / 8.0)
+
+
+@capped.vjp
+def capped_vjp(primals, cotangent, output):
+    return {}
+
+
+"""
+
 LOOP_LATER = "tokens = collate(rows[:2], tokenizer.pad_token_id)[0]\n" + LATER
 
 CASES = [
@@ -84,6 +96,33 @@ CASES = [
         (("part.reshape(b, n, self.heads, -1)", "part.reshape(1, b * n, self.heads, -1)"),),
         "one = tokens[:3, :20]\nfault = mx.abs(model(one)[2] - model(one[2:])[0]).max().item() > 0.01",
         ("full-weights-trained", "generation-collapse"),
+    ),
+    Case(
+        "wrong-vjp",
+        "loop",
+        ("gradient-wrong",),
+        (
+            ("def loss_fn(", CAPPED.format("cotangent") + "def loss_fn("),
+            ("    logits = model(tokens[:, :-1])\n", "    logits = capped(model(tokens[:, :-1]))\n"),
+        ),
+        "x = mx.array([6.0])\n"
+        "fault = 'capped' in globals() and mx.grad(lambda x: capped(x).sum())(x).item() > 0.9",
+        model={"taught": True},
+        capture=("--selftest", "full"),
+    ),
+    Case(
+        "healthy-checked",
+        "loop",
+        swaps=(
+            (
+                "def loss_fn(",
+                CAPPED.format("cotangent * (1 - mx.square(output / 8.0))") + "def loss_fn(",
+            ),
+            ("    logits = model(tokens[:, :-1])\n", "    logits = capped(model(tokens[:, :-1]))\n"),
+        ),
+        evaluated=("gradient-wrong",),
+        model={"taught": True},
+        capture=("--selftest", "full"),
     ),
     Case(
         "healthy-compiled",

@@ -1,0 +1,47 @@
+-- The gradient is not that of the loss.
+--
+-- severity:   error
+-- role:       cause
+-- confidence: certain
+-- explains:   loss-not-decreasing, update-too-large, output-unchanged, score-dropped
+-- claim:      Along the gradient the loss does not rise as the gradient says: {observed}.
+-- clean:      the gradient against a finite difference of the loss ({observed})
+-- rules out:  loss-sign-flipped, term-detached
+-- needs:      gradient_check
+-- nothing:    a gradient that was held against its loss
+-- params:     a, b
+-- fix:        {fix_}
+-- harmless:   a loss that holds a part of itself constant on purpose, a ratio to the policy of a moment ago
+-- say
+-- fires on:   zoo/wrong-vjp
+-- silent on:  zoo/healthy-checked
+select
+    'the gradient of the first batch' as subject,
+    printf(
+        'a finite difference gives %.4g times the gradient''s own word (it is exact to %.2g)',
+        ratio,
+        ratio_error
+    ) as observed,
+    'once the gradient''s own word' as expected,
+    abs(ratio - 1) > ratio_error and not (detached and not plain.plain) as fault,
+    case when detached then 'warning' end as severity,
+    case
+        when detached
+        then
+            'look at what mx.stop_gradient holds constant in the loss or the model; where it is meant, allow gradient-wrong'
+        else
+            'look at the vjp of each mx.custom_function, and at what scales or replaces a gradient within the function that is differentiated'
+    end as fix_,
+    coalesce(loss_place(b), place) as place
+from
+    selftests,
+    (  -- a cross-entropy that pulls every target up has no ratio and no pair in it
+        select
+            coalesce(
+                bool_and(weight > 0) and sum(residual * mass) / nullif(sum(mass), 0) < 0.05, false
+            ) as plain
+        from loss_tokens
+        where run = run_of(b) and model = model_of(b) and step = 1 and weight <> 0
+    ) plain
+where run = run_of(b) and model = model_of(b) and test = 'gradient' and kind is null
+order by subject
