@@ -148,7 +148,8 @@ def capture(
         prompts: a file as `--prompts` takes it, or user messages.
         every: a capture after each so many updates as well. max_tokens: the longest answer of a probe.
         tensors: all, new, trainable or none. scorers: "module:function". expect: lora, dora, full or none.
-        selftest: quick, full or off. reload: load what was saved in a fresh process. store: where captures live. quiet: say nothing on
+        selftest: quick, full or off. reload: load what was saved in a fresh process. store: where captures
+        live. quiet: say nothing on
         stderr.
 
     Raises:

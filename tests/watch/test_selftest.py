@@ -192,7 +192,7 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], float]] = {
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_gradient_is_held_against_its_loss(name: str) -> None:
-    """The ratio is exact, the numbers drawn are those of the program's own call, and nothing is left changed."""
+    """The ratio is exact, the draws are those of the program's own call, and nothing is left changed."""
     change, ratio = LOSSES[name]
     model, ids = Small(), mx.array(ROWS)
     mx.eval(model.parameters())

@@ -1,8 +1,8 @@
 """Is the gradient that the program got the gradient of its loss? Asked with `--selftest full`, once a model.
 
-The loss is called again, at parameters a little before and behind those of the program, along the gradient: by
-a central difference it must rise by the gradient's norm. How exact that difference is, is measured: by taking
-it over several lengths, and by what rounding does to the loss.
+The loss is called again, at parameters a little before and behind those of the program, along the gradient:
+by a central difference it must rise by the gradient's norm. How exact that difference is, is measured: by
+taking it over several lengths, and by what rounding does to the loss.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ _WHOLE = 2048  # tokens of a batch that must be taken as it is
 _LOOKED = 12  # positions a row that are looked at
 _FIT = 0.05  # residual above which a position is no evidence of its target
 _SMALL = 1 << 16  # elements of a parameter that is moved for the rounding
-_FORWARDS = 8  # at most
+_FORWARDS = 7  # at most
+_SECONDS = 5.0  # that they may take in all, or as long as a set of probes
 _UNITS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 
 
@@ -125,19 +126,25 @@ class Asked:
         if module is None or root is None:
             raise NotRunError("unseen", "the program has dropped the model")
         self.call, self.module, self.root, self.part = call, module, root, part
-        began, spent = time.perf_counter(), time.process_time()
-        self.z = self.forward(part.ids)
-        self.seconds = time.perf_counter() - began
-        if self.seconds * _FORWARDS > max(seconds, 1.0):
-            why = f"one forward takes {self.seconds:.1f} s, a set of probes {seconds:.1f} s"
-            raise NotRunError("unseen", f"it would cost too much: {why}")
+        spent, allowed = time.process_time(), max(seconds, _SECONDS)
+        self.z = self._timed(part.ids, allowed, 1)
+        again = self._timed(part.ids, allowed, _FORWARDS)
         self.scale = mx().abs(self.z).max().item()
         if not math.isfinite(self.scale) or not self.scale:
             raise NotRunError("not-applicable", "the outputs of the first batch are not finite, or all zero")
-        self.repeat = self._most(self.forward(part.ids))
+        self.repeat = self._most(again)
         self.rounding = max(self.repeat, self._most(self.forward(part.ids, moved=True)))
         self.others = _others(part)
         self.spent = time.process_time() - spent  # seconds of processor
+
+    def _timed(self, ids: list[list[int]], allowed: float, count: int) -> Any:
+        """One forward; no more are made where `count` of them take longer than is allowed."""
+        began = time.perf_counter()
+        found = self.forward(ids)
+        if (took := time.perf_counter() - began) * count > allowed:
+            why = f"one forward takes {took:.1f} s, and {allowed:.0f} s are allowed, or one set of probes"
+            raise NotRunError("unseen", f"it would cost too much: {why}")
+        return found
 
     def forward(self, ids: list[list[int]], moved: bool = False) -> Any:
         """(places, width) float32: what the model says at the places, on these ids."""

@@ -9,7 +9,8 @@
 -- rules out:  loss-sign-flipped, term-detached
 -- needs:      gradient_check
 -- nothing:    a gradient that was held against its loss
--- params:     a, b
+-- params:     a, b, fit = 0.05
+-- numbers:    fit - of the gradient at the logits, above which it is no cross-entropy's, as in loss_tokens
 -- fix:        {fix_}
 -- harmless:   a loss that holds a part of itself constant on purpose, a ratio to the policy of a moment ago
 -- say
@@ -38,7 +39,7 @@ from
     (  -- a cross-entropy that pulls every target up has no ratio and no pair in it
         select
             coalesce(
-                bool_and(weight > 0) and sum(residual * mass) / nullif(sum(mass), 0) < 0.05, false
+                bool_and(weight > 0) and sum(residual * mass) / nullif(sum(mass), 0) < fit, false
             ) as plain
         from loss_tokens
         where run = run_of(b) and model = model_of(b) and step = 1 and weight <> 0
