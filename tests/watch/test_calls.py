@@ -5,6 +5,8 @@ Its warnings and loggers name its own lines.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.support import training, watched
 
 COUNTED = """
@@ -193,3 +195,37 @@ for i in range(2):
     assert (
         plain.stderr.count("told once") == 2 and seen.stderr.replace("/watched/", "/plain/") == plain.stderr
     )
+
+
+def test_a_traceback_of_what_came_through_our_wrappers_has_no_frame_of_ours(tmp_path: Path) -> None:
+    program = """
+    import threading
+    import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
+
+    model, optimizer = nn.Linear(4, 4), optim.SGD(0.1)
+
+    def save():
+        mx.save_safetensors("/nowhere/x.safetensors", {"a": mx.zeros(2)})
+
+    def train():
+        def loss(model, x):
+            raise ValueError("on purpose")
+        try:
+            nn.value_and_grad(model, loss)(model, mx.ones((2, 4)))
+        except ValueError as error:
+            raise RuntimeError("while it trained") from error
+
+    for work in (save, train):
+        thread = threading.Thread(target=work, name=work.__name__)
+        thread.start()
+        thread.join()
+    try:
+        optimizer.update(model, 5)
+    except Exception:
+        train()
+    """
+    plain, seen = (
+        watched.run(tmp_path / name, program, watch=name == "watched") for name in ("plain", "watched")
+    )
+    assert plain.status == seen.status == 1 and plain.stderr.count("Traceback") > 4
+    assert seen.stderr.replace("/watched/", "/plain/") == plain.stderr

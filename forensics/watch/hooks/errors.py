@@ -20,7 +20,7 @@ from ..originals import time
 from ..places import HERE, where
 from ..proxy import Made
 from ..run import watch
-from ..wrapping import unseen, wrap
+from ..wrapping import HIDDEN, unseen, wrap
 
 _pending: list[dict[str, Any]] = []  # raised, and not yet known whether anybody catches it
 
@@ -128,14 +128,19 @@ def _without_us(error: BaseException | None, seen: set[int] | None = None) -> No
 
 def _pruned(trace: TracebackType | None) -> TracebackType | None:
     first = trace
-    while first is not None and first.tb_frame.f_code.co_filename.startswith(HERE):
+    while first is not None and _is_ours(first):
         first = first.tb_next
     each = first
     while each is not None:
-        while each.tb_next is not None and each.tb_next.tb_frame.f_code.co_filename.startswith(HERE):
+        while each.tb_next is not None and _is_ours(each.tb_next):
             each.tb_next = each.tb_next.tb_next
         each = each.tb_next
     return first
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    file = trace.tb_frame.f_code.co_filename
+    return file == HIDDEN or file.startswith(HERE)
 
 
 def _print_without_us() -> None:
