@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forensics import refs
-from forensics.bundle import inplace
-from forensics.capture import rest
 from forensics.errors import UnknownRef, UsageError, near
 from forensics.files import scratch
 from forensics.model.remote import is_url, located
@@ -92,7 +90,9 @@ def pair(
     if light and len(words) == 1 and refs.is_model(store, words[0]):  # before it is read
         raise _alone(words[0])
     if light and len(words) == 2 and all(refs.is_model(store, word) for word in words):
-        return Pair(*rest.side_by_side(store, (words[0], words[1])))
+        from forensics.capture.rest import side_by_side  # import time, as in `_at_rest`
+
+        return Pair(*side_by_side(store, (words[0], words[1])))
     if not words:
         newest = store.newest()
         if newest is None:
@@ -146,12 +146,18 @@ def _with_adapter(store: Store, words: Sequence[str], adapter: Path, ask: bool) 
         )
     path = located(words[0])
     if len(words) == 2:
-        on = rest.at_rest(store, path, adapter, f"{words[0]}+{adapter}", ask=ask)
-        return Pair(on, rest.at_rest(store, located(words[1]), None, words[1], ask=ask))
+        on = _at_rest(store, path, adapter, f"{words[0]}+{adapter}", ask=ask)
+        return Pair(on, _at_rest(store, located(words[1]), None, words[1], ask=ask))
     return Pair(
-        rest.at_rest(store, path, None, words[0], ask=ask),
-        rest.at_rest(store, path, adapter, f"{words[0]}+{adapter}", ask=ask),
+        _at_rest(store, path, None, words[0], ask=ask),
+        _at_rest(store, path, adapter, f"{words[0]}+{adapter}", ask=ask),
     )
+
+
+def _at_rest(store: Store, path: Path, adapter: Path | None, text: str, *, ask: bool) -> Capture:
+    from forensics.capture.rest import at_rest  # import time: refs of the store need no model
+
+    return at_rest(store, path, adapter, text, ask=ask)
 
 
 def _at_path(store: Store, path: Path, text: str, ask: bool) -> Sequence[Run | Capture]:
@@ -172,11 +178,13 @@ def _at_path(store: Store, path: Path, text: str, ask: bool) -> Sequence[Run | C
             raise UsageError("A capture of a store elsewhere is named by its ref.", where=text, hint=hint)
         return [_sealed(path, text)]
     # The user's word stands for it from here on: two models at rest may bear one name.
-    return [rest.at_rest(store, path, None, text, ask=ask)]
+    return [_at_rest(store, path, None, text, ask=ask)]
 
 
 def _bundled(ours: Store, bundle: Path, path: Path, text: str) -> Sequence[Run | Capture]:
     """A bundle, or a run or capture in it: bug.zip, bug.zip/night@end."""
+    from forensics.bundle import inplace  # import time: few refs are bundles
+
     if bundle == path:
         return inplace.passing(_here(bundle), text, ours.packs)
     inside = path.relative_to(bundle).as_posix()

@@ -74,6 +74,10 @@ class _Source:
         return self.stored != self.wanted
 
 
+_MANY = 100_000
+"""Rows of a table from which on a question over it is worth a second thread (DuckDB cuts at 122,880)."""
+
+
 class Session:
     """Tables of queries/schema.sql and `refs`, filled. Not safe for several threads at once."""
 
@@ -158,10 +162,15 @@ class Session:
         )
 
     def lock(self, memory: str = "4GB", threads: int = 2) -> None:
-        """From here on no SQL reaches files, extensions or settings."""
+        """From here on no SQL reaches files, extensions or settings.
+
+        `threads` at most: over small tables a second one costs more processor time than it saves.
+        """
         if self._locked:
             return
         self._locked = True
+        (rows,) = self.ask("SELECT max(estimated_size) FROM duckdb_tables()")[1][0]
+        threads = threads if (rows or 0) > _MANY else 1
         for setting in (*CLOSED, f"memory_limit='{memory}'", f"threads={threads}", "lock_configuration=true"):
             self._connection.execute(f"SET {setting}")
 
