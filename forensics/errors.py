@@ -27,7 +27,6 @@ class ForensicsError(Exception):
     """
 
     exit_code = 2
-    slug = "error"
 
     def __init__(self, message: str, where: str = "", hint: str = "") -> None:
         message, where, hint = map(escaped, (message, where, hint))
@@ -42,45 +41,33 @@ class ForensicsError(Exception):
 class UsageError(ForensicsError):
     """The command's words cannot be understood together."""
 
-    slug = "usage"
-
 
 class UnknownRef(ForensicsError):
     """No run, capture, snapshot or path bears this name."""
-
-    slug = "unknown-ref"
 
 
 class NotSealed(ForensicsError):
     """A run that is still recorded or sealed, or whose sealing failed: nothing of it can be judged yet."""
 
     exit_code = 4
-    slug = "not-sealed"
 
 
 class UnreadableModel(ForensicsError):
     """A model file of the user's own that is missing, truncated, or no model."""
 
-    slug = "unreadable-model"
-
 
 class ClusterError(ForensicsError):
     """A cluster that cannot be reached, went away, or did not do its work."""
-
-    slug = "cluster"
 
 
 class DamagedEvidence(ForensicsError):
     """A capture, snapshot or bundle that fails its digests, or was made to harm."""
 
     exit_code = 3
-    slug = "damaged-evidence"
 
 
 class QueryError(ForensicsError):
     """A query file that breaks the rules of the library, or SQL that DuckDB refuses."""
-
-    slug = "query"
 
 
 def near(word: str, among: Iterable[str], most: int = 3, likeness: float = 0.6) -> list[str]:

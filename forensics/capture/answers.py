@@ -12,7 +12,6 @@ from forensics.records import Row
 from forensics.store.keyed import Keyed
 
 _BLOCK = 16  # tokens of the longest block whose repetition counts as a loop
-SCORERS = ("special-share", "repetition", "length", "exact-match")
 
 
 def ids(value: Any) -> list[int]:

@@ -37,7 +37,6 @@ class Unexpected(ForensicsError):
     """
 
     exit_code = 4
-    slug = "unexpected"
 
 
 class Damaging(Unexpected):

@@ -38,7 +38,6 @@ class NotTransplantable(ForensicsError):
     """A or B cannot be laid out, or nothing can be moved between them."""
 
     exit_code = 4
-    slug = "not-transplantable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ class NotRepeatable(ForensicsError):
     """A run that cannot be run again as it was recorded."""
 
     exit_code = 4
-    slug = "not-repeatable"
 
 
 @dataclass(frozen=True, slots=True)

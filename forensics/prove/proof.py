@@ -82,10 +82,6 @@ class Proof:
     cures: tuple[Cure, ...]
     patch: str = ""
 
-    @property
-    def proved(self) -> list[Cure]:
-        return [each for each in self.cures if each.outcome == "proved"]
-
 
 Tell = Callable[[str], None]
 

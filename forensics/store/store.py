@@ -239,14 +239,6 @@ class Store:
         """Is there a run of that name that is recorded or sealed now, or was left behind?"""
         return (self.spool / name / protocol.OPTIONS).is_file()
 
-    def runs_(self) -> list[Run]:
-        """All runs, oldest first."""
-        by_run: dict[str, list[str]] = {name: [] for name in _entries(self.runs)}
-        for name in _entries(self.captures):
-            by_run.setdefault(run_of(name), []).append(name)
-        found = [self._run(name, captures) for name, captures in by_run.items()]
-        return sorted(found, key=lambda r: (created(r), r.name))
-
     def run(self, name: str) -> Run:
         """One run by name.
 
@@ -369,13 +361,6 @@ def capture_from(manifest: Manifest, path: Path, prefix: str, store: Store | Non
         head=head,
         prefix=prefix,
         store=store,
-    )
-
-
-def created(run: Run) -> str:
-    """When a run was made, ISO 8601; of one that was never sealed, its first capture."""
-    return str(
-        run.head.get("created_at") or next((c.head.get("created_at") for c in run.captures), None) or ""
     )
 
 

@@ -529,7 +529,7 @@ def test_rm_and_gc(run: Run, store: Store) -> None:
     told = document(run("gc", "--json"))
     assert told["freed"] == announced and told["kept"] < before and document(run("verify", "--json"))["ok"]
     assert run("rm", "night").exit_code == 0 and run("gc").exit_code == 0
-    assert Store(store.root).packs.digests() == set() and Store(store.root).runs_() == []
+    assert Store(store.root).packs.digests() == set() and Store(store.root).run_names() == set()
 
 
 def test_what_was_said_of_a_run_is_forgotten_when_a_part_of_it_goes(run: Run, store: Store) -> None:

@@ -28,12 +28,6 @@ from forensics.units import counted, ended, size
 Facts = Mapping[str, Any]
 LABEL = 11
 ANSWERS = 8
-_COLOURS = {
-    "faulty": "bold red",
-    "suspect": "bold yellow",
-    "healthy": "bold green",
-    "inconclusive": "bold yellow",
-}
 
 
 def listing(
