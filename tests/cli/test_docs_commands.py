@@ -17,7 +17,7 @@ import pytest
 from tests.support import tiny
 from tests.support.command import environment, forensics, write
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[2]
 PAGES = {
     str(page.relative_to(ROOT)): page
@@ -26,6 +26,7 @@ PAGES = {
 }
 PLACEHOLDERS = {
     "RUN": "night",
+    "NAME": "night",
     "ID": "padding-in-loss",
     "TABLE": "steps",
     "MODEL": "base",
@@ -89,27 +90,17 @@ num_layers: 2
 val_batches: 0
 adapter_path: mlx-adapters
 """
-QUERY = (
-    "-- Steps of a run\n--\n-- kind: question\n-- parameters: a\nSELECT step, loss FROM steps WHERE run = a\n"
-)
+QUERY = "-- Steps of a run\n--\n-- params: a\nSELECT step, loss FROM steps WHERE run = a ORDER BY step\n"
 BUNDLES = [
     ("bug", "night"),
     ("one", "night"),
     ("two", "fixed"),
     ("ann", "night"),
-    ("bob", "fixed"),
+    ("bob", "run"),
     ("forensics", "night"),
     ("both", "night", "fixed"),
 ]
-COPIES = {
-    "broken": "night",
-    "bad": "night",
-    "train": "night",
-    "other": "night",
-    "good": "fixed",
-    "run": "fixed",
-}
-"""Other names of the pages for the two runs."""
+RUNS = ["good", "bad", "broken", "other", "run", "train", "fixed", "night"]
 
 
 def commands(page: Path) -> list[str]:
@@ -152,8 +143,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(place / "your_package", TRAIN)
     write(place, "def brief(prompt, output):\n    return {'words': len(output.split())}\n", "judge.py")
     write(place, "import sys\nsys.stdin.read()\n", "page_me.py")
-    for name in ("night", "fixed"):
-        more = ["--mask"] if name == "fixed" else []
+    for name in RUNS:
+        more = ["--mask"] if name in ("fixed", "good") else []
         done = forensics(place, "capture", "--name", name, "--", "python", "train.py", *more)
         assert done.status == 0, done.err
     fuse = ["fuse", "--model", "base", "--adapter-path", "adapters", "--save-path", "fused"]
@@ -164,10 +155,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(place / "base", place / name)
     for zipped, *runs in BUNDLES:
         assert forensics(place, "bundle", *runs, "-o", f"{zipped}.zip").status == 0
-    for name, run in COPIES.items():
-        assert forensics(place, "bundle", run, "-o", "again.zip").status == 0
-        assert forensics(place, "open", "again.zip", "--as", name).status == 0
-        (place / "again.zip").unlink()
+    for made in (
+        "ecparam -genkey -name prime256v1 -noout -out key.pem",
+        "ec -in key.pem -pubout -out public.pem",
+    ):
+        subprocess.run(["openssl", *made.split()], cwd=place, check=True, capture_output=True)
     return place
 
 
@@ -183,7 +175,7 @@ def ran(line: str, place: Path) -> str | None:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    if done.returncode in (0, 1) and "Traceback" not in done.stderr:
+    if done.returncode in (0, 1, 4) and "Traceback" not in done.stderr:
         return None
     return f"{line}\n  exit {done.returncode}\n{done.stdout[-300:]}{done.stderr[-600:]}"
 
