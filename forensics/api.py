@@ -97,11 +97,11 @@ def show(ref: Ref, store: Ref | None = None) -> Captured:
     from forensics.store.place import find
     from forensics.store.store import Run
 
-    found = evidence.run_or_capture(find(_path(store)), fspath(ref))
-    if isinstance(found, Run):
-        return Captured(facts.of_run(found))
-    owner = found.store.run(found.run.removeprefix(found.prefix)) if found.store else None
-    return Captured(facts.of_capture(found, owner))
+    subject = evidence.run_or_capture(find(_path(store)), fspath(ref))
+    if isinstance(subject, Run):
+        return Captured(facts.of_run(subject))
+    owner = subject.store.run(subject.run.removeprefix(subject.prefix)) if subject.store else None
+    return Captured(facts.of_capture(subject, owner))
 
 
 def list(store: Ref | None = None) -> Rows:
@@ -125,11 +125,11 @@ class Case:
         """The verdict and its findings, causes first."""
         from forensics.judge.diagnose import diagnose_opened
 
-        found = diagnose_opened(self._evidence)
-        findings = {"findings": tuple(_as(Found, f) for f in found.findings)}
-        if isinstance(found, TwoRuns):
-            return _as(DiagnosedTwo, found, **findings)
-        return _as(Diagnosed, found, **findings)
+        diagnosis = diagnose_opened(self._evidence)
+        findings = {"findings": tuple(_as(Found, f) for f in diagnosis.findings)}
+        if isinstance(diagnosis, TwoRuns):
+            return _as(DiagnosedTwo, diagnosis, **findings)
+        return _as(Diagnosed, diagnosis, **findings)
 
     @cached_property
     def comparison(self) -> Compared:

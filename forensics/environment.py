@@ -39,17 +39,17 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
     To ask `importlib.metadata` takes 40 ms, so it is asked only for what older tools installed.
     """
     wanted = {_plain(package): package for package in packages}
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for directory in sys.path:
         for entry in _entries(directory or "."):
             name, _, version = entry.stem.partition("-")
             if (
                 entry.suffix in (".dist-info", ".egg-info")
                 and (package := wanted.get(_plain(name)))
-                and package not in found
+                and package not in versions
             ):
-                found[package] = version if entry.suffix == ".dist-info" else _asked(package)
-    return {package: found[package] for package in wanted.values() if found.get(package)}
+                versions[package] = version if entry.suffix == ".dist-info" else _asked(package)
+    return {package: versions[package] for package in wanted.values() if versions.get(package)}
 
 
 def _entries(directory: str) -> list[Path]:

@@ -35,8 +35,8 @@ def one(store: Store, text: str) -> Capture:
         UnreadableModel: a path to no model.
         DamagedEvidence: a capture that is damaged.
     """
-    found = run_or_capture(store, text)
-    return _last(found)
+    subject = run_or_capture(store, text)
+    return _last(subject)
 
 
 def run_or_capture(store: Store, text: str, *, ask: bool = False) -> Run | Capture:
@@ -44,10 +44,10 @@ def run_or_capture(store: Store, text: str, *, ask: bool = False) -> Run | Captu
 
     `ask`: have a model at a path answer the probes.
     """
-    found = every(store, text, ask=ask)
-    if len(found) > 1:
-        raise _several(text, found, "one is meant here")
-    return found[0]
+    subjects = every(store, text, ask=ask)
+    if len(subjects) > 1:
+        raise _several(text, subjects, "one is meant here")
+    return subjects[0]
 
 
 def every(store: Store, text: str, *, ask: bool = False) -> Sequence[Run | Capture]:
@@ -61,7 +61,7 @@ def every(store: Store, text: str, *, ask: bool = False) -> Sequence[Run | Captu
 
 def chosen(store: Store, words: Iterable[str]) -> list[Run | Capture]:
     """All that these words mean together; raises as `one`."""
-    return [found for word in words for found in every(store, word)]
+    return [subject for word in words for subject in every(store, word)]
 
 
 def pair(
@@ -98,30 +98,30 @@ def pair(
         if newest is None:
             hint = "forensics capture -- python train.py, or name a model's path or snapshots/broken-stub."
             raise UnknownRef("Nothing is captured yet.", where=str(store.root), hint=hint)
-        found: Sequence[Run | Capture] = [newest]
+        subjects: Sequence[Run | Capture] = [newest]
     elif len(words) == 1:
-        found = every(store, words[0], ask=ask)
+        subjects = every(store, words[0], ask=ask)
     else:
-        found = [run_or_capture(store, word, ask=ask) for word in words]
-    if len(found) > 2:
-        raise _several(words[0], found, "at most two are compared")
-    if len(found) == 2:
-        a, b = found
+        subjects = [run_or_capture(store, word, ask=ask) for word in words]
+    if len(subjects) > 2:
+        raise _several(words[0], subjects, "at most two are compared")
+    if len(subjects) == 2:
+        a, b = subjects
         if isinstance(a, Run) and isinstance(b, Run):
             return Pair(_held(a).last(), _held(b).last(), two_runs=(a, b))
         return Pair(_last(a), _last(b))
-    meant = _of_one(found[0])
+    meant = _of_one(subjects[0])
     if light and meant.a.path == meant.b.path:
         raise _alone(meant.b.ref)
     return meant
 
 
-def _of_one(found: Run | Capture) -> Pair:
+def _of_one(subject: Run | Capture) -> Pair:
     """What one word stands for: a run's first capture and its last, or a capture and the first of its run."""
-    if isinstance(found, Run):
-        return Pair(_held(found).first(), found.last(), run=found)
-    first = found.store.run(found.run.removeprefix(found.prefix)).first() if found.store else found
-    return Pair(found if first.path == found.path else first, found)
+    if isinstance(subject, Run):
+        return Pair(_held(subject).first(), subject.last(), run=subject)
+    first = subject.store.run(subject.run.removeprefix(subject.prefix)).first() if subject.store else subject
+    return Pair(subject if first.path == subject.path else first, subject)
 
 
 def _alone(word: str) -> UsageError:
@@ -221,8 +221,8 @@ def _sealed(path: Path, text: str) -> Run | Capture:
     )
 
 
-def _last(found: Run | Capture) -> Capture:
-    return found if isinstance(found, Capture) else _held(found).last()
+def _last(subject: Run | Capture) -> Capture:
+    return subject if isinstance(subject, Capture) else _held(subject).last()
 
 
 def _held(run: Run) -> Run:
@@ -235,10 +235,10 @@ def _held(run: Run) -> Run:
     return run
 
 
-def _several(text: str, found: Sequence[Run | Capture], why: str) -> UsageError:
-    names = [each.name if isinstance(each, Run) else each.ref for each in found]
+def _several(text: str, subjects: Sequence[Run | Capture], why: str) -> UsageError:
+    names = [each.name if isinstance(each, Run) else each.ref for each in subjects]
     return UsageError(
-        f"The bundle holds {len(found)} runs, and {why}.",
+        f"The bundle holds {len(subjects)} runs, and {why}.",
         where=text,
         hint=f"Name what you mean: {', '.join(names)}.",
     )

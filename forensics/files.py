@@ -66,11 +66,11 @@ def temporary(purpose: str) -> Iterator[Path]:
     What killed processes left goes when the next one asks for a directory.
     """
     _sweep(tempfile.gettempdir())
-    made = Path(tempfile.mkdtemp(prefix=f".forensics-{purpose}~{os.getpid()}-"))
-    directory = made.with_name(made.name[1:])
+    folder = Path(tempfile.mkdtemp(prefix=f".forensics-{purpose}~{os.getpid()}-"))
+    directory = folder.with_name(folder.name[1:])
     try:
-        with locked(made / _LOCK, exclusive=True):
-            made.rename(directory)  # nobody sweeps what has no lock yet
+        with locked(folder / _LOCK, exclusive=True):
+            folder.rename(directory)  # nobody sweeps what has no lock yet
             (directory / "work").mkdir()
             yield directory / "work"
     finally:

@@ -73,8 +73,8 @@ def installed() -> Iterator[Check]:
 
 def program(python: str) -> Iterator[Check]:
     """The interpreter of the training program: what it has, and whether the watcher starts in it."""
-    found = shutil.which(python)
-    if found is None:
+    executable = shutil.which(python)
+    if executable is None:
         yield Check(
             "program", False, f"there is no {python!r} on the PATH", "name its interpreter with --python"
         )
@@ -95,7 +95,7 @@ def program(python: str) -> Iterator[Check]:
         (spool / "models").mkdir()
         try:
             done = subprocess.run(
-                [found, "-c", _PROBE],
+                [executable, "-c", _PROBE],
                 env=environment(spool),
                 capture_output=True,
                 text=True,
@@ -105,10 +105,13 @@ def program(python: str) -> Iterator[Check]:
             facts = json.loads(done.stdout)
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             yield Check(
-                "program", False, f"{found} does not run: {error}", "name another interpreter with --python"
+                "program",
+                False,
+                f"{executable} does not run: {error}",
+                "name another interpreter with --python",
             )
             return
-        yield _backend(found, facts)
+        yield _backend(executable, facts)
         if "mlx" in facts:
             seen = any((each / protocol.PROCESS).is_file() for each in spool.glob("p*"))
             do = "see whether its PYTHONPATH or -I, -E, -S keeps `sitecustomize` away"
@@ -117,13 +120,13 @@ def program(python: str) -> Iterator[Check]:
             )
 
 
-def _backend(found: str, facts: dict[str, str]) -> Check:
+def _backend(executable: str, facts: dict[str, str]) -> Check:
     there = ", ".join(f"{name} {facts[name]}" for name in ("mlx", "mlx-lm") if name in facts)
     do = "activate the environment of the training program, or name its interpreter with --python"
     if "mlx" not in facts:
-        return Check("program", False, f"{found} has no mlx", do)
+        return Check("program", False, f"{executable} has no mlx", do)
     lacking = "" if "mlx-lm" in facts else "; without mlx-lm what was saved is not loaded again"
-    return Check("program", True, f"{found}: {there}, {facts['device']}{lacking}")
+    return Check("program", True, f"{executable}: {there}, {facts['device']}{lacking}")
 
 
 def store(place: Store) -> Iterator[Check]:

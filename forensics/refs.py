@@ -62,8 +62,8 @@ def removable(store: Store, text: str) -> list[Path]:
         if match["place"] is None:
             return store.directories(run)
         try:
-            found = within(store.run(run), text)
-            return [found.path] if isinstance(found, Capture) else []
+            refs = within(store.run(run), text)
+            return [refs.path] if isinstance(refs, Capture) else []
         except DamagedEvidence:
             path = store.captures / name_of(text)
             return [path] if path.is_dir() else []

@@ -28,11 +28,11 @@ def text() -> str:
 @cache
 def tables() -> Mapping[str, Columns]:
     """Table name to its columns, in the order of schema.sql."""
-    found = {}
+    tables = {}
     bare = re.sub(r"--[^\n]*", "", text())
     for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", bare, flags=re.DOTALL):
-        found[name] = dict(part.split()[:2] for part in body.split(",") if part.strip())
-    return found
+        tables[name] = dict(part.split()[:2] for part in body.split(",") if part.strip())
+    return tables
 
 
 class Column(NamedTuple):
@@ -57,7 +57,7 @@ def described() -> Mapping[str, Table]:
 
     A comment that goes on in the next line is one text.
     """
-    found = {}
+    tables = {}
     for above, name, body in re.findall(
         r"((?:^--[^\n]*\n)*)^CREATE TABLE (\w+) \((.*?)\n\);", text(), flags=re.DOTALL | re.MULTILINE
     ):
@@ -69,8 +69,8 @@ def described() -> Mapping[str, Table]:
             if not names and columns:
                 columns[-1] = columns[-1]._replace(meaning=f"{columns[-1].meaning} {comment.strip()}".strip())
         meaning = " ".join(line.removeprefix("--").strip() for line in above.splitlines())
-        found[name] = Table(name, meaning, tuple(columns))
-    return found
+        tables[name] = Table(name, meaning, tuple(columns))
+    return tables
 
 
 @cache
@@ -79,10 +79,10 @@ def marked(word: str) -> Mapping[str, frozenset[str]]:
 
     Such words are `private:` (text or ids of the user) and `JSON`.
     """
-    found = {}
+    columns = {}
     for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", text(), flags=re.DOTALL):
         lines = (line.partition("--") for line in body.splitlines())
-        found[name] = frozenset(
+        columns[name] = frozenset(
             c for code, _, comment in lines if word in comment for c in re.findall(r"(\w+) [A-Z]+\b", code)
         )
-    return found
+    return columns

@@ -24,8 +24,8 @@ def nearest(start: Path, form: str) -> tuple[Path, Mapping[str, Any]] | None:
             (directory / "forensics.toml", ()),
             (directory / "pyproject.toml", ("tool", "forensics")),
         ):
-            if path.is_file() and (found := _table(path, keys, form)) is not None:
-                return path, found
+            if path.is_file() and (table := _table(path, keys, form)) is not None:
+                return path, table
     return None
 
 

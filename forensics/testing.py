@@ -46,17 +46,17 @@ def assert_healthy(
     Raises:
         AssertionError: it is not. ForensicsError: no such run, an id that no detector gives.
     """
-    found = run if isinstance(run, Diagnosis) else _diagnosis(run, store)
+    diagnosis = run if isinstance(run, Diagnosis) else _diagnosis(run, store)
     allowed = set(allow)
     unknown = allowed - set(_ids())
     if unknown:
         raise UsageError(
             f"There is no finding {min(unknown)!r}.", "assert_healthy", "`forensics query` lists them."
         )
-    counted = [f for f in found.findings if f.severity != "info" and f.id not in allowed]
-    passes = not counted and (found.verdict != "inconclusive" or inconclusive)
+    counted = [f for f in diagnosis.findings if f.severity != "info" and f.id not in allowed]
+    passes = not counted and (diagnosis.verdict != "inconclusive" or inconclusive)
     if not passes:
-        raise AssertionError(f"{found.b} is not healthy.\n\n{found}")
+        raise AssertionError(f"{diagnosis.b} is not healthy.\n\n{diagnosis}")
 
 
 def assert_same(
@@ -110,10 +110,10 @@ def _different(compared: Comparison, allow: Sequence[str]) -> list[str]:
 
 
 def _diagnosis(run: str | PathLike[str] | Recording, store: str | PathLike[str] | None) -> Diagnosis:
-    found = run.diagnosis if isinstance(run, Recording) else api.diagnose(run, store=store)
-    if isinstance(found, TwoRuns):
-        return found.runs[-1]
-    return found
+    diagnosis = run.diagnosis if isinstance(run, Recording) else api.diagnose(run, store=store)
+    if isinstance(diagnosis, TwoRuns):
+        return diagnosis.runs[-1]
+    return diagnosis
 
 
 def _ids() -> list[str]:

@@ -58,9 +58,9 @@ def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     for key, value in row.items():
         if value is None or (kind := columns.get(key)) is None:
             continue
-        found = type(value)
-        if _EXACT.get(found) == kind or (
-            found is int and kind in _WHOLE and -_SAFE <= value < _SAFE
+        actual = type(value)
+        if _EXACT.get(actual) == kind or (
+            actual is int and kind in _WHOLE and -_SAFE <= value < _SAFE
         ):  # nearly all, and there are millions
             plain[key] = value
         elif (fitting := _TYPES[kind](value)) is not None:

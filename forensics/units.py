@@ -18,10 +18,10 @@ def parse(text: str) -> int:
         ValueError: it is none, or nothing.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B", text.strip(), re.IGNORECASE)
-    found = int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " ")) if match else 0
-    if found <= 0:
+    nbytes = int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " ")) if match else 0
+    if nbytes <= 0:
         raise ValueError(text)
-    return found
+    return nbytes
 
 
 def size(nbytes: float) -> str:

@@ -117,10 +117,10 @@ class Zipped:
 
     def digest(self, name: str) -> str:
         """sha256 of a member, in hex."""
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for block in self.blocks(name):
-            found.update(block)
-        return found.hexdigest()
+            digest.update(block)
+        return digest.hexdigest()
 
     def _listed(self) -> Iterator[Member]:
         self._file.seek(max(0, self._size - 22))

@@ -40,10 +40,10 @@ def select(chosen: Iterable[Run | Capture]) -> Selected:
     """
     captures: dict[Path, Capture] = {}
     runs: dict[Path, Run] = {}
-    for found in chosen:
-        if isinstance(found, Run) and found.path is not None:
-            runs[found.path] = found
-        for c in found.captures if isinstance(found, Run) else _with_probes(found):
+    for one in chosen:
+        if isinstance(one, Run) and one.path is not None:
+            runs[one.path] = one
+        for c in one.captures if isinstance(one, Run) else _with_probes(one):
             captures[c.path] = c
     names = [p.name for p in captures] + [p.name for p in runs]
     twice = next((n for n in names if names.count(n) > 1), None)
@@ -113,7 +113,7 @@ def tensors(selected: Selected, level: Level, scratch: Path) -> Tensors:
         DamagedEvidence: here or when one is read, that it is not what was recorded.
     """
     wanted, every = _wanted(selected, level)
-    found = Tensors()
+    chosen = Tensors()
     uses: Counter[str] = Counter()
     with (scratch / "differences").open("w+b") as file:
         for digest, base in sorted(wanted.items()):
@@ -121,16 +121,16 @@ def tensors(selected: Selected, level: Level, scratch: Path) -> Tensors:
             if raw is None:
                 continue
             like = _read(every, base) if base and uses[base] < MAX_USES else None
-            apart = difference(like, raw, file) if like is not None else None
-            if apart is None:
-                found.whole[digest] = raw
+            delta = difference(like, raw, file) if like is not None else None
+            if delta is None:
+                chosen.whole[digest] = raw
                 continue
-            found.differences[digest], held = apart
-            found.held[held.name] = held
+            chosen.differences[digest], deflated = delta
+            chosen.held[deflated.name] = deflated
             uses[str(base)] += 1
-    found.against = list(dict.fromkeys(every[d.base].ref for d in found.differences.values()))
-    found.left_out = len(every) - len(found)
-    return found
+    chosen.against = list(dict.fromkeys(every[d.base].ref for d in chosen.differences.values()))
+    chosen.left_out = len(every) - len(chosen)
+    return chosen
 
 
 def _read(every: dict[str, Capture], digest: str) -> RawTensor | None:
@@ -149,16 +149,16 @@ def _wanted(selected: Selected, level: Level) -> tuple[dict[str, str | None], di
         by_model.setdefault((c.run, c.model), []).append(_named(c))
     every: dict[str, Capture] = {}
     wanted: dict[str, str | None] = {}
-    for held in by_model.values():
-        for each in held:
+    for captures in by_model.values():
+        for each in captures:
             for digest in (*each.parameters.values(), *each.others):
                 every.setdefault(digest, each.capture)
         if level == "full":
-            wanted |= dict.fromkeys(d for each in held for d in (*each.parameters.values(), *each.others))
-        elif level == "changed" and len(held) > 1:
-            first = held[0].parameters
+            wanted |= dict.fromkeys(d for each in captures for d in (*each.parameters.values(), *each.others))
+        elif level == "changed" and len(captures) > 1:
+            first = captures[0].parameters
             wanted |= {
-                d: first.get(name) for name, d in _last(held).parameters.items() if first.get(name) != d
+                d: first.get(name) for name, d in _last(captures).parameters.items() if first.get(name) != d
             }
     # a base that is sent itself would have to be restored first
     return {d: None if base in wanted else base for d, base in wanted.items()}, every
@@ -176,9 +176,9 @@ class _Named:
     others: set[str]
 
 
-def _last(held: Sequence[_Named]) -> _Named:
+def _last(captures: Sequence[_Named]) -> _Named:
     """`end`, else the last capture."""
-    return ([each for each in held if each.capture.point == "end"] or held)[-1]
+    return ([each for each in captures if each.capture.point == "end"] or captures)[-1]
 
 
 def _named(c: Capture) -> _Named:

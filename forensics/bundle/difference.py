@@ -57,7 +57,7 @@ def difference(base: RawTensor, tensor: RawTensor, file: BinaryIO) -> tuple[Diff
         tensor.nbytes,
     ) or tensor.nbytes < _SMALL:
         return None
-    begin, found, size = file.tell(), hashlib.sha256(), 0
+    begin, digest_of_bytes, size = file.tell(), hashlib.sha256(), 0
     packer = zlib.compressobj(_EFFORT)
     for part in _deflated(packer, base, tensor):
         size += len(part)
@@ -69,20 +69,22 @@ def difference(base: RawTensor, tensor: RawTensor, file: BinaryIO) -> tuple[Diff
     file.flush()
     path = Path(file.name)
     file.seek(begin)
-    found.update(f"U8\0{size}\0".encode())
+    digest_of_bytes.update(f"U8\0{size}\0".encode())
     while block := file.read(BLOCK):
-        found.update(block)
-    digest = found.hexdigest()
-    held = RawTensor(digest, "U8", (size,), size, lambda start, stop: _at(path, begin + start, stop - start))
-    return Difference(base.name, tensor.dtype, tensor.shape, digest), held
+        digest_of_bytes.update(block)
+    digest = digest_of_bytes.hexdigest()
+    deflated = RawTensor(
+        digest, "U8", (size,), size, lambda start, stop: _at(path, begin + start, stop - start)
+    )
+    return Difference(base.name, tensor.dtype, tensor.shape, digest), deflated
 
 
 def _deflated(packer: zlib._Compress, base: RawTensor, tensor: RawTensor) -> Iterator[bytes]:
     step = element(tensor.dtype)
     for start in range(0, tensor.nbytes, BLOCK):
         stop = min(start + BLOCK, tensor.nbytes)
-        apart = _xor(bytes(base.read(start, stop)), bytes(tensor.read(start, stop)))
-        yield packer.compress(b"".join(apart[place::step] for place in range(step)))
+        xor = _xor(bytes(base.read(start, stop)), bytes(tensor.read(start, stop)))
+        yield packer.compress(b"".join(xor[place::step] for place in range(step)))
     yield packer.flush()
 
 
@@ -101,33 +103,33 @@ class Restored:
         if start != self._at or stop - start != min(BLOCK, self._base.nbytes - start):
             raise ValueError("a difference is read from front to back")
         planes = self._next(stop - start)
-        apart = bytearray(stop - start)
+        xor = bytearray(stop - start)
         at = 0
         for place in range(self._step):
-            count = len(range(place, len(apart), self._step))
-            apart[place :: self._step] = planes[at : at + count]
+            count = len(range(place, len(xor), self._step))
+            xor[place :: self._step] = planes[at : at + count]
             at += count
         self._at = stop
         if stop == self._base.nbytes and (self._next(1, short=True) or not self._unpacker.eof):
             raise ValueError("more bytes than the base has")
-        return _xor(bytes(self._base.read(start, stop)), bytes(apart))
+        return _xor(bytes(self._base.read(start, stop)), bytes(xor))
 
     def _next(self, count: int, *, short: bool = False) -> bytes:
         """The next bytes of the difference, never more held than asked for."""
-        found = b""
+        output = b""
         try:
-            while len(found) < count and not self._unpacker.eof:
+            while len(output) < count and not self._unpacker.eof:
                 if not self._rest and not (block := next(self._deflated, b"")):
                     break
                 if not self._rest:
                     self._rest = block
-                found += self._unpacker.decompress(self._rest, count - len(found))
+                output += self._unpacker.decompress(self._rest, count - len(output))
                 self._rest = self._unpacker.unconsumed_tail
         except zlib.error as error:
             raise ValueError("it cannot be unpacked") from error
-        if len(found) < count and not short:
+        if len(output) < count and not short:
             raise ValueError("fewer bytes than the base has")
-        return found
+        return output
 
 
 def element(dtype: str) -> int:

@@ -60,64 +60,64 @@ def bring_in(store: Store, path: Path, name: str | None = None, key: Path | None
     """
     if name is not None and not RUN_NAME.fullmatch(name):
         raise UsageError(f"{name[:80]!r} is no name for a run.", where="--as", hint=NAME_HINT)
-    told = inspect(path)
+    summary = inspect(path)
     if key is not None:
-        signing.check(path, key, str(told["id"]))
-    before = _record(store, str(told["id"]))
+        signing.check(path, key, str(summary["id"]))
+    before = _record(store, str(summary["id"]))
     with store.writing():
         if before is not None:
-            return _again(store, path, told, before)
-        return _first(store, path, told, name)
+            return _again(store, path, summary, before)
+        return _first(store, path, summary, name)
 
 
-def _first(store: Store, path: Path, told: Told, name: str | None) -> Landed:
-    alone = len(told["runs"]) == 1
+def _first(store: Store, path: Path, summary: Told, name: str | None) -> Landed:
+    alone = len(summary["runs"]) == 1
     wanted = {
         run: (name if alone else f"{name}-{run}"[:64]) if name else run.lstrip("-") or "run"
-        for run in told["runs"]
+        for run in summary["runs"]
     }
     with _beside(store) as staging:
-        names, answer = _staged(store, path, told, wanted, staging)
+        names, answer = _staged(store, path, summary, wanted, staging)
         bare = [run for run in names.values() if not (staging / "runs" / run).is_dir()]
-        record = {"id": told["id"], "runs": names, "waiting": answer["waiting"], "alone": bare}
+        record = {"id": summary["id"], "runs": names, "waiting": answer["waiting"], "alone": bare}
         (staging / "import.json").write_text(json.dumps(record), encoding="utf-8")
         _synced(staging)
         imports = store.root / "imports"
         imports.mkdir(exist_ok=True)
         origins.settle(store.root)
-        staging.rename(imports / f"{str(told['id'])[:16]}.landing")
+        staging.rename(imports / f"{str(summary['id'])[:16]}.landing")
     origins.settle(store.root)
-    return _landed(told, names, answer, already=False)
+    return _landed(summary, names, answer, already=False)
 
 
-def _again(store: Store, path: Path, told: Told, before: Mapping[str, Any]) -> Landed:
+def _again(store: Store, path: Path, summary: Told, before: Mapping[str, Any]) -> Landed:
     """Nothing, but where tensors wait for a base that is here by now."""
     names, waiting = before["runs"], before["waiting"]
     if any(store.packs.place(base) is not None for base in waiting):
         with _beside(store) as staging:
-            answer = _rebuilt(path, told, names, store, staging)
+            answer = _rebuilt(path, summary, names, store, staging)
             waiting = answer["waiting"]
             for pack in (staging / "packs").glob("*.safetensors"):
                 files.sync(pack)
                 pack.replace(store.packs.root / pack.name)
-        record = store.root / "imports" / f"{str(told['id'])[:16]}.json"
+        record = store.root / "imports" / f"{str(summary['id'])[:16]}.json"
         files.write_whole(record, json.dumps({**before, "waiting": waiting}).encode())
-    return _landed(told, names, {"dropped": 0, "waiting": waiting}, already=True)
+    return _landed(summary, names, {"dropped": 0, "waiting": waiting}, already=True)
 
 
-def _landed(told: Told, names: Mapping[str, str], answer: Mapping[str, Any], *, already: bool) -> Landed:
-    against = (run.partition("@") for run in told["against"])
+def _landed(summary: Told, names: Mapping[str, str], answer: Mapping[str, Any], *, already: bool) -> Landed:
+    against = (run.partition("@") for run in summary["against"])
     here = tuple(names.get(run, run) + at + point for run, at, point in against)
     count = len(answer["waiting"])
     return Landed(
-        told["id"],
+        summary["id"],
         tuple(names.values()),
-        told["level"],
+        summary["level"],
         already,
         answer["dropped"],
         count,
         here,
-        told["signed"],
+        summary["signed"],
     )
 
 
@@ -138,7 +138,7 @@ def _beside(store: Store) -> Iterator[Path]:
 
 
 def _staged(
-    store: Store, path: Path, told: Told, wanted: Mapping[str, str], staging: Path
+    store: Store, path: Path, summary: Told, wanted: Mapping[str, str], staging: Path
 ) -> tuple[dict[str, str], Told]:
     """Rebuild under names that look free, claimed only when all is checked.
 
@@ -146,18 +146,18 @@ def _staged(
     """
     names = dict(_free(store, wanted))
     for claimed in (False, True):
-        answer = _rebuilt(path, told, names, store, staging)
-        held = names if claimed else {run: store.free_name(each) for run, each in wanted.items()}
-        if held == names:
+        answer = _rebuilt(path, summary, names, store, staging)
+        taken = names if claimed else {run: store.free_name(each) for run, each in wanted.items()}
+        if taken == names:
             break
-        names = held
+        names = taken
         shutil.rmtree(staging, ignore_errors=True)
     return names, answer
 
 
-def _rebuilt(path: Path, told: Told, names: Mapping[str, str], store: Store, staging: Path) -> Told:
-    answer = rebuild(path, staging, names, store.packs, told["waiting"])
-    if answer["id"] != told["id"]:
+def _rebuilt(path: Path, summary: Told, names: Mapping[str, str], store: Store, staging: Path) -> Told:
+    answer = rebuild(path, staging, names, store.packs, summary["waiting"])
+    if answer["id"] != summary["id"]:
         raise DamagedEvidence("The bundle changed while it was read.", where=str(path), hint="Try again.")
     return answer
 
@@ -176,11 +176,11 @@ def _free(store: Store, wanted: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def _record(store: Store, identity: str) -> Mapping[str, Any] | None:
     """What was written down when a bundle was opened, if all of its runs still are in the store."""
     try:
-        found: dict[str, Any] = json.loads((store.root / "imports" / f"{identity[:16]}.json").read_bytes())
-        here = isinstance(found["waiting"], list) and set(found["runs"].values()) <= store.run_names()
+        record: dict[str, Any] = json.loads((store.root / "imports" / f"{identity[:16]}.json").read_bytes())
+        here = isinstance(record["waiting"], list) and set(record["runs"].values()) <= store.run_names()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return found if here else None
+    return record if here else None
 
 
 def _synced(root: Path) -> None:

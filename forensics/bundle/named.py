@@ -41,13 +41,13 @@ def secret(name: str, value: object = "") -> bool:
         words = [word.lower() for word in _WORDS.findall(part)]
         if not words:
             continue
-        said = words[-1] in _SECRET or (
+        is_secret = words[-1] in _SECRET or (
             words[-1] in ("key", "keys") and len(words) > 1 and words[-2] in _KEYS
         )
-        if said and words[-1] == "token" and len(words) > 1 and words[-2] in _OF_TOKENIZERS:
+        if is_secret and words[-1] == "token" and len(words) > 1 and words[-2] in _OF_TOKENIZERS:
             continue
         number = isinstance(value, (int, float))
-        if said and not isinstance(value, bool) and (not number or words[-1] in _NEVER_NUMBERS):
+        if is_secret and not isinstance(value, bool) and (not number or words[-1] in _NEVER_NUMBERS):
             return True
     return False
 

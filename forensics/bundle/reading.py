@@ -41,10 +41,10 @@ def rebuild(path: Path, target: Path, names: Mapping[str, str], packs: Packs, ba
         packs: where `bases` are looked for, the digests of tensors that others in the bundle differ from.
     """
     places = {digest: place for digest in dict.fromkeys(bases) if (place := packs.place(digest)) is not None}
-    found = {
+    available = {
         d: (str((packs.root / p.pack).resolve()), p.dtype, p.shape, p.begin, p.end) for d, p in places.items()
     }
-    return _read(path, target, names, found, keep=True)
+    return _read(path, target, names, available, keep=True)
 
 
 def _read(

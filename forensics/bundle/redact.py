@@ -64,39 +64,39 @@ class Redactor:
     def row(self, table: str, row: Mapping[str, Any]) -> Row:
         """The row as it may leave."""
         columns = schema.tables()[table]
-        made: dict[str, Scalar] = {}
+        cells: dict[str, Scalar] = {}
         together = _TOGETHER.get(table, ())
         for column, value in row.items():
             if column not in columns or value is None or column in together:
                 continue
             if isinstance(value, str):
-                kept = (
+                cell = (
                     value
                     if "digest" in column and forms.DIGEST.fullmatch(value)
                     else self._text_cell(table, column, value)
                 )
             else:
-                kept = None if self._stays(table, column) else value
-            if kept is not value and kept != value:
+                cell = None if self._stays(table, column) else value
+            if cell is not value and cell != value:
                 self.counts[f"{table}.{column}"] += 1
-            if kept is not None:
-                made[column] = kept
+            if cell is not None:
+                cells[column] = cell
         for text, ids in _SPELT.get(table, ()):  # ids spell out what was taken out of their text
-            if ids in made and made.get(text) != row.get(text):
-                del made[ids]
+            if ids in cells and cells.get(text) != row.get(text):
+                del cells[ids]
                 self.counts[f"{table}.{ids}"] += 1
-        return made | self._config(row) if together else made
+        return cells | self._config(row) if together else cells
 
     def _text_cell(self, table: str, column: str, value: str) -> str | None:
         """As `_cell`; a text that came before in this column has the same answer."""
         known = self._known.setdefault((table, column), {})
         if value not in known:
-            kept = self._cell(table, column, value)
+            redacted = self._cell(table, column, value)
             if len(known) < _REMEMBERED:
-                known[value] = kept
-            if kept is not None:
-                self.leaving.setdefault(f"{table}.{column}", set()).add(kept)
-            return kept
+                known[value] = redacted
+            if redacted is not None:
+                self.leaving.setdefault(f"{table}.{column}", set()).add(redacted)
+            return redacted
         return known[value]
 
     def _cell(self, table: str, column: str, value: str) -> str | None:
@@ -149,15 +149,15 @@ class Redactor:
         if value in self._names:
             return value
         if value not in self._words:
-            kept = value
+            redacted = value
             if value:
                 plain = forms.WORD.fullmatch(value) is not None
-                kept = "".join(map(self._part, forms.BETWEEN.split(value))) if plain else ""
-                if not plain or secrets.any_in(kept):  # a key may have dots
-                    kept = self.token("text", value)
+                redacted = "".join(map(self._part, forms.BETWEEN.split(value))) if plain else ""
+                if not plain or secrets.any_in(redacted):  # a key may have dots
+                    redacted = self.token("text", value)
             if len(self._words) >= _REMEMBERED:
-                return kept
-            self._words[value] = kept
+                return redacted
+            self._words[value] = redacted
         return self._words[value]
 
     def _part(self, part: str) -> str:
@@ -215,8 +215,8 @@ class Redactor:
     def marks(self, value: str) -> str:
         """A text without secrets, addresses, paths, user and host."""
         if self._text:
-            masked, found = secrets.personal(value)
-            self.personal.update(found)
+            masked, kinds = secrets.personal(value)
+            self.personal.update(kinds)
             value = value if self._numbers else masked
         value = forms.URL.sub(lambda m: self.token("url", m[0]), secrets.clean(value))
         value = forms.PATH.sub(lambda m: self.token("path", m[0]), value)
@@ -246,11 +246,11 @@ class Redactor:
 
     def _document(self, value: str, event: bool, *, strict: bool) -> str | None:
         try:
-            found = json.loads(value)
+            tree = json.loads(value)
         except ValueError:
             return None
-        kept = self._tree(found, event, strict=strict)
-        return value if kept == found else json.dumps(kept, ensure_ascii=False)
+        redacted = self._tree(tree, event, strict=strict)
+        return value if redacted == tree else json.dumps(redacted, ensure_ascii=False)
 
     def _tree(self, value: Any, event: bool = False, *, strict: bool = False, key: str = "") -> Any:
         """A JSON value: numbers stay, strings as words, long lists of numbers as a token.
@@ -267,14 +267,15 @@ class Redactor:
         ):
             return self.token("secret", json.dumps(value)) if value != {} and value != [] else value
         if isinstance(value, dict):
-            kept = {
+            redacted = {
                 k: v
                 for k, v in value.items()
                 if not (event and (k in _COMMAND or (k in _DROPPED_KEYS and not self._text)))
             }
             strict = strict or (event and key == "declared")
             return {
-                self.word(str(k)): self._tree(v, event, strict=strict, key=str(k)) for k, v in kept.items()
+                self.word(str(k)): self._tree(v, event, strict=strict, key=str(k))
+                for k, v in redacted.items()
             }
         if isinstance(value, list):
             if len(value) > forms.MOST_IDS and all(isinstance(v, int) for v in value):
@@ -300,11 +301,11 @@ class Redactor:
     def _listed(self, value: str) -> str | None:
         """A JSON list of {"what", "why"}."""
         with contextlib.suppress(ValueError, TypeError, AttributeError):
-            found = json.loads(value)
-            kept = [
-                {k: self.prose(str(v)) for k, v in each.items() if k in ("what", "why")} for each in found
+            items = json.loads(value)
+            redacted = [
+                {k: self.prose(str(v)) for k, v in each.items() if k in ("what", "why")} for each in items
             ]
-            return value if kept == found else json.dumps(kept, ensure_ascii=False)
+            return value if redacted == items else json.dumps(redacted, ensure_ascii=False)
         return None
 
     def _config(self, row: Mapping[str, Any]) -> dict[str, Scalar]:
@@ -317,12 +318,12 @@ class Redactor:
             value = json.loads(str(row.get("value")))
         except ValueError:
             value = None
-        kept, name = self._setting(kind, key, value), self._key(kind, key)
-        found: dict[str, Scalar] = {"key": name, "value": json.dumps(kept, ensure_ascii=False)}
-        for column, changed in (("key", name != key), ("value", kept != value)):
+        redacted, name = self._setting(kind, key, value), self._key(kind, key)
+        setting: dict[str, Scalar] = {"key": name, "value": json.dumps(redacted, ensure_ascii=False)}
+        for column, changed in (("key", name != key), ("value", redacted != value)):
             self.counts[f"configs.{column}"] += changed
-            self.leaving.setdefault(f"configs.{column}", set()).add(str(found[column]))
-        return found
+            self.leaving.setdefault(f"configs.{column}", set()).add(str(setting[column]))
+        return setting
 
     def _key(self, kind: str, key: str) -> str:
         head, dot, token = key.partition(".")

@@ -87,9 +87,9 @@ class Captures:
         if before is None or len(own) < len(rows):
             yield from rows
             return
-        like, held = before
-        changed = [r for r in rows if held.get(str(r["name"])) != own[str(r["name"])]]
-        removed = [name for name in held if name not in own]
+        like, digests = before
+        changed = [r for r in rows if digests.get(str(r["name"])) != own[str(r["name"])]]
+        removed = [name for name in digests if name not in own]
         if len(changed) + len(removed) > 0.9 * len(rows):
             yield from rows
             return

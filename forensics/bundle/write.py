@@ -76,16 +76,16 @@ class Staged:
 
     def largest(self) -> list[tuple[str, int]]:
         """What takes most room: (member, or `tensors`, bytes), largest first."""
-        found = [
+        sizes = [
             (p.relative_to(self.root).as_posix(), p.stat().st_size)
             for p in self.root.rglob("*")
             if p.is_file()
         ]
-        found += [
+        sizes += [
             ("tensors", self.tensors.nbytes),
             *((name, len(content)) for name, content in self.extra.items()),
         ]
-        return sorted(found, key=lambda item: -item[1])[:5]
+        return sorted(sizes, key=lambda item: -item[1])[:5]
 
 
 def stage(
@@ -182,7 +182,9 @@ def finish(
 def _document(staged: Staged, members: Mapping[str, Mapping[str, Any]], tensors: bool) -> dict[str, Any]:
     """The manifest. Its format is the lowest that reads it: 1 where no tensor is stored as a difference."""
     differences = (
-        {d: apart.document() for d, apart in sorted(staged.tensors.differences.items())} if tensors else {}
+        {d: difference.document() for d, difference in sorted(staged.tensors.differences.items())}
+        if tensors
+        else {}
     )
     return {
         "format": 2 if differences else 1,

@@ -127,10 +127,10 @@ class Beside:
                 self.warn(f"forensics: judging step {self._step} took over {_SECONDS:g} s and was given up.")
             return
         self._child = None
-        said = child.stdout.read()
+        output = child.stdout.read()
         child.stdout.close()
         try:
-            answer = json.loads(said)
+            answer = json.loads(output)
         except ValueError:
             self.warn(f"forensics: step {self._step} could not be judged (exit status {child.returncode}).")
             return
@@ -141,9 +141,9 @@ class Beside:
         self.finding = answer["finding"]
         assert self.finding is not None
         if self.stop:
-            told = {"id": self.finding["id"], "step": self._step}
+            document = {"id": self.finding["id"], "step": self._step}
             with contextlib.suppress(OSError):
-                write_whole(self._spool / protocol.STOP, json.dumps(told).encode())
+                write_whole(self._spool / protocol.STOP, json.dumps(document).encode())
                 self.stopped = True
         if self.tell:
             self._tell({"schema": 1, "run": self._spool.name, "step": self._step, **answer})

@@ -169,7 +169,7 @@ def helper(
     if spool is not None:
         variables["FORENSICS_HELPER"] = str(spool)
     place = cwd if cwd and Path(cwd).is_dir() else None
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         try:
             child = subprocess.Popen(
                 command,
@@ -177,7 +177,7 @@ def helper(
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=said,
+                stderr=output,
             )
         except OSError as error:
             return f"could not be started: {error}"
@@ -190,6 +190,8 @@ def helper(
             return f"took more {bounded.over} than it may"
         if status == 0:
             return None
-        said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
-        last = [line for line in said.read().decode("utf-8", "replace").strip().splitlines() if line.strip()]
+        output.seek(max(0, output.seek(0, os.SEEK_END) - _SAID))
+        last = [
+            line for line in output.read().decode("utf-8", "replace").strip().splitlines() if line.strip()
+        ]
     return last[-1][:300] if last else f"ended with status {status}"

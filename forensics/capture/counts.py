@@ -24,13 +24,13 @@ def models(spool: Spool) -> list[Row]:
     ended = {process.number for process in spool.processes if process.exit}
     if all(row["process"] in ended for row in rows):
         return rows
-    told = _told(spool)
+    counts = _told(spool)
     return [
         row
         if row["process"] in ended
         else {
             **row,
-            **{c: max(whole(row.get(c)), told[c, row["process"], row["model"]]) or None for c in _COUNTS},
+            **{c: max(whole(row.get(c)), counts[c, row["process"], row["model"]]) or None for c in _COUNTS},
         }
         for row in rows
     ]
@@ -41,17 +41,17 @@ def _told(spool: Spool) -> Counter[tuple[str, object, object]]:
 
     Rows of steps, captures, generations and saved files are counted.
     """
-    told: Counter[tuple[str, object, object]] = Counter()
+    counts: Counter[tuple[str, object, object]] = Counter()
     for step in spool.each("steps"):
         who = step["process"], step.get("model")
-        told["updates" if step.get("optimizer") else "writes", *who] += (
+        counts["updates" if step.get("optimizer") else "writes", *who] += (
             1  # a step without an optimizer was written by hand
         )
-        told["gradients", *who] += whole(step.get("gradients"))
+        counts["gradients", *who] += whole(step.get("gradients"))
     for captured in spool.captures:
         key = ("updates", captured.process, captured.model)
-        told[key] = max(told[key], whole(captured.head.get("updates")))
-    told.update(("generations", row["process"], row.get("model")) for row in spool.each("generations"))
+        counts[key] = max(counts[key], whole(captured.head.get("updates")))
+    counts.update(("generations", row["process"], row.get("model")) for row in spool.each("generations"))
     saves = {(row["process"], row.get("model"), row.get("save")) for row in spool.each("saved_tensors")}
-    told.update(("saves", process, model) for process, model, _ in saves)
-    return told
+    counts.update(("saves", process, model) for process, model, _ in saves)
+    return counts

@@ -28,25 +28,25 @@ class Facts:
     names: Mapping[int, str] | None = None
 
     @classmethod
-    def read(cls, told: Mapping[str, Any] | None) -> Facts:
+    def read(cls, tokenizer: Mapping[str, Any] | None) -> Facts:
         """Facts from the watcher's dict; see docs/spool.md."""
-        told = told or {}
-        frame = told.get("frame")
+        tokenizer = tokenizer or {}
+        frame = tokenizer.get("frame")
         frame = frame if isinstance(frame, Mapping) else None
-        added = told.get("added_tokens") or {}
+        added = tokenizer.get("added_tokens") or {}
         return cls(
-            bos=_one(told.get("bos_id")),
-            pad=_one(told.get("pad_id")),
-            rows=_one(told.get("rows")),
-            stop=_many(told.get("eos_ids")),
-            ends=_many(told.get("end_ids")) | _many(told.get("eos_ids")),
-            special=_many(told.get("special_ids"))
+            bos=_one(tokenizer.get("bos_id")),
+            pad=_one(tokenizer.get("pad_id")),
+            rows=_one(tokenizer.get("rows")),
+            stop=_many(tokenizer.get("eos_ids")),
+            ends=_many(tokenizer.get("end_ids")) | _many(tokenizer.get("eos_ids")),
+            special=_many(tokenizer.get("special_ids"))
             | _many(list(added.values()) if isinstance(added, Mapping) else None),
             head=tuple(_listed(frame.get("head"))) if frame else (),
             middle=tuple(_listed(frame.get("middle"))) if frame else (),
             tail=tuple(_listed(frame.get("tail"))) if frame else (),
             framed=frame is not None,
-            names={int(k): str(v) for k, v in (told.get("names") or {}).items()},
+            names={int(k): str(v) for k, v in (tokenizer.get("names") or {}).items()},
         )
 
     def kind(self, token: int) -> str:

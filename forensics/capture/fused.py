@@ -36,8 +36,8 @@ class Fused:
         if record.head["source"] != "live":
             return self._is_file(record.head.get("path"), record.named.process)
         states = [
-            held
-            for since, model, held in self._states
+            fused
+            for since, model, fused in self._states
             if model == record.named.model and since <= str(record.head["created_at"])
         ]
         return bool(states) and states[-1]
@@ -53,9 +53,9 @@ class Fused:
         elif kind == "load" and detail.get("what") in ("model", "weights") and detail.get("via") != "reload":
             self._state(event, self._is_file(path, process))
 
-    def _state(self, event: Row, held: bool) -> None:
+    def _state(self, event: Row, fused: bool) -> None:
         if event.get("model"):
-            self._states.append((iso(float(str(event["time"]))), str(event["model"]), held))
+            self._states.append((iso(float(str(event["time"]))), str(event["model"]), fused))
 
     def _holds(self, model: object) -> bool:
         """May what is written from this model be fused weights?
@@ -63,7 +63,7 @@ class Fused:
         Of arrays of no known model it may: mlx-lm's own save takes them out of the model before it writes.
         """
         return model is None or next(
-            (held for _, each, held in reversed(self._states) if each == model), False
+            (fused for _, each, fused in reversed(self._states) if each == model), False
         )
 
     def _is_file(self, path: object, process: int) -> bool:

@@ -70,11 +70,11 @@ def fusions(
 
 def _factors(placements: Sequence[Row]) -> dict[str, dict[str, str]]:
     """Layer to the digests of its adapter, by role."""
-    found: dict[str, dict[str, str]] = {}
+    factors: dict[str, dict[str, str]] = {}
     for p in placements:
         if p["role"] in ("lora_a", "lora_b"):
-            found.setdefault(str(p["canonical"]).rpartition(".")[0], {})[str(p["role"])] = str(p["digest"])
-    return found
+            factors.setdefault(str(p["canonical"]).rpartition(".")[0], {})[str(p["role"])] = str(p["digest"])
+    return factors
 
 
 def _adapters(placements: Sequence[Row], modules: Sequence[Row]) -> Iterator[_Adapter]:

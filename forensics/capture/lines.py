@@ -27,7 +27,7 @@ def texts(
     """
     places = sorted({str(row["place"]) for rows in tables for row in rows if row.get("place")})
     files = {cell: text.splitlines() for cell, text in (cells or {}).items()}
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for place in places:
         name, _, number = place.rpartition(":")
         if not name or not number.isdigit():
@@ -36,8 +36,8 @@ def texts(
             files[name] = _lines(Path(directory or "") / name, started)
         line = files[name][int(number) - 1].strip() if 0 < int(number) <= len(files[name]) else ""
         if line:
-            found[place] = line[:_LONGEST]
-    return json.dumps(found, ensure_ascii=False)
+            texts[place] = line[:_LONGEST]
+    return json.dumps(texts, ensure_ascii=False)
 
 
 def _lines(path: Path, started: float) -> list[str]:

@@ -85,7 +85,7 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
     order.mark(tokens, brief.rows())
     steps = brief.steps()
     seen = Rows(lessons, brief.seen(), _caps(spool), keyed)
-    found: dict[str, list[Row]] = {
+    tables: dict[str, list[Row]] = {
         "loss_tokens": list[Row](tokens),
         "batch_rows": list(seen.batch_rows()),
         "steps": [
@@ -93,7 +93,7 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
         ],
         "datasets": ranks.datasets(spool, brief.drawn),
     }
-    return found, seen
+    return tables, seen
 
 
 def _next_token(relations: Mapping[tuple[int, str, str], int]) -> set[tuple[int, str]]:
@@ -162,12 +162,12 @@ class _Brief:
 
     def steps(self) -> dict[Key, _Step]:
         """The sums of each step that has its rows."""
-        found: dict[Key, _Step] = {}
+        steps: dict[Key, _Step] = {}
         for forward in self._spool.each("weights"):
             numbers = forward.get("rows")
             if isinstance(numbers, list) and numbers:
-                self._add(found.setdefault(_key(forward), _Step()), forward, numbers)
-        return found
+                self._add(steps.setdefault(_key(forward), _Step()), forward, numbers)
+        return steps
 
     def seen(self) -> list[tuple[str, roles.Outline, Sequence[int], Facts]]:
         """(model, outline, tokens, tokenizer) of each distinct row."""
@@ -239,24 +239,24 @@ def _mass_on_padding(mass: Sequence[float], outline: roles.Outline, tail: int) -
     `tail` is where the row's last run of one id begins; its first token may be the end of the answer.
     """
     head, _, before, after = mass
-    found = head if outline.head else 0.0
+    padding = head if outline.head else 0.0
     if outline.tail < len(outline.roles) and outline.tail <= tail + 1:
-        found += after + (before if outline.tail == tail else 0.0)
-    return found
+        padding += after + (before if outline.tail == tail else 0.0)
+    return padding
 
 
 def _caps(spool: Spool) -> dict[str, int]:
     """The longest row that the program said it makes, by model."""
-    found: dict[str, int] = {}
+    caps: dict[str, int] = {}
     for event in spool.table("events"):
         detail = event.get("detail")
-        told = (
+        declared = (
             detail.get("declared") if event.get("kind") == "train" and isinstance(detail, Mapping) else None
         )
-        cap = told.get("max_seq_length") if isinstance(told, Mapping) else None
+        cap = declared.get("max_seq_length") if isinstance(declared, Mapping) else None
         if isinstance(cap, int):
-            found[str(event.get("model"))] = cap
-    return found
+            caps[str(event.get("model"))] = cap
+    return caps
 
 
 def _key(row: Mapping[str, Any]) -> Key:

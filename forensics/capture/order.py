@@ -32,9 +32,9 @@ def mark(tokens: Sequence[dict[str, Any]], rows: Iterable[Sequence[int]]) -> Non
         strange = [one for one in taught if one["relation"] == OTHER]
         if not strange:
             continue
-        found = _another(taught, strange, known, places)
+        elsewhere = _another(taught, strange, known, places)
         for one in strange:
-            one["elsewhere"] = found
+            one["elsewhere"] = elsewhere
 
 
 def _line(token: Mapping[str, Any]) -> tuple[Any, ...]:

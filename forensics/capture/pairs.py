@@ -62,12 +62,12 @@ class Between:
         one, other = (by_ref.get(str(r.head["probes_of"]), r) for r in (a, b))
         if one is other:
             return
-        held = {
+        measured = {
             (str(d["capture_a"]), str(d["capture_b"]))
             for r in by_ref.values()
             for d in r.rows("probe_deltas")
         }
-        if (one.ref, other.ref) not in held:
+        if (one.ref, other.ref) not in measured:
             yield from deltas.probe_deltas(
                 one.ref, other.ref, one.rows("transcripts"), other.rows("transcripts"), self._sources.read
             )

@@ -33,20 +33,20 @@ def answers(
     with tempfile.TemporaryDirectory(prefix="forensics-ask-") as name:
         place = Path(name) / "spool"
         options = protocol.Options(prompts=given, max_tokens=questions.max_tokens)
-        found = Answers()
+        result = Answers()
         beside = composed.adapter.path if composed.adapter else None
-        captured, found.refused = None, refused(_looked_at(composed))
-        why = found.refused
+        captured, result.refused = None, refused(_looked_at(composed))
+        why = result.refused
         if why is None:
             nbytes = sum(p.stored.raw.nbytes for p in composed.pieces) + look_through(composed.model.path)
             captured, why = ask(place, composed.model.path, beside, options, trust=trusted(), nbytes=nbytes)
         if why:
-            found.missing.append({"what": "the answers to probes", "why": why, "kind": "answers"})
+            result.missing.append({"what": "the answers to probes", "why": why, "kind": "answers"})
         if captured is not None:
-            _read(found, captured, named, questions, keyed, packs, Spool(place))
+            _read(result, captured, named, questions, keyed, packs, Spool(place))
         else:
-            found.missing += scores.missing(questions.scorers, "there was no answer to score")
-        return found
+            result.missing += scores.missing(questions.scorers, "there was no answer to score")
+        return result
 
 
 def _looked_at(composed: Composed) -> list[Path]:
@@ -70,7 +70,7 @@ def _looked_at(composed: Composed) -> list[Path]:
 
 
 def _read(
-    found: Answers,
+    answers: Answers,
     captured: Captured,
     named: Named,
     questions: Questions,
@@ -78,18 +78,18 @@ def _read(
     packs: Packs | None,
     spool: Spool,
 ) -> None:
-    told = captured.head.get("tokenizer")
-    found.tokenizer = told if isinstance(told, Mapping) else {}
-    facts = Facts.read(found.tokenizer)
+    tokenizer = captured.head.get("tokenizer")
+    answers.tokenizer = tokenizer if isinstance(tokenizer, Mapping) else {}
+    facts = Facts.read(answers.tokenizer)
     record = Record(named, {}, facts=facts)
     rows.answers(record, captured.rows("transcripts"), captured.rows("tokens"), keyed)
     references = {p.id: p.reference for p in questions.prompts or () if p.reference is not None}
     record.rows("scores").extend(transcripts.scores(record.rows("transcripts"), references))
-    found.missing += scores.fill(spool, [record], questions.scorers, references)
+    answers.missing += scores.fill(spool, [record], questions.scorers, references)
     logits = list(raw_tensors(captured.logits_file))
     if packs is not None and logits:
         packs.put([(raw.name, raw) for raw in logits])
     record.rows("tensors").extend(
         tensor_row(measure(raw), "none" if packs is None else "pack") for raw in logits
     )
-    found.tables = record.tables
+    answers.tables = record.tables

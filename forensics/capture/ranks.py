@@ -32,14 +32,14 @@ class Ranks:
     """
 
     def __init__(self, models: Sequence[Row]) -> None:
-        told = {
+        launches = {
             whole(m["process"]): (whole(m["rank"]), whole(m.get("ranks")))
             for m in models
             if m.get("rank") is not None
         }
         seen: Counter[int] = Counter()
         self.of: dict[int, Rank] = {}
-        for process, (rank, ranks) in sorted(told.items()):
+        for process, (rank, ranks) in sorted(launches.items()):
             seen[rank] += 1
             self.of[process] = Rank(rank, ranks, seen[rank])
 
@@ -53,21 +53,21 @@ class Ranks:
 
     def missing(self) -> list[dict[str, str]]:
         """Ranks that ran and were not watched."""
-        found = []
+        gaps = []
         for launch in sorted({r.launch for r in self.of.values()}):
             here = [r for r in self.of.values() if r.launch == launch]
             ranks = max(r.ranks for r in here)
             left = sorted(set(range(ranks)) - {r.rank for r in here})
             if left:
                 why = "they ran on another machine, used no model, or in a Python that could not be watched"
-                found.append(
+                gaps.append(
                     {
                         "what": f"rank{'s' * (len(left) > 1)} {', '.join(map(str, left))} of {ranks}",
                         "why": why,
                         "kind": "ranks",
                     }
                 )
-        return found
+        return gaps
 
 
 def datasets(spool: Spool, drawn: Drawn) -> list[Row]:
@@ -102,16 +102,15 @@ def _one(rows: Sequence[Row], ranks: Mapping[int, Rank], drawn: Drawn) -> Row:
     return row
 
 
-def _found(found: Sequence[Any], ranks: int) -> dict[str, Scalar]:
-    """`used` and `unused_between` over all.
+def _found(records: Sequence[Any], ranks: int) -> dict[str, Scalar]:
+    """`used` and `unused_between` over all ranks.
 
-    `found` are the numbers of the records that each rank's rows hold.
-
-    Where a rank did not look, was not watched or was killed, nobody knows what it used.
+    `records` are the numbers of the records that each rank's rows hold. Where a rank did not look, was not
+    watched or was killed, nobody knows what it used.
     """
-    if len(found) < ranks or not all(isinstance(each, list) for each in found):
+    if len(records) < ranks or not all(isinstance(each, list) for each in records):
         return {"used": None, "unused_between": None}
-    numbers = sorted({int(n) for each in found for n in each})
+    numbers = sorted({int(n) for each in records for n in each})
     if not numbers:
         return {"used": None, "unused_between": None}
     return {"used": len(numbers), "unused_between": numbers[-1] - numbers[0] + 1 - len(numbers)}

@@ -76,11 +76,11 @@ def capture_rest(
         store.name_again(wanted, run)
         warn(f"forensics: the name {wanted} is taken; this run is {run}, which {wanted} means from now on.")
     before = states(p.stored for p in composed.pieces)
-    found = measured([p.stored for p in composed.pieces], workers)
+    measures = measured([p.stored for p in composed.pieces], workers)
     packed = store.packs.nbytes()
     tensors = _affordable(store, composed, tensors, warn)
     with store.writing():
-        kept = _keep(store, composed, found, tensors)
+        places = _keep(store, composed, measures, tensors)
     if before != states(p.stored for p in composed.pieces):
         raise UnreadableModel(
             "The model changed while it was read.",
@@ -92,7 +92,7 @@ def capture_rest(
         from forensics.capture.probes import answers  # import time: NumPy
 
         questions = Questions(prompts, max_tokens, scorers)
-        said = answers(
+        answered = answers(
             composed, named, questions, Keyed.of(store.root), None if tensors == "none" else store.packs
         )
     else:
@@ -100,15 +100,15 @@ def capture_rest(
             "there are no answers: this is no directory that mlx-lm loads or can fill, mlx-lm is not there,"
             " or memory is too small"
         )
-        said = Answers(missing=scores.missing(scorers, why))
+        answered = Answers(missing=scores.missing(scorers, why))
     for line in [
-        *scores.warnings(said.missing),
-        *([f"forensics: no answers: {said.refused}"] if said.refused else []),
+        *scores.warnings(answered.missing),
+        *([f"forensics: no answers: {answered.refused}"] if answered.refused else []),
     ]:
         warn(line)
     with store.writing():
-        directory = _seal_capture(store, run, composed, found, kept, said)
-        whole = _seal_run(store, run, composed, tensors, said, _environment())
+        directory = _seal_capture(store, run, composed, measures, places, answered)
+        whole = _seal_run(store, run, composed, tensors, answered, _environment())
     nbytes = store.packs.nbytes() - packed + size_of(directory) + size_of(whole)
     return (
         f"forensics: {run}: {counted(len(composed.pieces), 'tensor')} at rest; {size(nbytes)}. Next:"
@@ -131,38 +131,40 @@ def at_rest(
     """
     composed = compose(path, adapter)
     word = text or (f"{path}+{adapter}" if adapter else str(path))
-    found = measured([p.stored for p in composed.pieces])
-    return _passing(store, composed, found, default_name(path, adapter), word, ask, _environment())
+    measures = measured([p.stored for p in composed.pieces])
+    return _passing(store, composed, measures, default_name(path, adapter), word, ask, _environment())
 
 
 def side_by_side(store: Store, words: tuple[str, str]) -> tuple[Capture, Capture]:
     """As `at_rest` of both paths, only to be compared: where bytes are equal, nothing is measured."""
     a, b = (compose(located(word), None) for word in words)
     stored = [p.stored for p in a.pieces], [p.stored for p in b.pieces]
-    found = compared(*stored) or (measured(stored[0]), measured(stored[1]))
+    measures = compared(*stored) or (measured(stored[0]), measured(stored[1]))
     names = [default_name(located(word), None) for word in words]
-    return _passing(store, a, found[0], names[0], words[0]), _passing(store, b, found[1], names[1], words[1])
+    return _passing(store, a, measures[0], names[0], words[0]), _passing(
+        store, b, measures[1], names[1], words[1]
+    )
 
 
 def _passing(
     store: Store,
     composed: Composed,
-    found: Mapping[str, Measured],
+    measures: Mapping[str, Measured],
     run: str,
     word: str,
     ask: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Capture:
-    place = Passing({found[p.stored.raw.name].stats.digest: p.stored.raw for p in composed.pieces})
+    place = Passing({measures[p.stored.raw.name].stats.digest: p.stored.raw for p in composed.pieces})
     kept = dict.fromkeys(place.lying.tensors, "file")
-    said = Answers()
+    answered = Answers()
     if ask and askable(composed):
         from forensics.capture.probes import answers  # import time: NumPy
 
         keyed = Keyed.of(store.root if Keyed.known(store.root) else files.scratch("rest"))
-        said = answers(composed, _named(run), Questions(), keyed, place.packs)
-    sealed = read_manifest(directory := _seal_capture(place, run, composed, found, kept, said))
-    whole = read_manifest(path_of_run := _seal_run(place, run, composed, "new", said, environment or {}))
+        answered = answers(composed, _named(run), Questions(), keyed, place.packs)
+    sealed = read_manifest(directory := _seal_capture(place, run, composed, measures, kept, answered))
+    whole = read_manifest(path_of_run := _seal_run(place, run, composed, "new", answered, environment or {}))
     capture = replace(capture_from(sealed, directory, "", place), ref=word, run=word)
     place.only = Run(word, path_of_run, [capture], whole.head, "", place)
     return capture
@@ -218,26 +220,26 @@ def _affordable(store: Store, composed: Composed, tensors: str, warn: Say) -> st
     return "new"
 
 
-def _keep(store: Store, composed: Composed, found: Mapping[str, Measured], tensors: str) -> dict[str, str]:
+def _keep(store: Store, composed: Composed, measures: Mapping[str, Measured], tensors: str) -> dict[str, str]:
     """Keep the files' tensors in the packs as far as asked; returns digest to pack | file | none."""
-    kept: dict[str, str] = {}
+    places: dict[str, str] = {}
     by_file: dict[Path, dict[str, str]] = {}
     left: dict[Path, dict[str, str]] = {}
     for p in composed.pieces:
-        digest = found[p.stored.raw.name].stats.digest
-        kept.setdefault(digest, "none" if tensors == "none" else "file")
+        digest = measures[p.stored.raw.name].stats.digest
+        places.setdefault(digest, "none" if tensors == "none" else "file")
         if tensors == "all" or (
             tensors == "trainable" and composed.adapter and p.stored.file in composed.adapter.files
         ):
             by_file.setdefault(p.stored.file, {})[p.stored.raw.name] = digest
-            kept[digest] = "pack"
+            places[digest] = "pack"
         elif tensors != "none":
             left.setdefault(p.stored.file, {})[p.stored.raw.name] = digest
     for file, named in by_file.items():
         store.packs.adopt(file, named)
     for file, named in left.items():
         store.packs.refer(file, named)
-    return kept
+    return places
 
 
 def _named(run: str) -> Named:
@@ -249,14 +251,14 @@ def _seal_capture(
     store: Store,
     run: str,
     composed: Composed,
-    found: Mapping[str, Measured],
+    measures: Mapping[str, Measured],
     kept: Mapping[str, str],
-    said: Answers,
+    answered: Answers,
 ) -> Path:
-    observed = from_files(composed, found, kept, time.time(), said.tokenizer)
-    observed = replace(observed, missing=(*composed.missing, *said.missing))
+    observed = from_files(composed, measures, kept, time.time(), answered.tokenizer)
+    observed = replace(observed, missing=(*composed.missing, *answered.missing))
     made = record(observed, Scene(run), _named(run))
-    for table, rows in said.tables.items():
+    for table, rows in answered.tables.items():
         made.rows(table).extend(rows)
     if composed.event:
         made.rows("events").append(_event(composed, run))
@@ -281,10 +283,10 @@ def _seal_run(
     run: str,
     composed: Composed,
     tensors: str,
-    said: Answers,
+    answered: Answers,
     environment: Mapping[str, str],
 ) -> Path:
-    missing = [*composed.missing, *said.missing]
+    missing = [*composed.missing, *answered.missing]
     head: dict[str, Scalar] = {
         "run": run,
         "created_at": iso(time.time()),

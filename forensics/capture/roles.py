@@ -83,10 +83,10 @@ def lines(forward: Mapping[str, Any]) -> Iterator[Line]:
 
         def part(name: str, i: int = i, n: int = len(inputs)) -> list[Any]:
             every = forward.get(name)
-            found = (
+            rows = (
                 every[i] if isinstance(every, list) and i < len(every) and isinstance(every[i], list) else []
             )
-            return [_finite(x) for x in found[:n]] + [None] * (n - len(found))
+            return [_finite(x) for x in rows[:n]] + [None] * (n - len(rows))
 
         yield Line(i, inputs, part("targets"), part("weights"), part("mass"), part("residual"))
 
@@ -99,11 +99,11 @@ def read(batch: Sequence[Line], facts: Facts) -> list[Read]:
     """The rows of one forward. Rows of a batch tell of each other which id is padding."""
     extended = [(line, *_follow(line)) for line in batch]
     pads = padding([edges(tokens) for _, tokens, _ in extended], facts)
-    found = []
+    outlines = []
     for line, tokens, relations in extended:
         first = next((i for i, weight in enumerate(line.weights) if weight), None)
-        found.append(Read(line, tokens, relations, outline(tokens, facts, pads, first)))
-    return found
+        outlines.append(Read(line, tokens, relations, outline(tokens, facts, pads, first)))
+    return outlines
 
 
 # -- targets -------------------------------------------------------------------------------------------------
@@ -197,8 +197,8 @@ def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
     }
     return pads | {
         token
-        for token, found in heads.items()
-        if len(found - {0, 1}) > 1 or (len(found) > 1 and max(found) >= 2 * _SURE)
+        for token, counts in heads.items()
+        if len(counts - {0, 1}) > 1 or (len(counts) > 1 and max(counts) >= 2 * _SURE)
     }
 
 

@@ -93,8 +93,8 @@ def environment(spool: Spool, main: int) -> Iterator[Row]:
     ordered = sorted(spool.processes, key=lambda p: (p.number != main, p.number))
     seen: dict[str, Any] = {"forensics": __version__}
     for process in ordered:
-        told = process.facts.get("environment")
-        for key, value in (told if isinstance(told, Mapping) else {}).items():
+        facts = process.facts.get("environment")
+        for key, value in (facts if isinstance(facts, Mapping) else {}).items():
             if key not in seen:
                 seen[key] = value
             elif seen[key] != value:
@@ -106,17 +106,17 @@ def environment(spool: Spool, main: int) -> Iterator[Row]:
 def launch(spool: Spool, main: int) -> dict[str, Any] | None:
     """How the process that trains was started."""
     facts = next((p.facts for p in spool.processes if p.number == main), protocol.Process())
-    found = {key: facts.get(key) for key in ("argv", "executable", "cwd")}
-    return found if all(found.values()) else None
+    command = {key: facts.get(key) for key in ("argv", "executable", "cwd")}
+    return command if all(command.values()) else None
 
 
 def settings(spool: Spool) -> Iterator[Row]:
     """Rows of `configs` of what the capture itself was told."""
     for key in ("every", "max_tokens", "tensors", "expect", "selftest"):
         yield config(spool.run, "program", f"forensics.{key}", spool.options.get(key))
-    if told := read_object(spool.path / protocol.STOP):
+    if stop := read_object(spool.path / protocol.STOP):
         yield config(
-            spool.run, "program", "forensics.stopped", f"{told.get('id')} after step {told.get('step')}"
+            spool.run, "program", "forensics.stopped", f"{stop.get('id')} after step {stop.get('step')}"
         )
 
 
@@ -138,13 +138,13 @@ def missing(spool: Spool, status: int | None, sources: Sources) -> list[dict[str
 
     What the watcher noted, evidence that fails its digest, ends that never came.
     """
-    found = spool.missing()
-    found += [
+    gaps = spool.missing()
+    gaps += [
         {"what": f"tensors of {name}", "why": "their bytes are not those of their digest", "kind": "tensors"}
         for name in sources.damaged
     ]
     if sources.unkept:
-        found.append(
+        gaps.append(
             {
                 "what": "the bytes of some tensors",
                 "why": f"they could not be kept: {sources.unkept}",
@@ -158,7 +158,7 @@ def missing(spool: Spool, status: int | None, sources: Sources) -> list[dict[str
                 if status is not None and status < 0
                 else "it ended without running its exit handlers"
             )
-            found.append(
+            gaps.append(
                 {
                     "what": f"the end of process {process.number}",
                     "why": why,
@@ -166,7 +166,7 @@ def missing(spool: Spool, status: int | None, sources: Sources) -> list[dict[str
                     "process": str(process.number),
                 }
             )
-    return found
+    return gaps
 
 
 def columns(table: str, row: Mapping[str, Any]) -> Row:

@@ -68,29 +68,29 @@ class Disk:
 
     def _read(self, path: Path) -> Iterator[tuple[str, str]]:
         if path.suffix in (".safetensors", ".gguf"):
-            for name, found in self.measured(open_model(path).stored).items():
-                yield name, found.stats.digest
+            for name, measures in self.measured(open_model(path).stored).items():
+                yield name, measures.stats.digest
         elif path.suffix in (".npz", ".npy"):
             for raw in _arrays(path):
                 yield raw.name, measure(raw).digest
 
     def measured(self, stored: Sequence[Stored]) -> dict[str, Measured]:
         """Each tensor measured, by its name in its file."""
-        found: dict[str, Measured] = {}
+        measures: dict[str, Measured] = {}
         for file in dict.fromkeys(s.file for s in stored):
             if file not in self._measured:
                 self._measured[file] = measured([s for s in stored if s.file == file])
-            found |= self._measured[file]
-        return found
+            measures |= self._measured[file]
+        return measures
 
 
 def _arrays(path: Path) -> Iterator[RawTensor]:
     """The arrays of a file of NumPy's."""
     import numpy as np  # import time: only where arrays were saved
 
-    held = np.load(path, allow_pickle=False)
-    for name in held.files if path.suffix == ".npz" else [""]:
-        array = np.ascontiguousarray(held[name] if name else held)
+    archive = np.load(path, allow_pickle=False)
+    for name in archive.files if path.suffix == ".npz" else [""]:
+        array = np.ascontiguousarray(archive[name] if name else archive)
         data = array.tobytes()
         dtype = _NUMPY.get(array.dtype.str[1:], array.dtype.str)
         yield RawTensor(name, dtype, array.shape, len(data), lambda start, stop, data=data: data[start:stop])  # type: ignore[misc]
@@ -126,16 +126,16 @@ def whole(
     saves: dict[tuple[Any, Any], list[Row]] = {}
     for row in rows:
         saves.setdefault((row["process"], row.get("save")), []).append(row)
-    kept: list[Row] = []
+    whole_rows: list[Row] = []
     missing: list[dict[str, str]] = []
     for key, each in saves.items():
         if names.get(key) == sum(row.get("name") is not None for row in each):
-            kept += each
+            whole_rows += each
             continue
         on_disk = disk.digests(str(each[0]["path"])) if each[0].get("path") else {}
         same = on_disk and all(on_disk.get(str(row.get("name"))) == row.get("digest") for row in each)
         named = {str(row["name"]) for row in each}
-        kept += (
+        whole_rows += (
             [*each, *({**each[0], "name": name, "digest": None} for name in on_disk if name not in named)]
             if same
             else []
@@ -143,7 +143,7 @@ def whole(
         why = "its other tensors were read from the file" if same else "and the file is another by now"
         what = f"rows of saved_tensors of {each[0].get('file') or 'a save'}"
         missing.append({"what": what, "why": f"not all of them were written; {why}", "kind": "save"})
-    return kept, missing
+    return whole_rows, missing
 
 
 def artifacts(
@@ -157,7 +157,7 @@ def artifacts(
         seen: when each model was seen first: what was written before, from arrays of no model, is what it was
         loaded from.
     """
-    found: dict[Path, Artifact] = {}
+    by_path: dict[Path, Artifact] = {}
     for path, last in {
         str(r["path"]): r for r in rows if r.get("path") and r.get("name") is not None
     }.items():
@@ -168,16 +168,16 @@ def artifacts(
                 continue
             if not (checkpoint.is_adapter or _held(checkpoint, models.get(str(model), set()))):
                 continue
-            found.pop(checkpoint.path, None)
-            found[checkpoint.path] = Artifact(
+            by_path.pop(checkpoint.path, None)
+            by_path[checkpoint.path] = Artifact(
                 checkpoint.path, checkpoint, str(model), int(last["process"]), float(last.get("time") or 0.0),
                 last.get("updates"), last.get("place"),
             )  # fmt: skip
-    kept: list[Artifact] = []
-    for artifact in sorted(found.values(), key=lambda a: a.time, reverse=True):
-        if sum(a.model == artifact.model for a in kept) < MOST:
-            kept.append(artifact)
-    return kept[::-1]
+    newest: list[Artifact] = []
+    for artifact in sorted(by_path.values(), key=lambda a: a.time, reverse=True):
+        if sum(a.model == artifact.model for a in newest) < MOST:
+            newest.append(artifact)
+    return newest[::-1]
 
 
 def _whole(path: Path) -> Checkpoint:
@@ -216,11 +216,11 @@ def observed(sources: Sources, artifact: Artifact, live: Observed | None, disk: 
     return observed if live is None else as_live(observed, live)
 
 
-def _keep(sources: Sources, checkpoint: Checkpoint, found: Mapping[str, Measured]) -> dict[str, str]:
+def _keep(sources: Sources, checkpoint: Checkpoint, measures: Mapping[str, Measured]) -> dict[str, str]:
     """Keep the files' tensors in the store; where that fails, they stay in the files alone."""
-    kept: dict[str, str] = {}
+    places: dict[str, str] = {}
     for file in checkpoint.files:
-        named = {s.raw.name: found[s.raw.name].stats.digest for s in checkpoint.stored if s.file == file}
+        named = {s.raw.name: measures[s.raw.name].stats.digest for s in checkpoint.stored if s.file == file}
         if sources.keep_file(file, named):
-            kept |= dict.fromkeys(named.values(), "pack")
-    return kept
+            places |= dict.fromkeys(named.values(), "pack")
+    return places

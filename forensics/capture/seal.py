@@ -177,9 +177,9 @@ def _main(spool: Spool) -> str:
 
 def tokenizers(captures: Sequence[Captured]) -> dict[str, Facts]:
     """Each model's tokenizer, the last that was told; a model that has none takes the only one of its run."""
-    told = {c.model: Facts.read(c.head["tokenizer"]) for c in captures if c.head.get("tokenizer")}
-    alone = next(iter(told.values())) if told and len(set(map(_identity, told.values()))) == 1 else Facts()
-    return {c.model: told.get(c.model, alone) for c in captures}
+    facts = {c.model: Facts.read(c.head["tokenizer"]) for c in captures if c.head.get("tokenizer")}
+    alone = next(iter(facts.values())) if facts and len(set(map(_identity, facts.values()))) == 1 else Facts()
+    return {c.model: facts.get(c.model, alone) for c in captures}
 
 
 def _identity(facts: Facts) -> object:
@@ -244,9 +244,9 @@ def _run_tables(run: _Run) -> None:
     run.tables["adapters"] = list(runtables.declared(spool, run.plan.expect, cwd))
     run.tables["configs"] = [*runtables.configs(spool), *runtables.settings(spool)]
     run.tables["environment"] = list(runtables.environment(spool, _program_of(run)))
-    found, rows = learned(spool, run.facts, run.keyed)
+    tables, rows = learned(spool, run.facts, run.keyed)
     run.tables.update(
-        {table: [runtables.placed(row, cwd) for row in rows_] for table, rows_ in found.items()}
+        {table: [runtables.placed(row, cwd) for row in rows_] for table, rows_ in tables.items()}
     )
     generations = list(runtables.generations(spool, run.ref, cwd))
     run.tables["generations"] = [
@@ -271,10 +271,10 @@ def _orphaned(run: _Run) -> list[dict[str, str]]:
     if run.plan.status is not None:
         return []
     why = "the capture that watched the command was killed"
-    found = [{"what": "the exit status of the command", "why": why, "kind": "exit"}]
+    gaps = [{"what": "the exit status of the command", "why": why, "kind": "exit"}]
     if run.spool.options.get("reload", True) and not run.plan.reload and reloading.items(run.spool):
-        found.append({"what": "the reload of what was saved", "why": why, "kind": "reload"})
-    return found + [
+        gaps.append({"what": "the reload of what was saved", "why": why, "kind": "reload"})
+    return gaps + [
         {**each, "kind": "scores"} for each in scores.missing(run.spool.options.get("scorers") or (), why)
     ]
 
@@ -286,9 +286,9 @@ def _observed(run: _Run, generations: Sequence[Mapping[str, Any]]) -> None:
         of = by_ref.get(str(row.get("capture")))
         if of is None:
             continue
-        said = {**row, "prompt_id": f"g{row.get('generation')}", "source": "observed"}
-        of.rows("transcripts").append(transcripts.transcript(said, of.ref, of.facts, run.keyed))
-        of.rows("tokens").extend(transcripts.observed_tokens(said, of.ref, of.facts))
+        transcript = {**row, "prompt_id": f"g{row.get('generation')}", "source": "observed"}
+        of.rows("transcripts").append(transcripts.transcript(transcript, of.ref, of.facts, run.keyed))
+        of.rows("tokens").extend(transcripts.observed_tokens(transcript, of.ref, of.facts))
 
 
 def _scores(run: _Run) -> None:
@@ -311,12 +311,12 @@ def _directories(spool: Spool) -> dict[int, str]:
 def _keep_answers(run: _Run) -> None:
     """What this run's models said is not asked again by a later run of the same store."""
     for captured in run.spool.captures:
-        told, ref = captured.head.get("probes"), run.ref(captured.process, captured.number)
-        if isinstance(told, Mapping) and ref is not None and not told.get("remembered"):
+        probes, ref = captured.head.get("probes"), run.ref(captured.process, captured.number)
+        if isinstance(probes, Mapping) and ref is not None and not probes.get("remembered"):
             with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
                 answers.keep(
                     run.store.root,
-                    told.get("key"),
+                    probes.get("key"),
                     ref,
                     captured.rows("transcripts"),
                     captured.rows("tokens"),
@@ -365,11 +365,11 @@ def _trained(run: _Run) -> dict[str, Any]:
     return {"steps": len(rows), "last_loss": losses[-1] if losses else None}
 
 
-def _kept(processes: Sequence[Process], asked: str) -> str:
+def _kept(processes: Sequence[Process], wanted: str) -> str:
     """What was kept in the end: the watcher may have gone on with less where the disk was too full."""
     order = ("all", "new", "trainable", "none")
-    told = [str(read_object(p.directory / "plan.json").get("tensors") or asked) for p in processes]
-    return max([asked, *(t for t in told if t in order)], key=order.index)
+    settings = [str(read_object(p.directory / "plan.json").get("tensors") or wanted) for p in processes]
+    return max([wanted, *(t for t in settings if t in order)], key=order.index)
 
 
 def _n(value: Any) -> float:

@@ -44,7 +44,7 @@ def compared(a: Sequence[Stored], b: Sequence[Stored]) -> tuple[Found, Found] | 
     equals = Workers().map(
         _equals, list(_neighbours(pairs)), lambda run: sum(s.raw.nbytes for s, _ in run), far=far
     )
-    same = {name: yes for found in equals for name, yes in found.items()}
+    same = {name: yes for equal in equals for name, yes in equal.items()}
     if before != states((*a, *b)):
         raise UnreadableModel(
             "A model changed while it was read.",
@@ -119,20 +119,20 @@ def equal(a: RawTensor, b: RawTensor) -> bool:
 def _marked(stored: Sequence[Stored], marks: Mapping[str, str], number: Iterable[int]) -> Found:
     """A tied twin that lies in the file a second time has its twin's mark."""
     numbers = iter(number)
-    found: Found = {}
+    result: Found = {}
     first: dict[tuple[str, tuple[int, ...]], list[Stored]] = {}
     for s in stored:
         mark = marks.get(s.mlx_name) or f"bytes {next(numbers)}"
         if s.mlx_name.endswith(("lm_head.weight", "embed_tokens.weight")):
             twins = first.setdefault((s.raw.dtype, s.raw.shape), [])
-            mark = next((found[t.raw.name].stats.digest for t in twins if equal(t.raw, s.raw)), mark)
+            mark = next((result[t.raw.name].stats.digest for t in twins if equal(t.raw, s.raw)), mark)
             twins.append(s)
         stats = TensorStats(mark, s.raw.dtype, s.raw.shape, math.prod(s.raw.shape), s.raw.nbytes, *[None] * 8)
-        found[s.raw.name] = Measured(stats, None)
-    return found
+        result[s.raw.name] = Measured(stats, None)
+    return result
 
 
 def states(stored: Iterable[Stored]) -> dict[Path, tuple[int, int, int]]:
     """What tells each file from what lies at its place later: size, time and inode."""
-    found = ((path, path.stat()) for path in {s.file for s in stored})
-    return {path: (state.st_size, state.st_mtime_ns, state.st_ino) for path, state in found}
+    stats = ((path, path.stat()) for path in {s.file for s in stored})
+    return {path: (state.st_size, state.st_mtime_ns, state.st_ino) for path, state in stats}

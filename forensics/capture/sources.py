@@ -96,10 +96,10 @@ class Sources:
             return False
         return True
 
-    def hold(self, stats: TensorStats, raw: RawTensor, kept: str) -> None:
+    def hold(self, stats: TensorStats, raw: RawTensor, place: str) -> None:
         """A tensor of a file that the run wrote, measured already."""
         self._raw.setdefault(stats.digest, raw)
-        self.stats.setdefault(stats.digest, tensor_row(stats, kept))
+        self.stats.setdefault(stats.digest, tensor_row(stats, place))
 
     def _stop(self, error: OSError) -> None:
         """The disk is full: what follows keeps digests and statistics alone."""
@@ -113,17 +113,17 @@ class Sources:
         """
         if digest in self.stats:
             return
-        kept = self._packs.read(digest)
-        raw = kept or _in_file(placement.get("file"), digest)
-        if raw is not None and not kept:
+        stored = self._packs.read(digest)
+        raw = stored or _in_file(placement.get("file"), digest)
+        if raw is not None and not stored:
             self._raw.setdefault(digest, raw)
             path, *_, name = placement["file"]
             self._lying.setdefault(str(path), {})[str(name)] = digest
-        where = "pack" if kept else "file" if raw is not None else "none"
-        recalled = self._recall(digest) if kept else None
+        where = "pack" if stored else "file" if raw is not None else "none"
+        recalled = self._recall(digest) if stored else None
         if recalled is not None:
             self.stats[digest] = {**recalled, "kept": where}
-        elif raw is not None and (kept or not placement.get("stats")):
+        elif raw is not None and (stored or not placement.get("stats")):
             self.stats[digest] = self._measured(digest, raw, placement, where)
         else:
             self.stats[digest] = _told(digest, placement, where)
@@ -163,10 +163,10 @@ def earlier(captures: Path, brought: Container[str]) -> Iterator[Row]:
 
     Runs that were `brought` in bundles are passed over.
     """
-    found = (
+    stored = (
         p for p in captures.glob("*/tables/tensors.jsonl.gz") if run_of(p.parents[1].name) not in brought
     )
-    for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)[:_EARLIER]:
+    for path in sorted(stored, key=lambda p: p.stat().st_mtime, reverse=True)[:_EARLIER]:
         with (
             contextlib.suppress(OSError, EOFError, ValueError, zlib.error),
             gzip.open(path, "rt", encoding="utf-8") as file,
@@ -181,7 +181,7 @@ _EARLIER = 50  # captures that are looked through
 _statistics = attrgetter(*STATISTICS)
 
 
-def tensor_row(stats: TensorStats, kept: str) -> Row:
+def tensor_row(stats: TensorStats, place: str) -> Row:
     """A row of `tensors`."""
     return {
         "digest": stats.digest,
@@ -190,11 +190,11 @@ def tensor_row(stats: TensorStats, kept: str) -> Row:
         "size": stats.size,
         "nbytes": stats.nbytes,
         **dict(zip(STATISTICS, _statistics(stats), strict=True)),
-        "kept": kept,
+        "kept": place,
     }
 
 
-def _told(digest: str, placement: Mapping[str, Any], kept: str) -> Row:
+def _told(digest: str, placement: Mapping[str, Any], place: str) -> Row:
     """A row of `tensors` as the watcher has it."""
     return {
         "digest": digest,
@@ -203,7 +203,7 @@ def _told(digest: str, placement: Mapping[str, Any], kept: str) -> Row:
         "size": _size(placement.get("shape")),
         "nbytes": placement.get("nbytes"),
         **{k: (placement.get("stats") or {}).get(k) for k in STATISTICS},
-        "kept": kept,
+        "kept": place,
     }
 
 

@@ -203,12 +203,12 @@ class Spool:
         What the watcher noted, and tables of a process that lived on whose last row is cut off.
         """
         rows = (r for p in self.processes for r in p.rows("missing"))
-        found = [{"what": str(r.get("what")), "why": str(r.get("why")), **_named(r)} for r in rows]
-        noted = {each.get("table") for each in found}
+        gaps = [{"what": str(r.get("what")), "why": str(r.get("why")), **_named(r)} for r in rows]
+        noted = {each.get("table") for each in gaps}
         cut = dict.fromkeys(
             table for p in self.processes if p.exit for table in p.cut() if table not in noted
         )
-        return found + [
+        return gaps + [
             {"what": f"rows of {t}", "why": "the last one is cut off", "kind": "rows", "table": t}
             for t in cut
         ]

@@ -102,9 +102,9 @@ def _beside(spool: Path, settings: Settings, warn: Say) -> Beside | None:
     """What judges the run while it goes on, where that is asked for."""
     if not settings.beside:
         return None
-    found = Beside(settings.stop_on or "error", settings.stop_on is not None, settings.tell, warn)
-    found.begin(spool)
-    return found
+    beside = Beside(settings.stop_on or "error", settings.stop_on is not None, settings.tell, warn)
+    beside.begin(spool)
+    return beside
 
 
 def make_spool(

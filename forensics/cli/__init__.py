@@ -81,10 +81,10 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"forensics.cli.{cmd_name}")
-        found: click.Command = module.command
-        if all(each.name != "debug" for each in found.params):
-            found.params.append(debug_option(hidden=True))
-        return found
+        command: click.Command = module.command
+        if all(each.name != "debug" for each in command.params):
+            command.params.append(debug_option(hidden=True))
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

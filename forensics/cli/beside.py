@@ -30,9 +30,9 @@ def main() -> None:
 
     with files.temporary("beside") as place:
         store, run = partial.sealed(Path(request["spool"]), place)
-        found = certain(store, run, request["severity"], Path(request["accepted"]))
-    first = finding_document(found[0]) if found else None
-    sys.stdout.write(json.dumps({"finding": first, "others": [each.id for each in found[1:]]}))
+        findings = certain(store, run, request["severity"], Path(request["accepted"]))
+    first = finding_document(findings[0]) if findings else None
+    sys.stdout.write(json.dumps({"finding": first, "others": [each.id for each in findings[1:]]}))
 
 
 if __name__ == "__main__":

@@ -68,25 +68,25 @@ def command(
         from forensics.prove import rerun as again
 
         with spinner(meant.name) as step:
-            found = again.turn(place, meant, when, queries, step)
+            turned = again.turn(place, meant, when, queries, step)
     else:
-        found = turn(meant, when, queries)
+        turned = turn(meant, when, queries)
     if as_json:
         from forensics.cli.screen import emit
 
-        emit({"schema": 1, "run": meant.name, **asdict(found)})
-    elif found.after is None:
+        emit({"schema": 1, "run": meant.name, **asdict(turned)})
+    elif turned.after is None:
         click.echo(
-            f"{found.when}: it holds at none of {found.captures} captures that were looked at; the last is"
-            f" {found.before}."
+            f"{turned.when}: it holds at none of {turned.captures} captures that were looked at; the last is"
+            f" {turned.before}."
         )
-    elif found.before is None:
-        click.echo(f"{found.when}: it holds at {found.after} already, the first capture.")
+    elif turned.before is None:
+        click.echo(f"{turned.when}: it holds at {turned.after} already, the first capture.")
     else:
-        click.echo(f"{found.when}: it turns at {found.after}; at {found.before} it does not hold yet.")
+        click.echo(f"{turned.when}: it turns at {turned.after}; at {turned.before} it does not hold yet.")
         click.echo(
-            f"{found.opened} of {found.captures} captures were opened. forensics diff {found.before}"
-            f" {found.after}",
+            f"{turned.opened} of {turned.captures} captures were opened. forensics diff {turned.before}"
+            f" {turned.after}",
             err=True,
         )
-    ctx.exit(0 if found.before and found.after else 1)
+    ctx.exit(0 if turned.before and turned.after else 1)

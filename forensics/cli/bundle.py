@@ -125,7 +125,7 @@ def command(
             identity = write.finish(staged, target, sign=sign)
             nbytes = target.stat().st_size
         where = _remembered(place, staged, identity)
-    told = {
+    answer = {
         "schema": 1,
         "file": str(out),
         "id": identity,
@@ -137,9 +137,9 @@ def command(
     if as_json:
         from forensics.cli.screen import emit
 
-        emit(told)
+        emit(answer)
     else:
-        _say(told, staged, beside=out == STDOUT)
+        _say(answer, staged, beside=out == STDOUT)
 
 
 def _wanted(staged: Staged, personal: str, dry_run: bool) -> bool:
@@ -150,13 +150,13 @@ def _wanted(staged: Staged, personal: str, dry_run: bool) -> bool:
     from forensics.cli.screen import note
     from forensics.units import counted
 
-    found = staged.redactor.personal
-    if not found or personal != "ask":
+    numbers = staged.redactor.personal
+    if not numbers or personal != "ask":
         return False
-    told = ", ".join(counted(n, kind) for kind, n in sorted(found.items()))
+    listed = ", ".join(counted(n, kind) for kind, n in sorted(numbers.items()))
     if not dry_run and sys.stdin.isatty() and sys.stderr.isatty():
-        return click.confirm(f"The texts hold {told}. Send them as they are?", default=False, err=True)
-    note(f"forensics: the texts hold {told}: masked (--personal keep sends them).")
+        return click.confirm(f"The texts hold {listed}. Send them as they are?", default=False, err=True)
+    note(f"forensics: the texts hold {listed}: masked (--personal keep sends them).")
     return False
 
 
@@ -284,12 +284,12 @@ def _judged(staged: Staged, stack: ExitStack, proved: Mapping[str, Mapping[str, 
 
 def _leaving(staged: Staged) -> dict[str, list[str]]:
     """Each text that leaves, by column; digests are none."""
-    found = {"names of runs and captures": sorted({*staged.runs, *staged.captures})}
+    words = {"names of runs and captures": sorted({*staged.runs, *staged.captures})}
     for column, texts in sorted(staged.redactor.leaving.items()):
-        kept = sorted(text for text in texts if not _DIGEST.fullmatch(text))
-        if kept:
-            found[column] = kept
-    return found
+        shown = sorted(text for text in texts if not _DIGEST.fullmatch(text))
+        if shown:
+            words[column] = shown
+    return words
 
 
 def _dry(staged: Staged, out: Path, limit: int, as_json: bool) -> None:
@@ -342,17 +342,17 @@ def _listed(staged: Staged, out: Path) -> None:
     )
 
 
-def _say(told: dict[str, Any], staged: Staged, *, beside: bool) -> None:
+def _say(answer: dict[str, Any], staged: Staged, *, beside: bool) -> None:
     """What is in it, and what is not; on stderr where it is on stdout itself."""
     from forensics.units import counted, size
 
     say = partial(click.echo, err=beside)
     count = sum(staged.redactor.counts.values())
-    held = (
+    tensors = (
         f"{counted(len(staged.captures), 'capture')},"
-        f" {counted(len(staged.tensors), 'tensor')}{', signed' if told['signed'] else ''}"
+        f" {counted(len(staged.tensors), 'tensor')}{', signed' if answer['signed'] else ''}"
     )
-    say(f"{told['file']}: {size(told['nbytes'])}, {held}, {counted(count, 'value')} redacted")
+    say(f"{answer['file']}: {size(answer['nbytes'])}, {tensors}, {counted(count, 'value')} redacted")
     if staged.tensors:
         say("Weights can hold memorised text.")
     if staged.tensors.differences:
@@ -361,5 +361,5 @@ def _say(told: dict[str, Any], staged: Staged, *, beside: bool) -> None:
             f"{count:,} of them are differences: whoever reads them needs the model of {against} as well."
             " --level full sends all whole."
         )
-    if told["map"]:
-        say(f"Stays here: {told['map']}, which says what each redacted text was.")
+    if answer["map"]:
+        say(f"Stays here: {answer['map']}, which says what each redacted text was.")

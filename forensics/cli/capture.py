@@ -256,15 +256,15 @@ def _full(place: Store) -> None:
     from forensics.units import parse, size
 
     try:
-        found = settings.nearest(Path.cwd(), _FORM)
-        limit = found and found[1].get("max_store")
-        if found is None or limit is None:
+        setting = settings.nearest(Path.cwd(), _FORM)
+        limit = setting and setting[1].get("max_store")
+        if setting is None or limit is None:
             return
         taken = upkeep.nbytes(place)
         if taken > parse(str(limit)):
             note(
-                f"forensics: the store takes {size(taken)}, more than the {limit} of {found[0]}: forensics gc"
-                f" --max-size {limit}"
+                f"forensics: the store takes {size(taken)}, more than the {limit} of {setting[0]}:"
+                f" forensics gc --max-size {limit}"
             )
     except (ForensicsError, OSError, ValueError) as error:  # after the command, whose status stands
         note(f"forensics: max_store cannot be understood: {error}. {_FORM}")

@@ -24,10 +24,10 @@ def complete_refs(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
     from forensics.store.place import find
 
     try:
-        found = refs.complete(find(ctx.params.get("store")), incomplete)
+        names = refs.complete(find(ctx.params.get("store")), incomplete)
     except Exception:  # noqa: BLE001 - a damaged store must not print into the user's prompt
-        found = []
-    return [CompletionItem(ref) for ref in found] or [CompletionItem(incomplete, type="file")]
+        names = []
+    return [CompletionItem(ref) for ref in names] or [CompletionItem(incomplete, type="file")]
 
 
 def complete_queries(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:

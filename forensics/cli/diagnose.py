@@ -113,19 +113,19 @@ def command(
     if wait:
         _wait(place, refs)
     evidence = opened(place, refs, adapter=adapter, queries=queries)
-    found = diagnose_opened(
+    result = diagnose_opened(
         evidence, allow.given(allowed, [detector.name for detector in evidence.library.detectors])
     )
     if adapter is None and queries is None and not allowed:
-        _remember(place, refs, document(found))
+        _remember(place, refs, document(result))
     if sarif is not None:
-        _write_sarif(sarif, found)
+        _write_sarif(sarif, result)
     if as_json:
         from forensics.cli.screen import emit
 
-        emit(document(found))
+        emit(document(result))
     elif markdown or github:
-        _for_issues(evidence, found, github)
+        _for_issues(evidence, result, github)
     else:
         from forensics.cli.screen import show, width
         from forensics.judge.gather import steps
@@ -133,38 +133,42 @@ def command(
         from forensics.report.terminal.diagnosis import diagnosis
 
         picture = (
-            heat(evidence.session, found.a, found.b) if everything and evidence.two_runs is None else None
+            heat(evidence.session, result.a, result.b) if everything and evidence.two_runs is None else None
         )
         show(
             diagnosis(
-                found, width(), everything=everything, steps=steps(evidence.session, evidence.b), heat=picture
+                result,
+                width(),
+                everything=everything,
+                steps=steps(evidence.session, evidence.b),
+                heat=picture,
             )
         )
-    ctx.exit(status(found, fail_on))
+    ctx.exit(status(result, fail_on))
 
 
-def _write_sarif(path: Path, found: Diagnosis | TwoRuns) -> None:
+def _write_sarif(path: Path, diagnosis: Diagnosis | TwoRuns) -> None:
     import json
 
     from forensics.cli.output import output
     from forensics.report import sarif
 
     with output(path, "The SARIF file") as target:
-        target.write_text(json.dumps(sarif.log(found), indent=1) + "\n", encoding="ascii")
+        target.write_text(json.dumps(sarif.log(diagnosis), indent=1) + "\n", encoding="ascii")
 
 
-def _for_issues(evidence: Opened, found: Diagnosis | TwoRuns, github: bool) -> None:
+def _for_issues(evidence: Opened, diagnosis: Diagnosis | TwoRuns, github: bool) -> None:
     """Markdown for an issue: on stdout, or in GitHub's job summary with annotations on stdout."""
     import os
 
     from forensics.judge.gather import environment
     from forensics.report import annotations, markdown
 
-    text = markdown.diagnosis(found, environment(evidence.session, evidence.b))
+    text = markdown.diagnosis(diagnosis, environment(evidence.session, evidence.b))
     if not github:
         click.echo(text, nl=False)
         return
-    for line in annotations.lines(found):
+    for line in annotations.lines(diagnosis):
         click.echo(line)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8", errors="replace") as file:
@@ -182,19 +186,19 @@ def _wait(place: Store, refs: tuple[str, ...]) -> None:
     recover(place, note)
 
 
-def _remember(place: Store, refs: tuple[str, ...], found: dict[str, Any]) -> None:
+def _remember(place: Store, refs: tuple[str, ...], document: dict[str, Any]) -> None:
     """Keep what was said of a whole run, for `list` and SQL."""
     from forensics.store.verdicts import remember
 
-    run = run_of(str(found["b"]))
+    run = run_of(str(document["b"]))
     if refs in ((), (run,)) and run in place.run_names():
-        remember(place, run, found)
+        remember(place, run, document)
 
 
-def status(found: Diagnosis | TwoRuns, fail_on: str) -> int:
+def status(diagnosis: Diagnosis | TwoRuns, fail_on: str) -> int:
     """The exit status of a diagnosis; of two runs it is that of the second, whose verdict it bears."""
     order = ("info", "warning", "error")
-    judged = getattr(found, "runs", (found,))[-1]
+    judged = getattr(diagnosis, "runs", (diagnosis,))[-1]
     if any(order.index(finding.severity) >= order.index(fail_on) for finding in judged.findings):
         return 1
-    return 4 if found.verdict == "inconclusive" else 0
+    return 4 if diagnosis.verdict == "inconclusive" else 0

@@ -56,17 +56,17 @@ def command(
     from forensics.store.place import find
 
     evidence = opened(find(store), refs, adapter=adapter, queries=queries, light=True)
-    found = compare(evidence.session, evidence.a, evidence.b)
+    result = compare(evidence.session, evidence.a, evidence.b)
     if as_json:
         from forensics.cli.screen import emit
 
-        emit(document(found))
+        emit(document(result))
     else:
         from forensics.cli.screen import show, width
         from forensics.judge.picture import heat
         from forensics.report.terminal.difference import comparison
 
         show(
-            comparison(found, heat(evidence.session, evidence.a, evidence.b), width(), everything=everything)
+            comparison(result, heat(evidence.session, evidence.a, evidence.b), width(), everything=everything)
         )
-    ctx.exit({True: 0, False: 1, None: 4}[found.same])
+    ctx.exit({True: 0, False: 1, None: 4}[result.same])

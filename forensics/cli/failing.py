@@ -55,10 +55,10 @@ def unexpected(error: Exception, words: Sequence[str]) -> ForensicsError:
         )
     kind = Damaging if any(word.partition(".zip")[1] for word in words) else Unexpected
     what = f"Reading this failed in a way that was not foreseen: {type(error).__name__}: {str(error)[:200]}"
-    found = kind(
+    error_of_ours = kind(
         what, "forensics " + " ".join(words), "--debug shows the traceback, which belongs into an issue."
     )
-    return found.with_traceback(error.__traceback__)
+    return error_of_ours.with_traceback(error.__traceback__)
 
 
 def failed(error: ForensicsError | click.ClickException | OSError, ctx: click.Context | None = None) -> int:
@@ -66,17 +66,17 @@ def failed(error: ForensicsError | click.ClickException | OSError, ctx: click.Co
     if isinstance(error, BrokenPipeError):  # the reader went away (`| head`): nothing to say
         hush(sys.stdout)
         return 0
-    told = (
+    lines = (
         _usage(error, ctx)
         if isinstance(error, click.ClickException)
         else _unusable(error)
         if isinstance(error, OSError)
         else error
     )
-    _say(told)
+    _say(lines)
     if (ctx and ctx.meta.get(_TRACED)) or os.environ.get("FORENSICS_DEBUG"):
         note("".join(traceback.format_exception(error)).rstrip())
-    return told.exit_code
+    return lines.exit_code
 
 
 def _say(error: ForensicsError) -> None:

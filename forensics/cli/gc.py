@@ -55,13 +55,13 @@ def command(dry_run: bool, keep: int | None, max_size: int | None, as_json: bool
         freed = sum(_remove(place, run, dry_run) for run in gone)
         with bar("Captures", upkeep.count(place)) as tick, place.writing():
             freed += upkeep.collect(place, tick, dry=dry_run, without=gone if dry_run else ())
-    kept = place.packs.nbytes()
+    nbytes = place.packs.nbytes()
     if as_json:
-        emit({"schema": 1, "dry_run": dry_run, "removed": gone, "freed": freed, "kept": kept})
+        emit({"schema": 1, "dry_run": dry_run, "removed": gone, "freed": freed, "kept": nbytes})
         return
     if gone:
         click.echo(f"{'would remove' if dry_run else 'removed'} {', '.join(gone)}")
-    click.echo(f"{'would free' if dry_run else 'freed'} {size(freed)}; tensors take {size(kept)}")
+    click.echo(f"{'would free' if dry_run else 'freed'} {size(freed)}; tensors take {size(nbytes)}")
 
 
 def _remove(place: Store, run: str, dry: bool) -> int:

@@ -9,13 +9,13 @@ import click
 from forensics.errors import UsageError
 
 
-def one_form(**asked: object) -> None:
+def one_form(**forms: object) -> None:
     """Refuse to answer in two forms at once: options of one name each, and what was given for them.
 
     Raises:
         UsageError: two are asked for.
     """
-    given = [f"--{option}" for option, value in asked.items() if value]
+    given = [f"--{option}" for option, value in forms.items() if value]
     if len(given) > 1:
         raise UsageError("One answer has one form.", where=" ".join(given), hint=f"Leave out {given[1]}.")
 

@@ -42,8 +42,8 @@ def output(path: Path, what: str) -> Iterator[Path]:
         ) from error
 
 
-def _send(made: Path, path: Path) -> None:
-    with made.open("rb") as whole:
+def _send(source: Path, path: Path) -> None:
+    with source.open("rb") as whole:
         if path == STDOUT:
             shutil.copyfileobj(whole, sys.stdout.buffer)
             sys.stdout.flush()

@@ -42,10 +42,10 @@ def write(path: Path, columns: Sequence[str], types: Sequence[str], rows: Iterab
             f"read_json({_quoted(str(place / 'rows.jsonl'))}, format = 'newline_delimited', columns ="
             f" {{{typed}}})"
         )
-        made = place / "made.parquet"
-        copy = f"COPY (SELECT * FROM {source}) TO {_quoted(str(made))} (FORMAT parquet)"
+        database = place / "made.parquet"
+        copy = f"COPY (SELECT * FROM {source}) TO {_quoted(str(database))} (FORMAT parquet)"
         open_session([], []).script(copy)
-        shutil.copyfile(made, target)
+        shutil.copyfile(database, target)
     return count
 
 

@@ -124,15 +124,15 @@ def command(
         else:
             click.echo(f"{named.name}: nothing to prove: no cause was found.")
         ctx.exit(0)
-    said = document.document(_proved(under_way, chosen))
-    proofs.remember(place, named.name, said)
+    answer = document.document(_proved(under_way, chosen))
+    proofs.remember(place, named.name, answer)
     if as_json:
-        emit(said)
+        emit(answer)
     else:
-        show(told.proof(said, width()))
-    if any(each["outcome"] == "proved" for each in said["cures"]):
+        show(told.proof(answer, width()))
+    if any(each["outcome"] == "proved" for each in answer["cures"]):
         ctx.exit(0)
-    ctx.exit(1 if said["repeatable"] else 4)
+    ctx.exit(1 if answer["repeatable"] else 4)
 
 
 def _proved(under_way: Proving, chosen: list[str]) -> Proof:

@@ -130,11 +130,11 @@ def _asked(evidence: Opened, name: str, settings: tuple[str, ...], silent: bool 
     )
     given = _refs(query, evidence)
     statement = _call(query, settings)
-    columns, found = evidence.session.ask(statement, given)
+    columns, rows = evidence.session.ask(statement, given)
     _, described = evidence.session.ask(f"DESCRIBE {statement}", given)
     if not silent:
-        _say(query, evidence, given, found)
-    return Answer(query, columns, [str(row[1]) for row in described], found)
+        _say(query, evidence, given, rows)
+    return Answer(query, columns, [str(row[1]) for row in described], rows)
 
 
 def _together(runs: tuple[str, ...], answers: list[Answer]) -> Answer:
@@ -157,7 +157,7 @@ def _refs(query: Query, evidence: Opened) -> list[str]:
     return [evidence.b] if query.refs == 1 else [beginning(evidence, query), evidence.b][: query.refs]
 
 
-def _say(query: Query, evidence: Opened, given: list[str], found: list[tuple[Any, ...]]) -> None:
+def _say(query: Query, evidence: Opened, given: list[str], rows: list[tuple[Any, ...]]) -> None:
     """On stderr, which captures the words stood for, and why there is no row."""
     from forensics.cli.screen import note
     from forensics.judge.norows import why
@@ -169,7 +169,7 @@ def _say(query: Query, evidence: Opened, given: list[str], found: list[tuple[Any
         )
     if (
         given
-        and not found
+        and not rows
         and not evidence.empty
         and (reason := why(evidence.session, evidence.library, query, evidence.a, evidence.b))
     ):

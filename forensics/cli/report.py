@@ -68,15 +68,15 @@ def command(
         raise UsageError(
             "A page on stdout cannot be opened.", where="--open -o -", hint="Give a file with -o."
         )
-    found = materials(find(store), refs, adapter=adapter, queries=queries)
-    text = page(*found).encode("utf-8", "replace")
+    pages = materials(find(store), refs, adapter=adapter, queries=queries)
+    text = page(*pages).encode("utf-8", "replace")
     with output(out, "The page") as target:
         write_whole(target, text)
     if card is not None:
         from forensics.report.card import card as drawn
 
         with output(card, "The card") as target:
-            write_whole(target, drawn(found[0].diagnosis, found[0].title).encode("utf-8", "replace"))
-    click.echo(f"{out}: {found[0].diagnosis.verdict}, {len(text) / 1000:.0f} KB", err=out == STDOUT)
+            write_whole(target, drawn(pages[0].diagnosis, pages[0].title).encode("utf-8", "replace"))
+    click.echo(f"{out}: {pages[0].diagnosis.verdict}, {len(text) / 1000:.0f} KB", err=out == STDOUT)
     if show and not webbrowser.open(out.resolve().as_uri()):
         note(f"forensics: no browser could be opened; the page is {out.resolve()}.")

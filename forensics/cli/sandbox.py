@@ -46,13 +46,13 @@ def _answer(request: dict[str, Any], memory: int) -> None:
     from forensics.store.catalog import reader
     from forensics.store.session import reopened
 
-    made = []
+    macros = []
     if request["queries"]:
         ours = library.load(Path(request["queries"]))
-        made = [ours.create(query) for query in ours.queries.values() if query.private]
+        macros = [ours.create(query) for query in ours.queries.values() if query.private]
 
     def prepare(session: Session) -> None:
-        for statement in made:
+        for statement in macros:
             session.script(statement.replace("CREATE OR REPLACE MACRO", "CREATE OR REPLACE TEMP MACRO", 1))
 
     if request.get("rows"):

@@ -32,21 +32,21 @@ def command(ref: str | None, as_json: bool, store: Path | None) -> None:
     from forensics.store.store import Run
 
     place = find(store)
-    found = evidence.run_or_capture(place, ref) if ref is not None else place.newest()
-    if found is None:
+    subject = evidence.run_or_capture(place, ref) if ref is not None else place.newest()
+    if subject is None:
         raise UnknownRef(
             "Nothing is captured yet.", where=str(place.root), hint="forensics capture -- python train.py"
         )
-    if isinstance(found, Run):
-        told = facts.of_run(found)
+    if isinstance(subject, Run):
+        about = facts.of_run(subject)
     else:
-        owner = found.store.run(found.run.removeprefix(found.prefix)) if found.store else None
-        told = facts.of_capture(found, owner)
+        owner = subject.store.run(subject.run.removeprefix(subject.prefix)) if subject.store else None
+        about = facts.of_capture(subject, owner)
     if as_json:
         from forensics.typed import plain
 
-        emit(plain(told))
+        emit(plain(about))
         return
     from forensics.report.terminal.listing import capture, run
 
-    show((run if told["kind"] == "run" else capture)(told, width()))
+    show((run if about["kind"] == "run" else capture)(about, width()))

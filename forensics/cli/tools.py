@@ -54,11 +54,11 @@ class Tools:
         from forensics.judge.compare import compare, document
 
         evidence = self._opened(refs)
-        found = document(compare(evidence.session, evidence.a, evidence.b))
+        comparison = document(compare(evidence.session, evidence.a, evidence.b))
         for key in ("changed", "added", "removed", "configs", "transcripts"):
-            found[f"{key}_left_out"] = max(0, len(found[key]) - ROWS)
-            found[key] = found[key][:ROWS]
-        return found
+            comparison[f"{key}_left_out"] = max(0, len(comparison[key]) - ROWS)
+            comparison[key] = comparison[key][:ROWS]
+        return comparison
 
     def query(self, name: str | None = None, refs: Sequence[str] = ()) -> dict[str, Any]:
         """Ask a prepared question, or for the rows behind a finding by its id.

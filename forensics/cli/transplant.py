@@ -44,27 +44,27 @@ def transplanted(
         )
     questions = read_prompts(prompts) if prompts else None
     with spinner(" -> ".join(given)) as step:
-        found = transplant(
+        result = transplant(
             store, given[0], given[1], adapter=adapter, prompts=questions, seconds=seconds, on_step=step
         )
     if as_json:
-        emit(found.document())
+        emit(result.document())
     else:
-        _show(found)
-    if found.same or found.smallest:
+        _show(result)
+    if result.same or result.smallest:
         return 0
-    return 1 if found.complete else 4
+    return 1 if result.complete else 4
 
 
-def _show(found: Transplant) -> None:
-    click.echo(found.said)
-    for name in found.smallest[:_SHOWN]:
+def _show(result: Transplant) -> None:
+    click.echo(result.said)
+    for name in result.smallest[:_SHOWN]:
         click.echo(f"  {name}")
-    if len(found.smallest) > _SHOWN:
-        click.echo(f"  and {len(found.smallest) - _SHOWN} more (--json has them all)")
-    if not found.same:
-        differ = f"{found.questions - found.equal} of {found.questions} answers differ"
+    if len(result.smallest) > _SHOWN:
+        click.echo(f"  and {len(result.smallest) - _SHOWN} more (--json has them all)")
+    if not result.same:
+        differ = f"{result.questions - result.equal} of {result.questions} answers differ"
         click.echo(
-            f"{differ}; {found.parts} parts differ; {found.tried} sets were tried"
-            f"{'' if found.complete else ', then the time was spent; call it again to go on'}."
+            f"{differ}; {result.parts} parts differ; {result.tried} sets were tried"
+            f"{'' if result.complete else ', then the time was spent; call it again to go on'}."
         )

@@ -62,19 +62,19 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
         paths, packs = list(sealed(place)), place.packs
         check_runs(place, whole_runs(place), checked)
     else:
-        found = evidence.every(place, ref)
-        if (holder := found[0].store) is None or not (holder.root / "captures").is_dir():
+        subjects = evidence.every(place, ref)
+        if (holder := subjects[0].store) is None or not (holder.root / "captures").is_dir():
             raise UsageError(
                 "A model on disk was never recorded, so there is nothing to compare it with.",
                 ref,
                 "Name a run or a capture.",
             )
-        paths, packs = directories(found), holder.packs
-        check_runs(holder, [each for each in found if isinstance(each, Run)], checked)
+        paths, packs = directories(subjects), holder.packs
+        check_runs(holder, [each for each in subjects if isinstance(each, Run)], checked)
     with bar("Tables", len(paths)) as tick:
-        kept = check_directories(paths, checked, tick)
-    with bar("Tensors", len(kept)) as tick:
-        check_tensors(packs, kept, checked, tick)
+        digests = check_directories(paths, checked, tick)
+    with bar("Tensors", len(digests)) as tick:
+        check_tensors(packs, digests, checked, tick)
     if as_json:
         from forensics.cli.screen import emit
 

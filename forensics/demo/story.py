@@ -145,9 +145,9 @@ class Running:
         lines = self._lines()
         if f"> {QUESTION}" not in lines:
             return ""
-        told = lines[lines.index(f"> {QUESTION}") + 1 :]
-        end = next((i for i, line in enumerate(told) if line.startswith("> ")), len(told))
-        return " ".join(told[:end]).strip()
+        lines_after = lines[lines.index(f"> {QUESTION}") + 1 :]
+        end = next((i for i, line in enumerate(lines_after) if line.startswith("> ")), len(lines_after))
+        return " ".join(lines_after[:end]).strip()
 
     def _lines(self) -> list[str]:
         return self.log.read_text(errors="replace").splitlines()

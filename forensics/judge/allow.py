@@ -57,10 +57,10 @@ def configured(start: Path, known: Sequence[str]) -> tuple[Allowance, ...]:
     Raises:
         UsageError: an entry without an id or a reason, an id that no detector gives, a file that is no TOML.
     """
-    found = settings.nearest(start, _FORM)
-    if found is None:
+    nearest = settings.nearest(start, _FORM)
+    if nearest is None:
         return ()
-    path, table = found
+    path, table = nearest
     return tuple(_entry(each, str(path), known) for each in _entries(table, path))
 
 

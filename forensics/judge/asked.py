@@ -96,12 +96,12 @@ class Asked:
     def _died(self) -> str:
         """What is known of a child that ended without an answer: what it said last, or its exit status."""
         assert self._child.stderr is not None
-        said = self._child.stderr.read().strip()
+        message = self._child.stderr.read().strip()
         status = self._bounded.wait()
-        if any(word in said for word in ("MemoryError", "bad_alloc", "OutOfMemory", "Out of Memory")):
+        if any(word in message for word in ("MemoryError", "bad_alloc", "OutOfMemory", "Out of Memory")):
             return self._too_large
-        said = said.rpartition("\n")[2]
-        return f"The query's process ended without an answer: {said[:200] or f'exit status {status}'}."
+        message = message.rpartition("\n")[2]
+        return f"The query's process ended without an answer: {message[:200] or f'exit status {status}'}."
 
     @property
     def _too_large(self) -> str:

@@ -120,12 +120,12 @@ def _searched(
     seconds: float | None,
     on_step: Callable[[str], None],
 ) -> Transplant:
-    told = ask(None)
-    parts = [_part(each) for each in told["parts"]]
-    found: frozenset[str] = frozenset()
-    complete, tried, said = True, 0, "A and B answer alike: there is nothing to move."
-    if not told["same"]:
-        memory = _Memory(store.root / "transplants", told)
+    start = ask(None)
+    parts = [_part(each) for each in start["parts"]]
+    smallest: frozenset[str] = frozenset()
+    complete, tried, sentence = True, 0, "A and B answer alike: there is nothing to move."
+    if not start["same"]:
+        memory = _Memory(store.root / "transplants", start)
 
         def holds(names: frozenset[str]) -> bool:
             answer = bool(ask({"parts": sorted(names)})["holds"])
@@ -135,21 +135,21 @@ def _searched(
         search = Search(
             holds, memory.known(), seconds, lambda left: on_step(f"{left} of {len(parts)} parts left")
         )
-        found, complete = search.smallest(parts)
-        tried, said = search.tried, verdict(parts, found, told["tensors"], complete)
+        smallest, complete = search.smallest(parts)
+        tried, sentence = search.tried, verdict(parts, smallest, start["tensors"], complete)
     return Transplant(
-        *words, tuple(part.name for part in parts if part.name in found), said, complete, len(parts),
-        told["tensors"], tried, told["questions"], told["equal"], told["same"],
-        tuple((x, y) for x, y in told["answers"]),
+        *words, tuple(part.name for part in parts if part.name in smallest), sentence, complete, len(parts),
+        start["tensors"], tried, start["questions"], start["equal"], start["same"],
+        tuple((x, y) for x, y in start["answers"]),
     )  # fmt: skip
 
 
-def _part(told: dict[str, str]) -> Part:
+def _part(row: dict[str, str]) -> Part:
     """A difference with its groups: the block of layers that it is in, and its module there."""
-    pieces = told["module"].split(".")
+    pieces = row["module"].split(".")
     number = next((i for i, piece in enumerate(pieces) if piece.isdigit()), None)
-    layer = ".".join(pieces[: number + 1]) if number is not None else told["module"]
-    return Part(told["name"], told["kind"], layer, told["module"])
+    layer = ".".join(pieces[: number + 1]) if number is not None else row["module"]
+    return Part(row["name"], row["kind"], layer, row["module"])
 
 
 class _Memory:
@@ -158,8 +158,8 @@ class _Memory:
     Where nothing can be written it begins again.
     """
 
-    def __init__(self, folder: Path, told: dict[str, Any]) -> None:
-        text = json.dumps([told["parts"], told["answers"], told["print"]], sort_keys=True)
+    def __init__(self, folder: Path, request: dict[str, Any]) -> None:
+        text = json.dumps([request["parts"], request["answers"], request["print"]], sort_keys=True)
         self._path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.jsonl"
 
     def known(self) -> dict[frozenset[str], bool]:
@@ -201,13 +201,13 @@ def _child(request: Path) -> Iterator[Callable[[dict[str, Any] | None], dict[str
                     child.stdin.write(json.dumps(what) + "\n")
                     child.stdin.flush()
             line = child.stdout.readline()
-            told: dict[str, Any] = json.loads(line) if line.endswith("\n") else {"error": _last(errors)}
-            if "error" in told:
+            answer: dict[str, Any] = json.loads(line) if line.endswith("\n") else {"error": _last(errors)}
+            if "error" in answer:
                 raise NotTransplantable(
-                    f"The models cannot be held side by side: {told['error']}.",
+                    f"The models cannot be held side by side: {answer['error']}.",
                     hint="Both need to load with mlx-lm, as text models of one architecture.",
                 )  # fmt: skip
-            return told
+            return answer
 
         try:
             yield ask
@@ -244,10 +244,10 @@ def side(store: Store, word: str, adapter: Path | None, place: Path) -> dict[str
 
 def _adapter(path: Path, word: str) -> dict[str, Any]:
     """An adapter directory says itself on which model it belongs."""
-    told: object = None
+    config: object = None
     with suppress(OSError, ValueError):
-        told = json.loads((path / "adapter_config.json").read_text("utf-8"))
-    base = told.get("model") or told.get("base_model_name_or_path") if isinstance(told, dict) else None
+        config = json.loads((path / "adapter_config.json").read_text("utf-8"))
+    base = config.get("model") or config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not isinstance(base, str) or not Path(base).is_dir():
         raise UsageError(
             f"{word} does not say on which model it belongs.", word, "Give the model as B, and --adapter DIR."
@@ -270,15 +270,15 @@ def _captured(store: Store, capture: Capture, place: Path) -> dict[str, Any]:
         " NULL AND digest IS NOT NULL",
         [capture.ref],
     )
-    kept = {str(row["name"]): capture.store.packs.read(str(row["digest"])) for row in rows}
-    gone = [name for name, raw in kept.items() if raw is None]
-    if gone or not kept:
+    stored = {str(row["name"]): capture.store.packs.read(str(row["digest"])) for row in rows}
+    gone = [name for name, raw in stored.items() if raw is None]
+    if gone or not stored:
         raise NotTransplantable(
-            f"The bytes of {len(gone)} of {len(kept)} tensors of {capture.ref} are not kept.",
+            f"The bytes of {len(gone)} of {len(stored)} tensors of {capture.ref} are not kept.",
             capture.ref, "Capture with --tensors all.",
         )  # fmt: skip
     place.mkdir(parents=True)
-    _write(place / "tensors.safetensors", {name: raw for name, raw in kept.items() if raw is not None})
+    _write(place / "tensors.safetensors", {name: raw for name, raw in stored.items() if raw is not None})
     adapters = session.rows(
         """SELECT module, class, rank, scale FROM modules
         WHERE capture = ? AND kind IN ('adapter', 'dora') AND rank IS NOT NULL""",
@@ -297,14 +297,14 @@ def _base(capture: Capture) -> Path | None:
     """
     assert capture.store is not None
     run = capture.store.run(capture.run)
-    told = [
+    bases = [
         c.head["path"] for c in (capture, *run.captures) if c.model == capture.model and c.head.get("path")
     ]
     launch: object = None
     with suppress(ValueError):
         launch = json.loads(str(run.head.get("launch") or "null"))
     cwd = launch.get("cwd") if isinstance(launch, dict) else None
-    path = Path(str(cwd or "."), str(told[0])) if told else None
+    path = Path(str(cwd or "."), str(bases[0])) if bases else None
     return path.resolve() if path is not None and path.is_dir() else None
 
 

@@ -26,14 +26,14 @@ def columns() -> dict[str, dict[str, bool]]:
 
     The comment on a private column's line begins with `private:`.
     """
-    found: dict[str, dict[str, bool]] = {}
+    tables: dict[str, dict[str, bool]] = {}
     for table, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", schema.text(), re.S):
-        found[table] = {
+        tables[table] = {
             name: "-- private" in line
             for line in body.splitlines()
             for name in _COLUMN.findall(line.partition("--")[0])
         }
-    return found
+    return tables
 
 
 def hide_private(session: Sql) -> None:
@@ -51,15 +51,15 @@ def check(library: Library, session: Sql, *, only: Iterable[Query] | None = None
     Raises:
         QueryError: the first query that breaks one, with its file and what to do.
     """
-    asked = list(only) if only is not None else list(library.queries.values())
+    queries = list(only) if only is not None else list(library.queries.values())
     tables = columns()
-    for query in asked:
+    for query in queries:
         _one_select(query, library, session, tables)
     library.install(session)
-    for query in asked:
+    for query in queries:
         _binds(query, session)
     hide_private(session)
-    for query in (q for q in asked if isinstance(q, Detector)):
+    for query in (q for q in queries if isinstance(q, Detector)):
         _detector(query, library, session)
 
 
@@ -136,7 +136,7 @@ def _binds(query: Query, session: Sql) -> dict[str, str]:
 def _detector(query: Detector, library: Library, session: Sql) -> None:
     try:
         session.script(library.create(query))
-        found = _binds(query, session)
+        types = _binds(query, session)
     except QueryError as error:
         raise QueryError(
             f"It does not stand without private columns: {error.message}",
@@ -144,24 +144,24 @@ def _detector(query: Detector, library: Library, session: Sql) -> None:
             "Read classes, counts and digests instead.",
         ) from error
     for name in COLUMNS:
-        if name not in found:
+        if name not in types:
             raise QueryError(
                 f"It gives no column {name}.", str(query.path), f"A detector gives {', '.join(COLUMNS)}."
             )
-    if found["fault"] != "BOOLEAN":
+    if types["fault"] != "BOOLEAN":
         raise QueryError(
-            f"Its column fault is {found['fault']}, not BOOLEAN.", str(query.path), "Compare, don't count."
+            f"Its column fault is {types['fault']}, not BOOLEAN.", str(query.path), "Compare, don't count."
         )
     for key in ("claim", "clean", "fix"):
         for name in placeholders(query.text(key)):
-            if name not in found and name not in ("n", "looked"):
+            if name not in types and name not in ("n", "looked"):
                 raise QueryError(
                     f"{key} holds {{{name}}}, which is no column.",
                     str(query.path),
-                    f"Columns: {', '.join(found)}.",
+                    f"Columns: {', '.join(types)}.",
                 )
     for other, column in query.links.items():
-        if column is not None and found.get(column) != "BOOLEAN":
+        if column is not None and types.get(column) != "BOOLEAN":
             raise QueryError(
                 f"explains {other} when {column}, which is no BOOLEAN column.",
                 str(query.path),

@@ -49,18 +49,18 @@ def compare(session: Session, a: str, b: str) -> Comparison:
         **{k: counts.get(k, 0) for k in ("identical", "changed", "added", "removed")},
     }
     parameters["changed"] += counts.get("unknown", 0)
-    asked = _asked(session)
-    parts = {name: _part(session, name, a, b) if name in asked else () for name in _PARTS_OF}
+    settings = _asked(session)
+    parts = {name: _part(session, name, a, b) if name in settings else () for name in _PARTS_OF}
     adapter, optimizer = _sides(parts["adapter-diff"]), _sides(parts["optimizer-diff"])
     # an optimizer that only one side has was made between them: that is no difference of the model
-    apart = [
+    incomparable = [
         parts["modules-diff"],
         adapter,
         [side for side in optimizer.values() if None not in side.values()],
         parts["configs-diff"],
         [t for t in parts["transcripts-diff"] if not t["same"]],
     ]
-    differs = any(parameters[kind] for kind in ("changed", "added", "removed")) or any(apart)
+    differs = any(parameters[kind] for kind in ("changed", "added", "removed")) or any(incomparable)
     return Comparison(
         a=a,
         b=b,

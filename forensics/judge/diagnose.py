@@ -41,9 +41,9 @@ def diagnose_opened(evidence: Opened, allowances: Sequence[allow.Allowance] = ()
     if evidence.empty is not None:
         why = "nothing was captured: the command never used a model of mlx in a Python that could be watched"
         needs = tuple(NotEvaluated(detector.name, why, "unseen") for detector in evidence.library.detectors)
-        said = "nothing was captured"
+        reason = "nothing was captured"
         return Diagnosis(
-            evidence.empty, evidence.empty, "inconclusive", not_evaluated=needs, notes=(why,), headline=said
+            evidence.empty, evidence.empty, "inconclusive", not_evaluated=needs, notes=(why,), headline=reason
         )
     allowed = (*evidence.allowed, *allowances)
     if evidence.two_runs is None:
@@ -79,15 +79,15 @@ def judge(
     `proof`: what `prove` found of the run.
     """
     facts = outcomes.Facts(session, a, b)
-    found = outcomes.ask_all(Pair(session, library, a, b), library, facts)
-    told = phrased(session, library, found, b, question, proof)
+    outcome = outcomes.ask_all(Pair(session, library, a, b), library, facts)
+    every = phrased(session, library, outcome, b, question, proof)
     about = session.rows("SELECT model_of($1) AS model", [b])[0]
-    findings, allowed = allow.apart(told, allowances, about["model"])
-    gaps = verdict.gaps(session, b, found, facts)
-    said = verdict.verdict(findings, gaps)
+    findings, allowed = allow.apart(every, allowances, about["model"])
+    gaps = verdict.gaps(session, b, outcome, facts)
+    word = verdict.verdict(findings, gaps)
     return Diagnosis(
-        a, b, said, findings, outcomes.not_evaluated(found), gaps, outcomes.cleared(found),
-        example.example(session, a, b), allowed, verdict.headline(session, (a, b), said, findings, found),
+        a, b, word, findings, outcomes.not_evaluated(outcome), gaps, outcomes.cleared(outcome),
+        example.example(session, a, b), allowed, verdict.headline(session, (a, b), word, findings, outcome),
         verdict.is_watched(session, b),
     )  # fmt: skip
 
@@ -95,7 +95,7 @@ def judge(
 def phrased(
     session: Session,
     library: Library,
-    found: Mapping[str, outcomes.Outcome],
+    outcome: Mapping[str, outcomes.Outcome],
     b: str,
     question: str,
     proof: Document | None = None,
@@ -104,10 +104,10 @@ def phrased(
     head: Row = next(iter(session.rows("SELECT lines FROM runs WHERE run = run_of(?)", [b])), {})
     texts = json.loads(str(head.get("lines") or "{}"))
     versions = issues.versions(session, b)
-    told = ordered(library, found, question, _sequences(session, b), proof)
+    findings = ordered(library, outcome, question, _sequences(session, b), proof)
     return tuple(
         replace(_with_references(library, versions, finding), source=texts.get(finding.where))
-        for finding in told
+        for finding in findings
     )
 
 

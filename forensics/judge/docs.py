@@ -101,7 +101,7 @@ def queries_page(library: Library) -> str:
             " and three blanks carries on."
         ),
         "",
-        *(f"- `{key}`: {said}" for key, said in HEADER.items()),
+        *(f"- `{key}`: {meaning}" for key, meaning in HEADER.items()),
         "",
         (
             f"A detector gives the columns {', '.join(f'`{name}`' for name in COLUMNS)}; `severity`,"
@@ -129,8 +129,8 @@ def queries_page(library: Library) -> str:
         ),
         "",
         *(
-            f"- `{name.removeprefix('need_').partition('(')[0]}`: {said}"
-            for name, said in _helpers(library)
+            f"- `{name.removeprefix('need_').partition('(')[0]}`: {meaning}"
+            for name, meaning in _helpers(library)
             if name.startswith("need_")
         ),
         "",
@@ -152,7 +152,7 @@ def queries_page(library: Library) -> str:
         "",
         "## Helper macros",
         "",
-        *(f"- `{name}`: {said}" for name, said in _helpers(library) if not name.startswith("need_")),
+        *(f"- `{name}`: {meaning}" for name, meaning in _helpers(library) if not name.startswith("need_")),
         "",
         "## Questions",
         "",

@@ -48,10 +48,10 @@ def certain(
     session = session_of(run.captures, [run], ours)
     a, b = run.first().ref, run.last().ref
     pair, facts = Pair(session, ours, a, b), outcomes.Facts(session, a, b)
-    asked = {each.name: _final(outcomes.ask(pair, each, facts)) for each in askable(ours)}
-    found = phrased(session, ours, asked, b, name)
+    outcome = {each.name: _final(outcomes.ask(pair, each, facts)) for each in askable(ours)}
+    findings = phrased(session, ours, outcome, b, name)
     allowed = allow.configured(accepted, [detector.name for detector in ours.detectors])
-    counted, _ = allow.apart(found, allowed, run.main_model)
+    counted, _ = allow.apart(findings, allowed, run.main_model)
     least = SEVERITIES.index(severity)
     return [
         each

@@ -28,11 +28,11 @@ def example(session: Sql, a: str, b: str) -> Example | None:
     First the one with most special tokens, then the one whose distribution moved furthest.
     """
     try:
-        found = session.rows(_ANSWER, [a, b])
+        rows = session.rows(_ANSWER, [a, b])
     except QueryError:
         return None  # a session with a part of the library
     tokens = {str(row["role"]): str(row["token"]) for row in session.rows(_TOKENS, [b, b])}
-    if not found and not tokens:
+    if not rows and not tokens:
         return None
-    answer = found[0] if found else dict.fromkeys(("prompt", "output_a", "output_b", "finish_b"))
+    answer = rows[0] if rows else dict.fromkeys(("prompt", "output_a", "output_b", "finish_b"))
     return Example(answer["prompt"], answer["output_a"], answer["output_b"], answer["finish_b"], tokens)

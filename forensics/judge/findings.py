@@ -56,15 +56,15 @@ def ordered(
     the run at each place. `proof`: what `prove` found of the run.
     """
     present = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Found)}
-    found = {
+    by_id = {
         name: proven.with_proof(
             phrase(outcome, outcomes, f"forensics query {name} {question}".strip()), proof
         )
         for name, outcome in present.items()
     }
-    weights = {name: _weight(present[name], found[name], sequences or {}) for name in found}
-    explains = {name: _explained(name, found, present) for name in found}
-    ranked = sorted(found, key=lambda name: _rank(found[name], explains[name], found, weights))
+    weights = {name: _weight(present[name], by_id[name], sequences or {}) for name in by_id}
+    explains = {name: _explained(name, by_id, present) for name in by_id}
+    ranked = sorted(by_id, key=lambda name: _rank(by_id[name], explains[name], by_id, weights))
     folded: dict[str, tuple[str, ...]] = dict.fromkeys(ranked, ())
     under: set[str] = set()
     for name in ranked:
@@ -74,9 +74,9 @@ def ordered(
         )
         under |= set(folded[name])
     findings = [
-        replace(found[name], explains=folded[name], role=_role(found[name], name in under)) for name in ranked
+        replace(by_id[name], explains=folded[name], role=_role(by_id[name], name in under)) for name in ranked
     ]
-    findings.sort(key=lambda f: (ROLES.index(f.role), _rank(f, set(f.explains), found, weights)))
+    findings.sort(key=lambda f: (ROLES.index(f.role), _rank(f, set(f.explains), by_id, weights)))
     causes = [place for place, f in enumerate(findings) if f.role == "cause" and f.severity != "info"]
     return tuple(
         f if causes and place > causes[0] else replace(f, fix=_ABOVE.sub("", f.fix))
@@ -89,7 +89,7 @@ def _closes(other: str, name: str, folded: Mapping[str, tuple[str, ...]]) -> boo
     return name in folded[other] or any(name in folded[third] for third in folded[other])
 
 
-def _explained(name: str, found: Mapping[str, Finding], present: Mapping[str, Found]) -> set[str]:
+def _explained(name: str, by_id: Mapping[str, Finding], present: Mapping[str, Found]) -> set[str]:
     """Present findings that follow from one, over any number of links.
 
     None runs over a finding that is not present.
@@ -100,11 +100,11 @@ def _explained(name: str, found: Mapping[str, Finding], present: Mapping[str, Fo
     waiting = [name]
     while waiting:
         for other in _links(present[waiting.pop()]):
-            if other in found and other != name and other not in reached:
+            if other in by_id and other != name and other not in reached:
                 reached.add(other)
                 waiting.append(other)
-    info = found[name].severity == "info"
-    return {other for other in reached if not (info and found[other].severity != "info")}
+    info = by_id[name].severity == "info"
+    return {other for other in reached if not (info and by_id[other].severity != "info")}
 
 
 def _links(outcome: Found) -> list[str]:
@@ -139,9 +139,9 @@ def _weight(outcome: Found, finding: Finding, sequences: Mapping[str, int]) -> _
 
 
 def _rank(
-    finding: Finding, explains: set[str], found: Mapping[str, Finding], weights: Mapping[str, _Weight]
+    finding: Finding, explains: set[str], by_id: Mapping[str, Finding], weights: Mapping[str, _Weight]
 ) -> tuple[object, ...]:
-    serious = sum(found[other].severity != "info" for other in explains)
+    serious = sum(by_id[other].severity != "info" for other in explains)
     weight = weights[finding.id]
     return (
         finding.severity == "info",

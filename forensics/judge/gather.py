@@ -37,7 +37,7 @@ def gather(
     """The material of a report on `comparison.a` against `comparison.b`."""
     a, b = comparison.a, comparison.b
     run = next(iter(session.rows("SELECT * FROM runs WHERE run = run_of(?)", [b])), {})
-    said, more = exchanges(session, comparison)
+    shown, more = exchanges(session, comparison)
     return Material(
         title=title or f"{a} → {b}",
         diagnosis=diagnosis,
@@ -47,7 +47,7 @@ def gather(
         points=tuple((str(r["point"]), whole(r["updates"])) for r in session.rows(_POINTS, [b, b])),
         shares=shares(session, b),
         rows=training_rows(session, b),
-        exchanges=said,
+        exchanges=shown,
         more_exchanges=more,
         declared=declared(session, a, b),
         environment=environment(session, b),
@@ -76,13 +76,13 @@ _SHARES = ("pad", "prompt", "answer", "end")
 
 def steps(session: Sql, b: str) -> tuple[Step, ...]:
     """The steps of the model that `b` means; evenly thinned out beyond MAX_STEPS, first and last kept."""
-    found = session.rows(
+    rows = session.rows(
         "SELECT * FROM steps WHERE run = run_of(?) AND model = model_of(?) ORDER BY process, step", [b, b]
     )
-    if len(found) > MAX_STEPS:
-        found = [found[round(i * (len(found) - 1) / (MAX_STEPS - 1))] for i in range(MAX_STEPS)]
+    if len(rows) > MAX_STEPS:
+        rows = [rows[round(i * (len(rows) - 1) / (MAX_STEPS - 1))] for i in range(MAX_STEPS)]
     keys = ("loss", "learning_rate", "gradient_norm", "update_norm", *(f"weight_{role}" for role in _SHARES))
-    return tuple(Step(whole(r["step"]), *(_float(r[k]) for k in keys)) for r in found)
+    return tuple(Step(whole(r["step"]), *(_float(r[k]) for k in keys)) for r in rows)
 
 
 def shares(session: Sql, b: str) -> dict[str, float]:
@@ -102,7 +102,7 @@ def training_rows(session: Sql, b: str) -> tuple[TrainingRow, ...]:
     Evidence of an older version has no text of tokens without weight: there it is read off the row's next
     input, where that id is known.
     """
-    found = session.rows(
+    positions = session.rows(
         """WITH first AS (
             SELECT step, row, dense_rank() OVER (ORDER BY step, row) AS n FROM loss_tokens
             WHERE run = run_of(?) AND model = model_of(?) AND forward = 0 GROUP BY step, row QUALIFY n <= ?)
@@ -113,10 +113,12 @@ def training_rows(session: Sql, b: str) -> tuple[TrainingRow, ...]:
         ORDER BY t.step, t.row, t.position""",
         [b, b, MAX_ROWS, b, b],
     )
-    words = _words(session, b) if any(r["token"] is None and r["next_id"] is not None for r in found) else {}
+    words = (
+        _words(session, b) if any(r["token"] is None and r["next_id"] is not None for r in positions) else {}
+    )
     rows: dict[tuple[int, int], list[Token]] = defaultdict(list)
-    for r in found:
-        said = (
+    for r in positions:
+        targets = (
             r["token"]
             if r["token"] is not None
             else words.get(whole(r["next_id"]))
@@ -124,7 +126,7 @@ def training_rows(session: Sql, b: str) -> tuple[TrainingRow, ...]:
             else None
         )
         rows[whole(r["step"]), whole(r["row"])].append(
-            Token(_text(said), str(r["role"]), _float(r["weight"]))
+            Token(_text(targets), str(r["role"]), _float(r["weight"]))
         )
     return tuple(
         TrainingRow(s, n, tuple(t[:MAX_TOKENS]), max(0, len(t) - MAX_TOKENS)) for (s, n), t in rows.items()
@@ -133,14 +135,14 @@ def training_rows(session: Sql, b: str) -> tuple[TrainingRow, ...]:
 
 def _words(session: Sql, b: str) -> dict[int, str]:
     """Token ids to text, as far as the run's evidence tells."""
-    found = session.rows(
+    rows = session.rows(
         """SELECT DISTINCT target_id AS id, token AS text FROM loss_tokens
         WHERE run = run_of(?) AND model = model_of(?) AND token IS NOT NULL
         UNION SELECT DISTINCT token_id, token FROM tokens t
         JOIN captures c USING (capture) WHERE c.run = run_of(?) AND token IS NOT NULL""",
         [b, b, b],
     )
-    words = {whole(r["id"]): str(r["text"]) for r in found}
+    words = {whole(r["id"]): str(r["text"]) for r in rows}
     for r in session.rows(
         "SELECT key, value FROM configs WHERE kind = 'tokenizer' AND key LIKE 'names.%' AND capture ="
         " capture_of(?)",
@@ -171,10 +173,10 @@ def exchanges(session: Sql, c: Comparison) -> tuple[tuple[Exchange, ...], int]:
         probes.items(), key=lambda item: len({str(r["output_digest"]) for r in item[1].values()}) < 2
     )
     shown = [*telling[:MAX_PROBES], *list(own.items())[:MAX_OBSERVED]]
-    told = {str(t["prompt_id"]): t["first_difference"] for t in c.transcripts}
-    return tuple(_exchange(session, answers, told) for _, answers in shown), len(probes) + len(own) - len(
-        shown
-    )
+    first_differences = {str(t["prompt_id"]): t["first_difference"] for t in c.transcripts}
+    return tuple(_exchange(session, answers, first_differences) for _, answers in shown), len(probes) + len(
+        own
+    ) - len(shown)
 
 
 def _asked(r: Mapping[str, object]) -> tuple[str, str]:
@@ -188,10 +190,10 @@ WHERE c.run = run_of(?) AND t.source = 'observed' ORDER BY c.sequence, t.prompt_
 
 
 def _exchange(
-    session: Sql, found: Mapping[str, Mapping[str, object]], told: Mapping[str, Scalar]
+    session: Sql, transcript: Mapping[str, Mapping[str, object]], first_differences: Mapping[str, Scalar]
 ) -> Exchange:
     answers = []
-    for ref, r in found.items():
+    for ref, r in transcript.items():
         rows = session.rows(
             "SELECT token, class, logprob FROM tokens WHERE capture = ? AND prompt_id = ? ORDER BY position"
             " LIMIT ?",
@@ -202,10 +204,10 @@ def _exchange(
         answers.append(
             Answer(ref, str(r["finish_reason"]), _text(r["output"]), tokens, whole(r["output_tokens"]), more)
         )
-    first = next(iter(found.values()))
+    first = next(iter(transcript.values()))
     name, source = str(first["prompt_id"]), str(first["source"])
-    same = len({str(r["output_digest"]) for r in found.values()}) == 1 if len(found) == 2 else None
-    measured = told.get(name) if source == "probe" and same is False else None
+    same = len({str(r["output_digest"]) for r in transcript.values()}) == 1 if len(transcript) == 2 else None
+    measured = first_differences.get(name) if source == "probe" and same is False else None
     differs = int(measured) if isinstance(measured, (int, float)) else _parting(answers)
     return Exchange(name, _text(first["prompt"]), source, tuple(answers), differs, same)
 

@@ -60,12 +60,12 @@ class Library:
         Raises:
             QueryError: there is none; names the nearest.
         """
-        found = self.queries.get(name) or self.queries.get(name.replace("_", "-"))
-        if found is None:
+        query = self.queries.get(name) or self.queries.get(name.replace("_", "-"))
+        if query is None:
             close = near(name, self.queries, likeness=0.5)
             hint = f"Did you mean {' or '.join(close)}?" if close else "forensics query lists them."
             raise QueryError(f"There is no query {name!r}.", where=name, hint=hint)
-        return found
+        return query
 
     def create(self, query: Query) -> str:
         """The statement that makes a query's macro.
@@ -119,15 +119,15 @@ def load(private: Path | None = None) -> Library:
     queries: dict[str, Query] = {}
     helpers = {path: path.read_text(encoding="utf-8") for path in _helpers(ours)}
     tables = _tables(sorted((ours / "pair").glob("*.sql")))
-    found = [
+    paths = [
         (path, False)
         for folder in ("ask", "detect")
         for path in sorted((ours / folder).rglob("*.sql"), key=lambda path: path.name)
     ]
     if private is not None:
         helpers |= {path: path.read_text(encoding="utf-8") for path in _helpers(private)}
-        found += [(path, True) for path in sorted(private.rglob("*.sql")) if path.parent.name != "lib"]
-    for path, mine in found:
+        paths += [(path, True) for path in sorted(private.rglob("*.sql")) if path.parent.name != "lib"]
+    for path, mine in paths:
         query = parse(path, path.read_text(encoding="utf-8"), private=mine)
         if query.name in queries:
             raise QueryError(
@@ -170,9 +170,9 @@ def _tables(paths: Sequence[Path]) -> dict[str, Query]:
             str(waiting[name].path),
             "Give the table of the pair another name.",
         )
-    found: dict[str, Query] = {}
+    tables: dict[str, Query] = {}
     while waiting:
-        ready = [name for name, query in waiting.items() if all(read in found for read in query.reads)]
+        ready = [name for name, query in waiting.items() if all(read in tables for read in query.reads)]
         if not ready:
             name, query = next(iter(waiting.items()))
             raise QueryError(
@@ -180,8 +180,8 @@ def _tables(paths: Sequence[Path]) -> dict[str, Query]:
                 str(query.path),
                 "Mend its key `reads`.",
             )
-        found |= {name: waiting.pop(name) for name in ready}
-    return found
+        tables |= {name: waiting.pop(name) for name in ready}
+    return tables
 
 
 def _make(session: Sql, text: str, path: Path) -> None:

@@ -114,10 +114,10 @@ def _measure(session: Session, a: str, b: str) -> None:
 
 
 def _proofs(runs: Sequence[Run]) -> dict[str, Document]:
-    kept = (
+    proof = (
         (run.name, proofs.recall(run.store, run.name.removeprefix(run.prefix))) for run in runs if run.store
     )
-    return {name: document for name, document in kept if document is not None}
+    return {name: document for name, document in proof if document is not None}
 
 
 def beginning(evidence: Opened, query: Query) -> str:
@@ -155,8 +155,8 @@ def session_of(
 
 def _runs(captures: Sequence[Capture], known: Sequence[Run]) -> list[Run]:
     """The runs that captures belong to: what was seen in a run is evidence for each of its captures."""
-    found = {run.name: run for run in known}
+    by_name = {run.name: run for run in known}
     for capture in captures:
-        if capture.run not in found and capture.store is not None:
-            found[capture.run] = capture.store.run(capture.run.removeprefix(capture.prefix))
-    return list(found.values())
+        if capture.run not in by_name and capture.store is not None:
+            by_name[capture.run] = capture.store.run(capture.run.removeprefix(capture.prefix))
+    return list(by_name.values())

@@ -93,13 +93,13 @@ def ask_all(pair: Pair, library: Library, facts: Facts) -> dict[str, Outcome]:
     return {detector.name: ask(pair, detector, facts) for detector in library.detectors}
 
 
-def phrase(found: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding:
+def phrase(outcome: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding:
     """A detector's faulty rows as a finding that stands alone.
 
     Its role is the header's, and it explains nothing yet.
     """
-    detector = found.detector
-    faulty = [row for row in found.rows if row["fault"]]
+    detector = outcome.detector
+    faulty = [row for row in outcome.rows if row["fault"]]
     severity = max((row.get("severity") or detector.severity for row in faulty), key=SEVERITIES.index)
     # stable: the weightiest rows first
     faulty.sort(key=lambda row: (row.get("severity") or detector.severity) != severity)
@@ -118,12 +118,12 @@ def phrase(found: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding
         role=detector.role,
         confidence=confidence,
         title=detector.title,
-        claim=fill(detector.text("claim"), first, len(faulty), len(found.rows)),
+        claim=fill(detector.text("claim"), first, len(faulty), len(outcome.rows)),
         evidence=tuple(
             Evidence(_text(r["subject"]), _text(r["observed"]), _text(r["expected"])) for r in faulty[:KEPT]
         ),
         ruled_out=tuple(_ruled_out(detector, outcomes)),
-        fix=fill(detector.text("fix"), first, len(faulty), len(found.rows)),
+        fix=fill(detector.text("fix"), first, len(faulty), len(outcome.rows)),
         where=next((str(row["place"]) for row in faulty if row.get("place")), None),
         check=check,
     )

@@ -170,4 +170,4 @@ def _merged(
     groups: dict[tuple[str, str], list[Cell]] = {}
     for (layer, module), cell in cells.items():
         groups.setdefault((layers.get(layer, layer), modules.get(module, module)), []).append(cell)
-    return {key: together(found, *key) for key, found in groups.items()}
+    return {key: together(group, *key) for key, group in groups.items()}

@@ -36,10 +36,10 @@ def effect(cure: Mapping[str, Any]) -> str:
     worst = harms[0]
     was, now = _range(worst["as_it_was"][: len(worst["cured"])]), _range(worst["cured"])
     pairs = counted(len(worst["cured"]), "pair") + " of runs"
-    said = f"{worst['what']}: {was} as it was, {now} without it ({pairs}, seeds shifted alike)"
+    sentence = f"{worst['what']}: {was} as it was, {now} without it ({pairs}, seeds shifted alike)"
     if outcome == "no-effect":
-        return f"{said}; whatever else it does, it is not what makes this"
-    return said if outcome == "proved" else f"{said}; {cure['why']}"
+        return f"{sentence}; whatever else it does, it is not what makes this"
+    return sentence if outcome == "proved" else f"{sentence}; {cure['why']}"
 
 
 def _range(amounts: Sequence[int]) -> str:

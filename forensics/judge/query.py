@@ -139,8 +139,8 @@ class Query:
         text = self.header.get("numbers", "")
         if not names or not text:
             return {}
-        found = re.split(rf"(?:^|; )((?:{names})(?:, (?:{names}))*) - ", text)[1:]
-        pairs = zip(found[::2], found[1::2], strict=True)
+        parts = re.split(rf"(?:^|; )((?:{names})(?:, (?:{names}))*) - ", text)[1:]
+        pairs = zip(parts[::2], parts[1::2], strict=True)
         return {name: reason.strip() for heads, reason in pairs for name in heads.split(", ")}
 
 

@@ -20,12 +20,12 @@ def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[st
     mine, yours = {f.id for f in one.findings}, {f.id for f in other.findings}
     findings = (*_only(one, yours, "a"), *_only(other, mine, "b"))
     settings = tuple(_settings(session, one, other))
-    said = ""
+    headline = ""
     if one.verdict == other.verdict == "healthy":
         sampled = [each for each in settings if each.kind == "sampling"]
         if sampled and not any(finding.id == SAMPLER for finding in findings):
             findings = (*findings, _sampler(sampled, names))
-        said = _apart(sampled, settings)
+        headline = _apart(sampled, settings)
     return TwoRuns(
         a=names[0],
         b=names[1],
@@ -33,7 +33,7 @@ def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[st
         runs=(one, other),
         differences=(*_causes(findings, one, other), *settings),
         findings=findings,
-        headline=said,
+        headline=headline,
     )
 
 
@@ -54,11 +54,11 @@ def _brief(setting: Difference) -> str:
 
 def _sampler(sampled: Sequence[Difference], names: tuple[str, str]) -> Finding:
     """Other settings of sampling, as a finding that informs: neither run is at fault."""
-    told = "; ".join(map(_brief, sampled))
+    settings = "; ".join(map(_brief, sampled))
     return Finding(
         id=SAMPLER, severity="info", role="cause", confidence="certain",
         title="Two runs were sampled with other settings.",
-        claim=f"The runs generate with other settings: {told}.", evidence=tuple(sampled), only_in="b",
+        claim=f"The runs generate with other settings: {settings}.", evidence=tuple(sampled), only_in="b",
         fix="give both the same sampler where answers are compared",
         check=f"forensics query run-differences {' '.join(names)}",
     )  # fmt: skip

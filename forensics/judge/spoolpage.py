@@ -29,12 +29,12 @@ class Field(NamedTuple):
 
 def fields(row: type) -> list[Field]:
     """The columns of a row, in the order of its class; `class`, which no class body can name, comes first."""
-    found = [Field("class", "str | None", False, "")] if "class" in row.__annotations__ else []
+    fields = [Field("class", "str | None", False, "")] if "class" in row.__annotations__ else []
     for name, kind, meaning in _FIELD.findall(inspect.getsource(row)):
         absent = kind.startswith("NotRequired[")
         plain = kind.removeprefix("NotRequired[").removesuffix("]") if absent else kind
-        found.append(Field(name, plain, absent, meaning))
-    return found
+        fields.append(Field(name, plain, absent, meaning))
+    return fields
 
 
 def page() -> str:

@@ -95,16 +95,16 @@ class Search:
         return groups
 
     def _test(self, parts: Iterable[Part]) -> bool:
-        asked = frozenset(part.name for part in parts)
-        if asked not in self.known:
+        names = frozenset(part.name for part in parts)
+        if names not in self.known:
             if self.seconds is not None and time.monotonic() - self._began > self.seconds:
                 raise Spent
-            self.known[asked] = self.holds(asked)
+            self.known[names] = self.holds(names)
             self.tried += 1
-            self.on_test(len(self.best) or len(asked))
-        if self.known[asked] and (not self.best or len(asked) < len(self.best)):
-            self.best = asked
-        return self.known[asked]
+            self.on_test(len(self.best) or len(names))
+        if self.known[names] and (not self.best or len(names) < len(self.best)):
+            self.best = names
+        return self.known[names]
 
 
 def _grouped(parts: Sequence[Part], level: str) -> list[list[Part]]:

@@ -20,22 +20,22 @@ FILES = "how the model was trained, which files do not say: forensics capture --
 def gaps(session: Sql, b: str, outcomes: Mapping[str, Outcome], facts: Facts) -> tuple[str, ...]:
     """What stands against `healthy`, in words: parts of the run that are gone, deciding facts not seen."""
     watched = is_watched(session, b)
-    found = [str(row["gap"]) for row in session.rows("SELECT * FROM parts_gone(?)", [b])]
-    found += [
+    gaps = [str(row["gap"]) for row in session.rows("SELECT * FROM parts_gone(?)", [b])]
+    gaps += [
         gap.needs for fact in DECIDING if (gap := facts.missing(fact)) is not None and gap.kind == "unseen"
     ]
-    found += [] if watched else [FILES]
-    found += [
+    gaps += [] if watched else [FILES]
+    gaps += [
         f"{name}, which crashed"
         for name, outcome in sorted(outcomes.items())
         if isinstance(outcome, Crashed) and set(outcome.detector.names("needs")) <= _BASIC
     ]
-    found += [
+    gaps += [
         f"what came after the {row['exception']} that ended the program"
         + (f" at {row['place']}" if row["place"] else "")
         for row in session.rows("SELECT * FROM endings(?)", [b])
     ]
-    return tuple(found)
+    return tuple(gaps)
 
 
 def verdict(findings: Sequence[Finding], missing: Sequence[str]) -> Verdict:
@@ -51,7 +51,7 @@ def verdict(findings: Sequence[Finding], missing: Sequence[str]) -> Verdict:
 def headline(
     session: Sql,
     pair: tuple[str, str],
-    said: Verdict,
+    word: Verdict,
     findings: Sequence[Finding],
     outcomes: Mapping[str, Outcome],
 ) -> str:
@@ -60,10 +60,10 @@ def headline(
     How many findings, or how much was ruled out and which answers got worse all the same.
     """
     a, b = pair
-    if said in ("faulty", "suspect"):
-        return _roles(findings) + (", no error" if said == "suspect" else "")
+    if word in ("faulty", "suspect"):
+        return _roles(findings) + (", no error" if word == "suspect" else "")
     clean = [outcome for outcome in outcomes.values() if isinstance(outcome, Clean)]
-    if said == "healthy":
+    if word == "healthy":
         causes = sum(outcome.detector.role == "cause" for outcome in clean)
         return "; ".join([f"none of {counted(causes, 'known cause')}", *_worse(session, a, b)])
     if not is_watched(session, b):

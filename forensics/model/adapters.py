@@ -52,14 +52,14 @@ def adapters(shapes: Mapping[str, Shape]) -> dict[str, Adapter]:
 
 
 def _by_name(shapes: Mapping[str, Shape]) -> dict[str, Adapter]:
-    found: dict[str, dict[str, str]] = {}
+    factors: dict[str, dict[str, str]] = {}
     for name in shapes:
         bare = plain(name)
         if match := _FACTOR.match(bare):
-            found.setdefault(match["module"] or "", {})[match["which"].lower()] = name
+            factors.setdefault(match["module"] or "", {})[match["which"].lower()] = name
         elif match := _MAGNITUDE.match(bare):
-            found.setdefault(match["module"] or "", {})["m"] = name
-    for module, parts in found.items():
+            factors.setdefault(match["module"] or "", {})["m"] = name
+    for module, parts in factors.items():
         magnitude = f"{module}.m" if module else "m"
         if magnitude in shapes and len(shapes[magnitude]) == 1:
             parts.setdefault("m", magnitude)
@@ -67,7 +67,7 @@ def _by_name(shapes: Mapping[str, Shape]) -> dict[str, Adapter]:
         module: Adapter(
             module, p.get("a"), p.get("b"), p.get("m"), _rank(shapes, p.get("a"), p.get("b")), inner
         )
-        for (module, p), inner in zip(found.items(), _wrapped(found, shapes), strict=True)
+        for (module, p), inner in zip(factors.items(), _wrapped(factors, shapes), strict=True)
     }
 
 
@@ -118,11 +118,11 @@ def _by_structure(shapes: Mapping[str, Shape], named: Mapping[str, Adapter]) -> 
         matrices.setdefault(".".join(parts[:-1]), {})[parts[-1]] = name
         if parts[-1] == "weight" and len(parts) > 1:
             matrices.setdefault(".".join(parts[:-2]), {})[parts[-2]] = name
-    found = {}
+    adapters = {}
     for module, below in matrices.items():
         if module not in named and len(below) == 3 and (adapter := _factored(module, below, shapes)):
-            found[module] = adapter
-    return found
+            adapters[module] = adapter
+    return adapters
 
 
 def _factored(module: str, below: Mapping[str, str], shapes: Mapping[str, Shape]) -> Adapter | None:

@@ -124,11 +124,11 @@ def _directory(path: Path) -> Checkpoint:
     index = path / INDEX
     if index.is_file():
         return _safetensors(path, path, "mlx", shards(index))
-    found = sorted(p for p in path.glob("*.safetensors") if p.is_file())
-    numbered = [p for p in found if _NUMBERED.fullmatch(p.name)]
-    adapters = [p for p in found if p.name in _ADAPTERS]
-    models = [p for p in found if p.name.startswith(("model", "weights"))] or [
-        p for p in found if p not in adapters and p not in numbered and not p.name.startswith("optimizer")
+    files = sorted(p for p in path.glob("*.safetensors") if p.is_file())
+    numbered = [p for p in files if _NUMBERED.fullmatch(p.name)]
+    adapters = [p for p in files if p.name in _ADAPTERS]
+    models = [p for p in files if p.name.startswith(("model", "weights"))] or [
+        p for p in files if p not in adapters and p not in numbered and not p.name.startswith("optimizer")
     ]
     if models:
         return _safetensors(path, path, "mlx", models)
@@ -239,8 +239,8 @@ def _template(text: str) -> Iterator[tuple[str, str, Any]]:
 
 
 def _quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = config.get("quantization") or config.get("quantization_config")
-    return found if isinstance(found, dict) else {}
+    settings = config.get("quantization") or config.get("quantization_config")
+    return settings if isinstance(settings, dict) else {}
 
 
 # -- adapters ------------------------------------------------------------------------------------------------

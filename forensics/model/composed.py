@@ -65,8 +65,8 @@ def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
     own = {s.mlx_name: s for s in adapter.stored}
     shaped = [(s.mlx_name, s.raw.dtype, s.raw.shape) for s in model.stored]
     placed = names.place(shaped)
-    found = names.adapters({s.mlx_name: s.raw.shape for s in adapter.stored})
-    on = {path: a for path, a in found.items() if f"{path}.weight" in base}
+    adapters = names.adapters({s.mlx_name: s.raw.shape for s in adapter.stored})
+    on = {path: a for path, a in adapters.items() if f"{path}.weight" in base}
     used = {factor for a in on.values() for factor in a.factors}
     replaced = {name for name in own if name in base}
     pieces = []
@@ -74,8 +74,8 @@ def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
         path, _, leaf = name.rpartition(".")
         wrapper = "embedding" if placed[name].role == "embedding" else "linear"
         wrapped = f"{path}.{wrapper}.{leaf}" if path in on else name
-        held = own.get(name, s) if name in replaced else s
-        pieces.append(Piece(held, wrapped if path in on else held.raw.name, wrapped, name))
+        piece = own.get(name, s) if name in replaced else s
+        pieces.append(Piece(piece, wrapped if path in on else piece.raw.name, wrapped, name))
     pieces += [Piece(own[name], _named(own[name], adapter), name, name) for name in own if name in used]
     return Composed(
         model=model,

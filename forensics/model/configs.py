@@ -219,11 +219,11 @@ def template(directory: Path) -> str | None:
     if path.exists():
         return small(path, MAX_TEMPLATE).decode("utf-8", "replace")
     for name in ("chat_template.json", "tokenizer_config.json"):
-        found = page(directory / name).get("chat_template")
-        if isinstance(found, str):
-            return found
-        if isinstance(found, list):
-            named = {str(t.get("name")): t.get("template") for t in found if isinstance(t, dict)}
+        text = page(directory / name).get("chat_template")
+        if isinstance(text, str):
+            return text
+        if isinstance(text, list):
+            named = {str(t.get("name")): t.get("template") for t in text if isinstance(t, dict)}
             return json.dumps(named)
     return None
 
@@ -268,13 +268,13 @@ def tokenizer_facts(directory: Path) -> dict[str, Any]:
 def _vocabulary(document: Mapping[str, Any]) -> dict[str, int]:
     """Token to id: BPE and WordPiece have an object, Unigram a list of (token, score)."""
     model = document.get("model")
-    held = model.get("vocab") if isinstance(model, dict) else None
-    if isinstance(held, dict):
-        return {token: index for token, index in held.items() if isinstance(index, int)}
-    if isinstance(held, list):
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if isinstance(vocabulary, dict):
+        return {token: index for token, index in vocabulary.items() if isinstance(index, int)}
+    if isinstance(vocabulary, list):
         return {
             pair[0]: i
-            for i, pair in enumerate(held)
+            for i, pair in enumerate(vocabulary)
             if isinstance(pair, list) and pair and isinstance(pair[0], str)
         }
     return {}
@@ -282,7 +282,7 @@ def _vocabulary(document: Mapping[str, Any]) -> dict[str, int]:
 
 def _added(document: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, int]:
     listed = document.get("added_tokens")
-    found = {
+    tokens = {
         t["content"]: t["id"]
         for t in (listed if isinstance(listed, list) else [])
         if isinstance(t, dict) and isinstance(t.get("content"), str) and isinstance(t.get("id"), int)
@@ -291,13 +291,13 @@ def _added(document: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     for index, token in later.items() if isinstance(later, dict) else ():
         text = _token(token)
         if text is not None and str(index).isdigit():
-            found.setdefault(text, int(index))
-    return found
+            tokens.setdefault(text, int(index))
+    return tokens
 
 
 def _more(settings: Mapping[str, Any]) -> list[str]:
-    held = settings.get("extra_special_tokens") or settings.get("additional_special_tokens")
-    listed = held.values() if isinstance(held, dict) else held if isinstance(held, list) else []
+    tokens = settings.get("extra_special_tokens") or settings.get("additional_special_tokens")
+    listed = tokens.values() if isinstance(tokens, dict) else tokens if isinstance(tokens, list) else []
     return [text for token in listed if (text := _token(token)) is not None]
 
 
@@ -310,14 +310,14 @@ def _token(value: Any) -> str | None:
 def _ends(directory: Path) -> list[int]:
     """The ids at which mlx-lm stops: generation_config's, where it has some, instead of config's."""
     for name in ("generation_config.json", "config.json"):
-        held = page(directory / name).get("eos_token_id")
-        found = [
+        ids = page(directory / name).get("eos_token_id")
+        names_or_ids = [
             i
-            for i in (held if isinstance(held, list) else [held])
+            for i in (ids if isinstance(ids, list) else [ids])
             if isinstance(i, int) and not isinstance(i, bool)
         ]
-        if found:
-            return found
+        if names_or_ids:
+            return names_or_ids
     return []
 
 

@@ -127,8 +127,8 @@ def _checked(path: Path, document: object, data: int, state: Stat) -> Header:
         at = e.end
     if at != (size := state.st_size):
         raise refuse(f"{abs(size - at):,} bytes {'are missing at' if at > size else 'too many at'} its end")
-    told = {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
-    return Header(path, tuple(entries), told, state)
+    texts = {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
+    return Header(path, tuple(entries), texts, state)
 
 
 def _entry(name: str, value: object, data: int, refuse: Callable[[str], UnreadableModel]) -> Entry:
@@ -142,8 +142,8 @@ def _entry(name: str, value: object, data: int, refuse: Callable[[str], Unreadab
         or offsets is None
         or len(offsets) != 2
     ):
-        told = f"shape {value.get('shape')!r:.60}, offsets {value.get('data_offsets')!r:.60}"
-        raise refuse(f"tensor {name!r} has dtype {str(dtype)[:20]!r}, {told}")
+        described = f"shape {value.get('shape')!r:.60}, offsets {value.get('data_offsets')!r:.60}"
+        raise refuse(f"tensor {name!r} has dtype {str(dtype)[:20]!r}, {described}")
     bits = math.prod(shape) * BITS[dtype]
     if bits % 8 or bits // 8 != offsets[1] - offsets[0]:
         raise refuse(

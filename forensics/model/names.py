@@ -41,8 +41,8 @@ class Placed:
 
 def layer_of(path: str) -> int | None:
     """The index of the block: the first number in the path, as `is_number` has it."""
-    found = _INDEX.search(path)
-    return int(found[1]) if found else None
+    match = _INDEX.search(path)
+    return int(match[1]) if match else None
 
 
 def is_number(part: str) -> bool:
@@ -73,13 +73,13 @@ def _unwrapped(path: str, inner: Mapping[str, Collection[str]], *, bottom: bool 
     parent, _, leaf = path.rpartition(".")
     if parent in inner and leaf not in inner[parent]:
         return path
-    kept: list[str] = []
+    parts: list[str] = []
     walked: list[str] = []
     for part in path.split("."):
         if part not in inner.get(".".join(walked), ()):
-            kept.append(part)
+            parts.append(part)
         walked.append(part)
-    return ".".join(kept)
+    return ".".join(parts)
 
 
 def place(
@@ -105,10 +105,10 @@ def _listed(tensors: Iterable[tuple[str, str, Shape]]) -> _Listed:
 def _place(listed: _Listed, tied: tuple[tuple[str, str], ...]) -> Mapping[str, Placed]:
     shapes = {name: shape for name, _, shape in listed}
     dtypes = {name: dtype for name, dtype, _ in listed}
-    found = adapters(shapes)
-    factors = {name: (adapter, role) for adapter in found.values() for name, role in _roles(adapter)}
+    adapted = adapters(shapes)
+    factors = {name: (adapter, role) for adapter in adapted.values() for name, role in _roles(adapter)}
     inner: dict[str, Collection[str]] = {
-        path: (a.inner,) if a.inner else WRAPPERS for path, a in found.items()
+        path: (a.inner,) if a.inner else WRAPPERS for path, a in adapted.items()
     }
     whole = _vocabulary(shapes, factors)
     placed = {}
@@ -169,20 +169,20 @@ def _vocabulary(shapes: Mapping[str, Shape], factors: Collection[str]) -> dict[s
     }
     rows = max((shape[0] for shape in outside.values()), default=0)
     blocks: set[str] | None = None
-    found: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     for name, shape in outside.items():
         module = plain(name).removesuffix(".weight")
         if _HEAD.search(module) and not _EMBEDDING.search(module):
-            found[name] = "head"
+            renamed[name] = "head"
         elif _EMBEDDING.search(module):
-            found[name] = "embedding"
+            renamed[name] = "embedding"
         elif shape[0] == rows:
             if blocks is None:
                 blocks = {_before_number(plain(name)) for name in shapes if layer_of(plain(name)) is not None}
             if blocks:
                 beside = module.rpartition(".")[0] in blocks
-                found[name] = "embedding" if beside and "embedding" not in found.values() else "head"
-    return found
+                renamed[name] = "embedding" if beside and "embedding" not in renamed.values() else "head"
+    return renamed
 
 
 def _before_number(path: str) -> str:
@@ -221,15 +221,15 @@ def modules(
 def _modules(every: tuple[str, ...], listed: _Listed, embeddings: frozenset[str]) -> Mapping[str, Shaped]:
     shapes = {name: shape for name, _, shape in listed}
     dtypes = {name: dtype for name, dtype, _ in listed}
-    found = adapters(shapes)
+    adapted = adapters(shapes)
     inner: dict[str, Collection[str]] = {
-        path: (a.inner,) if a.inner else WRAPPERS for path, a in found.items()
+        path: (a.inner,) if a.inner else WRAPPERS for path, a in adapted.items()
     }
-    around = Counter(_unwrapped(path, inner, bottom=True) for path in found)
+    around = Counter(_unwrapped(path, inner, bottom=True) for path in adapted)
     parents = {parent for path in every for parent in ancestors(path)} | ({""} if any(every) else set())
     shaped = {}
     for path in every:
-        adapter = found.get(path)
+        adapter = adapted.get(path)
         kind = _kind(path, adapter, shapes, dtypes, embeddings, path in parents)
         name = _unwrapped(path, inner)
         count = (

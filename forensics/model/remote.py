@@ -120,8 +120,8 @@ class Remote(PurePosixPath):
         return (p for p in self.iterdir() if with_names.fullmatch(p.name))
 
     def iterdir(self) -> Iterator[Remote]:
-        found = cast(list[str], self._ask(lambda fs, at: fs.ls(at, detail=False)))
-        return (self / name.rstrip("/").rpartition("/")[2] for name in sorted(found))
+        names = cast(list[str], self._ask(lambda fs, at: fs.ls(at, detail=False)))
+        return (self / name.rstrip("/").rpartition("/")[2] for name in sorted(names))
 
     def expanduser(self) -> Remote:
         return self
@@ -162,9 +162,9 @@ class Remote(PurePosixPath):
         except (ForensicsError, FileNotFoundError):
             raise
         except Exception as error:
-            told = f"{type(error).__name__}: {str(error)[:200]}"
+            message = f"{type(error).__name__}: {str(error)[:200]}"
             raise UnreadableModel(
-                f"The address cannot be read: {told}",
+                f"The address cannot be read: {message}",
                 where=str(self),
                 hint="Check it, and what lets you read it.",
             ) from error
@@ -180,7 +180,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs  # of the extra `remote`
 
-        found: tuple[Any, str] = url_to_fs(url)
+        opened: tuple[Any, str] = url_to_fs(url)
     except ImportError as error:
         needs = _EXTRA.get(scheme, "mlx-forensics[remote]")
         raise UsageError(
@@ -192,14 +192,20 @@ def filesystem(url: str) -> tuple[Any, str]:
             where=url,
             hint="For example s3://bucket/model.",
         ) from error
-    return found
+    return opened
 
 
 def _state(info: Mapping[str, Any]) -> State:
-    made = next(
+    changed = next(
         (info[k] for k in ("mtime", "LastModified", "last_modified", "updated", "created") if info.get(k)), 0
     )
-    stamp = made.timestamp() if hasattr(made, "timestamp") else made if isinstance(made, (int, float)) else 0
+    stamp = (
+        changed.timestamp()
+        if hasattr(changed, "timestamp")
+        else changed
+        if isinstance(changed, (int, float))
+        else 0
+    )
     tag = next((str(info[k]) for k in ("ETag", "etag", "VersionId", "blob_id") if info.get(k)), "")
     return State(int(info["size"]), round(stamp * 1e9), zlib.crc32(tag.encode()))
 

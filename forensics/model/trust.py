@@ -70,14 +70,14 @@ def _named(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "model_file", _shown(document["model_file"])
     classes = document.get("auto_map")
     if classes:
-        held = (
+        names = (
             classes.values()
             if isinstance(classes, dict)
             else classes
             if isinstance(classes, list)
             else [classes]
         )
-        flat = (each for value in held for each in (value if isinstance(value, list) else [value]) if each)
+        flat = (each for value in names for each in (value if isinstance(value, list) else [value]) if each)
         yield "auto_map", ", ".join(dict.fromkeys(_shown(each) for each in flat)) or "auto_map"
     if document.get("custom_pipelines"):
         yield "custom_pipelines", _shown(document["custom_pipelines"])

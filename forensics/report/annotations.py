@@ -12,9 +12,9 @@ from forensics.report.terminal.lines import safe
 _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 
 
-def lines(found: Diagnosis | TwoRuns) -> list[str]:
+def lines(diagnosis: Diagnosis | TwoRuns) -> list[str]:
     """One command a finding; of two runs, those of the second."""
-    judged = found.runs[-1] if isinstance(found, TwoRuns) else found
+    judged = diagnosis.runs[-1] if isinstance(diagnosis, TwoRuns) else diagnosis
     return [_line(finding, judged.findings) for finding in judged.findings]
 
 
@@ -25,8 +25,8 @@ def _line(finding: Finding, findings: tuple[Finding, ...]) -> str:
         properties |= {"file": where.file, "line": str(where.line)}
     named = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
     place = f"{where.file}:{where.line}: " if where is not None and where.cell else ""
-    said = f"{place}{safe(finding.claim)}" + (f"\nMend it: {safe(finding.fix)}" if finding.fix else "")
-    return f"::{_COMMANDS[finding.severity]} {named}::{_data(said)}"
+    message = f"{place}{safe(finding.claim)}" + (f"\nMend it: {safe(finding.fix)}" if finding.fix else "")
+    return f"::{_COMMANDS[finding.severity]} {named}::{_data(message)}"
 
 
 def _data(text: str) -> str:

@@ -15,7 +15,7 @@ _LETTERS, _MAX_LINES = 72, 3
 
 def card(diagnosis: Diagnosis | TwoRuns, title: str) -> str:
     """The verdict, its first cause or headline, and the counts; of two runs those of the second."""
-    word, said, counts = summary(diagnosis)
-    lines = textwrap.wrap(said, _LETTERS, max_lines=_MAX_LINES, placeholder=" …")
+    word, sentence, counts = summary(diagnosis)
+    lines = textwrap.wrap(sentence, _LETTERS, max_lines=_MAX_LINES, placeholder=" …")
     shown = environment().get_template("card.svg")
     return shown.render(word=word, title=title, lines=lines, counts=counts, width=WIDTH, version=__version__)

@@ -18,18 +18,18 @@ _EVIDENCE = 8  # rows shown of one finding
 _ENVIRONMENT = ("mlx", "mlx-lm", "python", "platform", "device", "transformers")
 
 
-def diagnosis(found: Diagnosis | TwoRuns, environment: Mapping[str, str] | None = None) -> str:
+def diagnosis(d: Diagnosis | TwoRuns, environment: Mapping[str, str] | None = None) -> str:
     """The whole document; `environment` are versions by name, as the run recorded them."""
-    if isinstance(found, TwoRuns):
+    if isinstance(d, TwoRuns):
         head = [
-            f"## {found.verdict.upper()}: {escaped(found.headline)}",
-            f"{code(found.a)} against {code(found.b)}",
+            f"## {d.verdict.upper()}: {escaped(d.headline)}",
+            f"{code(d.a)} against {code(d.b)}",
         ]
-        blocks = [*head, *_differences(found.differences)]
-        for each in found.runs:
+        blocks = [*head, *_differences(d.differences)]
+        for each in d.runs:
             blocks += [f"### {code(each.b.partition('@')[0])}", *_one(each, "####")]
     else:
-        blocks = [f"## {found.verdict.upper()}: {escaped(found.headline)}", *_one(found, "###")]
+        blocks = [f"## {d.verdict.upper()}: {escaped(d.headline)}", *_one(d, "###")]
     blocks += _versions(environment or {})
     return "\n\n".join(blocks) + "\n"
 
@@ -41,31 +41,27 @@ def escaped(text: object) -> str:
 
 def code(text: object) -> str:
     """A text as code, whatever backticks it holds."""
-    said = safe(text)
-    fence = "`" * (max((len(run) for run in re.findall("`+", said)), default=0) + 1)
-    padding = " " if said.startswith("`") or said.endswith("`") or not said else ""
-    return f"{fence}{padding}{said}{padding}{fence}"
+    printable = safe(text)
+    fence = "`" * (max((len(run) for run in re.findall("`+", printable)), default=0) + 1)
+    padding = " " if printable.startswith("`") or printable.endswith("`") or not printable else ""
+    return f"{fence}{padding}{printable}{padding}{fence}"
 
 
-def _one(found: Diagnosis, level: str) -> list[str]:
-    pair = code(found.a) if found.a == found.b else f"{code(found.a)} → {code(found.b)}"
+def _one(d: Diagnosis, level: str) -> list[str]:
+    pair = code(d.a) if d.a == d.b else f"{code(d.a)} → {code(d.b)}"
     blocks = [f"Judged: {pair}"]
-    for number, finding in enumerate((f for f in found.findings if f.severity != "info"), 1):
+    for number, finding in enumerate((f for f in d.findings if f.severity != "info"), 1):
         blocks += _finding(number, finding, level)
-    infos = [f"- {escaped(f.claim)} ({code(f.id)})" for f in found.findings if f.severity == "info"]
+    infos = [f"- {escaped(f.claim)} ({code(f.id)})" for f in d.findings if f.severity == "info"]
     blocks += _listed("Also", infos)
-    allowed = [
-        f"- {code(a.finding.id)}: {escaped(a.finding.claim)} {escaped(a.reason)}" for a in found.allowed
-    ]
+    allowed = [f"- {code(a.finding.id)}: {escaped(a.finding.claim)} {escaped(a.reason)}" for a in d.allowed]
     blocks += _listed("Allowed", allowed)
-    blocks += _listed("Not recorded, and it decides", [f"- {escaped(note)}" for note in found.notes])
+    blocks += _listed("Not recorded, and it decides", [f"- {escaped(note)}" for note in d.notes])
     blocks += _folded(
-        f"{counted(len(found.clean), 'check')} clean",
-        [f"- {code(c.id)}: {escaped(c.said)}" for c in found.clean],
+        f"{counted(len(d.clean), 'check')} clean",
+        [f"- {code(c.id)}: {escaped(c.said)}" for c in d.clean],
     )
-    blocks += _folded(
-        f"{counted(len(found.not_evaluated), 'check')} not evaluated", _unseen(found.not_evaluated)
-    )
+    blocks += _folded(f"{counted(len(d.not_evaluated), 'check')} not evaluated", _unseen(d.not_evaluated))
     return blocks
 
 

@@ -19,9 +19,9 @@ def question(prompt: str) -> str:
     if MARKER.search(prompt) is None:
         return prompt.strip()
     turns = [piece for piece in MARKER.split(prompt)[::2] if piece.strip()]
-    said = [
+    messages = [
         (match[1].lower() if (match := _ROLE.match(turn)) else "", _ROLE.sub("", turn, count=1).strip())
         for turn in turns
     ]
-    asked = [text for role, text in said if text and role in ("user", "human", "")]
-    return asked[-1] if asked else prompt.strip()
+    questions = [text for role, text in messages if text and role in ("user", "human", "")]
+    return questions[-1] if questions else prompt.strip()

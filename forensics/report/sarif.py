@@ -17,12 +17,12 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
-def log(found: Diagnosis | TwoRuns) -> dict[str, Any]:
+def log(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
     """One SARIF log with one run.
 
     Of two runs that are compared, what was found in the second, whose verdict is theirs.
     """
-    judged = found.runs[-1] if isinstance(found, TwoRuns) else found
+    judged = diagnosis.runs[-1] if isinstance(diagnosis, TwoRuns) else diagnosis
     findings = [*judged.findings, *(allowed.finding for allowed in judged.allowed)]
     ids = list(dict.fromkeys(finding.id for finding in findings))
     rules = [_rule(next(f for f in findings if f.id == each)) for each in ids]

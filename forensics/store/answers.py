@@ -39,16 +39,16 @@ def keep(
     """
     if not isinstance(key, str) or not _KEY.fullmatch(key) or (directory(root) / f"{key}.json").exists():
         return
-    said: dict[str, list[list[Any]]] = {}
+    by_question: dict[str, list[list[Any]]] = {}
     for row in tokens:
         top = [[each[0], each[2]] for each in row["top"]]
-        said.setdefault(str(row["prompt_id"]), []).append([row["token_id"], row["logprob"], top])
+        by_question.setdefault(str(row["prompt_id"]), []).append([row["token_id"], row["logprob"], top])
     answers = [
         {
             "ids": row["prompt_ids"],
             "logits": row["logits_digest"],
             "finish": row["finish_reason"],
-            "tokens": said.get(str(row["prompt_id"]), []),
+            "tokens": by_question.get(str(row["prompt_id"]), []),
         }
         for row in transcripts
         if row.get("source") == "probe" and row.get("logits_digest")

@@ -41,23 +41,23 @@ CREATE TABLE forensics.sources (entry VARCHAR, run VARCHAR, stamp VARCHAR);
 CREATE TABLE forensics.catalog (schema VARCHAR, library VARCHAR);
 """
 Install = Callable[[Session], None]
-Said = Callable[[str], None]
+Note = Callable[[str], None]
 
 
 def up_to_date(
     store: Store,
     install: Install,
     library: str,
-    said: Said = lambda line: None,
-    step: Said = lambda line: None,
+    note: Note = lambda line: None,
+    step: Note = lambda line: None,
 ) -> Path:
     """The catalogue's file, with everything in it that the store holds.
 
     Args:
         install: makes the library's macros in a session.
         library: what identifies the library; another one is installed again.
-        said: told one line for each directory that is damaged and left out.
-        step: told what is read, one line a table, for a progress display.
+        note: is given one line for each directory that is damaged and left out.
+        step: is given what is read, one line a table, for a progress display.
     """
     odd = "?" in str(store.root)  # DuckDB puts the name of its log before a question mark
     from forensics.store.database import duckdb  # import time: DuckDB
@@ -79,12 +79,12 @@ def up_to_date(
             return target
         part = files.aside(target)
         try:
-            kept = len(changed) < 0.5 * len({run for run, _ in now.values()}) + 1
-            if before and kept and not store.brought and old_version == version:
+            small = len(changed) < 0.5 * len({run for run, _ in now.values()}) + 1
+            if before and small and not store.brought and old_version == version:
                 files.copy(target, part)
-                _refresh(store, part, now, changed, said, step)
+                _refresh(store, part, now, changed, note, step)
             else:
-                _build(store, part, now, version, said, step)
+                _build(store, part, now, version, note, step)
             _install(part, install, library)
             part.replace(target)
         except (OSError, duckdb.Error) as error:
@@ -129,10 +129,10 @@ def reader(path: Path, memory: str, threads: int, prepare: Install | None = None
 
 def _wanted(store: Store) -> dict[str, tuple[str, str]]:
     """Entry to its run and stamp; what `diagnose` said of a run belongs to the run."""
-    found = {entry: (run_of(entry.partition("/")[2]), stamp) for entry, stamp in stamps(store).items()}
+    wanted = {entry: (run_of(entry.partition("/")[2]), stamp) for entry, stamp in stamps(store).items()}
     for path in (store.root / "findings").glob("*.json"):
-        found[f"findings/{path.name}"] = (path.stem, str(path.stat().st_mtime_ns))
-    return found
+        wanted[f"findings/{path.name}"] = (path.stem, str(path.stat().st_mtime_ns))
+    return wanted
 
 
 def _state(path: Path) -> tuple[dict[str, tuple[str, str]], str | None, str | None]:
@@ -153,18 +153,18 @@ def _state(path: Path) -> tuple[dict[str, tuple[str, str]], str | None, str | No
 
 
 def _build(
-    store: Store, path: Path, now: dict[str, tuple[str, str]], version: str, said: Said, step: Said
+    store: Store, path: Path, now: dict[str, tuple[str, str]], version: str, note: Note, step: Note
 ) -> None:
     with _writing(path) as connection:
         connection.execute(schema.text())
         connection.execute(REFS)
         connection.execute(_KEPT)
         connection.execute("INSERT INTO forensics.catalog VALUES ($1, NULL)", [version])
-        _fill(store, connection, now, said, step)
+        _fill(store, connection, now, note, step)
 
 
 def _refresh(
-    store: Store, path: Path, now: dict[str, tuple[str, str]], changed: set[str], said: Said, step: Said
+    store: Store, path: Path, now: dict[str, tuple[str, str]], changed: set[str], note: Note, step: Note
 ) -> None:
     with _writing(path) as connection:
         step("what changed")
@@ -189,13 +189,13 @@ def _refresh(
             store,
             connection,
             {entry: (run, stamp) for entry, (run, stamp) in now.items() if run in changed},
-            said,
+            note,
             step,
         )
 
 
 def _fill(
-    store: Store, connection: DuckDBPyConnection, wanted: dict[str, tuple[str, str]], said: Said, step: Said
+    store: Store, connection: DuckDBPyConnection, wanted: dict[str, tuple[str, str]], note: Note, step: Note
 ) -> None:
     session = Session(connection)
     heads: dict[str, list[Any]] = {"runs": [], "captures": []}
@@ -210,7 +210,7 @@ def _fill(
                     heads[kind].append(head)
                     owners[str(head.get("capture"))] = store.owner_of(run)
                 except DamagedEvidence as error:
-                    said(f"{entry} is left out: {error.message}")
+                    note(f"{entry} is left out: {error.message}")
         for table, rows in heads.items():
             session.insert(table, rows)
         for table in sorted(spread.paths, key=lambda name: name in once.KEYS):

@@ -169,14 +169,14 @@ def _training(session: Session, run: str) -> list[Facts]:
     roles: dict[str, dict[str, float]] = {}
     for row in session.rows(_ROLES, [run]):
         roles.setdefault(str(row["model"]), {})[str(row["role"])] = row["weight"]
-    found = []
+    lines = []
     for row in session.rows(_STEPS, [run]):
         weights = roles.get(str(row["model"]), {})
         whole = sum(weights.values())
-        found.append(
+        lines.append(
             {**row, "trains_on": {role: w / whole for role, w in weights.items()} if whole else None}
         )
-    return found
+    return lines
 
 
 def _answers(session: Session, run: str, last: str | None) -> list[Facts]:
@@ -211,13 +211,13 @@ def _gaps(run: Run) -> list[Facts]:
 
 
 def _missing(head: Mapping[str, Any], captures: list[Capture], gaps: list[Facts]) -> list[Facts]:
-    found = list(gaps)
+    rows = list(gaps)
     for each in (head, *(c.head for c in captures)):
-        told = _json(each.get("missing"))
-        found += [m for m in told if isinstance(m, dict)] if isinstance(told, list) else []
+        missing = _json(each.get("missing"))
+        rows += [m for m in missing if isinstance(m, dict)] if isinstance(missing, list) else []
     return [
         dict(pair)
-        for pair in dict.fromkeys(tuple(sorted((str(k), str(v)) for k, v in m.items())) for m in found)
+        for pair in dict.fromkeys(tuple(sorted((str(k), str(v)) for k, v in m.items())) for m in rows)
     ]
 
 

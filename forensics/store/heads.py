@@ -53,18 +53,18 @@ def stamps(store: Store) -> dict[str, str]:
 def heads(store: Store) -> list[Head]:
     """The heads of all captures and runs, in no order."""
     now, known = stamps(store), _remembered(store)
-    found, new = [], 0
+    listed, new = [], 0
     lines: dict[str, Any] = {}
     for entry, stamp in now.items():
         row = known.get(entry)
         if row is None or row[0] != stamp:
             row, new = [stamp, *_read(store.root / entry)], new + 1
         lines[entry] = row
-        found.append(Head(entry, row[1], row[2], row[3]))
+        listed.append(Head(entry, row[1], row[2], row[3]))
     if new >= _KEEP or len(known) > len(now) + _KEEP:
         with contextlib.suppress(OSError):  # a store that may only be read
             files.write_whole(store.root / _CACHE, json.dumps(lines, separators=(",", ":")).encode())
-    return found
+    return listed
 
 
 def _read(path: Path) -> tuple[Row, int, str | None]:

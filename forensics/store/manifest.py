@@ -183,7 +183,7 @@ def checked(path: Path, manifest: Manifest, names: Sequence[str]) -> list[Path]:
 
 def contents(path: Path, manifest: Manifest, names: Sequence[str]) -> list[bytes]:
     """As `checked`, the bytes instead of the files."""
-    found = []
+    members = []
     for name in names:
         f = manifest.files[name]
         try:
@@ -196,8 +196,8 @@ def contents(path: Path, manifest: Manifest, names: Sequence[str]) -> list[bytes
             raise DamagedEvidence(
                 f"The capture is damaged: {name} is not what was recorded.", where=str(path), hint=_HINT
             )
-        found.append(data)
-    return found
+        members.append(data)
+    return members
 
 
 def scalar(value: Scalar, default: int) -> int:

@@ -81,13 +81,13 @@ def fill(
     agreed = ", ".join(
         column if column in KEYS[table] else f"{_agreed(column)} AS {column}" for column in columns
     )
-    told = f"SELECT {agreed} FROM told WHERE {wanted} GROUP BY {', '.join(KEYS[table])}"
+    select = f"SELECT {agreed} FROM told WHERE {wanted} GROUP BY {', '.join(KEYS[table])}"
     if table == "deltas":  # one on which two do not agree is measured again, or is not there
         sure = (f"({_agreed(c)} IS NOT NULL OR count({c}) = 0)" for c in columns if c not in KEYS[table])
-        told += f" HAVING {' AND '.join(sure)}"
-    connection.execute(f"INSERT INTO {table} {told}")
-    for made in ("told", "owned", "held"):
-        connection.execute(f"DROP TABLE IF EXISTS temp.{made}")
+        select += f" HAVING {' AND '.join(sure)}"
+    connection.execute(f"INSERT INTO {table} {select}")
+    for temporary in ("told", "owned", "held"):
+        connection.execute(f"DROP TABLE IF EXISTS temp.{temporary}")
 
 
 _HELD = """CREATE OR REPLACE TEMP TABLE held AS

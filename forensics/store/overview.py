@@ -49,34 +49,33 @@ def overview(store: Store) -> list[Line]:
         by_run.setdefault(head.run, []).append(head)
     judged = verdicts.kept(store)
     lines = [
-        _line(run, found, verdicts.recall(store, run) if run in judged else None)
-        for run, found in by_run.items()
+        _line(run, own, verdicts.recall(store, run) if run in judged else None) for run, own in by_run.items()
     ]
     return sorted(lines, key=lambda line: (line.created_at or "", line.run))
 
 
-def _line(run: str, found: list[Head], document: Mapping[str, Any] | None) -> Line:
-    own: Row = next((h.head for h in found if h.entry.startswith("runs/")), {})
+def _line(run: str, heads: list[Head], document: Mapping[str, Any] | None) -> Line:
+    own: Row = next((h.head for h in heads if h.entry.startswith("runs/")), {})
     captures = sorted(
-        (h for h in found if h.entry.startswith("captures/")),
+        (h for h in heads if h.entry.startswith("captures/")),
         key=lambda h: (scalar(h.head.get("sequence"), 0), h.entry),
     )
     verdict, causes = verdicts.verdict(document)
-    made = own.get("created_at") or next(
+    created = own.get("created_at") or next(
         (c.head["created_at"] for c in captures if c.head.get("created_at")), None
     )
     return Line(
         run=run,
-        created_at=None if made is None else str(made),
+        created_at=None if created is None else str(created),
         kind=None if own.get("kind") is None else str(own["kind"]),
         complete=bool(own.get("complete", False)),
-        nbytes=sum(h.nbytes for h in found),
+        nbytes=sum(h.nbytes for h in heads),
         captures=[_capture(h) for h in captures],
         verdict=verdict,
         causes=causes,
         steps=_number(own.get("steps")),
         last_loss=_number(own.get("last_loss")),
-        problem=next((f"{h.entry}: {h.problem}" for h in found if h.problem), None),
+        problem=next((f"{h.entry}: {h.problem}" for h in heads if h.problem), None),
     )
 
 

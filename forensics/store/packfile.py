@@ -97,15 +97,15 @@ def recorded(raw: RawTensor) -> RawTensor:
     Raises (from `read`):
         DamagedEvidence: they are others.
     """
-    found = digests.begun(raw.dtype, raw.shape)
+    digest = digests.begun(raw.dtype, raw.shape)
 
     def read(start: int, stop: int) -> bytes | memoryview:
-        nonlocal found
+        nonlocal digest
         if start == 0:
-            found = digests.begun(raw.dtype, raw.shape)
+            digest = digests.begun(raw.dtype, raw.shape)
         block = raw.read(start, stop)
-        found.update(block)
-        if stop == raw.nbytes and found.hexdigest() != raw.name:
+        digest.update(block)
+        if stop == raw.nbytes and digest.hexdigest() != raw.name:
             hint = "`forensics verify` says what else is; capture again."
             raise DamagedEvidence(
                 "A tensor is not what was recorded.", where=f"tensor {raw.name[:12]}", hint=hint
@@ -115,18 +115,18 @@ def recorded(raw: RawTensor) -> RawTensor:
     return replace(raw, read=read)
 
 
-def size(held: Mapping[str, RawTensor]) -> int:
+def size(tensors: Mapping[str, RawTensor]) -> int:
     """Bytes of the file that `write` makes."""
-    return 8 + len(_header(held)) + sum(raw.nbytes for raw in held.values())
+    return 8 + len(_header(tensors)) + sum(raw.nbytes for raw in tensors.values())
 
 
-def _header(held: Mapping[str, RawTensor]) -> bytes:
+def _header(tensors: Mapping[str, RawTensor]) -> bytes:
     header: dict[str, object] = {}
-    foreign = {digest: [raw.dtype, raw.shape] for digest, raw in held.items() if raw.dtype not in BITS}
+    foreign = {digest: [raw.dtype, raw.shape] for digest, raw in tensors.items() if raw.dtype not in BITS}
     if foreign:
         header["__metadata__"] = {FOREIGN: json.dumps(foreign)}
     at = 0
-    for digest, raw in held.items():
+    for digest, raw in tensors.items():
         dtype, shape = ("U8", [raw.nbytes]) if digest in foreign else (raw.dtype, list(raw.shape))
         header[digest] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + raw.nbytes]}
         at += raw.nbytes
@@ -134,22 +134,22 @@ def _header(held: Mapping[str, RawTensor]) -> bytes:
     return text + b" " * (-len(text) % 8)
 
 
-def write(target: Path, held: Mapping[str, RawTensor]) -> None:
+def write(target: Path, tensors: Mapping[str, RawTensor]) -> None:
     """A safetensors file, streamed; every tensor's bytes are checked against its digest on the way."""
-    text = _header(held)
+    text = _header(tensors)
     if len(text) > MAX_HEADER:
-        raise ValueError(f"{len(held)} tensors do not fit one pack")
+        raise ValueError(f"{len(tensors)} tensors do not fit one pack")
     part = files.aside(target)
     try:
         with part.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
-            for digest, raw in held.items():
-                found = digests.begun(raw.dtype, raw.shape)
+            for digest, raw in tensors.items():
+                actual = digests.begun(raw.dtype, raw.shape)
                 for start in range(0, raw.nbytes, _PART):
                     block = raw.read(start, min(start + _PART, raw.nbytes))
-                    found.update(block)
+                    actual.update(block)
                     file.write(block)
-                if found.hexdigest() != digest:
+                if actual.hexdigest() != digest:
                     raise UnreadableModel(
                         "A tensor changed while it was read.",
                         where=raw.name,

@@ -87,8 +87,8 @@ class Packs:
             OSError: the disk is full; nothing is left behind.
         """
         self._hold()
-        kept = self._refreshed()
-        new = {digest: raw for digest, raw in tensors if digest not in kept}
+        listed = self._refreshed()
+        new = {digest: raw for digest, raw in tensors if digest not in listed}
         written = 0
         names = sorted(new)
         for start in range(0, len(names), _PER_PACK):
@@ -114,9 +114,11 @@ class Packs:
             return self.put((named[raw.name], raw) for raw in packfile.tensors(path) if raw.name in named)
         named = digests if isinstance(digests, Mapping) else {digest: digest for digest in digests}
         tensors = {raw.name: raw for raw in packfile.tensors(path)}
-        kept = self._refreshed()
+        listed = self._refreshed()
         new = {
-            digest: tensors[name] for name, digest in named.items() if digest not in kept and name in tensors
+            digest: tensors[name]
+            for name, digest in named.items()
+            if digest not in listed and name in tensors
         }
         if not new:
             return 0
@@ -213,16 +215,19 @@ class Packs:
 
     def _cleared(self, keep: set[str]) -> Iterator[tuple[Path, dict[str, RawTensor]]]:
         """The packs that hold a tensor whose digest is not in `keep`, each with what of it stays."""
-        kept = self._refreshed()
+        listed = self._refreshed()
         here: dict[str, list[str]] = {}
-        for digest, place in kept.items():
+        for digest, place in listed.items():
             here.setdefault(place.pack, []).append(digest)
         for path in list(self._files()):
             living = [digest for digest in here.get(path.name, []) if digest in keep]
             if len(living) != self._count(path) or not living:
                 yield (
                     path,
-                    {digest: packfile.recorded(self._raw(digest, kept[digest])) for digest in sorted(living)},
+                    {
+                        digest: packfile.recorded(self._raw(digest, listed[digest]))
+                        for digest in sorted(living)
+                    },
                 )
 
     def check(self, pack: str) -> list[str]:
@@ -326,10 +331,10 @@ class Packs:
             now = located(where).stat()
         except OSError:
             return None
-        found = [now.st_size, now.st_mtime_ns, now.st_ino]
+        state = [now.st_size, now.st_mtime_ns, now.st_ino]
         if is_url(where):
-            self._far[where] = found
-        return found
+            self._far[where] = state
+        return state
 
     def _forget(self) -> None:
         self._places, self._seen, self._stamp, self._references = {}, set(), -1, {}

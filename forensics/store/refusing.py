@@ -62,10 +62,10 @@ def _hint(error: Exception) -> str:
     )
     if proposed:
         return proposed
-    said = first_line(error)
-    if said.startswith(_NO_SUCH_REF):
+    message = first_line(error)
+    if message.startswith(_NO_SUCH_REF):
         return "SELECT ref FROM refs lists what can be named: paths and snapshots are none of them."
-    return "DESCRIBE TABLE shows its columns." if re.search(r"\bcolumn\b|Table with name", said) else ""
+    return "DESCRIBE TABLE shows its columns." if re.search(r"\bcolumn\b|Table with name", message) else ""
 
 
 def first_line(error: Exception) -> str:

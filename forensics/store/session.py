@@ -93,8 +93,8 @@ class Session:
         Raises:
             QueryError: DuckDB refuses it.
         """
-        columns, found = self.ask(sql, params)
-        return [dict(zip(columns, row, strict=True)) for row in found]
+        columns, rows = self.ask(sql, params)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def ask(
         self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()
@@ -188,9 +188,9 @@ class Session:
         `reopened` reads them in another process.
         """
         for table, columns in {**schema.tables(), "refs": REFS_COLUMNS}.items():
-            names, found = self.ask(f"SELECT * FROM {table}")
-            if found:
-                rows = (dict(zip(names, row, strict=True)) for row in found)
+            names, records = self.ask(f"SELECT * FROM {table}")
+            if records:
+                rows = (dict(zip(names, row, strict=True)) for row in records)
                 text = "\n".join(lines(rows, columns))
                 (directory / f"{table}.jsonl").write_bytes((text + "\n").encode("utf-8", "surrogatepass"))
 
@@ -241,9 +241,9 @@ def open_session(
         _load(session._connection, table, members[table], owners, apart)
     fill_refs(session._connection)
     for text, ref in (typed_refs or {}).items():
-        found = session.rows("SELECT capture, run FROM refs WHERE ref = $1", [ref])
-        if found:
-            session.alias(text, found[0]["capture"], found[0]["run"])
+        refs = session.rows("SELECT capture, run FROM refs WHERE ref = $1", [ref])
+        if refs:
+            session.alias(text, refs[0]["capture"], refs[0]["run"])
     return session
 
 
@@ -339,10 +339,10 @@ def _head(c: Capture) -> Row:
     return {**c.head, "capture": c.ref, "run": c.run, "probes_of": c.prefix + str(again) if again else None}
 
 
-def _owner(found: Capture | Run) -> str:
+def _owner(record: Capture | Run) -> str:
     """Who measured it; see `Store.owner_of`."""
-    run = found.run if isinstance(found, Capture) else found.name
-    return found.store.owner_of(run.removeprefix(found.prefix)) if found.store is not None else once.OURS
+    run = record.run if isinstance(record, Capture) else record.name
+    return record.store.owner_of(run.removeprefix(record.prefix)) if record.store is not None else once.OURS
 
 
 def _run_row(r: Run) -> Row:
@@ -364,10 +364,10 @@ def lost_capture(ref: str) -> dict[str, Any]:
 
 def _missing(head: Row) -> list[Any]:
     try:
-        found = json.loads(str(head.get("missing") or "[]"))
+        gaps = json.loads(str(head.get("missing") or "[]"))
     except ValueError:
         return []
-    return found if isinstance(found, list) else []
+    return gaps if isinstance(gaps, list) else []
 
 
 def _capture_source(c: Capture) -> _Source:

@@ -278,19 +278,19 @@ class Store:
 
     def _begun(self, name: str) -> str:
         """When a run without tables of its own began, as its spool or its first capture says it."""
-        found = unsealed.begun(self.root, name)
+        begun = unsealed.begun(self.root, name)
         with contextlib.suppress(DamagedEvidence):
             captures = self._run(name, list(_entries(self.captures, f"{name}@"))).captures
-            return found or min((str(c.head.get("created_at") or "") for c in captures), default="")
-        return found
+            return begun or min((str(c.head.get("created_at") or "") for c in captures), default="")
+        return begun
 
     def _run(self, name: str, captures: list[str]) -> Run:
         path = self.runs / name
         sealed = path.is_dir()
         head = _head(path)
-        found = [self._capture(name, entry) for entry in captures]
-        found.sort(key=lambda c: (c.sequence, c.ref))
-        return Run(self.prefix + name, path if sealed else None, found, head, self.prefix, self)
+        captured = [self._capture(name, entry) for entry in captures]
+        captured.sort(key=lambda c: (c.sequence, c.ref))
+        return Run(self.prefix + name, path if sealed else None, captured, head, self.prefix, self)
 
     def _capture(self, run: str, entry: str) -> Capture:
         path = self.captures / entry

@@ -35,11 +35,11 @@ class Checked:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
-def directories(found: Sequence[Run | Capture]) -> list[Path]:
+def directories(chosen: Sequence[Run | Capture]) -> list[Path]:
     """The directories of these captures, and of these runs with their captures."""
     paths = [
         [*(c.path for c in x.captures), *([x.path] if x.path else [])] if isinstance(x, Run) else [x.path]
-        for x in found
+        for x in chosen
     ]
     return [path for each in paths for path in each]
 
@@ -49,7 +49,7 @@ def check_directories(paths: Sequence[Path], checked: Checked, tick: Tick) -> se
 
     Returns the digests of tensors that were kept in packs when these were sealed.
     """
-    kept: set[str] = set()
+    digests: set[str] = set()
     for path in paths:
         checked.captures += path.parent.name == "captures"
         try:
@@ -58,20 +58,20 @@ def check_directories(paths: Sequence[Path], checked: Checked, tick: Tick) -> se
             problems = verify(path, manifest)
             checked.problems += [(path.name, problem) for problem in problems]
             if not problems:
-                kept |= _packed(path)
+                digests |= _packed(path)
         except DamagedEvidence as error:
             checked.problems.append((path.name, error.message))
         tick()
-    return kept
+    return digests
 
 
-def check_runs(store: Store, found: Sequence[Run], checked: Checked) -> None:
+def check_runs(store: Store, chosen: Sequence[Run], checked: Checked) -> None:
     """Is all of each run there that it had when it was sealed?
 
     Of captures that a bundle brought without their run, nothing is missing.
     """
     alone = origins.alone(store.root)
-    for run in found:
+    for run in chosen:
         stored = run.name.removeprefix(run.prefix)
         checked.problems += [(run.name, f"its capture {ref} is gone") for ref in run.lost()]
         if (
@@ -84,16 +84,16 @@ def check_runs(store: Store, found: Sequence[Run], checked: Checked) -> None:
 
 def whole_runs(store: Store) -> list[Run]:
     """All runs of a store whose manifests can be read."""
-    found = []
+    runs = []
     for name in sorted(store.run_names()):
         with contextlib.suppress(DamagedEvidence):
-            found.append(store.run(name))
-    return found
+            runs.append(store.run(name))
+    return runs
 
 
-def check_tensors(packs: Packs, kept: set[str], checked: Checked, tick: Tick) -> None:
+def check_tensors(packs: Packs, digests: set[str], checked: Checked, tick: Tick) -> None:
     """Measure kept tensors anew."""
-    for digest in sorted(kept):
+    for digest in sorted(digests):
         checked.tensors += 1
         try:
             raw = packs.read(digest)
@@ -120,13 +120,13 @@ def needed(store: Store, tick: Tick, without: Sequence[str] = ()) -> set[str]:
     Raises:
         DamagedEvidence: one cannot be read, and what it names might be freed.
     """
-    found: set[str] = set()
+    digests: set[str] = set()
     for path in sealed(store):
         if run_of(path.name) in without:
             continue
-        found |= _digests(path)
+        digests |= _digests(path)
         tick()
-    return found
+    return digests
 
 
 def fewer(store: Store, keep: int | None, nbytes: int | None) -> list[str]:
@@ -146,8 +146,8 @@ def fewer(store: Store, keep: int | None, nbytes: int | None) -> list[str]:
     tables = {run: sum(map(_size, each)) for run, each in paths.items()}
     left = runs[len(going) :]
     while len(left) > 1:
-        held = store.packs.nbytes() - store.packs.excess(set().union(*(digests[run] for run in left)))
-        if held + sum(tables[run] for run in left) <= nbytes:
+        nbytes_now = store.packs.nbytes() - store.packs.excess(set().union(*(digests[run] for run in left)))
+        if nbytes_now + sum(tables[run] for run in left) <= nbytes:
             break
         going.append(left.pop(0))
     return going
@@ -161,10 +161,10 @@ def nbytes(store: Store) -> int:
 def _digests(path: Path) -> set[str]:
     manifest = read_manifest(path)
     names = [n for n in manifest.files if n.startswith("tables/")]
-    found: set[str] = set()
+    digests: set[str] = set()
     for data in contents(path, manifest, names):
-        found.update(match.decode() for match in _DIGEST.findall(gzip.decompress(data)))
-    return found
+        digests.update(match.decode() for match in _DIGEST.findall(gzip.decompress(data)))
+    return digests
 
 
 def count(store: Store) -> int:

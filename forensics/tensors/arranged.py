@@ -118,8 +118,8 @@ def _in_order(raw: RawTensor, take: Rows, rows: int, heads: int) -> Rows:
 
 def _decoded(dtype: str, take: Rows) -> Rows:
     def values(first: int, last: int) -> bytes:
-        found = blocks.decode(dtype, take(first, last))
-        return b"" if found is None else found.astype("<f4", copy=False).tobytes()
+        decoded = blocks.decode(dtype, take(first, last))
+        return b"" if decoded is None else decoded.astype("<f4", copy=False).tobytes()
 
     return values
 

@@ -125,7 +125,7 @@ def _identity(path: Path, state: os.stat_result) -> list[object]:
 def _row(m: Measured) -> Mapping[str, object]:
     s = m.stats
     numbers = [getattr(s, name) for name in STATISTICS]
-    told = [nonfinite(x) if isinstance(x, float) and x - x != 0 else x for x in numbers]
+    cells = [nonfinite(x) if isinstance(x, float) and x - x != 0 else x for x in numbers]
     return {
         "digest": s.digest,
         "value": m.value_digest,
@@ -133,20 +133,20 @@ def _row(m: Measured) -> Mapping[str, object]:
         "shape": s.shape,
         "nbytes": s.nbytes,
         "size": s.size,
-        "is": told,
+        "is": cells,
     }
 
 
 def _tensors(rows: Mapping[str, Row]) -> Iterator[tuple[str, Measured]]:
     for key, row in rows.items():
         numbers = [float(x) if isinstance(x, str) else x for x in row["is"]]  # type: ignore[union-attr]
-        told = dict(zip(STATISTICS, numbers, strict=True))
+        statistics = dict(zip(STATISTICS, numbers, strict=True))
         stats = TensorStats(
             digest=str(row["digest"]),
             dtype=str(row["dtype"]),
             shape=tuple(row["shape"]),  # type: ignore[arg-type]
             size=int(row["size"]),  # type: ignore[arg-type]
             nbytes=int(row["nbytes"]),  # type: ignore[arg-type]
-            **told,  # type: ignore[arg-type]
+            **statistics,  # type: ignore[arg-type]
         )
         yield key, Measured(stats, str(row["value"]) if row["value"] else None)

@@ -128,10 +128,10 @@ class _Pair:
             return math.nan
         gap = self.a - self.b
         if self.apart < 0.5 * self.a or not math.isfinite(self.dot):
-            found = 1.0 - (self.apart - gap) / self.a * ((self.apart + gap) / self.b) / 2
+            cosine = 1.0 - (self.apart - gap) / self.a * ((self.apart + gap) / self.b) / 2
         else:
-            found = self.dot / self.a / self.b
-        return min(1.0, max(-1.0, found))
+            cosine = self.dot / self.a / self.b
+        return min(1.0, max(-1.0, cosine))
 
 
 def _norm(x: Floats, largest: float) -> float:

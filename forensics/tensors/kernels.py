@@ -75,7 +75,7 @@ def compiled(dtype: str) -> Loops | None:
     pointer, whole, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
     moments = ctypes.CFUNCTYPE(None, pointer, whole, pointer)(address("moments"))
     spread = ctypes.CFUNCTYPE(number, pointer, whole, number)(address("spread"))
-    apart = ctypes.CFUNCTYPE(None, pointer, pointer, whole, pointer)(address("apart"))
+    difference = ctypes.CFUNCTYPE(None, pointer, pointer, whole, pointer)(address("apart"))
 
     one, two = ctypes.c_double * 5, ctypes.c_double * 6
 
@@ -86,7 +86,7 @@ def compiled(dtype: str) -> Loops | None:
 
     def of_two(a: Block, b: Block, n: int) -> list[float]:
         out = two()
-        apart(_address(a), _address(b), n, out)
+        difference(_address(a), _address(b), n, out)
         return list(out)
 
     def around(block: Block, n: int, mean: float) -> float:

@@ -37,14 +37,14 @@ class Sums:
     def merged(self, other: Sums) -> Sums:
         n = self.count + other.count
         p, q = (self.count / n, other.count / n) if n else (0.0, 0.0)
-        apart = math.sqrt(p * q)
+        scale = math.sqrt(p * q)
         return Sums(
             n,
             self.mean * p + other.mean * q,
             math.hypot(
                 self.deviation * math.sqrt(p),
                 other.deviation * math.sqrt(q),
-                self.mean * apart - other.mean * apart,
+                self.mean * scale - other.mean * scale,
             ),
             min(self.low, other.low),
             max(self.high, other.high),
@@ -105,23 +105,23 @@ class Histogram:
 
     def moments(self) -> Sums:
         used = np.flatnonzero(self._bins)
-        counts, found = self._bins[used], decode.table(self._dtype)[used]
-        finite = np.isfinite(found)
-        nans, infs = int(counts[np.isnan(found)].sum()), int(counts[np.isinf(found)].sum())
-        counts, found = counts[finite], found[finite]
+        counts, values = self._bins[used], decode.table(self._dtype)[used]
+        finite = np.isfinite(values)
+        nans, infs = int(counts[np.isnan(values)].sum()), int(counts[np.isinf(values)].sum())
+        counts, values = counts[finite], values[finite]
         n = int(counts.sum())
         if n == 0:
             return Sums(nans=nans, infs=infs)
         weights = counts.astype(np.float64)
-        mean = float((weights * found).sum()) / n
+        mean = float((weights * values).sum()) / n
         return Sums(
             n,
             mean,
-            math.sqrt(float((weights * (found - mean) ** 2).sum()) / n),
-            float(found.min()),
-            float(found.max()),
-            math.sqrt(float((weights * found**2).sum())),
-            int(counts[found == 0.0].sum()),
+            math.sqrt(float((weights * (values - mean) ** 2).sum()) / n),
+            float(values.min()),
+            float(values.max()),
+            math.sqrt(float((weights * values**2).sum())),
+            int(counts[values == 0.0].sum()),
             nans,
             infs,
         )

@@ -102,13 +102,13 @@ def _clustered(address: str, tasks: Sequence[tuple[Callable[[X], Y], Sequence[X]
         except BaseException as error:  # a cancelled future is none of Exception's
             if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
                 raise
-            told = f"{type(error).__name__}: {str(error)[:200]}"
+            message = f"{type(error).__name__}: {str(error)[:200]}"
             hint = (
                 "Nothing was kept; look at the workers' logs and try again. Each needs mlx-forensics, and the"
                 " model at the same address."
             )
             raise ClusterError(
-                f"The cluster did not do its work: {told}", where=address, hint=hint
+                f"The cluster did not do its work: {message}", where=address, hint=hint
             ) from error
 
 

@@ -34,5 +34,5 @@ def name(file: str) -> str | None:
 
 def text(file: str) -> str:
     """The code of a cell, as it was run; empty where the interpreter does not hold it."""
-    held = getattr(sys.modules.get("linecache"), "cache", {}).get(file)
-    return "".join(held[2]) if held and len(held) > 2 else ""
+    entry = getattr(sys.modules.get("linecache"), "cache", {}).get(file)
+    return "".join(entry[2]) if entry and len(entry) > 2 else ""

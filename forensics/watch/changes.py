@@ -67,8 +67,8 @@ def _replace(pairs: dict[int, tuple[Any, Any]]) -> None:
         if not isinstance(space, dict) or getattr(module, "__name__", "").startswith("_forensics_watch"):
             continue
         for name, value in list(space.items()):
-            if id(value) in pairs and (found := last(value)) is not value:
-                space[name] = found
+            if id(value) in pairs and (after := last(value)) is not value:
+                space[name] = after
 
 
 def _is_module(owner: Any) -> bool:

@@ -50,9 +50,9 @@ def _tokenizers() -> list[Any]:
         ("transformers.tokenization_utils_base", "PreTrainedTokenizerBase"),
     ):
         kind = getattr(sys.modules.get(home), name, None)
-        found = [each for each in gc.get_objects() if kind is not None and isinstance(each, kind)]
-        if found:
-            return found
+        tokenizers = [each for each in gc.get_objects() if kind is not None and isinstance(each, kind)]
+        if tokenizers:
+            return tokenizers
     return []
 
 
@@ -81,11 +81,11 @@ def _gradients() -> None:
     """
     for function in [each for each in gc.get_objects() if _is_gradient(each)]:
         try:  # not in `looking`: the hooks are to see this
-            model, held = (cell for cell in function.__closure__ or ())
+            model, cell_of_function = (cell for cell in function.__closure__ or ())
             again = sys.modules["mlx.nn"].value_and_grad(model.cell_contents, function.__wrapped__)
             while not _is_gradient(again):
                 again = again.__wrapped__
-            _swap(held, again.__closure__[1].cell_contents)
+            _swap(cell_of_function, again.__closure__[1].cell_contents)
         except Exception as error:  # noqa: BLE001
             watch.missing("gradients made before", error, "loss")
 
@@ -99,14 +99,14 @@ def _is_gradient(each: Any) -> bool:
     )
 
 
-def _swap(cell: Any, made: Any) -> None:
+def _swap(cell: Any, value: Any) -> None:
     before = cell.cell_contents
 
     def back() -> None:
-        if cell.cell_contents is made:
+        if cell.cell_contents is value:
             cell.cell_contents = before
 
-    cell.cell_contents = made
+    cell.cell_contents = value
     changes.at_end(back)
 
 
@@ -119,14 +119,14 @@ def _unseen() -> None:
         {name for each in gc.get_objects() if type(each).__name__ == _MADE for name in _users(each)}
     )
     if names:
-        made = (
+        reason = (
             "mx.compile or mx.value_and_grad made it before the watch began; make it again inside the watch"
         )
-        watch.missing(f"what happens inside {', '.join(names[:6])}", made, "loss")
+        watch.missing(f"what happens inside {', '.join(names[:6])}", reason, "loss")
 
 
-def _users(made: Any) -> Iterator[str]:
-    for each in gc.get_referents(made):
+def _users(compiled: Any) -> Iterator[str]:
+    for each in gc.get_referents(compiled):
         function = getattr(each, "func", each)
         code = getattr(function, "__code__", None)
         if code is not None and is_users(code.co_filename):

@@ -31,12 +31,12 @@ class Lock:
     def released(self) -> Iterator[None]:
         """Let go of the lock for a while, however often this thread holds it."""
         lock: Any = self._lock
-        held = lock._release_save() if lock._is_owned() else None
+        depth = lock._release_save() if lock._is_owned() else None
         try:
             yield
         finally:
-            if held is not None:
-                lock._acquire_restore(held)
+            if depth is not None:
+                lock._acquire_restore(depth)
 
 
 def is_mine(thread: int | None) -> bool:

@@ -212,13 +212,13 @@ class Watch(Writer):
 
     def model(self, module: Any) -> Model:
         """The record of a module, numbered m0, m1, ... over all processes of the run."""
-        found = self.known(module)
-        if found is None:
+        model = self.known(module)
+        if model is None:
             with self.lock:
                 number, _ = self._claim(self.spool / protocol.MODELS, "m")
-                found = Model(f"m{number}", module)
-                self.models.append(found)
-        return found
+                model = Model(f"m{number}", module)
+                self.models.append(model)
+        return model
 
 
 def _plain(value: Any) -> Any:

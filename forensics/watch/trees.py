@@ -25,14 +25,14 @@ def is_module(value: Any) -> bool:
 
 def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted name, array) of every array in nested dicts, lists and tuples, in their order."""
-    found: list[tuple[str, Any]] = []
-    _collect(tree, prefix, mx().array, found)
-    return iter(found)
+    leaves: list[tuple[str, Any]] = []
+    _collect(tree, prefix, mx().array, leaves)
+    return iter(leaves)
 
 
-def _collect(tree: Any, prefix: str, kind: type, found: list[tuple[str, Any]]) -> None:
+def _collect(tree: Any, prefix: str, kind: type, leaves: list[tuple[str, Any]]) -> None:
     if isinstance(tree, kind):
-        found.append((prefix, tree))
+        leaves.append((prefix, tree))
         return
     if isinstance(tree, dict):
         pairs: Any = tree.items()
@@ -41,7 +41,7 @@ def _collect(tree: Any, prefix: str, kind: type, found: list[tuple[str, Any]]) -
     else:
         return
     for key, value in pairs:
-        _collect(value, f"{prefix}.{key}" if prefix else str(key), kind, found)
+        _collect(value, f"{prefix}.{key}" if prefix else str(key), kind, leaves)
 
 
 def replaced(tree: Any, arrays: Iterator[Any]) -> Any:
@@ -56,19 +56,19 @@ def replaced(tree: Any, arrays: Iterator[Any]) -> Any:
 
 def leaves(tree: Any) -> list[Any]:
     """The arrays alone, in the order of `flatten`, at a tenth of its cost."""
-    found: list[Any] = []
-    _leaves((tree,), mx().array, found)
-    return found
+    leaves: list[Any] = []
+    _leaves((tree,), mx().array, leaves)
+    return leaves
 
 
-def _leaves(values: Any, kind: type, found: list[Any]) -> None:
+def _leaves(values: Any, kind: type, leaves: list[Any]) -> None:
     for value in values:
         if isinstance(value, dict):
-            _leaves(value.values(), kind, found)
+            _leaves(value.values(), kind, leaves)
         elif isinstance(value, kind):
-            found.append(value)
+            leaves.append(value)
         elif isinstance(value, (list, tuple)):
-            _leaves(value, kind, found)
+            _leaves(value, kind, leaves)
 
 
 def beside(tree: Any, other: Any) -> list[Any]:
@@ -76,37 +76,37 @@ def beside(tree: Any, other: Any) -> list[Any]:
 
     Raises KeyError, IndexError or TypeError where `other` has none there.
     """
-    found: list[Any] = []
-    _beside((tree,), (other,), mx().array, found)
-    return found
+    leaves: list[Any] = []
+    _beside((tree,), (other,), mx().array, leaves)
+    return leaves
 
 
-def _beside(tree: Any, other: Any, kind: type, found: list[Any]) -> None:
+def _beside(tree: Any, other: Any, kind: type, leaves: list[Any]) -> None:
     for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
         if isinstance(value, kind):
-            found.append(other[key])
+            leaves.append(other[key])
         elif value and isinstance(value, (dict, list, tuple)):
-            _beside(value, other[key], kind, found)
+            _beside(value, other[key], kind, leaves)
 
 
 def keys(tree: Any, wanted: set[str], prefix: str = "") -> dict[str, tuple[Any, ...]]:
     """The keys that lead to arrays of these dotted names."""
-    found: dict[str, tuple[Any, ...]] = {}
+    by_name: dict[str, tuple[Any, ...]] = {}
     pairs = (
         tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, (list, tuple)) else ()
     )
     for key, value in pairs:
         name = f"{prefix}.{key}" if prefix else str(key)
         if name in wanted and is_array(value):
-            found[name] = (key,)
+            by_name[name] = (key,)
         elif any(each.startswith(f"{name}.") for each in wanted):
-            found |= {each: (key, *rest) for each, rest in keys(value, wanted, name).items()}
-    return found
+            by_name |= {each: (key, *rest) for each, rest in keys(value, wanted, name).items()}
+    return by_name
 
 
 def some(tree: Any, paths: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
     """The arrays at these keys, by name; those that are not there are left out."""
-    found = {}
+    chosen = {}
     for name, path in paths.items():
         here = tree
         try:
@@ -115,8 +115,8 @@ def some(tree: Any, paths: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
         except (KeyError, IndexError, TypeError):
             continue
         if is_array(here):
-            found[name] = here
-    return found
+            chosen[name] = here
+    return chosen
 
 
 def with_last(tree: Any, change: Callable[[Any], Any]) -> Any:
@@ -183,11 +183,11 @@ def attribute(module: Any, name: str) -> Any:
 
     No property or `__getattr__` of the program's is asked.
     """
-    for held in (vars(module), module if isinstance(module, dict) else {}):
-        if dict.__contains__(held, name):
-            return dict.__getitem__(held, name)
-    found = inspect.getattr_static(type(module), name, None)
-    return None if hasattr(found, "__get__") else found
+    for namespace in (vars(module), module if isinstance(module, dict) else {}):
+        if dict.__contains__(namespace, name):
+            return dict.__getitem__(namespace, name)
+    value = inspect.getattr_static(type(module), name, None)
+    return None if hasattr(value, "__get__") else value
 
 
 def optimizer_state(optimizer: Any) -> Any:
@@ -208,8 +208,8 @@ def parameters(module: Any) -> dict[str, Any]:
 
     Of a module that holds none itself, what it gives for its own.
     """
-    found = dict(flatten(inherited(module, "parameters")()))
-    return found or dict(flatten(module.parameters()))
+    named = dict(flatten(inherited(module, "parameters")()))
+    return named or dict(flatten(module.parameters()))
 
 
 def trainable(module: Any) -> dict[str, Any]:
@@ -266,16 +266,16 @@ def plain(module: Any) -> dict[str, Any]:
 
     Private ones and arrays left out.
     """
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for key, value in vars(module).items():
         if not key.startswith("_") and (simple := _simple(value)) is not None:
-            found[key] = simple
+            attributes[key] = simple
     for key, value in module.items():
         if not key.startswith("_") and not is_array(value) and not isinstance(value, dict):
             simple = _simple(value)
             if simple not in (None, [], ()):
-                found[key] = simple
-    return found
+                attributes[key] = simple
+    return attributes
 
 
 def _simple(value: Any, depth: int = 0) -> Any:

@@ -69,8 +69,8 @@ def _told(bundle: Bundle, bases: Mapping[str, RawTensor]) -> dict[str, Any]:
 
     `waiting` are the bases that are not here of tensors stored as differences, one for each tensor.
     """
-    told = {k: bundle.document.get(k) for k in ("level", "left_out", "made_by", "text")}
-    told |= {
+    summary = {k: bundle.document.get(k) for k in ("level", "left_out", "made_by", "text")}
+    summary |= {
         "id": bundle.id,
         "runs": bundle.names,
         "captures": list(bundle.captures),
@@ -78,7 +78,7 @@ def _told(bundle: Bundle, bases: Mapping[str, RawTensor]) -> dict[str, Any]:
     }
     waiting = [d.base for d in bundle.differences.values() if d.base not in bases]
     return {
-        **told,
+        **summary,
         "waiting": waiting,
         "against": bundle.document.get("against", []),
         "signed": SIGNATURE in bundle.zip.members,

@@ -81,21 +81,21 @@ class _Rebuilt:
 
     def _like(self, name: str) -> tuple[str | None, frozenset[str]]:
         """(the capture whose placements this one repeats, names that it has no more)."""
-        told = self._bundle.document["compact"].get(name)
-        if told is None:
+        base = self._bundle.document["compact"].get(name)
+        if base is None:
             return None, frozenset()
         fits = (
-            isinstance(told, dict)
-            and isinstance(told.get("like"), str)
-            and isinstance(told.get("removed"), list)
+            isinstance(base, dict)
+            and isinstance(base.get("like"), str)
+            and isinstance(base.get("removed"), list)
         )
         if (
             not fits
-            or told["like"] not in self._bundle.captures
-            or not all(isinstance(n, str) for n in told["removed"])
+            or base["like"] not in self._bundle.captures
+            or not all(isinstance(n, str) for n in base["removed"])
         ):
             self._bundle.zip.refuse("it says of a capture what none of ours says", MANIFEST)
-        return told["like"], frozenset(told["removed"])
+        return base["like"], frozenset(base["removed"])
 
     def _capture(self, name: str, like: str | None, removed: frozenset[str]) -> None:
         manifest = self._bundle.captures[name]
@@ -114,8 +114,8 @@ class _Rebuilt:
             elif table == "tensors":
                 for row in self._bundle.rows(member, table):
                     self._resolve(row, member)
-                    if (apart := self._bundle.differences.get(str(row.get("digest")))) is not None:
-                        row["kept"] = "pack" if apart.base in self._bases else "none"
+                    if (difference := self._bundle.differences.get(str(row.get("digest")))) is not None:
+                        row["kept"] = "pack" if difference.base in self._bases else "none"
                     self._tensors[str(row.get("digest"))] = json.dumps(row)
                     wanted.append(str(row.get("digest")))
         self._placements[name] = own
@@ -196,12 +196,12 @@ class _Rebuilt:
         path = self._target / member
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         with part.open("wb") as file:
             for block in bundle.zip.blocks(member, 1 << 20):
-                found.update(block)
+                digest.update(block)
                 file.write(block)
-        bundle.same(member, found.hexdigest())
+        bundle.same(member, digest.hexdigest())
         try:
             header = read_header(part)
             foreign = json.loads(header.metadata.get("forensics.types", "{}"))
@@ -211,16 +211,16 @@ class _Rebuilt:
             if isinstance(error, DamagedEvidence):
                 raise
             bundle.zip.refuse(f"it is no file of tensors: {getattr(error, 'message', error)}"[:200], member)
-        apart = [entry for entry in header.entries if entry.name in self._held]
-        if apart and len(apart) < len(header.entries):
+        differences = [entry for entry in header.entries if entry.name in self._held]
+        if differences and len(differences) < len(header.entries):
             bundle.zip.refuse("it mixes tensors and differences", member)
-        if keep and apart:
-            self._restore(part, apart, member)
-        if keep and not apart:
+        if keep and differences:
+            self._restore(part, differences, member)
+        if keep and not differences:
             part.replace(path)
         else:
             part.unlink()
-        self._found.update(entry.name for entry in apart)
+        self._found.update(entry.name for entry in differences)
 
     def _restore(self, part: Path, entries: list[Entry], member: str) -> None:
         """Write a pack of the tensors that come of these differences, as far as their bases are here.
@@ -230,11 +230,11 @@ class _Rebuilt:
         restored = {}
         for entry in entries:
             for digest in self._held[entry.name]:
-                apart = self._bundle.differences[digest]
-                base = self._bases.get(apart.base)
+                difference = self._bundle.differences[digest]
+                base = self._bases.get(difference.base)
                 if base is None:
                     continue
-                if (base.dtype, base.shape) != (apart.dtype, apart.shape):
+                if (base.dtype, base.shape) != (difference.dtype, difference.shape):
                     self._bundle.zip.refuse("a difference has another form than its base", member)
                 read = Restored(base, _slices(part, entry.begin, entry.end)).read
                 restored[digest] = RawTensor(digest, base.dtype, base.shape, base.nbytes, read)
@@ -255,10 +255,10 @@ class _Rebuilt:
             dtype, shape = str(foreign[0]), tuple(int(n) for n in foreign[1])
             if dtype in BITS or not dtype.isascii() or len(dtype) > 16:
                 self._bundle.zip.refuse("a tensor of it says two types", member)
-        found = digests.begun(dtype, shape)
+        digest = digests.begun(dtype, shape)
         for block in _slices(path, entry.begin, entry.end):
-            found.update(block)
-        if found.hexdigest() != entry.name:
+            digest.update(block)
+        if digest.hexdigest() != entry.name:
             self._bundle.zip.refuse(f"tensor {entry.name[:16]} is not what its digest says", member)
 
 

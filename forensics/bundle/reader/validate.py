@@ -125,23 +125,23 @@ class Bundle:
 
     def _differences(self) -> dict[str, Difference]:
         """How tensors come back that are stored as what differs from another, by their digests."""
-        told, against = self.document.get("differences", {}), self.document.get("against", [])
+        declared, against = self.document.get("differences", {}), self.document.get("against", [])
         if (
-            not isinstance(told, dict)
+            not isinstance(declared, dict)
             or not isinstance(against, list)
             or not set(against) <= set(self.document["captures"])
         ):
             self.zip.refuse("it says of differences what none of ours says", MANIFEST)
-        if told and self.document["format"] < 2:
+        if declared and self.document["format"] < 2:
             self.zip.refuse("its format has no differences", MANIFEST)
-        found = {}
-        for digest, d in told.items():
-            if not _DIGEST.fullmatch(digest) or not _restorable(d) or d["base"] in told:
+        differences = {}
+        for digest, d in declared.items():
+            if not _DIGEST.fullmatch(digest) or not _restorable(d) or d["base"] in declared:
                 self.zip.refuse("it says of a difference what none of ours says", MANIFEST)
-            found[digest] = Difference(d["base"], d["dtype"], tuple(d["shape"]), d["held"])
-        if max(Counter(d.base for d in found.values()).values(), default=0) > MAX_USES:
+            differences[digest] = Difference(d["base"], d["dtype"], tuple(d["shape"]), d["held"])
+        if max(Counter(d.base for d in differences.values()).values(), default=0) > MAX_USES:
             self.zip.refuse(f"more than {MAX_USES} tensors differ from one base", MANIFEST)
-        return found
+        return differences
 
     def _part(self, directory: str, kind: str) -> Manifest:
         """The manifest of one capture or run, whose tables are the members below it."""
@@ -203,11 +203,11 @@ class Bundle:
 
     def _unpacked(self, member: str) -> Iterator[bytes]:
         """The content of a gzipped member; its size is bounded on the way, its digest compared at the end."""
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         limit = min(_MAX_TABLE, _MAX_RATIO * self.zip.members[member].size + (1 << 20))
         stream, total = zlib.decompressobj(31), 0
         for number, block in enumerate(self.zip.blocks(member)):
-            found.update(block)
+            digest.update(block)
             if number == 0 and block[:8] != _GZIP:
                 self.zip.refuse("it is no gzip file of ours", member)
             while block:
@@ -224,12 +224,12 @@ class Bundle:
                     break
         if not stream.eof or stream.unused_data:
             self.zip.refuse("it is cut off, or something follows its end", member)
-        self.same(member, found.hexdigest())
+        self.same(member, digest.hexdigest())
 
     def typed(self, table: str, row: dict[str, Any], member: str) -> dict[str, Any]:
         """The row, each value of its column's type; refs name captures and runs of this bundle."""
         columns, documents = schema.tables()[table], schema.marked("JSON")[table]
-        made = {}
+        values = {}
         for column, value in row.items():
             kind = columns.get(column)
             if kind is None:
@@ -243,11 +243,11 @@ class Bundle:
                 self.zip.refuse(f"{column} holds what no clock says", member)
             if column in documents and isinstance(value, str):
                 parsed(value.encode("utf-8", "surrogatepass"), self.zip, member)
-            made[column] = value
-        for column in REFS & made.keys():
-            if self.refs is not None and made[column] not in self.refs:
+            values[column] = value
+        for column in REFS & values.keys():
+            if self.refs is not None and values[column] not in self.refs:
                 self.zip.refuse(f"{column} names something outside of the bundle", member)
-        return made
+        return values
 
 
 def _restorable(d: object) -> bool:
@@ -295,10 +295,10 @@ def _constant(name: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         raise ValueError("a key stands there twice")
-    return made
+    return values
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:

@@ -30,13 +30,13 @@ View = dict[str, object]
 """What a template shows of one thing."""
 
 
-def exchanges(found: Sequence[Exchange], left_out: int = 0) -> Markup:
-    if not found:
+def exchanges(pairs: Sequence[Exchange], left_out: int = 0) -> Markup:
+    if not pairs:
         return Markup("<p>No answer was captured.</p>")
-    shades = any(t.number is not None for e in found for a in e.answers for t in a.tokens)
-    parts = any(e.differs is not None for e in found)
+    shades = any(t.number is not None for e in pairs for a in e.answers for t in a.tokens)
+    parts = any(e.differs is not None for e in pairs)
     legend = macros("answers").legend([(name, words) for _, name, words in _SHADES] if shades else [], parts)
-    return Markup(macros("answers").exchanges(legend, [_exchange(e) for e in found], left_out))
+    return Markup(macros("answers").exchanges(legend, [_exchange(e) for e in pairs], left_out))
 
 
 def _exchange(exchange: Exchange) -> View:
@@ -54,8 +54,8 @@ def _exchange(exchange: Exchange) -> View:
 def _asked(exchange: Exchange) -> str:
     if exchange.prompt is None:
         return f"Prompt {exchange.name}"
-    asked = " ".join(question(exchange.prompt).split())
-    return asked if len(asked) <= _HEAD else f"{asked[:_HEAD]}…"
+    text = " ".join(question(exchange.prompt).split())
+    return text if len(text) <= _HEAD else f"{text[:_HEAD]}…"
 
 
 def _agreement(exchange: Exchange) -> str:
@@ -86,9 +86,9 @@ def _prompt(prompt: str | None) -> View:
     return {"withheld": False, "shown": True, "pieces": _pieces(shown), "whole": whole, "length": len(prompt)}
 
 
-def _pieces(said: str) -> list[tuple[str, bool]]:
+def _pieces(text: str) -> list[tuple[str, bool]]:
     """A text in pieces, each with whether it looks like a special token."""
-    return [(piece, place % 2 == 1) for place, piece in enumerate(MARKER.split(said)) if piece]
+    return [(piece, place % 2 == 1) for place, piece in enumerate(MARKER.split(text)) if piece]
 
 
 def _answer(answer: Answer, differs: int | None) -> View:

@@ -20,12 +20,12 @@ _MAX_CAUSES = 3  # beside the first, in the verdict
 
 def verdict(diagnosis: Diagnosis | TwoRuns, name: str = "") -> Markup:
     """The verdict in one line: the word, the first cause, how many there are."""
-    word, said, counts = summary(diagnosis)
+    word, sentence, counts = summary(diagnosis)
     judged = judged_of(diagnosis)
     causes = [f for f in judged.findings if f.severity != "info"]
     others = [f for f in causes if f.role == "cause" and f is not causes[0]][:_MAX_CAUSES]
     gaps = judged.notes if judged.verdict == "inconclusive" else ()
-    return Markup(macros("cards").verdict(name, word, said, others, counts, gaps, judged.allowed))
+    return Markup(macros("cards").verdict(name, word, sentence, others, counts, gaps, judged.allowed))
 
 
 def judged_of(diagnosis: Diagnosis | TwoRuns) -> Diagnosis:
@@ -56,14 +56,14 @@ def _counted(judged: Diagnosis, serious: Sequence[Finding]) -> str:
     return " · ".join(filter(None, [*parts, looked, unseen]))
 
 
-def findings(found: Sequence[Finding], clean: int = 0) -> Markup:
+def findings(listed: Sequence[Finding], clean: int = 0) -> Markup:
     """Causes and what stands alone as cards.
 
     What a cause explains stands in its card as a chain, mere information below.
     """
-    explained = {each for f in found for each in f.explains}
-    alone = [f for f in found if f.id not in explained]
-    by_id = {f.id: f for f in found}
+    explained = {each for f in listed for each in f.explains}
+    alone = [f for f in listed if f.id not in explained]
+    by_id = {f.id: f for f in listed}
     shown = [card(number, f, by_id) for number, f in enumerate((f for f in alone if f.severity != "info"), 1)]
     looked = f": {counted(clean, 'check')} looked, and each was clean" if clean else ""
     infos = [f for f in alone if f.severity == "info"]

@@ -115,8 +115,8 @@ def _of_runs(quantity: Quantity, series: Sequence[Series]) -> list[Line]:
 
 def _of_roles(series: Series) -> list[Line]:
     """What each kind of token weighs in one run's loss; nothing where it is the answer alone."""
-    found = [Line(name, pairs(series.steps, value), hue) for name, value, hue in _ROLES]
-    weighed = [line for line in found if any(share for _, share in line.pairs)]
+    lines = [Line(name, pairs(series.steps, value), hue) for name, value, hue in _ROLES]
+    weighed = [line for line in lines if any(share for _, share in line.pairs)]
     return weighed if len(weighed) > 1 else []
 
 

@@ -36,46 +36,38 @@ def _whole(body: Markup) -> str:
     return str(macros("fragment").whole(Markup(FRAGMENT), body))
 
 
-def diagnosis(found: Diagnosis | TwoRuns) -> str:
+def diagnosis(whole: Diagnosis | TwoRuns) -> str:
     """The verdict, the causes as cards, what was not evaluated."""
-    if isinstance(found, TwoRuns):
-        verdicts = [cards.verdict(d, name) for d, name in zip(found.runs, (found.a, found.b), strict=True)]
-        return _whole(macros("fragment").two(verdicts, cards.findings(found.findings)))
-    name, span = names(found)
-    shown = cards.findings(found.findings) if found.findings else Markup()
-    rest = unseen.not_evaluated(found.not_evaluated)
+    if isinstance(whole, TwoRuns):
+        verdicts = [cards.verdict(d, name) for d, name in zip(whole.runs, (whole.a, whole.b), strict=True)]
+        return _whole(macros("fragment").two(verdicts, cards.findings(whole.findings)))
+    name, span = names(whole)
+    shown = cards.findings(whole.findings) if whole.findings else Markup()
+    rest = unseen.not_evaluated(whole.not_evaluated)
     return _whole(
-        macros("fragment").diagnosis(name, span, cards.verdict(found), shown, rest, len(found.not_evaluated))
+        macros("fragment").diagnosis(name, span, cards.verdict(whole), shown, rest, len(whole.not_evaluated))
     )
 
 
-def finding(found: Finding) -> str:
-    return _whole(cards.card(1, found, {}))
+def finding(f: Finding) -> str:
+    return _whole(cards.card(1, f, {}))
 
 
-def comparison(found: Comparison, picture: Heat) -> str:
+def comparison(c: Comparison, picture: Heat) -> str:
     """Counts, the picture of what changed, and the parameters that changed most."""
-    settings = (
-        tables.differences(found.configs, found.a, found.b, keys=("kind", "key"))
-        if found.configs
-        else Markup()
-    )
-    parts = [tables.counted(found), heat.heat(picture), tables.changed(found)]
-    return _whole(
-        macros("fragment").comparison(
-            found.a, found.b, _SAME[found.same], parts, settings, len(found.configs)
-        )
-    )
+    settings = tables.differences(c.configs, c.a, c.b, keys=("kind", "key")) if c.configs else Markup()
+    parts = [tables.counted(c), heat.heat(picture), tables.changed(c)]
+    return _whole(macros("fragment").comparison(c.a, c.b, _SAME[c.same], parts, settings, len(c.configs)))
 
 
-def rows(found: Sequence[Mapping[str, Any]]) -> str:
+def rows(records: Sequence[Mapping[str, Any]]) -> str:
     """Rows of a query as a table."""
-    if not found:
+    if not records:
         return _whole(Markup("<p>no rows</p>"))
-    cells = [["" if value is None else short(value) for value in row.values()] for row in found[:_SHOWN]]
+    cells = [["" if value is None else short(value) for value in row.values()] for row in records[:_SHOWN]]
     return _whole(
         macros("fragment").rows(
-            tables.table(list(found[0]), cells, kind="lines"), max(0, len(found) - _SHOWN)
+            tables.table(list(records[0]), cells, kind="lines"), max(0, len(records) - _SHOWN)
         )
     )
 

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent / "templates"
 @cache
 def environment() -> Environment:
     """Jinja2 with autoescape, and with our filter for strangers' words on all that is shown."""
-    found = Environment(
+    jinja = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
         finalize=_finalized,
@@ -33,16 +33,16 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         extensions=["jinja2.ext.do"],
     )
-    found.globals["counted"] = counted
-    found.filters |= {"token": token, "short": short, "sentence": lambda said: said[:1].upper() + said[1:]}
-    found.filters["issue"] = issue
-    return found
+    jinja.globals["counted"] = counted
+    jinja.filters |= {"token": token, "short": short, "sentence": lambda text: text[:1].upper() + text[1:]}
+    jinja.filters["issue"] = issue
+    return jinja
 
 
 def issue(reference: str) -> str | None:
     """The address of OWNER/NAME#NUMBER; None for what is no issue of a public tracker."""
-    found = re.fullmatch(r"([\w.-]+/[\w.-]+)#(\d+)", reference, re.ASCII)
-    return f"https://github.com/{found[1]}/issues/{found[2]}" if found else None
+    match = re.fullmatch(r"([\w.-]+/[\w.-]+)#(\d+)", reference, re.ASCII)
+    return f"https://github.com/{match[1]}/issues/{match[2]}" if match else None
 
 
 def _finalized(value: Any) -> Any:

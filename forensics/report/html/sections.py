@@ -31,7 +31,7 @@ def parts(m: Material) -> dict[str, Markup]:
     """Headings and what stands under them, of one pair of captures."""
     d, c = _diagnosis(m), m.comparison
     nothing = Markup()
-    found = {
+    sections = {
         "Why": cards.findings(d.findings, len(d.clean)) if d.findings or d.clean else nothing,
         **({"Proof": proving.proof(m.proof)} if m.proof.get("cures") else {}),
         "What changed": tables.counted(c) + heat.heat(m.heat) + tables.changed(c)
@@ -43,9 +43,9 @@ def parts(m: Material) -> dict[str, Markup]:
         "Declared and observed": tables.declared(m.declared) if m.declared else nothing,
         "Environment": environment(m),
     }
-    absent = [_PLAIN.get(name, name[:1].lower() + name[1:]) for name, body in found.items() if not body]
+    absent = [_PLAIN.get(name, name[:1].lower() + name[1:]) for name, body in sections.items() if not body]
     last = unseen.absent(absent) + unseen.not_evaluated(d.not_evaluated) + unseen.clean(d.clean)
-    return {name: body for name, body in found.items() if body} | {"What was not evaluated": last}
+    return {name: body for name, body in sections.items() if body} | {"What was not evaluated": last}
 
 
 def _diagnosis(m: Material) -> Diagnosis:
@@ -64,27 +64,27 @@ def names(d: Diagnosis) -> tuple[str, str]:
 def _facts(m: Material) -> list[tuple[str, str, bool]]:
     """What ran, when, for how long: name, value, and whether it is code."""
     run = m.run
-    found: list[tuple[str, str, bool]] = []
+    facts: list[tuple[str, str, bool]] = []
     if isinstance(command := run.get("command"), str) and command:
-        found.append(("command", shlex.join(map(str, json.loads(command))), True))
-    if made := run.get("created_at"):
-        found.append(("captured", str(made)[:16].replace("T", " "), False))
+        facts.append(("command", shlex.join(map(str, json.loads(command))), True))
+    if created := run.get("created_at"):
+        facts.append(("captured", str(created)[:16].replace("T", " "), False))
     if isinstance(seconds := run.get("seconds"), (int, float)):
-        found.append(("took", f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.0f} min", False))
+        facts.append(("took", f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.0f} min", False))
     if isinstance(status := run.get("exit_status"), int):
-        found.append(("ended", ended(status), False))
+        facts.append(("ended", ended(status), False))
     if m.steps:
-        found.append(("updates", f"{m.steps[-1].step:,}", False))
-    found.append(
+        facts.append(("updates", f"{m.steps[-1].step:,}", False))
+    facts.append(
         ("with", ", ".join(f"{k} {m.environment[k]}" for k in ("mlx", "mlx-lm") if k in m.environment), False)
     )
-    return [fact for fact in found if fact[1]]
+    return [fact for fact in facts if fact[1]]
 
 
 def environment(m: Material) -> Markup:
     c = m.comparison
-    said = tables.differences(c.environment, c.a, c.b) if c.environment else Markup()
+    table = tables.differences(c.environment, c.a, c.b) if c.environment else Markup()
     if not m.environment:
-        return said or Markup("<p>No environment was recorded.</p>")
+        return table or Markup("<p>No environment was recorded.</p>")
     everything = tables.table((" what", "value"), m.environment.items(), label="environment")
-    return Markup(macros("sections").environment(said, not (said or c.a == c.b), everything))
+    return Markup(macros("sections").environment(table, not (table or c.a == c.b), everything))

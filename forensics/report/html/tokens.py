@@ -32,12 +32,12 @@ def bar(shares: Mapping[str, float], head: str = "The loss's weight over all ste
     parts = {role: share for role, share in shares.items() if share > _LEAST}
     if not parts:
         return Markup()
-    said = ", ".join(f"{_ROLES[role]} {percent(share)}" for role, share in parts.items())
+    described = ", ".join(f"{_ROLES[role]} {percent(share)}" for role, share in parts.items())
     drawn = [
         (role, f"{share:.4f}", f"{_ROLES[role]} {percent(share)}" if share > 0.11 else "")
         for role, share in parts.items()
     ]
-    return Markup(macros("tokens").bar(head, said, drawn))
+    return Markup(macros("tokens").bar(head, described, drawn))
 
 
 def legend() -> Markup:
@@ -93,8 +93,8 @@ def _runs(tokens: Sequence[Token]) -> Iterator[dict[str, object]]:
     """Neighbours of one role and one shade in one span; a role is named where it begins."""
     largest = max((abs(t.number or 0.0) for t in tokens), default=0.0)
     last = ""
-    for (role, level), found in groupby(tokens, lambda t: (t.kind, _level(t, largest))):
-        group = list(found)
+    for (role, level), tokens_of_run in groupby(tokens, lambda t: (t.kind, _level(t, largest))):
+        group = list(tokens_of_run)
         named = role not in ("end", last)
         last = role if named else last
         mean = sum(t.number or 0.0 for t in group) / len(group)
@@ -111,13 +111,13 @@ def _level(t: Token, largest: float) -> int:
 def _texts(group: Sequence[Token]) -> Markup:
     """A token said over and over is shown once, with its count."""
     parts = []
-    for said, found in groupby(group, lambda t: t.text):
-        n = len(list(found))
+    for text, same in groupby(group, lambda t: t.text):
+        n = len(list(same))
         parts.append(
-            token(said) * n
-            if n <= 3 and said is not None
-            else token(said) + f" ×{n} "
+            token(text) * n
+            if n <= 3 and text is not None
+            else token(text) + f" ×{n} "
             if n > 1
-            else token(said)
+            else token(text)
         )
     return Markup().join(parts)

@@ -36,7 +36,11 @@ def _findings(both: TwoRuns) -> Markup:
     sides = {
         name: [f for f in both.findings if f.only_in == side] for side, name in (("a", both.a), ("b", both.b))
     }
-    shown = [macros("sections").only(name, cards.findings(found)) for name, found in sides.items() if found]
+    shown = [
+        macros("sections").only(name, cards.findings(findings))
+        for name, findings in sides.items()
+        if findings
+    ]
     return Markup().join(shown) or Markup("<p>No finding is in one alone.</p>")
 
 

@@ -52,5 +52,5 @@ def _group(kind: str, needs: str, how: str, ids: Sequence[str]) -> dict[str, obj
             "command": again,
             "ids": ids,
         }
-    said = needs[:1].upper() + needs[1:]
-    return {"said": said, "how": _CRASHED if kind == "crashed" else how, "command": "", "ids": ids}
+    heading = needs[:1].upper() + needs[1:]
+    return {"said": heading, "how": _CRASHED if kind == "crashed" else how, "command": "", "ids": ids}

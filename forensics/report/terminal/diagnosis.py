@@ -99,17 +99,17 @@ def _shown(findings: Sequence[Finding]) -> list[Finding]:
 
 def _findings(findings: Sequence[Finding], width: int, everything: bool) -> Iterator[Text]:
     by_id = {f.id: f for f in findings}
-    told: set[str] = set()
+    shown_above: set[str] = set()
     for place, finding in enumerate((f for f in _shown(findings) if f.severity != "info"), 1):
         yield _finding(
             place,
             finding,
             [by_id[name] for name in finding.explains if name in by_id],
-            told,
+            shown_above,
             width,
             everything,
         )
-        told |= set(finding.explains)
+        shown_above |= set(finding.explains)
 
 
 def one_finding(f: Finding, width: int) -> Text:
@@ -118,7 +118,7 @@ def one_finding(f: Finding, width: int) -> Text:
 
 
 def _finding(
-    place: int, f: Finding, follows: Sequence[Finding], told: set[str], width: int, everything: bool
+    place: int, f: Finding, follows: Sequence[Finding], shown_above: set[str], width: int, everything: bool
 ) -> Text:
     style = "bold red" if f.severity == "error" else "bold yellow"
     head = Text.assemble(
@@ -138,8 +138,8 @@ def _finding(
         tail = f" (and {more} more)" if more and row + 1 == len(shown) else ""
         parts.append(hanging("Saw" if row == 0 else "", _saw(each) + tail, width))
     for row, other in enumerate(follows):
-        said = f"{other.id}, as above" if other.id in told else f"{safe(other.claim)} ({other.id})"
-        parts.append(hanging("So" if row == 0 else "", said, width))
+        sentence = f"{other.id}, as above" if other.id in shown_above else f"{safe(other.claim)} ({other.id})"
+        parts.append(hanging("So" if row == 0 else "", sentence, width))
     if f.proof:
         parts.append(hanging("Proof", f"{safe(f.proof)}.", width))
     if f.ruled_out:
@@ -207,8 +207,8 @@ def _closing(d: Diagnosis, width: int, everything: bool) -> Iterator[Text]:
         for row, gap in enumerate(d.notes):
             yield hanging("Missing" if row == 0 else "", safe(gap), width)
         run = run_of(safe(d.b))
-        told = f"forensics show {run} says what was recorded; " if d.watched else ""
-        yield hanging("Next", f"{told}forensics capture -- COMMAND records a run.", width)
+        recorded = f"forensics show {run} says what was recorded; " if d.watched else ""
+        yield hanging("Next", f"{recorded}forensics capture -- COMMAND records a run.", width)
     if everything:
         for row, each in enumerate(d.clean):
             yield hanging("Clean" if row == 0 else "", f"{each.id}: {safe(each.said)}", width)
@@ -235,13 +235,13 @@ def _unseen(not_evaluated: Sequence[NotEvaluated], width: int, everything: bool)
     needs = Counter(
         _WATCHED if each.kind == "unwatched" else each.needs for each in not_evaluated if each not in crashed
     ).most_common()
-    said = [f"{safe(text)} ({n})" for text, n in needs[:SHOWN]] + (
+    listed = [f"{safe(text)} ({n})" for text, n in needs[:SHOWN]] + (
         [f"other reasons ({sum(n for _, n in needs[SHOWN:])})"] if needs[SHOWN:] else []
     )
-    if said:
+    if listed:
         yield hanging(
             "Unseen",
-            f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(said)}. --all"
+            f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(listed)}. --all"
             " lists them.",
             width,
         )
@@ -254,8 +254,8 @@ def _why(each: NotEvaluated) -> str:
 
 
 def _two_runs(d: TwoRuns, width: int, everything: bool) -> Text:
-    said = Text.assemble((d.verdict.upper(), COLOURS[d.verdict]), safe(d.headline), "  ", safe(d.b))
-    blocks = [spread(wrapped(said, width), f"against {safe(d.a)}", width)]
+    headline = Text.assemble((d.verdict.upper(), COLOURS[d.verdict]), safe(d.headline), "  ", safe(d.b))
+    blocks = [spread(wrapped(headline, width), f"against {safe(d.a)}", width)]
     for name, each in zip((d.a, d.b), d.runs, strict=True):
         judged = Text.assemble(
             (f"{safe(name)}: ", "bold"),

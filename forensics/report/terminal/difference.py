@@ -64,7 +64,7 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
         ("Environment", c.environment, ("key",)),
     ):
         if rows:
-            said = (
+            summary = (
                 hanging(
                     "",
                     f"{' '.join(safe(r[k]) for k in keys)}: {_side(r['a'])} -> {_side(r['b'])}",
@@ -73,7 +73,7 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
                 )
                 for r in rows
             )
-            blocks.append(_block(head, said, limit))
+            blocks.append(_block(head, summary, limit))
     if c.transcripts:
         blocks.append(_block("Answers", _answers(c.transcripts, width), 3 * limit))
     if c.scores:
@@ -83,26 +83,26 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
 
 def _fused(f: Row) -> str:
     """Whether b is base plus adapter, and what else it is."""
-    layers, apart, k = f["layers"], float(f["apart"] or 0.0), float(f["k"] or 0.0)
-    held = (
-        f"the update of the adapter is in it {k:.2f} times, {100 * apart:.2g} % off an exact replay ({layers}"
-        " layers)"
+    layers, distance, k = f["layers"], float(f["apart"] or 0.0), float(f["k"] or 0.0)
+    share = (
+        f"the update of the adapter is in it {k:.2f} times,"
+        f" {100 * distance:.2g} % off an exact replay ({layers} layers)"
     )
     others = f"; {f['others']} other parameters differ" if f["others"] else "; nothing else differs"
     packed = "; the weights are quantized, and rounded to their codes" if f["quantized"] else ""
-    return f"{'base + adapter' if f['holds'] else 'not base + adapter'}: {held}{packed}{others}"
+    return f"{'base + adapter' if f['holds'] else 'not base + adapter'}: {share}{packed}{others}"
 
 
 def _counts(c: Comparison) -> str:
-    found = {
+    counts = {
         kind: c.parameters[kind]
         for kind in ("identical", "changed", "added", "removed")
         if c.parameters[kind]
     }
-    if not found:
+    if not counts:
         return "nothing to compare: no parameters were captured"
-    return ", ".join(f"{n:,} {kind}" for kind, n in found.items()) + (
-        " parameter" if sum(found.values()) == 1 else " parameters"
+    return ", ".join(f"{n:,} {kind}" for kind, n in counts.items()) + (
+        " parameter" if sum(counts.values()) == 1 else " parameters"
     )
 
 
@@ -214,11 +214,11 @@ def _told(sides: Mapping[str, Row]) -> Mapping[str, Row]:
 
 
 def _names(head: str, names: Sequence[str], width: int, limit: int) -> Text:
-    said = [clip(safe(name), width - 4) for name in names[:limit]]
+    listed = [clip(safe(name), width - 4) for name in names[:limit]]
     return Text("\n").join(
         [
             Text(f"{head} ({len(names):,})", "bold"),
-            *(Text(f"    {name}") for name in said),
+            *(Text(f"    {name}") for name in listed),
             *_more(len(names) - limit),
         ]
     )
@@ -257,12 +257,12 @@ def _answers(transcripts: Sequence[Row], width: int) -> Iterator[Text]:
         )
         for side in ("a", "b"):
             output = t[f"output_{side}"]
-            said = (
+            rows = (
                 clip(f"“{folded(visible(str(output)))}”", 2 * (width - 12))
                 if output is not None
                 else f"{t[f'tokens_{side}']} tokens"
             )
-            yield hanging(f"  {side}", said + _finish(t[f"finish_{side}"]), width, label=5)
+            yield hanging(f"  {side}", rows + _finish(t[f"finish_{side}"]), width, label=5)
 
 
 def _finish(reason: object) -> str:
@@ -279,8 +279,8 @@ def _scores(scores: Sequence[Row], width: int, limit: int) -> Text:
 
 
 def _block(head: str, lines: Iterable[Text], limit: int) -> Text:
-    said = list(lines)
-    return Text("\n").join([Text(head, "bold"), *said[:limit], *_more(len(said) - limit)])
+    body = list(lines)
+    return Text("\n").join([Text(head, "bold"), *body[:limit], *_more(len(body) - limit)])
 
 
 def _more(n: int) -> list[Text]:

@@ -26,8 +26,12 @@ INDENT = 4
 
 def safe(text: object) -> str:
     """Text from evidence on one line, without control characters, direction overrides and invisible marks."""
-    said = str(text)
-    return said if said.isascii() and said.isprintable() else _UNSAFE.sub("", re.sub(r"[\t\n\r]+", " ", said))
+    printable = str(text)
+    return (
+        printable
+        if printable.isascii() and printable.isprintable()
+        else _UNSAFE.sub("", re.sub(r"[\t\n\r]+", " ", printable))
+    )
 
 
 def cells(text: str) -> int:
@@ -59,10 +63,12 @@ def clip(text: str, width: int) -> str:
 
 def ending(text: object, width: int) -> str:
     """The end of a dotted name, which says more than its beginning."""
-    said = safe(text)
-    while cells(said) > width:
-        said = "…" + said.lstrip("…").partition(".")[2] if "." in said else clip(said, width)
-    return said
+    printable = safe(text)
+    while cells(printable) > width:
+        printable = (
+            "…" + printable.lstrip("…").partition(".")[2] if "." in printable else clip(printable, width)
+        )
+    return printable
 
 
 def spread(left: Text, right: str, width: int) -> Text:

@@ -81,10 +81,10 @@ def listing(
     return Text("\n").join([shown, Text(total, "dim")])
 
 
-def age(made: object, now: datetime) -> str:
+def age(created: object, now: datetime) -> str:
     """How long ago, in its largest unit: 5 min, 3 h, 2 d."""
     try:
-        moment = datetime.fromisoformat(str(made).replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(str(created).replace("Z", "+00:00"))
     except ValueError:
         return "-"
     seconds = (now - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()
@@ -104,8 +104,8 @@ def _points(line: Line) -> str:
 def _verdict(line: Line) -> str:
     if line.problem:
         return "damaged"
-    told = line.verdict or ("-" if line.complete else "incomplete")
-    return f"{told}: {', '.join(line.causes)}" if line.causes else told
+    word = line.verdict or ("-" if line.complete else "incomplete")
+    return f"{word}: {', '.join(line.causes)}" if line.causes else word
 
 
 def _state(capture: Mapping[str, Any]) -> str:
@@ -158,13 +158,13 @@ def capture(facts: Facts, width: int) -> Text:
     if facts["updates"] is not None:
         blocks.append(_row("updates", f"{facts['updates']:,}", width))
     if facts["tensors"]:
-        told = (
+        parts = (
             f"{_count(facts['parameters'])} in {counted(facts['tensors'], 'tensor')},"
             f" {size(_n(facts['nbytes']))}"
         )
         if facts["source"] == "live":
-            told += f"; {_count(facts['trainable'])} trainable"
-        blocks.append(_row("parameters", told, width))
+            parts += f"; {_count(facts['trainable'])} trainable"
+        blocks.append(_row("parameters", parts, width))
         columns = ["role", "tensors", "parameters", "dtypes"] + [
             k for k in ("nans", "infs", "unreadable") if any(r[k] for r in facts["roles"])
         ]
@@ -192,17 +192,17 @@ def _row(label: str, text: str | Text, width: int) -> Text:
 
 
 def _when(facts: Facts) -> str:
-    made = facts.get("created_at")
-    return f"{safe(made)[:16].replace('T', ' ')} ({age(made, datetime.now(UTC))})" if made else ""
+    created = facts.get("created_at")
+    return f"{safe(created)[:16].replace('T', ' ')} ({age(created, datetime.now(UTC))})" if created else ""
 
 
 def _model(m: Mapping[str, Any]) -> str:
-    told = [f"{m['n' if 'n' in m else 'model']} {m['class'] or 'tree of arrays'}"]
+    parts = [f"{m['n' if 'n' in m else 'model']} {m['class'] or 'tree of arrays'}"]
     known = {"parameters": "tensor", "updates": "update", "generations": "generation", "saves": "save"}
-    told += [counted(m[k], word) for k, word in known.items() if m[k]]
-    told += [f"copy of {m['copied_from']}"] if m["copied_from"] else []
-    told += [f"rank {m['rank']} of {m['ranks']}"] if m["ranks"] else []
-    return ", ".join(told) + (" (main)" if m["main"] else "")
+    parts += [counted(m[k], word) for k, word in known.items() if m[k]]
+    parts += [f"copy of {m['copied_from']}"] if m["copied_from"] else []
+    parts += [f"rank {m['rank']} of {m['ranks']}"] if m["ranks"] else []
+    return ", ".join(parts) + (" (main)" if m["main"] else "")
 
 
 def _captures(captures: Sequence[Mapping[str, Any]], width: int) -> Text:
@@ -240,22 +240,22 @@ def _adapters(adapters: Sequence[Mapping[str, Any]], width: int) -> Iterator[Tex
         str(a["origin"]) + str(a["via"]) * (a["origin"] == "declared"): a for a in adapters
     }
     for n, a in enumerate(last.values()):
-        told = [f"{a['kind'] or 'adapter'}"]
-        told += [
+        parts = [f"{a['kind'] or 'adapter'}"]
+        parts += [
             f"{k.replace('num_', '')} {number(a[k])}"
             for k in ("rank", "scale", "alpha", "dropout", "num_layers")
             if a[k] is not None
         ]
-        told += [counted(a["modules"], "module")] if a["modules"] is not None else []
+        parts += [counted(a["modules"], "module")] if a["modules"] is not None else []
         keys = a["keys"] if isinstance(a["keys"], list) else []
-        told += (
+        parts += (
             [f"on {', '.join(map(str, keys[:8]))}" + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")]
             if keys
             else []
         )
         place = f" at {_short(a['place'])}" if a["place"] else ""
         yield _row(
-            "adapter" if n == 0 else "", f"{a['origin']} ({a['via']}{place}): {', '.join(told)}", width
+            "adapter" if n == 0 else "", f"{a['origin']} ({a['via']}{place}): {', '.join(parts)}", width
         )
     if adapters and all(a["origin"] == "declared" for a in adapters):
         yield _row("", "observed: none", width)
@@ -263,17 +263,17 @@ def _adapters(adapters: Sequence[Mapping[str, Any]], width: int) -> Iterator[Tex
 
 def _optimizers(optimizers: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
     for o in optimizers:
-        told = [str(o["class"])]
-        told += [f"step {o['step']:,}"] if o["step"] is not None else []
-        told += (
+        parts = [str(o["class"])]
+        parts += [f"step {o['step']:,}"] if o["step"] is not None else []
+        parts += (
             [f"rate {number(o['learning_rate'])}{' (scheduled)' if o['scheduled'] else ''}"]
             if o["learning_rate"] is not None
             else []
         )
         settings = o["settings"] if isinstance(o["settings"], dict) else {}
-        told += [f"{k} {v}" for k, v in settings.items()]
-        told += [counted(o["state_tensors"], "state tensor")] if o["state_tensors"] else []
-        yield _row("optimizer", ", ".join(told), width)
+        parts += [f"{k} {v}" for k, v in settings.items()]
+        parts += [counted(o["state_tensors"], "state tensor")] if o["state_tensors"] else []
+        yield _row("optimizer", ", ".join(parts), width)
 
 
 def _save(s: Mapping[str, Any]) -> str:
@@ -319,20 +319,20 @@ def _scores(scores: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
     by_scorer: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for s in scores:
         by_scorer.setdefault((s["scorer"], s["key"]), []).append(s)
-    told = []
+    parts = []
     for (scorer, key), rows in by_scorer.items():
         name = f"{scorer} {key}".strip()
         means = [s["mean"] for s in rows if s["source"] == "probe" and s["scored"]] or [
             s["mean"] for s in rows if s["scored"]
         ]
         if means:
-            told.append(f"{name} " + " -> ".join(number(mean) for mean in means[:1] + means[1:][-1:]))
+            parts.append(f"{name} " + " -> ".join(number(mean) for mean in means[:1] + means[1:][-1:]))
         if failed := sum(s["failed"] for s in rows):
             why = next(s["error"] for s in rows if s["error"])
-            told.append(
+            parts.append(
                 f"{name} failed on {failed} of {failed + sum(s['scored'] for s in rows)} answers: {why}"
             )
-    yield from (_row("scores" if n == 0 else "", text, width) for n, text in enumerate(told))
+    yield from (_row("scores" if n == 0 else "", text, width) for n, text in enumerate(parts))
 
 
 _TOLD = (
@@ -356,9 +356,9 @@ _TOLD = (
 def _configs(configs: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
     values = {(c["kind"], c["key"]): c["value"] for c in configs}
     for kind, keys in _TOLD:
-        told = [f"{k} {_brief(values[kind, k])}" for k in keys if (kind, k) in values]
-        if told:
-            yield _row(kind, ", ".join(told), width)
+        parts = [f"{k} {_brief(values[kind, k])}" for k in keys if (kind, k) in values]
+        if parts:
+            yield _row(kind, ", ".join(parts), width)
 
 
 def _brief(value: object) -> str:
@@ -370,9 +370,9 @@ def _brief(value: object) -> str:
 
 def _environment(facts: Facts, width: int) -> Iterator[Text]:
     known = facts["environment"]
-    told = [f"{k} {known[k]}" for k in ("python", "mlx", "mlx-lm", "platform", "device") if known.get(k)]
-    if told:
-        yield _row("with", ", ".join(told), width)
+    parts = [f"{k} {known[k]}" for k in ("python", "mlx", "mlx-lm", "platform", "device") if known.get(k)]
+    if parts:
+        yield _row("with", ", ".join(parts), width)
 
 
 def _missing(facts: Facts, width: int) -> Iterator[Text]:

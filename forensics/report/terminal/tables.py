@@ -57,12 +57,12 @@ def beside(
     """
     values = [name for name in (rows[0] if rows else ()) if name != run and name not in keys]
     blank = {f"{name} {each}": None for name in values for each in runs}
-    found: dict[tuple[object, ...], dict[str, object]] = {}
+    by_key: dict[tuple[object, ...], dict[str, object]] = {}
     for row in rows:
         key = tuple(row[name] for name in keys)
-        merged = found.setdefault(key, {**dict(zip(keys, key, strict=True)), **blank})
+        merged = by_key.setdefault(key, {**dict(zip(keys, key, strict=True)), **blank})
         merged.update({f"{name} {row[run]}": row[name] for name in values})
-    return sorted(found.values(), key=lambda row: [(row[k] is None, row[k]) for k in keys])
+    return sorted(by_key.values(), key=lambda row: [(row[k] is None, row[k]) for k in keys])
 
 
 def _columns(rows: Sequence[Mapping[str, object]]) -> tuple[list[str], list[str]]:

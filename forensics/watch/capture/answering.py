@@ -149,15 +149,15 @@ def _follow(asked: Asked, line: Line, stop: set[int]) -> None:
         if not line.open or [token.id for token in line.tokens] != list(line.draft[:done]):
             return
         ahead = list(line.draft[done - 1 : done - 1 + size])
-        said = choose(line.reader.read(ahead))
+        choice = choose(line.reader.read(ahead))
         same = next(
             (
                 i
-                for i, (token, next_) in enumerate(zip(said, [*ahead[1:], None], strict=True))
+                for i, (token, next_) in enumerate(zip(choice, [*ahead[1:], None], strict=True))
                 if token.id != next_
             )
         )
-        line.add(said[: same + 1], stop)
+        line.add(choice[: same + 1], stop)
         line.reader.back(len(ahead) - 1 - same)
         asked.read += len(line.tokens) - done
 
@@ -199,8 +199,8 @@ def _steps(
         after = batch(module, [[line.tokens[-1].id] for line in live], cache)[:, -1]
         if kind not in _apart:
             singles = mx().stack([_read(line)[-1] for line in live])
-            apart = _difference(after, singles)
-            _apart[kind], after = (apart, after) if apart <= _bound(after) else (math.inf, singles)
+            difference = _difference(after, singles)
+            _apart[kind], after = (difference, after) if difference <= _bound(after) else (math.inf, singles)
         for line, token in zip(live, choose(after.astype(mx().float32)), strict=True):
             line.add([token], stop)
         if _apart[kind] == math.inf:
@@ -215,9 +215,9 @@ def _bound(z: Any) -> float:
 def _difference(some: Any, others: Any) -> float:
     """The largest difference, as a share of the range of the logits."""
     core = mx()
-    apart = core.abs(some.astype(core.float32) - others).max()
+    largest = core.abs(some.astype(core.float32) - others).max()
     spread = (others.max(-1) - others.min(-1)).min()
-    return float((apart / core.maximum(spread, 1e-30)).item())
+    return float((largest / core.maximum(spread, 1e-30)).item())
 
 
 def choose(after: Any) -> list[Token]:

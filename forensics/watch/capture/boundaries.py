@@ -41,9 +41,9 @@ def boundary(reason: str, module: Any = None) -> None:
     if module is not None:
         points.track(module)
     if reason in _ENDING:
-        for found in list(registry.tracks.values()):
-            if found.dirty and found.mine:
-                _end(found, reason)
+        for track in list(registry.tracks.values()):
+            if track.dirty and track.mine:
+                _end(track, reason)
     registry.write()
 
 
@@ -55,12 +55,12 @@ def judged(step: int) -> None:
     watch.row("judged", step=step)
 
 
-def _end(found: Track, reason: str) -> None:
-    whole = reason == "exit" or found.wholes.get("end", 0) < _WHOLE
-    found.last_end = points.take(found, "end", whole=whole, everything=whole)
-    found.dirty, found.ended = False, True
+def _end(track: Track, reason: str) -> None:
+    whole = reason == "exit" or track.wholes.get("end", 0) < _WHOLE
+    track.last_end = points.take(track, "end", whole=whole, everything=whole)
+    track.dirty, track.ended = False, True
     if whole:
-        found.wholes["end"] = found.wholes.get("end", 0) + 1
+        track.wholes["end"] = track.wholes.get("end", 0) + 1
 
 
 @safely
@@ -69,20 +69,20 @@ def generating(module: Any) -> int | None:
     if watch.tracing or watch.local.gradient:
         return None
     boundary("generate", module)
-    found = points.track(module)
-    if found is None:
+    track = points.track(module)
+    if track is None:
         return None
-    found.model.generations += 1
-    if not found.mine:  # it is trained elsewhere meanwhile: what this generation uses cannot be read
+    track.model.generations += 1
+    if not track.mine:  # it is trained elsewhere meanwhile: what this generation uses cannot be read
         return None
-    if found.last is None or not points.unchanged(found, found.last):
-        whole, before = found.wholes.get("generate", 0) < _WHOLE, found.last
+    if track.last is None or not points.unchanged(track, track.last):
+        whole, before = track.wholes.get("generate", 0) < _WHOLE, track.last
         if (
-            points.take(found, f"generate-{found.model.generations}", whole=whole, unlike=before)
+            points.take(track, f"generate-{track.model.generations}", whole=whole, unlike=before)
             is not before
         ):
-            found.wholes["generate"] = found.wholes.get("generate", 0) + whole
-    return found.last.number if found.last else None
+            track.wholes["generate"] = track.wholes.get("generate", 0) + whole
+    return track.last.number if track.last else None
 
 
 def _follow(record: Model) -> None:
@@ -93,15 +93,15 @@ def _follow(record: Model) -> None:
 @safely
 def _dropped(record: Model, module: Any) -> None:
     """The program drops a model: take the `end` that is due, and let go of what came with it."""
-    found = registry.tracks[record.number]
+    track = registry.tracks[record.number]
     record.again(module)
     digests.forget()
     flush()
-    end = found.last_end
-    if found.dirty or (end is not None and not end.whole and digests.parameters(module) == end.parameters):
-        _end(found, "exit")
-    found.optimizers.clear()
-    found.kin = (0, [])
+    end = track.last_end
+    if track.dirty or (end is not None and not end.whole and digests.parameters(module) == end.parameters):
+        _end(track, "exit")
+    track.optimizers.clear()
+    track.kin = (0, [])
     record.tokenizer = None
     for function in moments.drops:
         function(record)
@@ -113,19 +113,19 @@ def finish() -> None:
     """The program ends: take what is due, look for models that no hook saw, write the last rows."""
     dropped.catch_up()
     boundary("exit")
-    for found in list(registry.tracks.values()):
-        end, module = found.last_end, found.model.module
+    for track in list(registry.tracks.values()):
+        end, module = track.last_end, track.model.module
         if (
             end is not None
             and not end.whole
             and module is not None
-            and found.mine
+            and track.mine
             and digests.parameters(module) == end.parameters
         ):
-            _end(found, "exit")
-        if found.dirty and not found.mine:
+            _end(track, "exit")
+        if track.dirty and not track.mine:
             watch.missing(
-                f"the last state of {found.model.number}",
+                f"the last state of {track.model.number}",
                 "the thread that trained it still ran when the program ended; its arrays are its own",
             )
     if not registry.tracks:

@@ -96,8 +96,8 @@ def _settle(kind: str, nbytes: int, trainable: int, need: int) -> None:
     free = shutil.disk_usage(watch.directory).free
     while need and free < 2 * need and kind == "all":
         kind, need = _LESS[kind], 0
-    asked = str(watch.options.get("tensors") or "all")
-    if kind != asked:
+    wanted = str(watch.options.get("tensors") or "all")
+    if kind != wanted:
         less = "none" if kind == "nothing" else kind
         watch.missing(
             f"tensors kept as {less}", f"{free:,} bytes are free where {need or nbytes:,} would be written"
@@ -110,7 +110,7 @@ def _settle(kind: str, nbytes: int, trainable: int, need: int) -> None:
             "trainable_nbytes": trainable,
             "free": free,
             "tensors": kind,
-            "degraded_from": asked if kind != asked else None,
+            "degraded_from": wanted if kind != wanted else None,
             "seconds": _plan["seconds"] if _plan else None,
             "leaves": _plan["leaves"] if _plan else None,
         }

@@ -35,10 +35,10 @@ def digest_of(array: Any) -> str:
     entry = _of_array.get(id(array))
     if entry is not None and entry[0]() is array:
         return entry[1]
-    found = tensors.digest(array)
+    digest = tensors.digest(array)
     with contextlib.suppress(TypeError):
-        _of_array[id(array)] = (weakref.ref(array), found)
-    return found
+        _of_array[id(array)] = (weakref.ref(array), digest)
+    return digest
 
 
 def forget() -> None:
@@ -65,12 +65,12 @@ def read(array: Any, arrays: dict[str, Any]) -> dict[str, Any]:
     The array goes into `arrays`.
     """
     try:
-        found = digest_of(array)
+        digest = digest_of(array)
     except Exception as error:  # noqa: BLE001   a placeholder, or a computation that fails: evidence in itself
         return {"digest": None, "error": f"{type(error).__name__}: {str(error).splitlines()[0]}"[:300]}
-    file = budget.file_of(array, found)
-    arrays.setdefault(found, array)
-    return {"digest": found} | ({"file": file} if file else {})
+    file = budget.file_of(array, digest)
+    arrays.setdefault(digest, array)
+    return {"digest": digest} | ({"file": file} if file else {})
 
 
 def digest(value: Any) -> str:

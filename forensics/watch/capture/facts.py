@@ -50,15 +50,15 @@ def process() -> None:
 
 def environment() -> dict[str, str]:
     """Versions and device, as text."""
-    found = {
+    packages = {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
     }
-    found |= _versions()
+    packages |= _versions()
     with contextlib.suppress(Exception):
-        found["device"] = str(mx().default_device())
-    return found
+        packages["device"] = str(mx().default_device())
+    return packages
 
 
 def _versions() -> dict[str, str]:
@@ -188,15 +188,15 @@ def tokenizer(model: Model) -> dict[str, Any]:
     """
     if model.tokenizer is None:
         return {}
-    held = _known.get(id(model.tokenizer))
+    cached = _known.get(id(model.tokenizer))
     state = _state(model.tokenizer)
-    if held is None or held[0]() is not model.tokenizer or held[1] != state:
-        held = _known[id(model.tokenizer)] = (
+    if cached is None or cached[0]() is not model.tokenizer or cached[1] != state:
+        cached = _known[id(model.tokenizer)] = (
             weakly(model.tokenizer),
             state,
             _tokenizer(model.tokenizer, model),
         )
-    return {**held[2], "rows": embedding_rows(model.module)}
+    return {**cached[2], "rows": embedding_rows(model.module)}
 
 
 def _state(tokenizer: Any) -> tuple[Any, ...]:
@@ -266,11 +266,11 @@ def _ids(value: Any) -> list[int]:
 
 
 def _configured_ends(model: Model) -> list[int]:
-    found = _ids((model.config or {}).get("eos_token_id"))
+    ids = _ids((model.config or {}).get("eos_token_id"))
     with contextlib.suppress(OSError, ValueError, AttributeError):
         path = Path(model.path or model.tokenizer_path or "") / "generation_config.json"
-        found += _ids(json.loads(path.read_text(encoding="utf-8")).get("eos_token_id"))
-    return found
+        ids += _ids(json.loads(path.read_text(encoding="utf-8")).get("eos_token_id"))
+    return ids
 
 
 def _frame(hf: Any) -> dict[str, list[int]] | None:
@@ -296,14 +296,14 @@ def encode(hf: Any, text: str) -> list[int]:
     backend: Any = getattr(hf, "backend_tokenizer", None)
     if backend is not None and backend.truncation is None and backend.padding is None:
         return list(backend.encode(text, add_special_tokens=False).ids)
-    held = (backend.truncation, backend.padding) if backend is not None else None
+    settings = (backend.truncation, backend.padding) if backend is not None else None
     try:
         return list(hf.encode(text, add_special_tokens=False))
     finally:
-        if held and held[0]:
-            backend.enable_truncation(**held[0])
-        if held and held[1]:
-            backend.enable_padding(**held[1])
+        if settings and settings[0]:
+            backend.enable_truncation(**settings[0])
+        if settings and settings[1]:
+            backend.enable_padding(**settings[1])
 
 
 def _ask(owner: Any, name: str) -> Any:

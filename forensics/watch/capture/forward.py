@@ -23,13 +23,13 @@ def logits(module: Any, ids: Sequence[int], cache: Any = None) -> Any:
 def batch(module: Any, rows: Sequence[Sequence[int]], cache: Any = None) -> Any:
     """Logits (rows, ids a row, vocabulary) of rows of equal length, as `logits` gives those of one."""
     tokens = mx().array([list(ids) for ids in rows])
-    found = module(tokens) if cache is None else module(tokens, cache=cache)
-    found = getattr(found, "logits", found)
-    if isinstance(found, (tuple, list)) and found:
-        found = found[0]
-    if not is_array(found) or found.ndim != 3 or found.shape[:2] != tokens.shape:
+    output = module(tokens) if cache is None else module(tokens, cache=cache)
+    output = getattr(output, "logits", output)
+    if isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    if not is_array(output) or output.ndim != 3 or output.shape[:2] != tokens.shape:
         raise TypeError(f"{type(module).__name__} does not answer token ids with logits")
-    return found
+    return output
 
 
 def fresh_cache(module: Any) -> Any:
@@ -65,22 +65,22 @@ class Reader:
     def read(self, ids: Sequence[int]) -> Any:
         """Go on with these ids."""
         self.ids += ids
-        found = (
+        output = (
             logits(self.module, ids, self.cache)
             if self.cache is not None
             else logits(self.module, self.ids)[-len(ids) :]
         )
-        return found.astype(mx().float32)
+        return output.astype(mx().float32)
 
     def back(self, count: int) -> None:
         """As if the last `count` ids had not been read."""
         if not count:
             return
-        kept = self.ids[:-count]
+        ids = self.ids[:-count]
         library = sys.modules.get("mlx_lm.models.cache")
         if self.cache is not None and library is not None and library.can_trim_prompt_cache(self.cache):
             library.trim_prompt_cache(self.cache, count)
         elif self.cache is not None:
             self.cache, self.ids = fresh_cache(self.module), []
-            mx().eval(self.read(kept))
-        self.ids = kept
+            mx().eval(self.read(ids))
+        self.ids = ids

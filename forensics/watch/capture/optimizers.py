@@ -86,10 +86,10 @@ def left(number: str, optimizer: Any) -> Left:
     """Write what an optimizer holds, for the next capture of a model that it updated."""
     global _lefts
     arrays: dict[str, Any] = {}
-    told, placements = rows(number, optimizer, arrays)
+    row, placements = rows(number, optimizer, arrays)
     with watch.lock:
         file, _lefts = watch.directory / f".left-{_lefts}.safetensors", _lefts + 1
     need = sum(array.nbytes for array in arrays.values())
     if need and shutil.disk_usage(watch.directory).free >= 2 * need:
         tensors.write(file, arrays)
-    return Left(told, placements, file)
+    return Left(row, placements, file)

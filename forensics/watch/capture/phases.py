@@ -19,9 +19,9 @@ _applied: list[Any] = []  # weak references to arrays that apply_gradients retur
 @safely
 def gradient_made(module: Any) -> None:
     """A new gradient function of this model: after an `end`, another phase begins with its first update."""
-    found = points.track(module)
-    if found:
-        found.renewed, found.thread = True, threading.get_ident()
+    track = points.track(module)
+    if track:
+        track.renewed, track.thread = True, threading.get_ident()
 
 
 @safely
@@ -40,21 +40,21 @@ def before_update(
     """
     if watch.tracing:
         return
-    found = points.track(module)
-    if found is None:
+    track = points.track(module)
+    if track is None:
         return
-    found.thread = threading.get_ident()
-    another = optimizer is not None and optimizer_number(optimizer) not in found.optimizers
-    if (found.ended and (found.renewed or another)) or (found.optimizers and found.renewed and another):
-        found.started = False
+    track.thread = threading.get_ident()
+    another = optimizer is not None and optimizer_number(optimizer) not in track.optimizers
+    if (track.ended and (track.renewed or another)) or (track.optimizers and track.renewed and another):
+        track.started = False
     if optimizer is not None:
-        found.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
-    if not found.started:
-        found.kin = (0, [])  # modules may have been put elsewhere since
-        for other, path, below in registry.kin(found):
+        track.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
+    if not track.started:
+        track.kin = (0, [])  # modules may have been put elsewhere since
+        for other, path, below in registry.kin(track):
             if not other.started:
                 _start(other, None if references is None else _renamed(references, path, below))
-        _start(found, references, {} if as_it_was is None else {optimizer_number(optimizer): as_it_was})
+        _start(track, references, {} if as_it_was is None else {optimizer_number(optimizer): as_it_was})
 
 
 def _renamed(references: dict[str, Any], path: str, below: bool) -> dict[str, Any]:
@@ -71,38 +71,38 @@ def _renamed(references: dict[str, Any], path: str, below: bool) -> dict[str, An
     return {f"{path}.{name}": array for name, array in references.items()}
 
 
-def _start(found: Track, references: dict[str, Any] | None, optimizers: dict[str, Any] | None = None) -> None:
+def _start(track: Track, references: dict[str, Any] | None, optimizers: dict[str, Any] | None = None) -> None:
     digests.forget()
-    _converted_by_hand(found)
-    found.started, found.ended, found.renewed = True, False, False
-    found.phase += 1
+    _converted_by_hand(track)
+    track.started, track.ended, track.renewed = True, False, False
+    track.phase += 1
     while moments.first_updates:
         function = moments.first_updates.pop(0)
         with watch.looking(f"first update of {name_of(function)}"), watch.lock.released():
             function()
-    points.take(found, "start", references=references, optimizers=optimizers)
+    points.take(track, "start", references=references, optimizers=optimizers)
     for each in moments.starts if references is None else ():  # else the update is applied already
         with watch.looking(f"start of {name_of(each)}"), watch.lock.released():
-            each(found.model)
+            each(track.model)
 
 
 @safely
 def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
     """`count` updates were applied: an `end` is due, and `step-N` where --every asks for it."""
-    found = points.track(module)
-    if found is None or count <= 0:
+    track = points.track(module)
+    if track is None or count <= 0:
         return
     dropped.catch_up()
     digests.forget()
-    record = found.model
+    record = track.model
     record.updates += count
     record.last_place = where() or record.last_place
-    found.dirty, found.thread = True, threading.get_ident()
-    for other, _, _ in registry.kin(found):
+    track.dirty, track.thread = True, threading.get_ident()
+    for other, _, _ in registry.kin(track):
         other.model.updates += count
         other.dirty = True
     if optimizer is not None:
-        found.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
+        track.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
     every = watch.options.get("every")
     before = record.updates - count
     due = (every is not None and every > 0 and record.updates // every != before // every) or any(
@@ -110,7 +110,7 @@ def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
     )
     if due and not watch.tracing:
         boundaries.flush()
-        points.take(found, f"step-{record.updates}")
+        points.take(track, f"step-{record.updates}")
 
 
 @safely
@@ -119,18 +119,18 @@ def before_write(module: Any, references: dict[str, Any] | None = None) -> None:
 
     With a gradient before it, that is an update of its own kind.
     """
-    found = registry.find(module)
-    if found and not found.started and (found.renewed or found.model.gradients) and not watch.tracing:
-        _start(found, references)
+    track = registry.find(module)
+    if track and not track.started and (track.renewed or track.model.gradients) and not watch.tracing:
+        _start(track, references)
 
 
 @safely
 def written(module: Any) -> None:
     """Parameters were written outside an optimizer: once training has begun, an `end` is due."""
     digests.forget()
-    found = registry.find(module)
-    if found and found.started:
-        for each in (found, *(other for other, _, _ in registry.kin(found))):
+    track = registry.find(module)
+    if track and track.started:
+        for each in (track, *(other for other, _, _ in registry.kin(track))):
             each.model.writes += 1
             each.dirty = True
 
@@ -149,11 +149,11 @@ def is_applied(tree: Any) -> bool:
     return any((array := each()) is not None and id(array) in given for each in _applied)
 
 
-def _converted_by_hand(found: Track) -> None:
+def _converted_by_hand(track: Track) -> None:
     """Adapters that came without a conversion function: seen by structure before the first update."""
-    before, found.adapters = found.adapters, trees.adapters(found.model.module)
+    before, track.adapters = track.adapters, trees.adapters(track.model.module)
     for function in moments.phases:
         with watch.looking(f"phase of {name_of(function)}"):
-            function(found.model, before, found.adapters)
-    if found.adapters != before:
-        points.take(found, "adapted")
+            function(track.model, before, track.adapters)
+    if track.adapters != before:
+        points.take(track, "adapted")

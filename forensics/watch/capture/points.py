@@ -26,17 +26,17 @@ def track(module: Any) -> Track | None:
     module = registry.rooted(module)
     if module is None:
         return None
-    found, _ = registry.register(module)
-    if found.last is None and take(found, "loaded"):
-        registry.copied(found)
+    entry, _ = registry.register(module)
+    if entry.last is None and take(entry, "loaded"):
+        registry.copied(entry)
         registry.write()
-    return found
+    return entry
 
 
 def model(module: Any) -> Model | None:
     """The record of a module, which is registered where it was not known."""
-    found = track(module)
-    return found.model if found else None
+    entry = track(module)
+    return entry.model if entry else None
 
 
 @safely
@@ -51,10 +51,10 @@ def loaded(
     if registry.rooted(module) is None:
         return
     digests.forget()
-    found, _ = registry.register(registry.rooted(module))
-    registry.describe(found.model, path, tokenizer, adapter_path, config)
-    found.adapters = trees.adapters(found.model.module)
-    take(found, "loaded")
+    entry, _ = registry.register(registry.rooted(module))
+    registry.describe(entry.model, path, tokenizer, adapter_path, config)
+    entry.adapters = trees.adapters(entry.model.module)
+    take(entry, "loaded")
     registry.write()
 
 
@@ -71,43 +71,43 @@ def with_tokenizer(module: Any, tokenizer: Any, path: str | None = None) -> None
 @safely
 def adapted(module: Any) -> None:
     """Adapter layers were put in: capture `adapted`."""
-    found = track(module)
-    if found:
+    entry = track(module)
+    if entry:
         digests.forget()
-        found.adapters = trees.adapters(found.model.module)
-        take(found, "adapted")
+        entry.adapters = trees.adapters(entry.model.module)
+        take(entry, "adapted")
 
 
 def take(
-    found: Track, point: str, *, whole: bool = True, everything: bool = False, references: Any = None,
+    entry: Track, point: str, *, whole: bool = True, everything: bool = False, references: Any = None,
     unlike: snapshot.Taken | None = None, optimizers: dict[str, Any] | None = None,
 ) -> snapshot.Taken | None:  # fmt: skip
     """Capture a model.
 
     `everything`: frozen parameters are read again, too. `optimizers`: stand-ins for those that it has.
     """
-    if not found.mine:
+    if not entry.mine:
         return None
-    before = None if everything else found.last_whole if whole else found.last
+    before = None if everything else entry.last_whole if whole else entry.last
     place, given = (
         where(),
-        {number: each.here for number, each in found.optimizers.items()} | (optimizers or {}),
+        {number: each.here for number, each in entry.optimizers.items()} | (optimizers or {}),
     )
     with watch.lock.released():  # the probes call the program's model
         taken = snapshot.take(
-            found.model, point, whole=whole, references=references, before=before, probes=found.last_whole,
+            entry.model, point, whole=whole, references=references, before=before, probes=entry.last_whole,
             place=place, optimizers=given if whole else None, unlike=unlike,
         )  # fmt: skip
     if taken is not None:
-        found.last = taken
-        found.last_whole = taken if taken.whole else found.last_whole
+        entry.last = taken
+        entry.last_whole = taken if taken.whole else entry.last_whole
     return taken
 
 
-def unchanged(found: Track, taken: snapshot.Taken) -> bool:
+def unchanged(entry: Track, taken: snapshot.Taken) -> bool:
     """No parameter was bound anew since `taken`, and the settings are as they were."""
-    arrays = trees.parameters(found.model.module)
+    arrays = trees.parameters(entry.model.module)
     same = all(
         (seen := taken.seen.get(name)) is not None and seen() is array for name, array in arrays.items()
     )
-    return same and len(arrays) == len(taken.seen) and digests.settings(found.model.module) == taken.settings
+    return same and len(arrays) == len(taken.seen) and digests.settings(entry.model.module) == taken.settings

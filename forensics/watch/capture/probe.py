@@ -66,13 +66,13 @@ def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> d
     earlier = remembered.Answers(key)
     with still(model.module, evaluation=True):
         asked = answering.answer(model.module, lines, words.stop, seconds, earlier.fill)
-    kept: dict[str, Any] = {}
+    digests: dict[str, Any] = {}
     for prompt, line in zip(prompts, lines, strict=True):
         if asked.shortened and line.finish == "length":
             line.limit = _limits[line.ids] = len(line.tokens)
-        _write(prefix, prompt, line, words, kept)
-    if kept:
-        tensors.write(watch.directory / prefix / protocol.LOGITS, kept)
+        _write(prefix, prompt, line, words, digests)
+    if digests:
+        tensors.write(watch.directory / prefix / protocol.LOGITS, digests)
     failed = next((line.error for line in lines if line.error is not None), None)
     if failed is not None:
         raise failed
@@ -84,7 +84,7 @@ def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> d
     }  # fmt: skip
 
 
-def _write(prefix: str, prompt: Prompt, line: Line, words: Words, kept: dict[str, Any]) -> None:
+def _write(prefix: str, prompt: Prompt, line: Line, words: Words, digests: dict[str, Any]) -> None:
     """The rows of one answer; a prompt that there was no time for leaves none."""
     if line.error is not None:
         error = f"{type(line.error).__name__}: {line.error}"[:300]
@@ -93,7 +93,7 @@ def _write(prefix: str, prompt: Prompt, line: Line, words: Words, kept: dict[str
     if line.first is None:
         return
     first = tensors.digest(line.first)
-    kept[first] = line.first
+    digests[first] = line.first
     output = [token.id for token in line.tokens]
     _drafts[line.ids] = output
     for position, token in enumerate(line.tokens):

@@ -92,14 +92,14 @@ def register(module: Any) -> tuple[Track, bool]:
     known = watch.known(module)
     record = known or watch.model(module)
     fresh = record.number not in tracks
-    found = tracks.setdefault(record.number, Track(record, threading.get_ident()))
+    track = tracks.setdefault(record.number, Track(record, threading.get_ident()))
     if fresh:
-        found.adapters = trees.adapters(module)
+        track.adapters = trees.adapters(module)
         if record.tokenizer is None and len(_tokenizers) == 1:
             record.tokenizer, record.tokenizer_path = _tokenizers[0]
         for function in moments.sights:
             function(record)
-    return found, fresh
+    return track, fresh
 
 
 def rooted(module: Any) -> Any:
@@ -125,7 +125,7 @@ def bare(tree: Any) -> trees.Tree | None:
     return _bare[-1]
 
 
-def kin(found: Track) -> list[tuple[Track, str, bool]]:
+def kin(track: Track) -> list[tuple[Track, str, bool]]:
     """Known models that share modules with this one.
 
     Each is (track, path, whether it stands at that path below this one, or this below it).
@@ -133,17 +133,17 @@ def kin(found: Track) -> list[tuple[Track, str, bool]]:
     A wrapper around a model that was loaded is a model of its own, and what updates the one updates the
     other.
     """
-    if found.kin[0] != len(tracks):
+    if track.kin[0] != len(tracks):
         pairs = []
-        for other in list(tracks.values()) if len(tracks) > 1 and trees.is_module(found.model.module) else ():
-            if other is not found and trees.is_module(other.model.module):
-                below = trees.path_below(found.model.module, other.model.module)
-                above = trees.path_below(other.model.module, found.model.module) if below is None else None
+        for other in list(tracks.values()) if len(tracks) > 1 and trees.is_module(track.model.module) else ():
+            if other is not track and trees.is_module(other.model.module):
+                below = trees.path_below(track.model.module, other.model.module)
+                above = trees.path_below(other.model.module, track.model.module) if below is None else None
                 pairs += [
                     (other, path, here) for path, here in ((below, True), (above, False)) if path is not None
                 ]
-        found.kin = len(tracks), pairs
-    return found.kin[1]
+        track.kin = len(tracks), pairs
+    return track.kin[1]
 
 
 def describe(record: Model, path: str | None, tokenizer: Any, adapter_path: str | None, config: Any) -> None:
@@ -155,17 +155,17 @@ def describe(record: Model, path: str | None, tokenizer: Any, adapter_path: str 
         record.tokenizer, record.tokenizer_path = tokenizer, path or record.tokenizer_path
 
 
-def copied(found: Track) -> None:
+def copied(track: Track) -> None:
     """A model that no loader returned, equal to one that is known when first seen, is a copy of it."""
-    if found.model.path is None and found.last is not None:
+    if track.model.path is None and track.last is not None:
         for other in list(tracks.values()):
-            if other is not found and any(
-                t and t.parameters == found.last.parameters for t in (other.last, other.last_whole)
+            if other is not track and any(
+                t and t.parameters == track.last.parameters for t in (other.last, other.last_whole)
             ):
                 twin = other.model
-                found.model.copied_from = twin.number
-                describe(found.model, None, found.model.tokenizer or twin.tokenizer, None, twin.config)
-                found.model.tokenizer_path = found.model.tokenizer_path or twin.tokenizer_path
+                track.model.copied_from = twin.number
+                describe(track.model, None, track.model.tokenizer or twin.tokenizer, None, twin.config)
+                track.model.tokenizer_path = track.model.tokenizer_path or twin.tokenizer_path
                 return
 
 
@@ -176,9 +176,9 @@ def tokenizer_seen(tokenizer: Any, path: str | None) -> None:
     ]
     if len(_tokenizers) > 1:  # none of several stands for a model: they need not stay alive
         _tokenizers[:] = [(None, other) for _, other in _tokenizers[-2:]]
-    for found in list(tracks.values()):
-        if found.model.tokenizer is None and (found.model.path == path or len(tracks) == 1):
-            found.model.tokenizer, found.model.tokenizer_path = tokenizer, path
+    for track in list(tracks.values()):
+        if track.model.tokenizer is None and (track.model.path == path or len(tracks) == 1):
+            track.model.tokenizer, track.model.tokenizer_path = tokenizer, path
 
 
 def used(optimizer: Any) -> Used:
@@ -186,10 +186,10 @@ def used(optimizer: Any) -> Used:
     for each in _optimizers:
         if each.here is optimizer:
             return each
-    found = Used(f"o{len(_optimizers)}", optimizer)
-    _optimizers.append(found)
-    dropped.follow(optimizer, functools.partial(_optimizer_dropped, found))
-    return found
+    entry = Used(f"o{len(_optimizers)}", optimizer)
+    _optimizers.append(entry)
+    dropped.follow(optimizer, functools.partial(_optimizer_dropped, entry))
+    return entry
 
 
 def optimizer_number(optimizer: Any) -> str:
@@ -200,28 +200,28 @@ def optimizer_number(optimizer: Any) -> str:
 def _optimizer_dropped(which: Used, optimizer: Any) -> None:
     """Where an `end` of a model that it updated is still due, what it holds is written now."""
     due = (each for each in list(tracks.values()) if which.number in each.optimizers and each.ends)
-    found = next(due, None)
-    which.became(optimizers.left(which.number, optimizer) if found else None)
+    track = next(due, None)
+    which.became(optimizers.left(which.number, optimizer) if track else None)
 
 
 def scan() -> list[Any]:
     """Modules in memory that stand under no other module: the models that no hook saw."""
-    found = [each for each in gc.get_objects() if isinstance(each, dict) and trees.is_module(each)]
-    below = {id(child) for each in found for path, child in trees.modules(each) if path}
-    return [each for each in found if id(each) not in below and trees.parameters(each)]
+    modules = [each for each in gc.get_objects() if isinstance(each, dict) and trees.is_module(each)]
+    below = {id(child) for each in modules for path, child in trees.modules(each) if path}
+    return [each for each in modules if id(each) not in below and trees.parameters(each)]
 
 
 def digests_of(record: Model) -> set[str]:
     """The digests of the parameters of a model at its newest capture."""
-    found = tracks.get(record.number)
-    return {digest for digest in found.last.digests.values() if digest} if found and found.last else set()
+    track = tracks.get(record.number)
+    return {digest for digest in track.last.digests.values() if digest} if track and track.last else set()
 
 
 def write() -> None:
     """Write the row of each model that changed since it was written."""
     rank, ranks = distributed.group()
-    for found in list(tracks.values()):
-        record = found.model
+    for track in list(tracks.values()):
+        record = track.model
         row: dict[str, Any] = {
             "model": record.number,
             "class": None if record.class_name == trees.Tree.__name__ else record.class_name,
@@ -231,7 +231,7 @@ def write() -> None:
             "gradients": record.gradients,
             "generations": record.generations,
             "saves": record.saves,
-            "parameters": len(found.last.digests) if found.last else None,
+            "parameters": len(track.last.digests) if track.last else None,
             "copied_from": record.copied_from,
             "rank": rank,
             "ranks": ranks,

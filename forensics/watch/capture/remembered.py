@@ -46,15 +46,15 @@ def key(
 def _code(module: Any) -> list[list[Any]] | None:
     """The files that define the classes of a model, with size and time of change."""
     names = {cls.__module__ for _, each in trees.modules(module) for cls in type(each).__mro__}
-    found = []
+    hashes = []
     for name in sorted(names - {"builtins"}):
         path = getattr(sys.modules.get(name), "__file__", None)
         if name == "__main__" or not path:
             return None
         with contextlib.suppress(OSError):
             state = os.stat(path)
-            found.append([name, state.st_size, state.st_mtime_ns])
-    return found
+            hashes.append([name, state.st_size, state.st_mtime_ns])
+    return hashes
 
 
 class Answers:
@@ -66,18 +66,18 @@ class Answers:
         place = watch.options.get("answers")
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             if key and place:
-                told = json.loads((Path(place) / f"{key}.json").read_text(encoding="ascii"))
-                self._by_ids = {tuple(each["ids"]): each for each in told["answers"]}
+                answers = json.loads((Path(place) / f"{key}.json").read_text(encoding="ascii"))
+                self._by_ids = {tuple(each["ids"]): each for each in answers["answers"]}
 
     def fill(self, line: Line) -> bool:
         """Give the line, whose prompt was read, the answer of then.
 
         False where there is none, or the logits differ.
         """
-        told = self._by_ids.get(line.ids)
-        if told is None or told["logits"] != tensors.digest(line.first):
+        earlier = self._by_ids.get(line.ids)
+        if earlier is None or earlier["logits"] != tensors.digest(line.first):
             return False
-        line.tokens = [Token(int(t), p, [(int(i), v) for i, v in top]) for t, p, top in told["tokens"]]
-        line.finish = told["finish"]
+        line.tokens = [Token(int(t), p, [(int(i), v) for i, v in top]) for t, p, top in earlier["tokens"]]
+        line.finish = earlier["finish"]
         self.filled = True
         return True

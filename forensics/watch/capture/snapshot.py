@@ -102,8 +102,8 @@ class _Capture:
         frozen = arrays.keys() - trees.trainable(self.module).keys()
         rows = self._placements(arrays, frozen, before)
         named = {row["name"]: row["digest"] for row in rows}
-        held, how = digests.digest(named), digests.settings(self.module)
-        if unlike is not None and (unlike.parameters, unlike.settings) == (held, how):
+        parameters, how = digests.digest(named), digests.settings(self.module)
+        if unlike is not None and (unlike.parameters, unlike.settings) == (parameters, how):
             unlike.seen = _weak(arrays)
             return unlike
         self.open()
@@ -122,14 +122,14 @@ class _Capture:
         if whole:
             with self._part("configs"):
                 facts.configs(self.model, self.prefix)
-        taken = Taken(self.number, self.point, whole, held, how, named, _weak(arrays))
+        taken = Taken(self.number, self.point, whole, parameters, how, named, _weak(arrays))
         shared = (
             probes.answers
-            if whole and probes and (probes.parameters, probes.settings) == (held, how)
+            if whole and probes and (probes.parameters, probes.settings) == (parameters, how)
             else None
         )
         if whole:
-            taken.answers = self.number if shared is None and self.probe((held, how)) else shared
+            taken.answers = self.number if shared is None and self.probe((parameters, how)) else shared
         watch.close(self.prefix + "/")
         self.done(moment, whole, shared)
         budget.took(time.process_time() - began, len(arrays) - len(frozen))
@@ -204,14 +204,14 @@ class _Capture:
         wanted = {
             row["digest"]: row for row in reversed(rows) if row.get("digest") and row["digest"] in self.bytes
         }
-        kept = budget.choose(wanted) if whole else set()
+        chosen = budget.choose(wanted) if whole else set()
         with self._part("tensors"):
-            if kept:
+            if chosen:
                 tensors.write(
                     self.directory / protocol.TENSORS,
-                    {digest: self.bytes[digest] for digest in sorted(kept)},
+                    {digest: self.bytes[digest] for digest in sorted(chosen)},
                 )
-                budget.written |= kept
+                budget.written |= chosen
         for digest, row in wanted.items():
             if digest not in budget.written and digest not in budget.known() and digest not in _stated:
                 _stated.add(digest)
@@ -256,22 +256,22 @@ class _Capture:
 
 def _quantized(module: Any) -> dict[str, dict[str, Any]]:
     """Name of each quantized weight to its mode, bits and group size."""
-    found = {}
+    packed = {}
     for path, each in trees.modules(module):
         bits, group = trees.attribute(each, "bits"), trees.attribute(each, "group_size")
         if isinstance(bits, int) and isinstance(group, int) and "scales" in each:
             name = f"{path}.weight" if path else "weight"
-            found[name] = {
+            packed[name] = {
                 "mode": trees.attribute(each, "mode") or "affine",
                 "bits": bits,
                 "group_size": group,
             }
-    return found
+    return packed
 
 
 def _weak(arrays: dict[str, Any]) -> dict[str, Any]:
-    found = {}
+    references = {}
     for name, array in arrays.items():
         with contextlib.suppress(TypeError):
-            found[name] = weakref.ref(array)
-    return found
+            references[name] = weakref.ref(array)
+    return references

@@ -92,9 +92,9 @@ def _registries() -> Iterator[dict[Any, Any]]:
     if isinstance(once, dict):
         yield once
     for module in list(sys.modules.values()):
-        found = getattr(module, "__dict__", {}).get("__warningregistry__")
-        if isinstance(found, dict):
-            yield found
+        registry = getattr(module, "__dict__", {}).get("__warningregistry__")
+        if isinstance(registry, dict):
+            yield registry
 
 
 class _Quiet:

@@ -75,9 +75,9 @@ def statistics(array: Any) -> dict[str, float | int | None]:
     count |= {"nans": nans, "infs": infs}
     if size == 0:
         return {**count, "mean": None, "std": None, "min": None, "max": None, "l2": None}
-    held = core.where(finite, flat, 0)
-    peak = float(core.abs(held).max().item()) or 1.0
-    mean = float((held / peak).mean().item()) * peak * array.size / size
+    finite_values = core.where(finite, flat, 0)
+    peak = float(core.abs(finite_values).max().item()) or 1.0
+    mean = float((finite_values / peak).mean().item()) * peak * array.size / size
     around = core.where(finite, (flat - mean) / peak, 0)
     return {
         **count,
@@ -85,7 +85,7 @@ def statistics(array: Any) -> dict[str, float | int | None]:
         "std": math.sqrt(float(core.square(around).mean().item()) * array.size / size) * peak,
         "min": float(core.where(finite, flat, math.inf).min().item()),
         "max": float(core.where(finite, flat, -math.inf).max().item()),
-        "l2": math.sqrt(float(core.square(held / peak).mean().item()) * array.size) * peak,
+        "l2": math.sqrt(float(core.square(finite_values / peak).mean().item()) * array.size) * peak,
     }
 
 
@@ -141,17 +141,17 @@ def evaluated(arrays: dict[str, Any], budget: int = 2_000_000) -> dict[str, bool
     looked at.
     """
     export = getattr(mx(), "export_to_dot", None)
-    found: dict[str, bool | None] = dict.fromkeys(arrays)
+    computed: dict[str, bool | None] = dict.fromkeys(arrays)
     if export is None or len(arrays) > 2000:
-        return found
+        return computed
     for name, array in arrays.items():
         page = _Page()
         export(page, array)
-        found[name] = not page.operation
+        computed[name] = not page.operation
         budget -= page.size
         if budget < 0:
             break
-    return found
+    return computed
 
 
 def computed(array: Any) -> bool:

@@ -64,19 +64,19 @@ def load(
     if place is not None and not place.exists():
         raise NotLoaded(f"{place.name} is gone")
     _trust.given = trust
-    found = _base(base) if place is None else _saved(base, place)
+    loaded = _base(base) if place is None else _saved(base, place)
     for directory in (place if place is None or place.is_dir() else place.parent, base, tokenizer):
         if directory and (Path(directory) / "tokenizer_config.json").exists():
             from mlx_lm.utils import load_tokenizer
 
-            ends = (found.config or {}).get("eos_token_id")
+            ends = (loaded.config or {}).get("eos_token_id")
             extra = {} if trust is None else {"trust_remote_code": trust}
-            found.tokenizer, found.tokenizer_path = (
+            loaded.tokenizer, loaded.tokenizer_path = (
                 load_tokenizer(Path(directory), extra, eos_token_ids=ends),
                 str(directory),
             )
             break
-    return found
+    return loaded
 
 
 class _Trust:
@@ -108,10 +108,10 @@ def _library_classes(config: dict[str, Any]) -> tuple[Any, Any]:
 
     if not str(config.get("model_type", "")).replace("-", "_").isidentifier():
         raise NotLoaded("config.json names no model type")
-    found = utils._get_classes(config)
-    if not all(each.__module__.startswith("mlx_lm.models.") for each in found):
+    classes = utils._get_classes(config)
+    if not all(each.__module__.startswith("mlx_lm.models.") for each in classes):
         raise NotLoaded("config.json names a class that is none of mlx-lm's")
-    return found[0], found[1]
+    return classes[0], classes[1]
 
 
 def _saved(base: str | None, place: Path) -> Loaded:
@@ -173,36 +173,36 @@ def _adapter(base: str | None, file: Path) -> Loaded:
         raise NotLoaded(f"{file.name} is missing")
     if not (file.parent / _ADAPTER_CONFIG).exists():
         raise NotLoaded(f"{_ADAPTER_CONFIG} is missing beside {file.name}: mlx_lm cannot load it")
-    found = _base(base)
+    loaded = _base(base)
     names = names_in(str(file))
-    with tempfile.TemporaryDirectory(prefix="forensics-") as held:
-        directory = _arranged(Path(held), file) if file.name != _ADAPTER_FILE else file.parent
+    with tempfile.TemporaryDirectory(prefix="forensics-") as folder:
+        directory = _arranged(Path(folder), file) if file.name != _ADAPTER_FILE else file.parent
         detail = {"what": "adapter", "path": str(file)}
         try:
-            found.module = load_adapters(found.module, str(directory))
-            found.module.eval()
-            mx().eval(found.module.parameters())  # before the arranged directory goes
+            loaded.module = load_adapters(loaded.module, str(directory))
+            loaded.module.eval()
+            mx().eval(loaded.module.parameters())  # before the arranged directory goes
         except Exception as error:
-            raise NotLoaded(_line(error), detail | matching(found.module, names)) from error
-    found.adapter_path, found.detail = str(file.parent), detail | matching(found.module, names)
-    return found
+            raise NotLoaded(_line(error), detail | matching(loaded.module, names)) from error
+    loaded.adapter_path, loaded.detail = str(file.parent), detail | matching(loaded.module, names)
+    return loaded
 
 
 def _peft(base: str | None, directory: Path) -> Loaded:
     """An adapter in PEFT's form."""
-    found = _base(base)
+    loaded = _base(base)
     names = names_in(str(directory / peft.FILE))
-    found.adapter_path, found.detail = (
+    loaded.adapter_path, loaded.detail = (
         str(directory),
         {"what": "adapter", "path": str(directory / peft.FILE), "names": len(names)},
     )
     try:
-        matched = peft.put_on(found.module, directory)
-        mx().eval(found.module.parameters())
+        matched = peft.put_on(loaded.module, directory)
+        mx().eval(loaded.module.parameters())
     except Exception as error:
-        raise NotLoaded(_line(error), found.detail) from error
-    found.detail |= {"matched": len(matched), "unexpected": 0, "absent": 0, "from_adapter": True}
-    return found
+        raise NotLoaded(_line(error), loaded.detail) from error
+    loaded.detail |= {"matched": len(matched), "unexpected": 0, "absent": 0, "from_adapter": True}
+    return loaded
 
 
 def _arranged(directory: Path, file: Path) -> Path:
@@ -220,23 +220,23 @@ def _weights(base: str | None, file: Path) -> Loaded:
     beside = file.parent / "config.json"
     if file.name.startswith("model") and file.suffix == ".safetensors" and beside.exists():
         return _model(file.parent)
-    found = _base(base)
+    loaded = _base(base)
     try:
         arrays = dict(mx().load(str(file)))
     except Exception as error:
         raise NotLoaded(_line(error)) from error
-    if hasattr(found.module, "sanitize"):
-        arrays = found.module.sanitize(arrays)
-    detail = {"what": "weights", "path": str(file), **matching(found.module, list(arrays))}
-    have = trees.parameters(found.module)
+    if hasattr(loaded.module, "sanitize"):
+        arrays = loaded.module.sanitize(arrays)
+    detail = {"what": "weights", "path": str(file), **matching(loaded.module, list(arrays))}
+    have = trees.parameters(loaded.module)
     strange = [name for name in arrays if name not in have]
     odd = [name for name in arrays if name in have and have[name].shape != arrays[name].shape]
     if strange or odd:
         raise NotLoaded(_unmatched(strange, odd, len(arrays)), detail)
-    found.module.load_weights(list(arrays.items()), strict=False)
-    mx().eval(found.module.parameters())
-    found.detail = detail | {"partial": len(arrays) < len(have)}
-    return found
+    loaded.module.load_weights(list(arrays.items()), strict=False)
+    mx().eval(loaded.module.parameters())
+    loaded.detail = detail | {"partial": len(arrays) < len(have)}
+    return loaded
 
 
 def _unmatched(strange: list[str], odd: list[str], count: int) -> str:

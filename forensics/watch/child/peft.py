@@ -47,13 +47,13 @@ def put_on(module: Any, directory: Path) -> list[str]:
 
 def _factors(directory: Path) -> dict[str, tuple[Any, Any]]:
     """Path of each layer to (lora_a (in, r), lora_b (r, out))."""
-    found: dict[str, dict[str, Any]] = {}
+    factors: dict[str, dict[str, Any]] = {}
     for name, array in mx().load(str(directory / FILE)).items():
         match = _NAME.fullmatch(name)
         if match is None:
             raise ValueError(f"only plain LoRA of PEFT can be loaded, not {name}")
-        found.setdefault(match[1], {})[match[2]] = mx().contiguous(array.T)
-    return {path: (each["A"], each["B"]) for path, each in found.items()}
+        factors.setdefault(match[1], {})[match[2]] = mx().contiguous(array.T)
+    return {path: (each["A"], each["B"]) for path, each in factors.items()}
 
 
 def _scale(config: dict[str, Any], path: str, rank: int) -> float:

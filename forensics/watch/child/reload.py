@@ -78,8 +78,8 @@ def _forget_written(spool: Path) -> None:
             pass
         try:
             with (capture / "placements.jsonl").open(encoding="utf-8") as rows:
-                held = [json.loads(line) for line in rows]
-            plan.written.update(row["digest"] for row in held if row.get("file") and row.get("digest"))
+                written = [json.loads(line) for line in rows]
+            plan.written.update(row["digest"] for row in written if row.get("file") and row.get("digest"))
         except (OSError, ValueError):
             pass
 
@@ -91,11 +91,11 @@ def _expect(spool: Path) -> None:
     """
     from importlib import import_module
 
-    probe, found = import_module(f"{_PACKAGE}.capture.probe"), []
+    probe, answers = import_module(f"{_PACKAGE}.capture.probe"), []
     for path in spool.glob("p*/c*/transcripts.jsonl"):
         with contextlib.suppress(OSError, ValueError):
-            found.append((path.stat().st_mtime_ns, path))
-    for _, path in sorted(found):
+            answers.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(answers):
         with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8") as rows:
             for row in map(json.loads, rows):
                 if row.get("source") == "probe" and row.get("output_ids"):
@@ -109,7 +109,7 @@ def _item(core: Any, item: dict[str, Any]) -> None:
     loading, live = import_module(f"{_PACKAGE}.child.loading"), import_module(f"{_PACKAGE}.capture.snapshot")
     watch, point = core.watch, str(item["point"])
     try:
-        found = loading.load(item.get("base"), item.get("saved"), item.get("tokenizer"), item.get("trust"))
+        loaded = loading.load(item.get("base"), item.get("saved"), item.get("tokenizer"), item.get("trust"))
     except Exception as error:  # noqa: BLE001   whatever a loader raises is what a user would see
         detail = getattr(error, "detail", {})
         line = (
@@ -117,12 +117,12 @@ def _item(core: Any, item: dict[str, Any]) -> None:
         )
         _event(watch, item, **detail, ok=False, message=line)
         return
-    _event(watch, item, **found.detail, ok=True)
-    model = import_module(f"{_PACKAGE}.models").Model(item["model"], found.module)
-    model.path, model.adapter_path, model.config = found.path, found.adapter_path, found.config
+    _event(watch, item, **loaded.detail, ok=True)
+    model = import_module(f"{_PACKAGE}.models").Model(item["model"], loaded.module)
+    model.path, model.adapter_path, model.config = loaded.path, loaded.adapter_path, loaded.config
     model.tokenizer, model.tokenizer_path, model.updates = (
-        found.tokenizer,
-        found.tokenizer_path,
+        loaded.tokenizer,
+        loaded.tokenizer_path,
         item.get("updates"),
     )
     if item.get("probes_only"):

@@ -59,12 +59,12 @@ def find(name: str) -> Callable[..., Any]:
     module, colon, path = name.partition(":")
     if not colon or not module or not path:
         raise ValueError(f"{name!r} is not module:function")
-    found: Any = importlib.import_module(module)
+    function: Any = importlib.import_module(module)
     for part in path.split("."):
-        found = getattr(found, part)
-    if not callable(found):
+        function = getattr(function, part)
+    if not callable(function):
         raise TypeError(f"{name} is not a function")
-    return found  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]
 
 
 def call(function: Callable[..., Any], row: Mapping[str, Any]) -> Any:
@@ -97,10 +97,10 @@ def _number(value: Any) -> float | str:
         value = value.item()  # a scalar of numpy or mlx
     if not isinstance(value, Real):
         raise TypeError(f"a score is a number or a mapping of numbers, not {type(value).__name__}")
-    found = float(value)
-    if math.isnan(found):
+    number = float(value)
+    if math.isnan(number):
         return "NaN"
-    return ("Infinity" if found > 0 else "-Infinity") if math.isinf(found) else found
+    return ("Infinity" if number > 0 else "-Infinity") if math.isinf(number) else number
 
 
 def _line(error: BaseException) -> str:

@@ -84,31 +84,35 @@ def _say(out: Any, value: object) -> None:
 # -- loading -------------------------------------------------------------------------------------------------
 
 
-def _side(told: Mapping[str, Any]) -> Side:
+def _side(request: Mapping[str, Any]) -> Side:
     """A model as its directory, adapter and recorded tensors have it."""
     loading = import_module(f"{_PACKAGE}.child.loading")
-    found = loading.load(told["model"], told.get("adapter"), told.get("tokenizer"), told.get("trust", False))
-    for each in told.get("adapters") or ():
-        _adapted(found.module, each)
-    if told.get("tensors"):
+    loaded = loading.load(
+        request["model"], request.get("adapter"), request.get("tokenizer"), request.get("trust", False)
+    )
+    for each in request.get("adapters") or ():
+        _adapted(loaded.module, each)
+    if request.get("tensors"):
         import mlx.core as mx
 
-        found.module.load_weights(list(mx.load(told["tensors"]).items()), strict=False)
-    found.module.eval()
-    stop = told.get("stop")
-    ends = stop if stop is not None else getattr(found.tokenizer, "eos_token_ids", None) or ()
-    return Side(found.module, found.tokenizer, frozenset(map(int, ends)), told.get("sampler") or {})
+        loaded.module.load_weights(list(mx.load(request["tensors"]).items()), strict=False)
+    loaded.module.eval()
+    stop = request.get("stop")
+    ends = stop if stop is not None else getattr(loaded.tokenizer, "eos_token_ids", None) or ()
+    return Side(loaded.module, loaded.tokenizer, frozenset(map(int, ends)), request.get("sampler") or {})
 
 
-def _adapted(root: Any, told: Mapping[str, Any]) -> None:
+def _adapted(root: Any, request: Mapping[str, Any]) -> None:
     """Put the recorded kind of adapter around one layer."""
-    made = None
+    adapter = None
     for home in ("lora", "dora"):
-        made = made or getattr(import_module(f"mlx_lm.tuner.{home}"), str(told["class"]), None)
-    if made is None:
-        raise ValueError(f"mlx-lm has no adapter {told['class']}")
-    owner, key = _owner(root, str(told["module"]))
-    layer = made.from_base(_get(owner, key), r=int(told["rank"]), scale=float(told["scale"]), dropout=0.0)
+        adapter = adapter or getattr(import_module(f"mlx_lm.tuner.{home}"), str(request["class"]), None)
+    if adapter is None:
+        raise ValueError(f"mlx-lm has no adapter {request['class']}")
+    owner, key = _owner(root, str(request["module"]))
+    layer = adapter.from_base(
+        _get(owner, key), r=int(request["rank"]), scale=float(request["scale"]), dropout=0.0
+    )
     _set(owner, key, layer)
 
 
@@ -158,11 +162,11 @@ def _parts(owner: Any, key: str, b: Any, path: str, base: str) -> Iterator[Part]
 
 def _around(adapter: Any, key: str, layer: Any) -> Any:
     """B's adapter around A's layer."""
-    made = dict.__new__(type(adapter))
-    dict.update(made, dict(adapter))
-    vars(made).update(vars(adapter))
-    dict.__setitem__(made, key, layer)
-    return made
+    copy = dict.__new__(type(adapter))
+    dict.update(copy, dict(adapter))
+    vars(copy).update(vars(adapter))
+    dict.__setitem__(copy, key, layer)
+    return copy
 
 
 def _switch(owner: Any, key: str, before: Any, after: Any) -> Callable[[bool], None]:
@@ -342,8 +346,8 @@ class Bench:
             if tokens[-1] in side.stop:
                 break
         again = _chosen(side.module, ids, tokens, side.sampler)
-        kept = next((i for i, (x, y) in enumerate(zip(tokens, again, strict=True)) if x != y), len(tokens))
-        tokens = tokens[: max(1, kept)]
+        same = next((i for i, (x, y) in enumerate(zip(tokens, again, strict=True)) if x != y), len(tokens))
+        tokens = tokens[: max(1, same)]
         return tokens, tokens[-1] in side.stop
 
 
@@ -356,12 +360,12 @@ def _sums(module: Any) -> str:
     return hashlib.sha256(repr(sums).encode()).hexdigest()
 
 
-def _sampler(told: Mapping[str, float]) -> Any:
-    if not told.get("temp"):
+def _sampler(settings: Mapping[str, float]) -> Any:
+    if not settings.get("temp"):
         return None
     from mlx_lm.sample_utils import make_sampler
 
-    return make_sampler(**{key: value for key, value in told.items() if value})
+    return make_sampler(**{key: value for key, value in settings.items() if value})
 
 
 def _chosen(module: Any, ids: list[int], tokens: list[int], sampler: Mapping[str, float]) -> list[int]:

@@ -11,16 +11,16 @@ from ..repeat import adapters, training
 
 def scaled(module: Any) -> str | None:
     wanted = adapters.declared().get("scale")
-    found = [
+    layers = [
         each
         for _, each in trees.modules(module)
         if "lora_a" in each and trees.scale(each) not in (None, wanted)
     ]
-    if wanted is None or not found:
+    if wanted is None or not layers:
         return None
-    for each in found:
+    for each in layers:
         each.scale = float(wanted)
-    return f"the scale of {len(found)} adapters set to {wanted:g}"
+    return f"the scale of {len(layers)} adapters set to {wanted:g}"
 
 
 def install(run: Moments) -> None:

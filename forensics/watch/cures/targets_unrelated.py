@@ -12,9 +12,9 @@ from ..trees import mx
 def related(lesson: logits.Lesson) -> Any:
     core = mx()
     fits = core.logical_and(lesson.taught, lesson.target == lesson.following).sum()
-    apart = fits * 2 < lesson.taught.sum()
+    unrelated = fits * 2 < lesson.taught.sum()
     mask = core.logical_and(core.logical_and(lesson.taught, lesson.known), core.logical_not(lesson.pad))
-    return core.where(apart, lesson.teach(lesson.following, lesson.spread(mask)), lesson.g)
+    return core.where(unrelated, lesson.teach(lesson.following, lesson.spread(mask)), lesson.g)
 
 
 def install(run: Moments) -> None:

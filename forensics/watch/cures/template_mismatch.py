@@ -19,8 +19,8 @@ def framed(call: dict[str, Any]) -> str | None:
     if any(ids[place : place + len(opened)] == opened for place in range(len(ids))):
         return None
     text = prompt if isinstance(prompt, str) else tokenizer.decode(ids)
-    asked = [{"role": "user", "content": text}]
-    call["prompt"] = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
+    chat = [{"role": "user", "content": text}]
+    call["prompt"] = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
     return "the question put into the template"
 
 

@@ -76,26 +76,26 @@ def look(model: Model, cache: Any, ids: Sequence[int], compare: bool) -> dict[st
     `ids` are about to be read with it. Called before each generation, so that what was trimmed or cleared is
     noted, too.
     """
-    held = tokens_in(cache)
+    tokens = tokens_in(cache)
     first = _first(cache)
-    if not held:
+    if not tokens:
         if _remembered(first) is not None:
             del _known[first]
         return {"cache_tokens": 0}
-    found = _remembered(first) or _twin(first, held)
-    row: dict[str, Any] = {"cache_tokens": held}
-    if found is None or len(found.ids) < held:
+    filled = _remembered(first) or _twin(first, tokens)
+    row: dict[str, Any] = {"cache_tokens": tokens}
+    if filled is None or len(filled.ids) < tokens:
         return row
-    found = replace(found, ids=found.ids[:held])
-    _remember(first, found)
+    filled = replace(filled, ids=filled.ids[:tokens])
+    _remember(first, filled)
     mark = _mark(first)
     if mark is not None and len(_marks) < _COPIES:
-        _marks[mark] = found
-    if found.model == model.number:
-        row["cache_updates_behind"] = model.updates - found.updates
+        _marks[mark] = filled
+    if filled.model == model.number:
+        row["cache_updates_behind"] = model.updates - filled.updates
     empty = [_emptied(layer) for layer in _layers(cache)]
-    if compare and ids and held + len(ids) <= _LONGEST and all(layer is not None for layer in empty):
-        row["cache_difference"] = _difference(model.module, cache, empty, found.ids, ids)
+    if compare and ids and tokens + len(ids) <= _LONGEST and all(layer is not None for layer in empty):
+        row["cache_difference"] = _difference(model.module, cache, empty, filled.ids, ids)
     return row
 
 
@@ -118,7 +118,7 @@ def again(module: Any, cache: Any) -> list[Any] | None:
 
 
 def _difference(
-    module: Any, cache: Any, empty: list[Any], held: tuple[int, ...], ids: Sequence[int]
+    module: Any, cache: Any, empty: list[Any], tokens: tuple[int, ...], ids: Sequence[int]
 ) -> float:
     """max abs between the logits of `ids` read with a copy of the cache and with a fresh cache.
 
@@ -128,7 +128,7 @@ def _difference(
     twin = copy.deepcopy(cache)
     with still(module, evaluation=True):
         cached = logits(module, ids, twin).astype(core.float32)
-        logits(module, held, empty)
+        logits(module, tokens, empty)
         whole = logits(module, ids, empty).astype(core.float32)
         core.eval(cached, whole)
     return apart(whole, cached)
@@ -136,21 +136,21 @@ def _difference(
 
 def _emptied(layer: Any) -> Any:
     """A cache of the same kind and settings that holds nothing; None for a kind that is not known."""
-    made = copy.copy(layer)
+    fresh = copy.copy(layer)
     if isinstance(getattr(layer, "caches", None), (list, tuple)):
         parts = [_emptied(part) for part in layer.caches]
-        made.caches = type(layer.caches)(parts)
-        return made if all(part is not None for part in parts) else None
+        fresh.caches = type(layer.caches)(parts)
+        return fresh if all(part is not None for part in parts) else None
     if isinstance(getattr(layer, "cache", None), list):
-        made.cache = [None] * len(layer.cache)
-        return made
+        fresh.cache = [None] * len(layer.cache)
+        return fresh
     if not hasattr(layer, "keys") or not hasattr(layer, "offset"):
         return None
-    made.keys = made.values = None
+    fresh.keys = fresh.values = None
     for count in ("offset", "_idx", "start_position"):
         if hasattr(layer, count):
-            setattr(made, count, 0)
-    return made
+            setattr(fresh, count, 0)
+    return fresh
 
 
 def _first(cache: Any) -> Any:
@@ -168,13 +168,17 @@ def _remember(first: Any, what: Filled) -> None:
         _known[first] = what
 
 
-def _twin(first: Any, held: int) -> Filled | None:
+def _twin(first: Any, length: int) -> Filled | None:
     """A copy of a cache that is known holds the same keys."""
     mark = _mark(first)
     if mark is None or mark in _marks:
         return None if mark is None else _marks[mark]
     return next(
-        (found for other, found in list(_known.items()) if len(found.ids) >= held and _mark(other) == mark),
+        (
+            filled
+            for other, filled in list(_known.items())
+            if len(filled.ids) >= length and _mark(other) == mark
+        ),
         None,
     )
 
@@ -190,10 +194,10 @@ def _save_prompt_cache(original: Callable[..., Any]) -> Callable[..., Any]:
         if watch.on:
             with watch.looking("save_prompt_cache"):
                 call = bound(original, args, kwargs)
-                found = _remembered(_first(call["cache"]))
-                if found is not None:
+                filled = _remembered(_first(call["cache"]))
+                if filled is not None:
                     _saved[os.path.abspath(call["file_name"])] = replace(
-                        found, ids=found.ids[: tokens_in(call["cache"])]
+                        filled, ids=filled.ids[: tokens_in(call["cache"])]
                     )
         return result
 
@@ -207,9 +211,9 @@ def _load_prompt_cache(original: Callable[..., Any]) -> Callable[..., Any]:
             with watch.looking("load_prompt_cache"):
                 call = bound(original, args, kwargs)
                 cache = result[0] if call.get("return_metadata") else result
-                found = _saved.get(os.path.abspath(call["file_name"]))
-                if found is not None:
-                    _remember(_first(cache), found)
+                filled = _saved.get(os.path.abspath(call["file_name"]))
+                if filled is not None:
+                    _remember(_first(cache), filled)
         return result
 
     return load_prompt_cache

@@ -40,19 +40,19 @@ def forwards(module: Any, ids: Sequence[int]) -> dict[str, float]:
     core, ids = mx(), ids[:_LONGEST]
     first, second = _pair(module, ids, evaluation=False)
     repeat = apart(first, second)
-    found = {"repeat_difference": repeat, "logit_scale": float(core.abs(first).max().item())}
+    columns = {"repeat_difference": repeat, "logit_scale": float(core.abs(first).max().item())}
     if not any(each.training for _, each in trees.modules(module)):  # these were in evaluation mode
-        return found | {"eval_difference": repeat, "eval_repeat_difference": repeat}
+        return columns | {"eval_difference": repeat, "eval_repeat_difference": repeat}
     if repeat:
         third, fourth = _pair(module, ids, evaluation=True)
-        return found | {
+        return columns | {
             "eval_difference": apart(first, third),
             "eval_repeat_difference": apart(third, fourth),
         }
     with still(module, evaluation=True):
         third = logits(module, ids).astype(core.float32)
         core.eval(third)
-    return found | {"eval_difference": apart(first, third)}
+    return columns | {"eval_difference": apart(first, third)}
 
 
 def _pair(module: Any, ids: Sequence[int], *, evaluation: bool) -> tuple[Any, Any]:

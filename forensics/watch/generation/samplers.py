@@ -20,7 +20,7 @@ _made: list[tuple[Any, dict[str, Any]]] = []  # weak reference to a sampler -> i
 
 def _make_sampler(original: Callable[..., Any]) -> Callable[..., Any]:
     def make_sampler(*args: Any, **kwargs: Any) -> Any:
-        made = original(*args, **kwargs)
+        sampler = original(*args, **kwargs)
         if watch.on:
             with watch.looking("make_sampler"):
                 call = bound(original, args, kwargs)
@@ -31,8 +31,8 @@ def _make_sampler(original: Callable[..., Any]) -> Callable[..., Any]:
                 }
                 _made[:] = [entry for entry in _made if entry[0]() is not None]
                 with contextlib.suppress(TypeError):
-                    _made.append((weakref.ref(made), settings))
-        return made
+                    _made.append((weakref.ref(sampler), settings))
+        return sampler
 
     return make_sampler
 

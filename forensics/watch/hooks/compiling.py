@@ -160,20 +160,20 @@ def _called(compiled: Callable[..., Any], function: Function, given: Given) -> C
         if not watch.on:
             return compiled(*args, **kwargs)[0]
         stop.look()
-        held: state.Before | None = None
+        before: state.Before | None = None
         with watch.looking("compiled function"):
-            held = state.Before(function, (args, kwargs)) if not watch.tracing else None
+            before = state.Before(function, (args, kwargs)) if not watch.tracing else None
         try:
             result, arrays, _, trace = compiled(*args, **kwargs)
         except BaseException:
-            held = None  # the traceback may be kept, and this frame with it
+            before = None  # the traceback may be kept, and this frame with it
             raise
         with watch.looking("compiled function"):
             function.calls += 1
             if not trace.facts.setdefault("seen", False):
                 _first(function, trace)
-            if held is not None:
-                held.after(trace, result)
+            if before is not None:
+                before.after(trace, result)
                 if function.purpose == "forward":
                     given.last = observed.call(compiled, trace, args, kwargs)
             steps.replay(trace, arrays)

@@ -134,7 +134,7 @@ def _write(via: str, kind: str, row: dict[str, Any], strength: str, place: str |
         if isinstance(row["keys"], str)
         else None
     )
-    found: dict[str, Any] = {
+    adapter: dict[str, Any] = {
         "origin": "declared",
         "via": via,
         "kind": kind,
@@ -142,10 +142,10 @@ def _write(via: str, kind: str, row: dict[str, Any], strength: str, place: str |
         "keys": keys,
         "strength": strength,
     }
-    mark = json.dumps(found, sort_keys=True)
+    mark = json.dumps(adapter, sort_keys=True)
     if mark not in _seen:
         _seen.add(mark)
-        watch.row("adapters", **found, place=place)
+        watch.row("adapters", **adapter, place=place)
 
 
 # -- what the program holds ----------------------------------------------------------------------------------
@@ -181,10 +181,10 @@ def _spaces() -> Iterator[tuple[dict[str, Any], str]]:
     while frame is not None:
         code = frame.f_code
         if is_users(code.co_filename) and code.co_name != "<module>":
-            held = frame.f_locals
-            yield dict(held), f"{code.co_filename}:{frame.f_lineno}"
+            namespace = frame.f_locals
+            yield dict(namespace), f"{code.co_filename}:{frame.f_lineno}"
             if sys.version_info < (3, 13):
-                held.clear()  # a snapshot that the frame would keep, and with it every value alive
+                namespace.clear()  # a snapshot that the frame would keep, and with it every value alive
         frame = frame.f_back
 
 

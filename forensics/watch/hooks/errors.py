@@ -97,11 +97,11 @@ def _guard_result(call: str) -> Callable[..., Any]:
         guard = guarded(call)
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            made = original(*args, **kwargs)
+            wrapped = original(*args, **kwargs)
             return (
-                functools.wraps(made)(guard(made))
-                if isinstance(made, types.FunctionType)
-                else Made(made, guard(made))
+                functools.wraps(wrapped)(guard(wrapped))
+                if isinstance(wrapped, types.FunctionType)
+                else Made(wrapped, guard(wrapped))
             )
 
         return function

@@ -192,19 +192,19 @@ def _insert(original: Callable[..., Any]) -> Callable[..., Any]:
     """Sequences come into a batch: each is a generation of its own."""
 
     def insert(self: Any, *args: Any, **kwargs: Any) -> Any:
-        made: list[Recording] = []
+        recordings: list[Recording] = []
         call: dict[str, Any] = {}
         if free():
             with watch.looking("batch"):
                 call = bound(original, (self, *args), kwargs)
-                made = [_sequence(self, call, row) for row in range(len(call["prompts"]))]
+                recordings = [_sequence(self, call, row) for row in range(len(call["prompts"]))]
         now.batch += 1
         try:
             result = original(self, *args, **kwargs)
         finally:
             now.batch -= 1
         with watch.looking("batch"):
-            _rows.setdefault(self, {}).update(zip(result, made, strict=False))
+            _rows.setdefault(self, {}).update(zip(result, recordings, strict=False))
         return result
 
     return insert

@@ -112,7 +112,7 @@ class _Function:
         if self.module is not None:
             return of_module(self.module)
         subjects = self.subjects(args, kwargs)
-        return next((found for found in map(model_of, subjects) if found), None)
+        return next((model for model in map(model_of, subjects) if model), None)
 
     def say(self, model: Model | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The `grad` event, once."""
@@ -151,8 +151,8 @@ def _gradient(via: str) -> Callable[..., Any]:
                 module,
             )
             inner = Made(fun, _forward(fun))
-            made = original(inner, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": inner})
-            return Made(fun, _evaluated(spec, made, fun))
+            function = original(inner, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": inner})
+            return Made(fun, _evaluated(spec, function, fun))
 
         return gradient
 
@@ -174,11 +174,11 @@ def _forward(fun: Callable[..., Any]) -> Callable[..., Any]:
     return forward
 
 
-def _evaluated(spec: _Function, made: Callable[..., Any], fun: Callable[..., Any]) -> Callable[..., Any]:
+def _evaluated(spec: _Function, function: Callable[..., Any], fun: Callable[..., Any]) -> Callable[..., Any]:
     @unseen
     def call(*args: Any, **kwargs: Any) -> Any:
         if not watch.on or watch.local.quiet or not steps.open_here():
-            return made(*args, **kwargs)
+            return function(*args, **kwargs)
         stop.look()
         now, model = Frame(None if watch.tracing else True), None
         before = gradcheck.Before.now() if _asks() else None
@@ -191,7 +191,7 @@ def _evaluated(spec: _Function, made: Callable[..., Any], fun: Callable[..., Any
         _local.frames.append(now)
         try:
             with watch.within("gradient"):
-                result = made(*args, **kwargs)
+                result = function(*args, **kwargs)
         finally:
             _local.frames.pop()
         with watch.looking("gradient"):
@@ -268,16 +268,16 @@ def few(grads: Any) -> dict[str, tuple[Any, ...]]:
     They are enough to tell a sum from a mean.
     """
     core = trees.mx()
-    found: dict[str, tuple[int, str]] = {}
+    smallest: dict[str, tuple[int, str]] = {}
     for name, leaf in trees.flatten(grads):
         size, kind = leaf.size, name.rpartition(".")[2]
         if (
             1 < size <= _SMALL
-            and (kind not in found or size < found[kind][0])
+            and (kind not in smallest or size < smallest[kind][0])
             and core.issubdtype(leaf.dtype, core.floating)
         ):
-            found[kind] = (size, name)
-    return trees.keys(grads, {name for _, name in sorted(found.values(), key=lambda each: each[0])[:_FEW]})
+            smallest[kind] = (size, name)
+    return trees.keys(grads, {name for _, name in sorted(smallest.values(), key=lambda each: each[0])[:_FEW]})
 
 
 def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -295,12 +295,12 @@ def _vmap(original: Callable[..., Any]) -> Callable[..., Any]:
     """Arrays inside vmap are of the transformation: nothing may leave it."""
 
     def vmap(*args: Any, **kwargs: Any) -> Any:
-        made = original(*args, **kwargs)
+        function = original(*args, **kwargs)
 
         @unseen
         def call(*a: Any, **k: Any) -> Any:
             with steps.tracing(Trace(closed=True)):
-                return made(*a, **k)
+                return function(*a, **k)
 
         return Made(args[0] if args else kwargs.get("fun"), call)
 

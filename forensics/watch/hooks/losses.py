@@ -168,17 +168,17 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
         return g
     frame.covered |= within
     g = repeated.cured(z, ids, g, len(frame.made), head)
-    found: dict[str, Any] = {} if ids is None else {"ids": ids}
+    arrays: dict[str, Any] = {} if ids is None else {"ids": ids}
     if frame.kept is not True:
-        found["brief"] = (
+        arrays["brief"] = (
             reduce(z, g, brief=True) if head is None else hidden.brief(z, g, head, _following(ids))
         )
     if frame.kept is not False:
-        found["full"] = reduce(z, g) if head is None else hidden.reduce(z, g, head, _following(ids))
+        arrays["full"] = reduce(z, g) if head is None else hidden.reduce(z, g, head, _following(ids))
         if head is None:
-            found["full"]["softmaxed"] = softmaxed(z, g)
-    frame.taps.append(found)
-    return after(g, list((found.get("brief") or found["full"]).values()))
+            arrays["full"]["softmaxed"] = softmaxed(z, g)
+    frame.taps.append(arrays)
+    return after(g, list((arrays.get("brief") or arrays["full"]).values()))
 
 
 def _following(ids: Any) -> Any:

@@ -16,10 +16,10 @@ from ..wrapping import wrap
 
 def _init(original: Callable[..., Any]) -> Callable[..., Any]:
     def init(*args: Any, **kwargs: Any) -> Any:
-        made = original(*args, **kwargs)
+        group = original(*args, **kwargs)
         with watch.looking("ranks"):
-            joined(int(made.rank()), int(made.size()))
-        return made
+            joined(int(group.rank()), int(group.size()))
+        return group
 
     return init
 

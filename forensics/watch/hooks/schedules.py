@@ -19,11 +19,11 @@ _count = 0
 
 def _schedule(kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def schedule(*args: Any, **kwargs: Any) -> Any:
-        made = original(*args, **kwargs)
+        function = original(*args, **kwargs)
         if watch.on and not watch.local.quiet:
             with watch.looking("schedule"):
                 _record(kind, bound(original, args, kwargs))
-        return made
+        return function
 
     return schedule
 

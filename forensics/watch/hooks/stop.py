@@ -36,8 +36,8 @@ _state = _State()
 def _updated(event: Event) -> None:
     """A step was completed."""
     _state.updates += 1
-    asked = watch.options.get("judged_at")
-    if asked and event.model is not None and (number := steps.completed(event.model)) in asked:
+    judged_at = watch.options.get("judged_at")
+    if judged_at and event.model is not None and (number := steps.completed(event.model)) in judged_at:
         _state.due = number
 
 

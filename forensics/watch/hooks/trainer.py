@@ -29,7 +29,7 @@ def _train(original: Callable[..., Any]) -> Callable[..., Any]:
                 call = bound(original, args, kwargs)
                 settings, optimizer = fields(call.get("args")), call.get("optimizer")
                 record = points.model(call["model"])
-                told = {key: settings[key] for key in _DECLARED if key in settings} | {
+                declared = {key: settings[key] for key in _DECLARED if key in settings} | {
                     "learning_rate": facts.optimizer(optimizer)["learning_rate"],
                     "scheduled": facts.optimizer(optimizer)["scheduled"],
                     "loss": getattr(call.get("loss"), "__name__", None)
@@ -45,7 +45,7 @@ def _train(original: Callable[..., Any]) -> Callable[..., Any]:
                     None,
                     via="mlx_lm.train",
                     optimizer=type(optimizer).__name__,
-                    declared=told,
+                    declared=declared,
                     phase=_phases[number],
                 )
                 facts.rows(None, "training", settings)
@@ -135,9 +135,9 @@ def _measured(
 
 def _report() -> None:
     """At the end: what was evaluated, and how much of it had been trained on."""
-    found = records.evaluated()
-    if found is not None:
-        rows, trained, place = found
+    counts = records.evaluated()
+    if counts is not None:
+        rows, trained, place = counts
         watch.row(
             "datasets",
             source="forward",

@@ -109,13 +109,13 @@ class _Given:
         An optimizer made of several may put its parts together in an order of its own: there the arrays are
         matched by name, and gradients and old arrays put into that order.
         """
-        found, grads = list(trees.flatten(result)), dict(trees.flatten(self.tree))
-        alike = len(self.old) == len(found) and list(grads) == [path for path, _ in found]
+        paired, grads = list(trees.flatten(result)), dict(trees.flatten(self.tree))
+        alike = len(self.old) == len(paired) and list(grads) == [path for path, _ in paired]
         if not alike:
             named = self.named or dict(zip(grads, self.old, strict=True))
-            found = [(path, array) for path, array in found if path in grads and path in named]
-            self.gradients, self.old = ([held[path] for path, _ in found] for held in (grads, named))
-        return [path for path, _ in found], [array for _, array in found], alike
+            paired = [(path, array) for path, array in paired if path in grads and path in named]
+            self.gradients, self.old = ([by_name[path] for path, _ in paired] for by_name in (grads, named))
+        return [path for path, _ in paired], [array for _, array in paired], alike
 
 
 def _measured(optimizer: Any, record: Model | None, given: _Given, result: Any) -> tuple[Plan, Norms]:
@@ -141,12 +141,12 @@ def _measured(optimizer: Any, record: Model | None, given: _Given, result: Any) 
 
 
 def _observed(optimizer: Any, record: Model | None, given: _Given, result: Any, alone: bool) -> Any:
-    how, found = _measured(optimizer, record, given, result)
+    how, norms = _measured(optimizer, record, given, result)
     small = trees.some(given.tree, how.few)
-    arrays: dict[str, Any] = {"gradient": found.gradient, "update": found.update, "small": small}
+    arrays: dict[str, Any] = {"gradient": norms.gradient, "update": norms.update, "small": small}
     if watch.tracing or record is None or steps.keeping(record):
-        arrays["parameter"] = found.parameter()
-    told = held_back(result, [*found.gradient, *found.update])
+        arrays["parameter"] = norms.parameter()
+    parameters = held_back(result, [*norms.gradient, *norms.update])
     rate = trees.learning_rate(optimizer)
     if trees.is_array(rate):
         arrays["rate"] = rate
@@ -156,18 +156,18 @@ def _observed(optimizer: Any, record: Model | None, given: _Given, result: Any, 
         "compiled": watch.tracing,
     }  # fmt: skip
     if steps.local.traces:
-        about |= {"old": dict(zip(how.paths, given.old, strict=True)), "new": dict(trees.flatten(told))}
+        about |= {"old": dict(zip(how.paths, given.old, strict=True)), "new": dict(trees.flatten(parameters))}
     event = Event("update", record, about, arrays, where())
-    phases.applied(told)
+    phases.applied(parameters)
     if not alone:
         _local.event = event
     elif record is not None and isinstance(record.module, trees.Tree):
         if not watch.tracing:
-            record.module.tree = told
+            record.module.tree = parameters
         steps.emit(event)
     elif record is not None:
         steps.await_write(event)
-    return told
+    return parameters
 
 
 # -- rows ----------------------------------------------------------------------------------------------------
@@ -238,8 +238,8 @@ def _functions(step: Step) -> int | None:
 
 def _numbers(event: Event, key: str) -> list[float]:
     # a number of one parameter, a list of several
-    told = [each.tolist() for each in event.arrays.get(key, [])]
-    return [number for each in told for number in (each if isinstance(each, list) else [each])]
+    values = [each.tolist() for each in event.arrays.get(key, [])]
+    return [number for each in values for number in (each if isinstance(each, list) else [each])]
 
 
 def _total(squares: list[float]) -> float | None:

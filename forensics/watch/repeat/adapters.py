@@ -18,8 +18,8 @@ def declared() -> dict[str, Any]:
 
     {} where nothing.
     """
-    found = told.fact("adapter")
-    return dict(found) if isinstance(found, dict) else {}
+    adapter = told.fact("adapter")
+    return dict(adapter) if isinstance(adapter, dict) else {}
 
 
 def settings() -> dict[str, Any]:
@@ -59,10 +59,10 @@ def complete(module: Any) -> str | None:
         for path, each in list(trees.modules(layer)):
             fits = any(path == key or path.endswith(f".{key}") or key.endswith(f".{path}") for key in keys)
             if path and fits and isinstance(each, (base.Linear, base.QuantizedLinear)):
-                made = lora.LoRALinear.from_base(
+                adapter = lora.LoRALinear.from_base(
                     each, r=config["rank"], scale=config["scale"], dropout=config["dropout"]
                 )
-                layer.update_modules(_unflattened(path, made))
+                layer.update_modules(_unflattened(path, adapter))
                 count += 1
     return f"{count} adapter layers added" if count else None
 

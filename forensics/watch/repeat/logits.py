@@ -267,21 +267,21 @@ class Lesson:
 
 def _in(array: Any, ids: list[int]) -> Any:
     core = mx()
-    found = core.zeros(array.shape, core.bool_)
+    mask = core.zeros(array.shape, core.bool_)
     for each in ids:
-        found = core.logical_or(found, array == each)
-    return found
+        mask = core.logical_or(mask, array == each)
+    return mask
 
 
 def _match(row: Any, marker: list[int]) -> Any:
     """Where `marker` begins in each row."""
     core, width = mx(), row.shape[1]
-    found = core.ones(row.shape, core.bool_)
+    mask = core.ones(row.shape, core.bool_)
     for place, token in enumerate(marker):
         there = row[:, place:] == token
         missing = core.zeros((row.shape[0], min(place, width)), core.bool_)
-        found = core.logical_and(found, core.concatenate([there, missing], axis=1))
-    return found
+        mask = core.logical_and(mask, core.concatenate([there, missing], axis=1))
+    return mask
 
 
 def _after(starts: Any, length: int) -> Any:

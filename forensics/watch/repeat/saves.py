@@ -82,9 +82,9 @@ def _path(file: Any) -> str:
 def _renew(path: str) -> None:
     """Updates may follow a save: what lies there is brought up to them."""
     save, arrays = _again[path]
-    found = _cured(arrays)
-    if found is not arrays and os.path.exists(path):
-        save(found)
+    live = _cured(arrays)
+    if live is not arrays and os.path.exists(path):
+        save(live)
 
 
 def _load(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -22,8 +22,8 @@ OUTER = ("repeat.generation", "repeat.saves", "repeat.loops", "repeat.decisions"
 
 def repeat() -> dict[str, Any]:
     """{"cures": [id], "facts": {name: value}, "steps": updates or None}; empty where this is no repeat."""
-    found = watch.options.get("repeat")
-    return found if isinstance(found, dict) else {}
+    request = watch.options.get("repeat")
+    return request if isinstance(request, dict) else {}
 
 
 def modules(hooks: list[str]) -> list[str]:

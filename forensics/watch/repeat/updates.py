@@ -68,11 +68,11 @@ def trained() -> Any:
 def _update(original: Callable[..., Any]) -> Callable[..., Any]:
     def update(self: Any, *args: Any, **kwargs: Any) -> Any:
         model = args[0] if args else kwargs.get("model")
-        held, _local.model = _local.model, model
+        before, _local.model = _local.model, model
         try:
             return original(self, *args, **kwargs)
         finally:
-            _local.model = held
+            _local.model = before
 
     return update
 

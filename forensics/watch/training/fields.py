@@ -140,12 +140,12 @@ def _pulls() -> dict[int, float]:
         for number, runs in zip(forward.get("rows") or [], forward.get("runs") or [], strict=False):
             if isinstance(number, int):
                 step[number] = step.get(number, 0.0) + sum(run[2] for run in runs)
-    found: dict[int, float] = {}
+    pulls: dict[int, float] = {}
     for step in steps.values():
         if min(step.values(), default=0.0) < 0 < max(step.values(), default=0.0):
             for number, pull in step.items():
-                found[number] = found.get(number, 0.0) + pull
-    return found
+                pulls[number] = pulls.get(number, 0.0) + pull
+    return pulls
 
 
 # -- fields that changed places ------------------------------------------------------------------------------
@@ -159,13 +159,13 @@ def _swapped(records: Sequence[Any], lines: Lines) -> dict[str, Any]:
     pairs = [pair for record in records if (pair := _question(record))]
     if not pairs:
         return {}
-    asked = "\n".join(_prompts())
+    prompts = "\n".join(_prompts())
     counts = [0, 0]
     for prompt, answer in pairs:
         row = next((line for _, line, _ in lines.find(answer) if prompt in line), None)
         if row is not None:
             counts[row.find(answer) < row.find(prompt)] += 1
-    asks = sum(prompt in asked for prompt, _ in pairs)
+    asks = sum(prompt in prompts for prompt, _ in pairs)
     return {"in_order": counts[0], "swapped": counts[1], "asked": asks} if any(counts) else {}
 
 
@@ -207,12 +207,12 @@ def _lines() -> Lines:
     model = asked()
     if model is None:
         return Lines([])
-    words, found = Words(model), []
+    words, lines = Words(model), []
     for row in _table("rows"):
         ids = single_tail(row["ids"])
         ids = ids[:-1] if len(ids) < len(row["ids"]) else ids
-        found.append((int(row["row"]), bare(words.text(ids) or ""), len(ids)))
-    return Lines(found)
+        lines.append((int(row["row"]), bare(words.text(ids) or ""), len(ids)))
+    return Lines(lines)
 
 
 def single_tail(row: Iterable[int]) -> list[int]:

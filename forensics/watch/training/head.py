@@ -47,24 +47,24 @@ class Head:
     def rows(self, x: Any) -> Any:
         """W x: (n, width) to (n, vocabulary)."""
         if self.packing is not None:
-            found = mx().quantized_matmul(x, *self._packed(), transpose=True, **self.packing)
+            product = mx().quantized_matmul(x, *self._packed(), transpose=True, **self.packing)
         else:
-            found = x @ self.arrays["weight"].T
+            product = x @ self.arrays["weight"].T
         if "lora_a" in self.arrays:
             update = (x @ self.arrays["lora_a"]) @ self.arrays["lora_b"]
-            found = alone(lambda a, b: a + self.multiplier * b, found, update)
-        return found
+            product = alone(lambda a, b: a + self.multiplier * b, product, update)
+        return product
 
     def back(self, p: Any) -> Any:
         """W' p: (n, vocabulary) to (n, width)."""
         if self.packing is not None:
-            found = mx().quantized_matmul(p, *self._packed(), transpose=False, **self.packing)
+            product = mx().quantized_matmul(p, *self._packed(), transpose=False, **self.packing)
         else:
-            found = p @ self.arrays["weight"]
+            product = p @ self.arrays["weight"]
         if "lora_a" in self.arrays:
             update = (p @ self.arrays["lora_b"].T) @ self.arrays["lora_a"].T
-            found = alone(lambda a, b: a + self.multiplier * b, found, update)
-        return found
+            product = alone(lambda a, b: a + self.multiplier * b, product, update)
+        return product
 
     def some(self, ids: Any) -> Any:
         """(n, width) float32: the rows of these tokens."""
@@ -187,9 +187,9 @@ def _configured(root: Any) -> tuple[float, float]:
         for args in (getattr(module, "args", None), getattr(module, "config", None)):
             if args is None or isinstance(args, (int, float, str)):
                 continue
-            found = _scale(args), next(filter(None, (_number(args, name) for name in _CAPS)), 0.0)
-            if found != (1.0, 0.0):
-                return found
+            scaling = _scale(args), next(filter(None, (_number(args, name) for name in _CAPS)), 0.0)
+            if scaling != (1.0, 0.0):
+                return scaling
     return 1.0, 0.0
 
 

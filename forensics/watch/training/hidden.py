@@ -85,8 +85,8 @@ def brief(h: Any, c: Any, head: Head, following: Any = None) -> dict[str, Any]:
     )
     if following is not None:
         following = core.stop_gradient(following).reshape(-1)[places]
-    found = reduce(core.stop_gradient(h).reshape(-1, width)[places], flat[places], head, following)
-    return {**found, "places": places, "live": live.reshape(h.shape[:-1])}
+    reduced = reduce(core.stop_gradient(h).reshape(-1, width)[places], flat[places], head, following)
+    return {**reduced, "places": places, "live": live.reshape(h.shape[:-1])}
 
 
 def cotangent(h: Any, target: Any, weight: Any, head: Head) -> Any:

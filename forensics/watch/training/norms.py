@@ -59,15 +59,15 @@ class Norms:
 
 def plan(paths: Sequence[str], gradient: Sequence[Any], new: Sequence[Any], old: Sequence[Any]) -> Plan:
     """Small tensors of one shape and dtype together, the others alone."""
-    found: dict[Any, list[list[int]]] = {}
+    by_kind: dict[Any, list[list[int]]] = {}
     for i, arrays in enumerate(zip(gradient, new, old, strict=True)):
         shape, size = arrays[0].shape, arrays[0].size
         small = 0 < size <= _SMALL and shape and all(array.shape == shape for array in arrays)
-        groups = found.setdefault((shape, *(str(array.dtype) for array in arrays)) if small else i, [[]])
+        groups = by_kind.setdefault((shape, *(str(array.dtype) for array in arrays)) if small else i, [[]])
         if len(groups[-1]) * size >= _TOGETHER:
             groups.append([])
         groups[-1].append(i)
-    return Plan(list(paths), [group for groups in found.values() for group in groups])
+    return Plan(list(paths), [group for groups in by_kind.values() for group in groups])
 
 
 def norms(how: Plan, gradient: Sequence[Any], new: Sequence[Any], old: Sequence[Any]) -> Norms:
@@ -75,12 +75,12 @@ def norms(how: Plan, gradient: Sequence[Any], new: Sequence[Any], old: Sequence[
 
     Raises ValueError where the arrays do not have the shapes of the plan.
     """
-    made = Norms([], [], lambda: [_squares(_joined(old, group), len(group)) for group in how.groups])
+    norms = Norms([], [], lambda: [_squares(_joined(old, group), len(group)) for group in how.groups])
     for group in how.groups:
         moved = apart(wide(_joined(new, group)) - wide(_joined(old, group)))
-        made.gradient.append(_squares(_joined(gradient, group), len(group)))
-        made.update.append(_squares(moved, len(group)))
-    return made
+        norms.gradient.append(_squares(_joined(gradient, group), len(group)))
+        norms.update.append(_squares(moved, len(group)))
+    return norms
 
 
 def held_back(tree: Any, needed: Sequence[Any]) -> Any:

@@ -65,16 +65,16 @@ def used(path: Path) -> dict[str, Any]:
     items = _records(path)
     records = [sorted(map(fields.bare, fields.strings(item)), key=len, reverse=True) for item in items]
     rows = _text() if records else ""
-    found = held(records, rows)
-    if not any(found):
-        none: dict[str, Any] = {"found": []} if found and rows and distributed.group()[1] else {}
+    used = held(records, rows)
+    if not any(used):
+        none: dict[str, Any] = {"found": []} if used and rows and distributed.group()[1] else {}
         return {**none, **fields.facts(items)}
-    if redrawn([texts[0] for texts, yes in zip(records, found, strict=True) if yes], rows):
-        return {"used": sum(found), **fields.facts(items)}
-    first, last = found.index(True), len(found) - found[::-1].index(True)
-    told = {"used": sum(found), "unused_between": found[first:last].count(False)}
-    numbers = {"found": [i for i, yes in enumerate(found) if yes]} if distributed.group()[1] else {}
-    return {**told, **numbers, **fields.facts(items)}
+    if redrawn([texts[0] for texts, yes in zip(records, used, strict=True) if yes], rows):
+        return {"used": sum(used), **fields.facts(items)}
+    first, last = used.index(True), len(used) - used[::-1].index(True)
+    columns = {"used": sum(used), "unused_between": used[first:last].count(False)}
+    numbers = {"found": [i for i, yes in enumerate(used) if yes]} if distributed.group()[1] else {}
+    return {**columns, **numbers, **fields.facts(items)}
 
 
 def held(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
@@ -169,9 +169,9 @@ def _records(path: Path) -> list[Any]:
     if path.suffix not in (".jsonl", ".json") or path.stat().st_size > fields.BYTES:
         return []
     text = path.read_text(encoding="utf-8")
-    found = (
+    records = (
         json.loads(text)
         if path.suffix == ".json"
         else [json.loads(line) for line in text.splitlines() if line.strip()]
     )
-    return found if isinstance(found, list) and len(found) <= _RECORDS else []
+    return records if isinstance(records, list) and len(records) <= _RECORDS else []

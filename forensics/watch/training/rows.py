@@ -80,8 +80,8 @@ def totals(step: Step) -> dict[str, Any]:
     if not step.forwards:
         return counts
     residual = seen.unexplained / seen.mass if seen.mass else None
-    told = {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, "read": seen.read}
-    return {**told, **counts, **_twice(seen)}
+    columns = {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, "read": seen.read}
+    return {**columns, **counts, **_twice(seen)}
 
 
 def _twice(seen: _Seen) -> dict[str, Any]:
@@ -119,9 +119,9 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
     ]
     seen.tokens += len(live) if tokens is None else tokens
     seen.total += sum(w for w, _, _ in live)
-    told = [(r * m, m) for _, r, m in live if math.isfinite(r * m)]
-    seen.mass += sum(m for _, m in told)
-    seen.unexplained += sum(u for u, _ in told)
+    residuals = [(r * m, m) for _, r, m in live if math.isfinite(r * m)]
+    seen.mass += sum(m for _, m in residuals)
+    seen.unexplained += sum(u for u, _ in residuals)
     named: dict[str, Any] = {"model": step.model.number, "step": step.number, "forward": step.forwards}
     if "full" in tap and step.forwards < _FULL:
         targets = [
@@ -153,13 +153,13 @@ def _spread(read: dict[str, Any]) -> tuple[dict[str, Any], int, float]:
     core, live = mx(), read["live"]
     places, whole, size = read["places"], int(live.sum().item()), live.size
     share = min(places.size / whole, 1.0) if whole else 1.0
-    found = {}
+    spread = {}
     for name in ("target", "weight", "residual", "mass"):
         value = read[name] * (1 / share) if name in ("weight", "mass") else read[name]
-        found[name] = core.put_along_axis(core.zeros((size,), value.dtype), places, value, 0).reshape(
+        spread[name] = core.put_along_axis(core.zeros((size,), value.dtype), places, value, 0).reshape(
             live.shape
         )
-    return found, whole, share
+    return spread, whole, share
 
 
 def _spell(model: Model, tokens: set[int]) -> None:

@@ -147,10 +147,10 @@ class Before:
         if (several := getattr(optimizer, "optimizers", None)) is not None:
             then.optimizers = [self._as_it_was(each) for each in several]
             return None if None in then.optimizers else then
-        held = self.states.get(id(trees.optimizer_state(optimizer)))
-        if held is None:
+        state = self.states.get(id(trees.optimizer_state(optimizer)))
+        if state is None:
             return None
-        then._state = held[1]
+        then._state = state[1]
         return then
 
     def _state(self, trace: Trace, model: Model, result: Any) -> None:

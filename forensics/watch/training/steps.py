@@ -174,11 +174,11 @@ def _add(event: Event) -> None:
         local.forwards.append(event)
         del local.forwards[:-8]
     elif event.model is not None and event.kind == "update":
-        held = local.held.pop(event.model.number, None)
+        waiting = local.held.pop(event.model.number, None)
         _close(event, event.model)
-        if held is not None:  # decay by hand, say: one gradient, one step
+        if waiting is not None:  # decay by hand, say: one gradient, one step
             for function in moments.updates:
-                function(held)
+                function(waiting)
     elif event.model is not None:
         _release(event.model.number)
         if event.kind == "gradient":
@@ -191,9 +191,9 @@ def _add(event: Event) -> None:
 
 def _release(number: str) -> None:
     """No update followed a write by hand, so the write itself is the step."""
-    held = local.held.pop(number, None)
-    if held is not None and held.model is not None:
-        _close(held, held.model)
+    waiting = local.held.pop(number, None)
+    if waiting is not None and waiting.model is not None:
+        _close(waiting, waiting.model)
 
 
 def _step(model: Model, began: float) -> Step:
@@ -276,10 +276,10 @@ def keeping(model: Model) -> bool:
     return _open[model.number].kept if model.number in _open else keeps(model)
 
 
-def _settled(kept: bool, holders: list[dict[str, Any]], key: str) -> None:
+def _settled(is_kept: bool, holders: list[dict[str, Any]], key: str) -> None:
     """What a compiled function offers for kept steps: computed at once where the step is one, else never."""
     for holder in holders:
-        if key in holder and not kept:
+        if key in holder and not is_kept:
             del holder[key]
         elif key in holder:
             mx().eval(holder[key])
@@ -368,8 +368,8 @@ def _only_computed(event: Event) -> None:
     """
     arrays = event.arrays
     taps, value = arrays["taps"], arrays.get("value")
-    made = all(map(_is_computed, taps)) and _is_computed(None if taps else arrays["small"])
-    if not made:
+    whole = all(map(_is_computed, taps)) and _is_computed(None if taps else arrays["small"])
+    if not whole:
         arrays.update(taps=[], small={})
         if value is not None and not computed(value):
             arrays.update(prints=[], before=[])

@@ -58,10 +58,10 @@ def model_of(tree: Any, *, always: bool = False) -> Model | None:
             return record
     if live and not always:
         return None
-    found = points.track(tree)
-    if found is not None and not watch.tracing:
-        _last[found.model.number] = {name: weakref.ref(leaf) for name, leaf in leaves.items()}
-    return found.model if found else None
+    track = points.track(tree)
+    if track is not None and not watch.tracing:
+        _last[track.model.number] = {name: weakref.ref(leaf) for name, leaf in leaves.items()}
+    return track.model if track else None
 
 
 def _renewed(record: Model, tree: Any, leaves: dict[str, Any]) -> None:
