@@ -300,9 +300,9 @@ class Captured(dict[str, Any]):
     """What a capture or a run holds, as `forensics show --json` gives it."""
 
     def __str__(self) -> str:
-        from forensics.report.terminal import listing
+        from forensics.report.terminal import summary
 
-        return (listing.run if self["kind"] == "run" else listing.capture)(self, 80).plain
+        return (summary.run if self["kind"] == "run" else summary.capture)(self, 80).plain
 
     def _repr_html_(self) -> str:
         from forensics.report.html import fragment

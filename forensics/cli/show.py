@@ -47,6 +47,6 @@ def command(ref: str | None, as_json: bool, store: Path | None) -> None:
 
         emit(plain(about))
         return
-    from forensics.report.terminal.listing import capture, run
+    from forensics.report.terminal.summary import capture, run
 
     show((run if about["kind"] == "run" else capture)(about, width()))

@@ -355,11 +355,8 @@ def _run_row(r: Run) -> Row:
 
 def lost_capture(ref: str) -> dict[str, Any]:
     """What is missing where a capture that the run had when it was sealed is gone."""
-    return {
-        "what": f"the capture {ref}",
-        "why": "it was there when the run was sealed, and is gone",
-        "kind": "capture",
-    }
+    why = "it was there when the run was sealed, and is gone"
+    return {"what": f"the capture {ref}", "why": why, "kind": "capture"}
 
 
 def _missing(head: Row) -> list[Any]:

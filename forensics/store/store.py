@@ -248,11 +248,8 @@ class Store:
         """
         captures = list(_entries(self.captures, f"{name}@"))
         if not captures and not (self.runs / name).is_dir():
-            raise UnknownRef(
-                f"There is no run {name!r}.",
-                where=str(self.root),
-                hint="`forensics list` shows what there is.",
-            )
+            hint = "`forensics list` shows what there is."
+            raise UnknownRef(f"There is no run {name!r}.", where=str(self.root), hint=hint)
         return self._run(name, captures)
 
     def newest(self) -> Run | None:
@@ -381,10 +378,7 @@ def _entries(path: Path, prefix: str = "") -> Iterator[str]:
 
 
 def _head(path: Path) -> Row:
-    """Of a run that was interrupted before it was sealed there is no directory, and no head.
-
-    A directory without a manifest is damaged.
-    """
+    """The head of a run; of one that was interrupted before it was sealed there is none, as no directory."""
     return read_manifest(path).head if path.is_dir() else {}
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from .captured import ClassName, Config, Missing, Tokenizer
+from .steprows import Forward, Gradient, SelfTest, Step, TrainingRow, Weights, Word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -34,20 +34,14 @@ from .protocol import (
     Dataset,
     Decision,
     Event,
-    Forward,
     Generation,
-    Gradient,
     Judged,
     Model,
     Move,
     SavedTensor,
     Schedule,
-    SelfTest,
-    Step,
-    TrainingRow,
-    Weights,
-    Word,
 )
+from .steprows import Forward, Gradient, SelfTest, Step, TrainingRow, Weights, Word
 
 
 class Writer:

@@ -116,6 +116,7 @@ WATCH = [
     *(
         "originals",
         "captured",
+        "steprows",
         "protocol",
         "events",
         "cells",
