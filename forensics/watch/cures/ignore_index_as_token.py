@@ -1,6 +1,4 @@
-"""No weight where the target is the label -100, which mlx takes for a token near the end of the
-vocabulary.
-"""
+"""No weight where the target is the label -100, which mlx takes for a token near the vocabulary's end."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What was meant to be trained is trainable: the adapter where there is one, else the declared one,
-else all.
-"""
+"""What was meant to be trained is trainable: the adapter, else the one that was declared, else all."""
 
 from __future__ import annotations
 
