@@ -117,9 +117,8 @@ def whole(
     """The rows of saves of which all were written, and what is missing of the others.
 
     The event of a save says how many tensors were handed over. Where fewer rows are there, the disk was full
-    or the process was
-    killed: what the rows do not name is then no evidence. If the file still is what the rows say, its other
-    tensors are taken from it; else the save's rows are left out.
+    or the process was killed: what the rows do not name is then no evidence. If the file still is what the
+    rows say, its other tensors are taken from it; else the save's rows are left out.
     """
     details = [(e["process"], e.get("detail")) for e in events]
     names = {(process, d.get("save")): d.get("names") for process, d in details if isinstance(d, Mapping)}

@@ -94,8 +94,7 @@ def command(
 
     Prompts, answers, training text and token ids stay at home unless --include-text is given; command lines,
     paths, user and host always do. Where tokens stand for them, what each stands for is written down in the
-    store. Weights can hold memorised
-    text: levels changed and full send some.
+    store. Weights can hold memorised text: levels changed and full send some.
     """
     from forensics import evidence
     from forensics.bundle import contents, write

@@ -1,9 +1,8 @@
 """Code that a model's directory brings along, and whether the user lets it run.
 
 Weights and settings are read without any of it. To ask a model something it is loaded, and then only by
-classes of mlx-lm and
-transformers: what names code of its own is not loaded, whatever the installed version would do, unless the
-user said `--trust`.
+classes of mlx-lm and transformers: what names code of its own is not loaded, whatever the installed version
+would do, unless the user said `--trust`.
 """
 
 from __future__ import annotations

@@ -30,8 +30,7 @@ def lay_out(source: Path, target: Path, written: Collection[Path], began: float,
 
     Args:
         written: files that the recorded run wrote; they are left out, and so is what lies beside them in
-        other folders and is newer
-            than `began`, the run's beginning in seconds since the epoch.
+        other folders and is newer than `began`, the run's beginning in seconds since the epoch.
         store: our own, left out as well.
 
     Returns the files, relative, that are left out.

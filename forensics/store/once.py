@@ -52,8 +52,7 @@ def fill(
         by_owner: owner to the query of its rows, whose parameters are in `files`.
         owners: capture to its owner.
         apart: a stranger's difference counts only where both of its tensors are the stranger's alone. Else it
-        is left out only where
-            another owner has both.
+        is left out only where another owner has both.
 
     Raises:
         duckdb.Error: rows that cannot be read.

@@ -1,8 +1,7 @@
 """Quantized weights by value: packed codes, scales and biases to float32, as mlx computes them.
 
 Codes are a little-endian stream of bits along the last axis. affine: scale * code + bias a group; mxfp4,
-nvfp4 and
-mxfp8: small floats under a shared scale a group.
+nvfp4 and mxfp8: small floats under a shared scale a group.
 """
 
 from __future__ import annotations

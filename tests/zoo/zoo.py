@@ -36,8 +36,7 @@ class Case:
         name: unique; says program and fault, for the reader of the table only.
         program: directory under `programs/`.
         faults: finding ids that must be named, causes, the one that must stand first at the front. Empty: a
-        healthy variation,
-            whose swaps vary the program on purpose.
+        healthy variation, whose swaps vary the program on purpose.
         swaps: (healthy text, broken text) or (file, healthy text, broken text); the healthy text stands there
         exactly once.
         proof: Python that runs after train.py, in its namespace, and sets `fault` to what a look at the

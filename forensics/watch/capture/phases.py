@@ -34,8 +34,7 @@ def before_update(
         references: parameter arrays by name, held from before a compiled step ran; else the live module is
         read.
         optimizer: the optimizer that updates, where known: a new one, with a new gradient function or after
-        an `end`,
-            begins another phase.
+        an `end`, begins another phase.
         as_it_was: a stand-in for the optimizer, where it has been used already (in a compiled step) since.
     """
     if watch.tracing:

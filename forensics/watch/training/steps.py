@@ -84,9 +84,8 @@ class _Local(threading.local):
         self.traces: list[Trace] = []
         self.forwards: list[Event] = []  # forwards outside gradients since the last gradient
         self.unwritten: list[Event] = []  # updates whose arrays the program has not put in place yet
-        self.held: dict[
-            str, Event
-        ] = {}  # model number -> a write by hand that may be part of the update that follows
+        # model number -> a write by hand that may be part of the update that follows
+        self.held: dict[str, Event] = {}
         self.done: deque[Step] = deque()
         with watch.lock:
             _queues.append((threading.get_ident(), self.done))
