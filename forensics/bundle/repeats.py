@@ -34,9 +34,8 @@ class Captures:
         self._tensors: set[str] = set()
         self._numbers: dict[str, str] = {}  # digest -> #n, in the order in which placements name them
         self._large = False
-        self._before: dict[
-            tuple[str, str], tuple[str, dict[str, dict[str, Any]]]
-        ] = {}  # run, model -> its last capture and placements
+        # run, model -> its last capture and placements
+        self._before: dict[tuple[str, str], tuple[str, dict[str, dict[str, Any]]]] = {}
 
     def all(self, captures: Iterable[Capture]) -> None:
         ordered = sorted(captures, key=lambda c: (c.run, c.sequence, c.path.name))

@@ -83,9 +83,8 @@ class Session:
 
     def __init__(self, connection: DuckDBPyConnection, packs: Sequence[Packs] = ()) -> None:
         self._connection, self._packs, self._locked = connection, packs, False
-        self.filled: dict[
-            str, tuple[str, str]
-        ] = {}  # TEMP tables of a pair of captures, and the pair (judge/pair.py)
+        # TEMP tables of a pair of captures, and the pair (judge/pair.py)
+        self.filled: dict[str, tuple[str, str]] = {}
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The rows of one statement as dictionaries.

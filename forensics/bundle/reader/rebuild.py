@@ -50,9 +50,8 @@ class _Rebuilt:
         self, bundle: Bundle, target: Path, names: Mapping[str, str], bases: Mapping[str, RawTensor]
     ) -> None:
         self._bundle, self._target, self._names, self._bases = bundle, target, names, bases
-        self._held: dict[
-            str, list[str]
-        ] = {}  # digest of a difference -> digests of the tensors that come of it
+        # digest of a difference -> digests of the tensors that come of it
+        self._held: dict[str, list[str]] = {}
         for digest, d in bundle.differences.items():
             self._held.setdefault(d.held, []).append(digest)
         self._tensors: dict[str, str] = {}  # digest -> its row as text

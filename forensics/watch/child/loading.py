@@ -54,8 +54,7 @@ def load(
         tokenizer: directory of the tokenizer, where neither `saved` nor `base` holds one.
         trust: False for a stranger's model: only classes of mlx-lm and transformers are used, whatever its
         files name and whatever the installed version would do. True where the user trusts it. None for what
-        the run itself loaded
-            and wrote: as the installed mlx-lm does it, which ran in the program as well.
+        the run itself loaded and wrote: as the installed mlx-lm does it, which ran in the program as well.
 
     Raises:
         NotLoaded: with one line of why.

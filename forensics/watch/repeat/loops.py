@@ -25,9 +25,8 @@ from . import told
 
 class _Local(threading.local):
     def __init__(self) -> None:
-        self.compiled: list[
-            bool
-        ] = []  # of each compiled call under way: does it hold a gradient or an update?
+        # of each compiled call under way: does it hold a gradient or an update?
+        self.compiled: list[bool] = []
 
 
 _local = _Local()
