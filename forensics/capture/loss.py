@@ -20,7 +20,7 @@ from forensics.store.keyed import Keyed
 from forensics.typed import whole
 
 POSITIONS = 4096
-"""So many positions of one forward stand in `loss_tokens`, whole rows; shares are taken over all of them."""
+"""Positions of one forward that `loss_tokens` holds, in whole rows; shares are taken over all positions."""
 IGNORE_INDEX = -100
 """The label that other frameworks leave out of the loss."""
 _SHARES = (roles.PROMPT, roles.ANSWER, roles.END, roles.PAD)

@@ -10,7 +10,7 @@ from typing import Any
 from forensics.capture.roles import OTHER
 from forensics.watch.protocol import RESIDUAL_MOST
 
-_FEW = 0.1  # of a row's targets, so many may be no token of the other row
+_FEW = 0.1  # share of a row's targets that may be no token of the other row
 
 
 def mark(tokens: Sequence[dict[str, Any]], rows: Iterable[Sequence[int]]) -> None:

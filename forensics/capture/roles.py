@@ -17,7 +17,7 @@ from forensics.capture.frames import Facts, find
 
 PROMPT, ANSWER, END, PAD = "prompt", "answer", "end", "pad"
 NEXT, SAME, SECOND, OTHER = "next", "same", "next-but-one", "other"
-_SURE = 3  # so often an id stands at the tail that is no special token, before it counts as padding
+_SURE = 3  # repeats at the tail after which an id that is no special token counts as padding
 
 
 @dataclass(frozen=True)

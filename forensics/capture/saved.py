@@ -23,11 +23,8 @@ from forensics.tensors.cache import Measured, measured
 from forensics.tensors.measure import measure
 
 MOST = 4
-"""So many saved models of one model are captured whole, the last.
-
-Of the others the digests stand in `saved_tensors`.
-"""
-_PARTS = ("model", "weights")  # so the files of a model begin that has several
+"""How many saved states of one model are captured whole: the last. The others have digests alone."""
+_PARTS = ("model", "weights")  # how the files of a model begin that has several
 _NUMPY = {
     "b1": "BOOL", "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64", "i1": "I8", "i2": "I16", "i4": "I32",
     "i8": "I64", "f2": "F16", "f4": "F32", "f8": "F64", "c8": "C64", "V2": "BF16",

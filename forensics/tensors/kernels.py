@@ -59,7 +59,7 @@ def loops(dtype: str, nbytes: int) -> Loops | None:
 
 
 def expect(nbytes: int) -> None:
-    """So much will be measured: where it is worth it, the loops are there from the first tensor on."""
+    """Note how many bytes will be measured: if they are worth it, loops are used from the first tensor on."""
     global _seen
     with _lock:
         _seen = max(_seen, WORTH) if nbytes >= WORTH else _seen

@@ -41,7 +41,7 @@ def threads(far: bool = False) -> Iterator[Executor]:
 
 
 def kernels_for(nbytes: int) -> None:
-    """So much will be measured here; where there is nothing to measure, NumPy is not loaded."""
+    """Note how many bytes will be measured here; if none, NumPy is not loaded."""
     if nbytes:
         from forensics.tensors import kernels  # import time: NumPy
 

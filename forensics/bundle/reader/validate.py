@@ -31,7 +31,7 @@ _LARGEST = 1 << 1023
 """Whole numbers beyond it are no DOUBLE."""
 _MAX_LINE = 4 << 20
 _MAX_TABLE = 512 << 20  # bytes of a table, unpacked
-_MAX_RATIO = 150  # and so many times its size, beyond the first megabyte
+_MAX_RATIO = 150  # of unpacked to packed bytes, beyond the first megabyte
 _GZIP = b"\x1f\x8b\x08\0\0\0\0\0"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

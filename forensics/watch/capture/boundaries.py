@@ -15,7 +15,7 @@ from ..run import safely, watch
 from . import digests, dropped, points, registry
 from .registry import Track
 
-_WHOLE = 2  # so many `end` and `generate-N` captures are whole while training may go on
+_WHOLE = 2  # whole `end` and `generate-N` captures while training may go on; more are digests alone
 _ENDING = {"save", "generate", "fuse", "load", "convert", "exit"}
 
 

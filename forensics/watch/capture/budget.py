@@ -127,7 +127,7 @@ def took(seconds: float, leaves: int) -> None:
 
 
 def probes_took(seconds: float) -> None:
-    """One set of probes took so long: what else is asked of a model may take no longer."""
+    """Note how long one set of probes took: what else is asked of a model may take no longer."""
     global _probed
     _probed = max(_probed, seconds)
 

@@ -118,14 +118,14 @@ def _row(prefix: str, prompt: Prompt, line: Line, **values: Any) -> None:
 
 
 def expect(ids: Sequence[int], output: Sequence[int], most: int | None) -> None:
-    """An earlier process of the run gave this answer to this prompt, and had time for so many tokens."""
+    """Note an earlier answer to this prompt, and how many tokens there was time for (`most`)."""
     _drafts[tuple(ids)] = list(output)
     if most is not None and most < limit():
         _limits[tuple(ids)] = most
 
 
 def limit() -> int:
-    """So many tokens a probe's answer may have."""
+    """The most tokens that a probe's answer may have."""
     return max(1, int(watch.options.get("max_tokens") or 48))
 
 

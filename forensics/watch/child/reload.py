@@ -19,9 +19,9 @@ from typing import Any
 
 _PACKAGE = "_forensics_watch"
 BEGUN, PREPARED = "begun", "prepared"
-"""Files in the spool: the libraries are imported (after so many seconds of processor).
+"""Files in the spool that say how far it is: libraries imported; model loaded and prompts written.
 
-The model is loaded and the prompts are written.
+The first holds the seconds of processor that the import took.
 """
 
 

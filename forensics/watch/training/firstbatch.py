@@ -32,7 +32,7 @@ class Call:
     place: int  # which of its arrays are the token ids
     ids: Any | None  # (rows, positions); None: of a compiled function, they come with what the loss taught
     why: str = ""
-    tries: int = 0  # so often it was looked for what the loss taught in it
+    tries: int = 0  # how often we looked for what the loss taught in it
 
     @property
     def bare(self) -> bool:

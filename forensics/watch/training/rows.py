@@ -21,7 +21,7 @@ from .steps import Event, Step
 _FULL = 32  # forwards of a kept step whose positions are written in full
 _ROWS = 64 << 20  # bytes of `rows` at most
 _EQUAL = 0.1  # neighbours whose weights differ by less are one run
-_WHOLE = 0.01  # by so much less may the probabilities of a position differ from 1 in 16 bits
+_WHOLE = 0.01  # probabilities of one position sum to 1 within this, also in 16 bits
 _HELD = 16  # gradients of a step of which small arrays are held
 
 _numbers: dict[bytes, int] = {}  # row -> its number in `rows`

@@ -26,7 +26,7 @@ from ..places import where
 from ..run import watch
 from ..trees import mx
 
-LAG = 2  # so many updates may wait for their numbers: by then most programs have evaluated them
+LAG = 2  # updates that may wait for their numbers: by then most programs have evaluated them
 _LOOKS = (3, 5, 9, 17)  # updates that wait when it is looked whether the oldest is evaluated
 _MOST = 32  # updates that wait at most: one that is not evaluated then is written without its numbers
 # gradients of one kept step that are kept, then those of powers of two: some programs drop all of them
