@@ -324,8 +324,8 @@ def _head() -> str:
             if line.startswith("model name")
         ]
     machine = (
-        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {platform.system()}"
-        f" {platform.machine()}"
+        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores,"
+        f" {platform.system()} {platform.machine()}"
     )
     made = (
         f"{machine}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}, load"

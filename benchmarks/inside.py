@@ -35,8 +35,8 @@ for _ in range(3):
         began = time.perf_counter(), time.process_time()
         deltas.fill(session, meant.a.ref, meant.b.ref)
         session.rows(
-            f"SELECT status, count(*) AS n FROM {session.once('paired', meant.a.ref, meant.b.ref)} GROUP BY"
-            " status"
+            f"SELECT status, count(*) AS n FROM {session.once('paired', meant.a.ref, meant.b.ref)}"
+            " GROUP BY status"
         )
         said = {
             "processor": time.process_time() - began[1],

@@ -134,8 +134,8 @@ def said(rounds: Sequence[tuple[Ran, Ran]]) -> str:
                 f" of each the best of {len(rounds)} rounds)"
             ),
             (
-                f"once     {wall:.1f} s by the clock, {processor:.1f} s of processor: captures, probes, first"
-                " batches, a reload"
+                f"once     {wall:.1f} s by the clock, {processor:.1f} s of processor:"
+                " captures, probes, first batches, a reload"
             ),
             (
                 f"machine  {busy:.2f} of processor over wall time in the plain runs, load"

@@ -97,8 +97,8 @@ def capture_rest(
         )
     else:
         why = (
-            "there are no answers: this is no directory that mlx-lm loads or can fill, mlx-lm is not there,"
-            " or memory is too small"
+            "there are no answers: this is no directory that mlx-lm loads or can fill,"
+            " mlx-lm is not there, or memory is too small"
         )
         answered = Answers(missing=scores.missing(scorers, why))
     for line in [
@@ -111,8 +111,8 @@ def capture_rest(
         whole = _seal_run(store, run, composed, tensors, answered, _environment())
     nbytes = store.packs.nbytes() - packed + size_of(directory) + size_of(whole)
     return (
-        f"forensics: {run}: {counted(len(composed.pieces), 'tensor')} at rest; {size(nbytes)}. Next:"
-        f" forensics show {run}"
+        f"forensics: {run}: {counted(len(composed.pieces), 'tensor')} at rest; {size(nbytes)}."
+        f" Next: forensics show {run}"
     )
 
 
@@ -214,8 +214,8 @@ def _affordable(store: Store, composed: Composed, tensors: str, warn: Say) -> st
     if tensors != "all" or (free := shutil.disk_usage(store.root).free) >= 2 * need:
         return tensors
     warn(
-        f"forensics: {size(free)} are free, and twice {size(need)} is needed: bytes stay where they lie"
-        " (--tensors new)."
+        f"forensics: {size(free)} are free, and twice {size(need)} is needed:"
+        " bytes stay where they lie (--tensors new)."
     )
     return "new"
 

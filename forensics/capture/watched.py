@@ -184,8 +184,8 @@ def seal_spool(
         if ended.status and summary.missing == (seal.UNUSED,):
             store.remove(store.directories(summary.run))
             say(
-                f"forensics: {summary.run}: the command failed before it used a model of mlx; nothing is kept"
-                " of it."
+                f"forensics: {summary.run}: the command failed before it used a model of mlx;"
+                " nothing is kept of it."
             )
             return None
         for line in scores.warnings(summary.missing):
@@ -310,8 +310,8 @@ def summary_line(summary: seal.Summary, seconds: float | None = None) -> str:
     took = "" if seconds is None else f"; cost {seconds:.0f} s of processor"
     state = "" if summary.complete else f" (incomplete: {_reasons(summary.missing)})"
     return (
-        f"forensics: {summary.run}{state}: {points}; {size(summary.nbytes)}{took}. Next: forensics diagnose"
-        f" {summary.run}"
+        f"forensics: {summary.run}{state}: {points}; {size(summary.nbytes)}{took}."
+        f" Next: forensics diagnose {summary.run}"
     )
 
 

@@ -77,16 +77,16 @@ def command(
         emit({"schema": 1, "run": meant.name, **asdict(turned)})
     elif turned.after is None:
         click.echo(
-            f"{turned.when}: it holds at none of {turned.captures} captures that were looked at; the last is"
-            f" {turned.before}."
+            f"{turned.when}: it holds at none of {turned.captures} captures that were looked at;"
+            f" the last is {turned.before}."
         )
     elif turned.before is None:
         click.echo(f"{turned.when}: it holds at {turned.after} already, the first capture.")
     else:
         click.echo(f"{turned.when}: it turns at {turned.after}; at {turned.before} it does not hold yet.")
         click.echo(
-            f"{turned.opened} of {turned.captures} captures were opened. forensics diff {turned.before}"
-            f" {turned.after}",
+            f"{turned.opened} of {turned.captures} captures were opened."
+            f" forensics diff {turned.before} {turned.after}",
             err=True,
         )
     ctx.exit(0 if turned.before and turned.after else 1)

@@ -52,8 +52,8 @@ recorded. With --transplant: 0 a smallest part was found, or both answer alike; 
     "--transplant",
     is_flag=True,
     help=(
-        "Of two models or captures A B: which tensors, settings, template, stop set or sampler of B make A"
-        " answer as B."
+        "Of two models or captures A B: which tensors, settings, template,"
+        " stop set or sampler of B make A answer as B."
     ),
 )
 @click.option(

@@ -55,7 +55,7 @@ def command(refs: tuple[str, ...], dry_run: bool, as_json: bool, store: Path | N
     for text, paths in chosen.items():
         count = sum(path.parent.name == "captures" for path in paths)
         click.echo(
-            f"{'would remove' if dry_run else 'removed'} {text}: {counted(count, 'capture')},"
-            f" {size(freed[text])}"
+            f"{'would remove' if dry_run else 'removed'} {text}:"
+            f" {counted(count, 'capture')}, {size(freed[text])}"
         )
     click.echo("forensics gc frees the tensors that no other capture needs", err=True)

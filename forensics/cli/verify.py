@@ -121,8 +121,8 @@ def _say(checked: Checked) -> None:
         click.echo(f"{click.style('as recorded', fg='green')}: {looked}")
         return
     click.echo(
-        f"{click.style('damaged', fg='red', bold=True)}: {counted(len(checked.problems), 'problem')} in"
-        f" {looked}"
+        f"{click.style('damaged', fg='red', bold=True)}:"
+        f" {counted(len(checked.problems), 'problem')} in {looked}"
     )
     for where, what in checked.problems[:SHOWN]:
         click.echo(f"  {where}: {what}")

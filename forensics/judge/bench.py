@@ -311,8 +311,8 @@ def _base(capture: Capture) -> Path | None:
 def _asked(session: Any, capture: Capture) -> dict[str, Any]:
     """Stop set and sampler of the last generation of the run that used this model."""
     rows = session.rows(
-        "SELECT stop_set, settings FROM generations WHERE run = ? AND model = ? ORDER BY generation DESC"
-        " LIMIT 1",
+        "SELECT stop_set, settings FROM generations WHERE run = ? AND model = ?"
+        " ORDER BY generation DESC LIMIT 1",
         [capture.run, capture.model],
     )
     if not rows:

@@ -99,8 +99,8 @@ def _one_select(query: Query, library: Library, session: Sql, tables: dict[str, 
     for parameter in query.params:
         if parameter.name in names:
             raise QueryError(
-                f"The parameter {parameter.name} bears the name of a column that the query reads: it would"
-                " match every row.",
+                f"The parameter {parameter.name} bears the name of a column that the query reads:"
+                " it would match every row.",
                 str(query.path),
                 f"Call it {parameter.name}_at_least, or the like.",
             )

@@ -22,8 +22,8 @@ def detectors_page(library: Library) -> str:
         "# Findings",
         "",
         (
-            "Made from the headers of `queries/detect/<family>/*.sql`. An id is for ever. `forensics query ID"
-            " RUN` shows the rows"
+            "Made from the headers of `queries/detect/<family>/*.sql`. An id is for ever."
+            " `forensics query ID RUN` shows the rows"
         ),
         "behind a finding, those at fault and those that are in order.",
         "",
@@ -141,8 +141,8 @@ def queries_page(library: Library) -> str:
             " is a table, filled once: name it"
         ),
         (
-            "in `reads` and write `FROM moves`. In any other SQL it is a macro: `FROM moves('night@loaded',"
-            " 'night@end')`."
+            "in `reads` and write `FROM moves`. In any other SQL it is a macro:"
+            " `FROM moves('night@loaded', 'night@end')`."
         ),
         "",
         *(

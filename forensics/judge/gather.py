@@ -144,8 +144,8 @@ def _words(session: Sql, b: str) -> dict[int, str]:
     )
     words = {whole(r["id"]): str(r["text"]) for r in rows}
     for r in session.rows(
-        "SELECT key, value FROM configs WHERE kind = 'tokenizer' AND key LIKE 'names.%' AND capture ="
-        " capture_of(?)",
+        "SELECT key, value FROM configs WHERE kind = 'tokenizer' AND key LIKE 'names.%'"
+        " AND capture = capture_of(?)",
         [b],
     ):
         name = str(r["key"]).rpartition(".")[2]
@@ -195,8 +195,8 @@ def _exchange(
     answers = []
     for ref, r in transcript.items():
         rows = session.rows(
-            "SELECT token, class, logprob FROM tokens WHERE capture = ? AND prompt_id = ? ORDER BY position"
-            " LIMIT ?",
+            "SELECT token, class, logprob FROM tokens WHERE capture = ? AND prompt_id = ?"
+            " ORDER BY position LIMIT ?",
             [r["capture"], r["prompt_id"], MAX_ANSWER],
         )
         tokens = tuple(Token(_text(t["token"]), str(t["class"]), _float(t["logprob"])) for t in rows)

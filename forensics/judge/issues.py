@@ -55,8 +55,8 @@ def _order(version: str) -> tuple[int, ...]:
 def versions(session: Session, ref: str) -> dict[str, str]:
     """Package to version, as captured."""
     rows = session.rows(
-        "SELECT key, any_value(value) AS value FROM environment WHERE capture IN (capture_of(?), run_of(?))"
-        " GROUP BY key",
+        "SELECT key, any_value(value) AS value FROM environment"
+        " WHERE capture IN (capture_of(?), run_of(?)) GROUP BY key",
         [ref, ref],
     )
     return {str(row["key"]): str(row["value"]) for row in rows}

@@ -47,8 +47,8 @@ def page() -> str:
             " `forensics/watch/protocol.py` and"
         ),
         (
-            "`forensics/watch/events.py`, by which both sides are checked. A row is one line of JSON. What is"
-            " not said of a column"
+            "`forensics/watch/events.py`, by which both sides are checked. A row is one line of JSON."
+            " What is not said of a column"
         ),
         "here is said in [`queries/schema.sql`](../queries/schema.sql), under the same table and name.",
         "",
@@ -57,8 +57,8 @@ def page() -> str:
         *(f"| `{name}` | {what} |" for name, what in protocol.FILES.items()),
         "",
         (
-            "A tensor's digest is the sha256, in hex, over its dtype as safetensors writes it, a zero byte,"
-            " its shape as decimals"
+            "A tensor's digest is the sha256, in hex, over its dtype as safetensors writes it,"
+            " a zero byte, its shape as decimals"
         ),
         "joined by `x`, a zero byte, and its raw little-endian row-major bytes.",
     ]

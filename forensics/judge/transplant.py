@@ -128,8 +128,8 @@ def verdict(parts: Sequence[Part], smallest: frozenset[str], tensors: int, compl
     """What was found in one sentence; `tensors` is how many B has."""
     if not smallest:
         return (
-            "Not even everything that can be moved makes A answer as B does: what differs lies outside of the"
-            " models."
+            "Not even everything that can be moved makes A answer as B does:"
+            " what differs lies outside of the models."
         )
     chosen = [part for part in parts if part.name in smallest]
     weights = [part for part in chosen if part.kind == "weights"]

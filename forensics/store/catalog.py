@@ -222,8 +222,8 @@ def _fill(
     fill_refs(connection)
     sources = [(entry, run, stamp) for entry, (run, stamp) in wanted.items()]
     connection.execute(
-        "INSERT INTO forensics.sources SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]),"
-        " unnest($3::VARCHAR[])",
+        "INSERT INTO forensics.sources"
+        " SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]), unnest($3::VARCHAR[])",
         [list(column) for column in zip(*sources, strict=True)] if sources else [[], [], []],
     )
 

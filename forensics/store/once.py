@@ -64,14 +64,14 @@ def fill(
     )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE told AS {parts}", dict(files))
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE owned AS SELECT unnest($1::VARCHAR[]) AS capture, unnest($2::VARCHAR[])"
-        " AS owner",
+        "CREATE OR REPLACE TEMP TABLE owned AS"
+        " SELECT unnest($1::VARCHAR[]) AS capture, unnest($2::VARCHAR[]) AS owner",
         [list(owners), list(owners.values())],
     )
     same = " AND ".join(f"mine.{key} = told.{key}" for key in KEYS[table])
     wanted = (
-        f"owner <> '{OURS}' AND NOT EXISTS (SELECT 1 FROM told AS mine WHERE mine.owner = '{OURS}' AND"
-        f" {same})"
+        f"owner <> '{OURS}' AND NOT EXISTS (SELECT 1 FROM told AS mine"
+        f" WHERE mine.owner = '{OURS}' AND {same})"
     )
     connection.execute(f"INSERT INTO {table} SELECT {', '.join(columns)} FROM told WHERE owner = '{OURS}'")
     if table == "deltas":

@@ -399,8 +399,8 @@ def _fresh() -> DuckDBPyConnection:
 def fill_refs(connection: DuckDBPyConnection) -> None:
     """Let every capture and run that the tables hold, and `refs` does not name yet, stand for itself."""
     connection.execute(
-        "INSERT INTO refs SELECT DISTINCT capture, capture, run FROM captures WHERE capture NOT IN (SELECT"
-        " ref FROM refs)"
+        "INSERT INTO refs SELECT DISTINCT capture, capture, run FROM captures"
+        " WHERE capture NOT IN (SELECT ref FROM refs)"
     )
     connection.execute("""
         INSERT INTO refs SELECT DISTINCT ON (run) run, capture, run FROM captures

@@ -31,8 +31,8 @@ _WHY: Mapping[State, str] = {
     "recording": "its program still runs, or is still watched; --wait waits until it is sealed",
     "sealing": "the run is being sealed at this moment; --wait waits until it is",
     "interrupted": (
-        "sealing it was interrupted, or the disk was full; its spool is there, and the next command tries"
-        " again"
+        "sealing it was interrupted, or the disk was full;"
+        " its spool is there, and the next command tries again"
     ),
     "gone": "they were removed, or captures of it were bundled without their run",
 }

@@ -171,8 +171,8 @@ def _sealed(watching: Watching) -> None:
             _say(line)
     except RefusedError as error:
         _say(
-            f"forensics: {error}; what was recorded lies in {watching.spool}, and the next `forensics`"
-            " seals it."
+            f"forensics: {error}; what was recorded lies in {watching.spool},"
+            " and the next `forensics` seals it."
         )
 
 

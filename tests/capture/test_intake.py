@@ -211,8 +211,8 @@ def test_only_the_adapter_moved(trained: Sealed) -> None:
 
 def test_the_reloaded_model_says_what_the_live_one_said(trained: Sealed) -> None:
     row = trained.one(
-        "SELECT same_output, logits_max_abs FROM probe_deltas WHERE capture_a = 'test@end' AND capture_b ="
-        " 'test@reloaded'"
+        "SELECT same_output, logits_max_abs FROM probe_deltas"
+        " WHERE capture_a = 'test@end' AND capture_b = 'test@reloaded'"
     )
     assert row == {"same_output": True, "logits_max_abs": 0.0}
     assert trained.one("SELECT source FROM captures WHERE capture = 'test@reloaded'") == "reload"
@@ -220,8 +220,8 @@ def test_the_reloaded_model_says_what_the_live_one_said(trained: Sealed) -> None
 
 def test_declared_and_observed_adapters(trained: Sealed) -> None:
     rows = trained.rows(
-        "SELECT origin, via, capture, rank, scale, modules, keys FROM adapters WHERE kind = 'lora' ORDER BY"
-        " capture, via"
+        "SELECT origin, via, capture, rank, scale, modules, keys FROM adapters WHERE kind = 'lora'"
+        " ORDER BY capture, via"
     )
     declared = {row["via"] for row in rows if row["origin"] == "declared" and row["capture"] is None}
     assert {"call", "expect"} <= declared
@@ -643,8 +643,8 @@ def test_what_moved_is_measured_whatever_is_kept(tmp_path: Path, tensors: str, k
     base = "SELECT DISTINCT kept FROM tensors JOIN placements USING (digest) WHERE capture = 'test@loaded'"
     assert found.column(base) == ["file"], "the base lies in the file that it was loaded from"
     adapter = (
-        "SELECT DISTINCT kept FROM tensors JOIN placements USING (digest) WHERE capture = 'test@start' AND"
-        " role = 'lora_a'"
+        "SELECT DISTINCT kept FROM tensors JOIN placements USING (digest)"
+        " WHERE capture = 'test@start' AND role = 'lora_a'"
     )
     assert found.column(adapter) == ["none" if tensors == "none" else "pack"]
 

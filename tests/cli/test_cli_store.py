@@ -452,8 +452,8 @@ def test_sql_sees_private_queries(ask: Run, tmp_path: Path) -> None:
 
 def test_sql_follows_the_store(run: Run, store: Store) -> None:
     counted = (
-        "SELECT (SELECT count(*) FROM captures) AS c, (SELECT count(*) FROM tensors) AS t, (SELECT count(*)"
-        " FROM steps) AS s"
+        "SELECT (SELECT count(*) FROM captures) AS c, (SELECT count(*)"
+        " FROM tensors) AS t, (SELECT count(*) FROM steps) AS s"
     )
     assert document(run("sql", "--json", counted))["rows"] == [{"c": 2, "t": 3, "s": 3}]
     run("rm", "night@loaded")

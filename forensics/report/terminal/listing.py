@@ -65,8 +65,8 @@ def listing(
         shown.highlight_words([" healthy"], "green")
     count, tables = sum(len(line.captures) for line in lines), sum(line.nbytes for line in lines)
     total = (
-        f"{counted(len(lines), 'run')}, {counted(count, 'capture')}; tables {size(tables)}, tensors"
-        f" {size(packs)}"
+        f"{counted(len(lines), 'run')}, {counted(count, 'capture')};"
+        f" tables {size(tables)}, tensors {size(packs)}"
     )
     return Text("\n").join([shown, Text(total, "dim")])
 

@@ -34,8 +34,8 @@ def put_on(module: Any, directory: Path) -> list[str]:
     strange = [path for path in factors if path not in layers or "Linear" not in type(layers[path]).__name__]
     if strange:
         raise ValueError(
-            f"{len(strange)} of {len(factors)} adapted layers are no linear layers of the model, the first:"
-            f" {strange[0]}"
+            f"{len(strange)} of {len(factors)} adapted layers are no linear layers of the model,"
+            f" the first: {strange[0]}"
         )
     for path, (a, b) in factors.items():
         layer = LoRALinear.from_base(layers[path], r=a.shape[1], scale=_scale(config, path, a.shape[1]))
