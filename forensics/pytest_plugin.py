@@ -28,8 +28,8 @@ _JUDGED = ("allow", "inconclusive", "judge")
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     text = (
-        "forensics(allow=[...], inconclusive=False, judge=True, **options of forensics.capture):"
-        " of forensics_run"
+        "forensics(allow=[...], inconclusive=False, judge=True,"
+        " **options of forensics.capture): of forensics_run"
     )
     config.addinivalue_line("markers", text)
 

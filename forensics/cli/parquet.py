@@ -39,8 +39,8 @@ def write(path: Path, columns: Sequence[str], types: Sequence[str], rows: Iterab
             f"{_quoted(name)}: {_quoted(kind)}" for name, kind in zip(names, kinds, strict=True)
         )
         source = (
-            f"read_json({_quoted(str(place / 'rows.jsonl'))}, format = 'newline_delimited',"
-            f" columns = {{{typed}}})"
+            f"read_json({_quoted(str(place / 'rows.jsonl'))},"
+            f" format = 'newline_delimited', columns = {{{typed}}})"
         )
         database = place / "made.parquet"
         copy = f"COPY (SELECT * FROM {source}) TO {_quoted(str(database))} (FORMAT parquet)"

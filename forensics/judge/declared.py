@@ -7,8 +7,9 @@ from forensics.judge.material import Declared
 
 
 def declared(session: Sql, a: str, b: str) -> tuple[Declared, ...]:
-    """One line for each setting that was declared and can be compared with what is there at `b`, or was done
-    in its run: rows of queries/pair/settings-compared.sql.
+    """One line for each declared setting that can be compared with what is at `b`, or with its run.
+
+    These are the rows of queries/pair/settings-compared.sql.
     """
     rows = session.rows("SELECT * FROM settings_compared(?, ?)", [a, b])
     return tuple(Declared(r["setting"], r["declared"], r["observed"], r["agrees"]) for r in rows)

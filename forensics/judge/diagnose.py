@@ -114,8 +114,8 @@ def phrased(
 def _sequences(session: Session, b: str) -> dict[str, int]:
     """The first event of b's run at each place, by its number in the run."""
     select = (
-        "SELECT place, min(sequence) AS first FROM events WHERE run = run_of(?) GROUP BY place"
-        " HAVING first >= 0"
+        "SELECT place, min(sequence) AS first FROM events WHERE run = run_of(?)"
+        " GROUP BY place HAVING first >= 0"
     )
     rows = session.rows(select, [b])
     return {str(row["place"]): int(row["first"]) for row in rows if row["place"]}

@@ -56,8 +56,8 @@ HEADER = {
         " (capture --stop-on); a column `early` restricts it to the rows in which it is true"
     ),
     "begins": (
-        "of a question about a run: the point at which its comparison begins, where the run has it;"
-        " else its first capture"
+        "of a question about a run: the point at which its comparison begins,"
+        " where the run has it; else its first capture"
     ),
     "beside": (
         "of a question of one run: columns that tell its rows apart, where several runs stand side by side"

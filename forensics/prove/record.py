@@ -64,8 +64,9 @@ class Record:
                 yield self.launch.cwd / str(row["path"])
 
     def files(self) -> list[str]:
-        """Files of the program in its own folder that the record names, by places in it, and the
-        configurations that its command names.
+        """Files of the program in its own folder that the record names, by places in it.
+
+        The configurations that its command names are among them.
         """
         rows = self.evidence.session.rows(
             "SELECT DISTINCT place FROM events WHERE run = run_of(?) AND place IS NOT NULL ORDER BY place",

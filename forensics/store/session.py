@@ -367,14 +367,9 @@ def _missing(head: Row) -> list[Any]:
 
 
 def _capture_source(c: Capture) -> _Source:
-    stored = str(c.head.get("capture") or c.ref.removeprefix(c.prefix))
-    return _Source(
-        c.path,
-        (stored, str(c.head.get("run") or run_of(stored))),
-        (c.ref, c.run),
-        c.prefix,
-        _owner(c),
-    )
+    ref = str(c.head.get("capture") or c.ref.removeprefix(c.prefix))
+    run = str(c.head.get("run") or run_of(ref))
+    return _Source(c.path, (ref, run), (c.ref, c.run), c.prefix, _owner(c))
 
 
 def _run_source(r: Run) -> _Source:

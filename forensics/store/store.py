@@ -37,10 +37,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One sealed capture. `ref` is its text.
-
-    `prefix` what stands before its stored name in `ref`, where it is not of the user's store.
-    """
+    """One sealed capture; `prefix` is what `ref` has before its stored name, where it is not of our store."""
 
     ref: str
     path: Path
@@ -110,10 +107,7 @@ def directory(explicit: Path | str | None) -> Path | str:
 
 
 class Store:
-    """A directory of captures.
-
-    Nothing is made before the first write, and a directory of snapshots reads the same way.
-    """
+    """A directory of captures, made with the first write. A directory of snapshots reads the same way."""
 
     def __init__(self, root: Path, prefix: str = "", owner: str = "") -> None:
         """`owner` names whose measurings are in it, where they are a stranger's."""

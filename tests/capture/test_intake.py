@@ -220,8 +220,8 @@ def test_the_reloaded_model_says_what_the_live_one_said(trained: Sealed) -> None
 
 def test_declared_and_observed_adapters(trained: Sealed) -> None:
     rows = trained.rows(
-        "SELECT origin, via, capture, rank, scale, modules, keys FROM adapters WHERE kind = 'lora'"
-        " ORDER BY capture, via"
+        "SELECT origin, via, capture, rank, scale, modules, keys FROM adapters"
+        " WHERE kind = 'lora' ORDER BY capture, via"
     )
     declared = {row["via"] for row in rows if row["origin"] == "declared" and row["capture"] is None}
     assert {"call", "expect"} <= declared

@@ -241,8 +241,8 @@ def _unseen(not_evaluated: Sequence[NotEvaluated], width: int, everything: bool)
     if listed:
         yield hanging(
             "Unseen",
-            f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated: {'; '.join(listed)}."
-            " --all lists them.",
+            f"{counted(len(not_evaluated) - len(crashed), 'check')} not evaluated:"
+            f" {'; '.join(listed)}. --all lists them.",
             width,
         )
     for each in crashed:
