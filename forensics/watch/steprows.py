@@ -17,12 +17,14 @@ class Step(TypedDict):
     loss: float | None  # mean over the step's gradients of the value that the gradient function returned
     learning_rate: float | None
     gradients: int
+    functions: int | None  # distinct gradient functions of those; null where some were written before
     gradient_norm: float | None
     update_norm: float | None
     parameter_norm: float | None  # null where the step is looked at in brief
     nonfinite: int | None
     accumulation: float | None
     passed: float | None  # null where more or fewer than one gradient was evaluated
+    along: float | None  # the same
     seconds: float | None
     place: str | None
     tokens: NotRequired[int]
@@ -103,7 +105,7 @@ class SelfTest(TypedDict):
     """
 
     model: str
-    test: str  # causality | rows
+    test: str  # causality | rows | gradient
     place: str | None
     kind: NotRequired[str]
     why: NotRequired[str]
@@ -114,6 +116,9 @@ class SelfTest(TypedDict):
     repeat: NotRequired[float]
     scale: NotRequired[float]
     design: NotRequired[str | None]
+    ratio: NotRequired[float]
+    ratio_error: NotRequired[float]
+    detached: NotRequired[bool]
     dtype: NotRequired[str]
     tokens: NotRequired[int]
     seconds: NotRequired[float]
