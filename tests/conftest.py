@@ -32,6 +32,23 @@ def pytest_configure(config: pytest.Config) -> None:
         directory = Path(tempfile.mkdtemp(prefix="forensics-tests-"))
         config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
         quick.children(directory)
+        # a job in the background ignores Ctrl-C, and so would all that it starts: tests interrupt what they start
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module go to one worker, which makes it once."""
+    for item in items:
+        shared = [
+            fixture
+            for name in getattr(item, "fixturenames", ())
+            for fixture in item.session._fixturemanager.getfixturedefs(name, item) or ()
+            if fixture.scope == "module"
+        ]
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)

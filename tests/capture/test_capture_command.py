@@ -430,14 +430,15 @@ def test_a_number_that_another_process_has_now_is_not_ours() -> None:
 _WORD = os.fsdecode(b"b\xffd")
 
 
-@pytest.mark.parametrize("place", ["argument", "script", "directory", "store"])
-def test_words_need_not_be_utf8(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["the command", "the places"])
+def test_words_need_not_be_utf8(where: str, tmp_path: Path) -> None:
     """The program starts and gets the same bytes, and what was recorded is read by every command."""
-    home = tmp_path / (_WORD if place == "directory" else "home")
-    script = f"{_WORD}.py" if place == "script" else "train.py"
+    typed = where == "the command"
+    home = tmp_path / ("home" if typed else _WORD)
+    script = f"{_WORD}.py" if typed else "train.py"
     write(home, "import os, sys\nprint(os.fsencode(repr(sys.argv[1:])))\n" + textwrap.dedent(LOOP), script)
-    words = [PYTHON, script, *([_WORD] if place == "argument" else [])]
-    store = home / (_WORD if place == "store" else ".forensics")
+    words = [PYTHON, script, *([_WORD] if typed else [])]
+    store = home / (".forensics" if typed else _WORD)
     plain = subprocess.run(
         words, cwd=home, capture_output=True, text=True, errors="surrogateescape", check=True
     ).stdout
@@ -449,7 +450,7 @@ def test_words_need_not_be_utf8(place: str, tmp_path: Path) -> None:
     for reading in (["diagnose", "n"], ["sql", "SELECT place FROM events"], ["report", "n", "-o", "r.html"]):
         read = forensics(home, *reading, "--store", str(store))
         assert read.status in (0, 1) and "Traceback" not in read.err, (reading, read.err)
-    if place == "script":
+    if typed:
         assert "b%FFd.py" in forensics(home, "sql", "SELECT place FROM events", "--store", str(store)).out
 
 

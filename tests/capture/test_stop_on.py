@@ -60,7 +60,7 @@ def text(body: str) -> str:
 
 def ran(name: str, body: str, *words: str, options: dict[str, Any] | None = None) -> watched.Ran:
     """A program under the watcher alone, which looks for a verdict as under --stop-on."""
-    place = training.laid_out(f"stop-{name}", True)
+    place = training.laid_out(f"stop-{name}")
     return watched.run(place, text(body), *words, options={"judged_at": STEPS, **(options or {})})
 
 
@@ -166,7 +166,7 @@ def test_without_the_options_nothing_is_looked_for() -> None:
 
 
 def test_capture_stops_a_faulty_run_and_keeps_what_it_saved(tmp_path: Path) -> None:
-    place = training.laid_out("stop-command", True)
+    place = training.laid_out("stop-command")
     command.write(place, text(SAVED.format(steps=600, wait=0.1)))
     words = ("capture", "--stop-on", "error", "--", sys.executable, "train.py", "padded")
     done = command.forensics(place, *words)
@@ -176,7 +176,7 @@ def test_capture_stops_a_faulty_run_and_keeps_what_it_saved(tmp_path: Path) -> N
 
 
 def test_tell_hands_the_finding_to_a_command_and_the_run_goes_on(tmp_path: Path) -> None:
-    place = training.laid_out("stop-tell", True)
+    place = training.laid_out("stop-tell")
     command.write(place, text("train(5, 0.1)"))
     command.write(
         place, "import sys; open('told.json', 'w').write(sys.stdin.read()); print('told')", "tell.py"

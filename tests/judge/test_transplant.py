@@ -186,7 +186,7 @@ def test_equal_models_have_nothing_to_move_and_another_architecture_moves_as_a_w
 
 def test_captures_of_a_run_of_ones_own(tmp_path: Path) -> None:
     """`start` against `end` of a run with an adapter: its factors, by name."""
-    place = training.laid_out("transplant", True)
+    place = training.laid_out("transplant")
     body = """
         lora()
         optimizer, value_and_grad = optim.SGD(3.0), nn.value_and_grad(model, loss)

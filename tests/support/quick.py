@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 SITE = Path(__file__).parent / "site"
-MODELS = "FORENSICS_TINY_MODELS"
+MODELS, MADE = "FORENSICS_TINY_MODELS", "FORENSICS_TESTS_MADE"
 
 
 def children(directory: Path) -> None:
@@ -24,5 +24,6 @@ def children(directory: Path) -> None:
         PYTHONPATH=os.pathsep.join(paths), TRANSFORMERS_STRUCTURE=str(directory / "structure.pickle")
     )
     os.environ[MODELS] = str(directory / "models")
+    os.environ[MADE] = str(directory / "made")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False

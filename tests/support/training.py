@@ -8,14 +8,13 @@ equal run.
 
 from __future__ import annotations
 
-import atexit
 import functools
-import shutil
 import tempfile
 import textwrap
 from pathlib import Path
 
 from tests.support import tiny, watched
+from tests.support.once import once, shared
 
 HEAD = """
 import copy, hashlib, json, random
@@ -355,32 +354,32 @@ def ran(name: str, *, watch: bool = True) -> watched.Ran:
 
     The latter is mlx-lm's own command, with dropout, checkpointing and accumulation.
     """
-    if name == "mlx-lm":
-        directory = laid_out(name, watch)
-        (directory / "config.yaml").write_text("lora_parameters:\n  rank: 4\n  scale: 10.0\n  dropout: 0.1\n")
-        return watched.run(directory, "-m mlx_lm", *COMMAND.split(), *OPTIONS.split(), watch=watch)
-    return run_text(name, program(name), watch=watch)
+    return run_text(name, None if name == "mlx-lm" else program(name), watch=watch)
 
 
-def run_text(name: str, text: str, *, watch: bool = True) -> watched.Ran:
-    """Run a program's text, beside a model and data."""
-    return watched.run(laid_out(name, watch), text, watch=watch)
+def run_text(name: str, text: str | None, *, watch: bool = True) -> watched.Ran:
+    """Run a program's text, or mlx-lm's command without one, beside a model and data: once a session."""
+    return once(f"{name}/{'watched' if watch else 'plain'}", lambda place: _run(place, text, watch))
 
 
-def laid_out(name: str, watch: bool) -> Path:
-    directory = Path(_session()) / name / ("watched" if watch else "plain")
-    directory.mkdir(parents=True)
+def laid_out(name: str) -> Path:
+    """A directory of its own with a model and data."""
+    return _furnished(Path(tempfile.mkdtemp(prefix=f"{name}-", dir=shared())))
+
+
+def _furnished(directory: Path) -> Path:
     (directory / "model").symlink_to(tiny.cached(), target_is_directory=True)
     tiny.write_data(directory / "data")
     return directory
 
 
+def _run(directory: Path, text: str | None, watch: bool) -> watched.Ran:
+    _furnished(directory)
+    if text is not None:
+        return watched.run(directory, text, watch=watch)
+    (directory / "config.yaml").write_text("lora_parameters:\n  rank: 4\n  scale: 10.0\n  dropout: 0.1\n")
+    return watched.run(directory, "-m mlx_lm", *COMMAND.split(), *OPTIONS.split(), watch=watch)
+
+
 def program(name: str) -> str:
     return HEAD + textwrap.dedent(PROGRAMS[name])
-
-
-@functools.cache
-def _session() -> str:
-    directory = tempfile.mkdtemp(prefix="forensics-training-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return directory

@@ -131,8 +131,8 @@ def told(what, level=2):
     place = caught[0].filename.rpartition("/")[2], caught[0].lineno
     ours, frame = 0, sys._getframe(1)
     while frame is not None:
-        of_file = frame.f_code.co_filename.rpartition("/forensics-training")[2]
-        ours, frame = ours + ("forensics" in of_file), frame.f_back
+        name = frame.f_code.co_filename
+        ours, frame = ours + (name.startswith("<forensics") or "/forensics/watch/" in name), frame.f_back
     if place[0] == "program.py" or level == 3:
         print("place", what, *place, *stream[0])
         print("frames", what, ours)
@@ -169,7 +169,7 @@ def test_warnings_and_loggers_name_the_line_that_they_would_without_us() -> None
 
 def test_frames_of_ours_are_few() -> None:
     """A stack that a program prints in the midst of a gradient shows at most ten of ours."""
-    seen = both("frames", PLACES)[1]
+    seen = both("places", PLACES)[1]
     counts = [int(line.rpartition(" ")[2]) for line in lines(seen, "frames")]
     assert counts and 0 < max(counts) <= 10
 

@@ -205,7 +205,10 @@ def test_prompts_are_answered_in_one_batch_as_one_by_one(tmp_path: Path) -> None
     """Tokens are the same, and what stands after the prompt is the same to the bit."""
     single = "import mlx_lm.models.cache as c\nfor each in list(vars(c).values()):\n"
     single += "    if isinstance(each, type) and 'merge' in vars(each): del each.merge\n"
-    together, alone = probe(tmp_path / "a", "train(3)\n"), probe(tmp_path / "b", single + "train(3)\n")
+    together = probe(tmp_path / "a", "train(3)\n")
+    text = HEAD.format(base=str(tiny.cached(taught=True))) + single + "train(3)\n" + DRAWS
+    alone = watched.run(tmp_path / "b", text, options={"max_tokens": 12})
+    assert (alone.status, alone.stdout) == (together.status, together.stdout)
     told = [
         [
             (row["output_ids"], row["logits_digest"], row["finish_reason"])
@@ -244,32 +247,28 @@ def test_answers_end_where_the_time_is_over_and_later_ones_are_as_short(tmp_path
 
 
 def test_a_base_that_was_answered_in_this_store_is_not_asked_again(tmp_path: Path) -> None:
-    from forensics.store import answers
-
-    body = "print(sum(1 for _ in range(3)))\n"
-    first = probe(tmp_path / "a", body)
-    capture = first.capture("loaded")
-    transcripts, tokens = (first.of("loaded", table) for table in ("transcripts", "tokens"))
-    answers.keep(tmp_path, capture["probes"]["key"], "night@loaded", transcripts, tokens)
-    place = str(answers.directory(tmp_path))
-    again = probe(tmp_path / "b", body, answers=place)
-    assert again.capture("loaded")["probes"]["remembered"] is True
-    assert [row["output_ids"] for row in again.of("loaded", "transcripts")] == [
-        row["output_ids"] for row in transcripts
-    ]
-    assert again.of("loaded", "tokens") == tokens
-    answers.forget(tmp_path, {"night"})
-    gone = probe(tmp_path / "c", body, answers=place)
-    assert gone.capture("loaded")["probes"]["remembered"] is False
-
-
-def test_answers_of_another_model_under_this_key_are_not_believed(tmp_path: Path) -> None:
+    """And answers of another model under its key are not believed."""
     from forensics.store import answers
 
     first = probe(tmp_path / "a", "")
-    rows = [{**row, "logits_digest": "0" * 64} for row in first.of("loaded", "transcripts")]
-    answers.keep(
-        tmp_path, first.capture("loaded")["probes"]["key"], "night@loaded", rows, first.of("loaded", "tokens")
-    )
-    again = probe(tmp_path / "b", "", answers=str(answers.directory(tmp_path)))
-    assert again.capture("loaded")["probes"]["remembered"] is False
+    capture = first.capture("loaded")
+    transcripts, tokens = (first.of("loaded", table) for table in ("transcripts", "tokens"))
+    program, place = (tmp_path / "a" / "watched" / "program.py").read_text(), str(answers.directory(tmp_path))
+
+    def again(name: str) -> watched.Ran:
+        ran = watched.run(tmp_path / name, program, options={"max_tokens": 12, "answers": place})
+        assert (ran.status, ran.stdout, ran.stderr) == (first.status, first.stdout, first.stderr)
+        return ran
+
+    answers.keep(tmp_path, capture["probes"]["key"], "night@loaded", transcripts, tokens)
+    known = again("b")
+    assert known.capture("loaded")["probes"]["remembered"] is True
+    assert [row["output_ids"] for row in known.of("loaded", "transcripts")] == [
+        row["output_ids"] for row in transcripts
+    ]
+    assert known.of("loaded", "tokens") == tokens
+    answers.forget(tmp_path, {"night"})
+    assert again("c").capture("loaded")["probes"]["remembered"] is False
+    others = [{**row, "logits_digest": "0" * 64} for row in transcripts]
+    answers.keep(tmp_path, capture["probes"]["key"], "night@loaded", others, tokens)
+    assert again("d").capture("loaded")["probes"]["remembered"] is False

@@ -40,7 +40,18 @@ def fresh_cache(module: Any) -> Any:
     library = sys.modules.get("mlx_lm.models.cache")
     if library is None or not any(each.__module__.startswith("mlx_lm.") for each in type(module).__mro__):
         return None
-    return library.make_prompt_cache(module)
+    return _small(library.make_prompt_cache(module))
+
+
+_ROOM = 64  # tokens by which a cache of ours grows, in place of 256: most of its room would stay empty
+
+
+def _small(caches: Sequence[Any]) -> Any:
+    """Caches that have not grown yet, which grow by little; what one gives does not depend on its room."""
+    for each in caches:
+        if isinstance(getattr(each, "step", None), int):
+            each.step = min(each.step, _ROOM)
+    return caches
 
 
 def merged(caches: Sequence[Any]) -> Any:
@@ -53,7 +64,7 @@ def merged(caches: Sequence[Any]) -> Any:
     layers = list(zip(*caches, strict=True))
     if not all(hasattr(type(layer[0]), "merge") for layer in layers):
         return None
-    return [type(layer[0]).merge(list(layer)) for layer in layers]
+    return _small([type(layer[0]).merge(list(layer)) for layer in layers])
 
 
 class Reader:
