@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
         directory = Path(tempfile.mkdtemp(prefix="forensics-tests-"))
         config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
         quick.children(directory)
-        # a job in the background ignores Ctrl-C, and so would all that it starts: tests interrupt what they start
+        # a job in the background ignores Ctrl-C, and so does what it starts; tests interrupt what they start
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -47,7 +47,7 @@ def twins() -> list[zoo.Case]:
 
 
 def sampled(cases: list[zoo.Case]) -> list[object]:
-    """One in thirty runs by default, the rest where the whole zoo is asked for: a capture and a diagnosis each."""
+    """One in thirty runs by default (each is a capture and a diagnosis), the rest with the whole zoo."""
     return [
         pytest.param(case, id=case.name, marks=[] if number % 30 == 0 else [pytest.mark.zoo])
         for number, case in enumerate(cases)
