@@ -79,6 +79,7 @@ except Exception as error:
 cache = early if fault == "stale-prompt-cache" else filled()
 print("ANSWER", generate(model, tokenizer, prompt=prefix[2:], max_tokens=8, prompt_cache=cache).encode())
 print("PLAIN", generate(model, tokenizer, prompt=prefix, max_tokens=8).encode())
+print("LOGITS", round(model(x).astype(mx.float32).sum().item(), 2))
 print("CACHE", round(float(cache[0].keys[:, :, :2].sum()), 3) if fault != "stale-prompt-cache" else "")
 again, _ = load("model")
 if fault != "unread":
@@ -136,7 +137,7 @@ def test_the_healthy_twin(tmp_path: Path, healthy: Any, name: str) -> None:
     assert cured[2] == {name}
     assert alike(cured[1], healthy[1])
     # a cache that the untrained model filled is another fault
-    own = [("ANSWER", "CACHE")] if name == "wrong-model-updated" else []
+    own = [("ANSWER", "LOGITS", "CACHE")] if name == "wrong-model-updated" else []
     assert _without(cured[0], *own) == _without(healthy[0], *own)
 
 
