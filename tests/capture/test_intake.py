@@ -20,6 +20,7 @@ from forensics.capture.spool import Spool
 from forensics.judge import library
 from forensics.judge.diagnose import diagnose
 from forensics.records import Diagnosis
+from forensics.report.terminal.summary import run as shown_run
 from forensics.store import facts
 from forensics.store.session import Session, open_session
 from forensics.store.store import Store
@@ -529,7 +530,7 @@ def test_a_scorer_that_fails_is_said_and_missing_and_shown(spool: Path, tmp_path
         f"the scores of {name}" for name in names[:3]
     }
     assert sealed.rows("SELECT complete FROM runs") == [{"complete": False}]
-    told = summary.run(facts.of_run(sealed.run), 200).plain
+    told = shown_run(facts.of_run(sealed.run), 200).plain
     assert "nosuch:fn failed on " in told and "No module named 'nosuch'" in told and "operator:eq 0" in told
 
 
