@@ -448,7 +448,8 @@ CREATE TABLE selftests (
                             -- NULL: nothing that was seen
     ratio DOUBLE,           -- gradient: a finite difference of the loss along the gradient, over the
                             -- gradient's norm; 1 where the gradient is right
-    ratio_error DOUBLE,     -- how exact that is: what differences over several lengths, and rounding, leave open
+    ratio_error DOUBLE,     -- how exact that is: what differences over several lengths, and rounding, leave
+                            -- open
     detached BOOLEAN,       -- gradient: the program's own code called mx.stop_gradient in the loss
     dtype VARCHAR,          -- of the outputs
     tokens BIGINT,          -- of the batch that were asked about

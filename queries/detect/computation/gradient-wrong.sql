@@ -29,9 +29,11 @@ select
     case
         when detached
         then
-            'look at what mx.stop_gradient holds constant in the loss or the model; where it is meant, allow gradient-wrong'
+            'look at what mx.stop_gradient holds constant in the loss or the model; where it is meant, '
+            || 'allow gradient-wrong'
         else
-            'look at the vjp of each mx.custom_function, and at what scales or replaces a gradient within the function that is differentiated'
+            'look at the vjp of each mx.custom_function, and at what scales or replaces a gradient within '
+            || 'the function that is differentiated'
     end as fix_,
     coalesce(loss_place(b), place) as place
 from
