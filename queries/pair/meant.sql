@@ -4,7 +4,12 @@
 --
 -- params: b
 -- reads:  declared
-with d as materialized(select * from declared)
+with
+    every as materialized(select * from declared),
+    off as (select coalesce(bool_or(via = 'argument' and kind = 'other'), false) as there from every),
+    d as materialized(  -- options of an adapter count for nothing where the same line says mode: full, or off
+        select every.* from every, off where not (off.there and via = 'argument' and kind in ('lora', 'dora'))
+    )
 select
     case
         when count(*) filter (via = 'expect') > 0
