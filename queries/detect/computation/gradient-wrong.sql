@@ -19,9 +19,9 @@
 select
     'the gradient of the first batch' as subject,
     printf(
-        'a finite difference gives %.4g times the gradient''s own word (it is exact to %.2g)',
+        'a finite difference gives %.4g times the gradient''s own word (it is exact to %.0e)',
         ratio,
-        ratio_error
+        pow(10, ceil(log10(greatest(ratio_error, 1e-30))))
     ) as observed,
     'once the gradient''s own word' as expected,
     abs(ratio - 1) > ratio_error and not (detached and not plain.plain) as fault,

@@ -24,10 +24,10 @@ select
         else
             printf(
                 'the rows beside %d rows were changed, and half of the outputs of a row moved by %.3g or '
-                || 'more (rounding moves them by %.2g, they reach %.3g)',
+                || 'more (rounding by less than %.0e; they reach %.2g)',
                 samples,
                 most,
-                rounding,
+                pow(10, ceil(log10(greatest(rounding, 1e-30)))),
                 scale
             )
             || coalesce('; rows are mixed on purpose by ' || design, '')
