@@ -24,11 +24,11 @@ select
         else
             printf(
                 'at %d positions the next token was changed, and the outputs moved by %.3g to %.3g '
-                || '(rounding by less than %.0e; they reach %.2g)',
+                || '(rounding by %.0e; they reach %.2g)',
                 samples,
                 least,
                 most,
-                pow(10, ceil(log10(greatest(rounding, 1e-30)))),
+                rounding,
                 scale
             )
     end as observed,

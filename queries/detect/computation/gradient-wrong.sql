@@ -21,7 +21,7 @@ select
     printf(
         'a finite difference gives %.4g times the gradient''s own word (it is exact to %.0e)',
         ratio,
-        pow(10, ceil(log10(greatest(ratio_error, 1e-30))))
+        ratio_error
     ) as observed,
     'once the gradient''s own word' as expected,
     abs(ratio - 1) > ratio_error and not (detached and not plain.plain) as fault,

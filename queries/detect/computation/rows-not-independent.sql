@@ -24,10 +24,10 @@ select
         else
             printf(
                 'the rows beside %d rows were changed, and half of the outputs of a row moved by %.3g or '
-                || 'more (rounding by less than %.0e; they reach %.2g)',
+                || 'more (rounding by %.0e; they reach %.2g)',
                 samples,
                 most,
-                pow(10, ceil(log10(greatest(rounding, 1e-30)))),
+                rounding,
                 scale
             )
             || coalesce('; rows are mixed on purpose by ' || design, '')
