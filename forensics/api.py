@@ -208,8 +208,8 @@ class Case:
 
     @cached_property
     def _session(self) -> Session:
-        """The session, with the macro of every detector in it."""
-        self._evidence.library.install_queries(self._evidence.session, self._evidence.library.detectors)
+        """The session, with the macro of every query in it."""
+        self._evidence.library.install(self._evidence.session)
         return self._evidence.session
 
     def report(self, path: Ref) -> Path:

@@ -119,6 +119,7 @@ def _by_finding(run: Run, first: Capture, ours: library.Library, finding: str) -
 def _by_select(run: Run, first: Capture, ours: library.Library, select: str) -> Callable[[Capture], bool]:
     def holds(capture: Capture) -> bool:
         session = session_of([first, capture], [run], ours)
+        ours.install(session)
         return bool(session.rows(select, {"capture": capture.ref} if "$capture" in select else ()))
 
     return holds

@@ -20,6 +20,9 @@ from forensics.errors import QueryError, near
 from forensics.judge.query import Detector, Query, parse
 from forensics.records import Unevaluated
 
+ASKED = ("paired", "answers-worse", "run-differences", "transcripts-diff", "fused-replay")
+"""Tables of the pair and questions that a diagnosis and a comparison ask by name."""
+
 
 class Sql(Protocol):
     """What the library asks of a session."""
@@ -80,33 +83,52 @@ class Library:
         return f"{table}({', '.join(p.name for p in self.tables[table].params if p.default is None)})"
 
     def install_shared(self, session: Sql) -> None:
-        """Make the macros that a diagnosis and a comparison ask: those of lib/ and pair/, and the questions.
+        """Make the macros that a diagnosis and a comparison ask by name: those of lib/, and what ASKED names.
+
+        A macro is bound when it is made, which takes a millisecond: the others are made where they are asked.
+        Private helpers and queries may call any of ours by name: beside them all are made.
 
         Raises:
             QueryError: DuckDB refuses one; names the file.
         """
-        # a macro is bound when it is made: what asks of a pair (needs) comes after the tables of the pair
+        # what asks of a pair (needs, private helpers) comes after the tables of the pair
         last = {
             path
             for path in self.helpers
             if path.name == "needs.sql" or path.parent.parent != schema.queries()
         }
-        statements = [(text, path) for path, text in self.helpers.items() if path not in last]
-        statements += [(self.create(table), table.path) for table in self.tables.values()]
-        statements += [(text, path) for path, text in self.helpers.items() if path in last]
-        for text, path in statements:
-            _make(session, text, path)
-        self.install_queries(session, self.questions)
+        private = any(query.private for query in self.queries.values()) or len(last) > 1
+        asked: Sequence[Query] = [self.tables.get(name) or self.get(name) for name in ASKED]
+        if private:
+            asked = [*self.tables.values(), *self.questions]
+        for path, text in self.helpers.items():
+            if path not in last:
+                _make(session, text, path)
+        self.install_queries(session, [query for query in asked if not query.private])
+        for path in self.helpers:
+            if path in last:
+                _make(session, self.helpers[path], path)
+        self.install_queries(session, [query for query in asked if query.private])
 
     def install_queries(self, session: Sql, queries: Iterable[Query]) -> None:
-        """Make the macros of these; raises as `install_shared`."""
+        """Make the macros of these, and before them those of the tables that they read; raises as
+        `install_shared`.
+        """
+        made: set[str] = set()
         for query in queries:
+            self._install(session, query, made)
+
+    def _install(self, session: Sql, query: Query, made: set[str]) -> None:
+        if query.macro not in made:
+            made.add(query.macro)
+            for name in query.reads:
+                self._install(session, self.tables[name], made)
             _make(session, self.create(query), query.path)
 
     def install(self, session: Sql) -> None:
         """Make every macro; raises as `install_shared`."""
         self.install_shared(session)
-        self.install_queries(session, self.detectors)
+        self.install_queries(session, (*self.tables.values(), *self.queries.values()))
 
 
 def load(private: Path | None = None) -> Library:

@@ -6,11 +6,11 @@ is therefore worked out once and kept in a TEMP table; detectors read it by its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 from forensics.judge.library import Library, Sql
 from forensics.judge.query import Query
+from forensics.store.literals import quoted, with_literals
 
 Refs = tuple[str, str]
 
@@ -44,26 +44,20 @@ class Pair:
             QueryError: DuckDB refuses it, or a table that it reads.
             MemoryError: it takes more than the session may.
         """
-        return self._session.rows(*self._select(query))
+        return self._session.rows(self._select(query))
 
     def fill(self, name: str) -> None:
         """Fill a table of the pair, and before it those that it reads; raises as `rows`."""
         if self._session.filled.get(name) == self.refs:
             return
-        select, values = self._select(self._library.tables[name])
+        select = self._select(self._library.tables[name])
         self._session.filled.pop(name, None)
-        self._session.rows(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}", values)
+        self._session.rows(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
         self._session.filled[name] = self.refs
 
-    def _select(self, query: Query) -> tuple[str, list[str]]:
-        """The statement that gives its rows, and its values.
-
-        The query is a macro just for this call, which reads the filled tables.
-        """
+    def _select(self, query: Query) -> str:
+        """The statement that gives its rows: its SELECT with the pair's refs, on the filled tables."""
         for name in query.reads:
             self.fill(name)
-        parameters = query.signature.partition("(")[2]
-        self._session.script(f"CREATE OR REPLACE TEMP MACRO judged({parameters} AS TABLE\n{query.body}\n;")
-        given: Mapping[str, str] = dict(zip(("a", "b"), self.refs, strict=True))
-        values = [given[p.name] for p in query.params if p.default is None]
-        return f"SELECT * FROM judged({', '.join('?' * len(values))})", values
+        given = dict(zip(("a", "b"), map(quoted, self.refs), strict=True))
+        return with_literals(query.body, {p.name: p.default or given[p.name] for p in query.params})

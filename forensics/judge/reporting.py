@@ -32,6 +32,8 @@ def materials(
 def gathered(evidence: Opened) -> list[Material]:
     """The material of evidence that is open."""
     judged = diagnose_opened(evidence)
+    ours = evidence.library
+    ours.install_queries(evidence.session, [ours.tables["settings_compared"], ours.get("training-rows")])
     if evidence.empty is not None:
         return [
             gather(

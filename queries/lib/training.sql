@@ -55,3 +55,9 @@ CREATE OR REPLACE MACRO answers_to(path, key_) AS path = key_ OR ends_with(path,
 -- asked: a model that is in evaluation mode differs from its evaluation by what its repeats differ by.
 CREATE OR REPLACE MACRO random_in_evaluation(repeat_, evaluated_, evaluated_again, floor_) AS
     coalesce(evaluated_again > floor_, repeat_ > floor_ AND evaluated_ = repeat_, false);
+
+-- Who says what a run meant, in words: `via` of a declaration.
+CREATE OR REPLACE MACRO said_by(via) AS CASE via
+    WHEN 'argument' THEN 'a setting of the program' WHEN 'call' THEN 'the call that converts'
+    WHEN 'config-file' THEN 'a configuration file' WHEN 'import' THEN 'an import'
+    WHEN 'saved-config' THEN 'the saved adapter_config.json' WHEN 'expect' THEN '--expect' ELSE via END;

@@ -24,7 +24,7 @@ with
         union all
         select
             'kind',
-            if(dora, 'DoRA', 'LoRA') || ' on ' || adapters_.n || ' layers',
+            if(dora, 'DoRA', 'LoRA') || ' on ' || counted(adapters_.n, 'layer'),
             case
                 expect when 'lora' then 'LoRA' when 'dora' then 'DoRA' else 'no adapter (' || expect || ')'
             end,
@@ -36,7 +36,7 @@ with
     )
 select
     subject,
-    if(agrees, adapters_.n || ' adapted layers', observed) as observed,
+    if(agrees, counted(adapters_.n, 'adapted layer'), observed) as observed,
     expected,
     via,
     place,

@@ -30,8 +30,15 @@ with
     )
 select
     'layers' as subject,
-    len(have) || ' of ' || d.blocks || ' blocks (' || names || ')' as observed,
-    'the last ' || d.layers || ' blocks' as expected,
+    'it is in '
+    || len(have)
+    || ' of '
+    || counted(d.blocks, 'block')
+    || ' ('
+    || if(len(have) = 1, 'block ', 'blocks ')
+    || names
+    || ')' as observed,
+    if(d.layers = 1, 'the last block', 'the last ' || d.layers || ' blocks') as expected,
     d.via,
     have = (
         select coalesce(list(could.layer order by could.layer), [])

@@ -33,7 +33,7 @@ select
         else any_value(kind)
     end as kind,
     coalesce(bool_or(strength = 'strong'), false) as said,
-    string_agg(distinct via, ', ' order by via) as via,
+    string_agg(distinct said_by(via), ', ' order by said_by(via)) as via,
     any_value(place order by strength, via) as place,
     any_value(rank) as rank,
     any_value(scale) as scale

@@ -37,7 +37,7 @@ with
                 from adapter_compared
                 where fault
                 union all
-                select 'scale', expected || ' (' || via || ')', observed::varchar
+                select 'scale', brief(expected) || ', by ' || said_by(via), brief(observed)
                 from scales_compared
                 where fault
             )

@@ -32,10 +32,15 @@ select
     'targets' as subject,
     case
         when len(more) > 0
-        then len(more) || ' adapted layers more, among them ' || more[1]
+        then
+            counted(len(more), 'layer')
+            || if(len(more) = 1, ' is', ' are')
+            || ' adapted that no key names: '
+            || more[1]
+            || if(len(more) = 1, '', ' and others')
         when len(found) = 0
-        then 'none of the declared is adapted'
-        else 'adapted are only ' || array_to_string(found, ', ')
+        then 'none of the declared layers is adapted'
+        else 'only ' || array_to_string(found, ', ') || if(len(found) = 1, ' is adapted', ' are adapted')
     end as observed,
     array_to_string(keys, ', ') as expected,
     via,

@@ -64,7 +64,7 @@ WITHIN = {
             "verdicts",
             "proofs",
         ),
-        *("overview", "database", "refusing", "once", "session", "catalog", "facts", "upkeep"),
+        *("overview", "database", "literals", "refusing", "once", "session", "catalog", "facts", "upkeep"),
     ],
     "capture": [
         *(

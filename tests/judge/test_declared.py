@@ -38,8 +38,8 @@ def test_the_page_disagrees_where_the_detector_does(scales: list[dict[str, Any]]
 def test_a_setting_that_a_detector_disputes_is_told_in_its_words() -> None:
     made: list[Made] = [*trained("q.lora_b"), said(keys='["q", "v"]'), said(keys='["q"]', **SEEN)]
     other = row("modules", capture=B, module="v", canonical="v", kind="linear", layer=0)
-    assert faulty(evidence(*made, other), "lora-partial")[0]["observed"] == "adapted are only q"
-    assert lines(*made, other)["adapted modules"] == ("q, v", "adapted are only q", False)
+    assert faulty(evidence(*made, other), "lora-partial")[0]["observed"] == "only q is adapted"
+    assert lines(*made, other)["adapted modules"] == ("q, v", "only q is adapted", False)
 
 
 def test_a_declared_adapter_that_is_not_there() -> None:

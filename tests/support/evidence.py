@@ -37,6 +37,7 @@ def evidence(*made: Made | Sequence[Made], private: Path | None = None) -> Sessi
     session = from_rows(tables)
     if private is None:
         ours().install_shared(session)
+        ours().install_queries(session, [*ours().tables.values(), *ours().questions])
     else:
         library.load(private).install(session)
     return session

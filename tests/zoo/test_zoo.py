@@ -6,6 +6,7 @@ It names the fault, the right cause first, and is silent on the healthy twin.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,13 @@ def sampled(cases: list[zoo.Case]) -> list[object]:
     ]
 
 
+def held_to_the_word(case: zoo.Case, document: dict[str, Any], golden: Golden) -> None:
+    """What detectors say of a case that their headers name is what was recorded."""
+    source = f"zoo/{case.name}"
+    if source in claims.named("fires on"):
+        golden(str(claims.path(source)), claims.text(source, document))
+
+
 def test_every_swap_fits_its_program() -> None:
     """What a swap replaces stands in the program exactly once, also after a formatter went over it."""
     for case in CASES:
@@ -73,9 +81,7 @@ def test_the_right_cause_stands_first(
     assert told.first, found
     assert not told.missed, found
     assert len(told.noise) <= 1, found
-    source = f"zoo/{case.name}"  # what its detectors say is held to the word once it is recorded
-    if source in claims.named("fires on") and (golden.updates or claims.path(source).exists()):
-        golden(str(claims.path(source)), claims.text(source, document))
+    held_to_the_word(case, document, golden)
 
 
 @pytest.mark.parametrize("case", sampled(twins()))
@@ -89,10 +95,11 @@ def test_the_healthy_twin_is_silent(case: zoo.Case, diagnosed: Diagnosed, record
 
 @pytest.mark.parametrize("case", sampled(HEALTHY))
 def test_a_healthy_variation_raises_no_alarm(
-    case: zoo.Case, diagnosed: Diagnosed, record_property: Record
+    case: zoo.Case, diagnosed: Diagnosed, record_property: Record, golden: Golden
 ) -> None:
     _, document = diagnosed(case, broken=True)
     told = zoo.judged(case, document, broken=False)
     record_property(PROPERTY, Told.of("variation", case, told).text())
     assert not told.noise, document["findings"]
     assert not told.silent, document["not_evaluated"]
+    held_to_the_word(case, document, golden)

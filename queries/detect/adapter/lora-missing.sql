@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   base-weights-overwritten, full-weights-trained, nothing-trainable, save-failed,
 -- adapter-not-loaded, reload-mismatch
--- claim:      {expected} was meant ({via}), and the trained model has no adapter: {observed}.
+-- claim:      {expected} was meant (by {via}), and the trained model has no adapter: {observed}.
 -- clean:      a missing adapter ({observed})
 -- rules out:  lora-target-unmatched, error-swallowed, adapter-not-loaded
 -- needs:      run, every_event

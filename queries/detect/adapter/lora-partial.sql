@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   adapter-incomplete, adapter-not-loaded, reload-mismatch
--- claim:      The adapter is not the declared one: {subject}: {observed}, declared {expected}.
+-- claim:      The adapter is not the declared one: {observed}; declared: {expected}.
 -- clean:      the adapted layers ({observed})
 -- needs:      parameters
 -- reads:      adapter_compared

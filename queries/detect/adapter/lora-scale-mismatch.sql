@@ -4,8 +4,8 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   reload-mismatch, update-too-large, fused-twice, fuse-lost-update
--- claim:      The adapter works with scale {observed}, {expected}.
--- clean:      the adapter's scale ({observed}, {expected})
+-- claim:      The adapter works with scale {observed}; {expected}.
+-- clean:      the adapter's scale ({observed}; {expected})
 -- needs:      parameters
 -- reads:      adapted_at_end, scales_compared
 -- nothing:    an adapter whose scale is declared or seen again after a reload
@@ -31,7 +31,7 @@ with
     )
 select
     subject,
-    observed::varchar as observed,
+    brief(observed) as observed,
     case
         when unrooted
         then
@@ -42,12 +42,11 @@ select
             || rank
             || ' (use_rslora)'
         when by_alpha
-        then expected || ' is declared: alpha ' || alpha || ' / rank ' || rank
-        else expected || ' is declared'
+        then brief(expected) || ' is declared: alpha ' || brief(alpha) || ' / rank ' || rank
+        else brief(expected) || ' is declared'
     end
-    || ' ('
-    || via
-    || ')' as expected,
+    || ', by '
+    || said_by(via) as expected,
     fault,
     place,
     case
@@ -63,8 +62,8 @@ from scales_compared
 union all
 select
     min(subject),
-    observed::varchar,
-    expected || ' after the reload',
+    brief(observed),
+    'after the reload it is ' || brief(expected),
     not close_to(observed, expected),
     null,
     'write the scale in force into adapter_config.json: {"lora_parameters": {"scale": ...}}'

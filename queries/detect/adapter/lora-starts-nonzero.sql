@@ -89,8 +89,9 @@ with
     )
 select
     module as subject,
-    case when b_l2 > 0 then 'lora_b has norm ' || round(b_l2, 3) else 'lora_b is zero' end
-    || coalesce(', logits move by ' || round(moved, 3) || ' of ' || round(scale, 1), '') as observed,
+    case when b_l2 > 0 then 'lora_b has norm ' || brief(b_l2) else 'lora_b is zero' end || coalesce(
+        ', the logits move by ' || brief(moved) || ' (they reach ' || brief(scale) || ')', ''
+    ) as observed,
     'no change of the output' as expected,
     case
         when dora and b_l2 = 0

@@ -61,9 +61,9 @@ select
         then
             'none of '
             || array_to_string(c.keys, ', ')
-            || ' is the path of one of '
+            || ' names one of '
             || c.candidates
-            || ' layers inside a block'
+            || ' layers by its path inside a block'
         when c.via = 'walk'
         then 'a walk over the modules found no layer to convert'
         when coalesce(c.made, 0) > 0

@@ -9,7 +9,8 @@
 -- early:      what a function was compiled with stays: its calls drew the same numbers
 -- needs:      compiled
 -- nothing:    a compiled function that draws random numbers
--- fix:        add mx.random.state to both: @partial(mx.compile, inputs=state, outputs=state) with state =
+-- fix:        add mx.random.state to inputs and outputs: @partial(mx.compile, inputs=state, outputs=state)
+-- with state =
 -- [model.state, optimizer.state, mx.random.state]
 -- fires on:   zoo/frozen-step, zoo/frozen-sampler
 -- silent on:  zoo/healthy-dropout-in-training, zoo/healthy-sampling

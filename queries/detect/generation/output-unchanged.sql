@@ -11,7 +11,7 @@
 -- fix:        look at the causes above; where there are none, train longer or at a higher rate, and ask
 -- what the data teaches
 -- harmless:   equal greedy answers with other logits (told as info)
--- fires on:   zoo/early-functions
+-- fires on:   zoo/gradient-loop
 -- silent on:  zoo/healthy-roundtrip
 with
     k as materialized(select probes_at(a) as x, probes_at(b) as y),

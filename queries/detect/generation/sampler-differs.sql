@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: strong
 -- explains:   output-unchanged, score-dropped, generation-collapse
--- claim:      The same prompt was answered by equal parameters with {observed}, and with {expected}.
+-- claim:      Equal parameters answered the same prompt with two samplers: {observed}; and {expected}.
 -- clean:      the sampler ({looked:pair|pairs} of equal prompts and parameters, equal settings)
 -- rules out:  dropout-in-generation, reload-mismatch
 -- needs:      generations
@@ -27,11 +27,22 @@ with
             g.sampler,
             coalesce(g.settings ->> 'temperature', '') as temperature,
             coalesce(g.settings ->> 'top_p', '') as top_p,
-            g.sampler
-            || coalesce(', temperature ' || brief((g.settings ->> 'temperature')::double), '')
-            || coalesce(', top-p ' || brief(nullif((g.settings ->> 'top_p')::double, 0)), '')
+            g.sampler || if(
+                g.settings ->> 'temperature' is null,
+                '',
+                ', temperature ' || brief((g.settings ->> 'temperature')::double)
+            )
+            || if(
+                (g.settings ->> 'top_p')::double > 0,
+                ', top-p ' || brief((g.settings ->> 'top_p')::double),
+                ''
+            )
             || coalesce(', top-k ' || nullif(g.settings ->> 'top_k', '0'), '')
-            || coalesce(', min-p ' || brief(nullif((g.settings ->> 'min_p')::double, 0)), '') as said
+            || if(
+                (g.settings ->> 'min_p')::double > 0,
+                ', min-p ' || brief((g.settings ->> 'min_p')::double),
+                ''
+            ) as said
         from asked_after g
         where g.prompt_digest is not null and g.sampler <> 'unknown'
     )

@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   generation-collapse, score-dropped, tokenizer-mismatch
--- claim:      In {n} of {looked} generations the end token came and did not stop: {observed}.
+-- claim:      In {n} of {looked} generations the end token came and generation went on: {observed}.
 -- clean:      the stop tokens ({looked:generation|generations}, none went on after the end of its answer)
 -- rules out:  end-never-trained, answers-truncated
 -- needs:      generations
@@ -19,7 +19,7 @@ select
     'generation ' || g.generation as subject,
     case
         when g.end_position is not null
-        then printf('an end token at position %d of %d', g.end_position, g.output_tokens)
+        then printf('the end token at position %d of %d tokens', g.end_position, g.output_tokens)
         else 'no end token before the last of ' || g.output_tokens
     end as observed,
     'generation stops at the end token' as expected,

@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   generation-collapse, stop-token-missing, score-dropped
--- claim:      The end of an answer never carries weight: {observed}.
+-- claim:      The end of an answer is never trained: {observed}.
 -- clean:      the end token ({observed})
 -- rules out:  answers-truncated, stop-token-missing
 -- needs:      loss_tokens, every_row
@@ -54,10 +54,14 @@ select
     'the answers of ' || n || ' rows' as subject,
     case
         when ends_ > 0
-        then trained || ' of ' || ends_ || ' answer ends carry weight'
+        then
+            if(trained = 0, 'none', trained::varchar)
+            || ' of '
+            || counted(ends_, 'answer end')
+            || if(trained = 0, ' counts in the loss', ' count in the loss')
         else 'none of ' || n || ' rows has an end token'
     end as observed,
-    'the end token after an answer carries weight' as expected,
+    'the end token after an answer counts in the loss' as expected,
     trained = 0 and (ends_ > 0 or open > 0) and (chat or not (marked = n or stops.alike)) as fault,
     loss_place(b) as place,
     case

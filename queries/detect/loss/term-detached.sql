@@ -31,8 +31,8 @@ select
     'loss of ' || model as subject,
     case
         when silent > 0
-        then mute || ' forwards without a gradient beside ' || spoke || ' with one'
-        else spoke || ' forwards, each with a gradient'
+        then counted(mute, 'forward') || ' without a gradient beside ' || spoke || ' with one'
+        else counted(spoke, 'forward') || ', each with a gradient'
     end as observed,
     'a gradient for each forward' as expected,
     silent >= often * n as fault,

@@ -67,21 +67,18 @@ select
         when s.kept
         then
             printf(
-                'what is gathered grew with each of the first %d updates, from a norm of %s to %s',
+                'The gathered gradients grew with each of the first %d updates, from a norm of %s to %s',
                 len(s.norms),
                 brief(s.norms[1]),
                 brief(s.norms[-1])
             )
         else
-            'what '
-            || s.usual
-            || ' batches gave was '
-            || case when s.ratio > summed then 'added up' else 'averaged' end
+            'The gradients of ' || s.usual || ' batches were ' || if(s.ratio > summed, 'added up', 'averaged')
     end,
     case
         when s.kept
         then 'each update is to hold the mean of its own ' || s.usual || ' batches'
-        else 'a mean over ' || s.usual || ' batches'
+        else 'an update is to take their mean'
     end,
     s.usual > 1
     and (

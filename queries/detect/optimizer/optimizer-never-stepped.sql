@@ -22,7 +22,14 @@ select
     || ' gradients'
     || case
         when s.errors > 0 and s.updates = 0
-        then '; ' || s.call || ' raised ' || s.type || ' ' || s.errors || ' times and nobody said so'
+        then
+            '; '
+            || s.call
+            || ' raised '
+            || s.type
+            || ' '
+            || counted(s.errors, 'time')
+            || ', and the program went on'
         when s.exception is not null and s.updates = 0
         then '; the program ended with ' || s.exception
         else ''

@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   loss-not-decreasing, output-unchanged, score-dropped
--- claim:      {observed}, though all ranks train one model.
+-- claim:      The ranks train different models: {observed}.
 -- clean:      the ranks ({observed})
 -- needs:      end
 -- reads:      rank_twins

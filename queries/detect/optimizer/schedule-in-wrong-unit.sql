@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: strong
 -- explains:   loss-not-decreasing
--- claim:      {observed}, {expected}.
+-- claim:      {observed}; {expected}.
 -- clean:      the schedule's length ({observed})
 -- needs:      steps, every_step
 -- long:       two faults that show in the same four numbers, each with its sentences
@@ -53,8 +53,8 @@ select
     case
         when mostly(s.idle, s.updates)
         then
-            'the rate had fallen to '
-            || coalesce(s.last, 0)
+            'The rate had fallen to '
+            || brief(coalesce(s.last, 0))
             || ' at update '
             || coalesce(s.stopped, 1)
             || ' of '
@@ -64,7 +64,7 @@ select
     case
         when mostly(s.idle, s.updates)
         then 'its schedule is ' || d.total || ' steps long'
-        else 'and the run makes ' || s.updates || ' updates from ' || s.gradients || ' batches'
+        else 'the run makes ' || counted(s.updates, 'update') || ' from ' || s.gradients || ' batches'
     end as expected,
     (
         s.each >= gathered

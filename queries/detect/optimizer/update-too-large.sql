@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: strong
 -- explains:   weights-not-finite, loss-not-decreasing, generation-collapse
--- claim:      {subject}: {observed}; {expected}.
+-- claim:      Training changed the weights by {observed}; {expected}.
 -- clean:      the size of the update ({observed})
 -- needs:      parameters
 -- reads:      update_sizes
@@ -44,12 +44,13 @@ with
         group by model
     )
 select
-    m.name as subject,
-    'the update is '
-    || brief(m.size)
-    || ' times the weight, in the middle of '
-    || m.n
-    || ' layers' as observed,
+    'the update of ' || counted(m.n, 'layer') as subject,
+    brief(m.size)
+    || ' times their size (the median of '
+    || counted(m.n, 'layer')
+    || '; most in '
+    || m.name
+    || ')' as observed,
     case
         when l.first is null
         then 'an adaptation is well below 1'
@@ -62,7 +63,7 @@ left join l on l.model is not distinct from m.model
 union all
 select
     'update ' || before.step,
-    'its norm is ' || round(before.most, 1) || ' times that of the parameters',
+    brief(before.most) || ' times the norm of all parameters in one update',
     'step ' || l.broke || ' is not finite any more',
     before.most > 1,
     (select any_value(place) from events where run = run_of(b) and kind = 'update')

@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   padding-in-loss, prompt-in-loss, mask-off-by-one, end-never-trained, answers-truncated,
 -- loss-not-decreasing, generation-collapse, score-dropped
--- claim:      {observed}: rows and labels lie in another order.
+-- claim:      Rows and labels lie in another order: {observed}.
 -- clean:      the order of rows and labels ({observed})
 -- rules out:  labels-not-shifted, labels-shifted-twice, ignore-index-as-token
 -- needs:      loss_tokens

@@ -5,7 +5,7 @@
 -- confidence: certain
 -- explains:   stale-model-in-generation, reload-mismatch, output-unchanged, score-dropped,
 -- saved-before-last-update
--- claim:      {observed}: the file holds the parameters from before training.
+-- claim:      The file holds the parameters from before training: {observed}.
 -- clean:      the state that was saved ({observed})
 -- rules out:  adapter-not-loaded, saved-before-last-update
 -- needs:      saved, parameters, end

@@ -5,7 +5,7 @@
 -- confidence: probable
 -- explains:   base-weights-overwritten, reload-mismatch, wrong-base, generation-collapse
 -- claim:      {n:tensor|tensors} outside the trainable set moved, and no update or write that was
--- seen touches them: {subject} {observed}.
+-- seen explains it: {subject} {observed}.
 -- clean:      changes outside the trainable set ({looked:tensor|tensors} looked at)
 -- rules out:  base-not-frozen, frozen-but-changed
 -- needs:      parameters, trainable, every_event

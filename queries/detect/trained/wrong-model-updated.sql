@@ -16,13 +16,13 @@
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
 select
     'model' as subject,
-    s.updates || ' updates went to ' || coalesce(s.other, model_of(b)) as observed,
+    counted(s.updates, 'update') || ' went to the model ' || coalesce(s.other, model_of(b)) as observed,
     case
         when s.other is null
         then 'the model that is kept'
         when s.other_saved
-        then s.kept || ' was saved and never updated'
-        else s.kept || ' answered and was never updated'
+        then 'the model ' || s.kept || ' was saved and never updated'
+        else 'the model ' || s.kept || ' answered and was never updated'
     end as expected,
     s.cause is not distinct from 'wrong-model-updated' as fault,
     s.update_place as place

@@ -1,4 +1,4 @@
-"""What the compiled computation does: a step without its state."""
+"""What the computation does: a compiled step without its state, a softmax taken twice."""
 
 from tests.zoo.evaluated import ALL
 from tests.zoo.zoo import Case
@@ -11,6 +11,8 @@ UNMOVED = (
     "loss-not-decreasing",
     "loss-constant",
 )
+
+TAUGHT = {"taught": True}
 
 LLAMA = {"model_type": "llama", "taught": True}
 
@@ -129,5 +131,19 @@ CASES = [
         "compiled",
         evaluated=("compile-state-not-captured", *ALL),
         model={"model_type": "phi3", "taught": True},
+    ),
+    Case(
+        "softmax-in-loss",
+        "loop",
+        ("probabilities-as-logits",),
+        (
+            (
+                "    logits = model(tokens[:, :-1])\n",
+                "    logits = mx.softmax(model(tokens[:, :-1]), axis=-1)\n",
+            ),
+        ),
+        "one = nn.losses.cross_entropy(mx.softmax(model(tokens[:, :-1]), axis=-1), tokens[:, 1:])\nfault = abs(loss_fn(model, tokens, weights).item() - ((one * weights).sum() / weights.sum()).item()) < 1e-3",
+        ("generation-collapse", "loss-not-decreasing", "output-unchanged"),
+        model=TAUGHT,
     ),
 ]

@@ -287,4 +287,32 @@ CASES = [
         UNMOVED,
         model=LLAMA,
     ),
+    Case(
+        "clipped-to-zero",
+        "loop",
+        ("gradient-discarded",),
+        (
+            (
+                "    optimizer.update(model, gradients)\n",
+                "    gradients, _ = optim.clip_grad_norm(gradients, 0.0)\n    optimizer.update(model, gradients)\n",
+            ),
+        ),
+        "fault = all(float(mx.abs(g).max()) == 0 for _, g in tree_flatten(gradients))",
+        UNMOVED,
+        model=TAUGHT,
+    ),
+    Case(
+        "masked-gradients",
+        "loop",
+        ("gradient-discarded",),
+        (
+            (
+                "    optimizer.update(model, gradients)\n",
+                "    gradients = tree_map_with_path(lambda name, g: g if name.startswith('lm_head') else mx.zeros_like(g), gradients)\n    optimizer.update(model, gradients)\n",
+            ),
+        ),
+        "fault = all(float(mx.abs(g).max()) == 0 for _, g in tree_flatten(gradients))",
+        UNMOVED,
+        model=LLAMA,
+    ),
 ]

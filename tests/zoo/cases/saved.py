@@ -458,4 +458,19 @@ CASES = [
         WORSE,
         model=TAUGHT,
     ),
+    Case(
+        "rows-reordered",
+        "roundtrip",
+        ("weights-permuted",),
+        (
+            (
+                "weights = dict(tree_flatten(model.trainable_parameters()))",
+                'weights = {k: mx.contiguous(v[:, ::-1]) if k.endswith("q_proj.lora_b") else v for k, v in tree_flatten(model.trainable_parameters())}',
+            ),
+        ),
+        FILE
+        + "fault = any(not mx.array_equal(v, live[k]).item() and mx.array_equal(mx.sort(v.reshape(-1)), mx.sort(live[k].reshape(-1))).item() for k, v in file.items())",
+        (*WORSE, "reload-mismatch"),
+        model=TAUGHT,
+    ),
 ]

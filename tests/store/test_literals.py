@@ -1,0 +1,26 @@
+"""Names in a statement replaced by values."""
+
+from __future__ import annotations
+
+import pytest
+
+from forensics.store.literals import quoted, with_literals
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("select a, t.a, a.t, 'a', \"a\" from f(a)", "select 1, t.a, a.t, 'a', \"a\" from f(1)"),
+        ("select x -- a\nwhere x > a", "select x -- a\nwhere x > 1"),
+        ("select share, least(share, 2), least", "select 0.5, least(0.5, 2), 3"),
+        ("select 'ä', a, ab, l[a]", "select 'ä', 1, ab, l[1]"),
+        ("select t . a, a\n.x, a + a", "select t . a, a\n.x, 1 + 1"),
+    ],
+)
+def test_names_that_stand_alone_are_replaced(text: str, said: str) -> None:
+    assert with_literals(text, {"a": "1", "share": "0.5", "least": "3"}) == said
+
+
+def test_a_text_is_quoted() -> None:
+    assert quoted("it's") == "'it''s'"
+    assert with_literals("select b", {"b": quoted("run's@end")}) == "select 'run''s@end'"

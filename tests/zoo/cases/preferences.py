@@ -1,0 +1,63 @@
+"""Losses of preferences and rewards: which side is pulled up, which field answers, what an advantage is worth."""
+
+# ruff: noqa: E501  (swaps are texts as they stand)
+
+from tests.zoo.zoo import Case
+
+TAUGHT = {"taught": True}
+WORSE = ("output-unchanged", "generation-collapse", "score-dropped")
+STILL = (
+    "parameters-unchanged",
+    "output-unchanged",
+    "lora-inert",
+    "loss-constant",
+    "loss-not-decreasing",
+)
+
+CASES = [
+    Case(
+        "rewards-alike",
+        "rewards",
+        ("advantage-zero",),
+        (("    return -abs(len(text) - 12)\n", '    return 1.0 if text.startswith("<answer>") else 0.0\n'),),
+        "fault = float(mx.abs(advantages).max()) == 0",
+        (*STILL, "gradients-zero"),
+        model=TAUGHT,
+    ),
+    Case("healthy-rewards", "rewards", evaluated=("advantage-zero",), model=TAUGHT),
+    Case(
+        "sides-changed",
+        "columns",
+        ("preference-swapped",),
+        (
+            (
+                'chosen = padded([tokens(r["prompt"], r["chosen"])',
+                'chosen = padded([tokens(r["prompt"], r["rejected"])',
+            ),
+            (
+                'rejected = padded([tokens(r["prompt"], r["rejected"])',
+                'rejected = padded([tokens(r["prompt"], r["chosen"])',
+            ),
+        ),
+        "ids, mask = batches[0][0]\nfault = 'rather not' in tokenizer.decode(ids[0].tolist())",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case(
+        "fields-changed",
+        "columns",
+        ("fields-swapped",),
+        (
+            (
+                '[padded([tokens(r["prompt"], r["answer"]) for r in part]) for part in parts(4, 8)],',
+                '[padded([tokens(r["answer"], r["prompt"]) for r in part]) for part in parts(4, 30)],',
+            ),
+            ("for part in parts(2, 12):", "for part in parts(2, 0):"),
+            ("train(nn.value_and_grad(model, preferred), batches)", 'print(len(batches), "batches")'),
+        ),
+        "text = tokenizer.decode(tokens(records[0]['answer'], records[0]['prompt'])[0])\nfault = len(batches) == 0 and text.index(records[0]['answer']) < text.index(records[0]['prompt'])",
+        WORSE,
+        model=TAUGHT,
+    ),
+    Case("healthy-columns", "columns", evaluated=("preference-swapped", "fields-swapped"), model=TAUGHT),
+]
