@@ -20,9 +20,6 @@ from forensics.errors import QueryError, near
 from forensics.judge.query import Detector, Query, parse
 from forensics.records import Unevaluated
 
-ASKED = ("paired", "answers-worse", "run-differences", "transcripts-diff", "fused-replay")
-"""Tables of the pair and questions that a diagnosis and a comparison ask by name."""
-
 
 class Sql(Protocol):
     """What the library asks of a session."""
@@ -83,9 +80,10 @@ class Library:
         return f"{table}({', '.join(p.name for p in self.tables[table].params if p.default is None)})"
 
     def install_shared(self, session: Sql) -> None:
-        """Make the macros that a diagnosis and a comparison ask by name: those of lib/, and what ASKED names.
+        """Make the macros that a diagnosis and a comparison ask: those of lib/, the questions, `paired`.
 
-        A macro is bound when it is made, which takes a millisecond: the others are made where they are asked.
+        A macro is bound when it is made, which takes a millisecond: those of other tables and of detectors
+        are made where they are asked.
         Private helpers and queries may call any of ours by name: beside them all are made.
 
         Raises:
@@ -98,7 +96,7 @@ class Library:
             if path.name == "needs.sql" or path.parent.parent != schema.queries()
         }
         private = any(query.private for query in self.queries.values()) or len(last) > 1
-        asked: Sequence[Query] = [self.tables.get(name) or self.get(name) for name in ASKED]
+        asked: Sequence[Query] = [self.tables["paired"], *self.questions]
         if private:
             asked = [*self.tables.values(), *self.questions]
         for path, text in self.helpers.items():

@@ -33,7 +33,7 @@ def gathered(evidence: Opened) -> list[Material]:
     """The material of evidence that is open."""
     judged = diagnose_opened(evidence)
     ours = evidence.library
-    ours.install_queries(evidence.session, [ours.tables["settings_compared"], ours.get("training-rows")])
+    ours.install_queries(evidence.session, [ours.tables["settings_compared"]])
     if evidence.empty is not None:
         return [
             gather(
