@@ -58,7 +58,8 @@ def sampled(cases: list[zoo.Case]) -> list[object]:
 def held_to_the_word(case: zoo.Case, document: dict[str, Any], golden: Golden) -> None:
     """What detectors say of a case that their headers name is what was recorded."""
     source = f"zoo/{case.name}"
-    if source in claims.named("fires on"):
+    recorded = golden.updates or claims.path(source).exists() or source not in claims.UNRECORDED
+    if source in claims.named("fires on") and recorded:
         golden(str(claims.path(source)), claims.text(source, document))
 
 
