@@ -13,6 +13,7 @@ from typing import Any
 from forensics.judge import library
 
 UNRECORDED = (
+    "zoo/maskless-loop",
     "zoo/noisy-embedding",
     "zoo/old-copy",
     "zoo/settings-left-out",
