@@ -12,7 +12,7 @@ def with_literals(text: str, values: Mapping[str, str]) -> str:
     It is what a macro with these parameters would read, without being bound twice as a macro is. Columns of a
     table (`t.b`), functions, and what stands in quotes or in a comment stay.
     """
-    from forensics.store.database import duckdb
+    from forensics.store.database import duckdb  # a tenth of a second, which a refused command need not wait
 
     data = text.encode()
     names = (duckdb.token_type.identifier, duckdb.token_type.keyword)  # `share` is a keyword, and a fine name
