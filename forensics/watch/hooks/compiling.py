@@ -139,6 +139,7 @@ def _described(function: Function, trace: Trace, given: Any, result: Any) -> Any
     state.placed(trace, [given, function.inputs], [result, function.outputs])
     kinds = {event.kind for event in trace.events}
     record = next((event.model for event in trace.events if event.model), facts.get("forward"))
+    facts["model"] = record
     facts["purpose"] = (
         "step" if kinds & {"update", "write"}
         else "gradient" if "gradient" in kinds
