@@ -45,3 +45,16 @@ def test_every_named_program_is_there() -> None:
     assert {source for source in (*FIRES, *SILENT) if source.startswith("zoo/")} <= cases | {
         f"zoo/{case.program}" for case in zoo.cases()
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("padding carries 71 % at train.py:34", True),
+        ("padding carries 30 % at train.py:34", False),
+        ("padding carries 72 % at train.py:35", False),
+        ("the prompt carries 72 % at train.py:34", False),
+    ],
+)
+def test_words_and_places_are_exact_and_numbers_are_near(text: str, same: bool) -> None:
+    assert claims.alike(text, "padding carries 72 % at train.py:34") is same

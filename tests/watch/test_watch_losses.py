@@ -388,3 +388,23 @@ def test_blocks_of_positions_are_put_together() -> None:
         logits._BLOCK = block
     for name in whole:
         assert mx.array_equal(whole[name], parts[name]).item(), name
+
+
+def test_a_constant_in_a_compiled_function_is_no_scalar() -> None:
+    """Of equal scalars mlx makes one, and before 0.32.4 lost the program's own where that is an output."""
+    core = pytest.importorskip("mlx.core")
+    from forensics.watch.training import logits
+
+    made = []
+    given = core.array(3.0), core.array([1.0, 5.0])
+
+    def function(*arrays: Any) -> Any:
+        logits.steps.local.traces = [None]
+        try:
+            return [logits.alone(lambda a, b: made.append(b.shape) or a + b, each, 0.5) for each in arrays]
+        finally:
+            logits.steps.local.traces = []
+
+    assert [each.tolist() for each in core.compile(function)(*given)] == [3.5, [1.5, 5.5]]
+    constants = logits._constant(0.5, 0), logits._constant(0.5, 2)
+    assert made == [(), (2,)] and [each.shape for each in constants] == [(), (1,)]

@@ -267,13 +267,22 @@ def alone(function: Callable[..., Any], *given: Any) -> Any:
     if not steps.local.traces:
         return function(*given)
     core = mx()
-    arrays = [core.array(each) if isinstance(each, float) else each for each in given]
-    shape = max((array.shape for array in arrays), key=lambda shape: (len(shape), shape))
+    shape = max((each.shape for each in given if not isinstance(each, float)), key=lambda s: (len(s), s))
+    arrays = (_constant(each, len(shape)) if isinstance(each, float) else each for each in given)
     return apart(
         function(
             *(array if array.shape == shape else apart(core.broadcast_to(array, shape)) for array in arrays)
         )
     )
+
+
+def _constant(value: float, dimensions: int) -> Any:
+    """A constant, no scalar: mlx makes one of equal scalars of a compiled function.
+
+    Before 0.32.4 it loses the program's own where that is an output, such as a learning rate.
+    """
+    core = mx()
+    return core.array([value]) if dimensions else apart(core.array([value]).reshape(()))
 
 
 def apart(array: Any) -> Any:
