@@ -100,7 +100,7 @@ BUNDLES = [
     ("forensics", "night"),
     ("both", "night", "fixed"),
 ]
-RUNS = ["good", "bad", "broken", "other", "run", "train", "fixed", "night"]
+RUNS = ["ci", "good", "bad", "broken", "other", "run", "train", "fixed", "night"]
 
 
 def commands(page: Path) -> list[str]:

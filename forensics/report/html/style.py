@@ -27,7 +27,7 @@ a{color:var(--accent);text-underline-offset:.15em}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .soft{color:var(--soft)}.small{font-size:.86rem}.lead{margin-bottom:.9rem;max-width:46rem}
 .vh{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-.filter{border:0;padding:0;margin:0 0 .6rem;display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.9rem}
+.filter{border:0;padding:0;min-width:0;overflow-wrap:anywhere;margin:0 0 .6rem;display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.9rem}
 .filter label{display:inline-flex;gap:.35rem;align-items:center;min-height:1.6rem}
 .filter:has([value=differs]:checked)+table tr.same{display:none}
 .eyebrow{font-size:.78rem;letter-spacing:.06em;text-transform:uppercase;color:var(--soft);margin-bottom:.3rem}
