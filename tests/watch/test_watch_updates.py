@@ -224,9 +224,10 @@ def test_a_policy_that_is_its_own_reference_shows_equal_forwards() -> None:
     outside = text.replace("def preference(model):", "def preference(model, one, two):").replace(
         "value_and_grad(model)", "value_and_grad(model, told(reference, chosen), told(reference, rejected))"
     )
-    outside = outside.replace("- told(reference, chosen) -", "- one -").replace(
+    outside = outside.replace("- told(reference, chosen) +", "- one +").replace(
         "+ told(reference, rejected)\n", "+ two\n"
     )
+    assert "of_model - one + two" in outside
     for number, program in enumerate((inside, outside)):
         run = training.run_text(f"itself-{number}", program)
         assert run.status == 0, run.stderr
