@@ -20,6 +20,7 @@ h2{font-size:1.25rem;line-height:1.3;letter-spacing:-.01em;margin:3rem 0 .9rem;p
 .inner{margin:1.8rem 0 .6rem;padding-top:.8rem;border-top:1px solid var(--line)}
 h3{font-size:1.02rem;line-height:1.4;overflow-wrap:anywhere}
 p+p{margin-top:.5rem}
+li{overflow-wrap:anywhere}
 code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:.86em}
 code{background:var(--code);padding:.1em .35em;border-radius:4px;overflow-wrap:anywhere;-webkit-box-decoration-break:clone;box-decoration-break:clone}
 code.copy{-webkit-user-select:all;user-select:all}
