@@ -4,7 +4,7 @@
 -- role:       cause
 -- confidence: certain
 -- explains:   loss-not-decreasing, update-too-large, output-unchanged, score-dropped
--- claim:      Along the gradient the loss does not rise as the gradient says: {observed}.
+-- claim:      The loss does not change along the gradient as the gradient says: {observed}.
 -- clean:      the gradient against a finite difference of the loss ({observed})
 -- rules out:  loss-sign-flipped, term-detached
 -- needs:      gradient_check
@@ -19,11 +19,11 @@
 select
     'the gradient of the first batch' as subject,
     printf(
-        'a finite difference gives %.4g times the gradient''s own word (it is exact to %.0e)',
+        'a finite difference gives %.4g times what the gradient says (its own rounding is %.0e)',
         ratio,
         ratio_error
     ) as observed,
-    'once the gradient''s own word' as expected,
+    'what the gradient says' as expected,
     abs(ratio - 1) > ratio_error and not (detached and not plain.plain) as fault,
     case when detached then 'warning' end as severity,
     case

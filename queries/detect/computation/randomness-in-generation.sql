@@ -36,7 +36,7 @@ select
         g.repeat_difference, g.eval_difference, g.eval_repeat_difference, floor * coalesce(g.logit_scale, 1)
     ) as fault,
     g.place,
-    coalesce(': look at ' || exchanged.layers, '') as layer
+    coalesce('; ' || exchanged.layers, '') as layer
 from generations g
 left join exchanged using (capture)
 where g.run = run_of(b) and g.repeat_difference is not null
