@@ -633,6 +633,7 @@ def test_a_bundle_is_a_ref(tmp_path: Path) -> None:
     assert missing.exit_code == 2 and "night" in missing.output
 
 
+@pytest.mark.long
 def test_of_several_runs_in_a_bundle_none_stands_for_the_others(tmp_path: Path) -> None:
     store = made.night(tmp_path / "s")
     for name in ("broken", "later"):

@@ -7,6 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from forensics.bundle.proven import AT_HOME, sent
 from forensics.store import proofs
 from tests.support import command
@@ -41,6 +43,7 @@ def test_what_is_sent() -> None:
     assert [each["as_recorded"] for each in told["harm"]] == [3]
 
 
+@pytest.mark.long
 def test_it_goes_with_the_bundle(tmp_path: Path) -> None:
     command.write(tmp_path, command.LOOP.replace("optim.SGD(0.1)", "optim.SGD(0.0)"))
     done = forensics(tmp_path, "capture", "--name", "run", "--", "python", "train.py")

@@ -73,6 +73,7 @@ def test_typed_extremes_are_damage(
     assert len(done.err.strip().splitlines()) == 3 and "b.zip" in done.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", WORDS[:3], ids=lambda w: w[0])
 def test_losses_at_the_edge_are_shown(tmp_path: Path, sound: hostile.Members, words: tuple[str, ...]) -> None:
     steps = [
@@ -111,6 +112,7 @@ def test_an_error_names_a_path_that_steers_in_three_lines(tmp_path: Path) -> Non
     assert all(line.isprintable() for line in done.err.strip().splitlines())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["a[b]c*d?e\nf'g", "[!x]"])
 def test_odd_places_of_a_store(tmp_path: Path, name: str) -> None:
     place = tmp_path / name

@@ -237,6 +237,7 @@ def test_a_program_that_never_touches_mlx_says_so(tmp_path: Path) -> None:
         assert "every capture" in said and "the command never used a model of mlx" in said
 
 
+@pytest.mark.long
 def test_a_program_that_dies_before_it_trains_is_told_no_fault_of_training(tmp_path: Path) -> None:
     write(
         tmp_path,
@@ -430,6 +431,7 @@ def test_a_number_that_another_process_has_now_is_not_ours() -> None:
 _WORD = os.fsdecode(b"b\xffd")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["the command", "the places"])
 def test_words_need_not_be_utf8(where: str, tmp_path: Path) -> None:
     """The program starts and gets the same bytes, and what was recorded is read by every command."""

@@ -44,6 +44,7 @@ def test_a_sealed_capture_is_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["night"]
 
 
+@pytest.mark.long
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     first = {
         p.relative_to(a): p.read_bytes()

@@ -391,6 +391,7 @@ def test_a_quantized_weight_has_a_value(fused: Sealed) -> None:
     }
 
 
+@pytest.mark.long
 def test_fused_weights_hold_the_adapter_once(fused: Sealed) -> None:
     rows = fused.rows(
         "SELECT module, k, cosine, capture_adapter FROM fusions WHERE capture_fused = 'test@saved'"
@@ -451,6 +452,7 @@ def edited(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, A
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+@pytest.mark.long
 def test_rows_of_a_save_that_the_disk_cut_short_are_no_evidence(ran: watched.Ran, tmp_path: Path) -> None:
     """A full disk kept half of the rows of whole files.
 
@@ -487,6 +489,7 @@ def test_a_table_whose_last_row_is_cut_off_is_a_gap(spool: Path, tmp_path: Path)
     } in sealed(tmp_path, own).missing
 
 
+@pytest.mark.long
 def test_a_run_whose_parent_was_killed_says_what_nobody_saw(ran: watched.Ran, tmp_path: Path) -> None:
     own = copy(ran.spool, tmp_path)
     kinds = [gap.get("kind") for gap in sealed(tmp_path, own, None).missing]

@@ -84,6 +84,7 @@ def test_a_numbered_checkpoint_is_loaded_under_the_name_that_the_loader_wants(tm
     assert parameters(ran, "reloaded", 1) == parameters(ran, "end")
 
 
+@pytest.mark.long
 def test_another_scale_in_the_saved_config_is_seen_in_the_logits(tmp_path: Path) -> None:
     ran = reloaded(tmp_path, "save('adapters.safetensors', scale=2.0)\n")
     assert parameters(ran, "reloaded", 1) == parameters(ran, "end")

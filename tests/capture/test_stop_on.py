@@ -64,6 +64,7 @@ def ran(name: str, body: str, *words: str, options: dict[str, Any] | None = None
     return watched.run(place, text(body), *words, options={"judged_at": STEPS, **(options or {})})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("loss", "found"), [("padded", ["padding-in-loss"]), ("right", [])])
 def test_what_is_certain_after_three_steps_of_a_trainer_and_of_its_healthy_twin(
     tmp_path: Path, loss: str, found: list[str]
@@ -73,6 +74,7 @@ def test_what_is_certain_after_three_steps_of_a_trainer_and_of_its_healthy_twin(
     assert [each.id for each in certain(store, run, "warning", tmp_path)] == found
 
 
+@pytest.mark.long
 def test_a_compiled_step_is_written_out_when_it_is_due_and_judged_as_another(tmp_path: Path) -> None:
     body = """
         state = [model.state, optimizer.state]
@@ -88,6 +90,7 @@ def test_a_compiled_step_is_written_out_when_it_is_due_and_judged_as_another(tmp
     assert [each.id for each in certain(store, run, "error", tmp_path)] == ["padding-in-loss"]
 
 
+@pytest.mark.long
 def test_what_the_user_accepts_stops_nothing(tmp_path: Path) -> None:
     spool = ran("accepted", "train(4)", "padded").spool
     store, run = sealed(spool, tmp_path)
@@ -95,6 +98,7 @@ def test_what_the_user_accepts_stops_nothing(tmp_path: Path) -> None:
     assert certain(store, run, "error", tmp_path) == []
 
 
+@pytest.mark.long
 def test_a_spool_is_read_while_it_is_written_and_left_as_it_is(tmp_path: Path) -> None:
     spool = ran("torn", "train(4)", "padded").spool
     with (spool / "p0" / "steps.jsonl").open("a") as file:
@@ -125,6 +129,7 @@ os._exit(0)  # mlx aborts where a process exits while another thread computes, w
 PLAIN = SAVED.format(steps=12, wait="0.0, verdict")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "body", "says"),
     [
@@ -144,6 +149,7 @@ def test_the_program_is_interrupted_at_its_next_step_and_its_own_handlers_run(
         assert len(done.rows("steps")) == (7 if name == "handled" else 5)
 
 
+@pytest.mark.long
 def test_a_handler_that_ends_the_training_is_not_interrupted_again() -> None:
     body = """
         import signal
@@ -160,6 +166,7 @@ def test_a_handler_that_ends_the_training_is_not_interrupted_again() -> None:
     assert ran("graceful", body).stdout.split() == ["ended", "at", "5"]
 
 
+@pytest.mark.long
 def test_without_the_options_nothing_is_looked_for() -> None:
     done = ran("without", PLAIN, options={"judged_at": None})
     assert done.stdout.split() == ["trained", "to", "its", "end"] and not done.rows("judged")
@@ -175,6 +182,7 @@ def test_capture_stops_a_faulty_run_and_keeps_what_it_saved(tmp_path: Path) -> N
     assert (place / "adapters.safetensors").exists() and "saved" in done.points("train")
 
 
+@pytest.mark.long
 def test_tell_hands_the_finding_to_a_command_and_the_run_goes_on(tmp_path: Path) -> None:
     place = training.laid_out("stop-tell")
     command.write(place, text("train(5, 0.1)"))

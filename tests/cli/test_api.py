@@ -63,6 +63,7 @@ def test_a_finding_a_comparison_a_capture_and_rows_show_themselves(case: Case) -
         assert word in html and _balanced(html)
 
 
+@pytest.mark.long
 def test_two_runs_are_shown_side_by_side() -> None:
     html = forensics.diagnose("snapshots/broken-stub", "snapshots/fixed")._repr_html_()
     assert (

@@ -65,6 +65,7 @@ def test_a_process_that_is_gone_uses_nothing() -> None:
     assert resident(child.pid) == 0 and processor_seconds(child.pid) == 0
 
 
+@pytest.mark.long
 def test_case_sql_answers_as_before(store: Store) -> None:
     case = package.open("night", store=store.root)
     assert case.sql("SELECT ? AS a, 'NaN'::DOUBLE AS b, [1, 2] AS c", ["x"])[0]["a"] == "x"
@@ -93,6 +94,7 @@ def test_twenty_thousand_unions_take_what_they_may(store: Store) -> None:
     assert "memory" in refused.value.message or "longer" in refused.value.message
 
 
+@pytest.mark.long
 def test_no_question_shows_where_the_store_lies(store: Store, tmp_path: Path) -> None:
     words = ("--store", str(store.root), "--json")
     done = forensics(tmp_path, "sql", *words, "SELECT * FROM duckdb_databases()")
@@ -105,6 +107,7 @@ def test_no_question_shows_where_the_store_lies(store: Store, tmp_path: Path) ->
     )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     sys.platform != "linux", reason="a limit on the size of files that only Linux keeps as a full disk is met"
 )

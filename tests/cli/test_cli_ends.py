@@ -132,6 +132,7 @@ def sent(store: Path, name: str, out: Path | str) -> Result:
     return RUN.invoke(main, [name, "night", "-o", str(out), "--store", str(store)])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WRITES)
 def test_a_link_stays_and_what_it_names_is_written(store: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "real").write_text("old")
@@ -170,6 +171,7 @@ def test_a_device_stays(store: Path, tmp_path: Path, name: str) -> None:
     assert (tmp_path / "full").is_char_device()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WRITES)
 def test_a_dash_is_stdout_and_the_rest_is_said_beside_it(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

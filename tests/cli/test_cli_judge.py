@@ -220,6 +220,7 @@ def test_query_of_a_run_and_of_two_captures(store: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_query_says_which_capture_it_asked_and_why_there_is_no_row(store: Path) -> None:
     one, two = ask(store, "query", "training-steps", "night"), ask(store, "query", "parameter-diff", "night")
     assert (
@@ -269,6 +270,7 @@ def test_csv_of_what_the_terminal_cannot_bear_is_escaped(store: Path, tmp_path: 
     assert shown.stdout.decode("ascii").splitlines() == ["word", "\\xe9"]
 
 
+@pytest.mark.long
 def test_query_with_a_number_of_the_users(store: Path, rules: Path) -> None:
     words = ["query", "loss-above-agreement", "night", "--json", "--queries", str(rules)]
     assert sum(row["fault"] for row in document(ask(store, *words))["rows"]) == 1
@@ -287,6 +289,7 @@ def test_help_has_examples() -> None:
         assert "Examples:" in CliRunner().invoke(main, [name, "--help"]).stdout
 
 
+@pytest.mark.long
 def test_a_terminal_without_unicode_shows_what_it_can() -> None:
     for encoding in ("ascii", "latin-1"):
         shown = subprocess.run(

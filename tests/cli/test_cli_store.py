@@ -372,6 +372,7 @@ def test_columns_are_named_where_a_column_was_wrong_and_nowhere_else(ask: Run) -
         assert "shows its columns" not in ask("sql", query).stderr
 
 
+@pytest.mark.long
 def test_sql_may_begin_with_a_comment(ask: Run) -> None:
     for query in (
         "-- all\nSELECT count(*) AS n FROM captures",
@@ -383,6 +384,7 @@ def test_sql_may_begin_with_a_comment(ask: Run) -> None:
     assert "No such option" in ask("sql", "--memroy=2 GB", "SELECT 1").stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "around", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"}]
 )
@@ -432,6 +434,7 @@ def test_cells_are_cut_to_a_width_that_is_known_and_whole_in_a_pipe(
     assert "x" * 500 not in ask("sql", query).stdout
 
 
+@pytest.mark.long
 def test_sql_gives_up_in_time(ask: Run) -> None:
     result = ask(
         "sql",
@@ -595,6 +598,7 @@ def test_rm_says_of_each_ref_what_it_takes(run: Run) -> None:
     assert 0 < freed[0] < freed[1]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a directory")
 def test_a_store_that_may_only_be_read(store: Store, tmp_path: Path) -> None:
     def call(*words: str) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import command, tiny
 
 TRAINER = """
@@ -67,6 +69,7 @@ def git(place: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_commit_that_broke_a_trainer_is_found(tmp_path: Path) -> None:
     place = tmp_path / "trainer"
     place.mkdir()

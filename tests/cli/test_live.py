@@ -88,6 +88,7 @@ EARLY = (
 )
 
 
+@pytest.mark.long
 def test_a_capture_that_begins_early_and_is_never_stopped_is_sealed_at_the_end(tmp_path: Path) -> None:
     done = run(tmp_path, EARLY)
     assert done.returncode == 0 and "forensics: early: loaded, start, end" in done.stderr, done.stderr
@@ -105,6 +106,7 @@ def test_an_exception_in_the_block_is_the_programs_own_and_stands_in_the_run(tmp
     assert Store(tmp_path / ".forensics").runs.joinpath("broken").is_dir()
 
 
+@pytest.mark.long
 def test_a_function_compiled_before_works_as_it_did_and_the_run_says_that_it_was_not_seen(
     tmp_path: Path,
 ) -> None:
@@ -177,6 +179,7 @@ def _listed(directory: Path) -> list[dict[str, Any]]:
     return list(json.loads(done.stdout))
 
 
+@pytest.mark.long
 def test_the_environment_asks_for_a_watch_of_a_program_that_an_app_starts(tmp_path: Path) -> None:
     plain = run(tmp_path, LOOP)
     done = run(tmp_path, LOOP, FORENSICS="app", PYTHONPATH=str(SITE))
@@ -325,6 +328,7 @@ print(repr(answered(model, tokenizer, prompt=prompt, max_tokens=6)), loss.item()
 """
 
 
+@pytest.mark.long
 def test_a_model_that_was_loaded_before_by_a_copied_function_is_known_and_reloaded(tmp_path: Path) -> None:
     tiny.build(tmp_path / "base")
     path = write(tmp_path, LORA.replace("CAPTURE", ""))

@@ -35,6 +35,7 @@ def answered(done: Done) -> list[dict[str, object]]:
     return list(json.loads(done.out)["rows"])
 
 
+@pytest.mark.long
 def test_a_question_of_several_runs_stands_side_by_side(runs: Path) -> None:
     done = forensics(runs, "query", "training-steps", "good", "bad", env={"COLUMNS": "200"})
     assert done.status == 0, done.err
@@ -52,6 +53,7 @@ def test_a_question_of_several_runs_stands_side_by_side(runs: Path) -> None:
     assert forensics(runs, "query", "training-steps", "good", "none").status == 2
 
 
+@pytest.mark.long
 def test_modules_are_ranked_by_how_far_training_moved_them(runs: Path) -> None:
     rows = answered(forensics(runs, "query", "changed-modules", "good", "--json"))
     moved = [row["relative"] for row in rows]
@@ -68,6 +70,7 @@ def test_training_rows_show_their_text_where_it_was_recorded() -> None:
     assert rows and all(row["text"] is None or isinstance(row["text"], str) for row in rows)
 
 
+@pytest.mark.long
 def test_sql_pivots_and_describes_and_still_changes_nothing(runs: Path) -> None:
     rows = answered(
         forensics(
@@ -139,6 +142,7 @@ def test_answers_are_frames_of_the_library_that_is_there(runs: Path) -> None:
         assert list(frame["step"].to_pylist() if name == "pyarrow" else frame["step"]) == [1, 2, 3]
 
 
+@pytest.mark.long
 def test_report_opens_the_page(runs: Path, tmp_path: Path) -> None:
     note = tmp_path / "opened"
     browser = tmp_path / "browser"
@@ -190,6 +194,7 @@ def names(directory: Path) -> list[str]:
     return [run["run"] for run in json.loads(forensics(directory, "list", "--json").out)["runs"]]
 
 
+@pytest.mark.long
 def test_gc_keeps_the_newest_runs_and_what_they_need(tmp_path: Path) -> None:
     path = write(tmp_path, LOOP)
     for name in ("one", "two", "three"):

@@ -61,6 +61,7 @@ def test_a_script_is_run_by_python_and_a_program_by_itself() -> None:
     assert as_command(["python", "train.py"]) == ("python", "train.py")
 
 
+@pytest.mark.long
 def test_a_run_in_a_subdirectory_by_words_without_dashes(tmp_path: Path) -> None:
     """Both captures say how they were understood.
 

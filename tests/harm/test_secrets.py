@@ -239,6 +239,7 @@ def test_free_texts_of_attributes_leave_as_digest_and_length(tmp_path: Path) -> 
     assert "free words" not in held and f":{len('free words of mine')}" in held
 
 
+@pytest.mark.long
 def test_a_dry_run_lists_every_word_uncut_by_its_place(tmp_path: Path) -> None:
     store, listed = _with_phone(tmp_path / "s"), tmp_path / "words.txt"
     done = CliRunner().invoke(

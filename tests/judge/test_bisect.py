@@ -27,6 +27,7 @@ def course(root: Path, steps: int, turns: int) -> Store:
     return store
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("turns", [1, 3, 6, 7])
 def test_the_first_capture_at_which_a_select_gives_rows(tmp_path: Path, turns: int) -> None:
     store = course(tmp_path, 8, turns)

@@ -283,6 +283,7 @@ def test_two_tokenizers_of_one_size_are_told_apart_by_their_tokens() -> None:
 SAMPLED = {"sampler": "sampled", "settings": {"temperature": 1.2}}
 
 
+@pytest.mark.long
 def test_samplers_are_compared_for_equal_prompts_and_parameters() -> None:
     def told(*made: Any) -> list[str]:
         return [each["severity"] for each in faulty("sampler-differs", *made)]

@@ -21,7 +21,10 @@ from tests.support.evidence import capture, evidence, parameter, run
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 
 
-@pytest.mark.parametrize("snapshot", ["broken-stub", "padded-lora", "fixed"])
+@pytest.mark.parametrize(
+    "snapshot",
+    ["padded-lora", *(pytest.param(name, marks=pytest.mark.long) for name in ("broken-stub", "fixed"))],
+)
 def test_every_detector_says_the_same_of_tables_and_by_its_macro(snapshot: str) -> None:
     asked = opened(Store(SNAPSHOTS / snapshot), [snapshot])
     ours, session = asked.library, asked.session

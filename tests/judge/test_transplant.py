@@ -58,6 +58,7 @@ def test_no_single_one_can_be_left_out_where_either_of_two_ways_is_enough() -> N
     assert found in ways
 
 
+@pytest.mark.long
 def test_a_search_whose_time_is_spent_gives_the_best_so_far_and_goes_on_from_what_is_known() -> None:
     needed = frozenset(PARTS[i].name for i in (3, 77))
 
@@ -99,6 +100,7 @@ HEAD = "lm_head.weight"
 DOWN, OUT = "model.layers.2.mlp.down_proj.weight", "model.layers.4.self_attn.o_proj.weight"
 
 
+@pytest.mark.long
 def test_two_tensors_among_many_that_differ_a_little(tmp_path: Path) -> None:
     def plant(weights: dict[str, mx.array]) -> None:
         for name in weights:
@@ -125,6 +127,7 @@ def test_quantized_weights_move_with_their_scales(tmp_path: Path) -> None:
     assert told.smallest == ("model.layers.1.mlp.up_proj.scales",)
 
 
+@pytest.mark.long
 def test_an_adapter_is_named_by_its_layers(tmp_path: Path) -> None:
     a = tiny.build(tmp_path / "a", layers=3)
     model = load(str(a))[0]
@@ -152,6 +155,7 @@ def test_an_adapter_is_named_by_its_layers(tmp_path: Path) -> None:
     assert away.smallest == ("model.layers.1.mlp.down_proj without its adapter",)
 
 
+@pytest.mark.long
 def test_none_of_the_weights_but_the_template_or_the_stop_set(tmp_path: Path) -> None:
     a = tiny.build(tmp_path / "a")
     b = tmp_path / "b"
@@ -176,6 +180,7 @@ def bench_tokens(told: bench.Transplant) -> list[int]:
     return [each for answer, _ in told.answers for each in tokenizer.encode(answer)]
 
 
+@pytest.mark.long
 def test_equal_models_have_nothing_to_move_and_another_architecture_moves_as_a_whole(tmp_path: Path) -> None:
     a = tiny.build(tmp_path / "a")
     same = found(tmp_path, a, a)
@@ -184,6 +189,7 @@ def test_equal_models_have_nothing_to_move_and_another_architecture_moves_as_a_w
     assert other.smallest == ("the model",)
 
 
+@pytest.mark.long
 def test_captures_of_a_run_of_ones_own(tmp_path: Path) -> None:
     """`start` against `end` of a run with an adapter: its factors, by name."""
     place = training.laid_out("transplant")

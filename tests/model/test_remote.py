@@ -119,6 +119,7 @@ def test_a_diff_of_urls_says_what_a_diff_of_paths_says(
     assert documents[0]["parameters"]["changed"] == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tensors", ["all", "new", "none"])
 def test_a_captured_url_is_compared_with_a_captured_path(
     tmp_path: Path, put: Callable[[Path, str], str], tensors: str
@@ -133,6 +134,7 @@ def test_a_captured_url_is_compared_with_a_captured_path(
     assert up is None if tensors == "none" else up == pytest.approx(1.0, rel=1e-6)
 
 
+@pytest.mark.long
 def test_a_store_at_a_url_answers_as_it_does_on_disk(tmp_path: Path, put: Callable[[Path, str], str]) -> None:
     here = tmp_path / "store"
     for path in two(tmp_path):
@@ -145,6 +147,7 @@ def test_a_store_at_a_url_answers_as_it_does_on_disk(tmp_path: Path, put: Callab
     assert lists[0] == lists[1] == ["a", "b"]
 
 
+@pytest.mark.long
 def test_a_store_at_a_url_is_followed_and_never_written(
     tmp_path: Path, put: Callable[[Path, str], str]
 ) -> None:
@@ -161,6 +164,7 @@ def test_a_store_at_a_url_is_followed_and_never_written(
         assert refused.exit_code == 2 and "can only be read" in refused.output, refused.output
 
 
+@pytest.mark.long
 def test_a_removed_run_goes_from_the_copy(tmp_path: Path) -> None:
     here = tmp_path / "store"
     for path in two(tmp_path):
@@ -234,6 +238,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert refused.exit_code == 2 and "memory://nothing/here" in refused.output
 
 
+@pytest.mark.long
 def test_a_bundle_at_a_url_is_a_ref(tmp_path: Path, put: Callable[[Path, str], str]) -> None:
     a, _ = two(tmp_path)
     store, out = tmp_path / "store", tmp_path / "out"

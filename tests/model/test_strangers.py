@@ -189,6 +189,7 @@ def wide(model: Path) -> None:
     edit(model / "config.json", hidden_size=10**9, intermediate_size=10**9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", [endless_template, hungry_template, experts, wide])
 def test_what_never_ends_gives_no_answers(model: Path, change: Callable[[Path], None]) -> None:
     change(model)

@@ -48,6 +48,7 @@ def test_nine_tenths_of_the_way() -> None:
     assert enough([float(n) for n in range(100)]) in range(88, 96)
 
 
+@pytest.mark.long
 def test_a_repeat_ends_where_it_was_told(tmp_path: Path) -> None:
     command.write(tmp_path, MANY)
     assert forensics(tmp_path, "capture", "--name", "run", "--", "python", "train.py").store.holds("run")
@@ -60,6 +61,7 @@ def test_a_repeat_ends_where_it_was_told(tmp_path: Path) -> None:
     assert sorted({len(each["losses"]) for each in repeats}) == [5, 40]
 
 
+@pytest.mark.long
 def test_nothing_is_computed_afterwards(tmp_path: Path) -> None:
     """The program prints each forward; `said` are its last lines."""
     command.write(tmp_path, COUNTED)

@@ -130,6 +130,7 @@ SAME = {
 """(fault, cure) whose words are two and whose mend is one: what is taught is set right by either."""
 
 
+@pytest.mark.long
 def test_a_wrong_cure_never_makes_the_healthy_gradient(rows: Rows) -> None:
     """Every cure of the loss on every other fault: what it leaves is not the gradient of the healthy twin."""
     tried, wrong = 0, []

@@ -46,6 +46,7 @@ def test_a_healthy_run_has_nothing_to_prove(tmp_path: Path) -> None:
     assert (document["schema"], document["cures"], document["harm"]) == (1, [], [])
 
 
+@pytest.mark.long
 def test_words_that_name_nothing(tmp_path: Path) -> None:
     captured(tmp_path, command.LOOP)
     refused(
@@ -59,6 +60,7 @@ def test_words_that_name_nothing(tmp_path: Path) -> None:
     refused(forensics(tmp_path, "prove", "snapshots/broken-stub"), 2, "came from elsewhere")
 
 
+@pytest.mark.long
 def test_what_came_from_elsewhere_is_not_run(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     captured(here, SLOW)
@@ -84,6 +86,7 @@ def test_a_run_without_its_command(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "said", "hint"),
     [
@@ -127,6 +130,7 @@ def test_other_versions_than_recorded(tmp_path: Path, package: str) -> None:
     assert refusal.value.exit_code == 4
 
 
+@pytest.mark.long
 def test_the_versions_that_are_asked_are_those_of_its_interpreter(tmp_path: Path) -> None:
     """A run whose environment holds another mlx by now is refused before anything is started."""
     captured(tmp_path, SLOW)
@@ -147,6 +151,7 @@ def test_the_versions_that_are_asked_are_those_of_its_interpreter(tmp_path: Path
     assert not (tmp_path / ".forensics" / "proofs").exists()
 
 
+@pytest.mark.long
 def test_an_interrupted_proof_goes_on(tmp_path: Path) -> None:
     """Ctrl-C ends the program and its folder; what was done is not done again."""
     captured(tmp_path, SLOW.replace("    print(i,", "    import time; time.sleep(0.3)\n    print(i,"))

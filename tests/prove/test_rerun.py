@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from forensics.prove.rerun import LOOKS, between
 from tests.support import command
 from tests.support.command import forensics
@@ -33,6 +35,7 @@ def test_the_steps_that_are_looked_at() -> None:
     assert (low, high) == (616, 617) and rounds <= 4
 
 
+@pytest.mark.long
 def test_a_run_that_was_captured_at_its_ends(tmp_path: Path) -> None:
     command.write(tmp_path, NAN)
     done = forensics(tmp_path, "capture", "--name", "run", "--", "python", "train.py")

@@ -41,6 +41,7 @@ def test_an_early_stop(tmp_path: Path, read: str, line: str) -> None:
     assert proved.status == 1
 
 
+@pytest.mark.long
 def test_a_loss_that_decides_nothing(tmp_path: Path) -> None:
     """A guard that never holds, a mean over losses, and JSON of them: the run is cured as any other."""
     text = TURNED.replace("import sys\n", "import sys, json\n").replace(

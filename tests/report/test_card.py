@@ -8,6 +8,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
+import pytest
+
 from forensics.records import Diagnosis
 from forensics.report.card import card
 from tests.support import pages
@@ -33,12 +35,14 @@ def test_words_of_strangers_are_text_and_no_markup() -> None:
     assert not [each for each in root.iter() if each.tag.endswith("script")]
 
 
+@pytest.mark.long
 def test_the_command_writes_it_beside_the_page(tmp_path: Path) -> None:
     done = forensics(tmp_path, "report", "snapshots/padded-lora", "--card", "card.svg")
     assert done.status == 0, done.err
     assert "Padding carries 88" in (tmp_path / "card.svg").read_text()
 
 
+@pytest.mark.long
 def test_a_card_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     done = forensics(tmp_path, "report", "snapshots/padded-lora", "--card", "nowhere/card.svg")
     assert done.status == 2 and len(done.err.strip().splitlines()) == 3, done.err

@@ -150,6 +150,7 @@ def test_annotations_are_one_line_each_and_no_text_ends_them() -> None:
     assert lines[0].endswith("%0AMend it: 50 %25 less") and lines[1].startswith("::notice ")
 
 
+@pytest.mark.long
 def test_github_writes_the_summary_and_two_documents_on_one_stdout_are_refused(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     done = forensics(
@@ -169,6 +170,7 @@ def test_github_writes_the_summary_and_two_documents_on_one_stdout_are_refused(t
     assert nowhere.status == 2 and "SARIF file cannot be written" in nowhere.err
 
 
+@pytest.mark.long
 def test_a_bundle_holds_the_summary_of_what_is_in_it(tmp_path: Path) -> None:
     done = forensics(tmp_path, "capture", "--name", "run", "--", sys.executable, str(write(tmp_path, LOOP)))
     assert forensics(tmp_path, "bundle", "run", "-o", "bug.zip").status == 0, done.err
@@ -198,6 +200,7 @@ def act(directory: Path, **inputs: str) -> tuple[subprocess.CompletedProcess[str
     return done, out.read_text()
 
 
+@pytest.mark.long
 def test_the_action_fails_a_job_for_a_fault_alone(tmp_path: Path) -> None:
     write(tmp_path, LOOP)
     done, out = act(tmp_path, command="python train.py")
@@ -258,6 +261,7 @@ def test_by_hand(forensics_run):
 """
 
 
+@pytest.mark.long
 def test_the_plugin_watches_a_training_test_and_fails_it_for_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "test_training.py").write_text(PLUGIN)
     words = [

@@ -94,6 +94,7 @@ def test_a_bundle_changes_nothing_of_mine_in_sql(
     assert rows(store, STATISTICS) == honest
 
 
+@pytest.mark.long
 def test_a_bundle_changes_nothing_of_mine_where_two_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_bundle_changes_nothing_of_mine_where_two_are_compared(
     assert documents[1]["runs"][0] == documents[0], "my own run is judged as without the bundle"
 
 
+@pytest.mark.long
 def test_two_strangers_who_contradict_each_other_are_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

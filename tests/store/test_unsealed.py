@@ -81,6 +81,7 @@ def test_a_run_of_which_no_capture_is_sealed_yet_is_no_unknown_one(tmp_path: Pat
     )
 
 
+@pytest.mark.long
 def test_wait_waits_for_the_seal(tmp_path: Path) -> None:
     store = made.night(tmp_path / "store")
     kept = tmp_path / "kept"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support import training, watched
 
 COUNTED = """
@@ -98,6 +100,7 @@ def both(name: str, body: str) -> tuple[watched.Ran, watched.Ran]:
     return plain, seen
 
 
+@pytest.mark.long
 def test_what_a_program_counts_is_called_by_itself_alone() -> None:
     plain, seen = both("counted", COUNTED)
     assert lines(plain, "seen mlx.core.eval") and lines(plain, "seen learning_rate")
@@ -159,6 +162,7 @@ mx.vmap(lambda x: (told("vmap"), x * x)[1])(mx.ones(2))
 """
 
 
+@pytest.mark.long
 def test_warnings_and_loggers_name_the_line_that_they_would_without_us() -> None:
     plain, seen = both("places", PLACES)
     assert len(lines(plain, "place")) > 5 and any(
@@ -174,6 +178,7 @@ def test_frames_of_ours_are_few() -> None:
     assert counts and 0 < max(counts) <= 10
 
 
+@pytest.mark.long
 def test_a_warning_that_came_while_we_asked_is_shown_when_it_is_the_programs() -> None:
     body = """
 import warnings

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support import watched
 
 PROGRAM = """
@@ -83,6 +85,7 @@ def test_a_step_that_is_not_kept_waits_for_nothing(tmp_path: Path) -> None:
     assert many[2] < 2 * few[2] + 4 * 200
 
 
+@pytest.mark.long
 def test_a_compiled_step_waits_for_nothing(tmp_path: Path) -> None:
     few, many = counted(tmp_path / "few", 2, "compiled"), counted(tmp_path / "many", 40, "compiled")
     assert few[0] == many[0] == 0

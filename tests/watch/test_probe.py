@@ -40,6 +40,7 @@ def probe(directory: Path, body: str, base: Path | None = None, **options: Any) 
     return ran
 
 
+@pytest.mark.long
 def test_the_answers_of_a_taught_model(tmp_path: Path) -> None:
     ran = probe(tmp_path, "")
     capital, sky, _ = ran.of("loaded", "transcripts")
@@ -74,6 +75,7 @@ def test_the_logits_after_each_prompt_are_kept_by_digest(tmp_path: Path) -> None
     assert {(each.dtype, len(each.shape)) for each in held.values()} == {("F32", 1)}
 
 
+@pytest.mark.long
 def test_a_probe_is_answered_without_dropout_and_leaves_every_flag(tmp_path: Path) -> None:
     body = """
 model.freeze()
@@ -94,6 +96,7 @@ print([each.training for _, each in model.named_modules()])
     assert [row["logits_digest"] for row in ran.of("end", "transcripts")] != first
 
 
+@pytest.mark.long
 def test_a_model_that_counts_draws_and_prints_does_not_notice(tmp_path: Path) -> None:
     body = """
 class Chatty(type(model)):
@@ -112,6 +115,7 @@ print(model.calls, model.last)
     assert all(row["finish_reason"] != "error" for row in ran.of("end", "transcripts"))
 
 
+@pytest.mark.long
 def test_the_prompts_that_the_user_gave(tmp_path: Path) -> None:
     prompts = [
         {"id": "a", "prompt": "What color is the sky?", "reference": "blue"},
@@ -224,6 +228,7 @@ def test_prompts_are_answered_in_one_batch_as_one_by_one(tmp_path: Path) -> None
     assert end["together"] > 1 and alone.capture("end")["probes"]["together"] == 0
 
 
+@pytest.mark.long
 def test_an_answer_that_the_model_still_gives_is_read_and_not_made_again(tmp_path: Path) -> None:
     adapted = """
 model.freeze()
@@ -237,6 +242,7 @@ train(1, rate=0.0)
     assert ran.capture("adapted")["probes"]["read"] == sum(map(len, said[1])) - 3
 
 
+@pytest.mark.long
 def test_answers_end_where_the_time_is_over_and_later_ones_are_as_short(tmp_path: Path) -> None:
     ran = probe(tmp_path, "train(2)\n", probe_seconds=1e-9)
     rows = ran.of("loaded", "transcripts")
@@ -246,6 +252,7 @@ def test_answers_end_where_the_time_is_over_and_later_ones_are_as_short(tmp_path
     assert missing["what"] == "probes" and "2 of them" in missing["why"]
 
 
+@pytest.mark.long
 def test_a_base_that_was_answered_in_this_store_is_not_asked_again(tmp_path: Path) -> None:
     """And answers of another model under its key are not believed."""
     from forensics.store import answers

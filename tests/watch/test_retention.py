@@ -156,6 +156,7 @@ def test_what_is_dropped_is_dropped(name: str, tmp_path: Path) -> None:
     assert {row["model"] for row in seen.rows("captures") if row["point"] == "end"} == trained
 
 
+@pytest.mark.long
 def test_a_generator_that_is_left_in_the_middle(tmp_path: Path) -> None:
     program = """
 import gc, weakref

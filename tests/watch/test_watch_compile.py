@@ -18,6 +18,7 @@ def functions(run: Ran) -> list[dict[str, Any]]:
     return [last[number] for number in sorted(last)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "inputs", "outputs"),
     [

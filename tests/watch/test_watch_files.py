@@ -58,6 +58,7 @@ mx.eval(model.parameters())
     assert ran.capture("end")["tokenizer"]["eos_id"] == tiny.END
 
 
+@pytest.mark.long
 def test_weights_loaded_by_hand_into_a_model_of_the_program(tmp_path: Path) -> None:
     body = """
 import json
@@ -103,6 +104,7 @@ model.save_weights("again.npz")
     assert ran.points()[-1] == "end"
 
 
+@pytest.mark.long
 def test_a_save_that_fails_half_way_is_told(tmp_path: Path) -> None:
     body = """
 model, _ = load_model(base)
@@ -121,6 +123,7 @@ except ValueError:
     assert [event["detail"]["caught"] for event in ran.events("error")] == [True, True]
 
 
+@pytest.mark.long
 def test_parameters_that_leave_by_way_of_numpy(tmp_path: Path) -> None:
     body = """
 import numpy as np

@@ -62,6 +62,7 @@ def every_way(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return observe(tmp_path_factory.mktemp("ways"), EVERY_WAY).rows("generations")
 
 
+@pytest.mark.long
 def test_each_way_to_generate_is_one_row_under_the_outermost_call(every_way: list[dict[str, Any]]) -> None:
     assert [row["via"] for row in every_way] == [
         "generate",
@@ -147,6 +148,7 @@ for question in (sky, snow, sky + [302]):  # reads of unlike length, none goes o
 """
 
 
+@pytest.mark.long
 def test_loops_by_hand_are_generations(tmp_path: Path) -> None:
     whole, drawn, pieces, *batch = observe(tmp_path, BY_HAND).rows("generations")
     assert {row["via"] for row in (whole, drawn, pieces, *batch)} == {"loop"} and len(batch) == 2
@@ -184,6 +186,7 @@ def say(prompt, **options):
 """
 
 
+@pytest.mark.long
 def test_dropout_that_is_in_force_makes_equal_forwards_differ(tmp_path: Path) -> None:
     training, evaluating = observe(tmp_path, TRAINED + "train(2)\nsay(sky)\nmodel.eval()\nsay(sky)\n").rows(
         "generations"
@@ -314,6 +317,7 @@ print(generate(model, tok, prompt=sky, max_tokens=20, draft_model=draft, num_dra
     assert rows[2]["settings"]["draft"] is True and rows[2]["output_ids"][-1] == tiny.END
 
 
+@pytest.mark.long
 def test_the_first_generations_are_looked_at_and_all_are_told(tmp_path: Path) -> None:
     ran = observe(tmp_path, "for _ in range(11):\n    generate(model, tok, prompt=sky, max_tokens=2)\n")
     rows = ran.rows("generations")
@@ -439,6 +443,7 @@ def test_a_model_of_the_programs_own_without_tokenizer(tmp_path: Path) -> None:
     assert window["training_modules"] == 1 and window["repeat_difference"] > 0
 
 
+@pytest.mark.long
 def test_a_prompt_that_the_library_refuses(tmp_path: Path) -> None:
     """A model that reads an id beyond the vocabulary ends the process.
 

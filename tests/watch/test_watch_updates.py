@@ -127,6 +127,7 @@ def test_start_of_a_compiled_step_is_what_was_before_it() -> None:
     )
 
 
+@pytest.mark.long
 def test_accumulated_gradients_that_are_averaged_or_summed() -> None:
     run = training.ran("accumulated")
     steps = run.rows("steps")
@@ -150,6 +151,7 @@ def test_parameters_left_as_placeholders_are_told_one_by_one() -> None:
     assert all(row["digest"] is None for row in broken)
 
 
+@pytest.mark.long
 def test_an_update_by_hand_is_a_step_without_an_optimizer() -> None:
     run = training.ran("by-hand")
     steps = run.rows("steps")
@@ -174,11 +176,38 @@ def test_applied_gradients_count_when_they_are_put_in_place() -> None:
     assert "end" not in never.points()
 
 
+@pytest.mark.long
 def test_a_functional_program_around_a_module() -> None:
     run = training.ran("functional")
     assert [row["step"] for row in run.rows("steps")] == [1, 2, 3, 4]
     assert last_models(run)["m0"] | {"updates": 4, "writes": 0} == last_models(run)["m0"]
     assert run.events("grad")[0]["detail"]["wrt"] == "arrays"
+
+
+@pytest.mark.parametrize("beside", ["x, 0.1", "other, 0.1"])
+def test_one_array_alone_may_be_the_model_of_a_compiled_step(tmp_path: Path, beside: str) -> None:
+    """Also where another argument has its shape."""
+    run = watched.run(
+        tmp_path,
+        f"""
+        import mlx.core as mx
+        gradient = mx.value_and_grad(lambda w, x: ((x @ w) ** 2).mean())
+        @mx.compile
+        def step(x, rate, w):
+            value, down = gradient(w, x)
+            return value, w - rate * down
+        w, x, other = mx.ones((4, 4)), mx.ones((2, 4)), mx.full((4, 4), 0.5)
+        for i in range(3):
+            value, w = step({beside}, w)
+            mx.eval(value, w)
+            print(value.item())
+        """,
+    )
+    assert run.status == 0, run.stderr
+    printed = [float(line) for line in run.stdout.splitlines()]
+    assert [row["loss"] for row in of(run, "m0")] == pytest.approx(printed)
+    assert [row["point"] for row in run.rows("captures")] == ["loaded", "start", "end"]
+    assert set(run.digests("start").values()) != set(run.digests("end").values())
 
 
 @pytest.mark.long

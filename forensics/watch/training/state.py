@@ -55,8 +55,11 @@ def _updated_by_hand(trace: Trace, event: Event, gradients: dict[str, Any], befo
     assert event.model is not None
     shapes = {name: tuple(array.shape) for name, array in gradients.items()}
     known = {id(array) for array in gradients.values()}
-    old = next((tree for tree in map(_flat, parts(before)) if _shapes(tree) == shapes), None)
-    if old is None:
+    old = event.facts.get("old") or {}
+    come = {id(array) for _, array in trees.flatten(before)}
+    if not old or not all(id(array) in come for array in old.values()):
+        old = next((tree for tree in map(_flat, parts(before)) if tree and _shapes(tree) == shapes), {})
+    if not old:
         return
     known |= {id(array) for array in old.values()}
     for tree in map(_flat, parts(after)):
@@ -75,7 +78,7 @@ def _copied(tree: Any) -> Any:
 
 
 def _flat(tree: Any) -> dict[str, Any]:
-    return dict(trees.flatten(tree)) if isinstance(tree, (dict, list, tuple)) else {}
+    return dict(trees.flatten(tree))  # one array alone may be all that a program trains
 
 
 def _shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
