@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from tests.exam import bases, grammar
 from tests.exam.grammar import SLOTS, Piece, Program
 from tests.exam.operators import Operator
+from tests.exam.operators.measured import READ
 
 CLOSED = ("class", "functions")  # structures whose parts share no names but the shared ones
 
@@ -56,9 +57,9 @@ def pieces() -> tuple[Piece, ...]:
 
 @functools.cache
 def operators() -> tuple[Operator, ...]:
-    """All operators, each with the half of the file it stands in."""
+    """All operators, each with the half of the file it stands in, but for those that were read."""
     return tuple(
-        replace(each, half=half)
+        replace(each, half="known" if each.name in READ else half)
         for half, module in _modules("operators")
         for each in getattr(module, "OPERATORS", ())
     )

@@ -5,6 +5,7 @@ Nothing breaks, no faulty one is called healthy beyond the bar, names do not mat
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from dataclasses import replace
@@ -23,10 +24,15 @@ CALLED_HEALTHY = 0.12
 ACCUSED = 0.04
 
 
+def _seed() -> int:
+    """A fresh one, which is printed, or that of EXAM_SEED, by which CI says the same of the same state."""
+    return int(os.environ.get("EXAM_SEED") or random.SystemRandom().randrange(10**6))
+
+
 @pytest.mark.exam
 @pytest.mark.timeout(900)
 def test_fresh_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    seed = random.SystemRandom().randrange(10**6)
+    seed = _seed()
     run.prepare()
     results = list(run.sample(seed, COUNT, None, 2, LIMIT))
     numbers = table.summary([record(result) for result in results])
@@ -50,7 +56,7 @@ def test_fresh_programs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_names_do_not_matter() -> None:
     """The same draw under words that mean nothing gives the same verdict and findings."""
     run.prepare()
-    seed = random.SystemRandom().randrange(10**6)
+    seed = _seed()
     compared = 0
     for number in range(12):
         each = draw.one(seed, number)
