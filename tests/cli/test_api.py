@@ -80,10 +80,20 @@ def test_sql_reads_these_captures_alone(case: Case) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM steps", "DROP TABLE captures", "SELECT 1; DELETE FROM steps", "SET threads=9", "",
-        "EXPLAIN ANALYZE DELETE FROM steps", "WITH gone AS (DELETE FROM steps RETURNING *) FROM gone",
+        "DELETE FROM steps",
+        "SELECT 1; DELETE FROM steps",
+        *(
+            pytest.param(statement, marks=pytest.mark.long)
+            for statement in (
+                "",
+                "DROP TABLE captures",
+                "SET threads=9",
+                "EXPLAIN ANALYZE DELETE FROM steps",
+                "WITH gone AS (DELETE FROM steps RETURNING *) FROM gone",
+            )
+        ),
     ],
-)  # fmt: skip
+)
 def test_sql_changes_no_evidence(case: Case, statement: str) -> None:
     with pytest.raises(ForensicsError):
         case.sql(statement)
