@@ -85,8 +85,9 @@ def compare(asked: Asked, value: float) -> dict[str, float]:
 
     Raises: NotRunError, where the loss is another when it is called again, or no difference is exact enough.
     """
-    again = asked.loss()
-    rounding = max(abs(asked.loss(moved=True) - again), abs(value) * 2.0**-23)
+    # asked on both sides of the moved one: a loss that drifts from call to call must not pass as rounding
+    again, moved, last = asked.loss(), asked.loss(moved=True), asked.loss()
+    rounding = max(abs(moved - (again + last) / 2), abs(value) * 2.0**-23)
     if abs(again - value) > rounding:
         raise NotRunError(
             "not-applicable", f"the loss is {value:.6g}, and {again:.6g} when it is called again"
