@@ -13,8 +13,9 @@ import pytest
 
 from tests.support import training
 
-BOTH = """
+pytestmark = pytest.mark.long
 
+BOTH = """
 @mx.custom_function
 def fused(h, w, y):
     chunk = lambda i: nn.losses.cross_entropy((h[i : i + 16] @ w.T).astype(mx.float32), y[i : i + 16])
@@ -131,7 +132,6 @@ def of(how: str, name: str, table: str, **columns: Any) -> list[dict[str, Any]]:
     return [row for row in run.rows(table) if all(row[key] == value for key, value in columns.items())]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_taught_is_the_same_without_logits(name: str) -> None:
     error = ERROR.get(name, 1e-3)
@@ -164,7 +164,6 @@ def test_of_many_positions_a_step_that_is_not_kept_reads_some() -> None:
     assert [row["read"] for row in of("fused", "many", "steps")] == [1.0] * 8 + [last["read"]]
 
 
-@pytest.mark.long
 def test_it_is_the_same_program() -> None:
     plain = ran("fused", watch=False)
     assert ran("fused").stdout == plain.stdout
