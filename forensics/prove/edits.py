@@ -23,13 +23,7 @@ def _unpadded(program: Program) -> str | None:
     Padding is known by its id.
     """
     pads, ends = program.facts.get("pads") or [], program.facts.get("ends") or []
-    found = [
-        each
-        for each in program.calls("mean")
-        if isinstance(each.func, ast.Attribute)
-        and isinstance(each.func.value, ast.Call)
-        and name(each.func.value.func) == "cross_entropy"
-    ]
+    found = _of_cross_entropy(program, "mean")
     if len(found) != 1 or len(pads) != 1 or pads[0] in ends or found[0].args or found[0].keywords:
         return None
     losses = found[0].func.value  # type: ignore[attr-defined]
@@ -37,6 +31,17 @@ def _unpadded(program: Program) -> str | None:
         return None
     real = f"({program.source(losses.args[1])} != {pads[0]})"
     return program.replaced(found[0], f"({program.source(losses)} * {real}).sum() / {real}.sum()")
+
+
+def _of_cross_entropy(program: Program, wanted: str) -> list[ast.Call]:
+    """Calls of this method of what a cross-entropy gives."""
+    return [
+        each
+        for each in program.calls(wanted)
+        if isinstance(each.func, ast.Attribute)
+        and isinstance(each.func.value, ast.Call)
+        and name(each.func.value.func) == "cross_entropy"
+    ]
 
 
 def _turned(program: Program) -> str | None:
@@ -136,14 +141,7 @@ def _driven(program: Program) -> str | None:
 
 def _averaged(program: Program) -> str | None:
     """`cross_entropy(z, t).sum()` becomes its mean."""
-    found = [
-        each
-        for each in program.calls("sum")
-        if isinstance(each.func, ast.Attribute)
-        and isinstance(each.func.value, ast.Call)
-        and name(each.func.value.func) == "cross_entropy"
-        and not each.args
-    ]
+    found = [each for each in _of_cross_entropy(program, "sum") if not each.args]
     if len(found) != 1:
         return None
     losses = found[0].func.value  # type: ignore[attr-defined]

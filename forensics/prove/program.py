@@ -25,7 +25,7 @@ class Program:
     def calls(self, wanted: str) -> list[ast.Call]:
         """Calls of a function of that name, whatever stands before it."""
         return [
-            each for each in ast.walk(self.tree) if isinstance(each, ast.Call) and _called(each) == wanted
+            each for each in ast.walk(self.tree) if isinstance(each, ast.Call) and name(each.func) == wanted
         ]
 
     def one(self, wanted: str) -> ast.Call | None:
@@ -46,9 +46,7 @@ class Program:
 
         A line of import is added where the text lacks it.
         """
-        statement = next(
-            (each for each in _statements(self.tree) if any(node is inner for inner in ast.walk(each))), None
-        )
+        statement = self._holding(node)
         if statement is None:
             return None
         lines = self.text.splitlines(keepends=True)
@@ -70,32 +68,29 @@ class Program:
 
     def without(self, node: ast.AST) -> str | None:
         """The text without the lines of the statement that holds `node`, where it is not all of a block."""
-        for block in _blocks(self.tree):
-            for each in block:
-                if (
-                    any(node is inner for inner in ast.walk(each))
-                    and not hasattr(each, "body")
-                    and len(block) > 1
-                ):
-                    lines = self.text.splitlines(keepends=True)
-                    del lines[each.lineno - 1 : each.end_lineno]
-                    return "".join(lines)
-        return None
+        statement = self._holding(node)
+        if statement is None or any(block == [statement] for block in _blocks(self.tree)):
+            return None
+        lines = self.text.splitlines(keepends=True)
+        del lines[statement.lineno - 1 : statement.end_lineno]
+        return "".join(lines)
 
     def after(self, node: ast.AST, new: Sequence[str]) -> str | None:
         """The text with lines after the statement that holds `node`, indented as it is."""
-        for each in _statements(self.tree):
-            if any(node is inner for inner in ast.walk(each)):
-                lines = self.text.splitlines(keepends=True)
-                lines[each.end_lineno : each.end_lineno] = [
-                    f"{' ' * each.col_offset}{line}\n" for line in new
-                ]
-                return "".join(lines)
-        return None
+        statement = self._holding(node)
+        if statement is None:
+            return None
+        lines, indent = self.text.splitlines(keepends=True), " " * statement.col_offset
+        lines[statement.end_lineno : statement.end_lineno] = [f"{indent}{line}\n" for line in new]
+        return "".join(lines)
+
+    def _holding(self, node: ast.AST) -> ast.stmt | None:
+        """The simple statement in which `node` stands."""
+        return next((each for each in _statements(self.tree) if _stands_in(node, each)), None)
 
 
-def _called(call: ast.Call) -> str:
-    return name(call.func)
+def _stands_in(node: ast.AST, tree: ast.AST) -> bool:
+    return any(node is inner for inner in ast.walk(tree))
 
 
 def name(node: ast.expr) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from . import changes
@@ -17,6 +17,8 @@ HIDDEN = "<forensics: importlib._bootstrap>"
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+Maker = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes of a function what stands in its place."""
 
 
 def unseen(function: _F) -> _F:
@@ -39,7 +41,7 @@ def weakly(item: Any) -> Callable[[], Any]:
         return lambda: item
 
 
-def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+def wrap(owner: Any, name: str, make: Maker) -> None:
     """Replace `owner.name` by `make(original)`, and every copy that another module imported before.
 
     The wrapper must pass *args and **kwargs through as they came, and put every observation into
@@ -61,6 +63,15 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
             space = getattr(module, "__dict__", None)
             if space is not None and space.get(name) is original:
                 changes.put(module, name, wrapper)
+
+
+def wrap_methods(module: Any, base: type, makers: Mapping[str, Maker]) -> None:
+    """`wrap` methods by name on a class and its subclasses in a module, wherever one defines its own."""
+    for cls in list(vars(module).values()):
+        if isinstance(cls, type) and issubclass(cls, base):
+            for name, make in makers.items():
+                if name in vars(cls):
+                    wrap(cls, name, make)
 
 
 def bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

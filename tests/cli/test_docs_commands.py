@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny
-from tests.support.command import environment, forensics, write
+from tests.support.command import forensics, write
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[2]
@@ -165,19 +165,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ran(line: str, place: Path) -> str | None:
     """What is wrong with a command of the pages, or None."""
-    words = shlex.split(line)
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=place,
-        env=environment({"PYTHONPATH": str(place)}),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode in (0, 1, 4) and "Traceback" not in done.stderr:
+    words = shlex.split(line)[1:]
+    done = forensics(place, *words, env={"PYTHONPATH": str(place)}, stdin=subprocess.DEVNULL)
+    if done.status in (0, 1, 4) and "Traceback" not in done.err:
         return None
-    return f"{line}\n  exit {done.returncode}\n{done.stdout[-300:]}{done.stderr[-600:]}"
+    return f"{line}\n  exit {done.status}\n{done.out[-300:]}{done.err[-600:]}"
 
 
 @pytest.mark.parametrize("name", [name for name, page in PAGES.items() if commands(page)])

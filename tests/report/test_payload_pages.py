@@ -5,13 +5,11 @@ nothing runs, nothing is asked for, nothing hides.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.report.test_report_browser import _CHROMIUM, _QUIET
 from tests.support import reports
 
 pytestmark = pytest.mark.browser
@@ -64,16 +62,6 @@ PAYLOADS = {
 }
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 BARRED = "script, iframe, object, embed, form, input, base, link, video, audio, img, meta[http-equiv=refresh]"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if _CHROMIUM is None:
-        pytest.skip("needs chromium")
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=_CHROMIUM, args=_QUIET)
-        yield found
-        found.close()
 
 
 def opened(browser: Any, path: Path) -> Any:

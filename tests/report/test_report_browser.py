@@ -6,7 +6,6 @@ Nothing overflows, no script runs, no request is made, a screen reader can use i
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,30 +19,6 @@ from forensics.report.html import page
 from tests.support import pages, reports
 
 pytestmark = pytest.mark.browser
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the dependency group `browser`")
-_CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
-    None,
-)
-_QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if _CHROMIUM is None:
-        pytest.skip("needs chromium")
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=_CHROMIUM, args=_QUIET)
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -51,11 +51,11 @@ def alike(text: str, recorded: str) -> bool:
     Training rounds otherwise on another processor: numbers may be off by a quarter or by 1, and what is
     less than a thousandth is rounding itself.
     """
-    words, numbers = zip(*(_apart(each) for each in (text, recorded)), strict=True)
+    words, numbers = zip(*(_split(each) for each in (text, recorded)), strict=True)
     return words[0] == words[1] and all(map(_near, *numbers))
 
 
-def _apart(text: str) -> tuple[str, list[float]]:
+def _split(text: str) -> tuple[str, list[float]]:
     """The words with a mark for each number, and the numbers."""
     return _NUMBER.sub("#", text), [float(each.replace(",", "")) for each in _NUMBER.findall(text)]
 
@@ -75,9 +75,9 @@ def _lines(name: str, finding: dict[str, Any] | None) -> Iterator[str]:
     shapes = set()  # of the rows that differ in numbers alone the first stands for all
     for row in finding["evidence"]:
         line = f"  evidence: {row['subject']} | {row['observed']} | {row['expected']}"
-        if _apart(line)[0] not in shapes:
+        if _split(line)[0] not in shapes:
             yield line
-        shapes.add(_apart(line)[0])
+        shapes.add(_split(line)[0])
     yield ""
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
-import os
 import pickle
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +19,7 @@ def once(name: str, make: Callable[[Path], Made]) -> Made:
 
     Nobody writes into that directory afterwards. What `make` raises is raised, and the next one tries again.
     """
-    place = shared() / name
+    place = quick.agreed(quick.MADE) / name
     told = place.with_suffix(".pickle")
     place.parent.mkdir(parents=True, exist_ok=True)
     with files.waited(place.with_suffix(".lock")):
@@ -33,13 +29,3 @@ def once(name: str, make: Callable[[Path], Made]) -> Made:
             files.write_whole(told, pickle.dumps(make(place)))
     found: Made = pickle.loads(told.read_bytes())
     return found
-
-
-@functools.cache
-def shared() -> Path:
-    """The directory on which this session's processes agreed, or this process's own."""
-    directory = Path(os.environ.get(quick.MADE) or tempfile.mkdtemp(prefix="forensics-once-"))
-    if quick.MADE not in os.environ:
-        atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory

@@ -5,8 +5,12 @@ Compiled Python is kept, transformers walked once, tiny models built once, for a
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 SITE = Path(__file__).parent / "site"
@@ -27,3 +31,13 @@ def children(directory: Path) -> None:
     os.environ[MADE] = str(directory / "made")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+
+
+@functools.cache
+def agreed(variable: str) -> Path:
+    """The directory on which this session's processes agreed by a variable, or this process's own."""
+    directory = Path(os.environ.get(variable) or tempfile.mkdtemp(prefix="forensics-tests-"))
+    if variable not in os.environ:
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

@@ -7,12 +7,8 @@ A byte-level tokenizer of some 384 tokens, two blocks, about 40,000 parameters.
 
 from __future__ import annotations
 
-import atexit
 import functools
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +167,7 @@ def cached(
         str(layers),
         str(seed),
     ]
-    directory = _session() / "-".join(str(word) for word in words if word)
+    directory = quick.agreed(quick.MODELS) / "-".join(str(word) for word in words if word)
     with files.waited(directory.with_suffix(".lock")):
         if not directory.exists():
             aside = directory.with_suffix(".aside")
@@ -208,16 +204,6 @@ def _teach(directory: Path, bits: int | None) -> None:
     mx.save_safetensors(
         str(directory / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"}
     )
-
-
-@functools.cache
-def _session() -> Path:
-    """Where this session's models lie: as its processes agreed, or this process's own."""
-    directory = Path(os.environ.get(quick.MODELS) or tempfile.mkdtemp(prefix="forensics-tiny-"))
-    if quick.MODELS not in os.environ:
-        atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
 
 
 def rows(qa: list[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-from tests.support import tiny, watched
-from tests.support.once import once, shared
+from tests.support import quick, tiny, watched
+from tests.support.once import once
 
 HEAD = """
 import copy, hashlib, json, random
@@ -364,7 +364,7 @@ def run_text(name: str, text: str | None, *, watch: bool = True) -> watched.Ran:
 
 def laid_out(name: str) -> Path:
     """A directory of its own with a model and data."""
-    return _furnished(Path(tempfile.mkdtemp(prefix=f"{name}-", dir=shared())))
+    return _furnished(Path(tempfile.mkdtemp(prefix=f"{name}-", dir=quick.agreed(quick.MADE))))
 
 
 def _furnished(directory: Path) -> Path:

@@ -18,7 +18,7 @@ from ..training.steps import Event, Step
 from ..training.subjects import model_of
 from ..training.writes import wrote
 from ..trees import mx
-from ..wrapping import wrap
+from ..wrapping import wrap, wrap_methods
 from . import stop
 from .gradients import few
 
@@ -312,11 +312,7 @@ def _clip(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _optimizers(module: Any) -> None:
     wrap(module, "clip_grad_norm", _clip)
-    for cls in vars(module).values():
-        if isinstance(cls, type) and issubclass(cls, module.Optimizer):
-            for name, make in (("update", _update), ("apply_gradients", _apply)):
-                if name in vars(cls):
-                    wrap(cls, name, make)
+    wrap_methods(module, module.Optimizer, {"update": _update, "apply_gradients": _apply})
 
 
 def install(run: Moments) -> None:

@@ -19,7 +19,7 @@ from ..proxy import Made
 from ..run import watch
 from ..training.steps import Event
 from ..trees import mx
-from ..wrapping import wrap
+from ..wrapping import wrap, wrap_methods
 from . import told
 
 
@@ -155,11 +155,7 @@ def _core(module: Any) -> None:
 
 
 def _optimizers(module: Any) -> None:
-    for each in vars(module).values():
-        if isinstance(each, type) and issubclass(each, module.Optimizer):
-            for name, make in (("update", _update), ("apply_gradients", _apply)):
-                if name in vars(each):
-                    wrap(each, name, make)
+    wrap_methods(module, module.Optimizer, {"update": _update, "apply_gradients": _apply})
 
 
 def install(run: Moments) -> None:

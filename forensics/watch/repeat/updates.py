@@ -14,7 +14,7 @@ from typing import Any
 from .. import trees
 from ..moments import Moments
 from ..run import watch
-from ..wrapping import wrap
+from ..wrapping import wrap_methods
 from . import told
 
 Function = Callable[["Update"], str | None]
@@ -102,8 +102,4 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _optimizers(module: Any) -> None:
-    for each in vars(module).values():
-        if isinstance(each, type) and issubclass(each, module.Optimizer):
-            for name, make in (("update", _update), ("apply_gradients", _apply)):
-                if name in vars(each):
-                    wrap(each, name, make)
+    wrap_methods(module, module.Optimizer, {"update": _update, "apply_gradients": _apply})

@@ -39,7 +39,7 @@ def placed(trace: Trace, before: Any, after: Any) -> None:
         if gradients is not None and not any(
             each.kind == "update" and each.model is event.model for each in trace.events
         ):
-            _updated_by_hand(trace, event, gradients, before, after)
+            _updated_by_hand(trace, event, gradients, before, after, come)
     for event in trace.events:
         old, new = event.facts.pop("old", {}), event.facts.pop("new", {})
         if event.model is not None and isinstance(event.model.module, trees.Tree):
@@ -47,7 +47,9 @@ def placed(trace: Trace, before: Any, after: Any) -> None:
             event.facts["gone"] = {name: gone[id(array)] for name, array in new.items() if id(array) in gone}
 
 
-def _updated_by_hand(trace: Trace, event: Event, gradients: dict[str, Any], before: Any, after: Any) -> None:
+def _updated_by_hand(
+    trace: Trace, event: Event, gradients: dict[str, Any], before: Any, after: Any, come: dict[int, int]
+) -> None:
     """Does the function return a tree of the parameters' names and shapes that is new?
 
     It is an update by hand where it is neither what came in nor the gradients.
@@ -56,7 +58,6 @@ def _updated_by_hand(trace: Trace, event: Event, gradients: dict[str, Any], befo
     shapes = {name: tuple(array.shape) for name, array in gradients.items()}
     known = {id(array) for array in gradients.values()}
     old = event.facts.get("old") or {}
-    come = {id(array) for _, array in trees.flatten(before)}
     if not old or not all(id(array) in come for array in old.values()):
         old = next((tree for tree in map(_flat, parts(before)) if tree and _shapes(tree) == shapes), {})
     if not old:
