@@ -28,7 +28,7 @@ from forensics.judge.material import Heat
 from forensics.records import Comparison, Diagnosis, Finding, TwoRuns
 
 if TYPE_CHECKING:
-    from forensics.judge.opened import Opened
+    from forensics.judge.resolver import Opened
     from forensics.store.session import Session
 
 __all__ = [
@@ -64,7 +64,7 @@ def open(
         ForensicsError: no such ref, a model that cannot be read, damaged evidence, a private query that
         breaks the rules.
     """
-    from forensics.judge.opened import opened
+    from forensics.judge.resolver import opened
     from forensics.store.place import find
 
     private = _path(queries)
@@ -146,7 +146,7 @@ class Case:
         Raises:
             ForensicsError: no query has that name.
         """
-        from forensics.judge.opened import beginning
+        from forensics.judge.resolver import beginning
 
         query = self._evidence.library.get(name)
         given = [self.b] if query.refs == 1 else [beginning(self._evidence, query), self.b][: query.refs]
@@ -172,7 +172,7 @@ class Case:
         Raises:
             ForensicsError: the statement is wrong, reaches for what lies outside, or takes more than it may.
         """
-        from forensics.judge.asked import Asked
+        from forensics.judge.usersql import Asked
 
         answer = Asked(
             {"rows": str(self._rows), "queries": self._queries}, statement, memory, seconds, parameters or ()
@@ -219,7 +219,7 @@ class Case:
             OSError: the file cannot be written.
         """
         from forensics.files import write_whole
-        from forensics.judge.reporting import gathered
+        from forensics.judge.pipeline import gathered
         from forensics.report.html import page
 
         target = Path(path)

@@ -183,12 +183,12 @@ def _at_path(store: Store, path: Path, text: str, ask: bool) -> Sequence[Run | C
 
 def _bundled(ours: Store, bundle: Path, path: Path, text: str) -> Sequence[Run | Capture]:
     """A bundle, or a run or capture in it: bug.zip, bug.zip/night@end."""
-    from forensics.bundle import inplace  # import time: few refs are bundles
+    from forensics.bundle import scratchstore  # import time: few refs are bundles
 
     if bundle == path:
-        return inplace.passing(_here(bundle), text, ours.packs)
+        return scratchstore.passing(_here(bundle), text, ours.packs)
     inside = path.relative_to(bundle).as_posix()
-    store = inplace.passing_store(_here(bundle), text[: -len(inside) - 1], ours.packs)
+    store = scratchstore.passing_store(_here(bundle), text[: -len(inside) - 1], ours.packs)
     run = refs.run_name(inside)
     if run is None or run not in store.run_names():
         raise UnknownRef(

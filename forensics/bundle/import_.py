@@ -18,7 +18,7 @@ from typing import Any
 
 from forensics import files
 from forensics.bundle import signing
-from forensics.bundle.reading import Told, inspect, rebuild
+from forensics.bundle.client import Told, inspect, rebuild
 from forensics.errors import DamagedEvidence, UsageError
 from forensics.store import origins
 from forensics.store.manifest import NAME_HINT, RUN_NAME

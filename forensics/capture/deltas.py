@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.capture.naming import Named
+from forensics.capture.pointnames import Named
 from forensics.records import Row, Scalar
 from forensics.tensors.values import Read
 

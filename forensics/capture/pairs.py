@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.capture import deltas
-from forensics.capture.fused import Fused
+from forensics.capture.fusepoints import Fused
 from forensics.capture.fusion import fusions
 from forensics.capture.rows import Record
 from forensics.capture.sources import Sources

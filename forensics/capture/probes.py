@@ -9,13 +9,13 @@ from pathlib import Path
 from forensics.capture import answers as transcripts
 from forensics.capture import rows, scores
 from forensics.capture.frames import Facts
-from forensics.capture.naming import Named
+from forensics.capture.pointnames import Named
 from forensics.capture.questions import Answers, Questions
 from forensics.capture.reload import ask
 from forensics.capture.rows import Record
 from forensics.capture.sources import raw_tensors, tensor_row
 from forensics.capture.spool import Captured, Spool
-from forensics.model.composed import Composed
+from forensics.model.composite import Composed
 from forensics.model.headers import read_header
 from forensics.model.regular import look_through
 from forensics.model.trust import refused, trusted

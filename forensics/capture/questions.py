@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from forensics.capture.prompts import Prompt
-from forensics.model.composed import Composed
+from forensics.model.composite import Composed
 from forensics.model.configs import LAYERS, page
 from forensics.records import Row
 

@@ -16,17 +16,17 @@ from pathlib import Path
 
 from forensics import __version__, files
 from forensics.capture import scores
-from forensics.capture.naming import Named, Point, name_points
-from forensics.capture.observed import from_files
+from forensics.capture.filepair import compared, states
+from forensics.capture.observation import from_files
+from forensics.capture.pointnames import Named, Point, name_points
 from forensics.capture.prompts import Prompt
 from forensics.capture.questions import Answers, Questions, askable
 from forensics.capture.rows import Scene, record
-from forensics.capture.sidebyside import compared, states
 from forensics.capture.temporary import Passing
 from forensics.environment import versions
 from forensics.errors import UnreadableModel
 from forensics.model.checkpoint import open_model
-from forensics.model.composed import Composed, adapted, alone
+from forensics.model.composite import Composed, adapted, alone
 from forensics.model.remote import located
 from forensics.records import Row, Scalar
 from forensics.store.capture import write

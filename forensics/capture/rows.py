@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forensics.capture.answers import token, transcript
+from forensics.capture.columns import place
 from forensics.capture.frames import Facts
-from forensics.capture.naming import Named
-from forensics.capture.observed import Module, Observed, Tensor, flat_facts
-from forensics.capture.shared import place
+from forensics.capture.observation import Module, Observed, Tensor, flat_facts
+from forensics.capture.pointnames import Named
 from forensics.model.configs import AdapterSettings
 from forensics.model.names import inside
 from forensics.records import Row, Scalar

@@ -10,7 +10,7 @@ from typing import Any
 
 from forensics import __version__, schema
 from forensics.capture import counts
-from forensics.capture.shared import config, place
+from forensics.capture.columns import config, place
 from forensics.capture.sources import Sources
 from forensics.capture.spool import Spool, read_object
 from forensics.records import Row

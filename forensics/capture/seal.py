@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forensics.capture import answers as transcripts
-from forensics.capture import counts, lines, ranks, retention, runtables, saved, scores
+from forensics.capture import checkpoints, counts, lines, ranks, retention, runtables, scores
 from forensics.capture import reload as reloading
+from forensics.capture.checkpoints import Disk
 from forensics.capture.frames import Facts
-from forensics.capture.fused import Fused
+from forensics.capture.fusepoints import Fused
 from forensics.capture.loss import learned
-from forensics.capture.naming import Named, Point, main_model, name_points
-from forensics.capture.observed import Observed, from_spool
+from forensics.capture.observation import Observed, from_spool
 from forensics.capture.pairs import Between
+from forensics.capture.pointnames import Named, Point, main_model, name_points
 from forensics.capture.rows import Record, Scene, record
-from forensics.capture.saved import Disk
 from forensics.capture.sources import Sources, earlier
 from forensics.capture.spool import Captured, Process, Spool, read_object
 from forensics.records import Row
@@ -197,7 +197,7 @@ def _captures(run: _Run) -> None:
         c.model: {str(p["name"]) for p in c.rows("placements") if p.get("role") != "optimizer"}
         for c in _last(ran)
     }
-    files = saved.artifacts(rows, parameters, {c.model: c.time for c in reversed(ran)})
+    files = checkpoints.artifacts(rows, parameters, {c.model: c.time for c in reversed(ran)})
     points = [Point(c.key, c.point, c.model, c.process, c.time) for c in ran]
     points += [Point(a.path, "saved", a.model, a.process, a.time) for a in files]
     points += [Point(c.key, c.point, c.model, c.process, c.time) for c in loaded]
@@ -207,15 +207,15 @@ def _captures(run: _Run) -> None:
         last[captured.model] = _live(run, captured, named)
     for artifact in files:
         keep = run.plan.tensors == "all"
-        observed = saved.observed(run.sources, artifact, last.get(artifact.model), run.disk, keep)
+        observed = checkpoints.observed(run.sources, artifact, last.get(artifact.model), run.disk, keep)
         facts = run.facts.get(artifact.model)
         run.records.append(record(observed, run.scene, named[artifact.path], facts))
     for captured in loaded:
         _live(run, captured, named)
     canonical = {t.name: t.at.canonical for observed in last.values() for t in observed.tensors}
-    rows, gaps = saved.whole(rows, run.spool.table("events"), run.disk)
+    rows, gaps = checkpoints.whole(rows, run.spool.table("events"), run.disk)
     run.missing += gaps
-    run.tables["saved_tensors"] = list(saved.saved_tensors(rows, run.disk, canonical, run.scene.cwd))
+    run.tables["saved_tensors"] = list(checkpoints.saved_tensors(rows, run.disk, canonical, run.scene.cwd))
 
 
 def _split(captures: Sequence[Captured], again: bool) -> list[Captured]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forensics.capture import watched
+from forensics.capture import watchedrun
 from forensics.capture.command import Ended
 from forensics.capture.prompts import Prompt, read_prompts
 from forensics.capture.spool import Spool
@@ -36,8 +36,8 @@ def begin(request: Mapping[str, Any]) -> dict[str, Any]:
     os.chdir(request["cwd"])
     lines: list[str] = []
     given = {key: request[key] for key in _OPTIONS if request.get(key) is not None}
-    settings = watched.Settings(name=request["name"], prompts=_prompts(request.get("prompts")), **given)
-    spool = watched.make_spool(
+    settings = watchedrun.Settings(name=request["name"], prompts=_prompts(request.get("prompts")), **given)
+    spool = watchedrun.make_spool(
         find(request.get("store")), request["command"], settings, lines.append, parent=request["parent"]
     )
     return {
@@ -52,7 +52,7 @@ def seal(request: Mapping[str, Any]) -> dict[str, Any]:
     spool = Path(request["spool"])
     options = Spool(spool).options
     lines: list[str] = []
-    settings = watched.Settings(
+    settings = watchedrun.Settings(
         tensors=str(options.get("tensors") or "all"),
         scorers=tuple(options.get("scorers") or ()),
         expect=options.get("expect"),
@@ -60,7 +60,7 @@ def seal(request: Mapping[str, Any]) -> dict[str, Any]:
     )
     store, ended = Store(spool.parents[1]), Ended(int(request["status"]), float(request["seconds"]))
     words = tuple(options.get("command") or ())
-    run = watched.seal_spool(store, spool, words, ended, settings, lines.append, lines.append)
+    run = watchedrun.seal_spool(store, spool, words, ended, settings, lines.append, lines.append)
     return {"run": run, "lines": lines}
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from forensics import __version__
-from forensics.cli.failing import debug_option, failed, unexpected
+from forensics.cli.errors import debug_option, failed, unexpected
 from forensics.cli.screen import colour, hush, note, open_streams
 from forensics.cli.words import behind_command, no_such_command
 from forensics.environment import lean

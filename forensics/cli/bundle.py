@@ -222,7 +222,7 @@ def _fits(staged: Staged, limit: int, selected: Selected) -> None:
 
 def _proofs(place: Store, staged: Staged) -> dict[str, dict[str, Any]]:
     """By run: what of its proof may leave the machine."""
-    from forensics.bundle.proven import sent
+    from forensics.bundle.proofs import sent
     from forensics.store import proofs
 
     found = {run: proofs.recall(place, run) for run in staged.runs}
@@ -237,9 +237,9 @@ def _judged(staged: Staged, stack: ExitStack, proved: Mapping[str, Mapping[str, 
     import json
 
     from forensics import files
-    from forensics.bundle import inplace, write
+    from forensics.bundle import scratchstore, write
     from forensics.judge.diagnose import diagnose, document
-    from forensics.judge.reporting import materials
+    from forensics.judge.pipeline import materials
     from forensics.report import markdown
     from forensics.report.html import page
     from forensics.store import proofs
@@ -250,7 +250,7 @@ def _judged(staged: Staged, stack: ExitStack, proved: Mapping[str, Mapping[str, 
         return {}
     place = stack.enter_context(files.temporary("bundle"))
     write.finish(staged, place / "trial.zip", tensors=False)
-    store = Store(inplace.passing_store(place / "trial.zip", str(place), Packs(place)).root)
+    store = Store(scratchstore.passing_store(place / "trial.zip", str(place), Packs(place)).root)
     for run, each in proved.items():
         proofs.remember(store, run, each)
     proof = (json.dumps({"schema": 1, "runs": proved}, indent=1) + "\n").encode()

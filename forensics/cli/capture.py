@@ -202,7 +202,7 @@ def command(
     questions = read_prompts(prompts) if prompts else None
     place = find(store)
     if words:
-        from forensics.capture.watched import Settings, watch_run
+        from forensics.capture.watchedrun import Settings, watch_run
 
         settings = Settings(
             name=name,

@@ -71,10 +71,10 @@ def command(
         raise UsageError(
             "A command is missing.", where="forensics check", hint="forensics check -- python train.py"
         )
-    from forensics.capture.watched import Settings, watch_run
+    from forensics.capture.watchedrun import Settings, watch_run
     from forensics.judge import library
     from forensics.judge.diagnose import diagnose_opened, document
-    from forensics.judge.opened import opened
+    from forensics.judge.resolver import opened
     from forensics.store.place import find
 
     _known(only, [detector.name for detector in library.load(queries).detectors])

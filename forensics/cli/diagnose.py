@@ -12,7 +12,7 @@ from forensics.cli.options import json_option, one_form, queries_option, store_o
 from forensics.store.manifest import run_of
 
 if TYPE_CHECKING:
-    from forensics.judge.opened import Opened
+    from forensics.judge.resolver import Opened
     from forensics.records import Diagnosis, TwoRuns
     from forensics.store.store import Store
 
@@ -105,7 +105,7 @@ def command(
     """
     from forensics.judge import allow
     from forensics.judge.diagnose import diagnose_opened, document
-    from forensics.judge.opened import opened
+    from forensics.judge.resolver import opened
     from forensics.store.place import find
 
     one_form(json=as_json, markdown=markdown, github=github)
@@ -128,7 +128,7 @@ def command(
         _for_issues(evidence, result, github)
     else:
         from forensics.cli.screen import show, width
-        from forensics.judge.gather import steps
+        from forensics.judge.collector import steps
         from forensics.judge.picture import heat
         from forensics.report.terminal.diagnosis import diagnosis
 
@@ -161,7 +161,7 @@ def _for_issues(evidence: Opened, diagnosis: Diagnosis | TwoRuns, github: bool) 
     """Markdown for an issue: on stdout, or in GitHub's job summary with annotations on stdout."""
     import os
 
-    from forensics.judge.gather import environment
+    from forensics.judge.collector import environment
     from forensics.report import annotations, markdown
 
     text = markdown.diagnosis(diagnosis, environment(evidence.session, evidence.b))
@@ -177,7 +177,7 @@ def _for_issues(evidence: Opened, diagnosis: Diagnosis | TwoRuns, github: bool) 
 
 def _wait(place: Store, refs: tuple[str, ...]) -> None:
     """Wait for the named runs, or for every run under way, and seal what a killed one left behind."""
-    from forensics.capture.watched import recover
+    from forensics.capture.watchedrun import recover
     from forensics.cli.screen import note
     from forensics.store import unsealed
 

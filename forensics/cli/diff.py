@@ -52,7 +52,7 @@ def command(
     where both sides have them: what a file never says is no difference from a live model.
     """
     from forensics.judge.compare import compare, document
-    from forensics.judge.opened import opened
+    from forensics.judge.resolver import opened
     from forensics.store.place import find
 
     evidence = opened(find(store), refs, adapter=adapter, queries=queries, light=True)

@@ -86,7 +86,7 @@ def _document(detector: Detector) -> dict[str, Any]:
 def _example(detector: Detector) -> Finding | None:
     """The finding in a recorded run that the package ships, where there is one."""
     from forensics.judge.diagnose import diagnose_opened
-    from forensics.judge.opened import opened
+    from forensics.judge.resolver import opened
     from forensics.store.place import find
 
     for name in detector.names("fires on"):

@@ -39,7 +39,7 @@ def command(dry_run: bool, keep: int | None, max_size: int | None, as_json: bool
     --max-size say so, the oldest first, and never the newest. `max_store = "50GB"` under [tool.forensics] of
     pyproject.toml has `capture` warn above that.
     """
-    from forensics.capture.watched import recover
+    from forensics.capture.watchedrun import recover
     from forensics.cli.progress import bar
     from forensics.cli.screen import emit, note
     from forensics.store import upkeep

@@ -48,7 +48,7 @@ def _settled(ctx: click.Context, parameter: click.Parameter, value: Path | None)
         and left.is_dir()
         and any(left.iterdir())
     ):
-        from forensics.capture.watched import recover
+        from forensics.capture.watchedrun import recover
         from forensics.cli.screen import note
         from forensics.store.place import find
 

@@ -23,8 +23,8 @@ from forensics.units import counted
 
 if TYPE_CHECKING:
     from forensics.judge.library import Library
-    from forensics.judge.opened import Opened
     from forensics.judge.query import Query
+    from forensics.judge.resolver import Opened
 
 EXAMPLES = """\b
 Examples:
@@ -89,7 +89,7 @@ def command(
             )
         _catalogue(library.load(queries), as_json)
         return
-    from forensics.judge.opened import opened
+    from forensics.judge.resolver import opened
     from forensics.store.place import find
 
     question = library.load(queries).get(name)  # an unknown name is said before evidence is opened
@@ -150,7 +150,7 @@ def _refs(query: Query, evidence: Opened) -> list[str]:
 
     Its one parameter means the run or the last capture that was named.
     """
-    from forensics.judge.opened import beginning
+    from forensics.judge.resolver import beginning
 
     if evidence.empty is not None:
         return [evidence.empty] * query.refs
@@ -160,7 +160,7 @@ def _refs(query: Query, evidence: Opened) -> list[str]:
 def _say(query: Query, evidence: Opened, given: list[str], rows: list[tuple[Any, ...]]) -> None:
     """On stderr, which captures the words stood for, and why there is no row."""
     from forensics.cli.screen import note
-    from forensics.judge.norows import why
+    from forensics.judge.emptyresult import why
 
     if given:
         note(

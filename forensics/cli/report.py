@@ -60,7 +60,7 @@ def command(
     from forensics.cli.screen import note
     from forensics.errors import UsageError
     from forensics.files import write_whole
-    from forensics.judge.reporting import materials
+    from forensics.judge.pipeline import materials
     from forensics.report.html import page
     from forensics.store.place import find
 

@@ -21,7 +21,7 @@ from forensics.cli.options import (
     store_option,
 )
 from forensics.errors import UsageError
-from forensics.judge.asked import Asked
+from forensics.judge.usersql import Asked
 from forensics.units import counted
 
 EXAMPLES = """\b

@@ -83,7 +83,7 @@ class Tools:
         """
         from forensics.api import Case
         from forensics.judge import library
-        from forensics.judge.opened import Opened, session_of
+        from forensics.judge.resolver import Opened, session_of
 
         if run is not None:
             return _rows(Case(self._opened([run]), self._queries).sql(statement))
@@ -110,7 +110,7 @@ class Tools:
         return find(self._store)
 
     def _opened(self, refs: Sequence[str]) -> Any:
-        from forensics.judge.opened import opened
+        from forensics.judge.resolver import opened
 
         _local(refs)
         return opened(self._place(), list(refs), queries=self._queries)

@@ -99,7 +99,7 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
 
 def _signed(ref: str | None, key: Path) -> None:
     """Hold a bundle to its signature."""
-    from forensics.bundle import reading, signing
+    from forensics.bundle import client, signing
     from forensics.errors import UsageError
 
     path = Path(ref or "")
@@ -107,7 +107,7 @@ def _signed(ref: str | None, key: Path) -> None:
         raise UsageError(
             "Only a bundle is signed.", where=ref or "--key", hint="Name the .zip file, or leave --key out."
         )
-    signing.check(path, key, str(reading.inspect(path)["id"]))
+    signing.check(path, key, str(client.inspect(path)["id"]))
 
 
 def _say(checked: Checked) -> None:

@@ -24,7 +24,7 @@ from forensics.environment import inherited
 from forensics.errors import ForensicsError, UsageError
 from forensics.files import temporary
 from forensics.judge.library import load
-from forensics.judge.opened import session_of
+from forensics.judge.resolver import session_of
 from forensics.judge.transplant import Part, Search, verdict
 from forensics.model.remote import located
 from forensics.records import RawTensor

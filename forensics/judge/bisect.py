@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forensics.errors import UsageError
-from forensics.judge import deltas, library, said
+from forensics.judge import answerdiff, deltas, library
 from forensics.judge.diagnose import judge
-from forensics.judge.opened import session_of
+from forensics.judge.resolver import session_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +97,7 @@ def _findings(run: Run, first: Capture, last: Capture, ours: library.Library) ->
     """What is found between two captures of a run, of which alone the tables are opened."""
     session = session_of([first, last], [run], ours)
     deltas.fill(session, first.ref, last.ref)
-    said.fill(session, first.ref, last.ref)
+    answerdiff.fill(session, first.ref, last.ref)
     return judge(session, ours, first.ref, last.ref, run.name).findings
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forensics.judge import fused
+from forensics.judge import adaptershare
 from forensics.judge.pair import Session, paired
 from forensics.records import ChangedParameter, Codes, Comparison, Row
 from forensics.typed import plain
@@ -76,7 +76,7 @@ def compare(session: Session, a: str, b: str) -> Comparison:
         transcripts=parts["transcripts-diff"],
         scores=parts["scores-diff"],
         environment=parts["environment-diff"],
-        fusion=fused.replay(session, a, b),
+        fusion=adaptershare.replay(session, a, b),
     )
 
 

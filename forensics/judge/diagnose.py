@@ -12,10 +12,10 @@ from forensics.judge import allow, example, issues, outcomes, runs, verdict
 from forensics.judge.deltas import Evidence as Session
 from forensics.judge.findings import ordered
 from forensics.judge.library import Library
-from forensics.judge.opened import Opened, opened
 from forensics.judge.pair import Pair
-from forensics.judge.proven import Document
+from forensics.judge.proofs import Document
 from forensics.judge.query import Detector
+from forensics.judge.resolver import Opened, opened
 from forensics.records import Diagnosis, Evidence, Finding, NotEvaluated, Row, TwoRuns
 from forensics.store.manifest import run_of
 from forensics.typed import plain

@@ -17,10 +17,10 @@ from typing import Any
 from forensics.judge import allow, library, outcomes
 from forensics.judge.diagnose import phrased
 from forensics.judge.library import Library
-from forensics.judge.opened import session_of
 from forensics.judge.outcomes import SEVERITIES, Found, Outcome
 from forensics.judge.pair import Pair
 from forensics.judge.query import Detector
+from forensics.judge.resolver import session_of
 from forensics.records import Finding, Severity
 from forensics.store.store import Store
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from forensics.judge import proven
+from forensics.judge import proofs
 from forensics.judge.library import Library
 from forensics.judge.outcomes import CONFIDENCES, SEVERITIES, Found, Outcome, phrase
 from forensics.records import Finding, Role
@@ -48,7 +48,7 @@ def ordered(
     outcomes: Mapping[str, Outcome],
     question: str,
     sequences: Mapping[str, int] | None = None,
-    proof: proven.Document | None = None,
+    proof: proofs.Document | None = None,
 ) -> tuple[Finding, ...]:
     """Findings of all outcomes: causes, the one that explains most first, then consequences and symptoms.
 
@@ -57,7 +57,7 @@ def ordered(
     """
     present = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Found)}
     by_id = {
-        name: proven.with_proof(
+        name: proofs.with_proof(
             phrase(outcome, outcomes, f"forensics query {name} {question}".strip()), proof
         )
         for name, outcome in present.items()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from forensics.judge.opened import Opened, opened
+from forensics.judge.resolver import Opened, opened
 from forensics.prove.launch import Launch, NotRepeatable, recorded
 from forensics.prove.repeat import Repeat, measure
 from forensics.store.store import Run, Store

@@ -22,7 +22,7 @@ from forensics.capture.frames import Facts
 from forensics.capture.spool import Spool, read_lines
 from forensics.environment import inherited
 from forensics.files import temporary
-from forensics.judge.opened import Opened, opened
+from forensics.judge.resolver import Opened, opened
 from forensics.prove import scratch
 from forensics.prove.launch import Launch, NotRepeatable, moved
 from forensics.store.store import Store

@@ -23,9 +23,9 @@ from forensics import files, schema
 from forensics.errors import DamagedEvidence, UsageError
 from forensics.records import Row
 from forensics.store import once, verdicts
+from forensics.store.dberrors import first_line
 from forensics.store.heads import stamps
 from forensics.store.manifest import contents, read_manifest, run_of
-from forensics.store.refusing import first_line
 from forensics.store.session import CLOSED, REFS, Session, fill_refs, read_json
 from forensics.store.store import Store
 

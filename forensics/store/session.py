@@ -19,9 +19,9 @@ from forensics import files, schema
 from forensics.errors import DamagedEvidence
 from forensics.records import RawTensor, Row
 from forensics.store import once, unsealed
+from forensics.store.dberrors import first_line, one_select, refusing
 from forensics.store.manifest import checked, read_manifest, run_of
 from forensics.store.packs import Packs
-from forensics.store.refusing import first_line, one_select, refusing
 from forensics.store.store import Capture, Run
 from forensics.typed import lines, typed
 

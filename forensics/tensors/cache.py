@@ -67,7 +67,7 @@ def recalled(stored: Sequence[Stored]) -> bool:
 
 def _measure(s: Stored) -> Measured:
     # NumPy, which what is remembered has no need of
-    from forensics.tensors.arranged import identity, statistics
+    from forensics.tensors.layout import identity, statistics
 
     stats = statistics(s.raw)
     return Measured(stats, identity(s.raw, s.layout, stats.digest))

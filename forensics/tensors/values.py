@@ -80,7 +80,7 @@ class Values:
         return codes(weight, self._bits[digest]) if weight else None
 
     def _arranged(self, made: Parts) -> RawTensor | None:
-        from forensics.tensors.arranged import arranged  # NumPy, as above
+        from forensics.tensors.layout import arranged  # NumPy, as above
 
         raw = self._bytes(made.weight)
         return arranged(raw, made.layout) if raw else None

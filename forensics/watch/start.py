@@ -15,7 +15,7 @@ from typing import Any
 from . import changes, hooks, originals, permanent, protocol
 from .moments import moments, name_of
 from .places import raised_at
-from .repeat import told
+from .repeat import request
 from .run import watch
 
 _hooked: set[str] = set()
@@ -49,7 +49,7 @@ def install() -> None:
         from .capture import boundaries  # as above
 
         boundaries.install(moments)
-    for name in told.modules([f"hooks.{name}" for name in hooks.names()]):
+    for name in request.modules([f"hooks.{name}" for name in hooks.names()]):
         with watch.looking(f"hooks of {name}"):
             module = importlib.import_module(f".{name}", __package__)
             if hasattr(module, "install"):

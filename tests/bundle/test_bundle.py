@@ -30,7 +30,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from forensics import evidence, files, schema
-from forensics.bundle import contents, difference, import_, reading, repeats, secrets, write
+from forensics.bundle import client, contents, difference, import_, repeats, secrets, write
 from forensics.bundle.archive import Zipped
 from forensics.bundle.reader import validate
 from forensics.bundle.reader.rebuild import rebuild
@@ -389,13 +389,13 @@ def test_a_base_that_comes_later_brings_the_tensor_when_the_bundle_is_opened_aga
 
 
 def test_a_bundle_read_where_it_lies_finds_its_bases_in_the_store(tmp_path: Path) -> None:
-    from forensics.bundle import inplace
+    from forensics.bundle import scratchstore
 
     store = made.tuned(tmp_path / "s")
     sent(store, tmp_path / "b.zip", level="changed")
     wanted = digest_of(store, "night@end", "a.weight")
-    without = inplace.passing_store(tmp_path / "b.zip", "b.zip", Store(tmp_path / "none").packs)
-    there = inplace.passing_store(tmp_path / "b.zip", "b.zip", base_only(tmp_path / "t", store).packs)
+    without = scratchstore.passing_store(tmp_path / "b.zip", "b.zip", Store(tmp_path / "none").packs)
+    there = scratchstore.passing_store(tmp_path / "b.zip", "b.zip", base_only(tmp_path / "t", store).packs)
     assert wanted not in without.packs.digests() and wanted in there.packs.digests()
 
 
@@ -873,7 +873,7 @@ def test_killed_at_any_moment_nothing_half_made_is_left(tmp_path: Path, command:
         child.wait()
         if command == "bundle":
             if out.exists():
-                reading.check(out)
+                client.check(out)
             continue
         found = find(target)
         if found.run_names():
@@ -1015,4 +1015,4 @@ def test_a_damaged_bundle_as_a_ref_ends_with_status_3(tmp_path: Path) -> None:
         done = cli(*words, str(tmp_path / "b.zip"), "--store", str(tmp_path / "t"))
         assert done.exit_code == 3 and not (tmp_path / "t").exists(), (words, done.output)
     with pytest.raises(DamagedEvidence):
-        reading.inspect(tmp_path / "s" / "key")
+        client.inspect(tmp_path / "s" / "key")

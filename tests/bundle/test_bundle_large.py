@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from forensics import evidence
-from forensics.bundle import contents, inplace, reading, write
+from forensics.bundle import client, contents, scratchstore, write
 from forensics.store.capture import Writer
 from forensics.store.session import open_session
 from forensics.store.store import Store
@@ -150,8 +150,8 @@ def test_a_run_of_many_captures_fits_an_issue_tracker(tmp_path: Path) -> None:
         known = staged.nbytes()
         write.finish(staged, out)
     assert out.stat().st_size <= known < LIMIT, out.stat().st_size
-    assert reading.check(out)["captures"][-1] == "night@end"
-    there = inplace.passing_store(out, "b.zip", store.packs).run("night")
+    assert client.check(out)["captures"][-1] == "night@end"
+    there = scratchstore.passing_store(out, "b.zip", store.packs).run("night")
     with open_session(there.captures, [there]) as session:
         (counted,) = session.rows(
             "SELECT (SELECT count(*) FROM parameters) AS p, (SELECT count(*) FROM tensors) AS t, (SELECT"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forensics.bundle.proven import AT_HOME, sent
+from forensics.bundle.proofs import AT_HOME, sent
 from forensics.store import proofs
 from tests.support import command
 from tests.support.command import forensics

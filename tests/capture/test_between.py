@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from forensics.capture.fused import Fused
-from forensics.capture.naming import Named
+from forensics.capture.fusepoints import Fused
 from forensics.capture.pairs import Between
+from forensics.capture.pointnames import Named
 from forensics.capture.rows import Record
 from forensics.capture.sources import Sources
 from forensics.records import Row, Scalar

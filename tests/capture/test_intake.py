@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from forensics.capture import scores, shared, sources
+from forensics.capture import columns, scores, sources
 from forensics.capture import seal as intake
-from forensics.capture import watched as watching
+from forensics.capture import watchedrun as watching
 from forensics.capture.command import Ended
 from forensics.capture.spool import Spool
 from forensics.judge import library
@@ -664,5 +664,5 @@ def test_a_line_is_named_as_shortly_as_it_is_clear() -> None:
         "<stdin>:4": "<stdin>:4",
         "program": "program",
     }
-    assert {where: shared.place(where, "/home/jo/night") for where in told} == told
-    assert shared.place("/opt/x.py:1", None) == "/opt/x.py:1" and shared.place(None, "/home") is None
+    assert {where: columns.place(where, "/home/jo/night") for where in told} == told
+    assert columns.place("/opt/x.py:1", None) == "/opt/x.py:1" and columns.place(None, "/home") is None

@@ -20,7 +20,7 @@ from forensics.capture.prompts import Prompt
 from forensics.capture.rest import at_rest, capture_rest
 from forensics.errors import UnreadableModel
 from forensics.judge import compare
-from forensics.judge.opened import opened
+from forensics.judge.resolver import opened
 from forensics.model.checkpoint import open_model
 from forensics.store import facts
 from forensics.store.session import Session, open_session

@@ -64,7 +64,7 @@ WITHIN = {
             "verdicts",
             "proofs",
         ),
-        *("overview", "database", "literals", "refusing", "once", "session", "catalog", "facts", "upkeep"),
+        *("overview", "database", "literals", "dberrors", "once", "session", "catalog", "facts", "upkeep"),
     ],
     "capture": [
         *(
@@ -73,20 +73,20 @@ WITHIN = {
             "prompts",
             "questions",
             "ranks",
-            "naming",
+            "pointnames",
             "counts",
             "frames",
             "temporary",
             "lines",
             "retention",
-            "shared",
+            "columns",
         ),
         *(
             "sources",
             "answers",
-            "observed",
+            "observation",
             "rows",
-            "sidebyside",
+            "filepair",
             "reload",
             "roles",
             "order",
@@ -98,15 +98,15 @@ WITHIN = {
         ),
         *(
             "rest",
-            "saved",
+            "checkpoints",
             "fusion",
-            "fused",
+            "fusepoints",
             "deltas",
             "pairs",
             "seal",
             "partial",
             "beside",
-            "watched",
+            "watchedrun",
             "unattended",
         ),
     ],
@@ -265,7 +265,7 @@ def test_order_within_the_watcher() -> None:
 
 
 def test_every_hook_is_installed() -> None:
-    helpers = {"__init__", "declared"}
+    helpers = {"__init__", "adapterspec"}
     for path in (ROOT / "watch/hooks").glob("*.py"):
         names = {n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)}
         assert ("install" in names) != (path.stem in helpers), path.stem

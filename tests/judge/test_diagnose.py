@@ -12,7 +12,7 @@ import pytest
 
 from forensics.errors import UsageError
 from forensics.judge import allow, diagnose, issues, library, runs, verdict
-from forensics.judge.opened import opened
+from forensics.judge.resolver import opened
 from forensics.records import Diagnosis
 from forensics.store.session import Session
 from forensics.store.store import Store

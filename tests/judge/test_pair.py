@@ -13,8 +13,8 @@ import pytest
 from forensics import schema
 from forensics.errors import QueryError
 from forensics.judge import library
-from forensics.judge.opened import opened
 from forensics.judge.pair import Pair
+from forensics.judge.resolver import opened
 from forensics.store.store import Store
 from tests.support.evidence import capture, evidence, parameter, run
 

@@ -77,7 +77,7 @@ def test_what_the_installed_version_would_run_is_not_run(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that appears after the look: mlx-lm is told of no model_file, whatever config.json says."""
-    from forensics.watch.child import loading
+    from forensics.watch.child import loader
 
     mark = model.parent / "mark"
     model_file(model, mark)
@@ -90,11 +90,11 @@ def test_what_the_installed_version_would_run_is_not_run(
         return object(), seen
 
     monkeypatch.setattr("mlx_lm.utils.load_model", old)
-    loading._trust.given = False
+    loader._trust.given = False
     try:
-        loading._model(model)
+        loader._model(model)
     finally:
-        loading._trust.given = None
+        loader._trust.given = None
     assert seen["model_file"] is None and not mark.exists()
 
 

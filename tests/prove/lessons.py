@@ -15,7 +15,7 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten
 
 from forensics.watch.moments import Moments
-from forensics.watch.repeat import logits, told
+from forensics.watch.repeat import logits, request
 
 PAD, START, END = 0, 1, 2
 OPENED = [START, 3, 4]  # what opens an answer: a turn's opener, then the role
@@ -98,13 +98,13 @@ def far(a: Any, b: Any) -> float:
 @contextlib.contextmanager
 def put_in(*names: str) -> Iterator[None]:
     """These cures, and no others, in force at the logits."""
-    before, held = list(logits._cures), told.watch.options
+    before, held = list(logits._cures), request.watch.options
     logits._cures.clear()
-    told.watch.options = {"repeat": {"cures": list(names), "facts": FACTS}}
+    request.watch.options = {"repeat": {"cures": list(names), "facts": FACTS}}
     try:
         for name in names:
             importlib.import_module(f"forensics.watch.cures.{name.replace('-', '_')}").install(Moments())
         yield
     finally:
         logits._cures[:] = before
-        told.watch.options = held
+        request.watch.options = held

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forensics.watch.repeat import told
+from forensics.watch.repeat import request
 from tests.support import tiny, watched
 
 PROGRAM = """
@@ -96,7 +96,7 @@ def test_the_healthy_twin(place: Path, name: str) -> None:
 def given(
     name: str, facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, **call: Any
 ) -> tuple[str | None, dict[str, Any]]:
-    monkeypatch.setattr(told.watch, "options", {"repeat": {"facts": facts}})
+    monkeypatch.setattr(request.watch, "options", {"repeat": {"facts": facts}})
     module = importlib.import_module(f"forensics.watch.cures.{name.replace('-', '_')}")
     function = next(
         value

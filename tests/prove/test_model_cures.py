@@ -14,7 +14,7 @@ import pytest
 from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
-from forensics.watch.repeat import told
+from forensics.watch.repeat import request
 from tests.prove.lessons import Rows
 
 KEYS = ["self_attn.q_proj", "self_attn.v_proj"]
@@ -24,9 +24,9 @@ FACTS = {"adapter": {"kind": "lora", "num_layers": 2, "keys": KEYS, **LORA}}
 
 @pytest.fixture(autouse=True)
 def facts() -> Iterator[None]:
-    held, told.watch.options = told.watch.options, {"repeat": {"facts": FACTS}}
+    held, request.watch.options = request.watch.options, {"repeat": {"facts": FACTS}}
     yield
-    told.watch.options = held
+    request.watch.options = held
 
 
 def base() -> Any:

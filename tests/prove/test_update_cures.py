@@ -13,7 +13,7 @@ import pytest
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from forensics.watch.moments import Moments
-from forensics.watch.repeat import told, updates
+from forensics.watch.repeat import request, updates
 from tests.prove.lessons import Rows, mean
 
 STEPS = 3
@@ -21,7 +21,7 @@ STEPS = 3
 
 @pytest.fixture(autouse=True)
 def surface(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(told.watch, "options", {"repeat": {"facts": {}}})
+    monkeypatch.setattr(request.watch, "options", {"repeat": {"facts": {}}})
     monkeypatch.setattr(updates, "_before", [])
     monkeypatch.setattr(updates, "_after", [])
     for name, make in (("update", updates._update), ("apply_gradients", updates._apply)):
@@ -29,7 +29,7 @@ def surface(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put_in(name: str, **facts: Any) -> None:
-    told.watch.options["repeat"]["facts"] = facts
+    request.watch.options["repeat"]["facts"] = facts
     importlib.import_module(f"forensics.watch.cures.{name.replace('-', '_')}").install(Moments())
 
 

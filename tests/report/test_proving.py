@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from forensics.judge.proven import effect, with_proof
+from forensics.judge.proofs import effect, with_proof
 from forensics.records import Finding
 from forensics.report.html.proving import proof as picture
 from forensics.report.terminal.proving import proof as lines

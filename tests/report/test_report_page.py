@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from forensics.judge.material import Answer, Cell, Exchange, Heat, Token
 from forensics.judge.picture import coarse
-from forensics.judge.reporting import materials
+from forensics.judge.pipeline import materials
 from forensics.records import Diagnosis, Difference, TwoRuns
 from forensics.report import html as html_package
 from forensics.report.html import page

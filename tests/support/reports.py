@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from forensics.judge.reporting import materials
+from forensics.judge.pipeline import materials
 from forensics.report.html import page
 from forensics.store.place import find
 from forensics.store.store import Store

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from forensics.judge.material import Heat
 from forensics.records import Comparison, Diagnosis, Finding, TwoRuns
-from forensics.report.html import cards, heat, tables, unseen
+from forensics.report.html import cards, coverage, heat, tables
 from forensics.report.html.numbers import short
 from forensics.report.html.render import macros
 from forensics.report.html.sections import names
@@ -43,7 +43,7 @@ def diagnosis(whole: Diagnosis | TwoRuns) -> str:
         return _whole(macros("fragment").two(verdicts, cards.findings(whole.findings)))
     name, span = names(whole)
     shown = cards.findings(whole.findings) if whole.findings else Markup()
-    rest = unseen.not_evaluated(whole.not_evaluated)
+    rest = coverage.not_evaluated(whole.not_evaluated)
     return _whole(
         macros("fragment").diagnosis(name, span, cards.verdict(whole), shown, rest, len(whole.not_evaluated))
     )

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from forensics.judge.material import Material
 from forensics.records import Diagnosis
-from forensics.report.html import answers, cards, chart, heat, proving, tables, tokens, unseen
+from forensics.report.html import answers, cards, chart, coverage, heat, proving, tables, tokens
 from forensics.report.html.render import macros
 from forensics.units import ended
 
@@ -44,7 +44,7 @@ def parts(m: Material) -> dict[str, Markup]:
         "Environment": environment(m),
     }
     absent = [_PLAIN.get(name, name[:1].lower() + name[1:]) for name, body in sections.items() if not body]
-    last = unseen.absent(absent) + unseen.not_evaluated(d.not_evaluated) + unseen.clean(d.clean)
+    last = coverage.absent(absent) + coverage.not_evaluated(d.not_evaluated) + coverage.clean(d.clean)
     return {name: body for name, body in sections.items() if body} | {"What was not evaluated": last}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from forensics.judge.proven import effect
+from forensics.judge.proofs import effect
 from forensics.report.terminal.lines import LABEL, hanging, safe
 
 WORDS = {"proved": "PROVED", "partly": "PARTLY", "no-effect": "NOT IT", "impossible": "UNPROVED"}

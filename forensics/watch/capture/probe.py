@@ -13,9 +13,9 @@ from .. import protocol
 from ..models import Model
 from ..originals import time
 from ..run import watch
-from . import answering, facts, remembered, tensors
-from .answering import Line
-from .still import still
+from . import answercache, decoder, facts, tensors
+from .decoder import Line
+from .isolation import still
 
 _QUESTIONS = ("What is the capital of France?", "What color is the sky?", "What is 2 + 2?")
 _SECONDS = 60.0  # that the answers of one point may take; then they end where they are
@@ -59,13 +59,13 @@ def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> d
             line.error = ValueError(f"token {max(line.ids)} is beyond the {words.rows} rows of the embedding")
     seconds = float(watch.options.get("probe_seconds") or _SECONDS)
     key = (
-        remembered.key(model.module, state, [line.ids for line in lines], limit(), words.stop)
+        answercache.key(model.module, state, [line.ids for line in lines], limit(), words.stop)
         if state
         else None
     )
-    earlier = remembered.Answers(key)
+    earlier = answercache.Answers(key)
     with still(model.module, evaluation=True):
-        asked = answering.answer(model.module, lines, words.stop, seconds, earlier.fill)
+        asked = decoder.answer(model.module, lines, words.stop, seconds, earlier.fill)
     digests: dict[str, Any] = {}
     for prompt, line in zip(prompts, lines, strict=True):
         if asked.shortened and line.finish == "length":

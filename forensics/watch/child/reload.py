@@ -106,7 +106,7 @@ def _item(core: Any, item: dict[str, Any]) -> None:
     """Load and capture one model; what cannot be loaded leaves an event with a line of why."""
     from importlib import import_module
 
-    loading, live = import_module(f"{_PACKAGE}.child.loading"), import_module(f"{_PACKAGE}.capture.snapshot")
+    loading, live = import_module(f"{_PACKAGE}.child.loader"), import_module(f"{_PACKAGE}.capture.snapshot")
     watch, point = core.watch, str(item["point"])
     try:
         loaded = loading.load(item.get("base"), item.get("saved"), item.get("tokenizer"), item.get("trust"))

@@ -86,7 +86,7 @@ def _say(out: Any, value: object) -> None:
 
 def _side(request: Mapping[str, Any]) -> Side:
     """A model as its directory, adapter and recorded tensors have it."""
-    loading = import_module(f"{_PACKAGE}.child.loading")
+    loading = import_module(f"{_PACKAGE}.child.loader")
     loaded = loading.load(
         request["model"], request.get("adapter"), request.get("tokenizer"), request.get("trust", False)
     )

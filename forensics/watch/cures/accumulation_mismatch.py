@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..moments import Moments
-from ..repeat import told, updates
+from ..repeat import request, updates
 
 
 def averaged(update: updates.Update) -> str | None:
-    parts = told.fact("summed")
+    parts = request.fact("summed")
     if not parts:
         return None
     update.gradients = {name: array / parts for name, array in update.gradients.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..repeat import adapters, saves, told
+from ..repeat import adapters, request, saves
 from ..run import watch
 from ..trees import mx
 from ..wrapping import wrap
@@ -24,7 +24,7 @@ def _loaded(original: Callable[..., Any]) -> Callable[..., Any]:
             done = adapters.put_in(self, adapters.declared().get("keys"))
             if done:
                 self.eval()
-                told.acted(_NAME, done)
+                request.acted(_NAME, done)
         return original(self, *args, **kwargs)
 
     return load_weights

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..moments import Moments
-from ..repeat import told
+from ..repeat import request
 
 
 def plain(module: Any) -> None:
     module.disable_compile()
-    told.acted("compile-state-not-captured", "nothing is compiled")
+    request.acted("compile-state-not-captured", "nothing is compiled")
 
 
 def install(run: Moments) -> None:

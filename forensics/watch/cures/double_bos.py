@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..moments import Moments
-from ..repeat import generation, told
+from ..repeat import generation, request
 
 
 def single(call: dict[str, Any]) -> str | None:
-    bos, prompt = told.fact("bos"), call.get("prompt")
+    bos, prompt = request.fact("bos"), call.get("prompt")
     if bos is None or prompt is None or isinstance(prompt, str) or len(prompt) < 2:
         return None
     extra = 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..moments import Moments
-from ..repeat import adapters, told
+from ..repeat import adapters, request
 from ..wrapping import wrap
 
 
@@ -17,7 +17,7 @@ def _exact(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, *args, **kwargs)
         before, self.scale = self.scale, scale
         try:
-            told.acted("fuse-wrong", f"fused with a scale of {scale:g}, not {before:g}")
+            request.acted("fuse-wrong", f"fused with a scale of {scale:g}, not {before:g}")
             return original(self, *args, **kwargs)
         finally:
             self.scale = before

@@ -8,7 +8,7 @@ from typing import Any
 from ..moments import Moments
 from ..originals import getframe
 from ..places import is_users
-from ..repeat import told
+from ..repeat import request
 from ..run import watch
 from ..wrapping import wrap
 
@@ -16,7 +16,7 @@ from ..wrapping import wrap
 def _through(original: Callable[..., Any]) -> Callable[..., Any]:
     def stop_gradient(*args: Any, **kwargs: Any) -> Any:
         if watch.local.gradient and is_users(getframe(1).f_code.co_filename):
-            told.acted("gradients-zero", "stop_gradient left out of the loss")
+            request.acted("gradients-zero", "stop_gradient left out of the loss")
             return args[0] if args else kwargs["a"]
         return original(*args, **kwargs)
 

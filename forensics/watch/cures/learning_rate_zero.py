@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..moments import Moments
-from ..repeat import told, updates
+from ..repeat import request, updates
 
 
 def driven(update: updates.Update) -> str | None:
-    rate = told.fact("rate")
+    rate = request.fact("rate")
     if rate is None:
         return None
     getattr(update.optimizer, "_schedulers", {}).pop("learning_rate", None)

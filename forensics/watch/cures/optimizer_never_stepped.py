@@ -8,7 +8,7 @@ from typing import Any
 from .. import trees
 from ..moments import Moments
 from ..proxy import Made
-from ..repeat import told
+from ..repeat import request
 from ..run import watch
 from ..wrapping import wrap
 
@@ -25,7 +25,7 @@ def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
             if _made and not watch.tracing and trees.is_module(model):
                 _made[-1].update(model, gradients)
                 trees.mx().eval(model.parameters(), _made[-1].state)
-                told.acted("optimizer-never-stepped", "each gradient applied")
+                request.acted("optimizer-never-stepped", "each gradient applied")
             return value, gradients
 
         return Made(function, call)
@@ -46,6 +46,6 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def install(run: Moments) -> None:
-    if told.fact("updates") == 0:
+    if request.fact("updates") == 0:
         run.patch("mlx.nn", lambda module: wrap(module, "value_and_grad", _nn))
         run.patch("mlx.optimizers", _optimizers)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..moments import Moments
-from ..repeat import generation, told
+from ..repeat import generation, request
 
 
 def ended(call: dict[str, Any]) -> str | None:
-    tokenizer, ends = call.get("tokenizer"), told.fact("ends")
+    tokenizer, ends = call.get("tokenizer"), request.fact("ends")
     if tokenizer is None or not ends:
         return None
     from mlx_lm.tokenizer_utils import TokenizerWrapper

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..moments import Moments
-from ..repeat import generation, told
+from ..repeat import generation, request
 
 
 def framed(call: dict[str, Any]) -> str | None:
     tokenizer: Any = call.get("tokenizer")
     prompt: Any = call.get("prompt")
-    markers = told.fact("markers")
-    if tokenizer is None or not markers or not told.fact("framed"):
+    markers = request.fact("markers")
+    if tokenizer is None or not markers or not request.fact("framed"):
         return None
     ids = tokenizer.encode(prompt) if isinstance(prompt, str) else [int(each) for each in prompt]
     opened = markers[1]

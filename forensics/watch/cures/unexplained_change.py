@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..repeat import told, training
+from ..repeat import request, training
 from ..trees import mx
 
 _kept: list[tuple[Any, dict[str, Any]]] = []  # (module, its frozen tensors as training began)
@@ -34,7 +34,7 @@ def _restore() -> None:
         ]
         if moved:
             module.update(utils.tree_unflatten(moved))
-            told.acted("unexplained-change", f"{len(moved)} tensors put back")
+            request.acted("unexplained-change", f"{len(moved)} tensors put back")
 
 
 def install(run: Moments) -> None:

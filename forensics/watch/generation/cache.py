@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..capture import tensors
-from ..capture.forward import logits
-from ..capture.still import still
+from ..capture.forwardpass import logits
+from ..capture.isolation import still
 from ..models import Model
 from ..originals import os
 from ..run import watch
 from ..trees import flatten, mx
 from ..wrapping import bound, wrap
-from .looks import apart
+from .promptcheck import apart
 
 _LONGEST = 2048  # tokens that are read again to compare
 _COPIES = 256  # states of caches that are told from others by their keys

@@ -15,7 +15,7 @@ from ..places import where
 from ..run import watch
 from ..trees import is_array
 from ..wrapping import weakly
-from . import cache, looks, samplers
+from . import cache, promptcheck, samplers
 
 _LOOKS = 8  # generations of one capture that are looked at
 _ALL_LOOKS = 40  # generations of one model that are looked at
@@ -105,12 +105,12 @@ class Recording:
             and _budget(model.number, _ALL_LOOKS)
         )
         if self.looked:
-            self.row["training_modules"] = looks.training_modules(self.module)
+            self.row["training_modules"] = promptcheck.training_modules(self.module)
             self._look(
                 "parameters of a generation",
-                lambda: {"parameters_digest": looks.parameters_digest(self.module)},
+                lambda: {"parameters_digest": promptcheck.parameters_digest(self.module)},
             )
-            self._look("forwards of a generation", lambda: looks.forwards(self.module, ids))
+            self._look("forwards of a generation", lambda: promptcheck.forwards(self.module, ids))
         compare = (
             sound
             and bool(cache.tokens_in(prompt_cache))

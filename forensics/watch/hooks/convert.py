@@ -18,7 +18,7 @@ from ..places import is_users, where
 from ..run import watch
 from ..training.writes import root_of
 from ..wrapping import bound, wrap
-from . import declared
+from . import adapterspec
 
 _READ = {"rank", "scale", "dropout", "keys"}  # what linear_to_lora_layers reads of its config
 _ADAPTERS = ("LoRALinear", "LoRASwitchLinear", "LoRAEmbedding", "DoRALinear", "DoRAEmbedding")
@@ -99,7 +99,7 @@ def _converted(call: dict[str, Any], before: tuple[int, int], candidates: int, o
         adapted_before=before[0], adapted_after=after[0], nested_after=after[1], ok=ok,
     )  # fmt: skip
     if not watch.local.library:
-        declared.settings(
+        adapterspec.settings(
             {**config, "num_layers": call.get("num_layers"), "use_dora": kind == "dora"},
             "call",
             where(),

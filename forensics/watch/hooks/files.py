@@ -16,7 +16,7 @@ from ..originals import os, time
 from ..places import is_users, where
 from ..run import watch
 from ..training import records
-from . import declared, save
+from . import adapterspec, save
 
 _DATA = (".jsonl", ".csv", ".txt", ".parquet", ".json")
 _CONFIG = (".json", ".yaml", ".yml")
@@ -76,7 +76,7 @@ def _report() -> None:
         if process != os.getpid() or watch.spool in path.parents:
             continue
         if path.suffix in _CONFIG:
-            declared.file(path, written)
+            adapterspec.file(path, written)
         if read and path.suffix in _DATA and _is_data(path):
             watch.row(
                 "datasets",
@@ -135,12 +135,12 @@ def _at_first_update() -> None:
     """A killed program has no end: what its configuration files declare is looked at early, too."""
     for name, (written, *_) in list(_opened.items()):
         if name.endswith(_CONFIG):
-            declared.file(Path(name), written)
+            adapterspec.file(Path(name), written)
 
 
 def install(run: Moments) -> None:
     permanent.auditing.append(_audit)
     changes.at_end(permanent.auditing.clear)
     run.on_first_update(_at_first_update)
-    run.on_first_update(declared.look)
+    run.on_first_update(adapterspec.look)
     run.on_exit(_report)

@@ -14,7 +14,7 @@ from ..run import watch
 from ..training import steps
 from ..training.writes import root_of, wrote
 from ..wrapping import wrap
-from . import declared
+from . import adapterspec
 
 _LOOKS = (
     3  # gradient functions at whose making declarations are looked for; some programs make one at each step
@@ -118,7 +118,7 @@ def _value_and_grad(original: Callable[..., Any]) -> Callable[..., Any]:
         if watch.observing:
             phases.gradient_made(args[0] if args else kwargs.get("model"))
             if next(_made) < _LOOKS:
-                declared.look()  # a program that fails before its first update has said what it wants by now
+                adapterspec.look()  # a program that fails before its first update has declared its adapter
         return original(*args, **kwargs)
 
     return value_and_grad

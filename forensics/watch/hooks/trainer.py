@@ -13,7 +13,7 @@ from ..places import where
 from ..run import watch
 from ..training import records
 from ..wrapping import bound, wrap
-from . import declared
+from . import adapterspec
 
 _DECLARED = (
     "iters", "batch_size", "grad_accumulation_steps", "max_seq_length",
@@ -104,7 +104,7 @@ def _train_model(original: Callable[..., Any]) -> Callable[..., Any]:
             with watch.looking("train_model"):
                 settings = fields(args[0] if args else kwargs["args"])
                 facts.rows(None, "program", settings)
-                declared.settings(settings, "argument", where(), certain=True)
+                adapterspec.settings(settings, "argument", where(), certain=True)
         return original(*args, **kwargs)
 
     return train_model

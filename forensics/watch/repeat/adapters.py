@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from .. import trees
-from . import told
+from . import request
 
 DEFAULTS = {"rank": 8, "scale": 20.0, "dropout": 0.0}
 """mlx-lm's own, where the run declared none."""
@@ -18,7 +18,7 @@ def declared() -> dict[str, Any]:
 
     {} where nothing.
     """
-    adapter = told.fact("adapter")
+    adapter = request.fact("adapter")
     return dict(adapter) if isinstance(adapter, dict) else {}
 
 

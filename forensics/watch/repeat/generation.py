@@ -9,7 +9,7 @@ from typing import Any
 from ..moments import Moments
 from ..run import watch
 from ..wrapping import wrap
-from . import told
+from . import request
 
 Function = Callable[[dict[str, Any]], str | None]
 _cures: list[tuple[str, Function]] = []
@@ -32,7 +32,7 @@ def _cured(original: Callable[..., Any]) -> Callable[..., Any]:
             call = inspect.signature(original).bind(*args, **kwargs)
         except TypeError:
             return original(*args, **kwargs)
-        told.cure(_cures, call.arguments)
+        request.cure(_cures, call.arguments)
         return original(*call.args, **call.kwargs)
 
     return generate

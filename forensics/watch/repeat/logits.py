@@ -15,7 +15,7 @@ from ..training import hidden
 from ..training.head import Head
 from ..training.logits import reduce, wide
 from ..trees import mx
-from . import told
+from . import request
 
 _cures: list[tuple[int, str, Callable[[Lesson], Any]]] = []
 TARGETS, SHARES = 0, 1
@@ -35,7 +35,7 @@ def cured(z: Any, ids: Any, g: Any, forwards: int, head: Head | None = None) -> 
     """
     for _, name, function in _cures:
         if ids is not None and ids.ndim == 2 and z.ndim == 3:
-            told.acted(name, protocol.AT_THE_LOSS)
+            request.acted(name, protocol.AT_THE_LOSS)
             g = function(Lesson(z, ids, g, forwards, head)).astype(g.dtype)
     return g
 
@@ -127,16 +127,16 @@ class Lesson:
         """Padding before and after the row; the first of a tail whose id also ends answers is the end."""
         core, row = mx(), self._row
         none = core.zeros(row.shape, core.bool_)
-        pads = told.fact("pads") or []
+        pads = request.fact("pads") or []
         if not pads:
             return none[:, 1:]
         tail = core.cumprod((row == row[:, -1:]).astype(core.int32), axis=1, reverse=True)
         long = tail.sum(axis=1, keepdims=True)
-        alone = row[:, -1:] == (told.fact("pad") if told.fact("pad") is not None else -1)
+        alone = row[:, -1:] == (request.fact("pad") if request.fact("pad") is not None else -1)
         after = core.where(
             core.logical_and(_in(row[:, -1:], pads), core.logical_or(long > 1, alone)), tail, 0
         )
-        ending = core.logical_and(_in(row[:, -1:], told.fact("ends") or []), after > 0)
+        ending = core.logical_and(_in(row[:, -1:], request.fact("ends") or []), after > 0)
         first = core.arange(row.shape[1])[None] == row.shape[1] - long
         after = core.where(core.logical_and(ending, first), 0, after)
         head = core.cumprod((row == row[:, :1]).astype(core.int32), axis=1)
@@ -150,7 +150,7 @@ class Lesson:
         Nowhere where there is no template.
         """
         core, row = mx(), self._row
-        markers = told.fact("markers")
+        markers = request.fact("markers")
         if not markers:
             return core.zeros(row.shape, core.bool_)[:, 1:]
         (opener, user), opened = markers
@@ -171,7 +171,7 @@ class Lesson:
     @cached_property
     def end(self) -> Any:
         """Tokens that end an answer."""
-        return mx().logical_and(_in(self.following, told.fact("ends") or []), self.answer)
+        return mx().logical_and(_in(self.following, request.fact("ends") or []), self.answer)
 
     @cached_property
     def misplaced(self) -> Any:

@@ -20,7 +20,7 @@ from ..run import watch
 from ..training.steps import Event
 from ..trees import mx
 from ..wrapping import wrap, wrap_methods
-from . import told
+from . import request
 
 
 class _Local(threading.local):
@@ -51,7 +51,7 @@ def on_loss(function: Callable[[Any], None]) -> None:
 
 
 def _over() -> bool:
-    most = told.repeat().get("steps")
+    most = request.repeat().get("steps")
     return most is not None and _count[0] >= most and not watch.local.quiet
 
 

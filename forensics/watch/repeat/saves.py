@@ -13,7 +13,7 @@ from .. import trees
 from ..moments import Moments
 from ..run import watch
 from ..wrapping import wrap
-from . import told, updates
+from . import request, updates
 
 Arrays = dict[str, Any]
 Function = Callable[[Arrays, Arrays], Arrays]
@@ -60,7 +60,7 @@ def _cured(arrays: Arrays) -> Arrays:
     for name, function in _cures:
         given, arrays = arrays, function(arrays, own)
         if arrays is not given:
-            told.acted(name, f"{len(arrays)} tensors saved as the trained model holds them")
+            request.acted(name, f"{len(arrays)} tensors saved as the trained model holds them")
     return arrays
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from .. import trees
 from ..moments import Moments
 from ..wrapping import wrap
-from . import told
+from . import request
 
 _cures: list[tuple[str, Callable[[Any], str | None]]] = []
 _begun: list[Any] = []  # models that were cured
@@ -32,7 +32,7 @@ def begin(module: Any) -> None:
     if not trees.is_module(module) or any(each is module for each in _begun):
         return
     _begun.append(module)
-    told.cure(_cures, module)
+    request.cure(_cures, module)
 
 
 def _nn(original: Callable[..., Any]) -> Callable[..., Any]:

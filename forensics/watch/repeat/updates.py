@@ -15,7 +15,7 @@ from .. import trees
 from ..moments import Moments
 from ..run import watch
 from ..wrapping import wrap_methods
-from . import told
+from . import request
 
 Function = Callable[["Update"], str | None]
 
@@ -86,7 +86,7 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
         old = {name: have[name] for name in flat if name in have}
         dtypes = {name: array.dtype for name, array in old.items()}
         update = Update(self, _local.model, flat, dict(old), {}, dtypes)
-        told.cure(_before, update)
+        request.cure(_before, update)
         if len(old) == len(flat) and any(update.old[name] is not old[name] for name in old):
             parameters = trees.replaced(gradients, iter(update.old[name] for name in flat))
         _local.depth += 1
@@ -95,7 +95,7 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _local.depth -= 1
         update.new = dict(trees.flatten(result))
-        told.cure(_after, update)
+        request.cure(_after, update)
         return trees.replaced(result, iter(update.new.values()))
 
     return apply_gradients

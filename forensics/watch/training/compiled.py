@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import trees
-from ..capture.still import still
-from ..generation import looks
+from ..capture.isolation import still
+from ..generation import promptcheck
 from ..models import Model
 from ..originals import threading
 from ..run import watch
@@ -156,7 +156,9 @@ def _asked(compiled: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, A
 def _apart(a: Any, b: Any) -> float | None:
     core = mx()
     pairs = [(x, y) for (_, x), (_, y) in zip(trees.flatten(a), trees.flatten(b), strict=True)]
-    return max((looks.apart(x.astype(core.float32), y.astype(core.float32)) for x, y in pairs), default=None)
+    return max(
+        (promptcheck.apart(x.astype(core.float32), y.astype(core.float32)) for x, y in pairs), default=None
+    )
 
 
 def _logits(output: Any) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import trees
-from ..capture.still import still
+from ..capture.isolation import still
 from ..originals import math
 from ..trees import mx
 from .selftest import NotRunError, move

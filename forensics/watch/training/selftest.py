@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import trees
-from ..capture.still import still
+from ..capture.isolation import still
 from ..originals import math, time
 from ..trees import mx
 from .firstbatch import Call

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forensics.judge.collector import gather
 from forensics.judge.compare import compare
 from forensics.judge.diagnose import diagnose_opened
-from forensics.judge.gather import gather
 from forensics.judge.material import Material
-from forensics.judge.opened import Opened, opened
+from forensics.judge.resolver import Opened, opened
 from forensics.records import Comparison, Diagnosis, TwoRuns
 from forensics.store.manifest import run_of
 

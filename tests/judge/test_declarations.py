@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forensics.judge.declared import declared
+from forensics.judge.declarations import declared
 from tests.judge.test_detect_training import A, B, faulty, said, trained
 from tests.support.evidence import Made, capture, event, evidence, row, run, step
 

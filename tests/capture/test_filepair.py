@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forensics.capture import sidebyside
-from forensics.capture.sidebyside import compared, equal
+from forensics.capture import filepair
+from forensics.capture.filepair import compared, equal
 from forensics.errors import UnreadableModel
 from forensics.judge.compare import compare, document
-from forensics.judge.opened import opened
+from forensics.judge.resolver import opened
 from forensics.model.checkpoint import open_model
 from forensics.store.store import Store
 from tests.tensors.test_measure import from_array, raw
@@ -116,7 +116,7 @@ def test_what_was_measured_before_is_not_read_again(tmp_path: Path) -> None:
 
 
 def test_equal_stops_at_the_first_difference() -> None:
-    x = np.zeros(3 * sidebyside.STEP // 4, "<f4")
+    x = np.zeros(3 * filepair.STEP // 4, "<f4")
     y = x.copy()
     y[0] = 1
     ends: list[int] = []
@@ -124,7 +124,7 @@ def test_equal_stops_at_the_first_difference() -> None:
     watched = type(a)(
         a.name, a.dtype, a.shape, a.nbytes, lambda start, stop: (ends.append(stop), a.read(start, stop))[1]
     )
-    assert not equal(watched, b) and ends == [sidebyside.STEP]
+    assert not equal(watched, b) and ends == [filepair.STEP]
     assert equal(watched, a) and ends[-1] == a.nbytes
     assert not equal(raw(bytes(8), "F32", (2,)), raw(bytes(8), "F32", (1, 2))) and not equal(
         raw(bytes(4), "F32", (1,)), raw(bytes(4), "I32", (1,))
@@ -135,13 +135,13 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = (open_model(path).stored for path in two(tmp_path))
-    real = sidebyside.equal
+    real = filepair.equal
 
     def meanwhile(x: Any, y: Any) -> bool:
         os.utime(tmp_path / "a/model.safetensors", (1, 1))
         return real(x, y)
 
-    monkeypatch.setattr(sidebyside, "equal", meanwhile)
+    monkeypatch.setattr(filepair, "equal", meanwhile)
     with pytest.raises(UnreadableModel, match="changed while"):
         compared(a, b)
 

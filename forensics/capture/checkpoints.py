@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from forensics.capture import shared
-from forensics.capture.observed import Observed, as_live, from_files
+from forensics.capture import columns
+from forensics.capture.observation import Observed, as_live, from_files
 from forensics.capture.sources import Sources
 from forensics.errors import ForensicsError
 from forensics.model import names
 from forensics.model.checkpoint import INDEX, Checkpoint, Stored, open_model
-from forensics.model.composed import alone
+from forensics.model.composite import alone
 from forensics.records import RawTensor, Row
 from forensics.tensors.cache import Measured, measured
 from forensics.tensors.measure import measure
@@ -104,7 +104,7 @@ def saved_tensors(
             **{k: v for k, v in row.items() if k != "time"},
             "canonical": canonical.get(str(name), names.plain(str(name))) if name is not None else None,
             "digest_on_disk": on_disk.get(str(name)) if name is not None else None,
-            "place": shared.place(row.get("place"), cwd),
+            "place": columns.place(row.get("place"), cwd),
         }
 
 

@@ -15,7 +15,7 @@ from forensics.capture.sources import Sources, tensor_row
 from forensics.capture.spool import Captured
 from forensics.model import names
 from forensics.model.adapters import ancestors
-from forensics.model.composed import Composed, Piece
+from forensics.model.composite import Composed, Piece
 from forensics.model.configs import AdapterSettings, flat
 from forensics.model.names import Placed, Shaped
 from forensics.records import Row

@@ -10,8 +10,8 @@ from typing import Any
 
 from .. import trees
 from ..capture import digests
-from ..capture.forward import logits
-from ..capture.still import still
+from ..capture.forwardpass import logits
+from ..capture.isolation import still
 from ..trees import mx
 
 _LONGEST = 512  # tokens of a prompt that are looked at

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forensics.judge import allow, check, deltas, fused, library, said
+from forensics.judge import adaptershare, allow, answerdiff, check, deltas, library
 from forensics.judge.allow import Allowance
 from forensics.judge.library import Library
-from forensics.judge.proven import Document
+from forensics.judge.proofs import Document
 from forensics.judge.query import Query
 from forensics.store import proofs
 
@@ -98,7 +98,7 @@ def opened(
             proofs=_proofs(runs),
         )
     _measure(session, meant.a.ref, meant.b.ref)
-    fused.fill(session, meant.a.ref, meant.b.ref)
+    adaptershare.fill(session, meant.a.ref, meant.b.ref)
     question = (
         meant.run.name
         if meant.run
@@ -110,7 +110,7 @@ def opened(
 def _measure(session: Session, a: str, b: str) -> None:
     """The differences between two captures, of tensors and of answers, that nobody has measured yet."""
     deltas.fill(session, a, b)
-    said.fill(session, a, b)
+    answerdiff.fill(session, a, b)
 
 
 def _proofs(runs: Sequence[Run]) -> dict[str, Document]:

@@ -9,12 +9,12 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from forensics.judge.declared import declared
+from forensics.judge.declarations import declared
 from forensics.judge.library import Sql
 from forensics.judge.material import Answer, Exchange, Material, Step, Token, TrainingRow
 from forensics.judge.pair import Session
 from forensics.judge.picture import heat
-from forensics.judge.proven import Document
+from forensics.judge.proofs import Document
 from forensics.records import Comparison, Diagnosis, Scalar, TwoRuns
 from forensics.typed import whole
 

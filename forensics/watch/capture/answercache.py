@@ -17,7 +17,7 @@ from .. import trees
 from ..originals import hashlib, json, os
 from ..run import watch
 from . import tensors
-from .answering import Line, Token
+from .decoder import Line, Token
 
 # of the answers' making: another number where `answering` says other tokens or probabilities than before
 _FORM = 1

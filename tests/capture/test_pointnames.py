@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forensics.capture.naming import Point, main_model, name_points
+from forensics.capture.pointnames import Point, main_model, name_points
 
 
 def model(number: str, process: int = 0, **counts: int) -> dict[str, Any]:

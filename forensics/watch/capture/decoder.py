@@ -18,7 +18,7 @@ from typing import Any
 
 from ..originals import math, time
 from ..trees import mx
-from .forward import Reader, batch, merged
+from .forwardpass import Reader, batch, merged
 
 _TOP = 5  # alternatives kept a position
 _FIRST = 8  # tokens of an earlier answer that are read before the others: it may differ at once

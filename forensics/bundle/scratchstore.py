@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from forensics import files
-from forensics.bundle.reading import rebuild
+from forensics.bundle.client import rebuild
 from forensics.store.packs import Packs
 from forensics.store.store import Capture, Run, Store
 
