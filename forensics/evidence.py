@@ -236,7 +236,7 @@ def _held(run: Run) -> Run:
 
 
 def _several(text: str, subjects: Sequence[Run | Capture], why: str) -> UsageError:
-    names = [each.name if isinstance(each, Run) else each.ref for each in subjects]
+    names = [subject.name if isinstance(subject, Run) else subject.ref for subject in subjects]
     return UsageError(
         f"The bundle holds {len(subjects)} runs, and {why}.",
         where=text,

@@ -113,7 +113,7 @@ def program(python: str) -> Iterator[Check]:
             return
         yield _backend(executable, facts)
         if "mlx" in facts:
-            seen = any((each / protocol.PROCESS).is_file() for each in spool.glob("p*"))
+            seen = any((path / protocol.PROCESS).is_file() for path in spool.glob("p*"))
             do = "see whether its PYTHONPATH or -I, -E, -S keeps `sitecustomize` away"
             yield Check(
                 "watching", seen, "the watcher starts with mlx" if seen else "the watcher does not start", do
@@ -153,6 +153,6 @@ def store(place: Store) -> Iterator[Check]:
             "; ".join(damaged),
             "forensics verify RUN says what; forensics rm RUN removes it",
         )
-    left = sorted(each.name for each in place.spool.iterdir()) if place.spool.is_dir() else []
+    left = sorted(entry.name for entry in place.spool.iterdir()) if place.spool.is_dir() else []
     if left:
         yield Check("unsealed runs", None, ", ".join(left))

@@ -206,7 +206,7 @@ def _check(**options: Any) -> None:
         if value is not None and (type(value) is not int or value < least):
             raise UsageError(f"{option}={value!r} is no count.", "forensics.capture", f"{option}=10, say.")
     if isinstance(options["scorers"], str) or not all(
-        isinstance(each, str) and each.count(":") == 1 for each in options["scorers"]
+        isinstance(scorer, str) and scorer.count(":") == 1 for scorer in options["scorers"]
     ):
         raise UsageError(
             "scorers are names, module:function.", "forensics.capture", 'scorers=["judge:brief"]'

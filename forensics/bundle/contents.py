@@ -150,11 +150,13 @@ def _wanted(selected: Selected, level: Level) -> tuple[dict[str, str | None], di
     every: dict[str, Capture] = {}
     wanted: dict[str, str | None] = {}
     for captures in by_model.values():
-        for each in captures:
-            for digest in (*each.parameters.values(), *each.others):
-                every.setdefault(digest, each.capture)
+        for capture in captures:
+            for digest in (*capture.parameters.values(), *capture.others):
+                every.setdefault(digest, capture.capture)
         if level == "full":
-            wanted |= dict.fromkeys(d for each in captures for d in (*each.parameters.values(), *each.others))
+            wanted |= dict.fromkeys(
+                d for capture in captures for d in (*capture.parameters.values(), *capture.others)
+            )
         elif level == "changed" and len(captures) > 1:
             first = captures[0].parameters
             wanted |= {
@@ -178,7 +180,7 @@ class _Named:
 
 def _last(captures: Sequence[_Named]) -> _Named:
     """`end`, else the last capture."""
-    return ([each for each in captures if each.capture.point == "end"] or captures)[-1]
+    return ([capture for capture in captures if capture.capture.point == "end"] or captures)[-1]
 
 
 def _named(c: Capture) -> _Named:

@@ -14,7 +14,7 @@ AT_HOME = "why is kept where it was proved"
 
 def sent(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document of `prove --json` without what a program or a person wrote."""
-    cures = [_cure(each) for each in document.get("cures", ()) if each.get("outcome") in _OUTCOMES]
+    cures = [_cure(cure) for cure in document.get("cures", ()) if cure.get("outcome") in _OUTCOMES]
     return {
         "schema": 1,
         "run": document.get("run"),
@@ -23,14 +23,18 @@ def sent(document: Mapping[str, Any]) -> dict[str, Any]:
         "repeatable": bool(document.get("repeatable")),
         "agreement": "",
         "harm": [each for each in map(_harm, document.get("harm", ())) if each],
-        "cures": [each for each in cures if each["ids"]],
+        "cures": [cure for cure in cures if cure["ids"]],
         "patch": "",
     }
 
 
 def _cure(cure: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "ids": [each for each in cure.get("ids", ()) if isinstance(each, str) and _ID.fullmatch(each)],
+        "ids": [
+            finding_id
+            for finding_id in cure.get("ids", ())
+            if isinstance(finding_id, str) and _ID.fullmatch(finding_id)
+        ],
         "outcome": cure["outcome"],
         "harm": [each for each in map(_harm, cure.get("harm", ())) if each],
         "also_changed": [],
@@ -42,7 +46,7 @@ def _cure(cure: Mapping[str, Any]) -> dict[str, Any]:
 def _harm(harm: Mapping[str, Any]) -> dict[str, Any]:
     """Amounts of one harm; empty where its name is none of ours."""
     words = [harm.get(key) for key in ("what", "unit")]
-    if not all(isinstance(each, str) and _WORDS.fullmatch(each) for each in words):
+    if not all(isinstance(word, str) and _WORDS.fullmatch(word) for word in words):
         return {}
     amounts = {
         key: [_number(each) for each in harm[key]]

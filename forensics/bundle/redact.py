@@ -303,7 +303,7 @@ class Redactor:
         with contextlib.suppress(ValueError, TypeError, AttributeError):
             items = json.loads(value)
             redacted = [
-                {k: self.prose(str(v)) for k, v in each.items() if k in ("what", "why")} for each in items
+                {k: self.prose(str(v)) for k, v in item.items() if k in ("what", "why")} for item in items
             ]
             return value if redacted == items else json.dumps(redacted, ensure_ascii=False)
         return None

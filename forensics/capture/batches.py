@@ -55,7 +55,10 @@ class Rows:
         self._caps = caps
         bodies: dict[str, list[Sequence[int]]] = {}
         last: Counter[int] = Counter()
-        every = [*brief, *((each.model, each.read.outline, each.read.tokens, each.facts) for each in lessons)]
+        every = [
+            *brief,
+            *((lesson.model, lesson.read.outline, lesson.read.tokens, lesson.facts) for lesson in lessons),
+        ]
         for model, outline, tokens, facts in every:
             body = tokens[outline.head : outline.tail]
             bodies.setdefault(model, []).append(body)

@@ -108,9 +108,9 @@ def _found(records: Sequence[Any], ranks: int) -> dict[str, Scalar]:
     `records` are the numbers of the records that each rank's rows hold. Where a rank did not look, was not
     watched or was killed, nobody knows what it used.
     """
-    if len(records) < ranks or not all(isinstance(each, list) for each in records):
+    if len(records) < ranks or not all(isinstance(record, list) for record in records):
         return {"used": None, "unused_between": None}
-    numbers = sorted({int(n) for each in records for n in each})
+    numbers = sorted({int(n) for record in records for n in record})
     if not numbers:
         return {"used": None, "unused_between": None}
     return {"used": len(numbers), "unused_between": numbers[-1] - numbers[0] + 1 - len(numbers)}

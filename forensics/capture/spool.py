@@ -204,7 +204,7 @@ class Spool:
         """
         rows = (r for p in self.processes for r in p.rows("missing"))
         gaps = [{"what": str(r.get("what")), "why": str(r.get("why")), **_named(r)} for r in rows]
-        noted = {each.get("table") for each in gaps}
+        noted = {gap.get("table") for gap in gaps}
         cut = dict.fromkeys(
             table for p in self.processes if p.exit for table in p.cut() if table not in noted
         )

@@ -82,7 +82,7 @@ class _Lazy(click.Group):
             return None
         module = importlib.import_module(f"forensics.cli.{cmd_name}")
         command: click.Command = module.command
-        if all(each.name != "debug" for each in command.params):
+        if all(param.name != "debug" for param in command.params):
             command.params.append(debug_option(hidden=True))
         return command
 

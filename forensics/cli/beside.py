@@ -32,7 +32,7 @@ def main() -> None:
         store, run = partial.sealed(Path(request["spool"]), place)
         findings = certain(store, run, request["severity"], Path(request["accepted"]))
     first = finding_document(findings[0]) if findings else None
-    sys.stdout.write(json.dumps({"finding": first, "others": [each.id for each in findings[1:]]}))
+    sys.stdout.write(json.dumps({"finding": first, "others": [finding.id for finding in findings[1:]]}))
 
 
 if __name__ == "__main__":

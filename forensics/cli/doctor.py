@@ -43,21 +43,21 @@ def command(ctx: click.Context, python: str, as_json: bool, store: Path | None) 
         emit(
             {
                 "schema": 1,
-                "ok": all(each.ok is not False for each in checks),
-                "checks": [_document(each) for each in checks],
+                "ok": all(check.ok is not False for check in checks),
+                "checks": [_document(check) for check in checks],
             }
         )
     else:
-        for each in checks:
+        for check in checks:
             mark = {
                 True: click.style("ok  ", fg="green"),
                 False: click.style("no  ", fg="red", bold=True),
                 None: "-   ",
-            }[each.ok]
-            click.echo(f"{mark}{each.what}: {each.found}")
-            if each.ok is False and each.do:
-                click.echo(f"      do: {each.do}")
-    ctx.exit(0 if all(each.ok is not False for each in checks) else 1)
+            }[check.ok]
+            click.echo(f"{mark}{check.what}: {check.found}")
+            if check.ok is False and check.do:
+                click.echo(f"      do: {check.do}")
+    ctx.exit(0 if all(check.ok is not False for check in checks) else 1)
 
 
 def _document(check: Any) -> dict[str, Any]:

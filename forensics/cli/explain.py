@@ -92,5 +92,5 @@ def _example(detector: Detector) -> Finding | None:
     for name in detector.names("fires on"):
         if name.startswith("snapshots/"):
             judged = diagnose_opened(opened(find(None), (name,)))
-            return next((each for each in judged.findings if each.id == detector.name), None)
+            return next((finding for finding in judged.findings if finding.id == detector.name), None)
     return None

@@ -130,7 +130,7 @@ def command(
         emit(answer)
     else:
         show(told.proof(answer, width()))
-    if any(each["outcome"] == "proved" for each in answer["cures"]):
+    if any(cure["outcome"] == "proved" for cure in answer["cures"]):
         ctx.exit(0)
     ctx.exit(1 if answer["repeatable"] else 4)
 

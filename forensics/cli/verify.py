@@ -70,7 +70,7 @@ def command(ctx: click.Context, ref: str | None, key: Path | None, as_json: bool
                 "Name a run or a capture.",
             )
         paths, packs = directories(subjects), holder.packs
-        check_runs(holder, [each for each in subjects if isinstance(each, Run)], checked)
+        check_runs(holder, [subject for subject in subjects if isinstance(subject, Run)], checked)
     with bar("Tables", len(paths)) as tick:
         digests = check_directories(paths, checked, tick)
     with bar("Tensors", len(digests)) as tick:

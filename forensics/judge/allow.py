@@ -61,7 +61,7 @@ def configured(start: Path, known: Sequence[str]) -> tuple[Allowance, ...]:
     if nearest is None:
         return ()
     path, table = nearest
-    return tuple(_entry(each, str(path), known) for each in _entries(table, path))
+    return tuple(_entry(entry, str(path), known) for entry in _entries(table, path))
 
 
 def given(ids: Iterable[str], known: Sequence[str]) -> tuple[Allowance, ...]:
@@ -77,7 +77,9 @@ def apart(
     findings: Sequence[Finding], allowances: Sequence[Allowance], model: str | None
 ) -> tuple[tuple[Finding, ...], tuple[Allowed, ...]]:
     """Findings that count, and those that are allowed, each in order."""
-    reasons = {f.id: each.reason for f in findings for each in allowances if each.covers(f, model)}
+    reasons = {
+        f.id: allowance.reason for f in findings for allowance in allowances if allowance.covers(f, model)
+    }
     explained: dict[str, set[str]] = {}
     for finding in findings:
         for other in finding.explains:

@@ -103,7 +103,9 @@ def transplant(
         )
     with temporary("bench") as place:
         sides = {"a": side(store, a, None, place / "a"), "b": side(store, b, adapter, place / "b")}
-        questions = [p.as_json() for p in prompts] if prompts else [{"prompt": each} for each in QUESTIONS]
+        questions = (
+            [p.as_json() for p in prompts] if prompts else [{"prompt": question} for question in QUESTIONS]
+        )
         request = place / "arguments.json"
         request.write_text(
             json.dumps({**sides, "questions": questions, "max_tokens": max_tokens}), encoding="ascii"

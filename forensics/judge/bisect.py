@@ -102,7 +102,9 @@ def _findings(run: Run, first: Capture, last: Capture, ours: library.Library) ->
 
 
 def _first_cause(run: Run, captures: Sequence[Capture], ours: library.Library) -> str:
-    serious = [each for each in _findings(run, captures[0], run.last(), ours) if each.severity != "info"]
+    serious = [
+        finding for finding in _findings(run, captures[0], run.last(), ours) if finding.severity != "info"
+    ]
     if not serious:
         raise UsageError(
             f"Nothing is found in run {run.name}.",

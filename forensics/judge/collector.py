@@ -216,7 +216,7 @@ def _parting(answers: Sequence[Answer]) -> int | None:
     """The first position at which two answers part; None where they do not, or where that cannot be told."""
     if len(answers) != 2 or not all(a.tokens and None not in [t.text for t in a.tokens] for a in answers):
         return None
-    x, y = ([(t.text, t.kind) for t in each.tokens] for each in answers)
+    x, y = ([(t.text, t.kind) for t in answer.tokens] for answer in answers)
     first = next((i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q), min(len(x), len(y)))
     return None if first == len(x) == len(y) else first
 

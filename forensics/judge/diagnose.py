@@ -148,7 +148,7 @@ def document(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
         return {
             **head,
             "schema": 1,
-            "runs": [document(each) for each in diagnosis.runs],
+            "runs": [document(run) for run in diagnosis.runs],
             "differences": differences,
             "findings": findings,
         }

@@ -22,7 +22,7 @@ def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[st
     settings = tuple(_settings(session, one, other))
     headline = ""
     if one.verdict == other.verdict == "healthy":
-        sampled = [each for each in settings if each.kind == "sampling"]
+        sampled = [setting for setting in settings if setting.kind == "sampling"]
         if sampled and not any(finding.id == SAMPLER for finding in findings):
             findings = (*findings, _sampler(sampled, names))
         headline = _apart(sampled, settings)
@@ -42,7 +42,7 @@ def _apart(sampled: Sequence[Difference], settings: Sequence[Difference]) -> str
 
     Nothing where no setting, answer or number of updates differs: another environment alone is no other run.
     """
-    first = next(iter([*sampled, *(each for each in settings if each.kind != "environment")]), None)
+    first = next(iter([*sampled, *(setting for setting in settings if setting.kind != "environment")]), None)
     return "" if first is None else f", but not the same: {_brief(first)}"
 
 

@@ -52,7 +52,7 @@ def steering(was: Repeat, now: Repeat) -> str | None:
     stop, the best checkpoint, a rate that falls on a plateau. It decided where a comparison came out both
     ways, or where saves came after other updates. None where neither is seen.
     """
-    for place in dict.fromkeys(each["place"] for each in (*was.decisions, *now.decisions)):
+    for place in dict.fromkeys(decision["place"] for decision in (*was.decisions, *now.decisions)):
         said, cured = (_outcomes(each.decisions, place) for each in (was, now))
         if len({*said, *cured}) > 1:
             return (
@@ -60,7 +60,9 @@ def steering(was: Repeat, now: Repeat) -> str | None:
                 f" true in {_of(said)} comparisons as it was, in {_of(cured)} cured"
             )
     for kind, words in (("save", "saves"), ("end", "ends its updates")):
-        before, after = ([each for each in run.decisions if each["kind"] == kind] for run in (was, now))
+        before, after = (
+            [decision for decision in run.decisions if decision["kind"] == kind] for run in (was, now)
+        )
         steps = [[each["step"] for each in side] for side in (before, after)]
         if steps[0] != steps[1]:
             place = next((each["place"] for each in (*before, *after) if each["place"]), "the program")
@@ -73,7 +75,9 @@ def steering(was: Repeat, now: Repeat) -> str | None:
 
 def _outcomes(decisions: Decisions, place: Any) -> list[bool]:
     return [
-        bool(each["outcome"]) for each in decisions if each["place"] == place and each["kind"] == "compare"
+        bool(decision["outcome"])
+        for decision in decisions
+        if decision["place"] == place and decision["kind"] == "compare"
     ]
 
 

@@ -29,7 +29,7 @@ def document(proof: Proof) -> dict[str, Any]:
             }
             for what in shown
         ],
-        "cures": [_cure(each) for each in proof.cures],
+        "cures": [_cure(cure) for cure in proof.cures],
         "patch": proof.patch,
     }
 
@@ -40,12 +40,12 @@ def _cure(cure: Cure) -> dict[str, Any]:
         "outcome": cure.outcome,
         "harm": [
             {
-                "what": each.what,
-                "unit": each.unit,
-                "as_it_was": list(each.as_it_was),
-                "cured": list(each.cured),
+                "what": effect.what,
+                "unit": effect.unit,
+                "as_it_was": list(effect.as_it_was),
+                "cured": list(effect.cured),
             }
-            for each in cure.effects
+            for effect in cure.effects
         ],
         "also_changed": list(cure.also_changed),
         "why": cure.why,

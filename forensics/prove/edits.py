@@ -36,29 +36,29 @@ def _unpadded(program: Program) -> str | None:
 def _of_cross_entropy(program: Program, wanted: str) -> list[ast.Call]:
     """Calls of this method of what a cross-entropy gives."""
     return [
-        each
-        for each in program.calls(wanted)
-        if isinstance(each.func, ast.Attribute)
-        and isinstance(each.func.value, ast.Call)
-        and name(each.func.value.func) == "cross_entropy"
+        call
+        for call in program.calls(wanted)
+        if isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Call)
+        and name(call.func.value.func) == "cross_entropy"
     ]
 
 
 def _turned(program: Program) -> str | None:
     """`return -loss` of the function that holds the cross-entropy loses its sign."""
     negated = [
-        each.value
-        for each in ast.walk(program.tree)
-        if isinstance(each, ast.Return)
-        and isinstance(each.value, ast.UnaryOp)
-        and isinstance(each.value.op, ast.USub)
-        and _has_cross_entropy(each.value)
+        node.value
+        for node in ast.walk(program.tree)
+        if isinstance(node, ast.Return)
+        and isinstance(node.value, ast.UnaryOp)
+        and isinstance(node.value.op, ast.USub)
+        and _has_cross_entropy(node.value)
     ]
     return program.replaced(negated[0], program.source(negated[0].operand)) if len(negated) == 1 else None
 
 
 def _has_cross_entropy(tree: ast.AST) -> bool:
-    return any(isinstance(each, ast.Call) and name(each.func) == "cross_entropy" for each in ast.walk(tree))
+    return any(isinstance(node, ast.Call) and name(node.func) == "cross_entropy" for node in ast.walk(tree))
 
 
 def _of_logits(program: Program) -> str | None:
@@ -78,7 +78,7 @@ def _shifted(program: Program) -> str | None:
     outputs, target = call.args[0], program.source(call.args[1])
     if program.source(outputs.args[0]) != target:
         return None
-    rest = "".join(f", {program.source(each)}" for each in [*call.args[2:], *call.keywords])
+    rest = "".join(f", {program.source(argument)}" for argument in [*call.args[2:], *call.keywords])
     return program.replaced(
         call, f"{program.source(call.func)}({program.source(outputs)}[:, :-1], {target}[:, 1:]{rest})"
     )
@@ -129,12 +129,12 @@ def _driven(program: Program) -> str | None:
     """A learning rate of 0 that is written down becomes the declared one."""
     rate = program.facts.get("rate")
     zeros = [
-        each.value
-        for each in ast.walk(program.tree)
-        if isinstance(each, ast.keyword)
-        and each.arg == "learning_rate"
-        and isinstance(each.value, ast.Constant)
-        and each.value.value == 0
+        node.value
+        for node in ast.walk(program.tree)
+        if isinstance(node, ast.keyword)
+        and node.arg == "learning_rate"
+        and isinstance(node.value, ast.Constant)
+        and node.value.value == 0
     ]
     return program.replaced(zeros[0], repr(rate)) if rate and len(zeros) == 1 else None
 
@@ -161,9 +161,9 @@ def _plain(program: Program) -> str | None:
         )
     ]
     calls = [
-        each
-        for each in program.calls("compile")
-        if not any(each is inner for mark in marks for inner in ast.walk(mark))
+        call
+        for call in program.calls("compile")
+        if not any(call is inner for mark in marks for inner in ast.walk(mark))
     ]
     if len(marks) + len(calls) != 1:
         return None
@@ -184,7 +184,7 @@ def _unclipped(program: Program) -> str | None:
     """A clipping to a norm of 0 is left out, where it puts its result in the place of what it was given."""
     call = program.one("clip_grad_norm")
     statement = next(
-        (each for each in ast.walk(program.tree) if isinstance(each, ast.Assign) and each.value is call), None
+        (node for node in ast.walk(program.tree) if isinstance(node, ast.Assign) and node.value is call), None
     )
     if call is None or statement is None or len(call.args) != 2 or len(statement.targets) != 1:
         return None
@@ -199,7 +199,7 @@ def _stepped(program: Program) -> str | None:
     """The optimizer that was made is given each gradient."""
     made = program.one("value_and_grad")
     named = [
-        each for each in ast.walk(program.tree) if isinstance(each, ast.Assign) and len(each.targets) == 1
+        node for node in ast.walk(program.tree) if isinstance(node, ast.Assign) and len(node.targets) == 1
     ]
     function = next((each.targets[0] for each in named if each.value is made), None)
     pairs = [pair for each in named for pair in _assigned(each.targets[0], each.value)]
@@ -236,7 +236,7 @@ def _framed(program: Program) -> str | None:
     call = program.one("generate") or program.one("stream_generate")
     if call is None or not program.facts.get("framed") or len(call.args) < 2:
         return None
-    prompt = next((each.value for each in call.keywords if each.arg == "prompt"), None)
+    prompt = next((keyword.value for keyword in call.keywords if keyword.arg == "prompt"), None)
     prompt = call.args[2] if prompt is None and len(call.args) > 2 else prompt
     if not isinstance(prompt, (ast.Name, ast.Constant, ast.JoinedStr)):
         return None
@@ -253,9 +253,9 @@ def _scaled(program: Program) -> str | None:
     wanted = (program.facts.get("adapter") or {}).get("scale")
     found = [
         value
-        for each in ast.walk(program.tree)
-        if isinstance(each, (ast.keyword, ast.Dict))
-        for key, value in _pairs(each)
+        for node in ast.walk(program.tree)
+        if isinstance(node, (ast.keyword, ast.Dict))
+        for key, value in _pairs(node)
         if key == "scale" and isinstance(value, ast.Constant) and isinstance(value.value, (int, float))
     ]
     if len(found) != 1:
@@ -268,7 +268,7 @@ def _scaled(program: Program) -> str | None:
 def _pairs(node: ast.keyword | ast.Dict) -> list[tuple[Any, ast.expr]]:
     if isinstance(node, ast.keyword):
         return [(node.arg, node.value)]
-    keys = [each.value if isinstance(each, ast.Constant) else None for each in node.keys]
+    keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
     return list(zip(keys, node.values, strict=True))
 
 

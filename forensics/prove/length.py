@@ -19,7 +19,7 @@ def enough(losses: Sequence[float]) -> int | None:
     Only a beginning: whether the harm is there after so many is seen in the repeat as it was. None where the
     curve does not say: it is shorter than a window or two, or ends where it began.
     """
-    known = [each if math.isfinite(each) else math.inf for each in losses]
+    known = [loss if math.isfinite(loss) else math.inf for loss in losses]
     if len(known) < 3 * _WINDOW or not all(map(math.isfinite, (known[0], known[-1]))):
         return None
     smooth = [median(known[max(0, end - _WINDOW) : end]) for end in range(1, len(known) + 1)]

@@ -25,7 +25,7 @@ class Program:
     def calls(self, wanted: str) -> list[ast.Call]:
         """Calls of a function of that name, whatever stands before it."""
         return [
-            each for each in ast.walk(self.tree) if isinstance(each, ast.Call) and name(each.func) == wanted
+            node for node in ast.walk(self.tree) if isinstance(node, ast.Call) and name(node.func) == wanted
         ]
 
     def one(self, wanted: str) -> ast.Call | None:
@@ -86,7 +86,7 @@ class Program:
 
     def _holding(self, node: ast.AST) -> ast.stmt | None:
         """The simple statement in which `node` stands."""
-        return next((each for each in _statements(self.tree) if _stands_in(node, each)), None)
+        return next((statement for statement in _statements(self.tree) if _stands_in(node, statement)), None)
 
 
 def _stands_in(node: ast.AST, tree: ast.AST) -> bool:
@@ -99,17 +99,17 @@ def name(node: ast.expr) -> str:
 
 
 def _imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
-    return (each for each in ast.walk(tree) if isinstance(each, (ast.Import, ast.ImportFrom)))
+    return (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
 
 
 def _statements(tree: ast.Module) -> list[ast.stmt]:
     """Simple statements, in which no other stands."""
-    return [each for each in ast.walk(tree) if isinstance(each, ast.stmt) and not hasattr(each, "body")]
+    return [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and not hasattr(node, "body")]
 
 
 def _blocks(tree: ast.Module) -> Iterator[list[ast.stmt]]:
-    for each in ast.walk(tree):
+    for node in ast.walk(tree):
         for part in ("body", "orelse", "finalbody"):
-            block = getattr(each, part, None)
+            block = getattr(node, part, None)
             if isinstance(block, list):
                 yield block

@@ -118,17 +118,17 @@ class Proving:
             UsageError: no such finding.
         """
         names = [detector.name for detector in self.source.evidence.library.detectors]
-        for each in ids:
-            if each not in names:
-                close = near(each, names, 1)
+        for finding_id in ids:
+            if finding_id not in names:
+                close = near(finding_id, names, 1)
                 hint = f"Did you mean {close[0]}?" if close else "`forensics query` lists them."
-                raise UsageError(f"There is no finding {each!r}.", where="forensics prove", hint=hint)
+                raise UsageError(f"There is no finding {finding_id!r}.", where="forensics prove", hint=hint)
         causes = [f.id for f in self.diagnosis.findings if f.role == "cause" and f.severity != "info"]
         return list(dict.fromkeys(ids or causes))
 
     def plan(self, ids: Sequence[str]) -> Plan:
         """What is going to be run for these findings."""
-        curable = [each for each in ids if each in cured.known()]
+        curable = [finding_id for finding_id in ids if finding_id in cured.known()]
         groups: list[tuple[str, ...]] = [(), *((each,) for each in curable)]
         if len(curable) > 1:
             groups.append(tuple(curable))
@@ -166,7 +166,7 @@ class Proving:
         agrees, how = agreement(record, rows[0], self._steps)
         sure = [each.ids[0] for each in found if each.outcome == "proved" and len(each.ids) == 1]
         edit = patch(self.launch.cwd, self.source.files(), sure, self._facts)
-        harms = tuple(each.harm for each in rows)
+        harms = tuple(row.harm for row in rows)
         steps = self._steps or len(record.losses) or None
         return Proof(
             named, self.repeats, steps, agrees, how, units, record.harm, harms, tuple(_ordered(found)), edit
@@ -176,7 +176,9 @@ class Proving:
     def _unknown(ids: Sequence[str]) -> tuple[Cure, ...]:
         known = cured.known()
         return tuple(
-            Cure((each,), "impossible", "no cure is known for it") for each in ids if each not in known
+            Cure((finding_id,), "impossible", "no cure is known for it")
+            for finding_id in ids
+            if finding_id not in known
         )
 
     def _baseline(self, plan: Plan, tell: Tell) -> list[Repeat]:
@@ -233,7 +235,7 @@ class Proving:
             if number == 0 and made.harm == rows[0].harm and made.answers == rows[0].answers:
                 break
         units = {name: unit for each in done for name, unit in each.units.items()}
-        found = effects([each.harm for each in rows], [each.harm for each in done], units)
+        found = effects([row.harm for row in rows], [each.harm for each in done], units)
         verdict, why = judge(found)
         return Cure(group, verdict, why, tuple(found), done[0].acted, tuple(changed(rows[0], done[0])))
 

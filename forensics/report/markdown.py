@@ -26,8 +26,8 @@ def diagnosis(d: Diagnosis | TwoRuns, environment: Mapping[str, str] | None = No
             f"{code(d.a)} against {code(d.b)}",
         ]
         blocks = [*head, *_differences(d.differences)]
-        for each in d.runs:
-            blocks += [f"### {code(each.b.partition('@')[0])}", *_one(each, "####")]
+        for run in d.runs:
+            blocks += [f"### {code(run.b.partition('@')[0])}", *_one(run, "####")]
     else:
         blocks = [f"## {d.verdict.upper()}: {escaped(d.headline)}", *_one(d, "###")]
     blocks += _versions(environment or {})

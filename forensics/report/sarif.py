@@ -25,7 +25,7 @@ def log(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
     judged = diagnosis.runs[-1] if isinstance(diagnosis, TwoRuns) else diagnosis
     findings = [*judged.findings, *(allowed.finding for allowed in judged.allowed)]
     ids = list(dict.fromkeys(finding.id for finding in findings))
-    rules = [_rule(next(f for f in findings if f.id == each)) for each in ids]
+    rules = [_rule(next(f for f in findings if f.id == finding_id)) for finding_id in ids]
     reasons = {id(allowed.finding): allowed for allowed in judged.allowed}
     results = [_result(f, findings, ids.index(f.id), judged, reasons.get(id(f))) for f in findings]
     unseen = [

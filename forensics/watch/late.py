@@ -50,7 +50,9 @@ def _tokenizers() -> list[Any]:
         ("transformers.tokenization_utils_base", "PreTrainedTokenizerBase"),
     ):
         kind = getattr(sys.modules.get(home), name, None)
-        tokenizers = [each for each in gc.get_objects() if kind is not None and isinstance(each, kind)]
+        tokenizers = [
+            tracked for tracked in gc.get_objects() if kind is not None and isinstance(tracked, kind)
+        ]
         if tokenizers:
             return tokenizers
     return []
@@ -79,7 +81,7 @@ def _gradients() -> None:
 
     It lasts for as long as we watch.
     """
-    for function in [each for each in gc.get_objects() if _is_gradient(each)]:
+    for function in [tracked for tracked in gc.get_objects() if _is_gradient(tracked)]:
         try:  # not in `looking`: the hooks are to see this
             model, cell_of_function = (cell for cell in function.__closure__ or ())
             again = sys.modules["mlx.nn"].value_and_grad(model.cell_contents, function.__wrapped__)
@@ -116,7 +118,7 @@ def _unseen() -> None:
     No hook sees what happens inside them.
     """
     names = sorted(
-        {name for each in gc.get_objects() if type(each).__name__ == _MADE for name in _users(each)}
+        {name for tracked in gc.get_objects() if type(tracked).__name__ == _MADE for name in _users(tracked)}
     )
     if names:
         reason = (
@@ -126,8 +128,8 @@ def _unseen() -> None:
 
 
 def _users(compiled: Any) -> Iterator[str]:
-    for each in gc.get_referents(compiled):
-        function = getattr(each, "func", each)
+    for referent in gc.get_referents(compiled):
+        function = getattr(referent, "func", referent)
         code = getattr(function, "__code__", None)
         if code is not None and is_users(code.co_filename):
             yield str(getattr(function, "__qualname__", "a function"))

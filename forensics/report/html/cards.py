@@ -61,7 +61,7 @@ def findings(listed: Sequence[Finding], clean: int = 0) -> Markup:
 
     What a cause explains stands in its card as a chain, mere information below.
     """
-    explained = {each for f in listed for each in f.explains}
+    explained = {name for f in listed for name in f.explains}
     alone = [f for f in listed if f.id not in explained]
     by_id = {f.id: f for f in listed}
     shown = [card(number, f, by_id) for number, f in enumerate((f for f in alone if f.severity != "info"), 1)]
@@ -83,7 +83,7 @@ class Branch(NamedTuple):
 
 def _chain(cause: Finding, by_id: Mapping[str, Finding]) -> Branch | None:
     """What a cause explains, as a tree: each finding under that which leads to it directly."""
-    if not any(each in by_id for each in cause.explains):
+    if not any(name in by_id for name in cause.explains):
         return None
     return _branch(cause, by_id, {cause.id})
 
@@ -99,5 +99,5 @@ def _branch(finding: Finding, by_id: Mapping[str, Finding], placed: set[str]) ->
 
 def _next(finding: Finding, by_id: Mapping[str, Finding]) -> Iterator[Finding]:
     """What follows directly: nothing between explains it."""
-    explained = [by_id[each] for each in finding.explains if each in by_id]
+    explained = [by_id[name] for name in finding.explains if name in by_id]
     return (f for f in explained if not any(f.id in other.explains for other in explained if other is not f))

@@ -72,7 +72,7 @@ def charts(*series: Series) -> Markup:
     seen = [each for each in series if each.steps]
     if not seen:
         return Markup("<p>No update was seen.</p>")
-    of_runs = [(each, _of_runs(each, seen)) for each in _QUANTITIES]
+    of_runs = [(quantity, _of_runs(quantity, seen)) for quantity in _QUANTITIES]
     drawn = [_figure(each.title, lines, seen, fitted=each.fitted) for each, lines in of_runs if _moves(lines)]
     drawn += [
         _figure(f"Share of the loss{f' in {each.name}' if len(seen) > 1 else ''}", roles, [each])

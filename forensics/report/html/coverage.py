@@ -29,9 +29,9 @@ def not_evaluated(items: Sequence[NotEvaluated]) -> Markup:
     What a watched run would give is one thing to do.
     """
     groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for each in items:
-        unwatched = each.kind == "unwatched"
-        groups[each.kind, WATCHED if unwatched else each.needs, "" if unwatched else each.how].append(each.id)
+    for item in items:
+        unwatched = item.kind == "unwatched"
+        groups[item.kind, WATCHED if unwatched else item.needs, "" if unwatched else item.how].append(item.id)
     order = {"crashed": 0, "unwatched": 1, "unseen": 2}
     ordered = sorted(groups.items(), key=lambda kv: (order.get(kv[0][0], 3), -len(kv[1])))
     lead = (

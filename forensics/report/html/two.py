@@ -50,10 +50,10 @@ def _settings(both: TwoRuns, *, answered: bool) -> Markup:
     Causes stand above as cards, answers side by side.
     """
     groups: dict[str, list[tuple[str, str, str]]] = {}
-    for each in both.differences:
-        of, _, what = each.subject.rpartition(": ")
-        if each.kind != "cause" and not (answered and each.kind == "answer"):
-            values = (people(each.expected), people(each.observed))
+    for difference in both.differences:
+        of, _, what = difference.subject.rpartition(": ")
+        if difference.kind != "cause" and not (answered and difference.kind == "answer"):
+            values = (people(difference.expected), people(difference.observed))
             groups.setdefault(of, []).append((what, *values))
     if not groups:
         return Markup("<p>No setting and no fact that decides differs.</p>")

@@ -21,7 +21,7 @@ _SHOWN = 3  # changes beside a cure
 
 def proof(document: Mapping[str, Any], width: int) -> Text:
     """What `prove` prints, from the document of `prove --json`."""
-    lines = [_cure(each, width) for each in document["cures"]]
+    lines = [_cure(cure, width) for cure in document["cures"]]
     lines.append(_repeated(document, width))
     if document.get("patch"):
         lines.append(Text(f"\nTo read and to apply yourself:\n\n{document['patch']}".rstrip()))

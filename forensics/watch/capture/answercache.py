@@ -67,7 +67,7 @@ class Answers:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             if key and place:
                 answers = json.loads((Path(place) / f"{key}.json").read_text(encoding="ascii"))
-                self._by_ids = {tuple(each["ids"]): each for each in answers["answers"]}
+                self._by_ids = {tuple(answer["ids"]): answer for answer in answers["answers"]}
 
     def fill(self, line: Line) -> bool:
         """Give the line, whose prompt was read, the answer of then.

@@ -48,9 +48,9 @@ _ROOM = 64  # tokens by which a cache of ours grows, in place of 256: most of it
 
 def _small(caches: Sequence[Any]) -> Any:
     """Caches that have not grown yet, which grow by little; what one gives does not depend on its room."""
-    for each in caches:
-        if isinstance(getattr(each, "step", None), int):
-            each.step = min(each.step, _ROOM)
+    for cache in caches:
+        if isinstance(getattr(cache, "step", None), int):
+            cache.step = min(cache.step, _ROOM)
     return caches
 
 

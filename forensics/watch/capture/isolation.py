@@ -76,15 +76,15 @@ def _warnings() -> Iterator[None]:
 
     A warning that came while we called is as if it had not come, so that the program's own is shown.
     """
-    registries = {id(each): dict(each) for each in _registries()}
+    registries = {id(registry): dict(registry) for registry in _registries()}
     try:
         yield
     finally:
-        for each in _registries():
-            before = registries.get(id(each), {})
-            if len(each) != len(before):
-                each.clear()
-                each.update(before)
+        for registry in _registries():
+            before = registries.get(id(registry), {})
+            if len(registry) != len(before):
+                registry.clear()
+                registry.update(before)
 
 
 def _registries() -> Iterator[dict[Any, Any]]:

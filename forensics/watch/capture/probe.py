@@ -155,14 +155,14 @@ def prompt_ids(tokenizer: Any, text: str | None, messages: Any) -> list[int]:
     hf = facts.inner(tokenizer)
     if facts.template(tokenizer) is not None:
         return facts.encode(hf, rendered(tokenizer, messages or [{"role": "user", "content": text}]))
-    plain = text if text is not None else "\n".join(str(each.get("content")) for each in messages)
+    plain = text if text is not None else "\n".join(str(message.get("content")) for message in messages)
     return [*_head(hf), *facts.encode(hf, plain)]
 
 
 def rendered(tokenizer: Any, messages: Any) -> str:
     """A chat as the template writes it, with the prompt for an answer; plain lines without a template."""
     if facts.template(tokenizer) is None:
-        return "\n".join(str(each.get("content")) for each in messages)
+        return "\n".join(str(message.get("content")) for message in messages)
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 

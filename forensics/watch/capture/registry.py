@@ -206,9 +206,11 @@ def _optimizer_dropped(which: Used, optimizer: Any) -> None:
 
 def scan() -> list[Any]:
     """Modules in memory that stand under no other module: the models that no hook saw."""
-    modules = [each for each in gc.get_objects() if isinstance(each, dict) and trees.is_module(each)]
-    below = {id(child) for each in modules for path, child in trees.modules(each) if path}
-    return [each for each in modules if id(each) not in below and trees.parameters(each)]
+    modules = [
+        tracked for tracked in gc.get_objects() if isinstance(tracked, dict) and trees.is_module(tracked)
+    ]
+    below = {id(child) for module in modules for path, child in trees.modules(module) if path}
+    return [module for module in modules if id(module) not in below and trees.parameters(module)]
 
 
 def digests_of(record: Model) -> set[str]:

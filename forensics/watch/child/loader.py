@@ -108,7 +108,7 @@ def _library_classes(config: dict[str, Any]) -> tuple[Any, Any]:
     if not str(config.get("model_type", "")).replace("-", "_").isidentifier():
         raise NotLoaded("config.json names no model type")
     classes = utils._get_classes(config)
-    if not all(each.__module__.startswith("mlx_lm.models.") for each in classes):
+    if not all(kind.__module__.startswith("mlx_lm.models.") for kind in classes):
         raise NotLoaded("config.json names a class that is none of mlx-lm's")
     return classes[0], classes[1]
 

@@ -73,10 +73,15 @@ def call(function: Callable[..., Any], row: Mapping[str, Any]) -> Any:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return function(row.get("prompt"), row.get("output"))
-    if any(each.name == "reference" or each.kind is each.VAR_KEYWORD for each in parameters):
+    if any(
+        parameter.name == "reference" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters
+    ):
         return function(row.get("prompt"), row.get("output"), reference=row.get("reference"))
-    places = sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters)
-    if places > 2 or any(each.kind is each.VAR_POSITIONAL for each in parameters):
+    places = sum(
+        parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        for parameter in parameters
+    )
+    if places > 2 or any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return function(row.get("prompt"), row.get("output"), row.get("reference"))
     return function(row.get("prompt"), row.get("output"))
 

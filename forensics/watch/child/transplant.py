@@ -47,13 +47,13 @@ class Side:
     def prompt(self, question: Mapping[str, Any]) -> list[int]:
         """Token ids of a question, through the template where there is one."""
         if question.get("ids"):
-            return [int(each) for each in question["ids"]]
+            return [int(token_id) for token_id in question["ids"]]
         messages = question.get("messages") or [{"role": "user", "content": question["prompt"]}]
         if getattr(self.tokenizer, "chat_template", None):
             return list(
                 self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
             )
-        return list(self.tokenizer.encode("\n".join(str(each["content"]) for each in messages)))
+        return list(self.tokenizer.encode("\n".join(str(message["content"]) for message in messages)))
 
 
 def main(path: str) -> None:
@@ -90,8 +90,8 @@ def _side(request: Mapping[str, Any]) -> Side:
     loaded = loading.load(
         request["model"], request.get("adapter"), request.get("tokenizer"), request.get("trust", False)
     )
-    for each in request.get("adapters") or ():
-        _adapted(loaded.module, each)
+    for adapter in request.get("adapters") or ():
+        _adapted(loaded.module, adapter)
     if request.get("tensors"):
         import mlx.core as mx
 

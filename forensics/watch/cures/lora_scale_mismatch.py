@@ -18,8 +18,8 @@ def scaled(module: Any) -> str | None:
     ]
     if wanted is None or not layers:
         return None
-    for each in layers:
-        each.scale = float(wanted)
+    for layer in layers:
+        layer.scale = float(wanted)
     return f"the scale of {len(layers)} adapters set to {wanted:g}"
 
 

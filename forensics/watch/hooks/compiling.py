@@ -56,7 +56,7 @@ class Function:
         self.state_in_inputs: bool | None = None
         self.state_in_outputs: bool | None = None
         self.random_used = False
-        self.random_captured = any(each is mx().random.state for each in state.parts(given.inputs))
+        self.random_captured = any(part is mx().random.state for part in state.parts(given.inputs))
         self.training_at_trace: bool | None = None
         self.seen = observed.Seen()
 

@@ -164,9 +164,9 @@ def _makes(code: CodeType) -> bool:
 
         named = any(i.argval in _MAKERS and i.opname.startswith("LOAD") for i in dis.get_instructions(code))
         inner = [
-            each
-            for each in code.co_consts
-            if isinstance(each, CodeType) and (each.co_name[0] == "<" or code.co_name[0] != "<")
+            constant
+            for constant in code.co_consts
+            if isinstance(constant, CodeType) and (constant.co_name[0] == "<" or code.co_name[0] != "<")
         ]
         known = _making[code] = named or any(map(_makes, inner))
     return known
@@ -185,7 +185,7 @@ def _found_nothing(record: Model | None = None) -> None:
 
 def _at_exit() -> None:
     if not _built and not any(
-        trees.adapters(each.module)[0] for each in watch.models if each.module is not None
+        trees.adapters(model.module)[0] for model in watch.models if model.module is not None
     ):
         _found_nothing()
 

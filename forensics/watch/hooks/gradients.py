@@ -119,8 +119,8 @@ class _Function:
         self.said = True
         _uncalled.pop(self.number, None)
         subjects = self.subjects(args, kwargs)
-        whole = self.module is None and any(trees.is_module(each) for each in subjects)
-        given = [name for each in subjects for name, _ in trees.flatten(each)]
+        whole = self.module is None and any(trees.is_module(subject) for subject in subjects)
+        given = [name for subject in subjects for name, _ in trees.flatten(subject)]
         frozen = 0
         if model is not None and model.module is not None and self.module is None:
             trained = trees.trainable(model.module)
@@ -258,7 +258,9 @@ def _finished(spec: _Function, now: Frame, model: Model | None, result: Any) -> 
 
 def _taught(subjects: list[Any], now: Frame) -> Model | None:
     """Beside modules: a tree of arrays whose gradient goes through a model is what the program trains."""
-    tree = next((each for each in subjects if isinstance(each, (dict, list, tuple)) and now.taps), None)
+    tree = next(
+        (subject for subject in subjects if isinstance(subject, (dict, list, tuple)) and now.taps), None
+    )
     return model_of(tree, always=True) if tree is not None else None
 
 

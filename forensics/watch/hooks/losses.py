@@ -138,7 +138,7 @@ class _Call:
             z = after(z, [mark, own])
         known = ids is not None
         ids = ids if known else core.zeros(z.shape[:-1], core.int32)
-        rows = [core.stop_gradient(each) for each in head.arrays.values()] if head else []
+        rows = [core.stop_gradient(array) for array in head.arrays.values()] if head else []
 
         @core.custom_function  # type: ignore[untyped-decorator]
         def identity(z: Any, ids: Any, *rows: Any) -> Any:
@@ -151,7 +151,7 @@ class _Call:
                 with watch.looking("loss tap", "loss"):
                     taken = head.holding(list(primals[2:])) if head else None
                     g = _taken(number, within, primals[0], primals[1] if known else None, g, taken)
-            return g, *(core.zeros_like(each) for each in primals[1:])
+            return g, *(core.zeros_like(primal) for primal in primals[1:])
 
         return identity(z, ids, *rows)
 

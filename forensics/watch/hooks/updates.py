@@ -239,7 +239,7 @@ def _functions(step: Step) -> int | None:
 def _numbers(event: Event, key: str) -> list[float]:
     # a number of one parameter, a list of several
     values = [each.tolist() for each in event.arrays.get(key, [])]
-    return [number for each in values for number in (each if isinstance(each, list) else [each])]
+    return [number for value in values for number in (value if isinstance(value, list) else [value])]
 
 
 def _total(squares: list[float]) -> float | None:

@@ -94,11 +94,11 @@ def _started(event: str, args: tuple[Any, ...]) -> None:
     """
     first = args[1] if event == "os.spawn" else args[0]
     words = args[2] if event == "os.spawn" and len(args) > 2 else args[1] if len(args) > 1 else ()
-    words = [os.fsdecode(each) for each in words] if isinstance(words, (list, tuple)) else [str(words)]
+    words = [os.fsdecode(word) for word in words] if isinstance(words, (list, tuple)) else [str(words)]
     name = os.path.basename(os.fsdecode(first) if isinstance(first, (str, bytes, os.PathLike)) else words[0])
     python = name.startswith("python") and not any(
-        each.startswith("-") and not each.startswith("--") and set(each[1:]) & set("IES")
-        for each in words[1:2]
+        word.startswith("-") and not word.startswith("--") and set(word[1:]) & set("IES")
+        for word in words[1:2]
     )
     if event == "os.system" or not (python or name in _READERS):
         refuse("program", " ".join(words)[:200])

@@ -268,8 +268,8 @@ class Lesson:
 def _in(array: Any, ids: list[int]) -> Any:
     core = mx()
     mask = core.zeros(array.shape, core.bool_)
-    for each in ids:
-        mask = core.logical_or(mask, array == each)
+    for token_id in ids:
+        mask = core.logical_or(mask, array == token_id)
     return mask
 
 

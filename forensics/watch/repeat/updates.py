@@ -59,7 +59,9 @@ def cure(run: Moments, name: str, *, before: Function | None = None, after: Func
 def trained() -> Any:
     """The module that was updated most, None before any was."""
     moved = [
-        (each.updates + each.writes, each.module) for each in watch.models if trees.is_module(each.module)
+        (model.updates + model.writes, model.module)
+        for model in watch.models
+        if trees.is_module(model.module)
     ]
     count, module = max(moved, key=lambda each: each[0], default=(0, None))
     return module if count else None

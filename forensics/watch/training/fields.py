@@ -176,9 +176,9 @@ def _question(record: Any) -> tuple[str, str] | None:
     messages = record.get("messages")
     fields: dict[str, Any] = dict(record)
     if isinstance(messages, list):
-        for each in reversed(messages):
-            if isinstance(each, Mapping) and isinstance(each.get("content"), str):
-                fields[str(each.get("role"))] = each["content"]
+        for message in reversed(messages):
+            if isinstance(message, Mapping) and isinstance(message.get("content"), str):
+                fields[str(message.get("role"))] = message["content"]
     prompt, answer = (
         next((bare(fields[name]) for name in names if isinstance(fields.get(name), str)), "")
         for names in (_ASKS, _SAYS)

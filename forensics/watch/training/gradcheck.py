@@ -108,4 +108,4 @@ def compare(asked: Asked, value: float) -> dict[str, float]:
 
 def _norm(arrays: list[Any]) -> float:
     core = mx()
-    return float(core.sqrt(sum(core.square(each).sum() for each in arrays)).item())
+    return float(core.sqrt(sum(core.square(array).sum() for array in arrays)).item())

@@ -239,7 +239,10 @@ def outputs(output: Any) -> Any:
 def move(root: Any) -> None:
     """Every small parameter, one unit in the last place up or down; `still` puts them back."""
     core = mx()
-    units = [_UNITS.get(str(each.dtype).rpartition(".")[2], 0.0) for each in trees.parameters(root).values()]
+    units = [
+        _UNITS.get(str(parameter.dtype).rpartition(".")[2], 0.0)
+        for parameter in trees.parameters(root).values()
+    ]
     unit = max(units, default=0.0)
     for _, module in trees.modules(root):
         for name, array in list(dict.items(module)):

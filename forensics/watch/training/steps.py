@@ -208,7 +208,7 @@ def _step(model: Model, began: float) -> Step:
 def _gradient(event: Event, model: Model) -> None:
     model.gradients += 1
     step = _step(model, event.facts["began"])
-    event.arrays["before"] = [each.arrays for each in local.forwards]
+    event.arrays["before"] = [forward.arrays for forward in local.forwards]
     local.forwards.clear()
     event.kept = step.kept and _keeps(step.count)
     _settled(event.kept, event.arrays["taps"], "full")
@@ -305,8 +305,8 @@ def _left_behind() -> list[deque[Step]]:
     Whoever asks first has them: several threads may flush at once.
     """
     with watch.lock:
-        ended = [each for each in _queues if each[1] is not local.done and is_mine(each[0])]
-        _queues[:] = [each for each in _queues if not any(each is other for other in ended)]
+        ended = [queue for queue in _queues if queue[1] is not local.done and is_mine(queue[0])]
+        _queues[:] = [queue for queue in _queues if not any(queue is other for other in ended)]
     return [done for _, done in ended]
 
 
@@ -343,7 +343,7 @@ def _is_computed(arrays: Any) -> bool:
 def _write(step: Step, partly: bool = False, boundary: bool = False) -> None:
     """Write the rows of a step. Beside those that are kept, nothing is computed but updates at a boundary."""
     with watch.looking("steps"):
-        wanted = [each.arrays for each in step.gradients if each.kept]
+        wanted = [gradient.arrays for gradient in step.gradients if gradient.kept]
         if step.update is not None and (step.kept or boundary):
             wanted.append(step.update.arrays)
         with contextlib.suppress(Exception):  # what cannot be computed is seen where it is read

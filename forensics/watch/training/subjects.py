@@ -44,14 +44,16 @@ def model_of(tree: Any, *, always: bool = False) -> Model | None:
         return None
     shapes = {name: array.shape for name, array in leaves.items()}
     live = [
-        each for each in watch.models if each.module is not None and not isinstance(each.module, trees.Tree)
+        model
+        for model in watch.models
+        if model.module is not None and not isinstance(model.module, trees.Tree)
     ]
     for same in (_holds, _fits):
         for record in live:
             if same(trees.parameters(record.module), leaves, shapes):
                 _renewed(record, tree, leaves)
                 return record
-    bare = [each for each in watch.models if isinstance(each.module, trees.Tree)]
+    bare = [model for model in watch.models if isinstance(model.module, trees.Tree)]
     for record in bare:
         if record.module.shapes() == shapes:
             _renewed(record, tree, leaves)
