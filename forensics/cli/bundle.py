@@ -98,8 +98,15 @@ def command(
     """
     from forensics import evidence
     from forensics.bundle import contents, write
+    from forensics.errors import UsageError
     from forensics.store.place import find
 
+    if personal != "ask" and not include_text:
+        raise UsageError(
+            "No text leaves, and with it no personal number.",
+            where=f"--personal {personal}",
+            hint="Leave it out, or add --include-text.",
+        )
     if out == STDOUT and not dry_run:
         _may_be_stdout(as_json)
     place = find(store)

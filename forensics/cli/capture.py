@@ -187,7 +187,12 @@ def command(
         "--expect": expect,
         "--stop-on": stop_on,
         "--tell": tell,
+        "--selftest": selftest != "quick",
     }
+    if tell is not None and not tell.strip():
+        raise UsageError(
+            "--tell needs a command.", where="--tell ''", hint="For example: --tell 'cat >> findings.jsonl'"
+        )
     for option, value in (of_models if words else of_commands).items():
         if value:
             fits, given = (

@@ -153,7 +153,7 @@ def _write_sarif(path: Path, diagnosis: Diagnosis | TwoRuns) -> None:
     from forensics.cli.output import output
     from forensics.report import sarif
 
-    with output(path, "The SARIF file") as target:
+    with output(path, "The SARIF file", "--sarif") as target:
         target.write_text(json.dumps(sarif.log(diagnosis), indent=1) + "\n", encoding="ascii")
 
 

@@ -13,6 +13,12 @@ from forensics.cli.screen import hush, note
 from forensics.errors import ForensicsError, UsageError
 
 _TRACED = "forensics.traced"
+_NUMBERS = {
+    "is not a valid integer range": "is no whole number",
+    "is not a valid float range": "is no number",
+    "is not a valid float": "is no number",
+}
+"""What click calls its types, and what they are called in a sentence."""
 
 
 def _traced(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -92,9 +98,10 @@ def _usage(error: click.ClickException, ctx: click.Context | None) -> ForensicsE
     """Words that click refuses, of the command that they were given to."""
     inner = getattr(error, "ctx", None)
     called = inner.command_path if inner else f"forensics {ctx.invoked_subcommand}" if ctx else "forensics"
-    return UsageError(
-        " ".join(error.format_message().split()), where=called, hint=f"`{called} --help` shows what it takes."
-    )
+    said = " ".join(error.format_message().split())
+    for theirs, plain in _NUMBERS.items():
+        said = said.replace(theirs, plain)
+    return UsageError(said, where=called, hint=f"`{called} --help` shows what it takes.")
 
 
 def _unusable(error: OSError) -> ForensicsError:

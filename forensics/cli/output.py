@@ -16,8 +16,8 @@ STDOUT = Path("-")
 
 
 @contextlib.contextmanager
-def output(path: Path, what: str) -> Iterator[Path]:
-    """The file to write for `-o path`: `what`, as an error calls it.
+def output(path: Path, what: str, option: str = "-o") -> Iterator[Path]:
+    """The file to write for `option path`: `what`, as an error calls it.
 
     A link stays, and what it names is written. What is no file (a device, a FIFO) and stdout (`-`) get the
     bytes when they are whole.
@@ -38,7 +38,7 @@ def output(path: Path, what: str) -> Iterator[Path]:
         raise UsageError(
             f"{what} cannot be written: {error.strerror}.",
             where=str(path),
-            hint="Give another place: -o FILE.",
+            hint=f"Give another place: {option} FILE.",
         ) from error
 
 

@@ -29,7 +29,7 @@ def write(path: Path, columns: Sequence[str], types: Sequence[str], rows: Iterab
     names = [name if columns[:n].count(name) == 0 else f"{name}_{n + 1}" for n, name in enumerate(columns)]
     kinds = [kind if _PLAIN.fullmatch(kind) else "VARCHAR" for kind in types]
     count = 0
-    with output(path, "The Parquet file") as target, temporary("parquet") as place:
+    with output(path, "The Parquet file", "--parquet") as target, temporary("parquet") as place:
         with (place / "rows.jsonl").open("w", encoding="ascii") as file:
             for row in rows:
                 count += 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from forensics.cli.completion import complete_refs
 from forensics.cli.options import json_option, store_option
@@ -67,7 +68,7 @@ recorded. With --transplant: 0 a smallest part was found, or both answer alike; 
 )
 @click.option(
     "--seconds",
-    type=float,
+    type=click.FloatRange(min=1),
     metavar="N",
     help="With --transplant: end the search after so long, with the best so far.",
 )
@@ -104,15 +105,12 @@ def command(
     from forensics.store.place import find
     from forensics.store.store import Run
 
+    _fitting(ctx, run, transplant)
     place = find(store)
     if transplant:
         from forensics.cli.transplant import transplanted
 
         ctx.exit(transplanted(place, (run, *ids), adapter, prompts, seconds, as_json))
-    if adapter or prompts or seconds:
-        raise UsageError(
-            "--adapter, --prompts and --seconds go with --transplant.", where=run, hint="Leave them out."
-        )
     named = evidence.run_or_capture(place, run)
     if not isinstance(named, Run):
         raise UsageError("One capture cannot be run again.", where=run, hint="Name a run.")
@@ -133,6 +131,23 @@ def command(
     if any(cure["outcome"] == "proved" for cure in answer["cures"]):
         ctx.exit(0)
     ctx.exit(1 if answer["repeatable"] else 4)
+
+
+def _fitting(ctx: click.Context, run: str, transplant: bool) -> None:
+    """Refuse what has no meaning for what is asked.
+
+    Raises:
+        UsageError: an option of the one way to prove is given with the other.
+    """
+    from forensics.errors import UsageError
+
+    foreign = ("repeats", "steps", "again") if transplant else ("adapter", "prompts", "seconds")
+    for name in foreign:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            fits, given = ("the run of a program", "--transplant") if transplant else ("--transplant", run)
+            raise UsageError(
+                f"--{name} goes with {fits}, not with {given}.", where=f"--{name}", hint="Leave it out."
+            )
 
 
 def _proved(under_way: Proving, chosen: list[str]) -> Proof:

@@ -182,15 +182,16 @@ def _call(query: Query, settings: tuple[str, ...]) -> str:
     known = [p.name for p in query.params if p.default is not None]
     for setting in settings:
         key, _, value = setting.partition("=")
+        if key not in known:
+            hint = f"It has {', '.join(known)}." if known else "Leave it out; it has none."
+            raise UsageError(f"{query.name} has no parameter {key!r}.", where="--set", hint=hint)
         try:
             number = float(value)
         except ValueError:
             number = math.nan
-        if key not in known or not math.isfinite(number):
-            hint = f"It has {', '.join(known)}." if known else "It has none."
-            raise UsageError(
-                f"{setting!r} is no parameter of {query.name} with a number.", where="--set", hint=hint
-            )
+        if not math.isfinite(number):
+            hint = f"For example: --set {key}=0.1"
+            raise UsageError(f"{setting!r} gives no number.", where="--set", hint=hint)
         words.append(f"{key} := {value}")
     return f"SELECT * FROM {query.macro}({', '.join(words)})"
 

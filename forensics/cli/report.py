@@ -75,7 +75,7 @@ def command(
     if card is not None:
         from forensics.report.card import card as drawn
 
-        with output(card, "The card") as target:
+        with output(card, "The card", "--card") as target:
             write_whole(target, drawn(pages[0].diagnosis, pages[0].title).encode("utf-8", "replace"))
     click.echo(f"{out}: {pages[0].diagnosis.verdict}, {len(text) / 1000:.0f} KB", err=out == STDOUT)
     if show and not webbrowser.open(out.resolve().as_uri()):

@@ -105,7 +105,7 @@ def open_model(path: Path) -> Checkpoint:
     if path.is_dir():
         return _directory(path)
     if not path.exists():
-        raise UnreadableModel("There is no such model.", where=str(path), hint="Check the path.")
+        raise UnreadableModel("There is nothing at this path.", where=str(path), hint="Check the path.")
     if path.suffix == ".gguf":
         return _gguf(path)
     if path.name.endswith(".index.json"):

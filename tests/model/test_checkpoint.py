@@ -107,7 +107,7 @@ def test_an_index_that_lies_is_refused(tmp_path: Path, shards: dict[str, object]
 
 
 def test_what_is_no_model_says_what_it_is(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableModel, match="no such model"):
+    with pytest.raises(UnreadableModel, match="nothing at this path"):
         open_model(tmp_path / "nowhere")
     with pytest.raises(UnreadableModel, match="no model and no adapter"):
         open_model(tmp_path)

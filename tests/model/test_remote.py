@@ -228,7 +228,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableModel, match="no such model"):
+    with pytest.raises(UnreadableModel, match="nothing at this path"):
         open_model(located("memory://nothing/here"))
     with pytest.raises(UsageError, match="no kind of address"):
         open_model(located("nonsense://a/b"))
