@@ -197,7 +197,7 @@ def _check(**options: Any) -> None:
     }
     for option, among in choices.items():
         if options[option] not in among:
-            words = ", ".join(str(each) for each in among)
+            words = ", ".join(str(item) for item in among)
             raise UsageError(
                 f"{option}={options[option]!r} is none of {words}.", "forensics.capture", f"{option}='lora'"
             )

@@ -87,7 +87,7 @@ def assert_same(
 def _different(compared: Comparison, allow: Sequence[str]) -> list[str]:
     """A line a difference that is not allowed."""
     names = {
-        "changed": [each.name_b for each in compared.changed],
+        "changed": [change.name_b for change in compared.changed],
         "added": list(compared.added),
         "removed": list(compared.removed),
     }

@@ -22,7 +22,7 @@ def sent(document: Mapping[str, Any]) -> dict[str, Any]:
         "steps": _number(document.get("steps")),
         "repeatable": bool(document.get("repeatable")),
         "agreement": "",
-        "harm": [each for each in map(_harm, document.get("harm", ())) if each],
+        "harm": [item for item in map(_harm, document.get("harm", ())) if item],
         "cures": [cure for cure in cures if cure["ids"]],
         "patch": "",
     }
@@ -36,7 +36,7 @@ def _cure(cure: Mapping[str, Any]) -> dict[str, Any]:
             if isinstance(finding_id, str) and _ID.fullmatch(finding_id)
         ],
         "outcome": cure["outcome"],
-        "harm": [each for each in map(_harm, cure.get("harm", ())) if each],
+        "harm": [item for item in map(_harm, cure.get("harm", ())) if item],
         "also_changed": [],
         "why": AT_HOME,
         "did": {},
@@ -49,7 +49,7 @@ def _harm(harm: Mapping[str, Any]) -> dict[str, Any]:
     if not all(isinstance(word, str) and _WORDS.fullmatch(word) for word in words):
         return {}
     amounts = {
-        key: [_number(each) for each in harm[key]]
+        key: [_number(item) for item in harm[key]]
         for key in ("as_it_was", "cured")
         if isinstance(harm.get(key), list)
     }

@@ -147,8 +147,8 @@ def finish(
     """
     if tensors:
         packs = Packs(staged.root / "packs")
-        for each in (staged.tensors.whole, staged.tensors.held):  # a pack holds the ones or the others
-            packs.put(sorted(each.items()))
+        for item in (staged.tensors.whole, staged.tensors.held):  # a pack holds the ones or the others
+            packs.put(sorted(item.items()))
     members: dict[str, Path | bytes] = {
         p.relative_to(staged.root).as_posix(): p
         for p in staged.root.rglob("*")

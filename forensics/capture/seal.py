@@ -275,7 +275,7 @@ def _orphaned(run: _Run) -> list[dict[str, str]]:
     if run.spool.options.get("reload", True) and not run.plan.reload and reloading.items(run.spool):
         gaps.append({"what": "the reload of what was saved", "why": why, "kind": "reload"})
     return gaps + [
-        {**each, "kind": "scores"} for each in scores.missing(run.spool.options.get("scorers") or (), why)
+        {**gap, "kind": "scores"} for gap in scores.missing(run.spool.options.get("scorers") or (), why)
     ]
 
 

@@ -120,16 +120,16 @@ def verdict_status(judged: Diagnosis, only: tuple[str, ...], fail_on: str) -> in
         return status(judged, fail_on)
     if any(finding.id in only for finding in judged.findings):
         return PRESENT
-    return INCONCLUSIVE if any(each.id in only for each in judged.not_evaluated) else 0
+    return INCONCLUSIVE if any(outcome.id in only for outcome in judged.not_evaluated) else 0
 
 
 def _known(only: tuple[str, ...], detectors: list[str]) -> None:
     """Refuse an id that no detector gives, before the command is run."""
-    for each in only:
-        if each not in detectors:
-            close = near(each, detectors, 1)
+    for item in only:
+        if item not in detectors:
+            close = near(item, detectors, 1)
             hint = f"Did you mean {close[0]}?" if close else "`forensics query` lists them."
-            raise UsageError(f"There is no finding {each!r}.", where="--only", hint=hint)
+            raise UsageError(f"There is no finding {item!r}.", where="--only", hint=hint)
 
 
 def _show(judged: Diagnosis, only: tuple[str, ...]) -> None:
@@ -140,10 +140,10 @@ def _show(judged: Diagnosis, only: tuple[str, ...]) -> None:
 
         show(diagnosis(judged, width(), everything=False, steps=[], heat=None))
         return
-    missing = {each.id: each.needs for each in judged.not_evaluated}
+    missing = {outcome.id: outcome.needs for outcome in judged.not_evaluated}
     claims = {finding.id: finding.claim for finding in judged.findings}
-    for each in only:
+    for item in only:
         click.echo(
-            f"{each}:"
-            f" {claims.get(each) or (f'not evaluated: {missing[each]}' if each in missing else 'absent')}"
+            f"{item}:"
+            f" {claims.get(item) or (f'not evaluated: {missing[item]}' if item in missing else 'absent')}"
         )

@@ -79,14 +79,14 @@ def _run_all(model: Path, recipe: Recipe, out: Path) -> list[Running]:
                     f" {running[-1].trainer.script}"
                 )
             time.sleep(0.2)
-            for each in [r for r in running if r.ended]:
-                running.remove(each)
-                finished.append(each)
-                each.check()
-                _say(f"  captured  {each.trainer.run:12} {each.last_loss()}")
+            for item in [r for r in running if r.ended]:
+                running.remove(item)
+                finished.append(item)
+                item.check()
+                _say(f"  captured  {item.trainer.run:12} {item.last_loss()}")
     finally:
-        for each in running:
-            each.stop()
+        for item in running:
+            item.stop()
     order = [trainer.run for trainer in story.STORY]
     return sorted(finished, key=lambda each: order.index(each.trainer.run))
 

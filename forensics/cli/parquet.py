@@ -54,7 +54,7 @@ def _cell(value: Any, kind: str) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
     if isinstance(value, list) and kind.endswith("[]"):
-        return [_cell(each, kind[:-2]) for each in value]
+        return [_cell(item, kind[:-2]) for item in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return json.dumps(value, default=str)

@@ -79,7 +79,7 @@ def _placeless(value: Any, catalogue: str | None) -> Any:
 def _number(value: Any) -> Any:
     """A value for Python at the other end, where NaN is a number."""
     if isinstance(value, (list, tuple)):
-        return [_number(each) for each in value]
+        return [_number(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _number(each) for key, each in value.items()}
     if isinstance(value, Decimal):

@@ -34,7 +34,8 @@ def command(table: str | None, as_json: bool) -> None:
             {
                 "schema": 1,
                 "tables": [
-                    {**each._asdict(), "columns": [c._asdict() for c in each.columns]} for each in chosen
+                    {**choice._asdict(), "columns": [c._asdict() for c in choice.columns]}
+                    for choice in chosen
                 ],
             }
         )

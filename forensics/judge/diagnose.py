@@ -152,9 +152,14 @@ def document(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
             "differences": differences,
             "findings": findings,
         }
-    needs = [{"id": each.id, "kind": each.kind, "needs": each.needs} for each in diagnosis.not_evaluated]
-    allowed = [{**finding_document(each.finding), "reason": each.reason} for each in diagnosis.allowed]
-    clean = [{"id": each.id, "said": each.said} for each in diagnosis.clean]
+    needs = [
+        {"id": outcome.id, "kind": outcome.kind, "needs": outcome.needs}
+        for outcome in diagnosis.not_evaluated
+    ]
+    allowed = [
+        {**finding_document(allowance.finding), "reason": allowance.reason} for allowance in diagnosis.allowed
+    ]
+    clean = [{"id": outcome.id, "said": outcome.said} for outcome in diagnosis.clean]
     return {
         **head,
         "findings": findings,

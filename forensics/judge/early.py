@@ -54,9 +54,9 @@ def certain(
     counted, _ = allow.apart(findings, allowed, run.main_model)
     least = SEVERITIES.index(severity)
     return [
-        each
-        for each in counted
-        if each.confidence in ("certain", "proved") and SEVERITIES.index(each.severity) >= least
+        item
+        for item in counted
+        if item.confidence in ("certain", "proved") and SEVERITIES.index(item.severity) >= least
     ]
 
 

@@ -35,9 +35,9 @@ def known() -> tuple[Issue, ...]:
 def references(finding: str, versions: dict[str, str]) -> tuple[str, ...]:
     """The issues of a finding that the captured versions may have: `REPOSITORY#NUMBER title`."""
     return tuple(
-        f"{each.issue} {each.title}"
-        for each in known()
-        if each.finding == finding and _concerns(each, versions)
+        f"{name.issue} {name.title}"
+        for name in known()
+        if name.finding == finding and _concerns(name, versions)
     )
 
 

@@ -30,7 +30,7 @@ def with_proof(finding: Finding, document: Document | None) -> Finding:
 
 def effect(cure: Mapping[str, Any]) -> str:
     """One sentence: the worst harm as it was and cured, and what that says."""
-    outcome, harms = cure["outcome"], [each for each in cure["harm"] if any(each["as_it_was"])]
+    outcome, harms = cure["outcome"], [quantity for quantity in cure["harm"] if any(quantity["as_it_was"])]
     if outcome == "impossible" or not harms:
         return str(cure["why"])
     worst = harms[0]

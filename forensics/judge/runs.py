@@ -71,7 +71,9 @@ def _only(diagnosis: Diagnosis, elsewhere: set[str], side: Literal["a", "b"]) ->
 def _causes(findings: tuple[Finding, ...], one: Diagnosis, other: Diagnosis) -> Iterator[Difference]:
     """A cause that one run has, and what the other run says to it."""
     for finding in (f for f in findings if f.role == "cause"):
-        needs = {each.id: each.needs for each in (other if finding.only_in == "a" else one).not_evaluated}
+        needs = {
+            outcome.id: outcome.needs for outcome in (other if finding.only_in == "a" else one).not_evaluated
+        }
         absent = f"not evaluated: {needs[finding.id]}" if finding.id in needs else "evaluated and clean"
         in_a, in_b = (finding.claim, absent) if finding.only_in == "a" else (absent, finding.claim)
         yield Difference(finding.id, in_b, in_a, "cause")

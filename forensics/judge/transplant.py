@@ -84,7 +84,7 @@ class Search:
                 continue
             rest = [[g for other in chunks if other is not chunk for g in other] for chunk in chunks]
             smaller = (
-                next((each for each in rest if self._test(_flat(each))), None) if len(chunks) > 2 else None
+                next((item for item in rest if self._test(_flat(item))), None) if len(chunks) > 2 else None
             )
             if smaller is not None:
                 groups, size = smaller, max(2, size - 1)

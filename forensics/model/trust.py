@@ -50,8 +50,8 @@ def refused(directories: Iterable[Path]) -> str | None:
         return None
     if _say is None:
         return f"to load it would run its own code, {'; '.join(named)}: --trust lets it"
-    for each in named:
-        _say(f"forensics: --trust: {each} may run")
+    for name in named:
+        _say(f"forensics: --trust: {name} may run")
     return None
 
 
@@ -76,8 +76,8 @@ def _named(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             if isinstance(classes, list)
             else [classes]
         )
-        flat = (each for value in names for each in (value if isinstance(value, list) else [value]) if each)
-        yield "auto_map", ", ".join(dict.fromkeys(_shown(each) for each in flat)) or "auto_map"
+        flat = (item for value in names for item in (value if isinstance(value, list) else [value]) if item)
+        yield "auto_map", ", ".join(dict.fromkeys(_shown(item) for item in flat)) or "auto_map"
     if document.get("custom_pipelines"):
         yield "custom_pipelines", _shown(document["custom_pipelines"])
 

@@ -53,7 +53,7 @@ def steering(was: Repeat, now: Repeat) -> str | None:
     ways, or where saves came after other updates. None where neither is seen.
     """
     for place in dict.fromkeys(decision["place"] for decision in (*was.decisions, *now.decisions)):
-        said, cured = (_outcomes(each.decisions, place) for each in (was, now))
+        said, cured = (_outcomes(item.decisions, place) for item in (was, now))
         if len({*said, *cured}) > 1:
             return (
                 f"the value of the loss, which a cure leaves as it is, decides at {place}:"
@@ -63,9 +63,9 @@ def steering(was: Repeat, now: Repeat) -> str | None:
         before, after = (
             [decision for decision in run.decisions if decision["kind"] == kind] for run in (was, now)
         )
-        steps = [[each["step"] for each in side] for side in (before, after)]
+        steps = [[item["step"] for item in side] for side in (before, after)]
         if steps[0] != steps[1]:
-            place = next((each["place"] for each in (*before, *after) if each["place"]), "the program")
+            place = next((item["place"] for item in (*before, *after) if item["place"]), "the program")
             return (
                 f"{place} {words} after update {_steps(steps[0])}, cured after {_steps(steps[1])}:"
                 " the value of the loss, which a cure leaves as it is, steers it"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def document(proof: Proof) -> dict[str, Any]:
     """The whole; harms that neither the record nor a repeat shows are left out."""
     shown = [
-        what for what in proof.units if any(each.get(what) for each in (proof.as_recorded, *proof.as_it_was))
+        what for what in proof.units if any(item.get(what) for item in (proof.as_recorded, *proof.as_it_was))
     ]
     return {
         "schema": 1,
@@ -25,7 +25,7 @@ def document(proof: Proof) -> dict[str, Any]:
                 "what": what,
                 "unit": proof.units[what],
                 "as_recorded": proof.as_recorded.get(what),
-                "as_it_was": [each.get(what) for each in proof.as_it_was],
+                "as_it_was": [item.get(what) for item in proof.as_it_was],
             }
             for what in shown
         ],

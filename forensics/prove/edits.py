@@ -141,7 +141,7 @@ def _driven(program: Program) -> str | None:
 
 def _averaged(program: Program) -> str | None:
     """`cross_entropy(z, t).sum()` becomes its mean."""
-    found = [each for each in _of_cross_entropy(program, "sum") if not each.args]
+    found = [call for call in _of_cross_entropy(program, "sum") if not call.args]
     if len(found) != 1:
         return None
     losses = found[0].func.value  # type: ignore[attr-defined]
@@ -151,13 +151,13 @@ def _averaged(program: Program) -> str | None:
 def _plain(program: Program) -> str | None:
     """`mx.compile(f)` becomes `f`; `@mx.compile` is left out."""
     marks = [
-        each
+        decorator
         for function in ast.walk(program.tree)
         if isinstance(function, ast.FunctionDef)
-        for each in function.decorator_list
+        for decorator in function.decorator_list
         if any(
             isinstance(inner, (ast.Name, ast.Attribute)) and name(inner) == "compile"
-            for inner in ast.walk(each)
+            for inner in ast.walk(decorator)
         )
     ]
     calls = [

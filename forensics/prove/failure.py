@@ -24,7 +24,7 @@ def why(done: Repeat) -> str:
     """In a few words; what was refused to it comes before what it said itself."""
     if not done.status:
         return "nothing was captured of it"
-    refused = {str(each.get("kind")): str(each.get("what")) for each in reversed(done.refused)}
+    refused = {str(error.get("kind")): str(error.get("what")) for error in reversed(done.refused)}
     for kind, words in _WHY.items():
         if kind in refused:
             return words.format(what=refused[kind])
@@ -36,6 +36,6 @@ def why(done: Repeat) -> str:
 
 def hint(done: Repeat) -> str:
     """What to do."""
-    refused = {str(each.get("kind")) for each in done.refused}
+    refused = {str(error.get("kind")) for error in done.refused}
     found = next((words for kind, words in _HINTS.items() if kind in refused), None)
     return found or "Run the command by hand in a copy of its folder, and see what it lacks."

@@ -84,8 +84,8 @@ def judge(found: Sequence[Effect]) -> tuple[Verdict, str]:
     worst = harmed[0]
     grown = [effect for effect in found if effect.grows]
     # what the trained model says may be bad: where others' answers were harmed, that shows only now
-    worse = next((each for each in grown if each.unit != TEXT or worst.unit == TEXT), None)
-    beside = "".join(f"; more {each.what} now" for each in grown)
+    worse = next((item for item in grown if item.unit != TEXT or worst.unit == TEXT), None)
+    beside = "".join(f"; more {item.what} now" for item in grown)
     pairs = len(worst.cured)
     if worst.gone and worse is None:
         if pairs < FEW:

@@ -162,9 +162,9 @@ class Proving:
         self._facts = rows[0].facts
         found = [self._cured(group, rows, plan, tell) for group in plan.groups[1:]]
         found += self._unknown(ids)
-        units = {name: unit for each in (record, *rows) for name, unit in each.units.items()}
+        units = {name: unit for item in (record, *rows) for name, unit in item.units.items()}
         agrees, how = agreement(record, rows[0], self._steps)
-        sure = [each.ids[0] for each in found if each.outcome == "proved" and len(each.ids) == 1]
+        sure = [item.ids[0] for item in found if item.outcome == "proved" and len(item.ids) == 1]
         edit = patch(self.launch.cwd, self.source.files(), sure, self._facts)
         harms = tuple(row.harm for row in rows)
         steps = self._steps or len(record.losses) or None
@@ -234,8 +234,8 @@ class Proving:
                 return Cure(group, "impossible", impossible, did=made.acted)
             if number == 0 and made.harm == rows[0].harm and made.answers == rows[0].answers:
                 break
-        units = {name: unit for each in done for name, unit in each.units.items()}
-        found = effects([row.harm for row in rows], [each.harm for each in done], units)
+        units = {name: unit for item in done for name, unit in item.units.items()}
+        found = effects([row.harm for row in rows], [item.harm for item in done], units)
         verdict, why = judge(found)
         return Cure(group, verdict, why, tuple(found), done[0].acted, tuple(changed(rows[0], done[0])))
 
@@ -274,7 +274,7 @@ class Proving:
         They tell whether repeats that were kept are of this program.
         """
         yield from sorted(self.launch.cwd.glob("*.py"))
-        yield from (cured.FOLDER / f"{each.replace('-', '_')}.py" for each in cured.known())
+        yield from (cured.FOLDER / f"{name.replace('-', '_')}.py" for name in cured.known())
 
 
 def _print_of(path: Path) -> str:
@@ -286,7 +286,7 @@ def _print_of(path: Path) -> str:
 
 def _impossible(group: tuple[str, ...], was: Repeat, made: Repeat) -> str | None:
     """Why nothing can be said of this cure, None where it can."""
-    if not any(each in made.acted for each in group):
+    if not any(item in made.acted for item in group):
         return "the program never reaches what the cure would change, or says nowhere what was meant"
     if protocol.AT_THE_LOSS in made.acted.values():
         return steering(was, made)

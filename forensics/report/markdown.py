@@ -74,7 +74,7 @@ def _finding(number: int, finding: Finding, level: str) -> list[str]:
     )
     lines += [f"**Mend it:** {escaped(finding.fix)}"] if finding.fix else []
     lines += [f"**Explains:** {', '.join(map(code, finding.explains))}"] if finding.explains else []
-    lines += [f"**Ruled out:** {escaped(each)}" for each in finding.ruled_out]
+    lines += [f"**Ruled out:** {escaped(line)}" for line in finding.ruled_out]
     lines += [f"**Check:** {code(finding.check)}"] if finding.check else []
     return [
         head,
@@ -97,8 +97,8 @@ def _differences(rows: tuple[Evidence, ...], names: tuple[str, str] = ("b", "a")
 
 def _unseen(missing: Iterable[NotEvaluated]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
-    for each in missing:
-        by_reason.setdefault(each.needs, []).append(each.id)
+    for gap in missing:
+        by_reason.setdefault(gap.needs, []).append(gap.id)
     return [f"- {escaped(needs)}: {', '.join(map(code, ids))}" for needs, ids in by_reason.items()]
 
 

@@ -31,10 +31,10 @@ def log(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
     unseen = [
         {
             "level": "note",
-            "descriptor": {"id": each.id},
-            "message": {"text": f"Not evaluated: {safe(each.needs)}"},
+            "descriptor": {"id": outcome.id},
+            "message": {"text": f"Not evaluated: {safe(outcome.needs)}"},
         }
-        for each in judged.not_evaluated
+        for outcome in judged.not_evaluated
     ]
     run = {
         "tool": {"driver": {"name": "mlx-forensics", "semanticVersion": __version__, "rules": rules}},

@@ -41,7 +41,7 @@ def keep(
         return
     by_question: dict[str, list[list[Any]]] = {}
     for row in tokens:
-        top = [[each[0], each[2]] for each in row["top"]]
+        top = [[candidate[0], candidate[2]] for candidate in row["top"]]
         by_question.setdefault(str(row["prompt_id"]), []).append([row["token_id"], row["logprob"], top])
     answers = [
         {

@@ -212,8 +212,8 @@ def _gaps(run: Run) -> list[Facts]:
 
 def _missing(head: Mapping[str, Any], captures: list[Capture], gaps: list[Facts]) -> list[Facts]:
     rows = list(gaps)
-    for each in (head, *(c.head for c in captures)):
-        missing = _json(each.get("missing"))
+    for item in (head, *(c.head for c in captures)):
+        missing = _json(item.get("missing"))
         rows += [m for m in missing if isinstance(m, dict)] if isinstance(missing, list) else []
     return [
         dict(pair)

@@ -310,7 +310,7 @@ class Store:
         """Take a capture that the user removes off the list of what its run consists of."""
         run, _, place = entry.partition("@")
         with contextlib.suppress(DamagedEvidence):
-            left = [each for each in sealed_with(_head(self.runs / run)) if each != place]
+            left = [name for name in sealed_with(_head(self.runs / run)) if name != place]
             rewrite_head(self.runs / run, "captures", json.dumps(left))
 
 

@@ -43,4 +43,4 @@ def is_mine(thread: int | None) -> bool:
     """May this thread evaluate what that one made? Its own, and what a thread that has ended left."""
     if thread is None or thread == threading.get_ident():
         return True
-    return all(thread != each.ident for each in threading.enumerate())
+    return all(thread != item.ident for item in threading.enumerate())

@@ -99,7 +99,7 @@ def keys(tree: Any, wanted: set[str], prefix: str = "") -> dict[str, tuple[Any, 
         name = f"{prefix}.{key}" if prefix else str(key)
         if name in wanted and is_array(value):
             by_name[name] = (key,)
-        elif any(each.startswith(f"{name}.") for each in wanted):
+        elif any(item.startswith(f"{name}.") for item in wanted):
             by_name |= {each: (key, *rest) for each, rest in keys(value, wanted, name).items()}
     return by_name
 

@@ -69,22 +69,22 @@ class Line:
 
 def charts(*series: Series) -> Markup:
     """The curves of one run, or of several on the same axes."""
-    seen = [each for each in series if each.steps]
+    seen = [curve for curve in series if curve.steps]
     if not seen:
         return Markup("<p>No update was seen.</p>")
     of_runs = [(quantity, _of_runs(quantity, seen)) for quantity in _QUANTITIES]
     drawn = [_figure(each.title, lines, seen, fitted=each.fitted) for each, lines in of_runs if _moves(lines)]
     drawn += [
-        _figure(f"Share of the loss{f' in {each.name}' if len(seen) > 1 else ''}", roles, [each])
-        for each in seen
-        if _moves(roles := _of_roles(each))
+        _figure(f"Share of the loss{f' in {item.name}' if len(seen) > 1 else ''}", roles, [item])
+        for item in seen
+        if _moves(roles := _of_roles(item))
     ]
     still = [
         (each.title, _still(lines))
         for each, lines in of_runs
         if not _moves(lines) and any(x.pairs for x in lines)
     ]
-    tables = Markup().join(_table(each, len(seen) > 1) for each in seen)
+    tables = Markup().join(_table(item, len(seen) > 1) for item in seen)
     return Markup(macros("chart").charts(drawn, still)) + tables
 
 

@@ -34,6 +34,6 @@ def people(value: object) -> str:
     except ValueError:
         return str(value)
     if isinstance(read, list):
-        return ", ".join(people(each) for each in read) or "none"
+        return ", ".join(people(item) for item in read) or "none"
     plain = isinstance(read, bool) or not isinstance(read, (int, float))
     return str(value) if plain else short(read)

@@ -27,7 +27,7 @@ class Bar(NamedTuple):
 
 def proof(document: Mapping[str, Any]) -> Markup:
     """The picture of the document of `prove`, with what each cure says under it."""
-    harms = [each for each in document.get("harm", ()) if any(each["as_it_was"])]
+    harms = [quantity for quantity in document.get("harm", ()) if any(quantity["as_it_was"])]
     worst = harms[0] if harms else None
     bars = list(_bars(document, worst)) if worst else []
     agrees = "repeats as recorded" if document.get("repeatable") else "does not repeat as recorded"
@@ -55,7 +55,7 @@ def _bars(document: Mapping[str, Any], worst: Mapping[str, Any]) -> Iterator[Bar
 
 
 def _cured(cure: Mapping[str, Any], what: str) -> list[int]:
-    return next((list(each["cured"]) for each in cure["harm"] if each["what"] == what), [])
+    return next((list(quantity["cured"]) for quantity in cure["harm"] if quantity["what"] == what), [])
 
 
 def _unproved(document: Mapping[str, Any]) -> Iterator[str]:

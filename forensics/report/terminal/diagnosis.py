@@ -213,7 +213,7 @@ def _closing(d: Diagnosis, width: int, everything: bool) -> Iterator[Text]:
         for row, each in enumerate(d.clean):
             yield hanging("Clean" if row == 0 else "", f"{each.id}: {safe(each.said)}", width)
     elif d.verdict in ("healthy", "inconclusive") and d.clean:
-        yield hanging("Clean", _named([each.id for each in d.clean]), width)
+        yield hanging("Clean", _named([outcome.id for outcome in d.clean]), width)
     yield from _unseen(d.not_evaluated, width, everything)
 
 
@@ -230,10 +230,12 @@ def _unseen(not_evaluated: Sequence[NotEvaluated], width: int, everything: bool)
         return
     if not not_evaluated:
         return
-    crashed = [each for each in not_evaluated if each.kind == "crashed"]
+    crashed = [outcome for outcome in not_evaluated if outcome.kind == "crashed"]
     # many facts come from a watched run: that is one thing to do
     needs = Counter(
-        _WATCHED if each.kind == "unwatched" else each.needs for each in not_evaluated if each not in crashed
+        _WATCHED if outcome.kind == "unwatched" else outcome.needs
+        for outcome in not_evaluated
+        if outcome not in crashed
     ).most_common()
     listed = [f"{safe(text)} ({n})" for text, n in needs[:SHOWN]] + (
         [f"other reasons ({sum(n for _, n in needs[SHOWN:])})"] if needs[SHOWN:] else []

@@ -36,7 +36,7 @@ def _cure(cure: Mapping[str, Any], width: int) -> Text:
     for what in list(cure.get("did", {}).values())[:1]:
         out.append("\n").append_text(hanging("Did", safe(what), width))
     if cure["also_changed"]:
-        changes = [safe(each) for each in cure["also_changed"]]
+        changes = [safe(change) for change in cure["also_changed"]]
         more = f"; {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         out.append("\n").append_text(hanging("Changed", "; ".join(changes[:_SHOWN]) + more, width))
     return out

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 def tables(chosen: Sequence[Table], macros: Sequence[tuple[str, str]], width: int) -> Text:
     """Each table in a line, then each macro that SQL may use."""
-    parts = [Text("Tables", "bold"), *_pairs([(each.name, each.meaning) for each in chosen], width), Text()]
+    parts = [
+        Text("Tables", "bold"),
+        *_pairs([(choice.name, choice.meaning) for choice in chosen], width),
+        Text(),
+    ]
     parts += [Text("Macros: FROM name('RUN@POINT', ...)", "bold"), *_pairs(macros, width), Text()]
     return Text("\n").join([*parts, Text("forensics schema TABLE   its columns", "dim")])
 

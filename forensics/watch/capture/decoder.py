@@ -167,7 +167,7 @@ def _together(asked: Asked, module: Any, stop: set[int], end: float) -> None:
     live = [line for line in asked.lines if line.open]
     if len(live) < 2:
         return
-    kind = (type(module), *(type(each) for line in live if line.reader for each in line.reader.cache or ()))
+    kind = (type(module), *(type(item) for line in live if line.reader for item in line.reader.cache or ()))
     if _apart.get(kind) == math.inf:
         return
     try:

@@ -38,7 +38,7 @@ def fresh_cache(module: Any) -> Any:
     None for others, which are read whole at each token.
     """
     library = sys.modules.get("mlx_lm.models.cache")
-    if library is None or not any(each.__module__.startswith("mlx_lm.") for each in type(module).__mro__):
+    if library is None or not any(base.__module__.startswith("mlx_lm.") for base in type(module).__mro__):
         return None
     return _small(library.make_prompt_cache(module))
 

@@ -80,9 +80,9 @@ def _start(track: Track, references: dict[str, Any] | None, optimizers: dict[str
         with watch.looking(f"first update of {name_of(function)}"), watch.lock.released():
             function()
     points.take(track, "start", references=references, optimizers=optimizers)
-    for each in moments.starts if references is None else ():  # else the update is applied already
-        with watch.looking(f"start of {name_of(each)}"), watch.lock.released():
-            each(track.model)
+    for item in moments.starts if references is None else ():  # else the update is applied already
+        with watch.looking(f"start of {name_of(item)}"), watch.lock.released():
+            item(track.model)
 
 
 @safely
@@ -105,7 +105,7 @@ def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
     every = watch.options.get("every")
     before = record.updates - count
     due = (every is not None and every > 0 and record.updates // every != before // every) or any(
-        before < each <= record.updates for each in watch.options.get("at") or ()
+        before < item <= record.updates for item in watch.options.get("at") or ()
     )
     if due and not watch.tracing:
         boundaries.flush()
@@ -129,9 +129,9 @@ def written(module: Any) -> None:
     digests.forget()
     track = registry.find(module)
     if track and track.started:
-        for each in (track, *(other for other, _, _ in registry.kin(track))):
-            each.model.writes += 1
-            each.dirty = True
+        for item in (track, *(other for other, _, _ in registry.kin(track))):
+            item.model.writes += 1
+            item.dirty = True
 
 
 def applied(tree: Any) -> None:
@@ -145,7 +145,7 @@ def applied(tree: Any) -> None:
 def is_applied(tree: Any) -> bool:
     """Did some of these arrays come from the newest `apply_gradients`?"""
     given = {id(array) for array in trees.leaves(tree)}
-    return any((array := each()) is not None and id(array) in given for each in _applied)
+    return any((array := record()) is not None and id(array) in given for record in _applied)
 
 
 def _converted_by_hand(track: Track) -> None:

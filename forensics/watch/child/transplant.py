@@ -375,7 +375,7 @@ def _chosen(module: Any, ids: list[int], tokens: list[int], sampler: Mapping[str
     logits = module(mx.array([ids + tokens[:-1]]))[0, len(ids) - 1 :].astype(mx.float32)
     draw = _sampler(sampler)
     if draw is None:
-        return [int(each) for each in mx.argmax(logits, axis=-1).tolist()]
+        return [int(number) for number in mx.argmax(logits, axis=-1).tolist()]
     mx.random.seed(_SEED)
     scores = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
     return [int(draw(row[None]).item()) for row in scores]

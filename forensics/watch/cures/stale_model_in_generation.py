@@ -14,7 +14,7 @@ def fresh(call: dict[str, Any]) -> str | None:
     if trained is None or given is trained or type(given) is not type(trained):
         return None
     shapes = [
-        {name: array.shape for name, array in trees.parameters(each).items()} for each in (given, trained)
+        {name: array.shape for name, array in trees.parameters(item).items()} for item in (given, trained)
     ]
     if shapes[0] != shapes[1]:
         return None

@@ -14,7 +14,7 @@ def framed(call: dict[str, Any]) -> str | None:
     markers = request.fact("markers")
     if tokenizer is None or not markers or not request.fact("framed"):
         return None
-    ids = tokenizer.encode(prompt) if isinstance(prompt, str) else [int(each) for each in prompt]
+    ids = tokenizer.encode(prompt) if isinstance(prompt, str) else [int(item) for item in prompt]
     opened = markers[1]
     if any(ids[place : place + len(opened)] == opened for place in range(len(ids))):
         return None

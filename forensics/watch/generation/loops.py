@@ -193,5 +193,5 @@ def flush() -> None:
 
 def seen(model: Model) -> None:
     """A model became known: watch the calls of its class."""
-    if is_module(model.module) and any("__call__" in vars(each) for each in type(model.module).__mro__):
+    if is_module(model.module) and any("__call__" in vars(base) for base in type(model.module).__mro__):
         wrap(type(model.module), "__call__", _call)

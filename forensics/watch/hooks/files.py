@@ -62,7 +62,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 def _renaming(before: Any, after: Any) -> None:
     """What was saved under a temporary name is looked for under the one that it gets."""
     if save.paths:
-        before, after = (os.path.abspath(os.fsdecode(each)) for each in (before, after))
+        before, after = (os.path.abspath(os.fsdecode(item)) for item in (before, after))
         named = [path for path in save.paths if path == before or path.startswith(before + os.sep)]
         if named:
             save.paths.update(after + path[len(before) :] for path in named)

@@ -183,7 +183,10 @@ def _batch_made(original: Callable[..., Any]) -> Callable[..., Any]:
         if watch.on:
             with watch.looking("BatchGenerator"):
                 given = bound(original, (self, *args), kwargs).get("stop_tokens") or ()
-                _stops[self] = {int(each[0] if isinstance(each, (list, tuple)) else each) for each in given}
+                _stops[self] = {
+                    int(argument[0] if isinstance(argument, (list, tuple)) else argument)
+                    for argument in given
+                }
 
     return __init__
 
@@ -241,7 +244,7 @@ def _next(original: Callable[..., Any]) -> Callable[..., Any]:
 def _responses(batch: Any, result: Any) -> None:
     rows = _rows.get(batch, {})
     for response in (
-        each for part in result for each in (part if isinstance(part, (list, tuple)) else [part])
+        item for part in result for item in (part if isinstance(part, (list, tuple)) else [part])
     ):
         recording = rows.get(getattr(response, "uid", -1))
         if recording is not None and hasattr(response, "token"):

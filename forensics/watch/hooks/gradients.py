@@ -69,7 +69,7 @@ class Frame:
 
 def calls(module: Any = None) -> bool:
     """Is this module being called already (through super().__call__)? Without one: is any?"""
-    return bool(_local.called) if module is None else any(each is module for each in _local.called)
+    return bool(_local.called) if module is None else any(call is module for call in _local.called)
 
 
 @contextlib.contextmanager

@@ -238,7 +238,7 @@ def _functions(step: Step) -> int | None:
 
 def _numbers(event: Event, key: str) -> list[float]:
     # a number of one parameter, a list of several
-    values = [each.tolist() for each in event.arrays.get(key, [])]
+    values = [item.tolist() for item in event.arrays.get(key, [])]
     return [number for value in values for number in (value if isinstance(value, list) else [value])]
 
 
@@ -262,7 +262,7 @@ def _accumulation(step: Step) -> float | None:
     core = mx()
     dot = square = 0.0
     for name, g in given.items():
-        parts: list[Any] = [each[name] for each in step.small if name in each]
+        parts: list[Any] = [item[name] for item in step.small if name in item]
         if len(parts) == step.count:
             total = sum(part.astype(core.float32) for part in parts)
             dot += (g.astype(core.float32) * total).sum().item()

@@ -29,7 +29,7 @@ def cure(run: Moments, name: str, function: Callable[[Any], str | None]) -> None
 
 def begin(module: Any) -> None:
     """Training of this model is about to begin."""
-    if not trees.is_module(module) or any(each is module for each in _begun):
+    if not trees.is_module(module) or any(loop is module for loop in _begun):
         return
     _begun.append(module)
     request.cure(_cures, module)

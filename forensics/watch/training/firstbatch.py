@@ -82,7 +82,7 @@ def _strange(given: Any) -> str | None:
     if isinstance(given, dict) and not trees.is_module(given):
         given = list(given.values())
     if isinstance(given, (list, tuple)):
-        return next((found for each in given if (found := _strange(each)) is not None), None)
+        return next((found for argument in given if (found := _strange(argument)) is not None), None)
     return type(given).__name__
 
 

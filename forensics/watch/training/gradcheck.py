@@ -54,7 +54,7 @@ class Asked:
         theta, slope = dict(trees.flatten(self.subject)), dict(trees.flatten(grads))
         if theta.keys() != slope.keys() or not theta or trees.is_module(self.subject):
             raise NotRunError("unseen", "the gradient is taken of something else than a model's parameters")
-        if any(each.dtype != mx().float32 for each in (*theta.values(), *slope.values())):
+        if any(array.dtype != mx().float32 for array in (*theta.values(), *slope.values())):
             raise NotRunError("not-applicable", "a finite difference says nothing in 16 bits")
         self.theta, self.slope = list(theta.values()), [slope[name] for name in theta]
         self.norm, self.size = _norm(self.slope), _norm(self.theta)

@@ -99,7 +99,7 @@ class Head:
         """The rows of `which`, ids or a slice, in float32."""
         core = mx()
         if self.packing is not None:
-            arrays = [None if each is None else each[which] for each in self._packed()]
+            arrays = [None if array is None else array[which] for array in self._packed()]
             rows = core.dequantize(*arrays, **self.packing)
         else:
             rows = self.arrays["weight"][which]

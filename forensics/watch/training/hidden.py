@@ -36,7 +36,7 @@ def reduce(h: Any, c: Any, head: Head, following: Any = None) -> dict[str, Any]:
     """
     core = mx()
     shape, width = h.shape[:-1], h.shape[-1]
-    h, c = (apart(core.stop_gradient(each).reshape(-1, width)) for each in (h, c))
+    h, c = (apart(core.stop_gradient(array).reshape(-1, width)) for array in (h, c))
     following = (
         None if following is None else apart(core.stop_gradient(following).reshape(-1).astype(core.int32))
     )
@@ -161,7 +161,7 @@ class _Look:
         Where v has nearly all probability, the weight is read off the other tokens' part alone.
         """
         core, u, c = mx(), self._u(v), self._c
-        apart_c, apart_q = (_beside(each, self._top) for each in (c, self._q))
+        apart_c, apart_q = (_beside(array, self._top) for array in (c, self._q))
         sure = alone(core.logical_and, alone(core.equal, v, self._m), alone(core.less, self._rest, _SURE))
         c_used, u_used = alone(core.where, sure, apart_c, c), alone(core.where, sure, apart_q, u)
         weight = alone(core.divide, _dot(c_used, u_used), alone(core.maximum, _dot(u_used, u_used), 1e-30))

@@ -267,8 +267,12 @@ def alone(function: Callable[..., Any], *given: Any) -> Any:
     if not steps.local.traces:
         return function(*given)
     core = mx()
-    shape = max((each.shape for each in given if not isinstance(each, float)), key=lambda s: (len(s), s))
-    arrays = (_constant(each, len(shape)) if isinstance(each, float) else each for each in given)
+    shape = max(
+        (argument.shape for argument in given if not isinstance(argument, float)), key=lambda s: (len(s), s)
+    )
+    arrays = (
+        _constant(argument, len(shape)) if isinstance(argument, float) else argument for argument in given
+    )
     return apart(
         function(
             *(array if array.shape == shape else apart(core.broadcast_to(array, shape)) for array in arrays)

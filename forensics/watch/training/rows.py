@@ -110,7 +110,7 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
     )
     ids = _table(tap["ids"], True) if "ids" in tap else None
     if "softmaxed" in read:
-        seen.softmaxed.append([float(each) for each in read["softmaxed"].tolist()])
+        seen.softmaxed.append([float(number) for number in read["softmaxed"].tolist()])
     live = [
         (w, r, m)
         for three in zip(weight, residual, mass, strict=True)
@@ -238,7 +238,7 @@ def _equal(event: Event) -> tuple[int, int]:
     Returns (how many are equal to one of the gradient or outside, how many to one outside alone). Those
     outside are not compared with each other: samples of one prompt begin with equal forwards.
     """
-    before = {mark for each in event.arrays.get("before", []) if (mark := _mark(each))}
+    before = {mark for item in event.arrays.get("before", []) if (mark := _mark(item))}
     under: set[tuple[str, Any]] = set()
     equal = outside = 0
     for mark in filter(None, map(_mark, event.arrays["prints"])):
@@ -271,9 +271,9 @@ def _drawn(model: Model, event: Event) -> int:
     """
     before = {
         tuple(row)
-        for each in event.arrays.get("before", [])
-        if "ids" in each
-        for row in _table(each["ids"], True)
+        for item in event.arrays.get("before", [])
+        if "ids" in item
+        for row in _table(item["ids"], True)
     }
     lengths = sorted({len(row) for row in before})
     rows = {tuple(row) for tap in event.arrays["taps"] if "ids" in tap for row in _table(tap["ids"], True)}

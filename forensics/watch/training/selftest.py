@@ -90,14 +90,14 @@ def cut(ids: list[list[int]], target: list[list[int]], weight: Any, residual: An
             (tokens[:width], _until(places, width - 1), (a, min(b, width)))
             for tokens, places, (a, b) in found
         ]
-        found = [each for each in found if each[1]]
+        found = [item for item in found if item[1]]
     elif len(ids) * len(ids[0]) > _WHOLE:
         raise NotRunError(
             "unseen", f"the first batch, {len(ids) * len(ids[0])} tokens, is more than is asked twice"
         )
     if not any(places for _, places, _ in found):
         raise NotRunError("unseen", f"the loss begins after the first {_LONGEST} tokens of its rows")
-    return Cut([each[0] for each in found], [_some(each[1]) for each in found], [each[2] for each in found])
+    return Cut([item[0] for item in found], [_some(item[1]) for item in found], [item[2] for item in found])
 
 
 def _until(places: list[int], end: int) -> list[int]:
@@ -283,6 +283,6 @@ def _scores(module: Any) -> Iterator[int]:
 
 def _alike(module: Any) -> set[int]:
     """The lengths of the lists of modules directly below a module, and of stacked parameters."""
-    lists = {len(each) for each in dict.values(module) if isinstance(each, (list, tuple)) and len(each) > 1}
-    stacks = {int(each.shape[0]) for each in dict.values(module) if trees.is_array(each) and each.ndim == 3}
+    lists = {len(item) for item in dict.values(module) if isinstance(item, (list, tuple)) and len(item) > 1}
+    stacks = {int(item.shape[0]) for item in dict.values(module) if trees.is_array(item) and item.ndim == 3}
     return lists | stacks

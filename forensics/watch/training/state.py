@@ -149,7 +149,7 @@ class Before:
         """A stand-in for an optimizer, with the state of before the call; None where that was not held."""
         then = copy.copy(optimizer)
         if (several := getattr(optimizer, "optimizers", None)) is not None:
-            then.optimizers = [self._as_it_was(each) for each in several]
+            then.optimizers = [self._as_it_was(item) for item in several]
             return None if None in then.optimizers else then
         state = self.states.get(id(trees.optimizer_state(optimizer)))
         if state is None:
