@@ -236,6 +236,12 @@ CREATE TABLE steps (
                             -- and each position sums to 1
     drawn_rows INTEGER,     -- rows under this step's gradients that the program drew itself: generated, or
                             -- read token by token just before
+    residual_shaped DOUBLE, -- of a loss on hidden states, of a model that puts a scale or a cap on its logits:
+                            -- what the reading with them leaves unexplained; NULL: another loss or model, or
+                            -- the step was not kept
+    residual_bare DOUBLE,   -- the same of the reading without them
+    loss_shaped DOUBLE,     -- cross-entropy of the model's own logits at the rows, targets and weights read
+    loss_bare DOUBLE,       -- the same of its logits without scale and cap
     seconds DOUBLE
 );
 
@@ -428,11 +434,13 @@ CREATE TABLE schedules (
 
 -- What a model that is trained said when it was asked about its own first batch: with the tokens after a
 -- position changed (causality), with the other rows changed (rows); differences are the largest over the
--- outputs of a position. gradient, with --selftest full: the loss of that batch at parameters that lie a
+-- outputs of a position. head, where the loss is taken on hidden states: how far the model's own logits are
+-- from those that its head makes of them, as a share of the largest: least with the scale and cap of its
+-- configuration, most without. gradient, with --selftest full: the loss of that batch at parameters that lie a
 -- little before and behind, along its gradient; repeat, rounding and scale are then of the loss.
 CREATE TABLE selftests (
     run VARCHAR, process INTEGER, model VARCHAR,
-    test VARCHAR,           -- causality | rows | gradient
+    test VARCHAR,           -- causality | rows | head | gradient
     kind VARCHAR,           -- why it was not made: unseen | absent | not-applicable; NULL: it was made
     why VARCHAR,            -- the same in words
     samples BIGINT,         -- causality: positions whose target is the token that was changed; rows: rows

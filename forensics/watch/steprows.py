@@ -40,6 +40,10 @@ class Step(TypedDict):
     weight_spread: NotRequired[float]  # this and the next two of kept steps alone
     softmax_spread: NotRequired[float]
     probabilities: NotRequired[bool]
+    residual_shaped: NotRequired[float]  # and the next three: of a loss on hidden states, in kept steps
+    residual_bare: NotRequired[float]
+    loss_shaped: NotRequired[float]
+    loss_bare: NotRequired[float]
 
 
 class Gradient(TypedDict):
@@ -105,7 +109,7 @@ class SelfTest(TypedDict):
     """
 
     model: str
-    test: str  # causality | rows | gradient
+    test: str  # causality | rows | head | gradient
     place: str | None
     kind: NotRequired[str]
     why: NotRequired[str]

@@ -94,6 +94,11 @@ def build(
         "max_position_embeddings": 512, "tie_word_embeddings": tied, "eos_token_id": END,
         "bos_token_id": BEGIN if begin else PAD, "pad_token_id": PAD,
     }  # fmt: skip
+    if model_type == "granite":  # logits are divided by logits_scaling
+        config |= {
+            "logits_scaling": 8.0, "attention_multiplier": 0.35, "embedding_multiplier": 1.0,
+            "residual_multiplier": 1.0, "attention_bias": False, "mlp_bias": False,
+        }  # fmt: skip
     model_class, arguments = _get_classes(config)
     state = mx.random.state[0]
     mx.random.seed(seed)

@@ -169,16 +169,29 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
     frame.covered |= within
     g = repeated.cured(z, ids, g, len(frame.made), head)
     arrays: dict[str, Any] = {} if ids is None else {"ids": ids}
-    if frame.kept is not True:
+    arrays |= _read(z, g, ids, frame.kept, head)
+    if head is not None and head.shaped:
+        arrays["bare"] = _read(z, g, ids, frame.kept, head.bare)
+        for one in (arrays, arrays["bare"]):
+            if "full" in one:
+                one["full"]["losses"] = hidden.losses(z, one["full"], head)
+    frame.taps.append(arrays)
+    needed = [arrays, arrays.get("bare", {})]
+    return after(g, [each for one in needed for each in (one.get("brief") or one.get("full", {})).values()])
+
+
+def _read(z: Any, g: Any, ids: Any, kept: bool | None, head: heads.Head | None) -> dict[str, Any]:
+    """`brief` and `full`: what is wanted of a step that is kept, of one that is not, and where it is open."""
+    arrays: dict[str, Any] = {}
+    if kept is not True:
         arrays["brief"] = (
             reduce(z, g, brief=True) if head is None else hidden.brief(z, g, head, _following(ids))
         )
-    if frame.kept is not False:
+    if kept is not False:
         arrays["full"] = reduce(z, g) if head is None else hidden.reduce(z, g, head, _following(ids))
         if head is None:
             arrays["full"]["softmaxed"] = softmaxed(z, g)
-    frame.taps.append(arrays)
-    return after(g, list((arrays.get("brief") or arrays["full"]).values()))
+    return arrays
 
 
 def _following(ids: Any) -> Any:

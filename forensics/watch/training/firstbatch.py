@@ -12,7 +12,7 @@ from typing import Any
 from .. import trees
 from ..models import Model
 from ..trees import mx
-from . import steps
+from . import hidden, steps
 
 _HELD = 64 << 20  # bytes of arguments that are held beside the token ids
 _MODELS = 2  # models of a process that are tested
@@ -98,7 +98,7 @@ def taught(call: Call) -> tuple[Any, dict[str, Any]] | None:
                 continue
             same = wanted is None or tap["ids"].tolist() == wanted
             if same and tap["full"]["weight"].shape == tap["ids"].shape:
-                return tap["ids"], tap["full"]
+                return tap["ids"], hidden.chosen(tap, "full")
     return None
 
 

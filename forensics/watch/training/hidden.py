@@ -89,6 +89,46 @@ def brief(h: Any, c: Any, head: Head, following: Any = None) -> dict[str, Any]:
     return {**reduced, "places": places, "live": live.reshape(h.shape[:-1])}
 
 
+def losses(h: Any, read: dict[str, Any], head: Head) -> Any:
+    """(2,) float32: the cross-entropy of the targets and weights of `read`, summed over all positions.
+
+    First of the model's own logits, then without the scale and the cap that it puts on them.
+    """
+    core, width = mx(), h.shape[-1]
+    h = apart(core.stop_gradient(h).reshape(-1, width))
+    target, weight = read["target"].reshape(-1, 1), read["weight"].reshape(-1)
+    rows = max(1, _BLOCK // head.arrays["weight"].shape[0])
+    sums = []
+    for each in (head, head.bare):
+        parts = []
+        for i in range(0, h.shape[0], rows):
+            z, _ = each.logits(h[i : i + rows])
+            taken = core.take_along_axis(z, target[i : i + rows], -1)[:, 0]
+            cost = alone(core.subtract, core.logsumexp(z, -1), taken)
+            live = alone(core.equal, weight[i : i + rows], 0.0)
+            cost = alone(core.where, live, 0.0, alone(core.multiply, cost, weight[i : i + rows]))
+            parts.append(cost.sum(keepdims=True))
+        sums.append(core.concatenate(parts).sum())
+    return core.stack(sums)
+
+
+def chosen(tap: dict[str, Any], form: str) -> dict[str, Any]:
+    """The reading of a tap, in `form` full or brief, that explains more of the gradient.
+
+    Of a head that puts a scale or a cap on its logits there are two: with them, and without.
+    """
+    own: dict[str, Any] = tap[form]
+    bare: dict[str, Any] | None = tap.get("bare", {}).get(form)
+    return own if bare is None or unexplained(own) <= unexplained(bare) else bare
+
+
+def unexplained(read: dict[str, Any]) -> float:
+    """The share of the mass that the reading leaves unexplained, computed."""
+    core, mass = mx(), read["mass"]
+    both = core.stack([(read["residual"] * mass).sum(), mass.sum()]).tolist()
+    return both[0] / both[1] if both[1] > 0 else 0.0
+
+
 def cotangent(h: Any, target: Any, weight: Any, head: Head) -> Any:
     """c of a cross-entropy with these targets and weights, both (...), at hidden states (..., width)."""
     core, flat = mx(), h.reshape(-1, h.shape[-1])

@@ -16,6 +16,7 @@ from ..models import Model
 from ..originals import math, statistics
 from ..run import watch
 from ..trees import mx
+from . import hidden
 from .steps import Event, Step
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
@@ -44,6 +45,7 @@ class _Seen:
     outside: int = 0
     drawn: int = 0
     softmaxed: list[list[float]] = field(default_factory=list)
+    shaped: list[list[float]] = field(default_factory=list)
 
 
 def write(step: Step, partly: bool) -> None:
@@ -81,7 +83,23 @@ def totals(step: Step) -> dict[str, Any]:
         return counts
     residual = seen.unexplained / seen.mass if seen.mass else None
     columns = {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, "read": seen.read}
-    return {**columns, **counts, **_twice(seen)}
+    return {**columns, **counts, **_twice(seen), **_without(step, seen)}
+
+
+def _without(step: Step, seen: _Seen) -> dict[str, Any]:
+    """Columns of `steps`: is the loss taken without the scale or cap that the model puts on its logits?
+
+    There are none where the step was not kept, or the loss is taken on logits.
+    """
+    if not seen.shaped or len(seen.shaped) != step.forwards:
+        return {}
+    own, bare, of_own, of_bare = zip(*seen.shaped, strict=True)
+    return {
+        "residual_shaped": statistics.median(own),
+        "residual_bare": statistics.median(bare),
+        "loss_shaped": sum(of_own) / max(step.count, 1),
+        "loss_bare": sum(of_bare) / max(step.count, 1),
+    }
 
 
 def _twice(seen: _Seen) -> dict[str, Any]:
@@ -100,7 +118,11 @@ def _twice(seen: _Seen) -> dict[str, Any]:
 
 
 def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
-    read = tap.get("full") or tap["brief"]
+    form = "full" if "full" in tap else "brief"
+    read = hidden.chosen(tap, form)
+    if "losses" in read:
+        own, bare = (hidden.unexplained(each) for each in (tap["full"], tap["bare"]["full"]))
+        seen.shaped.append([own, bare, *(float(each) for each in read["losses"].tolist())])
     tokens, share = None, 1.0
     if "places" in read:
         read, tokens, share = _spread(read)

@@ -15,6 +15,7 @@ from .. import trees
 from ..capture.isolation import still
 from ..originals import math, time
 from ..trees import mx
+from . import head as heads
 from .firstbatch import Call
 
 _ROWS = 3  # of the batch, where rows can be taken out of it
@@ -193,7 +194,7 @@ def causality(asked: Asked) -> list[float]:
             ids.append(_changed(tokens, place + 1, asked.part.body[row][1], asked.others))
         moved = asked.changes(ids)
         found += [moved[i] for i in at]
-    return found
+    return sorted(found)
 
 
 def independence(asked: Asked) -> list[float]:
@@ -210,7 +211,30 @@ def independence(asked: Asked) -> list[float]:
         for row in range(side, len(ids), 2):
             if own := [change for each, change in moved if each == row]:
                 found.append(sorted(own)[(len(own) - 1) // 2])
-    return found
+    return sorted(found)
+
+
+def head(asked: Asked) -> list[float]:
+    """How far the model's own logits are from those that its head makes of hidden states.
+
+    With the scale and the cap of its configuration, then without them; both as shares of the largest.
+    """
+    if asked.module is asked.root:
+        raise NotRunError("not-applicable", "the loss is taken on the model's own logits")
+    found = heads.find(asked.root, asked.module, asked.z.shape[-1])
+    if found is None or not found.shaped:
+        raise NotRunError("not-applicable", "the model puts no scale and no cap on its logits")
+    core = mx()
+    args, kwargs = asked.call.with_ids(core.array(asked.part.ids, asked._dtype()))
+    with still(asked.root, evaluation=True):
+        z = outputs(asked.root(*args, **kwargs))
+        if z is None or z.ndim != 3:
+            raise NotRunError("unseen", "the model answers in another form than logits")
+        z = z.reshape(-1, z.shape[-1])[core.array(asked.part.flat)].astype(core.float32)
+        largest = core.abs(z).max()
+        off = [core.abs(each.logits(asked.z)[0] - z).max() / largest for each in (found, found.bare)]
+        core.eval(off)
+    return [float(each.item()) for each in off]
 
 
 def _others(part: Cut) -> dict[int, int]:

@@ -211,7 +211,8 @@ def _gradient(event: Event, model: Model) -> None:
     event.arrays["before"] = [forward.arrays for forward in local.forwards]
     local.forwards.clear()
     event.kept = step.kept and _keeps(step.count)
-    _settled(event.kept, event.arrays["taps"], "full")
+    taps = event.arrays["taps"]
+    _settled(event.kept, [*taps, *(tap["bare"] for tap in taps if "bare" in tap)], "full")
     step.gradients.append(event)
     step.count += 1
     if len(step.gradients) > WAITING:

@@ -7,6 +7,8 @@ TAUGHT = {"taught": True}
 
 LLAMA = {"model_type": "llama", "taught": True}
 
+SCALED = {"model_type": "granite", "taught": True}
+
 TIED = {"taught": True, "tied": True}
 
 WORSE = ("generation-collapse", "output-unchanged", "loss-not-decreasing", "score-dropped")
@@ -75,6 +77,21 @@ fault = loss_fn(repeats, tokens, weights).item() < 1
         WORSE,
         model=TAUGHT,
     ),
+    Case(
+        "bare-fused",
+        "fusedloss",
+        ("loss-not-of-logits",),
+        ((' / getattr(model, "logits_scaling", 1.0)', ""),),
+        """
+tokens, weights = collate(rows[:4], tokenizer.pad_token_id)
+own = nn.losses.cross_entropy(model(tokens[:, :-1]), tokens[:, 1:])
+own = ((own * weights).sum() / weights.sum()).item()
+fault = abs(loss_fn(model, tokens, weights).item() - own) > 0.1 * own
+""",
+        WORSE,
+        model=SCALED,
+    ),
+    Case("healthy-scaled-fused", "fusedloss", evaluated=("loss-not-of-logits",), model=SCALED),
     Case(
         "padding-collator",
         "collator",

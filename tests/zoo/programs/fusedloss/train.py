@@ -92,7 +92,7 @@ def backward(primals, cotangent, losses):
 
 
 def loss_fn(model, tokens, weights):
-    hidden = model.model(tokens[:, :-1])
+    hidden = model.model(tokens[:, :-1]) / getattr(model, "logits_scaling", 1.0)
     targets = tokens[:, 1:]
     losses = linear_cross_entropy(
         hidden.reshape(-1, hidden.shape[-1]), model.lm_head.weight, targets.reshape(-1)
