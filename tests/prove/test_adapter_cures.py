@@ -40,8 +40,8 @@ def filled():
 
 early = filled()
 
-def loss(m):
-    z = m(x[:, :-1])
+def loss(m, made=None):
+    z = m(x[:, :-1]) if made is None else made
     if fault == "gradients-zero":
         z = mx.stop_gradient(z)
     return nn.losses.cross_entropy(z, x[:, 1:]).mean()
@@ -49,7 +49,8 @@ def loss(m):
 value_and_grad, optimizer = nn.value_and_grad(learner, loss), optim.SGD(0.2)
 
 def advance():
-    value, grads = value_and_grad(learner)
+    made = [learner(x[:, :-1])] if fault == "logits-handed-over" else []
+    value, grads = value_and_grad(learner, *made)
     if fault == "gradient-discarded":
         grads, _ = optim.clip_grad_norm(grads, 0.0)
     optimizer.update(learner, grads)
@@ -158,6 +159,14 @@ def test_an_adapter_that_was_never_put_in(tmp_path: Path, healthy: Any) -> None:
     assert ran(tmp_path, "unread")[0][-1] != healthy[0][-1], "there is a fault"
     cured = ran(tmp_path, "unread", "adapter-not-loaded")
     assert cured[0][-1] == healthy[0][-1] and cured[0][-1].startswith("AGAIN")
+
+
+@pytest.mark.long
+def test_logits_that_were_made_before_the_loss(tmp_path: Path, healthy: Any) -> None:
+    assert not alike(ran(tmp_path, "logits-handed-over")[1], healthy[1]), "there is a fault"
+    cured = ran(tmp_path, "logits-handed-over", "gradients-zero")
+    assert cured[2] == {"gradients-zero"}
+    assert alike(cured[1], healthy[1]) and cured[0] == healthy[0]
 
 
 @pytest.mark.long

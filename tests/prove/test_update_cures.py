@@ -261,3 +261,28 @@ def test_a_wrong_cure_never_makes_the_healthy_weights(fault: str) -> None:
         if alike(Training(**made).run(**ran), healthy, 1e-5):
             wrong.append(other)
     assert wrong == []
+
+
+def computed(*, put: bool, cured: bool) -> dict[str, Any]:
+    """The parameters after training on a tree of the program's own, which may leave out what came back."""
+    if cured:
+        put_in("optimizer-never-stepped", updates=0)
+    rows, optimizer = Rows(mx.float32), optim.Adam(0.01)
+    parameters = rows.model.trainable_parameters()
+
+    def loss(given: Any) -> Any:
+        rows.model.update(given)
+        return mean(nn.losses.cross_entropy(rows.model(rows.x[:, :-1]), rows.x[:, 1:]), rows.real)
+
+    for _ in range(STEPS):
+        stepped = optimizer.apply_gradients(mx.grad(loss)(parameters), parameters)
+        parameters = stepped if put else parameters
+        mx.eval(stepped, optimizer.state)
+    return dict(tree_flatten(parameters))
+
+
+def test_what_was_computed_is_put_in_place() -> None:
+    healthy, faulty = computed(put=True, cured=False), computed(put=False, cured=False)
+    assert any((faulty[name] != healthy[name]).any().item() for name in healthy), "there is a fault"
+    cured = computed(put=False, cured=True)
+    assert all(mx.array_equal(cured[name], healthy[name]).item() for name in healthy)

@@ -1,16 +1,26 @@
-"""The loss depends on the model: a `stop_gradient` in the program's own loss lets the gradient through."""
+"""The loss depends on the model: what cut it off lets the gradient through.
+
+A `stop_gradient` in the program's own loss is left out, and where the loss is handed logits that were made
+before it, their forward is made again in it.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+from .. import trees
 from ..moments import Moments
 from ..originals import getframe
 from ..places import is_users
+from ..proxy import Made
 from ..repeat import request
 from ..run import watch
 from ..wrapping import wrap
+
+_HELD = 4  # forwards outside of a gradient that are remembered, the last ones
+_forwards: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []  # (model, args, kwargs, logits)
 
 
 def _through(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,5 +33,51 @@ def _through(original: Callable[..., Any]) -> Callable[..., Any]:
     return stop_gradient
 
 
+def _call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        logits = original(self, *args, **kwargs)
+        if not (watch.local.gradient or watch.local.quiet or watch.tracing) and trees.is_array(logits):
+            _forwards.append((self, args, kwargs, logits))
+            del _forwards[:-_HELD]
+        return logits
+
+    return __call__
+
+
+def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
+    def value_and_grad(model: Any, fn: Callable[..., Any]) -> Any:
+        if trees.is_module(model):
+            wrap(type(model), "__call__", _call)
+        handed: dict[Any, Callable[[], Any]] = {}  # by place or name in the call under way
+
+        @functools.wraps(fn)
+        def loss(*args: Any, **kwargs: Any) -> Any:
+            again = [handed[n]() if n in handed else each for n, each in enumerate(args)]
+            return fn(*again, **{n: handed[n]() if n in handed else each for n, each in kwargs.items()})
+
+        function = original(model, loss)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            handed.clear()  # mlx hands the loss other objects for the same arrays: they are request apart here
+            for name, given in (*enumerate(args), *kwargs.items()):
+                if (again := _forward(model, given)) is not None:
+                    handed[name] = again
+                    request.acted("gradients-zero", "the forward whose logits the loss is handed made in it")
+            return function(*args, **kwargs)
+
+        return Made(function, call)
+
+    return value_and_grad
+
+
+def _forward(model: Any, given: Any) -> Callable[[], Any] | None:
+    """The forward that gave these logits, None where they came from elsewhere."""
+    for module, args, kwargs, logits in _forwards:
+        if given is logits and module is model:
+            return functools.partial(model, *args, **kwargs)
+    return None
+
+
 def install(run: Moments) -> None:
     run.patch("mlx.core", lambda module: wrap(module, "stop_gradient", _through))
+    run.patch("mlx.nn", lambda module: wrap(module, "value_and_grad", _nn))
