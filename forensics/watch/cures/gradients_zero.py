@@ -58,7 +58,7 @@ def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
         function = original(model, loss)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            handed.clear()  # mlx hands the loss other objects for the same arrays: they are request apart here
+            handed.clear()  # mlx hands the loss other objects for the same arrays: looked for here
             for name, given in (*enumerate(args), *kwargs.items()):
                 if (again := _forward(model, given)) is not None:
                     handed[name] = again
