@@ -21,9 +21,11 @@ from typing import NoReturn
 from forensics.errors import DamagedEvidence
 
 MANIFEST, SUMS, README, SIGNATURE = "manifest.json", "manifest-sha256.txt", "README.txt", "manifest.json.sig"
+PROOF = "proof.json"
 _NAME = r"[A-Za-z0-9._-]{1,64}"
 MEMBER = re.compile(
-    rf"manifest\.json|manifest-sha256\.txt|manifest\.json\.sig|README\.txt|report\.html|findings\.json|summary\.md"
+    r"manifest\.json|manifest-sha256\.txt|manifest\.json\.sig|README\.txt"
+    r"|report\.html|findings\.json|summary\.md|proof\.json"
     rf"|captures/{_NAME}@[A-Za-z0-9._-]{{1,80}}/(manifest\.json|tables/[a-z_]{{1,40}}\.jsonl\.gz)"
     rf"|runs/{_NAME}/(manifest\.json|tables/[a-z_]{{1,40}}\.jsonl\.gz)|packs/[0-9a-f]{{32}}\.safetensors"
 )

@@ -17,10 +17,15 @@ Document = Mapping[str, Any]
 
 
 def with_proof(finding: Finding, document: Document | None) -> Finding:
-    """The finding with what its own cure did; one whose cure was proved has confidence `proved`."""
+    """The finding with what its own cure did; one whose cure was proved has confidence `proved`.
+
+    What who sent a bundle says of it is told as theirs, and makes nobody surer.
+    """
     cure = next((each for each in (document or {}).get("cures", ()) if each.get("ids") == [finding.id]), None)
     if cure is None:
         return finding
+    if (document or {}).get("claimed"):
+        return replace(finding, proof=claim(cure))
     return replace(
         finding,
         proof=effect(cure),
@@ -28,18 +33,40 @@ def with_proof(finding: Finding, document: Document | None) -> Finding:
     )
 
 
+_CLAIMED = {
+    "proved": "proved",
+    "partly": "partly proved",
+    "no-effect": "found not to be it",
+    "impossible": "not proved",
+}
+
+
+def claim(cure: Mapping[str, Any]) -> str:
+    """One sentence on a cure that was tried elsewhere."""
+    outcome = str(cure["outcome"])
+    said = "" if outcome == "impossible" else f": {_sentence(cure)}"
+    return f"{_CLAIMED[outcome]} by who sent it, not run here{said}"
+
+
 def effect(cure: Mapping[str, Any]) -> str:
     """One sentence: the worst harm as it was and cured, and what that says."""
     outcome, harms = cure["outcome"], [quantity for quantity in cure["harm"] if any(quantity["as_it_was"])]
     if outcome == "impossible" or not harms:
         return str(cure["why"])
-    worst = harms[0]
-    was, now = _range(worst["as_it_was"][: len(worst["cured"])]), _range(worst["cured"])
-    pairs = counted(len(worst["cured"]), "pair") + " of runs"
-    sentence = f"{worst['what']}: {was} as it was, {now} without it ({pairs}, seeds shifted alike)"
+    sentence = _sentence(cure)
     if outcome == "no-effect":
         return f"{sentence}; whatever else it does, it is not what makes this"
     return sentence if outcome == "proved" else f"{sentence}; {cure['why']}"
+
+
+def _sentence(cure: Mapping[str, Any]) -> str:
+    """The worst harm as it was and cured."""
+    worst = next((each for each in cure["harm"] if any(each["as_it_was"])), None)
+    if worst is None:
+        return "no harm was counted"
+    was, now = _range(worst["as_it_was"][: len(worst["cured"])]), _range(worst["cured"])
+    pairs = counted(len(worst["cured"]), "pair") + " of runs"
+    return f"{worst['what']}: {was} as it was, {now} without it ({pairs}, seeds shifted alike)"
 
 
 def _range(amounts: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from forensics.store import unsealed
+from forensics.store import proofs, unsealed
 from forensics.store.session import Session, lost_capture, open_session
 from forensics.store.store import Capture, Run
 from forensics.watch.protocol import RESIDUAL_MOST
@@ -122,6 +122,7 @@ def of_run(run: Run) -> Facts:
             "scores": session.rows(_SCORES, [name, None]),
             "saves": session.rows(_SAVES, [name]),
             "environment": _environment(session, name, last),
+            "proof": proofs.recall(run.store, name.removeprefix(run.prefix)) if run.store else None,
         }
 
 

@@ -31,7 +31,7 @@ def settle(root: Path) -> None:
         with files.locked(root / "imports" / "lock", exclusive=True) as mine:
             if not mine or not landing.is_dir():
                 continue
-            for part in ("packs", "captures", "runs"):
+            for part in ("packs", "captures", "proofs", "runs"):
                 for path in sorted((landing / part).glob("*")):
                     target = root / part / path.name
                     target.parent.mkdir(exist_ok=True)

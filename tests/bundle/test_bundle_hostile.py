@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import shutil
 import tempfile
 import time
@@ -32,6 +33,16 @@ from forensics.store.store import Store
 from tests.support import hostile, made
 from tests.support.command import measured
 
+HARM = {"what": "tokens", "unit": "tokens", "as_it_was": [3, 3], "cured": [0, 0]}
+CURE = {
+    "ids": ["learning-rate-zero"], "outcome": "proved", "harm": [HARM], "also_changed": [],
+    "why": "why is kept where it was proved", "did": {},
+}  # fmt: skip
+PROVED = {
+    "schema": 1, "run": "night", "repeats": 2, "steps": 3, "repeatable": True, "agreement": "", "patch": "",
+    "harm": [{"what": "tokens", "unit": "tokens", "as_recorded": 3, "as_it_was": [3, 3]}], "cures": [CURE],
+}  # fmt: skip
+PROOF = {"schema": 1, "runs": {"night": PROVED}}
 SLOW = {"a line without end", "small rows without end", "many members", "depth without end"}
 
 
@@ -42,7 +53,7 @@ def good(directory: Path) -> Path:
         staged = write.stage(
             store, contents.select(evidence.chosen(store, ["night"])), "full", text=True, stack=stack
         )
-        staged.extra = {"report.html": b"<p>"}
+        staged.extra = {"report.html": b"<p>", "proof.json": json.dumps(PROOF).encode()}
         write.finish(staged, out)
     return out
 

