@@ -98,5 +98,6 @@ def _harm(harm: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(value: object) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
-    return value if whole else None
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= _LARGEST:
+        return None
+    return value
