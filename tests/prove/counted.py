@@ -1,17 +1,21 @@
-"""How often a proof is right, counted on the zoo.
+"""How often a proof is right, counted on the zoo, or on programs that the exam draws.
 
-    python -m tests.prove.counted --out rows.jsonl [-k WORD]
+    python -m tests.prove.counted --out rows.jsonl [--seed N] [-k WORD]
+    python -m tests.prove.counted --out rows.jsonl --exam --cases 30
 
 Each broken program is captured, and the cause that its case names is proved on it; so are cures of faults
-that it has not. Its symptom can be seen where the run shows a harm that its healthy twin has less of. A row
+that it has not. Its symptom can be seen where the run shows a harm that its healthy twin has less of. The
+seed gives the order (the draws, of the exam), so that a count that ends early is one of a fair sample. A row
 for each proof is appended to `--out`; what stands there is not run again, so that the count may be done in
-parts (`--part 2/6`, `--seconds N`). Without `-k` and `--part` it takes hours; `--table` prints what there is.
+parts (`--part 2/6`, `--seconds N`, `--cases N`). The whole zoo takes hours; `--table` prints what there is.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
 import random
 import tempfile
 import time
@@ -24,8 +28,8 @@ from forensics.errors import ForensicsError
 from forensics.prove import cures
 from forensics.prove.proof import Proving
 from forensics.store.store import Store
-from tests.support import quick, tiny
-from tests.zoo import zoo
+from tests.prove.subjects import Subject, of_exam, of_zoo
+from tests.support import quick
 
 Row = dict[str, Any]
 REPEATS = 2
@@ -51,6 +55,8 @@ def main() -> int:
     )
     parser.add_argument("--part", default="1/1", help="I/N: each N-th case from the I-th on")
     parser.add_argument("--seed", type=int, default=16, help="of the order in which cases are taken")
+    parser.add_argument("--exam", action="store_true", help="draws of the exam with one fault, not the zoo")
+    parser.add_argument("--cases", type=int, help="so many, those that stand there among them")
     parser.add_argument("--wrong", type=int, default=2, help="cures of absent faults tried on each program")
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no case after so long")
     parser.add_argument("--again", action="store_true", help="count what -k names anew")
@@ -64,13 +70,20 @@ def main() -> int:
     began, done = time.monotonic(), set() if options.again else {row["case"] for row in rows}
     with tempfile.TemporaryDirectory(prefix="counted-") as folder:
         quick.children(Path(folder))
-        for case in drawn(options.seed)[first - 1 :: parts]:
+        every = of_exam(options.seed) if options.exam else of_zoo(options.seed)
+        for case in itertools.islice(every, first - 1, None, parts):
+            if time.monotonic() - began > options.seconds or len(done) >= (options.cases or math.inf):
+                break
             wanted = not options.k or any(
                 word in text for word in options.k for text in (case.name, *case.faults)
             )
-            if case.name in done or not wanted or time.monotonic() - began > options.seconds:
+            if case.name in done or not wanted:
                 continue
-            for row in counted(case, Path(folder), options.wrong):
+            if why := case.thrown(Path(folder) / f"{len(done)}-thrown"):
+                print(f"thrown away: {case.name}: {why}", flush=True)
+                continue
+            done.add(case.name)
+            for row in counted(case, Path(folder) / str(len(done)), options.wrong):
                 print(line(row), flush=True)
                 with options.out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
@@ -79,26 +92,18 @@ def main() -> int:
     return 0 if holds(rows) else 1
 
 
-def drawn(seed: int) -> list[zoo.Case]:
-    """Every case in an order that the seed gives: a count that ends early is one of a fair sample."""
-    found = [each for each in zoo.cases() if each.faults]
-    random.Random(seed).shuffle(found)
-    return found
-
-
 def read(out: Path) -> list[Row]:
     """The last row of each proof."""
     lines = out.read_text("utf-8").splitlines() if out.exists() else []
     return list({(row["case"], row["cure"]): row for row in map(json.loads, lines)}.values())
 
 
-def counted(case: zoo.Case, folder: Path, wrong: int) -> Iterable[Row]:
+def counted(case: Subject, folder: Path, wrong: int) -> Iterable[Row]:
     """The row of the cause that the case names, then those of absent faults."""
-    tiny.cached(**case.model)
     began = time.monotonic()
     row: Row = {"case": case.name, "cure": case.faults[0], "right": True}
     try:
-        proving = captured(case, folder / case.name, broken=True)
+        proving = captured(case, folder / "broken", broken=True)
         harm = proving.record.harm
         healthy = twin(case, folder) if any(harm.values()) else {}
         found = [each.id for each in proving.diagnosis.findings]
@@ -113,25 +118,25 @@ def counted(case: zoo.Case, folder: Path, wrong: int) -> Iterable[Row]:
         yield row | {"outcome": "unseen", "why": "no harm that the healthy program has less of"}
         return
     yield row | proved(proving, case.faults[0]) | {"seconds": round(time.monotonic() - began, 1)}
-    true = {*case.faults, *case.allowed, *found}
+    true = {*case.faults, *found}
     absent = [each for each in cures.known() if each not in true and each in ACTING]
     for name in random.Random(case.name).sample(absent, min(wrong, len(absent))):
         yield {"case": case.name, "cure": name, "right": False, "seen": row["seen"], **proved(proving, name)}
 
 
-def captured(case: zoo.Case, directory: Path, *, broken: bool) -> Proving:
+def captured(case: Subject, directory: Path, *, broken: bool) -> Proving:
     if not directory.exists():
-        zoo.captured(case, directory, broken=broken)
+        directory.parent.mkdir(exist_ok=True)
+        case.capture(directory, broken)
     store = Store(directory / ".forensics")
     return Proving(store, store.run("run"), repeats=REPEATS)
 
 
-def twin(case: zoo.Case, folder: Path) -> Mapping[str, int]:
+def twin(case: Subject, folder: Path) -> Mapping[str, int]:
     """The harm of the healthy program, one for all cases of that program."""
-    key = repr((case.program, case.model, case.capture, case.also))
-    if key not in _twins:
-        _twins[key] = captured(case, folder / f"{case.name}-twin", broken=False).record.harm
-    return _twins[key]
+    if case.twin not in _twins:
+        _twins[case.twin] = captured(case, folder / "twin", broken=False).record.harm
+    return _twins[case.twin]
 
 
 _twins: dict[str, Mapping[str, int]] = {}

@@ -182,3 +182,23 @@ def test_scales_of_quantized_weights() -> None:
     wanted = set(dict(tree_flatten(packed().trainable_parameters())))
     assert set(dict(tree_flatten(model.trainable_parameters()))) == wanted
     assert cure("quantization-parameters-changed", packed()) is None
+
+
+@pytest.mark.parametrize("kind", ["LoRALinear", "DoRALinear", "LoRAEmbedding"])
+@pytest.mark.parametrize("scale", [7.0, -10.0, 0.0, 10.0])
+def test_a_fuse_by_another_scale(kind: str, scale: float) -> None:
+    """The fused weights are those of the declared scale, and the layer keeps the scale that it had."""
+    import mlx.nn as nn
+    from mlx_lm.tuner import dora, lora
+
+    from forensics.watch.cures.fuse_wrong import _exact
+
+    cls = getattr(dora if kind.startswith("DoRA") else lora, kind)
+    inner = nn.Embedding(6, 8) if kind.endswith("Embedding") else nn.Linear(8, 6)
+    layer = cls.from_base(inner, r=4, scale=10.0)
+    layer.lora_b = mx.random.normal(layer.lora_b.shape, key=mx.random.key(1))
+    healthy = layer.fuse().weight
+    layer.scale = scale
+    assert (scale == 10.0) == bool(mx.array_equal(layer.fuse().weight, healthy).item()), "there is a fault"
+    assert mx.array_equal(_exact(cls.fuse)(layer).weight, healthy).item()
+    assert layer.scale == scale

@@ -26,10 +26,11 @@ def _exact(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _module(module: Any) -> None:
-    for name in ("LoRALinear", "LoRASwitchLinear", "LoRAEmbedding"):
-        if hasattr(module, name):
+    for name in ("LoRALinear", "LoRASwitchLinear", "LoRAEmbedding", "DoRALinear", "DoRAEmbedding"):
+        if name in vars(module):
             wrap(getattr(module, name), "fuse", _exact)
 
 
 def install(run: Moments) -> None:
     run.patch("mlx_lm.tuner.lora", _module)
+    run.patch("mlx_lm.tuner.dora", _module)
