@@ -38,6 +38,11 @@ for i in range(4):
 if fault != "saved-before-last-update":
     now = dict(tree_flatten(model.parameters()))
     mx.save_safetensors("out.safetensors", first if fault == "saved-untrained" else now)
+if fault == "randomness-in-generation":
+    forward = type(model.layers[0].mlp).__call__
+    type(model.layers[0].mlp).__call__ = lambda self, x: (
+        forward(self, x) * mx.random.uniform(0.0, 2.0, x.shape) + mx.random.normal(x.shape)
+    )
 used = before if fault == "stale-model-in-generation" else model
 print("ANSWER", generate(used, tokenizer, prompt=tokenizer.encode("What color"), max_tokens=8).encode())
 print("LOGITS", asked(x).sum().item())
@@ -74,6 +79,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         "stale-model-in-generation",
         "stale-compiled-function",
+        "randomness-in-generation",
         "saved-untrained",
         "saved-before-last-update",
         "optimizer-never-stepped",
