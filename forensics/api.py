@@ -37,7 +37,7 @@ __all__ = [
     "Compared",
     "Diagnosed",
     "DiagnosedTwo",
-    "Found",
+    "FindingCard",
     "Rows",
     "diagnose",
     "diff",
@@ -126,7 +126,7 @@ class Case:
         from forensics.judge.diagnose import diagnose_opened
 
         diagnosis = diagnose_opened(self._evidence)
-        findings = {"findings": tuple(_as(Found, f) for f in diagnosis.findings)}
+        findings = {"findings": tuple(_as(FindingCard, f) for f in diagnosis.findings)}
         if isinstance(diagnosis, TwoRuns):
             return _as(DiagnosedTwo, diagnosis, **findings)
         return _as(Diagnosed, diagnosis, **findings)
@@ -172,9 +172,9 @@ class Case:
         Raises:
             ForensicsError: the statement is wrong, reaches for what lies outside, or takes more than it may.
         """
-        from forensics.judge.usersql import Asked
+        from forensics.judge.usersql import Running
 
-        answer = Asked(
+        answer = Running(
             {"rows": str(self._rows), "queries": self._queries}, statement, memory, seconds, parameters or ()
         )
         columns = answer.columns()
@@ -236,7 +236,7 @@ class Case:
 # -- records that show themselves ----------------------------------------------------------------------------
 
 
-class Found(Finding):
+class FindingCard(Finding):
     """A finding; a notebook shows it as a card."""
 
     __slots__ = ()

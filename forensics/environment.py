@@ -48,7 +48,7 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
                 and (package := wanted.get(_plain(name)))
                 and package not in versions
             ):
-                versions[package] = version if entry.suffix == ".dist-info" else _asked(package)
+                versions[package] = version if entry.suffix == ".dist-info" else _version(package)
     return {package: versions[package] for package in wanted.values() if versions.get(package)}
 
 
@@ -63,7 +63,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _asked(package: str) -> str:
+def _version(package: str) -> str:
     from importlib.metadata import version  # import time
 
     try:

@@ -108,7 +108,7 @@ def pair(
     if len(subjects) == 2:
         a, b = subjects
         if isinstance(a, Run) and isinstance(b, Run):
-            return Pair(_held(a).last(), _held(b).last(), two_runs=(a, b))
+            return Pair(_with_captures(a).last(), _with_captures(b).last(), two_runs=(a, b))
         return Pair(_last(a), _last(b))
     meant = _of_one(subjects[0])
     if light and meant.a.path == meant.b.path:
@@ -119,7 +119,7 @@ def pair(
 def _of_one(subject: Run | Capture) -> Pair:
     """What one word stands for: a run's first capture and its last, or a capture and the first of its run."""
     if isinstance(subject, Run):
-        return Pair(_held(subject).first(), subject.last(), run=subject)
+        return Pair(_with_captures(subject).first(), subject.last(), run=subject)
     first = subject.store.run(subject.run.removeprefix(subject.prefix)).first() if subject.store else subject
     return Pair(subject if first.path == subject.path else first, subject)
 
@@ -222,10 +222,10 @@ def _sealed(path: Path, text: str) -> Run | Capture:
 
 
 def _last(subject: Run | Capture) -> Capture:
-    return subject if isinstance(subject, Capture) else _held(subject).last()
+    return subject if isinstance(subject, Capture) else _with_captures(subject).last()
 
 
-def _held(run: Run) -> Run:
+def _with_captures(run: Run) -> Run:
     if not run.captures:
         raise UsageError(
             f"Run {run.name} holds no capture.",

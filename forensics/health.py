@@ -47,7 +47,7 @@ class Check:
 
     what: str
     ok: bool | None
-    found: str
+    observed: str
     do: str = ""
 
 

@@ -138,7 +138,7 @@ class Cleared:
     """A detector that was evaluated and found nothing at fault, and what it says for itself."""
 
     id: str
-    said: str
+    summary: str
 
 
 @dataclass(frozen=True, slots=True)

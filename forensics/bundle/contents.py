@@ -92,7 +92,7 @@ class Tensors:
 
     whole: dict[str, RawTensor] = field(default_factory=dict)
     differences: dict[str, Difference] = field(default_factory=dict)
-    held: dict[str, RawTensor] = field(default_factory=dict)
+    deflated: dict[str, RawTensor] = field(default_factory=dict)
     against: list[str] = field(default_factory=list)
     left_out: int = 0
 
@@ -101,7 +101,7 @@ class Tensors:
 
     @property
     def nbytes(self) -> int:
-        return sum(raw.nbytes for raw in (*self.whole.values(), *self.held.values()))
+        return sum(raw.nbytes for raw in (*self.whole.values(), *self.deflated.values()))
 
 
 def tensors(selected: Selected, level: Level, scratch: Path) -> Tensors:
@@ -126,7 +126,7 @@ def tensors(selected: Selected, level: Level, scratch: Path) -> Tensors:
                 chosen.whole[digest] = raw
                 continue
             chosen.differences[digest], deflated = delta
-            chosen.held[deflated.name] = deflated
+            chosen.deflated[deflated.name] = deflated
             uses[str(base)] += 1
     chosen.against = list(dict.fromkeys(every[d.base].ref for d in chosen.differences.values()))
     chosen.left_out = len(every) - len(chosen)

@@ -147,7 +147,7 @@ def finish(
     """
     if tensors:
         packs = Packs(staged.root / "packs")
-        for item in (staged.tensors.whole, staged.tensors.held):  # a pack holds the ones or the others
+        for item in (staged.tensors.whole, staged.tensors.deflated):  # a pack holds the ones or the others
             packs.put(sorted(item.items()))
     members: dict[str, Path | bytes] = {
         p.relative_to(staged.root).as_posix(): p

@@ -30,7 +30,7 @@ def transcript(raw: Mapping[str, Any], capture: str, facts: Facts, keyed: Keyed)
     It reads prompt, output, ids, finish_reason, settings, logits_digest.
     """
     prompt, output = ids(raw.get("prompt_ids")), ids(raw.get("output_ids"))
-    spoken = said(output, raw.get("finish_reason"), facts)
+    spoken = without_stop(output, raw.get("finish_reason"), facts)
     common, count = Counter(output).most_common(1)[0] if output else (None, 0)
     settings = raw.get("settings")
     return {
@@ -55,7 +55,7 @@ def transcript(raw: Mapping[str, Any], capture: str, facts: Facts, keyed: Keyed)
     }
 
 
-def said(output: Sequence[int], finish: Any, facts: Facts) -> Sequence[int]:
+def without_stop(output: Sequence[int], finish: Any, facts: Facts) -> Sequence[int]:
     """The output without the token that stopped it."""
     return output[:-1] if output and finish == "stop" and facts.kind(output[-1]) == "end" else output
 

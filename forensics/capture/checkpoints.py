@@ -162,7 +162,7 @@ def artifacts(
             model = last.get("model") or _model_of(checkpoint, models)
             if model is None or (not last.get("model") and float(last.get("time") or 0.0) < seen[model]):
                 continue
-            if not (checkpoint.is_adapter or _held(checkpoint, models.get(str(model), set()))):
+            if not (checkpoint.is_adapter or _matching(checkpoint, models.get(str(model), set()))):
                 continue
             by_path.pop(checkpoint.path, None)
             by_path[checkpoint.path] = Artifact(
@@ -191,10 +191,10 @@ def _whole(path: Path) -> Checkpoint:
 
 
 def _model_of(checkpoint: Checkpoint, models: Mapping[str, set[str]]) -> str | None:
-    return max(models, key=lambda m: _held(checkpoint, models[m]), default=None)
+    return max(models, key=lambda m: _matching(checkpoint, models[m]), default=None)
 
 
-def _held(checkpoint: Checkpoint, parameters: set[str]) -> int:
+def _matching(checkpoint: Checkpoint, parameters: set[str]) -> int:
     """How many tensors bear a name that the model's parameters have, or would have without adapters."""
     return sum(s.raw.name in parameters or s.mlx_name in parameters for s in checkpoint.stored)
 

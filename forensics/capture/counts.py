@@ -24,7 +24,7 @@ def models(spool: Spool) -> list[Row]:
     ended = {process.number for process in spool.processes if process.exit}
     if all(row["process"] in ended for row in rows):
         return rows
-    counts = _told(spool)
+    counts = _from_rows(spool)
     return [
         row
         if row["process"] in ended
@@ -36,13 +36,13 @@ def models(spool: Spool) -> list[Row]:
     ]
 
 
-def _told(spool: Spool) -> Counter[tuple[str, object, object]]:
+def _from_rows(spool: Spool) -> Counter[tuple[str, object, object]]:
     """(column, process, model) to the count that its own rows show.
 
     Rows of steps, captures, generations and saved files are counted.
     """
     counts: Counter[tuple[str, object, object]] = Counter()
-    for step in spool.each("steps"):
+    for step in spool.rows("steps"):
         who = step["process"], step.get("model")
         counts["updates" if step.get("optimizer") else "writes", *who] += (
             1  # a step without an optimizer was written by hand
@@ -51,7 +51,7 @@ def _told(spool: Spool) -> Counter[tuple[str, object, object]]:
     for captured in spool.captures:
         key = ("updates", captured.process, captured.model)
         counts[key] = max(counts[key], whole(captured.head.get("updates")))
-    counts.update(("generations", row["process"], row.get("model")) for row in spool.each("generations"))
-    saves = {(row["process"], row.get("model"), row.get("save")) for row in spool.each("saved_tensors")}
+    counts.update(("generations", row["process"], row.get("model")) for row in spool.rows("generations"))
+    saves = {(row["process"], row.get("model"), row.get("save")) for row in spool.rows("saved_tensors")}
     counts.update(("saves", process, model) for process, model, _ in saves)
     return counts

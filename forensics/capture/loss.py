@@ -55,7 +55,7 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
     words: dict[Any, Scalar] = {
         (whole(w["process"]), str(w.get("model")), w.get("id")): w.get("text") for w in spool.table("words")
     }
-    for forward in spool.each("forwards"):
+    for forward in spool.rows("forwards"):
         key = _key(forward)
         of = facts.get(key[1], Facts())
         head = {
@@ -133,7 +133,7 @@ class _Brief:
     def __init__(self, spool: Spool, facts: Mapping[str, Facts], next_token: set[tuple[int, str]]) -> None:
         self._spool, self._facts, self._next = spool, facts, next_token
         self._rows = {
-            (whole(r["process"]), whole(r.get("row"))): _ids(r.get("ids")) for r in spool.each("rows")
+            (whole(r["process"]), whole(r.get("row"))): _ids(r.get("ids")) for r in spool.rows("rows")
         }
         self._edges: dict[tuple[int, int], roles.Edges | None] = {}
         self._outlines: dict[Any, tuple[roles.Outline, dict[str, list[int]]]] = {}
@@ -163,7 +163,7 @@ class _Brief:
     def steps(self) -> dict[Key, _Step]:
         """The sums of each step that has its rows."""
         steps: dict[Key, _Step] = {}
-        for forward in self._spool.each("weights"):
+        for forward in self._spool.rows("weights"):
             numbers = forward.get("rows")
             if isinstance(numbers, list) and numbers:
                 self._add(steps.setdefault(_key(forward), _Step()), forward, numbers)
@@ -192,7 +192,7 @@ class _Brief:
             outline, sums = self._outline(key, tokens, extra, of, pads, int(runs[0][0]) if runs else None)
             if (model, *key) not in self._seen:
                 self._seen[model, *key] = (outline, tokens, of)
-                self._distinct[process].add(_apart(tokens, outline))
+                self._distinct[process].add(_row_key(tokens, outline))
             for start, length, total in runs:
                 for role, upto in sums.items():
                     count = upto[int(start + length)] - upto[int(start)]
@@ -223,7 +223,7 @@ class _Brief:
         return self._outlines[mark]
 
 
-def _apart(tokens: Sequence[int], outline: roles.Outline) -> tuple[int, ...]:
+def _row_key(tokens: Sequence[int], outline: roles.Outline) -> tuple[int, ...]:
     """What makes a row distinct: its tokens without padding, and without the last.
 
     The program may have cut off the last one.

@@ -94,7 +94,7 @@ def _one(rows: Sequence[Row], ranks: Mapping[int, Rank], drawn: Drawn) -> Row:
     row = dict(rows[0])
     rank = ranks.get(whole(row["process"]))
     if rank and row.get("source") == "file":
-        row |= _found([r.get("found") for r in rows], rank.ranks)
+        row |= _usage([r.get("found") for r in rows], rank.ranks)
     elif len(rows) > 1 and row.get("source") == "forward":  # each rank measures rows of its own
         row |= {key: sum(whole(r.get(key)) for r in rows) for key in ("records", "used")}
     if row.get("purpose") not in ("valid", "test"):
@@ -102,7 +102,7 @@ def _one(rows: Sequence[Row], ranks: Mapping[int, Rank], drawn: Drawn) -> Row:
     return row
 
 
-def _found(records: Sequence[Any], ranks: int) -> dict[str, Scalar]:
+def _usage(records: Sequence[Any], ranks: int) -> dict[str, Scalar]:
     """`used` and `unused_between` over all ranks.
 
     `records` are the numbers of the records that each rank's rows hold. Where a rank did not look, was not

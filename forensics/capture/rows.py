@@ -106,14 +106,14 @@ def _head(observed: Observed, scene: Scene, named: Named, probes_of: str | None)
         "updates": observed.updates,
         "whole": observed.whole,
         "probes_of": probes_of,
-        "probes": _asked(observed.probes),
+        "probes": _probe_settings(observed.probes),
         "place": place(observed.place, scene.cwd),
         "complete": not observed.missing,
         "missing": json.dumps(list(observed.missing)),
     }
 
 
-def _asked(probes: Mapping[str, Any] | None) -> str | None:
+def _probe_settings(probes: Mapping[str, Any] | None) -> str | None:
     """How the probes were asked, without the key by which answers are found again."""
     if probes is None:
         return None

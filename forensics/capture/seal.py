@@ -344,7 +344,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
         "missing": list(run.missing),
         "expect": plan.expect,
         "main_model": run.main if run.records else None,
-        "tensors": _kept(spool.processes, plan.tensors),
+        "tensors": _final_setting(spool.processes, plan.tensors),
         "captures": [r.named.directory.partition("@")[2] for r in run.records],
         "launch": runtables.launch(spool, _program_of(run)),
         **_trained(run),
@@ -352,7 +352,7 @@ def _write_run(run: _Run, complete: bool) -> Any:
             run.tables.values(),
             run.scene.cwd,
             float(_n(spool.options.get("started"))),
-            {str(row.get("cell")): str(row.get("text")) for row in spool.each("cells")},
+            {str(row.get("cell")): str(row.get("text")) for row in spool.rows("cells")},
         ),
     }
     return write(run.store.runs, spool.run, "run", head, run.tables)
@@ -365,7 +365,7 @@ def _trained(run: _Run) -> dict[str, Any]:
     return {"steps": len(rows), "last_loss": losses[-1] if losses else None}
 
 
-def _kept(processes: Sequence[Process], wanted: str) -> str:
+def _final_setting(processes: Sequence[Process], wanted: str) -> str:
     """What was kept in the end: the watcher may have gone on with less where the disk was too full."""
     order = ("all", "new", "trainable", "none")
     settings = [str(read_object(p.directory / "plan.json").get("tensors") or wanted) for p in processes]

@@ -126,7 +126,7 @@ class Sources:
         elif raw is not None and (stored or not placement.get("stats")):
             self.stats[digest] = self._measured(digest, raw, placement, where)
         else:
-            self.stats[digest] = _told(digest, placement, where)
+            self.stats[digest] = _tensor_row(digest, placement, where)
 
     def _measured(self, digest: str, raw: RawTensor, placement: Mapping[str, Any], where: str) -> Row:
         from forensics.tensors.measure import measure  # import time: NumPy
@@ -135,7 +135,7 @@ class Sources:
         if stats.digest == digest:
             return tensor_row(stats, where)
         self._raw.pop(digest, None)  # the file holds other bytes than when it was loaded
-        return _told(digest, placement, "none")
+        return _tensor_row(digest, placement, "none")
 
     def _recall(self, digest: str) -> Row | None:
         while digest not in self._recalled:
@@ -194,7 +194,7 @@ def tensor_row(stats: TensorStats, place: str) -> Row:
     }
 
 
-def _told(digest: str, placement: Mapping[str, Any], place: str) -> Row:
+def _tensor_row(digest: str, placement: Mapping[str, Any], place: str) -> Row:
     """A row of `tensors` as the watcher has it."""
     return {
         "digest": digest,

@@ -26,7 +26,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return list(lines(path))
 
 
-def _found(row: dict[str, Any], moves: list[dict[str, Any]]) -> dict[str, Any]:
+def _renamed(row: dict[str, Any], moves: list[dict[str, Any]]) -> dict[str, Any]:
     """A row about a saved file, with the name that the file has now.
 
     Programs write under a temporary name and rename.
@@ -180,16 +180,17 @@ class Spool:
 
     def table(self, name: str) -> list[Row]:
         """The rows of a run-level table over all processes, with `run` and `process` filled in."""
-        return list(self.each(name))
+        return list(self.rows(name))
 
-    def each(self, name: str) -> Iterator[Row]:
+    def rows(self, name: str) -> Iterator[Row]:
         """As `table`, one row after the other."""
         for p in self.processes:
             moves = lines(p.directory / "moves.jsonl") if name in ("saved_tensors", "events") else ()
             renamed = [move for move in moves if not Path(str(move.get("before"))).exists()]
             for row in lines(p.directory / f"{name}.jsonl"):
                 yield cast(
-                    Row, {"run": self.run, "process": p.number, **(_found(row, renamed) if renamed else row)}
+                    Row,
+                    {"run": self.run, "process": p.number, **(_renamed(row, renamed) if renamed else row)},
                 )
 
     def latest(self, name: str, *keys: str) -> list[Row]:

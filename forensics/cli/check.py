@@ -77,7 +77,7 @@ def command(
     from forensics.judge.resolver import opened
     from forensics.store.place import find
 
-    _known(only, [detector.name for detector in library.load(queries).detectors])
+    _check_ids(only, [detector.name for detector in library.load(queries).detectors])
     place = find(store)
     ran = watch_run(
         place, words, Settings(name=name, expect=expect, reload=not no_reload, selftest="full"), note, note
@@ -123,7 +123,7 @@ def verdict_status(judged: Diagnosis, only: tuple[str, ...], fail_on: str) -> in
     return INCONCLUSIVE if any(outcome.id in only for outcome in judged.not_evaluated) else 0
 
 
-def _known(only: tuple[str, ...], detectors: list[str]) -> None:
+def _check_ids(only: tuple[str, ...], detectors: list[str]) -> None:
     """Refuse an id that no detector gives, before the command is run."""
     for item in only:
         if item not in detectors:

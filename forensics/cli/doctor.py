@@ -54,11 +54,11 @@ def command(ctx: click.Context, python: str, as_json: bool, store: Path | None) 
                 False: click.style("no  ", fg="red", bold=True),
                 None: "-   ",
             }[check.ok]
-            click.echo(f"{mark}{check.what}: {check.found}")
+            click.echo(f"{mark}{check.what}: {check.observed}")
             if check.ok is False and check.do:
                 click.echo(f"      do: {check.do}")
     ctx.exit(0 if all(check.ok is not False for check in checks) else 1)
 
 
 def _document(check: Any) -> dict[str, Any]:
-    return {"what": check.what, "ok": check.ok, "found": check.found, "do": check.do}
+    return {"what": check.what, "ok": check.ok, "found": check.observed, "do": check.do}

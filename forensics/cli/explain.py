@@ -29,7 +29,7 @@ KEYS = ("claim", "fix", "harmless", "clean")
 @queries_option
 def command(finding: str, as_json: bool, queries: Path | None) -> None:
     """Say what a finding means, how it looks in a real run, how to mend it, and what looks like it."""
-    detector, example = _found(finding, queries)
+    detector, example = _lookup(finding, queries)
     if as_json:
         from forensics.cli.screen import emit
 
@@ -45,11 +45,11 @@ def explained(finding: str, queries: Path | None) -> dict[str, Any]:
     """What `--json` gives. Raises UsageError where there is no such finding."""
     from forensics.judge.diagnose import finding_document
 
-    detector, example = _found(finding, queries)
+    detector, example = _lookup(finding, queries)
     return {"schema": 1, **_document(detector), "example": example and finding_document(example)}
 
 
-def _found(finding: str, queries: Path | None) -> tuple[Detector, Finding | None]:
+def _lookup(finding: str, queries: Path | None) -> tuple[Detector, Finding | None]:
     from forensics.judge import library
     from forensics.judge.query import Detector
 

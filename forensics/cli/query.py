@@ -99,7 +99,7 @@ def command(
             raise UsageError(
                 "--adapter goes with one model.", where=" ".join(refs), hint="Ask them one by one."
             )
-        answers = [_asked(opened(place, (ref,), queries=queries), name, settings) for ref in refs]
+        answers = [_answer(opened(place, (ref,), queries=queries), name, settings) for ref in refs]
         _print(_together(refs, answers), as_json=as_json, as_csv=as_csv, parquet=parquet)
         return
     evidence = opened(place, refs, adapter=adapter, queries=queries)
@@ -107,7 +107,7 @@ def command(
         hint = f"forensics query {name} {' or '.join(evidence.questions)}"
         raise UsageError(f"{name} is asked of one run or capture.", where=" ".join(refs), hint=hint)
     form = as_json or as_csv or parquet is not None
-    _print(_asked(evidence, name, settings, silent=form), as_json=as_json, as_csv=as_csv, parquet=parquet)
+    _print(_answer(evidence, name, settings, silent=form), as_json=as_json, as_csv=as_csv, parquet=parquet)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Answer:
     runs: tuple[str, ...] = ()
 
 
-def _asked(evidence: Opened, name: str, settings: tuple[str, ...], silent: bool = False) -> Answer:
+def _answer(evidence: Opened, name: str, settings: tuple[str, ...], silent: bool = False) -> Answer:
     """Ask a question of what was opened."""
     query = evidence.library.get(name)
     # a private query may ask any other

@@ -21,7 +21,7 @@ from forensics.cli.options import (
     store_option,
 )
 from forensics.errors import UsageError
-from forensics.judge.usersql import Asked
+from forensics.judge.usersql import Running
 from forensics.units import counted
 
 EXAMPLES = """\b
@@ -100,7 +100,7 @@ def command(
     one_form(json=as_json, csv=as_csv, parquet=parquet)
     catalogue = _catalogue(store)
     request = {"catalog": str(catalogue.resolve()), "queries": str(queries.resolve()) if queries else None}
-    answer = Asked(request, _text(query), memory, timeout)
+    answer = Running(request, _text(query), memory, timeout)
     from forensics.cli.screen import comma_separated
 
     columns = answer.columns()

@@ -57,7 +57,7 @@ def transplanted(
 
 
 def _show(result: Transplant) -> None:
-    click.echo(result.said)
+    click.echo(result.sentence)
     for name in result.smallest[:_SHOWN]:
         click.echo(f"  {name}")
     if len(result.smallest) > _SHOWN:

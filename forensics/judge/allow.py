@@ -73,7 +73,7 @@ def given(ids: Iterable[str], known: Sequence[str]) -> tuple[Allowance, ...]:
     )
 
 
-def apart(
+def split(
     findings: Sequence[Finding], allowances: Sequence[Allowance], model: str | None
 ) -> tuple[tuple[Finding, ...], tuple[Allowed, ...]]:
     """Findings that count, and those that are allowed, each in order."""

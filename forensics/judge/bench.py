@@ -52,7 +52,7 @@ class Transplant:
     a: str
     b: str
     smallest: tuple[str, ...]
-    said: str
+    sentence: str
     complete: bool
     parts: int
     tensors: int
@@ -73,7 +73,7 @@ class Transplant:
         return {
             "schema": 1, "run": self.a, "other": self.b, "repeats": 1, "steps": None, "repeatable": True,
             "harm": [{**harm, "as_it_was": [self.questions - self.equal], "moved": [0] if ended else None}],
-            "smallest": list(self.smallest), "said": self.said, "complete": self.complete,
+            "smallest": list(self.smallest), "said": self.sentence, "complete": self.complete,
             "parts": self.parts, "tensors": self.tensors, "tried": self.tried, "patch": None,
         }  # fmt: skip
 
@@ -288,7 +288,7 @@ def _captured(store: Store, capture: Capture, place: Path) -> dict[str, Any]:
     )
     return {
         "model": str(base), "tensors": str(place / "tensors.safetensors"),
-        "adapters": [dict(row) for row in adapters], **_asked(session, capture),
+        "adapters": [dict(row) for row in adapters], **_settings(session, capture),
     }  # fmt: skip
 
 
@@ -310,7 +310,7 @@ def _base(capture: Capture) -> Path | None:
     return path.resolve() if path is not None and path.is_dir() else None
 
 
-def _asked(session: Any, capture: Capture) -> dict[str, Any]:
+def _settings(session: Any, capture: Capture) -> dict[str, Any]:
     """Stop set and sampler of the last generation of the run that used this model."""
     rows = session.rows(
         "SELECT stop_set, settings FROM generations WHERE run = ? AND model = ?"

@@ -166,9 +166,9 @@ def exchanges(session: Sql, c: Comparison) -> tuple[tuple[Exchange, ...], int]:
     own: dict[tuple[str, str], dict[str, Mapping[str, object]]] = defaultdict(dict)
     for ref in dict.fromkeys((c.a, c.b)):
         for r in session.rows(_PROBES, [ref]):
-            probes[_asked(r)][ref] = r
+            probes[_order(r)][ref] = r
         for r in session.rows(_OBSERVED, [ref]):
-            own[_asked(r)][str(r["capture"])] = r
+            own[_order(r)][str(r["capture"])] = r
     telling = sorted(
         probes.items(), key=lambda item: len({str(r["output_digest"]) for r in item[1].values()}) < 2
     )
@@ -179,7 +179,7 @@ def exchanges(session: Sql, c: Comparison) -> tuple[tuple[Exchange, ...], int]:
     ) - len(shown)
 
 
-def _asked(r: Mapping[str, object]) -> tuple[str, str]:
+def _order(r: Mapping[str, object]) -> tuple[str, str]:
     """Answers to one prompt stand side by side, of two runs as well."""
     return str(r["prompt_id"]), str(r["prompt"] if r["prompt"] is not None else r["prompt_digest"])
 

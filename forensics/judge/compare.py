@@ -49,7 +49,7 @@ def compare(session: Session, a: str, b: str) -> Comparison:
         **{k: counts.get(k, 0) for k in ("identical", "changed", "added", "removed")},
     }
     parameters["changed"] += counts.get("unknown", 0)
-    settings = _asked(session)
+    settings = _nonempty(session)
     parts = {name: _part(session, name, a, b) if name in settings else () for name in _PARTS_OF}
     adapter, optimizer = _sides(parts["adapter-diff"]), _sides(parts["optimizer-diff"])
     # an optimizer that only one side has was made between them: that is no difference of the model
@@ -92,7 +92,7 @@ _PARTS_OF = {
 """Questions of queries/ask that give the parts of a comparison, and the table that each is about."""
 
 
-def _asked(session: Session) -> set[str]:
+def _nonempty(session: Session) -> set[str]:
     """The questions whose table holds a row: to plan one takes as long as to compare a model."""
     tables = [f"SELECT '{name}' AS name WHERE EXISTS (FROM {table})" for name, table in _PARTS_OF.items()]
     return {str(row["name"]) for row in session.rows(" UNION ALL ".join(tables))}

@@ -82,7 +82,7 @@ def judge(
     outcome = outcomes.ask_all(Pair(session, library, a, b), library, facts)
     every = phrased(session, library, outcome, b, question, proof)
     about = session.rows("SELECT model_of($1) AS model", [b])[0]
-    findings, allowed = allow.apart(every, allowances, about["model"])
+    findings, allowed = allow.split(every, allowances, about["model"])
     gaps = verdict.gaps(session, b, outcome, facts)
     word = verdict.verdict(findings, gaps)
     return Diagnosis(
@@ -159,7 +159,7 @@ def document(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
     allowed = [
         {**finding_document(allowance.finding), "reason": allowance.reason} for allowance in diagnosis.allowed
     ]
-    clean = [{"id": outcome.id, "said": outcome.said} for outcome in diagnosis.clean]
+    clean = [{"id": outcome.id, "said": outcome.summary} for outcome in diagnosis.clean]
     return {
         **head,
         "findings": findings,

@@ -17,7 +17,7 @@ from typing import Any
 from forensics.judge import allow, library, outcomes
 from forensics.judge.diagnose import phrased
 from forensics.judge.library import Library
-from forensics.judge.outcomes import SEVERITIES, Found, Outcome
+from forensics.judge.outcomes import SEVERITIES, FaultFound, Outcome
 from forensics.judge.pair import Pair
 from forensics.judge.query import Detector
 from forensics.judge.resolver import session_of
@@ -51,7 +51,7 @@ def certain(
     outcome = {each.name: _final(outcomes.ask(pair, each, facts)) for each in askable(ours)}
     findings = phrased(session, ours, outcome, b, name)
     allowed = allow.configured(accepted, [detector.name for detector in ours.detectors])
-    counted, _ = allow.apart(findings, allowed, run.main_model)
+    counted, _ = allow.split(findings, allowed, run.main_model)
     least = SEVERITIES.index(severity)
     return [
         item
@@ -62,7 +62,7 @@ def certain(
 
 def _final(outcome: Outcome) -> Outcome:
     """The outcome with the certain rows alone that no later step takes back."""
-    if not isinstance(outcome, Found):
+    if not isinstance(outcome, FaultFound):
         return outcome
     rows = [row for row in outcome.rows if not row["fault"] or _is_final(outcome.detector, row)]
     if any(row["fault"] for row in rows):

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from forensics.judge import proofs
 from forensics.judge.library import Library
-from forensics.judge.outcomes import CONFIDENCES, SEVERITIES, Found, Outcome, phrase
+from forensics.judge.outcomes import CONFIDENCES, SEVERITIES, FaultFound, Outcome, phrase
 from forensics.records import Finding, Role
 
 ROLES: Sequence[Role] = ("cause", "consequence", "symptom")
@@ -55,7 +55,7 @@ def ordered(
     `question` is what follows `forensics query ID` to see a finding's rows. `sequences`: the first event of
     the run at each place. `proof`: what `prove` found of the run.
     """
-    present = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Found)}
+    present = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, FaultFound)}
     by_id = {
         name: proofs.with_proof(
             phrase(outcome, outcomes, f"forensics query {name} {question}".strip()), proof
@@ -89,7 +89,7 @@ def _closes(other: str, name: str, folded: Mapping[str, tuple[str, ...]]) -> boo
     return name in folded[other] or any(name in folded[third] for third in folded[other])
 
 
-def _explained(name: str, by_id: Mapping[str, Finding], present: Mapping[str, Found]) -> set[str]:
+def _explained(name: str, by_id: Mapping[str, Finding], present: Mapping[str, FaultFound]) -> set[str]:
     """Present findings that follow from one, over any number of links.
 
     None runs over a finding that is not present.
@@ -107,7 +107,7 @@ def _explained(name: str, by_id: Mapping[str, Finding], present: Mapping[str, Fo
     return {other for other in reached if not (info and by_id[other].severity != "info")}
 
 
-def _links(outcome: Found) -> list[str]:
+def _links(outcome: FaultFound) -> list[str]:
     """What follows from a finding directly; a link with a condition needs a faulty row that meets it."""
     faulty = [row for row in outcome.rows if row["fault"]]
     return [
@@ -124,7 +124,7 @@ def _role(finding: Finding, explained: bool) -> Role:
     return "consequence" if explained else "cause"
 
 
-def _weight(outcome: Found, finding: Finding, sequences: Mapping[str, int]) -> _Weight:
+def _weight(outcome: FaultFound, finding: Finding, sequences: Mapping[str, int]) -> _Weight:
     shares = [
         float(row["share"])
         for row in outcome.rows

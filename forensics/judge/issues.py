@@ -26,7 +26,7 @@ class Issue:
 
 
 @cache
-def known() -> tuple[Issue, ...]:
+def load() -> tuple[Issue, ...]:
     """Every known issue, in the order of the file."""
     lines = (schema.queries() / "issues.jsonl").read_text(encoding="utf-8").splitlines()
     return tuple(Issue(**json.loads(line)) for line in lines if line.strip())
@@ -36,7 +36,7 @@ def references(finding: str, versions: dict[str, str]) -> tuple[str, ...]:
     """The issues of a finding that the captured versions may have: `REPOSITORY#NUMBER title`."""
     return tuple(
         f"{name.issue} {name.title}"
-        for name in known()
+        for name in load()
         if name.finding == finding and _concerns(name, versions)
     )
 

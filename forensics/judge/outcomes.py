@@ -20,7 +20,7 @@ KEPT = 200
 
 
 @dataclass(frozen=True)
-class Found:
+class FaultFound:
     """At least one row is at fault."""
 
     detector: Detector
@@ -53,7 +53,7 @@ class Crashed:
     error: str
 
 
-Outcome = Found | Clean | Missing | Crashed
+Outcome = FaultFound | Clean | Missing | Crashed
 
 
 class Facts:
@@ -85,7 +85,7 @@ def ask(pair: Pair, detector: Detector, facts: Facts) -> Outcome:
     if not rows:
         wanted = detector.text("nothing") or "something of its kind to look at"
         return Missing(detector, wanted, "absent", detector.text("capture"))
-    return Found(detector, rows) if any(row["fault"] for row in rows) else Clean(detector, rows)
+    return FaultFound(detector, rows) if any(row["fault"] for row in rows) else Clean(detector, rows)
 
 
 def ask_all(pair: Pair, library: Library, facts: Facts) -> dict[str, Outcome]:
@@ -93,7 +93,7 @@ def ask_all(pair: Pair, library: Library, facts: Facts) -> dict[str, Outcome]:
     return {detector.name: ask(pair, detector, facts) for detector in library.detectors}
 
 
-def phrase(outcome: Found, outcomes: Mapping[str, Outcome], check: str) -> Finding:
+def phrase(outcome: FaultFound, outcomes: Mapping[str, Outcome], check: str) -> Finding:
     """A detector's faulty rows as a finding that stands alone.
 
     Its role is the header's, and it explains nothing yet.

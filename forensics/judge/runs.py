@@ -25,7 +25,7 @@ def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[st
         sampled = [setting for setting in settings if setting.kind == "sampling"]
         if sampled and not any(finding.id == SAMPLER for finding in findings):
             findings = (*findings, _sampler(sampled, names))
-        headline = _apart(sampled, settings)
+        headline = _headline(sampled, settings)
     return TwoRuns(
         a=names[0],
         b=names[1],
@@ -37,7 +37,7 @@ def two_runs(session: Session, one: Diagnosis, other: Diagnosis, names: tuple[st
     )
 
 
-def _apart(sampled: Sequence[Difference], settings: Sequence[Difference]) -> str:
+def _headline(sampled: Sequence[Difference], settings: Sequence[Difference]) -> str:
     """What the headline of two healthy runs adds.
 
     Nothing where no setting, answer or number of updates differs: another environment alone is no other run.

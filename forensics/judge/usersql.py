@@ -17,7 +17,7 @@ _BESIDE = 512 << 20
 """Bytes of the child that are none of the query's: the interpreter, libraries, macros."""
 
 
-class Asked:
+class Running:
     """A query on its way in the child.
 
     Args:

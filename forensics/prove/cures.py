@@ -9,7 +9,7 @@ from forensics.capture.command import WATCH
 FOLDER = WATCH / "cures"
 
 
-def known() -> list[str]:
+def curable_ids() -> list[str]:
     """The ids that have a cure."""
     return sorted(path.stem.replace("_", "-") for path in FOLDER.glob("*.py") if path.stem != "__init__")
 

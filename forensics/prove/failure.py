@@ -30,7 +30,7 @@ def why(done: Repeat) -> str:
             return words.format(what=refused[kind])
     if done.status == PATIENCE_OVER:
         return "it took more than five times as long as recorded"
-    last = next((line.strip() for line in reversed(done.said) if line.strip()), "no output")
+    last = next((line.strip() for line in reversed(done.output) if line.strip()), "no output")
     return f"it ended with status {done.status}: {last[:_LAST]}"
 
 

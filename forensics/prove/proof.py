@@ -23,7 +23,7 @@ from forensics.prove.launch import NotRepeatable, check_versions
 from forensics.prove.outcome import Effect, Verdict, effects, judge
 from forensics.prove.patch import patch
 from forensics.prove.record import Record
-from forensics.prove.repeat import Asked, Repeat, patience, run
+from forensics.prove.repeat import Repeat, Request, patience, run
 from forensics.records import Diagnosis
 from forensics.store import proofs
 from forensics.store.store import Run, Store
@@ -128,7 +128,7 @@ class Proving:
 
     def plan(self, ids: Sequence[str]) -> Plan:
         """What is going to be run for these findings."""
-        curable = [finding_id for finding_id in ids if finding_id in cured.known()]
+        curable = [finding_id for finding_id in ids if finding_id in cured.curable_ids()]
         groups: list[tuple[str, ...]] = [(), *((each,) for each in curable)]
         if len(curable) > 1:
             groups.append(tuple(curable))
@@ -174,7 +174,7 @@ class Proving:
 
     @staticmethod
     def _unknown(ids: Sequence[str]) -> tuple[Cure, ...]:
-        known = cured.known()
+        known = cured.curable_ids()
         return tuple(
             Cure((finding_id,), "impossible", "no cure is known for it")
             for finding_id in ids
@@ -244,7 +244,7 @@ class Proving:
         kept = None if self._again else proofs.recall_repeat(self.store, self.named.name, key)
         if kept is not None:
             return Repeat(**kept)
-        asked = Asked(
+        asked = Request(
             self.launch,
             self.source.options(),
             tuple(self.source.written()),
@@ -274,7 +274,7 @@ class Proving:
         They tell whether repeats that were kept are of this program.
         """
         yield from sorted(self.launch.cwd.glob("*.py"))
-        yield from (cured.FOLDER / f"{name.replace('-', '_')}.py" for name in cured.known())
+        yield from (cured.FOLDER / f"{name.replace('-', '_')}.py" for name in cured.curable_ids())
 
 
 def _print_of(path: Path) -> str:

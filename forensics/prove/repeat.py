@@ -38,7 +38,7 @@ _LINES = 5  # last lines of what the program said that are kept
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """What is run again and how.
 
     Args:
@@ -79,7 +79,7 @@ class Repeat:
     settings: Mapping[str, str] = field(default_factory=dict)
     refused: Sequence[Mapping[str, str]] = ()
     decisions: Sequence[Mapping[str, Any]] = ()
-    said: Sequence[str] = ()
+    output: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,7 +90,7 @@ def patience(seconds: float) -> float:
     return PATIENCE * seconds + 120.0
 
 
-def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]) -> Repeat:
+def run(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str, Any]) -> Repeat:
     """Run it once: with these cures put in, every seed shifted by `shift`, and these facts told to the cures.
 
     Raises:
@@ -99,11 +99,11 @@ def run(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]
     """
     with _ended(asked, cures, shift, facts) as ended:
         measured = _measured(ended)
-        return Repeat(ended.status, ended.seconds, refused=ended.refused, said=ended.said, **measured)
+        return Repeat(ended.status, ended.seconds, refused=ended.refused, output=ended.output, **measured)
 
 
 @contextlib.contextmanager
-def captured(asked: Asked, why: Callable[[Repeat], str]) -> Iterator[Store]:
+def captured(asked: Request, why: Callable[[Repeat], str]) -> Iterator[Store]:
     """A store that holds the run again as it was, captured where `asked.at` says, while the block lasts.
 
     Args:
@@ -114,7 +114,7 @@ def captured(asked: Asked, why: Callable[[Repeat], str]) -> Iterator[Store]:
     """
     with _ended(asked, (), 0, {}) as ended:
         store, _ = _sealed(ended)
-        failed = Repeat(ended.status, ended.seconds, refused=ended.refused, said=ended.said)
+        failed = Repeat(ended.status, ended.seconds, refused=ended.refused, output=ended.output)
         if ended.status or not store.holds(NAME):
             raise NotRepeatable(
                 f"It cannot be repeated: {why(failed)}.",
@@ -133,11 +133,11 @@ class _Ended:
     status: int
     seconds: float
     refused: Sequence[Mapping[str, str]]
-    said: Sequence[str]
+    output: Sequence[str]
 
 
 @contextlib.contextmanager
-def _ended(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, Any]) -> Iterator[_Ended]:
+def _ended(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str, Any]) -> Iterator[_Ended]:
     with temporary("prove") as folder:
         work, outputs, inside = folder / "work", folder / "outputs", folder / "temporary"
         scratch.lay_out(asked.launch.cwd, work, asked.written, asked.launch.began, asked.store)
@@ -166,7 +166,7 @@ def _ended(asked: Asked, cures: Sequence[str], shift: int, facts: Mapping[str, A
         yield _Ended(folder, words, status, seconds, refused, said)
 
 
-def _homes(asked: Asked, work: Path, outputs: Path) -> dict[str, str]:
+def _homes(asked: Request, work: Path, outputs: Path) -> dict[str, str]:
     """Where paths of the command lie now.
 
     Below the folder's copy, or, where the recorded run wrote there, among the outputs.
@@ -238,7 +238,7 @@ def _measured(ended: _Ended) -> dict[str, Any]:
         return {}
     main = evidence.session.rows("SELECT model_of(?) AS model", [evidence.b])[0]["model"]
     found = {**measure(evidence), "acted": acted, "decisions": decisions}
-    return {**found, "facts": told(evidence, facts.get(str(main), Facts()))}
+    return {**found, "facts": cure_facts(evidence, facts.get(str(main), Facts()))}
 
 
 def measure(evidence: Opened) -> dict[str, Any]:
@@ -346,7 +346,7 @@ def _value(evidence: Opened, select: str) -> Any:
     return next((row["value"] for row in evidence.session.rows(select, [evidence.b])), None)
 
 
-def told(evidence: Opened, tokenizer: Facts) -> dict[str, Any]:
+def cure_facts(evidence: Opened, tokenizer: Facts) -> dict[str, Any]:
     """What the cures of this run may need: of its rows, its tokenizer and what it declared."""
     session, b = evidence.session, evidence.b
     marks = tokenizer.markers

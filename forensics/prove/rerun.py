@@ -14,7 +14,7 @@ from forensics.judge import bisect
 from forensics.prove import failure
 from forensics.prove.launch import NotRepeatable, check_versions
 from forensics.prove.record import Record
-from forensics.prove.repeat import NAME, Asked, captured, patience
+from forensics.prove.repeat import NAME, Request, captured, patience
 from forensics.store.store import Run, Store
 
 LOOKS = 8
@@ -50,7 +50,7 @@ def turn(
     while True:
         at = between(low, high)
         tell(f"captured after step {', '.join(map(str, at))}, of {total}")
-        with captured(_asked(store, record, at, high), failure.why) as store_of_it:
+        with captured(_request(store, record, at, high), failure.why) as store_of_it:
             found = bisect.turn(store_of_it.run(NAME), when, queries)
         opened, captures = opened + found.opened, captures + found.captures
         before, after = _step(found.before, 0, total), _step(found.after, total, total)
@@ -72,8 +72,8 @@ def between(low: int, high: int) -> list[int]:
     return sorted({low + max(1, round(width * n / LOOKS)) for n in range(1, LOOKS + 1)})
 
 
-def _asked(store: Store, record: Record, at: list[int], last: int) -> Asked:
-    return Asked(
+def _request(store: Store, record: Record, at: list[int], last: int) -> Request:
+    return Request(
         record.launch, record.options(), tuple(record.written()), store.root,
         patience(record.outcome.seconds), last, tuple(at),
     )  # fmt: skip

@@ -59,7 +59,7 @@ def _one(d: Diagnosis, level: str) -> list[str]:
     blocks += _listed("Not recorded, and it decides", [f"- {escaped(note)}" for note in d.notes])
     blocks += _folded(
         f"{counted(len(d.clean), 'check')} clean",
-        [f"- {code(c.id)}: {escaped(c.said)}" for c in d.clean],
+        [f"- {code(c.id)}: {escaped(c.summary)}" for c in d.clean],
     )
     blocks += _folded(f"{counted(len(d.not_evaluated), 'check')} not evaluated", _unseen(d.not_evaluated))
     return blocks

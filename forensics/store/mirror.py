@@ -76,7 +76,7 @@ def mirror(url: str) -> Mirror:
         )
     place.mkdir(parents=True, exist_ok=True)
     with files.waited(place / "mirror.lock"):
-        before = _known(place)
+        before = _index(place)
         new = [name for name, state in now.items() if before.get(name) != state]
         _fetch(far, place, [name for name in new if _SAID.fullmatch(name)])
         for name in filter(_PACK.fullmatch, new):
@@ -95,7 +95,7 @@ def _listed(far: Remote) -> dict[str, list[int]]:
     }
 
 
-def _known(place: Path) -> Known:
+def _index(place: Path) -> Known:
     try:
         return dict(json.loads((place / _INDEX).read_bytes()))
     except (OSError, ValueError, TypeError):

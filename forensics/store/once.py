@@ -32,7 +32,7 @@ _BEST = {"tensors": "kept = 'none' OR kept IS NULL, mean IS NULL"}
 """Which of several rows of one key and one owner counts."""
 
 
-def each(query: str, table: str) -> str:
+def distinct_rows(query: str, table: str) -> str:
     """The rows of a query, those of one key once."""
     keys = ", ".join(KEYS[table])
     return f"SELECT DISTINCT ON ({keys}) * FROM ({query}) ORDER BY {keys}, {_BEST.get(table, '1')}"
@@ -59,7 +59,7 @@ def fill(
     """
     columns = list(schema.tables()[table])
     parts = " UNION ALL ".join(
-        f"SELECT *, {_quoted(owner)} AS owner FROM ({each(query, table)})"
+        f"SELECT *, {_quoted(owner)} AS owner FROM ({distinct_rows(query, table)})"
         for owner, query in by_owner.items()
     )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE told AS {parts}", dict(files))

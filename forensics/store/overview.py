@@ -47,7 +47,7 @@ def overview(store: Store) -> list[Line]:
     by_run: dict[str, list[Head]] = {}
     for head in heads(store):
         by_run.setdefault(head.run, []).append(head)
-    judged = verdicts.kept(store)
+    judged = verdicts.runs_with_verdict(store)
     lines = [
         _line(run, own, verdicts.recall(store, run) if run in judged else None) for run, own in by_run.items()
     ]

@@ -302,7 +302,8 @@ def _load(
         else:
             query = " UNION ALL ".join(itertools.chain.from_iterable(parts.values()))
             connection.execute(
-                f"INSERT INTO {table} {once.each(query, table) if table in once.KEYS else query}", params
+                f"INSERT INTO {table} {once.distinct_rows(query, table) if table in once.KEYS else query}",
+                params,
             )
     except duckdb.Error as error:
         where = str(members[0][0] if len(members) == 1 else members[0][0].parent)

@@ -35,7 +35,7 @@ def recall(store: Store, run: str) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def kept(store: Store) -> set[str]:
+def runs_with_verdict(store: Store) -> set[str]:
     """The runs of which a document is kept."""
     return {path.stem for path in (store.root / "findings").glob("*.json")}
 

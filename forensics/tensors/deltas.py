@@ -40,7 +40,13 @@ def difference(a: RawTensor, b: RawTensor, digest_a: str, digest_b: str) -> Delt
     for x, y in pairs:
         total.add(x, a.dtype, y, b.dtype)
     return Delta(
-        digest_a, digest_b, total.largest, total.apart, total.relative(), total.cosine(), total.changed / size
+        digest_a,
+        digest_b,
+        total.largest,
+        total.distance,
+        total.relative(),
+        total.cosine(),
+        total.changed / size,
     )
 
 
@@ -48,7 +54,7 @@ class _Pair:
     """Norms of a, of b and of b - a, merged block by block."""
 
     def __init__(self, compiled: Loops | None) -> None:
-        self.a = self.b = self.dot = self.apart = self.largest = 0.0
+        self.a = self.b = self.dot = self.distance = self.largest = 0.0
         self.changed = 0
         self._compiled = compiled
 
@@ -86,7 +92,7 @@ class _Pair:
 
     def _quick(self, x: bytes | memoryview, y: bytes | memoryview, n: int, compiled: Loops) -> bool:
         """As `add`, by compiled loops; False where a number is not finite."""
-        squares, largest, changed, aa, bb, ab = compiled.apart(x, y, n)
+        squares, largest, changed, aa, bb, ab = compiled.differences(x, y, n)
         if not math.isfinite(squares):
             return False
         self.a, self.b, self.dot = (
@@ -110,12 +116,12 @@ class _Pair:
 
     def _apart(self, largest: float, norm: float) -> None:
         if math.isnan(largest) or math.isnan(self.largest):
-            self.largest = self.apart = math.nan
+            self.largest = self.distance = math.nan
         else:
-            self.largest, self.apart = max(self.largest, largest), math.hypot(self.apart, norm)
+            self.largest, self.distance = max(self.largest, largest), math.hypot(self.distance, norm)
 
     def relative(self) -> float | None:
-        return None if self.a == 0.0 else self.apart / self.a
+        return None if self.a == 0.0 else self.distance / self.a
 
     def cosine(self) -> float | None:
         """The cosine from the three norms, exact also where a and b are nearly equal.
@@ -124,11 +130,11 @@ class _Pair:
         """
         if self.a == 0.0 or self.b == 0.0:
             return None
-        if not math.isfinite(self.apart):
+        if not math.isfinite(self.distance):
             return math.nan
         gap = self.a - self.b
-        if self.apart < 0.5 * self.a or not math.isfinite(self.dot):
-            cosine = 1.0 - (self.apart - gap) / self.a * ((self.apart + gap) / self.b) / 2
+        if self.distance < 0.5 * self.a or not math.isfinite(self.dot):
+            cosine = 1.0 - (self.distance - gap) / self.a * ((self.distance + gap) / self.b) / 2
         else:
             cosine = self.dot / self.a / self.b
         return min(1.0, max(-1.0, cosine))

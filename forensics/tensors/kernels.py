@@ -44,7 +44,7 @@ class Loops:
 
     moments: Callable[[Block, int], list[float]]
     spread: Callable[[Block, int, float], float]
-    apart: Callable[[Block, Block, int], list[float]]
+    differences: Callable[[Block, Block, int], list[float]]
 
 
 def loops(dtype: str, nbytes: int) -> Loops | None:

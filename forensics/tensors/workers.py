@@ -77,7 +77,7 @@ class Workers:
         if not items:
             return
         with threads(far) as executor:
-            for done in executor.map(_each, [(do, batch) for batch in _batches(items, nbytes, _TASK)]):
+            for done in executor.map(_map, [(do, batch) for batch in _batches(items, nbytes, _TASK)]):
                 yield from done
 
 
@@ -95,7 +95,7 @@ def _clustered(address: str, tasks: Sequence[tuple[Callable[[X], Y], Sequence[X]
         raise ClusterError("There is no Dask scheduler.", where=address, hint=hint) from error
     with client:
         try:
-            for future in client.map(_each, tasks, pure=False):
+            for future in client.map(_map, tasks, pure=False):
                 yield from future.result()
         except ForensicsError:
             raise
@@ -112,7 +112,7 @@ def _clustered(address: str, tasks: Sequence[tuple[Callable[[X], Y], Sequence[X]
             ) from error
 
 
-def _each(task: tuple[Callable[[X], Y], Sequence[X]]) -> list[Y]:
+def _map(task: tuple[Callable[[X], Y], Sequence[X]]) -> list[Y]:
     do, items = task
     return [do(item) for item in items]
 

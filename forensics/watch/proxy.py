@@ -8,7 +8,7 @@ from typing import Any
 from .wrapping import unseen
 
 
-class Made:
+class Proxy:
     """Calls go through us; every attribute is that of the function it was made of, as with mlx's own objects.
 
     Like those it is no descriptor: as a class attribute it binds to no instance.

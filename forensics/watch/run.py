@@ -203,7 +203,7 @@ class Watch(Writer):
 
     # -- models ----------------------------------------------------------------------------------------------
 
-    def known(self, module: Any) -> Model | None:
+    def record_of(self, module: Any) -> Model | None:
         """The record of a module that was seen before."""
         for model in self.models:
             if model.module is module:
@@ -212,7 +212,7 @@ class Watch(Writer):
 
     def model(self, module: Any) -> Model:
         """The record of a module, numbered m0, m1, ... over all processes of the run."""
-        model = self.known(module)
+        model = self.record_of(module)
         if model is None:
             with self.lock:
                 number, _ = self._claim(self.spool / protocol.MODELS, "m")

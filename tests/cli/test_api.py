@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import forensics
-from forensics.api import Case, Found
+from forensics.api import Case, FindingCard
 from forensics.errors import ForensicsError
 from forensics.judge.diagnose import document
 from tests.support import pages
@@ -109,7 +109,7 @@ def test_a_report_is_written_whole(case: Case, tmp_path: Path) -> None:
 
 
 def test_texts_of_strangers_stay_text() -> None:
-    found = Found(
+    found = FindingCard(
         *(getattr(pages.findings()[0], f) for f in ("id", "severity", "role", "confidence", "title")),
         pages.HOSTILE,
     )

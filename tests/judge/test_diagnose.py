@@ -186,9 +186,9 @@ def test_an_allowance_of_a_file_or_model_holds_there_alone(tmp_path: Path) -> No
     (tmp_path / "below").mkdir()
     allowances = allow.configured(tmp_path / "below", ["a-one", "b-two"])
     one = judged(detector("a-one"), detector("b-two")).findings
-    assert allow.apart(one, allowances, "m0")[1] == ()
+    assert allow.split(one, allowances, "m0")[1] == ()
     here = [replace(f, where="src/pre.py:8") for f in one]
-    assert [each.finding.id for each in allow.apart(here, allowances, "m1")[1]] == ["a-one", "b-two"]
+    assert [each.finding.id for each in allow.split(here, allowances, "m1")[1]] == ["a-one", "b-two"]
 
 
 @pytest.mark.parametrize(
@@ -460,7 +460,7 @@ def test_references_are_gated_by_the_captured_version(monkeypatch: pytest.Monkey
         issues.Issue("a-cause", "ml-explore/mlx-lm#1", "always"),
         issues.Issue("a-cause", "ml-explore/mlx-lm#2", "was", "mlx-lm", "0.30.0"),
     )
-    monkeypatch.setattr(issues, "known", lambda: known)
+    monkeypatch.setattr(issues, "load", lambda: known)
     assert issues.references("a-cause", {"mlx-lm": "0.32.2"}) == ("ml-explore/mlx-lm#1 always",)
     assert issues.references("a-cause", {"mlx-lm": "0.29.1"}) == (
         "ml-explore/mlx-lm#1 always",
@@ -472,7 +472,7 @@ def test_references_are_gated_by_the_captured_version(monkeypatch: pytest.Monkey
 
 
 def test_known_issues_are_well_formed() -> None:
-    known = issues.known()
+    known = issues.load()
     assert len(known) >= 25 and len(set(known)) == len(known)
     for each in known:
         assert (
@@ -484,7 +484,7 @@ def test_known_issues_are_well_formed() -> None:
 
 def test_known_issues_name_findings() -> None:
     ours = library.load().queries
-    assert {each.finding for each in issues.known()} <= ours.keys()
+    assert {each.finding for each in issues.load()} <= ours.keys()
 
 
 @pytest.mark.long

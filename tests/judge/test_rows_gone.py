@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from forensics.judge.outcomes import Facts, Found, Missing, Outcome
+from forensics.judge.outcomes import Facts, FaultFound, Missing, Outcome
 from forensics.judge.outcomes import ask as outcome
 from forensics.judge.pair import Pair
 from tests.judge.test_detect_lessons import lesson
@@ -52,12 +52,12 @@ def asked(name: str, table: str | None, rows: list[Made]) -> Outcome:
 def test_what_never_was_is_found_in_a_whole_run_and_not_evaluated_in_one_that_was_cut(
     name: str, table: str, rows: list[Made]
 ) -> None:
-    assert isinstance(asked(name, None, rows), Found)
+    assert isinstance(asked(name, None, rows), FaultFound)
     cut = asked(name, table, rows)
     assert isinstance(cut, Missing) and cut.kind == "unseen" and "missing" in cut.needs
-    assert isinstance(asked(name, "transcripts", rows), Found)
+    assert isinstance(asked(name, "transcripts", rows), FaultFound)
 
 
 def test_what_was_seen_is_seen_whatever_is_missing_beside_it() -> None:
     rows = [loss_token(1, p, 0.25, role="pad" if p > 1 else "answer") for p in range(4)]
-    assert isinstance(asked("padding-in-loss", "forwards", rows), Found)
+    assert isinstance(asked("padding-in-loss", "forwards", rows), FaultFound)

@@ -111,7 +111,7 @@ def test_two_tensors_among_many_that_differ_a_little(tmp_path: Path) -> None:
     b = changed(a, tmp_path / "b", plant)
     began = time.monotonic()
     told = found(tmp_path, a, b)
-    assert told.smallest == (DOWN, OUT) and told.said == "These 2 of 75 tensors are enough."
+    assert told.smallest == (DOWN, OUT) and told.sentence == "These 2 of 75 tensors are enough."
     assert time.monotonic() - began < 30
     again = found(tmp_path, a, b)
     assert (again.smallest, again.tried) == (told.smallest, 0), "what was tried is remembered"
@@ -150,7 +150,7 @@ def test_an_adapter_is_named_by_its_layers(tmp_path: Path) -> None:
     (louder / "adapter_config.json").write_text(json.dumps(settings))
     told = found(tmp_path, adapter, louder)
     assert told.smallest == ("scale of model.layers.1.mlp.down_proj",)
-    assert told.said == "None of the weights: scale of model.layers.1.mlp.down_proj."
+    assert told.sentence == "None of the weights: scale of model.layers.1.mlp.down_proj."
     away = found(tmp_path, adapter, a)
     assert away.smallest == ("model.layers.1.mlp.down_proj without its adapter",)
 
@@ -164,14 +164,14 @@ def test_none_of_the_weights_but_the_template_or_the_stop_set(tmp_path: Path) ->
     settings["chat_template"] = settings["chat_template"].replace("<|im_start|>{{", "### {{")
     (b / "tokenizer_config.json").write_text(json.dumps(settings))
     told = found(tmp_path, a, b)
-    assert told.said == "None of the weights: the template."
+    assert told.sentence == "None of the weights: the template."
     c = tmp_path / "c"
     shutil.copytree(a, c)
     ends = sorted(set(bench_tokens(told)))[:40]
     for name in ("config.json", "generation_config.json"):
         settings = json.loads((c / name).read_text())
         (c / name).write_text(json.dumps({**settings, "eos_token_id": [2, *ends]}))
-    assert found(tmp_path, a, c).said == "None of the weights: the stop set."
+    assert found(tmp_path, a, c).sentence == "None of the weights: the stop set."
 
 
 def bench_tokens(told: bench.Transplant) -> list[int]:

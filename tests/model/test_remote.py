@@ -24,7 +24,7 @@ from forensics.model.remote import Remote, is_url, located
 from forensics.store import mirror
 from forensics.store.place import find
 from forensics.tensors.cache import measured
-from tests.capture.test_sidebyside import model, two
+from tests.capture.test_filepair import model, two
 
 fsspec = pytest.importorskip("fsspec")
 

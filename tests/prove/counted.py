@@ -119,7 +119,7 @@ def counted(case: Subject, folder: Path, wrong: int) -> Iterable[Row]:
         return
     yield row | proved(proving, case.faults[0]) | {"seconds": round(time.monotonic() - began, 1)}
     true = {*case.faults, *found}
-    absent = [each for each in cures.known() if each not in true and each in ACTING]
+    absent = [each for each in cures.curable_ids() if each not in true and each in ACTING]
     for name in random.Random(case.name).sample(absent, min(wrong, len(absent))):
         yield {"case": case.name, "cure": name, "right": False, "seen": row["seen"], **proved(proving, name)}
 

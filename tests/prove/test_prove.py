@@ -183,21 +183,21 @@ def test_an_interrupted_proof_goes_on(tmp_path: Path) -> None:
 def test_a_cure_is_one_file() -> None:
     """Found by its name; nothing else lists it."""
     names = {path.stem for path in ROOM.glob("*.py")} - {"__init__"}
-    assert {name.replace("_", "-") for name in names} == set(cures.known())
-    for name in cures.known():
+    assert {name.replace("_", "-") for name in names} == set(cures.curable_ids())
+    for name in cures.curable_ids():
         assert cures.about(name), name
         assert f'"{name}"' in (ROOM / f"{name.replace('-', '_')}.py").read_text(), name
 
 
 def test_there_are_enough() -> None:
-    assert len(cures.known()) >= 35
+    assert len(cures.curable_ids()) >= 35
 
 
 def test_every_cure_is_that_of_a_finding() -> None:
     from forensics.judge import library
 
     waiting = {"probabilities-as-logits"}  # an id of the contract whose detector is not written yet
-    assert set(cures.known()) - waiting <= {detector.name for detector in library.load().detectors}
+    assert set(cures.curable_ids()) - waiting <= {detector.name for detector in library.load().detectors}
 
 
 STORY = Path(__file__).parents[2] / "forensics" / "demo" / "trainers" / "broken.py"

@@ -17,7 +17,7 @@ from forensics.model.checkpoint import Stored, open_model
 from forensics.tensors import cache, workers
 from forensics.tensors.cache import Measured, measured
 from forensics.tensors.workers import Workers
-from tests.capture.test_sidebyside import two
+from tests.capture.test_filepair import two
 from tests.model.test_remote import run, said
 
 distributed = pytest.importorskip("distributed")

@@ -79,7 +79,7 @@ def test_counts_hold_a_whole_block(dtype: str) -> None:
     n = decode.BLOCK // decode.WIDTH[dtype]
     nothing, ones = bytes(decode.BLOCK), bytes([1]) * decode.BLOCK
     assert fast.moments(nothing, n)[-1] == n
-    assert fast.apart(nothing, ones, n)[2] == n
+    assert fast.differences(nothing, ones, n)[2] == n
 
 
 def test_loaded_at_once_where_much_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:

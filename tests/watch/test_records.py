@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from forensics.watch.training import records
-from forensics.watch.training.records import held, redrawn
+from forensics.watch.training.records import contained, redrawn
 
 ASKED = [f"Whatistheplaceofthe{word}?" for word in ("coal", "moon", "rust", "fern", "salt", "wool")]
 TOLD = [
@@ -24,29 +24,29 @@ def rows(*groups: tuple[int, ...]) -> str:
 
 
 def test_a_record_that_no_row_holds_is_not_found() -> None:
-    assert held(RECORDS, rows((0,), (1,), (3,))) == [True, True, False, True, False, False]
+    assert contained(RECORDS, rows((0,), (1,), (3,))) == [True, True, False, True, False, False]
 
 
 def test_a_record_whose_row_was_cut_in_the_answer_is_found_by_its_question() -> None:
     cut = "\n".join([rows((0,)), rows((1,))[: 4 + len(ASKED[1]) + 5]])
-    assert held(RECORDS, cut) == [True, True, False, False, False, False]
+    assert contained(RECORDS, cut) == [True, True, False, False, False, False]
 
 
 def test_records_that_lie_across_the_edges_of_pieces_are_found() -> None:
     stream = rows(tuple(range(6)))
     pieces = "\n".join(stream[i : i + 50] for i in range(0, len(stream), 50))
-    assert all(held(RECORDS, pieces))
+    assert all(contained(RECORDS, pieces))
 
 
 def test_what_records_share_is_no_sign_of_any_one() -> None:
     shared = [["Theseaiswideandtheshipissmall" + word, "Howwideisthesea?"] for word in ("coal", "moon")]
-    assert held(shared, "<u>Howwideisthesea?<a>" + shared[0][0][:-4] + "coal") == [True, False]
+    assert contained(shared, "<u>Howwideisthesea?<a>" + shared[0][0][:-4] + "coal") == [True, False]
 
 
 def test_what_would_take_long_to_look_for_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_EFFORT", 1000)
-    assert held(RECORDS, rows((0,), (1,))) == []
-    assert held(RECORDS, rows(tuple(range(6)))) == [True] * 6  # each was found at the first look
+    assert contained(RECORDS, rows((0,), (1,))) == []
+    assert contained(RECORDS, rows(tuple(range(6)))) == [True] * 6  # each was found at the first look
 
 
 def test_records_in_other_company_each_time_were_drawn() -> None:

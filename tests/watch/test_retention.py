@@ -215,7 +215,9 @@ def test_what_an_optimizer_left_is_read_by_mlx_alone(tmp_path: Path, monkeypatch
     with file.open("wb") as opened:
         mx.save_safetensors(opened, {"digest": mx.arange(3)})
     arrays: dict[str, Any] = {}
-    told, rows = optimizers.state("o0", optimizers.Left({"class": "Adam"}, [{"name": "m"}], file), arrays)
+    told, rows = optimizers.state(
+        "o0", optimizers.LastState({"class": "Adam"}, [{"name": "m"}], file), arrays
+    )
     assert (told, rows) == ({"class": "Adam"}, [{"name": "m"}])
     assert arrays["digest"].tolist() == [0, 1, 2]
     assert [type(place) for place in taken] == [str]

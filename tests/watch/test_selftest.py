@@ -62,7 +62,7 @@ def asked(
     target = [[*row[1:], row[-1]] for row in rows]
     weight = taught or [[float(token != 0) for token in row] for row in target]
     part = selftest.cut(rows, target, weight, [[0.0] * len(row) for row in rows], True)
-    whole = selftest.Asked(call, part, 60.0)
+    whole = selftest.Check(call, part, 60.0)
     return selftest.causality(whole), selftest.independence(whole), whole
 
 
@@ -211,7 +211,9 @@ def test_a_gradient_is_held_against_its_loss(name: str) -> None:
     value, grads = mx.value_and_grad(loss)(theta, ids)
     mx.eval(value, grads)
     held, state = dict(tree_flatten(model.parameters())), mx.random.state[0].tolist()
-    told = gradcheck.compare(gradcheck.Asked(model, loss, ((theta, ids), {}), grads, before), value.item())
+    told = gradcheck.compare(
+        gradcheck.DirectionalLoss(model, loss, ((theta, ids), {}), grads, before), value.item()
+    )
     assert abs(told["ratio"] - ratio) <= told["ratio_error"] <= 0.05 * max(1, ratio)
     assert mx.random.state[0].tolist() == state
     assert all(array is held[path] for path, array in tree_flatten(model.parameters()))
@@ -227,7 +229,7 @@ def test_a_loss_that_is_another_each_time_says_nothing_of_its_gradient() -> None
 
     before, theta = gradcheck.Before.now(), model.trainable_parameters()
     value, grads = mx.value_and_grad(loss)(theta, ids)
-    asked = gradcheck.Asked(model, loss, ((theta, ids), {}), grads, before)
+    asked = gradcheck.DirectionalLoss(model, loss, ((theta, ids), {}), grads, before)
     with pytest.raises(selftest.NotRunError, match="when it is called again"):
         gradcheck.compare(asked, value.item())
 

@@ -39,7 +39,7 @@ BROKEN = {
     "loss taps": ("hooks.losses", ["_looked_at", "_through", "reduce", "print_of", "_taken"]),
     "gradients": ("hooks.gradients", ["model_of", "_finished", "few"]),
     "subjects": ("training.subjects", ["root_of", "_holds", "_fits", "_renewed"]),
-    "logits": ("training.logits", ["_all", "_few", "apart", "alone"]),
+    "logits": ("training.logits", ["_all", "_few", "unfused", "alone"]),
     "updates": ("hooks.updates", ["model_of", "_observed", "norms", "applied", "write"]),
     "compiled functions": ("hooks.compiling", ["_described", "_first", "_write"]),
     "state": ("training.state", ["placed", "parts", "_all"]),

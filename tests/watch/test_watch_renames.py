@@ -33,8 +33,8 @@ def test_saved_files_have_their_last_names() -> None:
     assert (run.status, run.stdout) == (0, "kept\n")
     place = run.spool.parent.resolve()
     spool = Spool(run.spool)
-    found = {(row["path"], row["file"]) for row in spool.each("saved_tensors")}
+    found = {(row["path"], row["file"]) for row in spool.rows("saved_tensors")}
     names = ("step-1/adapters.safetensors", "kept.safetensors")
     assert found == {(str(place / name), Path(name).name) for name in names}
-    events = [row["detail"] for row in spool.each("events") if row["kind"] == "save"]
+    events = [row["detail"] for row in spool.rows("events") if row["kind"] == "save"]
     assert [detail["path"] for detail in events] == [str(place / name) for name in names]  # type: ignore[index, call-overload]

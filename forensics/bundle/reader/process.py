@@ -48,7 +48,7 @@ def _answer(arguments: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
                     tensors=arguments["tensors"],
                     bases=bases,
                 )
-            return 0, _told(bundle, bases)
+            return 0, _summary(bundle, bases)
     except ForensicsError as error:
         return 3, {"message": error.message, "where": error.where, "hint": error.hint}
     except OSError as error:
@@ -64,7 +64,7 @@ def _answer(arguments: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         return 3, {"message": why, "where": str(arguments["zip"]), "hint": HINT}
 
 
-def _told(bundle: Bundle, bases: Mapping[str, RawTensor]) -> dict[str, Any]:
+def _summary(bundle: Bundle, bases: Mapping[str, RawTensor]) -> dict[str, Any]:
     """What the manifest says.
 
     `waiting` are the bases that are not here of tensors stored as differences, one for each tensor.

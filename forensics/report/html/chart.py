@@ -146,7 +146,7 @@ def _figure(title: str, lines: Sequence[Line], series: Sequence[Series], *, fitt
     low = min(finite, default=0.0)
     ticks = _ticks(low if fitted else min(0.0, low), max(finite, default=1.0))
     axes = _Axes(min(s for s, _ in every), max(s for s, _ in every), ticks[0], ticks[-1])
-    course = "; ".join(_said(line.name, line.pairs) for line in lines if line.pairs)
+    course = "; ".join(_description(line.name, line.pairs) for line in lines if line.pairs)
     drawn = "".join(_line(line, axes) for line in lines)
     svg = Markup(  # made here of numbers and of texts that went through the filter
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{text(f"{title}: {course}")}">'
@@ -161,10 +161,10 @@ def _keys(lines: Sequence[Line], course: str) -> str | Markup:
     """What the curves are: their course in words, each beside its colour where they have several."""
     if len({line.hue for line in lines}) < 2:
         return course
-    return Markup(macros("chart").keys([(line.hue, _said(line.name, line.pairs)) for line in lines]))
+    return Markup(macros("chart").keys([(line.hue, _description(line.name, line.pairs)) for line in lines]))
 
 
-def _said(name: str, line: Sequence[tuple[int, float]]) -> str:
+def _description(name: str, line: Sequence[tuple[int, float]]) -> str:
     bad = [s for s, v in line if not math.isfinite(v)]
     course = (
         f"{_number(line[0][1])} → {_number(line[-1][1])}"

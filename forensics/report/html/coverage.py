@@ -16,11 +16,11 @@ _CRASHED = "The check itself failed: please report it, with the bundle."
 
 def absent(names: Sequence[str]) -> Markup:
     """The parts of a page that this evidence does not hold."""
-    return Markup(macros("unseen").absent(names))
+    return Markup(macros("coverage").absent(names))
 
 
 def clean(items: Sequence[Cleared]) -> Markup:
-    return Markup(macros("unseen").clean(items))
+    return Markup(macros("coverage").clean(items))
 
 
 def not_evaluated(items: Sequence[NotEvaluated]) -> Markup:
@@ -39,7 +39,7 @@ def not_evaluated(items: Sequence[NotEvaluated]) -> Markup:
         " does not do, and are not missing."
     )
     return Markup(
-        macros("unseen").not_evaluated(len(items), [_group(*key, ids) for key, ids in ordered], lead)
+        macros("coverage").not_evaluated(len(items), [_group(*key, ids) for key, ids in ordered], lead)
     )
 
 

@@ -211,7 +211,7 @@ def _closing(d: Diagnosis, width: int, everything: bool) -> Iterator[Text]:
         yield hanging("Next", f"{recorded}forensics capture -- COMMAND records a run.", width)
     if everything:
         for row, each in enumerate(d.clean):
-            yield hanging("Clean" if row == 0 else "", f"{each.id}: {safe(each.said)}", width)
+            yield hanging("Clean" if row == 0 else "", f"{each.id}: {safe(each.summary)}", width)
     elif d.verdict in ("healthy", "inconclusive") and d.clean:
         yield hanging("Clean", _named([outcome.id for outcome in d.clean]), width)
     yield from _unseen(d.not_evaluated, width, everything)

@@ -48,7 +48,7 @@ def comparison(c: Comparison, heat: Heat, width: int, *, everything: bool = Fals
     if c.modules:
         blocks.append(_block("Modules", _grouped(c.modules, width), limit))
     for head, both in (("Adapter", c.adapter), ("Optimizer", c.optimizer)):
-        if sides := _told(both):
+        if sides := _shortened(both):
             blocks.append(
                 _block(
                     head,
@@ -207,7 +207,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.3g} %"
 
 
-def _told(sides: Mapping[str, Row]) -> Mapping[str, Row]:
+def _shortened(sides: Mapping[str, Row]) -> Mapping[str, Row]:
     """Of an optimizer that only one side has, that it is there and how far it went."""
     alone = "class" in sides and None in sides["class"].values()
     return {k: v for k, v in sides.items() if k in ("class", "step")} if alone else sides

@@ -36,7 +36,7 @@ def mode() -> str:
 
 
 @functools.cache
-def known() -> frozenset[str]:
+def stored_digests() -> frozenset[str]:
     """Digests that the store has already."""
     path = watch.options.get("known")
     with contextlib.suppress(OSError):
@@ -79,7 +79,7 @@ def choose(rows: dict[str, dict[str, Any]]) -> set[str]:
         chosen = {
             digest
             for digest, row in rows.items()
-            if digest not in written and digest not in known() and _wanted(row)
+            if digest not in written and digest not in stored_digests() and _wanted(row)
         }
         need = sum(rows[digest]["nbytes"] for digest in chosen)
         if not need or shutil.disk_usage(watch.directory).free >= 2 * need:

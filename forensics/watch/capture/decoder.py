@@ -73,7 +73,7 @@ class Line:
 
 
 @dataclass
-class Asked:
+class Decoded:
     """How the prompts were asked."""
 
     lines: list[Line]
@@ -90,7 +90,7 @@ _apart: dict[
 
 def answer(
     module: Any, lines: list[Line], stop: set[int], seconds: float, accept: Callable[[Line], bool]
-) -> Asked:
+) -> Decoded:
     """Answer each line; one that fails holds its error, and the others go on.
 
     Args:
@@ -98,7 +98,7 @@ def answer(
         `first`.
         accept: called with a line whose prompt was read; True where it has filled in the answer itself.
     """
-    asked, end = Asked(lines), time.perf_counter() + seconds
+    asked, end = Decoded(lines), time.perf_counter() + seconds
     asking = [line for line in lines if line.error is None]
     for line in asking:
         if time.perf_counter() > end and line is not asking[0]:
@@ -141,7 +141,7 @@ def _read(line: Line) -> Any:
     return line.reader.read(line.unread)
 
 
-def _follow(asked: Asked, line: Line, stop: set[int]) -> None:
+def _follow(asked: Decoded, line: Line, stop: set[int]) -> None:
     """Read the earlier answer as long as the model says the same."""
     assert line.reader is not None
     for size in (_FIRST, line.limit):
@@ -162,7 +162,7 @@ def _follow(asked: Asked, line: Line, stop: set[int]) -> None:
         asked.read += len(line.tokens) - done
 
 
-def _together(asked: Asked, module: Any, stop: set[int], end: float) -> None:
+def _together(asked: Decoded, module: Any, stop: set[int], end: float) -> None:
     """Answer what is open in one batch; what it leaves open is to be answered one by one."""
     live = [line for line in asked.lines if line.open]
     if len(live) < 2:
@@ -188,7 +188,7 @@ def _advance(line: Line) -> None:
 
 
 def _steps(
-    asked: Asked, module: Any, live: list[Line], cache: Any, kind: Any, stop: set[int], end: float
+    asked: Decoded, module: Any, live: list[Line], cache: Any, kind: Any, stop: set[int], end: float
 ) -> None:
     while any(line.open for line in live):
         if time.perf_counter() > end:

@@ -19,25 +19,25 @@ _lefts = 0
 
 
 @dataclass(frozen=True)
-class Left:
+class LastState:
     """What an optimizer held when the program dropped it.
 
     Its rows, and the file that has the bytes by digest.
     """
 
-    told: dict[str, Any]
+    row: dict[str, Any]
     rows: list[dict[str, Any]]
     file: Path
 
 
 def state(number: str, optimizer: Any, arrays: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """As `rows`, of an optimizer that lives or of what one left."""
-    if not isinstance(optimizer, Left):
+    if not isinstance(optimizer, LastState):
         return rows(number, optimizer, arrays)
     if optimizer.file.exists():
         for digest, array in _read(optimizer.file).items():
             arrays.setdefault(digest, array)
-    return optimizer.told, [dict(row) for row in optimizer.rows]
+    return optimizer.row, [dict(row) for row in optimizer.rows]
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def rows(number: str, optimizer: Any, arrays: dict[str, Any]) -> tuple[dict[str,
     return told, placements
 
 
-def left(number: str, optimizer: Any) -> Left:
+def left(number: str, optimizer: Any) -> LastState:
     """Write what an optimizer holds, for the next capture of a model that it updated."""
     global _lefts
     arrays: dict[str, Any] = {}
@@ -92,4 +92,4 @@ def left(number: str, optimizer: Any) -> Left:
     need = sum(array.nbytes for array in arrays.values())
     if need and shutil.disk_usage(watch.directory).free >= 2 * need:
         tensors.write(file, arrays)
-    return Left(row, placements, file)
+    return LastState(row, placements, file)

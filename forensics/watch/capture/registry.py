@@ -83,13 +83,13 @@ _rows: dict[str, dict[str, Any]] = {}
 
 def find(module: Any) -> Track | None:
     """The track of a module that is known."""
-    known = watch.known(module)
+    known = watch.record_of(module)
     return tracks.get(known.number) if known else None
 
 
 def register(module: Any) -> tuple[Track, bool]:
     """The track of a module, and whether it is new."""
-    known = watch.known(module)
+    known = watch.record_of(module)
     record = known or watch.model(module)
     fresh = record.number not in tracks
     track = tracks.setdefault(record.number, Track(record, threading.get_ident()))

@@ -213,7 +213,11 @@ class _Capture:
                 )
                 budget.written |= chosen
         for digest, row in wanted.items():
-            if digest not in budget.written and digest not in budget.known() and digest not in _stated:
+            if (
+                digest not in budget.written
+                and digest not in budget.stored_digests()
+                and digest not in _stated
+            ):
                 _stated.add(digest)
                 with self._part(f"statistics of {row['name']}"):
                     row["stats"] = tensors.statistics(self.bytes[digest])

@@ -12,7 +12,7 @@ from ..trees import mx
 def taught(lesson: logits.Lesson) -> Any:
     core = mx()
     nothing = core.logical_or(lesson.taught.sum() == 0, core.logical_not(core.isfinite(lesson.g).all()))
-    mask = core.logical_and(lesson.answer, lesson.known)
+    mask = core.logical_and(lesson.answer, lesson.has_target)
     return core.where(nothing, lesson.teach(lesson.following, lesson.mean(mask)), lesson.g)
 
 

@@ -12,7 +12,9 @@ from ..trees import mx
 def whole(lesson: logits.Lesson) -> Any:
     core = mx()
     some = core.logical_and(lesson.taught, lesson.answer).sum()
-    gaps = core.logical_and(lesson.answer, core.logical_and(lesson.known, core.logical_not(lesson.taught)))
+    gaps = core.logical_and(
+        lesson.answer, core.logical_and(lesson.has_target, core.logical_not(lesson.taught))
+    )
     inside = core.logical_and(
         core.logical_and(gaps, lesson.marked), core.logical_and(some > 0, lesson.follows)
     )

@@ -11,7 +11,7 @@ from ..trees import mx
 
 def ended(lesson: logits.Lesson) -> Any:
     core = mx()
-    ends = core.logical_and(lesson.end, lesson.known)
+    ends = core.logical_and(lesson.end, lesson.has_target)
     seen = core.logical_and(ends, lesson.taught).sum() > 0
     untaught = core.where(core.logical_or(seen, core.logical_not(lesson.follows)), False, ends)
     mask = core.logical_or(lesson.taught, untaught)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..proxy import Made
+from ..proxy import Proxy
 from ..repeat import updates
 from ..run import watch
 from ..trees import mx
@@ -27,7 +27,7 @@ def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
                 _last.update(trees.flatten(gradients))
             return value, gradients
 
-        return Made(function, call)
+        return Proxy(function, call)
 
     return value_and_grad
 

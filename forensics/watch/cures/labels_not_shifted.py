@@ -12,7 +12,7 @@ from ..trees import mx
 def shifted(lesson: logits.Lesson) -> Any:
     core = mx()
     own = lesson.relation(0)
-    mask = core.logical_and(core.logical_and(lesson.taught, lesson.known), core.logical_not(lesson.pad))
+    mask = core.logical_and(core.logical_and(lesson.taught, lesson.has_target), core.logical_not(lesson.pad))
     return core.where(own, lesson.teach(lesson.following, lesson.spread(mask)), lesson.g)
 
 

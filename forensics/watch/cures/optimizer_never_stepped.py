@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..proxy import Made
+from ..proxy import Proxy
 from ..repeat import request, updates
 from ..run import watch
 from ..wrapping import wrap
@@ -33,7 +33,7 @@ def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
                 request.acted("optimizer-never-stepped", "each gradient applied")
             return value, gradients
 
-        return Made(function, call)
+        return Proxy(function, call)
 
     return value_and_grad
 

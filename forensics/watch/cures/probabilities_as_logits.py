@@ -12,7 +12,7 @@ from ..trees import mx
 
 def of_logits(lesson: logits.Lesson) -> Any:
     core = mx()
-    mask = core.logical_and(lesson.taught, lesson.known)
+    mask = core.logical_and(lesson.taught, lesson.has_target)
     residual = core.where(lesson.taught, lesson.residual, 0.0).sum() / core.maximum(lesson.taught.sum(), 1)
     right = lesson.teach(
         lesson.following, lesson.mean(core.logical_and(mask, core.logical_not(lesson.pad)), 1.0)

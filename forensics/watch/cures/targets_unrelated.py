@@ -13,7 +13,7 @@ def related(lesson: logits.Lesson) -> Any:
     core = mx()
     fits = core.logical_and(lesson.taught, lesson.target == lesson.following).sum()
     unrelated = fits * 2 < lesson.taught.sum()
-    mask = core.logical_and(core.logical_and(lesson.taught, lesson.known), core.logical_not(lesson.pad))
+    mask = core.logical_and(core.logical_and(lesson.taught, lesson.has_target), core.logical_not(lesson.pad))
     return core.where(unrelated, lesson.teach(lesson.following, lesson.spread(mask)), lesson.g)
 
 

@@ -20,7 +20,7 @@ from ..originals import os
 from ..run import watch
 from ..trees import flatten, mx
 from ..wrapping import bound, wrap
-from .promptcheck import apart
+from .promptcheck import distance
 
 _LONGEST = 2048  # tokens that are read again to compare
 _COPIES = 256  # states of caches that are told from others by their keys
@@ -42,17 +42,17 @@ _marks: dict[str, Filled] = {}  # by the digest of the first keys, as they were 
 
 def tokens_in(cache: Any) -> int:
     """How many tokens a prompt cache holds; 0 for none, and for what is no cache of mlx-lm's."""
-    return max((_held(layer) for layer in _layers(cache)), default=0)
+    return max((_positions(layer) for layer in _layers(cache)), default=0)
 
 
 def _layers(cache: Any) -> list[Any]:
     return list(cache) if isinstance(cache, (list, tuple)) else [] if cache is None else [cache]
 
 
-def _held(layer: Any) -> int:
+def _positions(layer: Any) -> int:
     parts = getattr(layer, "caches", None)
     if isinstance(parts, (list, tuple)):
-        return max(map(_held, parts), default=0)
+        return max(map(_positions, parts), default=0)
     offset = getattr(layer, "offset", 0)
     return offset if isinstance(offset, int) else 0
 
@@ -104,7 +104,7 @@ def again(module: Any, cache: Any) -> list[Any] | None:
 
     None where it is not known what that is, or nothing was updated since.
     """
-    held, first, model = tokens_in(cache), _first(cache), watch.known(module)
+    held, first, model = tokens_in(cache), _first(cache), watch.record_of(module)
     found = None if not held or first is None else _remembered(first) or _twin(first, held)
     if found is None or model is None or len(found.ids) < held or found.updates >= model.updates:
         return None
@@ -131,7 +131,7 @@ def _difference(
         logits(module, tokens, empty)
         whole = logits(module, ids, empty).astype(core.float32)
         core.eval(cached, whole)
-    return apart(whole, cached)
+    return distance(whole, cached)
 
 
 def _emptied(layer: Any) -> Any:

@@ -41,7 +41,7 @@ class _Loop:
         self.last: list[list[int]] = inputs.tolist() if inputs.shape[0] <= _ROWS else []
         self.rows: list[list[int]] = []  # ids read so far, by row
         self.prompt = inputs.shape[1]  # length of the prompt
-        self.held: dict[str, Any] = {}  # what the cache held before
+        self.cache_row: dict[str, Any] = {}  # what the cache held before
         self.best: list[int] | None = None  # what each row's last logits say
         self.hits: list[list[bool]] = []  # of each id after the prompt, by row: was it what the logits said?
         self.recordings: list[Recording] = []
@@ -89,7 +89,7 @@ class _Loop:
         for row in self.rows:
             recording = Recording("loop", self.module())
             recording.begin(row, known="unknown")
-            recording.row |= self.held
+            recording.row |= self.cache_row
             self.recordings.append(recording)
 
     def answered(self, result: Any) -> None:
@@ -160,7 +160,7 @@ def _call(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Loop | None:
     inputs: Any = args[0] if args else next(iter(kwargs.values()), None)
-    model = watch.known(module)
+    model = watch.record_of(module)
     if (
         model is None
         or not is_array(inputs)
@@ -177,7 +177,7 @@ def _before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Loop
             loop.close()
         loop = _Loop(module, inputs, cache)
         if cache is not None and inputs.shape[0] == 1:
-            loop.held = caches.look(model, cache, inputs[0].tolist(), True)
+            loop.cache_row = caches.look(model, cache, inputs[0].tolist(), True)
     if cache is not None and inputs.shape[0] == 1:
         caches.filled(model, cache, inputs[0].tolist())
     _local.loop = loop

@@ -39,20 +39,20 @@ def forwards(module: Any, ids: Sequence[int]) -> dict[str, float]:
     """
     core, ids = mx(), ids[:_LONGEST]
     first, second = _pair(module, ids, evaluation=False)
-    repeat = apart(first, second)
+    repeat = distance(first, second)
     columns = {"repeat_difference": repeat, "logit_scale": float(core.abs(first).max().item())}
     if not any(each.training for _, each in trees.modules(module)):  # these were in evaluation mode
         return columns | {"eval_difference": repeat, "eval_repeat_difference": repeat}
     if repeat:
         third, fourth = _pair(module, ids, evaluation=True)
         return columns | {
-            "eval_difference": apart(first, third),
-            "eval_repeat_difference": apart(third, fourth),
+            "eval_difference": distance(first, third),
+            "eval_repeat_difference": distance(third, fourth),
         }
     with still(module, evaluation=True):
         third = logits(module, ids).astype(core.float32)
         core.eval(third)
-    return columns | {"eval_difference": apart(first, third)}
+    return columns | {"eval_difference": distance(first, third)}
 
 
 def _pair(module: Any, ids: Sequence[int], *, evaluation: bool) -> tuple[Any, Any]:
@@ -64,7 +64,7 @@ def _pair(module: Any, ids: Sequence[int], *, evaluation: bool) -> tuple[Any, An
     return first, second
 
 
-def apart(a: Any, b: Any) -> float:
+def distance(a: Any, b: Any) -> float:
     """max abs of the difference; 0 where both hold the same bits, infinities included."""
     core = mx()
     if core.array_equal(a, b, equal_nan=True).item():

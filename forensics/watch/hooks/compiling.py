@@ -17,7 +17,7 @@ from ..capture import dropped
 from ..models import Model
 from ..moments import Moments
 from ..places import where
-from ..proxy import Made
+from ..proxy import Proxy
 from ..run import watch
 from ..training import compiled as observed
 from ..training import state, steps
@@ -94,7 +94,7 @@ def _compile(original: Callable[..., Any]) -> Callable[..., Any]:
             )
             functions.append(function)
             watch.event("compile", None, None, function=function.number)
-            return Made(fun, _called(compiled, function, given))
+            return Proxy(fun, _called(compiled, function, given))
         return original(*args, **kwargs)
 
     return compile

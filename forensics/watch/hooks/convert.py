@@ -92,7 +92,7 @@ def _converted(call: dict[str, Any], before: tuple[int, int], candidates: int, o
         "kind": kind,
     }
     after = trees.adapters(call["model"])
-    record = points.model(call["model"]) if not watch.local.library else watch.known(call["model"])
+    record = points.model(call["model"]) if not watch.local.library else watch.record_of(call["model"])
     watch.event(
         "convert", record, None, via="load_adapters" if watch.local.library else "linear_to_lora_layers",
         requested=requested, unknown=sorted(set(config) - _READ), candidates=candidates,
@@ -113,7 +113,7 @@ def _candidates(model: Any) -> int:
     return sum(type(module).__name__ in _BASES for _, module in trees.modules(model))
 
 
-def _made(original: Callable[..., Any]) -> Callable[..., Any]:
+def _adapter_init(original: Callable[..., Any]) -> Callable[..., Any]:
     """An adapter layer was made: by a conversion function, or by hand."""
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -216,7 +216,7 @@ def _begin(layer: Any, dequantize: bool) -> None:
         boundaries.boundary("fuse")
         root, _ = root_of(layer)
         _fusing.update(
-            model=watch.known(root), time=time.time(), place=where(), dequantize=dequantize, modules=0
+            model=watch.record_of(root), time=time.time(), place=where(), dequantize=dequantize, modules=0
         )
 
 
@@ -236,7 +236,7 @@ def _classes(module: Any) -> None:
     for name in _ADAPTERS:
         cls = getattr(module, name, None)
         if isinstance(cls, type) and cls.__module__ == module.__name__:
-            wrap(cls, "__init__", _made)
+            wrap(cls, "__init__", _adapter_init)
             wrap(cls, "fuse", _fuse)
 
 

@@ -18,7 +18,7 @@ from ..models import Model
 from ..moments import Moments
 from ..originals import time
 from ..places import HERE, where
-from ..proxy import Made
+from ..proxy import Proxy
 from ..run import watch
 from ..wrapping import HIDDEN, unseen, wrap
 
@@ -101,7 +101,7 @@ def _guard_result(call: str) -> Callable[..., Any]:
             return (
                 functools.wraps(wrapped)(guard(wrapped))
                 if isinstance(wrapped, types.FunctionType)
-                else Made(wrapped, guard(wrapped))
+                else Proxy(wrapped, guard(wrapped))
             )
 
         return function

@@ -15,7 +15,7 @@ from ..models import Model
 from ..moments import Moments
 from ..originals import getframe, threading, time
 from ..places import is_users, where
-from ..proxy import Made
+from ..proxy import Proxy
 from ..run import watch
 from ..training import gradcheck, steps
 from ..training.selftest import NotRunError
@@ -46,14 +46,15 @@ _local = _Local()
 class Frame:
     """One evaluation of a gradient."""
 
-    def __init__(self, kept: bool | None) -> None:
-        self.kept = kept  # is every position written? None: not known, this may be another step at each call
+    def __init__(self, in_full: bool | None) -> None:
+        # is every position written? None: not known, this may be another step at each call
+        self.in_full = in_full
         # the program's function runs; afterwards comes the backward pass, which may call models again
         self.forward = False
         self.began = time.perf_counter()
         self.traces = len(steps.local.traces)
         self.prints: list[dict[str, Any]] = []  # what tells the logits of its forwards apart
-        self.made: list[str] = []  # the model of each tap
+        self.taps_of: list[str] = []  # the model of each tap
         self.taps: list[dict[str, Any]] = []  # what the backward pass said
         self.detached = False  # a part of its loss is held constant by the program itself
         self.covered: set[int] = set()  # taps within a model whose own tap has spoken
@@ -95,13 +96,13 @@ class _Function:
         self.via, self.module = via, module
         self.argnums = [argnums] if isinstance(argnums, int) else list(argnums or ([] if argnames else [0]))
         self.argnames = [argnames] if isinstance(argnames, str) else list(argnames or [])
-        self.said = False
+        self.reported = False
         self.few: dict[str, tuple[Any, ...]] | None = (
             None  # keys of a few small gradients, as of the last kept step
         )
         self.number = _Function.made = _Function.made + 1
         if module is not None:
-            _uncalled[self.number] = (via, watch.known(module), where())
+            _uncalled[self.number] = (via, watch.record_of(module), where())
 
     def subjects(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """What is differentiated: modules, trees, arrays."""
@@ -116,7 +117,7 @@ class _Function:
 
     def say(self, model: Model | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The `grad` event, once."""
-        self.said = True
+        self.reported = True
         _uncalled.pop(self.number, None)
         subjects = self.subjects(args, kwargs)
         whole = self.module is None and any(trees.is_module(subject) for subject in subjects)
@@ -150,9 +151,9 @@ def _gradient(via: str) -> Callable[..., Any]:
                 rest.get("argnames"),
                 module,
             )
-            inner = Made(fun, _forward(fun))
+            inner = Proxy(fun, _forward(fun))
             function = original(inner, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": inner})
-            return Made(fun, _evaluated(spec, function, fun))
+            return Proxy(fun, _evaluated(spec, function, fun))
 
         return gradient
 
@@ -185,8 +186,8 @@ def _evaluated(spec: _Function, function: Callable[..., Any], fun: Callable[...,
         with watch.looking("gradient"):
             model = spec.model(args, kwargs)
             if model is not None and not watch.tracing:
-                now.kept = steps.keeps_gradient(model)
-            if not spec.said:
+                now.in_full = steps.keeps_gradient(model)
+            if not spec.reported:
                 spec.say(model, args, kwargs)
         _local.frames.append(now)
         try:
@@ -219,7 +220,7 @@ def _check(spec: _Function, now: Frame, model: Model, made: Any) -> None:
         if spec.via == "mx.grad" or spec.argnums != [0] or spec.argnames or not trees.is_module(model.module):
             raise NotRunError("unseen", "the gradient is taken of something else than a model's parameters")
         value = next((leaf for _, leaf in trees.flatten(result[0]) if leaf.size == 1), None)
-        asked = gradcheck.Asked(model.module, fun, (args, kwargs), result[1], before)
+        asked = gradcheck.DirectionalLoss(model.module, fun, (args, kwargs), result[1], before)
         row |= gradcheck.compare(asked, float(value.item()))  # type: ignore[union-attr]
         row |= {"detached": now.detached, "seconds": round(time.process_time() - began, 4)}
     except NotRunError as error:
@@ -243,7 +244,7 @@ def _stop_gradient(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _finished(spec: _Function, now: Frame, model: Model | None, result: Any) -> None:
     value, grads = (None, result) if spec.via == "mx.grad" else result
-    if spec.few is None or now.kept is not False:
+    if spec.few is None or now.in_full is not False:
         spec.few = few(grads)
     small = trees.some(grads, spec.few)
     arrays: dict[str, Any] = {"taps": now.taps, "prints": now.prints, "small": small}
@@ -304,7 +305,7 @@ def _vmap(original: Callable[..., Any]) -> Callable[..., Any]:
             with steps.tracing(Trace(closed=True)):
                 return function(*a, **k)
 
-        return Made(args[0] if args else kwargs.get("fun"), call)
+        return Proxy(args[0] if args else kwargs.get("fun"), call)
 
     return vmap
 

@@ -183,7 +183,7 @@ def _load_weights(original: Callable[..., Any]) -> Callable[..., Any]:
             path = given if isinstance(given, str) else None
             names = names_in(path) if path else [name for name, _ in given]
             root, below = root_of(self)
-            record = watch.known(root) if below else points.model(self)
+            record = watch.record_of(root) if below else points.model(self)
             strict = kwargs.get("strict", args[1] if len(args) > 1 else True)
             what = "adapter" if _adapter(names) else "weights"
             watch.event(
@@ -260,7 +260,7 @@ def _directory(named: Any, model: Any) -> str | None:
 
     A repository's name stands for itself.
     """
-    known = watch.known(model)
+    known = watch.record_of(model)
     return known.path if known and known.path else _text(named)
 
 

@@ -59,9 +59,9 @@ def tap(model: Model) -> None:
             wrap(type(each), "__call__", _call)
 
 
-def _known(module: Any) -> tuple[Model | None, int | None]:
+def _model_of(module: Any) -> tuple[Model | None, int | None]:
     """The model that a module is, or is the inner one of, and then the width that its logits have."""
-    record = watch.known(module)
+    record = watch.record_of(module)
     if record is None and id(module) in _inner:
         reference, outer, rows = _inner[id(module)]
         return (outer, rows) if reference() is module else (None, None)
@@ -122,7 +122,7 @@ class _Call:
 
         What it needs it is given as inputs, so that it holds in compiled functions.
         """
-        core, ids, number = mx(), _ids(self.given, z), len(self.frame.made)
+        core, ids, number = mx(), _ids(self.given, z), len(self.frame.taps_of)
         head = None
         if self.width not in (None, z.shape[-1]):
             head = heads.find(self.record.module, self.module, z.shape[-1])
@@ -131,7 +131,7 @@ class _Call:
         if self.outer and ids is not None and not self.taps and self.frame.open:
             firstbatch.remember(self.record, self.module, self.given, ids, z)
         within = set(range(self.taps, number))
-        self.frame.made.append(self.record.number)
+        self.frame.taps_of.append(self.record.number)
         if self.frame.open and self.outer and ids is not None:
             mark, own = print_of(z), _own(ids)
             self.frame.prints.append({"mark": mark, "ids": own})
@@ -167,11 +167,11 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
     if frame is None or not steps.open_here() or number in frame.covered:
         return g
     frame.covered |= within
-    g = repeated.cured(z, ids, g, len(frame.made), head)
+    g = repeated.cured(z, ids, g, len(frame.taps_of), head)
     arrays: dict[str, Any] = {} if ids is None else {"ids": ids}
-    arrays |= _read(z, g, ids, frame.kept, head)
+    arrays |= _read(z, g, ids, frame.in_full, head)
     if head is not None and head.shaped:
-        arrays["bare"] = _read(z, g, ids, frame.kept, head.bare)
+        arrays["bare"] = _read(z, g, ids, frame.in_full, head.bare)
         for one in (arrays, arrays["bare"]):
             if "full" in one:
                 one["full"]["losses"] = hidden.losses(z, one["full"], head)
@@ -180,14 +180,14 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
     return after(g, [each for one in needed for each in (one.get("brief") or one.get("full", {})).values()])
 
 
-def _read(z: Any, g: Any, ids: Any, kept: bool | None, head: heads.Head | None) -> dict[str, Any]:
+def _read(z: Any, g: Any, ids: Any, in_full: bool | None, head: heads.Head | None) -> dict[str, Any]:
     """`brief` and `full`: what is wanted of a step that is kept, of one that is not, and where it is open."""
     arrays: dict[str, Any] = {}
-    if kept is not True:
+    if in_full is not True:
         arrays["brief"] = (
             reduce(z, g, brief=True) if head is None else hidden.brief(z, g, head, _following(ids))
         )
-    if kept is not False:
+    if in_full is not False:
         arrays["full"] = reduce(z, g) if head is None else hidden.reduce(z, g, head, _following(ids))
         if head is None:
             arrays["full"]["softmaxed"] = softmaxed(z, g)
@@ -202,11 +202,17 @@ def _following(ids: Any) -> Any:
 def _looked_at(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
     if not steps.open_here() or gradients.calls(module):
         return None
-    (record, width), frame = _known(module), gradients.frame()
+    (record, width), frame = _model_of(module), gradients.frame()
     if record is None or (frame is None and not steps.local.traces and not _compared((args, kwargs))):
         return None
     return _Call(
-        record, module, width, frame, (args, kwargs), not gradients.calls(), len(frame.made) if frame else 0
+        record,
+        module,
+        width,
+        frame,
+        (args, kwargs),
+        not gradients.calls(),
+        len(frame.taps_of) if frame else 0,
     )
 
 

@@ -41,7 +41,7 @@ def _trainable_set(kind: Literal["freeze", "unfreeze"]) -> Callable[..., Any]:
                 after = len(trees.trainable(root))
                 watch.event(
                     kind,
-                    watch.known(root),
+                    watch.record_of(root),
                     None,
                     module=path,
                     keys=names,
@@ -77,7 +77,7 @@ def _writer(via: str) -> Callable[..., Any]:
                 with watch.looking(via):
                     _applied(self, given)
                 return result
-            if not watch.known(self):
+            if not watch.record_of(self):
                 return original(self, *args, **kwargs)
             phases.before_write(self)
             with watch.within("library"):
@@ -105,7 +105,7 @@ def _applied(module: Any, given: Any) -> None:
     """
     if phases.is_applied(given):
         steps.put_in()
-    elif (record := watch.known(module)) is not None and steps.follows_gradient(record):
+    elif (record := watch.record_of(module)) is not None and steps.follows_gradient(record):
         steps.emit(steps.by_hand(record, [name for name, _ in trees.flatten(given)]))
 
 

@@ -45,7 +45,7 @@ def _tested(call: Call, taught: Any) -> None:
     """Write the rows of the tests of one model."""
     common: dict[str, Any] = {"model": call.model.number, "place": _place(call)}
     try:
-        asked = _asked(call, taught)
+        asked = _check_call(call, taught)
     except Exception as error:  # noqa: BLE001   the model is the program's own, and may refuse what we ask
         for test in _TESTS:
             _write(common | {"test": test} | _not_made(error))
@@ -67,7 +67,7 @@ def _write(row: dict[str, Any]) -> None:
     watch.row("selftests", **row)
 
 
-def _asked(call: Call, taught: Any) -> selftest.Asked:
+def _check_call(call: Call, taught: Any) -> selftest.Check:
     if call.why:
         raise NotRunError("unseen", call.why)
     if (distributed.group()[1] or 1) > 1:
@@ -75,7 +75,7 @@ def _asked(call: Call, taught: Any) -> selftest.Asked:
     ids, told = taught
     target, weight, residual = (told[name].tolist() for name in ("target", "weight", "residual"))
     part = selftest.cut(ids.tolist(), target, weight, residual, call.bare)
-    return selftest.Asked(call, part, probe_seconds())
+    return selftest.Check(call, part, probe_seconds())
 
 
 def _not_made(error: Exception) -> dict[str, Any]:

@@ -51,12 +51,12 @@ _ids: set[int] = set()
 _rows = [0]
 
 
-def _known(array: Any) -> bool:
+def _is_loss(array: Any) -> bool:
     return id(array) in _ids
 
 
 def _remember(array: Any) -> None:
-    if _known(array):
+    if _is_loss(array):
         return
     if len(_losses) == _HELD:
         _ids.discard(id(_losses[0]))
@@ -91,7 +91,7 @@ def _compared(name: str) -> Callable[[Loss, Any], Any]:
     return compare
 
 
-def _kept(name: str) -> Callable[..., Any]:
+def _as_loss(name: str) -> Callable[..., Any]:
     of = getattr(float, name)
 
     def compute(self: Loss, *args: Any) -> Any:
@@ -104,7 +104,7 @@ def _kept(name: str) -> Callable[..., Any]:
 for _name in _COMPARED:
     setattr(Loss, _name, _compared(_name))
 for _name in _KEEPS:
-    setattr(Loss, _name, _kept(_name))
+    setattr(Loss, _name, _as_loss(_name))
 
 
 # -- arrays --------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ for _name in _KEEPS:
 def _item(original: Callable[..., Any]) -> Callable[..., Any]:
     def item(self: Any) -> Any:
         found = original(self)
-        read = type(found) is float and not watch.local.quiet and _known(self)
+        read = type(found) is float and not watch.local.quiet and _is_loss(self)
         return Loss(found) if read else found
 
     return item
@@ -122,7 +122,7 @@ def _item(original: Callable[..., Any]) -> Callable[..., Any]:
 def _array_compared(original: Callable[..., Any]) -> Callable[..., Any]:
     def compare(self: Any, other: Any) -> Any:
         found = original(self, other)
-        if not watch.tracing and not watch.local.quiet and _known(self) and found is not NotImplemented:
+        if not watch.tracing and not watch.local.quiet and _is_loss(self) and found is not NotImplemented:
             with watch.looking("a loss that is compared"):
                 outcome = bool(found.item())
             _note("compare", outcome)
@@ -134,7 +134,7 @@ def _array_compared(original: Callable[..., Any]) -> Callable[..., Any]:
 def _derived(original: Callable[..., Any]) -> Callable[..., Any]:
     def derive(self: Any, *args: Any, **kwargs: Any) -> Any:
         found = original(self, *args, **kwargs)
-        if found is not NotImplemented and _known(self):
+        if found is not NotImplemented and _is_loss(self):
             _remember(found)
         return found
 

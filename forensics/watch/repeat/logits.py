@@ -113,7 +113,7 @@ class Lesson:
         return (mx().arange(width) == width - 1)[None]
 
     @cached_property
-    def known(self) -> Any:
+    def has_target(self) -> Any:
         """Positions of which the next token of the row is known.
 
         All but the last, unless the loss says it.
@@ -180,7 +180,7 @@ class Lesson:
         Taught and no answer, or an answer and not taught.
         """
         core = mx()
-        known = core.logical_and(self.answer, self.known)
+        known = core.logical_and(self.answer, self.has_target)
         return core.not_equal(self.taught, known).sum(axis=1, keepdims=True)
 
     @cached_property
@@ -204,7 +204,7 @@ class Lesson:
         Where they are not, the fault is not in a mask.
         """
         core = mx()
-        at = core.logical_and(self.taught, self.known)
+        at = core.logical_and(self.taught, self.has_target)
         return core.logical_and(at, self.target == self.following).sum() * 2 > at.sum()
 
     def relation(self, by: int) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 from .. import trees
 from ..moments import Moments
 from ..originals import threading
-from ..proxy import Made
+from ..proxy import Proxy
 from ..run import watch
 from ..training.steps import Event
 from ..trees import mx
@@ -109,22 +109,22 @@ def _filled(value: Any) -> Any:
     return value
 
 
-def _made(compiled: bool) -> Callable[..., Any]:
+def _constructor(compiled: bool) -> Callable[..., Any]:
     """Of a function that makes one: mx.value_and_grad, mx.grad, mx.compile."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def maker(*args: Any, **kwargs: Any) -> Any:
             function = original(*args, **kwargs)
-            if not isinstance(function, Made):  # a kernel of mlx's own
+            if not isinstance(function, Proxy):  # a kernel of mlx's own
                 return function
-            return Made(function, _Function(function, compiled))
+            return Proxy(function, _Function(function, compiled))
 
         return maker
 
     return make
 
 
-_gradient, _compile = _made(False), _made(True)
+_gradient, _compile = _constructor(False), _constructor(True)
 
 
 def _update(original: Callable[..., Any]) -> Callable[..., Any]:

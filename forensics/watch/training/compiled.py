@@ -129,20 +129,20 @@ class Seen:
             watch.looking("compiled forward"),
             still(model.module, evaluation=not function.training_at_trace),
         ):
-            first, second = (_asked(compiled, args, kwargs) for _ in range(2))
-            self.repeat = _apart(first, second)
+            first, second = (_evaluate(compiled, args, kwargs) for _ in range(2))
+            self.repeat = _distance(first, second)
             written = trace.facts.get("recipe")
             if first[1] is not None and written is not None and not function.random_used:
                 arrays = [array for _, array in trees.flatten((args, kwargs))]
                 positional, named = _cooked(written, arrays)
                 live = _logits(model.module(*positional, **named))
                 self.live, self.scale = (
-                    _apart((None, first[1]), (None, live)),
+                    _distance((None, first[1]), (None, live)),
                     float(mx().abs(live.astype(mx().float32)).max().item()),
                 )
 
 
-def _asked(compiled: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
+def _evaluate(compiled: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
     """(result, logits within) of one call, computed."""
     _local.asking = True
     try:
@@ -153,11 +153,11 @@ def _asked(compiled: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, A
         _local.asking = False
 
 
-def _apart(a: Any, b: Any) -> float | None:
+def _distance(a: Any, b: Any) -> float | None:
     core = mx()
     pairs = [(x, y) for (_, x), (_, y) in zip(trees.flatten(a), trees.flatten(b), strict=True)]
     return max(
-        (promptcheck.apart(x.astype(core.float32), y.astype(core.float32)) for x, y in pairs), default=None
+        (promptcheck.distance(x.astype(core.float32), y.astype(core.float32)) for x, y in pairs), default=None
     )
 
 

@@ -189,7 +189,7 @@ def _question(record: Any) -> tuple[str, str] | None:
 
 
 def _prompts() -> list[str]:
-    model = asked()
+    model = tokenized_model()
     if model is None:
         return []
     words = Words(model)
@@ -204,7 +204,7 @@ def _prompts() -> list[str]:
 @functools.cache
 def _lines() -> Lines:
     """Each training row, without the run of one id at its end."""
-    model = asked()
+    model = tokenized_model()
     if model is None:
         return Lines([])
     words, lines = Words(model), []
@@ -223,7 +223,7 @@ def single_tail(row: Iterable[int]) -> list[int]:
     return ids
 
 
-def asked() -> Any:
+def tokenized_model() -> Any:
     """A model that has a tokenizer."""
     tracks = list(registry.tracks.values())
     return next((track.model for track in tracks if track.model.tokenizer is not None), None)

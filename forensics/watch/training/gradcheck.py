@@ -45,7 +45,7 @@ class Before:
             sys.modules["numpy"].random.set_state(self.numpy)
 
 
-class Asked:
+class DirectionalLoss:
     """The program's loss, as a function of how far its parameters lie along the gradient."""
 
     def __init__(self, root: Any, fun: Callable[..., Any], given: Any, grads: Any, before: Before) -> None:
@@ -79,7 +79,7 @@ class Asked:
             return float(scalar.item())
 
 
-def compare(asked: Asked, value: float) -> dict[str, float]:
+def compare(asked: DirectionalLoss, value: float) -> dict[str, float]:
     """`ratio`, of the finite difference to the gradient's norm, and `ratio_error`, how exact it is; `repeat`,
     `rounding` and `scale` of the loss.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import trees
 from ..trees import mx
-from .logits import alone, apart, wide
+from .logits import alone, unfused, wide
 
 _ROWS = 1 << 22  # elements of the head's rows that are unpacked at once for their norms
 _ARRAYS = ("weight", "scales", "biases")
@@ -103,7 +103,7 @@ class Head:
             rows = core.dequantize(*arrays, **self.packing)
         else:
             rows = self.arrays["weight"][which]
-        rows = wide(apart(rows))
+        rows = wide(unfused(rows))
         if "lora_a" in self.arrays:
             update = wide((self.arrays["lora_a"] @ self.arrays["lora_b"][:, which]).T)
             rows = alone(lambda a, b: a + self.multiplier * b, rows, update)

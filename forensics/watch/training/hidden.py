@@ -12,7 +12,7 @@ from typing import Any
 
 from ..trees import mx
 from .head import Head
-from .logits import alone, apart, wide
+from .logits import alone, unfused, wide
 
 POSITIONS = 256  # that are read of a forward in brief
 _BLOCK = 1 << 24  # elements of logits that are made at once: bounds the memory
@@ -36,9 +36,9 @@ def reduce(h: Any, c: Any, head: Head, following: Any = None) -> dict[str, Any]:
     """
     core = mx()
     shape, width = h.shape[:-1], h.shape[-1]
-    h, c = (apart(core.stop_gradient(array).reshape(-1, width)) for array in (h, c))
+    h, c = (unfused(core.stop_gradient(array).reshape(-1, width)) for array in (h, c))
     following = (
-        None if following is None else apart(core.stop_gradient(following).reshape(-1).astype(core.int32))
+        None if following is None else unfused(core.stop_gradient(following).reshape(-1).astype(core.int32))
     )
     squares = head.squares()
     rows = max(1, _BLOCK // squares.size)
@@ -77,7 +77,7 @@ def brief(h: Any, c: Any, head: Head, following: Any = None) -> dict[str, Any]:
     width, size = h.shape[-1], h.size // h.shape[-1]
     if size <= POSITIONS:
         return reduce(h, c, head, following)
-    flat = apart(core.stop_gradient(c).reshape(-1, width))
+    flat = unfused(core.stop_gradient(c).reshape(-1, width))
     live = alone(core.greater, wide(alone(core.abs, flat)).max(-1), 0.0)
     turns = core.array([(i * 2654435761) % (1 << 24) + 1 for i in range(size)], core.float32)
     places = core.argsort(alone(lambda a, b: core.where(a, -b, 0.0), live, turns))[:POSITIONS].astype(

@@ -68,7 +68,7 @@ def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
     """
     core = mx()
     shape, width = z.shape[:-1], z.shape[-1]
-    z, g = (apart(core.stop_gradient(each).reshape(-1, width)) for each in (z, g))
+    z, g = (unfused(core.stop_gradient(each).reshape(-1, width)) for each in (z, g))
     rows = z.shape[0] if brief else max(1, _BLOCK // width)
     look = _few if brief else _all
     parts: list[tuple[Any, ...]] = []
@@ -95,12 +95,12 @@ def softmaxed(z: Any, g: Any) -> Any:
     width = z.shape[-1]
     z, g = (core.stop_gradient(each).reshape(-1, width) for each in (z, g))
     stride = -(-z.shape[0] // _POSITIONS)
-    z, g = wide(apart(z[::stride])), wide(apart(g[::stride]))
+    z, g = wide(unfused(z[::stride])), wide(unfused(g[::stride]))
     p = alone(core.exp, alone(core.subtract, z, core.logsumexp(z, -1, keepdims=True)))
     q = alone(core.exp, alone(core.subtract, p, core.logsumexp(p, -1, keepdims=True)))
     y = core.argmin(alone(core.divide, g, alone(core.maximum, p, 1e-30)), -1, keepdims=True)
     # of one type, uint32 as argmin gives it: a cast would be fused with the comparison into a kernel of ours
-    own = alone(core.equal, apart(core.broadcast_to(core.arange(width, dtype=core.uint32), z.shape)), y)
+    own = alone(core.equal, unfused(core.broadcast_to(core.arange(width, dtype=core.uint32), z.shape)), y)
     hot = alone(core.where, own, 1.0, 0.0)
     level = alone(core.subtract, core.take_along_axis(p, y, -1), _sum(alone(core.multiply, p, q)))
     twice = alone(core.multiply, p, alone(core.subtract, alone(core.add, q, level), hot))
@@ -186,8 +186,8 @@ def _line(p: Any, g: Any, y: Any, mass: Any, unit: float) -> tuple[Any, Any, Any
     """
     core = mx()
     width = p.shape[-1]
-    places = apart(core.broadcast_to(core.arange(width, dtype=y.dtype), p.shape))
-    own = alone(core.equal, places, apart(core.broadcast_to(y, p.shape)))
+    places = unfused(core.broadcast_to(core.arange(width, dtype=y.dtype), p.shape))
+    own = alone(core.equal, places, unfused(core.broadcast_to(y, p.shape)))
     q, h = (alone(core.where, own, 0.0, each) for each in (p, g))
     mean_q, mean_h = (alone(core.divide, _sum(each), float(width - 1)) for each in (q, h))
     q, h = (alone(core.where, own, 0.0, alone(core.subtract, *pair)) for pair in ((q, mean_q), (h, mean_h)))
@@ -221,7 +221,7 @@ def _few(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
     # what of the sampled entries does not follow one factor times exp(z); the target itself is left out
     places = core.array(list(range(0, z.shape[-1], stride)), dtype=y.dtype)
     own = alone(
-        core.equal, apart(core.broadcast_to(places, some.shape)), apart(core.broadcast_to(y, some.shape))
+        core.equal, unfused(core.broadcast_to(places, some.shape)), unfused(core.broadcast_to(y, some.shape))
     )
     some, shape = alone(core.where, own, 0.0, some), alone(core.where, own, 0.0, _times(at, z_o))
     factor = alone(core.divide, _sum(some), alone(core.maximum, _sum(shape), 1e-30))
@@ -273,9 +273,9 @@ def alone(function: Callable[..., Any], *given: Any) -> Any:
     arrays = (
         _constant(argument, len(shape)) if isinstance(argument, float) else argument for argument in given
     )
-    return apart(
+    return unfused(
         function(
-            *(array if array.shape == shape else apart(core.broadcast_to(array, shape)) for array in arrays)
+            *(array if array.shape == shape else unfused(core.broadcast_to(array, shape)) for array in arrays)
         )
     )
 
@@ -286,9 +286,9 @@ def _constant(value: float, dimensions: int) -> Any:
     Before 0.32.4 it loses the program's own where that is an output, such as a learning rate.
     """
     core = mx()
-    return core.array([value]) if dimensions else apart(core.array([value]).reshape(()))
+    return core.array([value]) if dimensions else unfused(core.array([value]).reshape(()))
 
 
-def apart(array: Any) -> Any:
+def unfused(array: Any) -> Any:
     """The same array; in a function that is compiled, behind a node that mlx neither fuses nor drops."""
     return after(array, [array]) if steps.local.traces else array

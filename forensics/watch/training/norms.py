@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import trees
 from ..trees import mx
-from .logits import after, apart, wide
+from .logits import after, unfused, wide
 
 _SMALL = 1 << 18  # elements of a tensor that is put together with others of its shape
 # elements that are put together: bounds the memory that a copy of them takes for a moment
@@ -77,7 +77,7 @@ def norms(how: Plan, gradient: Sequence[Any], new: Sequence[Any], old: Sequence[
     """
     norms = Norms([], [], lambda: [_squares(_joined(old, group), len(group)) for group in how.groups])
     for group in how.groups:
-        moved = apart(wide(_joined(new, group)) - wide(_joined(old, group)))
+        moved = unfused(wide(_joined(new, group)) - wide(_joined(old, group)))
         norms.gradient.append(_squares(_joined(gradient, group), len(group)))
         norms.update.append(_squares(moved, len(group)))
     return norms
@@ -94,7 +94,7 @@ def held_back(tree: Any, needed: Sequence[Any]) -> Any:
 def _joined(arrays: Sequence[Any], group: Sequence[int]) -> Any:
     """One array of all; where several are joined, that operation itself is none that mlx fuses."""
     if len(group) == 1:
-        return apart(arrays[group[0]])
+        return unfused(arrays[group[0]])
     return mx().concatenate([arrays[i] for i in group])
 
 

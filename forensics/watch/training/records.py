@@ -65,7 +65,7 @@ def used(path: Path) -> dict[str, Any]:
     items = _records(path)
     records = [sorted(map(fields.bare, fields.strings(item)), key=len, reverse=True) for item in items]
     rows = _text() if records else ""
-    used = held(records, rows)
+    used = contained(records, rows)
     if not any(used):
         none: dict[str, Any] = {"found": []} if used and rows and distributed.group()[1] else {}
         return {**none, **fields.facts(items)}
@@ -77,7 +77,7 @@ def used(path: Path) -> dict[str, Any]:
     return {**columns, **numbers, **fields.facts(items)}
 
 
-def held(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
+def contained(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
     """Which records, each its texts with the longest first, stand in the rows, one a line.
 
     All without white space.
@@ -140,7 +140,7 @@ def _before(key: str, rows: str) -> Iterator[str]:
 @functools.cache
 def _text() -> str:
     """All rows and prompts as one text without white space."""
-    model = fields.asked()
+    model = fields.tokenized_model()
     if model is None:
         return ""
     words = Words(model)

@@ -119,7 +119,7 @@ def _body(tokens: list[int]) -> tuple[int, int]:
     return max(begin - 1, 0), len(tokens) - max(tail - 1, 0)
 
 
-class Asked:
+class Check:
     """One model, asked on one part of its batch."""
 
     def __init__(self, call: Call, part: Cut, seconds: float) -> None:
@@ -178,7 +178,7 @@ class Asked:
         return mx().int32 if self.call.ids is None else self.call.ids.dtype
 
 
-def causality(asked: Asked) -> list[float]:
+def causality(asked: Check) -> list[float]:
     """How far the output at a place moves where the tokens after it change, one number a place."""
     found = []
     rows = [places for places in asked.part.places if places]
@@ -197,7 +197,7 @@ def causality(asked: Asked) -> list[float]:
     return sorted(found)
 
 
-def independence(asked: Asked) -> list[float]:
+def independence(asked: Check) -> list[float]:
     """How far a row moves where the rows beside it change: the median of its places, one number a row."""
     part, found = asked.part, []
     if sum(bool(places) for places in part.places) < 2:

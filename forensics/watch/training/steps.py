@@ -49,7 +49,7 @@ class Event:
     facts: dict[str, Any]
     arrays: dict[str, Any]
     place: str | None = None
-    kept: bool = False  # a gradient that is computed for its rows, where the program has not done it
+    in_full: bool = False  # a gradient that is computed for its rows, where the program has not done it
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Step:
     count: int = 0  # gradients, those that were written already included
     forwards: int = 0
     update: Event | None = None
-    kept: bool = True  # is every position of the loss written?
+    in_full: bool = True  # is every position of the loss written?
     began: float = 0.0
     seconds: float | None = None
     losses: list[float] = field(default_factory=list)  # values of the gradients that are written
@@ -85,7 +85,7 @@ class _Local(threading.local):
         self.forwards: list[Event] = []  # forwards outside gradients since the last gradient
         self.unwritten: list[Event] = []  # updates whose arrays the program has not put in place yet
         # model number -> a write by hand that may be part of the update that follows
-        self.held: dict[str, Event] = {}
+        self.pending_writes: dict[str, Event] = {}
         self.done: deque[Step] = deque()
         with watch.lock:
             _queues.append((threading.get_ident(), self.done))
@@ -162,7 +162,7 @@ def follows_gradient(model: Model) -> bool:
     if local.traces:
         events = [event for event in local.traces[-1].events if event.model is model]
         return bool(events) and events[-1].kind == "gradient"
-    return model.number in _open and model.number not in local.held
+    return model.number in _open and model.number not in local.pending_writes
 
 
 # -- steps ---------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def _add(event: Event) -> None:
         local.forwards.append(event)
         del local.forwards[:-8]
     elif event.model is not None and event.kind == "update":
-        waiting = local.held.pop(event.model.number, None)
+        waiting = local.pending_writes.pop(event.model.number, None)
         _close(event, event.model)
         if waiting is not None:  # decay by hand, say: one gradient, one step
             for function in moments.updates:
@@ -183,14 +183,14 @@ def _add(event: Event) -> None:
         if event.kind == "gradient":
             _gradient(event, event.model)
         elif trees.is_module(event.model.module):
-            local.held[event.model.number] = event
+            local.pending_writes[event.model.number] = event
         else:
             _close(event, event.model)
 
 
 def _release(number: str) -> None:
     """No update followed a write by hand, so the write itself is the step."""
-    waiting = local.held.pop(number, None)
+    waiting = local.pending_writes.pop(number, None)
     if waiting is not None and waiting.model is not None:
         _close(waiting, waiting.model)
 
@@ -199,7 +199,10 @@ def _step(model: Model, began: float) -> Step:
     step = _open.get(model.number)
     if step is None:
         step = Step(
-            model, _steps.get(model.number, 0) + 1, kept=keeps(model), began=_ended.get(model.number, began)
+            model,
+            _steps.get(model.number, 0) + 1,
+            in_full=keeps(model),
+            began=_ended.get(model.number, began),
         )
         _open[model.number] = step
     return step
@@ -210,9 +213,9 @@ def _gradient(event: Event, model: Model) -> None:
     step = _step(model, event.facts["began"])
     event.arrays["before"] = [forward.arrays for forward in local.forwards]
     local.forwards.clear()
-    event.kept = step.kept and _keeps(step.count)
+    event.in_full = step.in_full and _keeps(step.count)
     taps = event.arrays["taps"]
-    _settled(event.kept, [*taps, *(tap["bare"] for tap in taps if "bare" in tap)], "full")
+    _settled(event.in_full, [*taps, *(tap["bare"] for tap in taps if "bare" in tap)], "full")
     step.gradients.append(event)
     step.count += 1
     if len(step.gradients) > WAITING:
@@ -226,7 +229,7 @@ def _close(event: Event, model: Model) -> None:
     now = _ended[model.number] = time.perf_counter()
     step.seconds = now - step.began
     _steps[model.number] = step.number
-    _settled(step.kept, [event.arrays], "parameter")
+    _settled(step.in_full, [event.arrays], "parameter")
     local.done.append(step)
     _write_waiting(local.done)
     for function in moments.updates:
@@ -239,7 +242,7 @@ def _write_waiting(done: deque[Step]) -> None:
     To look is dear where it has not.
     """
     looks = len(done) in _LOOKS
-    while len(done) > LAG and (len(done) > _MOST or done[0].kept or (looks and _ready(done[0]))):
+    while len(done) > LAG and (len(done) > _MOST or done[0].in_full or (looks and _ready(done[0]))):
         _write(done.popleft())
 
 
@@ -273,7 +276,7 @@ def _keeps(before: int) -> bool:
 
 def keeping(model: Model) -> bool:
     """Is the step under way one that is kept?"""
-    return _open[model.number].kept if model.number in _open else keeps(model)
+    return _open[model.number].in_full if model.number in _open else keeps(model)
 
 
 def _settled(is_kept: bool, holders: list[dict[str, Any]], key: str) -> None:
@@ -293,7 +296,7 @@ def waiting() -> Iterator[Event]:
 
 def flush() -> None:
     """Write every step that is complete: those of this thread, and of threads that have ended."""
-    for number in list(local.held):
+    for number in list(local.pending_writes):
         _release(number)
     for done in [local.done, *_left_behind()]:
         while done:
@@ -333,7 +336,7 @@ def finish() -> None:
 
 def _ready(step: Step) -> bool:
     """May this step be written now without computing what the program has not computed?"""
-    return step.kept or step.update is None or _is_computed(step.update.arrays)
+    return step.in_full or step.update is None or _is_computed(step.update.arrays)
 
 
 def _is_computed(arrays: Any) -> bool:
@@ -344,16 +347,16 @@ def _is_computed(arrays: Any) -> bool:
 def _write(step: Step, partly: bool = False, boundary: bool = False) -> None:
     """Write the rows of a step. Beside those that are kept, nothing is computed but updates at a boundary."""
     with watch.looking("steps"):
-        wanted = [gradient.arrays for gradient in step.gradients if gradient.kept]
-        if step.update is not None and (step.kept or boundary):
+        wanted = [gradient.arrays for gradient in step.gradients if gradient.in_full]
+        if step.update is not None and (step.in_full or boundary):
             wanted.append(step.update.arrays)
         with contextlib.suppress(Exception):  # what cannot be computed is seen where it is read
             if wanted:
                 mx().eval(wanted)
         for event in step.gradients:
-            if not event.kept:
+            if not event.in_full:
                 _only_computed(event)
-        if step.update is not None and not (step.kept or boundary or _ready(step)):
+        if step.update is not None and not (step.in_full or boundary or _ready(step)):
             step.update.arrays = {}
         for function in moments.steps:
             with watch.looking(f"{function.__module__.rpartition('.')[2]} of a step"):

@@ -25,10 +25,10 @@ _counted: dict[
 
 
 def of_module(module: Any) -> Model | None:
-    known = watch.known(module)
+    known = watch.record_of(module)
     if known is None:
         root, _ = root_of(module)
-        known = watch.known(root) or points.model(root)
+        known = watch.record_of(root) or points.model(root)
     return known
 
 

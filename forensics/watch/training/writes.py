@@ -27,7 +27,7 @@ def wrote(module: Any, via: str, names: list[str]) -> None:
 
     After a gradient it is a step.
     """
-    record = watch.known(module)
+    record = watch.record_of(module)
     if record is not None:
         trained = trees.trainable(module)
         frozen, after = sum(name not in trained for name in names), record.gradients > 0 or record.updates > 0
