@@ -14,7 +14,7 @@ from .. import trees
 from ..moments import Moments
 from ..originals import getframe
 from ..places import is_users
-from ..proxy import Made
+from ..proxy import Proxy
 from ..repeat import request
 from ..run import watch
 from ..wrapping import wrap
@@ -65,7 +65,7 @@ def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
                     request.acted("gradients-zero", "the forward whose logits the loss is handed made in it")
             return function(*args, **kwargs)
 
-        return Made(function, call)
+        return Proxy(function, call)
 
     return value_and_grad
 

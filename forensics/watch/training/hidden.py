@@ -95,7 +95,7 @@ def losses(h: Any, read: dict[str, Any], head: Head) -> Any:
     First of the model's own logits, then without the scale and the cap that it puts on them.
     """
     core, width = mx(), h.shape[-1]
-    h = apart(core.stop_gradient(h).reshape(-1, width))
+    h = unfused(core.stop_gradient(h).reshape(-1, width))
     target, weight = read["target"].reshape(-1, 1), read["weight"].reshape(-1)
     rows = max(1, _BLOCK // head.arrays["weight"].shape[0])
     sums = []

@@ -214,7 +214,7 @@ def independence(asked: Check) -> list[float]:
     return sorted(found)
 
 
-def head(asked: Asked) -> list[float]:
+def head(asked: Check) -> list[float]:
     """How far the model's own logits are from those that its head makes of hidden states.
 
     With the scale and the cap of its configuration, then without them; both as shares of the largest.
