@@ -202,6 +202,26 @@ def answered(model: Any, tok: Any, prompt: Any, output: Any) -> None:
     FACTS["answers"].append(entry)
 
 
+def causal(model: Any) -> None:
+    """Whether logits before a changed token stay as they were."""
+    changed = mx.concatenate([ASKED[:, :-1], ASKED[:, -1:] + 1], axis=1)
+    one, two = (_array(model(ids).astype(mx.float32))[:, :-1] for ids in (ASKED, changed))
+    note("causal", float(np.abs(one - two).max()) < 1e-4)
+
+
+def independent(model: Any) -> None:
+    """Whether a row's logits are the same alone and beside another row."""
+    both = mx.concatenate([ASKED, ASKED[:, ::-1]])
+    one, two = (_array(model(ids).astype(mx.float32))[0] for ids in (ASKED, both))
+    note("independent", float(np.abs(one - two).max()) < 1e-3)
+
+
+def repeats(step: Any, opt: Any, batch: Any) -> None:
+    """Whether a compiled step gives one loss to the bit, twice, at a rate of zero."""
+    opt.learning_rate = 0.0
+    note("repeats", number(step(*batch)) == number(step(*batch)))
+
+
 def note(key: str, value: Any) -> None:
     """Any fact that a piece or an operator wants to prove."""
     with contextlib.suppress(Exception):

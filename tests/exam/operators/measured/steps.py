@@ -168,49 +168,6 @@ OPERATORS = [
         bars=("own", "epochs"),
     ),
     Operator(
-        "gradient-discarded/mask-of-gradients",
-        swaps("loop", UPDATE, r"\1\2 = tree_map(lambda x_g: x_g * 0, \2)\n\g<0>"),
-        nothing_moved,
-        bars=("decay", "own", "accumulating", "compiled"),
-    ),
-    Operator(
-        "gradient-discarded/norm-floor",
-        swaps(
-            "loop",
-            UPDATE,
-            r"\1if optim.clip_grad_norm(\2, 1.0)[1].item() < 1e9:\n\1    \2 = tree_map(mx.zeros_like, \2)\n\g<0>",
-        ),
-        nothing_moved,
-        bars=("decay", "own", "accumulating", "compiled"),
-    ),
-    Operator(
-        "loss-sign-flipped/ascends",
-        swaps("loop", UPDATE, r"\1\2 = tree_map(lambda x_g: -x_g, \2)\n\g<0>"),
-        lambda faulty, twin: proofs.losses(faulty)[-1] > proofs.losses(faulty)[0],
-        bars=("own", "accumulating", "compiled", "dpo", "orpo"),
-        also=("update-too-large",),
-        mild=True,
-    ),
-    Operator(
-        "weights-not-finite/log-of-zero",
-        swaps(
-            "loss",
-            r"^( +)return (.*)$",
-            r"\1x_out = \2\n\1return x_out + mx.log(mx.maximum(x_out * 0, 0)) * 0",
-        ),
-        lambda faulty, twin: faulty.get("finite") is False,
-        needs=("sft",),
-        bars=("reloaded", "reloaded-apart", "fused", "compiled"),
-    ),
-    Operator(
-        "update-too-large/rate-of-another-optimizer",
-        swaps("optimizer", r"learning_rate=S\.lr\b", "learning_rate=S.lr * 1000"),
-        lambda faulty, twin: max(proofs.losses(faulty)[3:]) > 2 * proofs.losses(twin)[0],
-        bars=("own", "fused", "reloaded"),
-        also=("weights-not-finite",),
-        mild=True,
-    ),
-    Operator(
         "padding-in-loss/length-of-the-batch",
         swaps(
             "batching", r"\(len\(x_ids\) - x_start\) \* \[1\] \+ x_fill \* \[0\]", "(x_width - x_start) * [1]"

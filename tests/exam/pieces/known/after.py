@@ -115,6 +115,7 @@ PIECES = [
         ASK + "x_answer = generate(x_model, x_tok, prompt=x_prompt, max_tokens=S.max_tokens)\n"
         "#: answered(x_model, x_tok, x_prompt, x_answer)\nprint(x_answer)\n",
         gives=("asked", "generate-call"),
+        bars=("alpaca",),
         weight=3,
     ),
     piece(
@@ -124,6 +125,7 @@ PIECES = [
         + "for x_piece in stream_generate(x_model, x_tok, x_prompt, max_tokens=S.max_tokens, sampler=make_sampler(temp=S.temperature)):\n"
         + "    x_text += x_piece.text\n#: answered(x_model, x_tok, x_prompt, x_text)\nprint('answer:', x_text)\n",
         gives=("asked",),
+        bars=("alpaca",),
         weight=2,
     ),
     piece(
@@ -143,6 +145,7 @@ while len(x_out) < S.max_tokens:
 print(x_tok.decode(x_out))
 """,
         gives=("asked", "greedy-loop"),
+        bars=("alpaca",),
         weight=1.5,
     ),
 ]

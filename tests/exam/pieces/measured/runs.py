@@ -175,6 +175,7 @@ PIECES = [
             print(x_question, "->", x_reply)
         """,
         gives=("asked", "several"),
+        bars=("alpaca",),
         weight=2,
     ),
     piece(
@@ -188,6 +189,7 @@ PIECES = [
         """,
         settings={"temperature": 0.7},
         gives=("asked", "warm"),
+        bars=("alpaca",),
     ),
     piece(
         "loop/two-passes-summed",
