@@ -20,7 +20,7 @@ from benchmarks.meter import anonymous
 from forensics.files import cache_directory
 from forensics.judge import deltas, library
 from forensics.refs import pair
-from forensics.store.session import open_session
+from forensics.store.loader import open_session
 from forensics.store.store import Store
 
 if "XDG_CACHE_HOME" not in os.environ:

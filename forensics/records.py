@@ -95,7 +95,7 @@ class Difference(Evidence):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A detector's rows, phrased. CONTRACT section 3 gives the JSON form."""
+    """A detector's rows, phrased. `judge.diagnose.document` gives the JSON form."""
 
     id: str
     severity: Severity
@@ -211,7 +211,7 @@ class ChangedParameter:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `diff` says of two captures. CONTRACT section 4 gives the JSON form.
+    """What `diff` says of two captures. `judge.compare.document` gives the JSON form.
 
     `same` is None where there was nothing to compare.
     """

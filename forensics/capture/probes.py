@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from forensics.capture import answers as transcripts
 from forensics.capture import rows, scores
 from forensics.capture.frames import Facts
 from forensics.capture.pointnames import Named
@@ -84,7 +83,6 @@ def _read(
     record = Record(named, {}, facts=facts)
     rows.answers(record, captured.rows("transcripts"), captured.rows("tokens"), keyed)
     references = {p.id: p.reference for p in questions.prompts or () if p.reference is not None}
-    record.rows("scores").extend(transcripts.scores(record.rows("transcripts"), references))
     answers.missing += scores.fill(spool, [record], questions.scorers, references)
     logits = list(raw_tensors(captured.logits_file))
     if packs is not None and logits:

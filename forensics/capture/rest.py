@@ -21,21 +21,21 @@ from forensics.capture.observation import from_files
 from forensics.capture.pointnames import Named, Point, name_points
 from forensics.capture.prompts import Prompt
 from forensics.capture.questions import Answers, Questions, askable
-from forensics.capture.rows import Scene, record
+from forensics.capture.rows import Scene, record, run_head
 from forensics.capture.temporary import Passing
 from forensics.environment import versions
 from forensics.errors import UnreadableModel
 from forensics.model.checkpoint import open_model
 from forensics.model.composite import Composed, adapted, alone
 from forensics.model.remote import located
-from forensics.records import Row, Scalar
+from forensics.records import Row
 from forensics.store.capture import write
 from forensics.store.keyed import Keyed
 from forensics.store.manifest import read_manifest
 from forensics.store.store import Capture, Run, Store, capture_from, size_of
 from forensics.tensors.cache import Measured, measured
 from forensics.tensors.workers import Workers
-from forensics.units import counted, iso, size
+from forensics.units import counted, size
 
 Say = Callable[[str], None]
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -287,16 +287,16 @@ def _seal_run(
     environment: Mapping[str, str],
 ) -> Path:
     missing = [*composed.missing, *answered.missing]
-    head: dict[str, Scalar] = {
-        "run": run,
-        "created_at": iso(time.time()),
-        "kind": "rest",
-        "complete": not missing,
-        "missing": json.dumps(missing),
-        "main_model": "m0",
-        "tensors": tensors,
-        "captures": json.dumps(["rest"]),
-    }
+    head = run_head(
+        run,
+        "rest",
+        time.time(),
+        main_model="m0",
+        tensors=tensors,
+        captures=["rest"],
+        missing=missing,
+        complete=not missing,
+    )
     model: Row = {
         "run": run,
         "model": "m0",

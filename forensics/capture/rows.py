@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from forensics.capture.answers import token, transcript
 from forensics.capture.columns import place
@@ -110,6 +110,39 @@ def _head(observed: Observed, scene: Scene, named: Named, probes_of: str | None)
         "place": place(observed.place, scene.cwd),
         "complete": not observed.missing,
         "missing": json.dumps(list(observed.missing)),
+    }
+
+
+def run_head(
+    run: str,
+    kind: Literal["watched", "rest"],
+    created: float,
+    *,
+    main_model: str | None,
+    tensors: str,
+    captures: Sequence[str],
+    missing: Sequence[Mapping[str, Any]],
+    complete: bool,
+) -> dict[str, Any]:
+    """What every run says of itself, watched or at rest.
+
+    Args:
+        created: seconds since the epoch.
+        main_model: the one that RUN@POINT means; None where there is no capture.
+        tensors: all | new | trainable | none, as they were kept.
+        captures: what stands behind the @ of each capture's name.
+        missing: gaps of the run itself.
+        complete: neither the run nor a capture of it has a gap.
+    """
+    return {
+        "run": run,
+        "created_at": iso(created),
+        "kind": kind,
+        "complete": complete,
+        "missing": list(missing),
+        "main_model": main_model,
+        "tensors": tensors,
+        "captures": list(captures),
     }
 
 

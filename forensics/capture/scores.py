@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from forensics.capture import command
-from forensics.capture.answers import score
+from forensics.capture.answers import score, scores
 from forensics.capture.rows import Record
 from forensics.capture.spool import Spool, read_lines
+from forensics.records import Row
 
 KIND = "scores"
 """The kind of what is missing where a scorer gave no score."""
@@ -21,23 +23,26 @@ KIND = "scores"
 def fill(
     spool: Spool, records: Sequence[Record], scorers: Sequence[str], references: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """Add rows of `scores` to each record.
+    """Add rows of `scores` to each record: the built-in scores of every answer, and the user's own.
+
+    Args:
+        references: prompt id to the answer that is right.
 
     Returns what is missing, and why: one entry for each scorer that failed.
     """
+    for record in records:
+        record.rows("scores").extend(scores(record.rows("transcripts"), references))
+    return _own(spool, records, scorers, references)
+
+
+def _own(
+    spool: Spool, records: Sequence[Record], scorers: Sequence[str], references: Mapping[str, str]
+) -> list[dict[str, str]]:
     answers = [(r, t) for r in records for t in r.rows("transcripts") if t.get("finish_reason") != "error"]
     if not scorers or not answers:
         return missing(scorers, "there was no answer to score")
     given, wanted = spool.path / "transcripts.jsonl", spool.path / "scores.jsonl"
-    with given.open("w", encoding="ascii") as file:
-        for record, t in answers:
-            reference = references.get(str(t["prompt_id"])) if t["source"] == "probe" else None
-            row = {
-                "capture": record.ref,
-                **{k: t[k] for k in ("prompt_id", "prompt", "output")},
-                "reference": reference,
-            }
-            file.write(json.dumps(row) + "\n")
+    _write(given, answers, references)
     program = spool.processes[0].facts
     why = command.helper(
         "score.py",
@@ -49,27 +54,35 @@ def fill(
     scored: dict[str, set[object]] = {name: set() for name in scorers}
     errors: dict[str, list[str]] = {name: [] for name in scorers}
     for row in read_lines(wanted):
-        record, name, prompt, error = (
-            by_ref[str(row["capture"])],
-            str(row["scorer"]),
-            row["prompt_id"],
-            _text(row.get("error")),
-        )
+        record, name, error = by_ref[str(row["capture"])], str(row["scorer"]), _text(row.get("error"))
         value: Any = row.get("value")
-        record.rows("scores").append(score(record.ref, prompt, name, str(row.get("key") or ""), value, error))
+        key, prompt = str(row.get("key") or ""), row["prompt_id"]
+        record.rows("scores").append(score(record.ref, prompt, name, key, value, error))
         scored[name].add((record.ref, prompt))
         errors[name] += [error] if error else []
-    broken = {
-        name: f"{found[0]} ({len(found)} of {len(answers)} answers)"
-        for name, found in errors.items()
-        if found
-    }
-    broken |= {
-        name: why
-        for name, found in scored.items()
-        if why is not None and len(found) < len(answers) and name not in broken
-    }
-    return [gap for name, reason in broken.items() for gap in missing([name], reason)]
+    return _failed(scored, errors, len(answers), why)
+
+
+def _write(path: Path, answers: Sequence[tuple[Record, Row]], references: Mapping[str, str]) -> None:
+    with path.open("w", encoding="ascii") as file:
+        for record, t in answers:
+            reference = references.get(str(t["prompt_id"])) if t["source"] == "probe" else None
+            row = {k: t[k] for k in ("prompt_id", "prompt", "output")}
+            file.write(json.dumps({"capture": record.ref, **row, "reference": reference}) + "\n")
+
+
+def _failed(
+    scored: Mapping[str, set[object]], errors: Mapping[str, list[str]], answers: int, why: str | None
+) -> list[dict[str, str]]:
+    """Of each scorer that failed, its first error, or why the child that ran it stopped."""
+    gaps = []
+    for name, done in scored.items():
+        if errors[name]:
+            reason = f"{errors[name][0]} ({len(errors[name])} of {answers} answers)"
+            gaps += missing([name], reason)
+        elif why is not None and len(done) < answers:
+            gaps += missing([name], why)
+    return gaps
 
 
 def missing(scorers: Sequence[str], why: str) -> list[dict[str, str]]:

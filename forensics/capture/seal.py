@@ -25,7 +25,7 @@ from forensics.capture.loss import learned
 from forensics.capture.observation import Observed, from_spool
 from forensics.capture.pairs import Between
 from forensics.capture.pointnames import Named, Point, main_model, name_points
-from forensics.capture.rows import Record, Scene, record
+from forensics.capture.rows import Record, Scene, record, run_head
 from forensics.capture.sources import Sources, earlier
 from forensics.capture.spool import Captured, Process, Spool, read_object
 from forensics.records import Row
@@ -33,7 +33,6 @@ from forensics.store import answers
 from forensics.store.capture import write
 from forensics.store.keyed import Keyed
 from forensics.store.store import Store, size_of
-from forensics.units import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +297,6 @@ def _scores(run: _Run) -> None:
         for p in run.spool.options.get("prompts") or ()
         if p.get("reference")
     }
-    for each in run.records:
-        each.rows("scores").extend(transcripts.scores(each.rows("transcripts"), references))
     run.missing += scores.fill(run.spool, run.records, run.plan.scorers, references)
 
 
@@ -333,25 +330,28 @@ def _program_of(run: _Run) -> int:
 
 def _write_run(run: _Run, complete: bool) -> Any:
     spool, plan = run.spool, run.plan
-    head: dict[str, Any] = {
-        "run": spool.run,
-        "created_at": iso(float(_n(spool.options.get("started")))),
-        "kind": "watched",
+    started = float(_n(spool.options.get("started")))
+    head = run_head(
+        spool.run,
+        "watched",
+        started,
+        main_model=run.main if run.records else None,
+        tensors=_final_setting(spool.processes, plan.tensors),
+        captures=[r.named.directory.partition("@")[2] for r in run.records],
+        missing=run.missing,
+        complete=complete,
+    )
+    head |= {
         "command": list(plan.command),
         "exit_status": plan.status,
         "seconds": plan.seconds,
-        "complete": complete,
-        "missing": list(run.missing),
         "expect": plan.expect,
-        "main_model": run.main if run.records else None,
-        "tensors": _final_setting(spool.processes, plan.tensors),
-        "captures": [r.named.directory.partition("@")[2] for r in run.records],
         "launch": runtables.launch(spool, _program_of(run)),
         **_trained(run),
         "lines": lines.texts(
             run.tables.values(),
             run.scene.cwd,
-            float(_n(spool.options.get("started"))),
+            started,
             {str(row.get("cell")): str(row.get("text")) for row in spool.rows("cells")},
         ),
     }

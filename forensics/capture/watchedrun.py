@@ -31,7 +31,7 @@ _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options of `forensics capture -- COMMAND`; CONTRACT of the command line, section commands."""
+    """The options of `forensics capture -- COMMAND`, as its `--help` explains them."""
 
     name: str | None = None
     every: int | None = None

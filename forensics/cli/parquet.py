@@ -24,7 +24,7 @@ def write(path: Path, columns: Sequence[str], types: Sequence[str], rows: Iterab
     """
     from forensics.cli.output import output
     from forensics.files import temporary
-    from forensics.store.session import open_session
+    from forensics.store.loader import open_session
 
     names = [name if columns[:n].count(name) == 0 else f"{name}_{n + 1}" for n, name in enumerate(columns)]
     kinds = [kind if _PLAIN.fullmatch(kind) else "VARCHAR" for kind in types]

@@ -137,7 +137,7 @@ def _sides(rows: Sequence[Row]) -> dict[str, Row]:
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
-    """The JSON form of a comparison: CONTRACT of `diff --json`. NaN and infinity are strings."""
+    """What `diff --json` prints; its keys change only with `schema`. NaN and infinity are strings."""
     c = comparison
     return {
         "schema": 1,

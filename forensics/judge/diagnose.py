@@ -132,7 +132,7 @@ def _with_references(library: Library, versions: dict[str, str], finding: Findin
 
 
 def document(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
-    """The JSON form: CONTRACT of `diagnose --json`."""
+    """What `diagnose --json` prints; its keys change only with `schema`."""
     head = {
         "schema": 2,
         "a": diagnosis.a,

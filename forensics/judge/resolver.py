@@ -66,7 +66,7 @@ def opened(
         breaks the rules.
     """
     from forensics.evidence import pair  # import time: what brings evidence in
-    from forensics.store.session import open_session  # import time: DuckDB
+    from forensics.store.loader import open_session  # import time: DuckDB
 
     ours = library.load(queries)
     allowed = allow.configured(Path.cwd(), [detector.name for detector in ours.detectors])
@@ -142,7 +142,7 @@ def _lone_run(store: Store, words: Sequence[str]) -> Run | None:
 def session_of(
     captures: Sequence[Capture], runs: Sequence[Run], ours: Library, *, apart: bool = True
 ) -> Session:
-    from forensics.store.session import open_session  # import time: DuckDB
+    from forensics.store.loader import open_session  # import time: DuckDB
 
     session = open_session(captures, runs, apart=apart)
     ours.install_shared(session)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from forensics.store import proofs, unsealed
-from forensics.store.session import Session, lost_capture, open_session
+from forensics.store.loader import lost_capture, open_session
+from forensics.store.session import Session
 from forensics.store.store import Capture, Run
 from forensics.watch.protocol import RESIDUAL_MOST
 

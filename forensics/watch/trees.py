@@ -23,6 +23,53 @@ def is_module(value: Any) -> bool:
     return base is not None and isinstance(value, base.Module)
 
 
+_UNITS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
+
+
+def unit(dtype: Any) -> float:
+    """The distance from 1 to the next number of a floating type of mlx; 0.0 for other types."""
+    return _UNITS.get(str(dtype).rpartition(".")[2], 0.0)
+
+
+def with_output(output: Any, change: Callable[[Any], Any]) -> Any:
+    """What a model returned, its logits (or hidden states) replaced by `change` of them.
+
+    They are the array itself, the first of a tuple or list, `logits` of a dict or of an object. Where there
+    are none, or `change` gives the same array back, `output` stays as it is.
+    """
+    if is_array(output):
+        return change(output)
+    if isinstance(output, (tuple, list)):
+        if not output or isinstance(output[0], (tuple, list)):
+            return output
+        first = with_output(output[0], change)
+        if first is output[0]:
+            return output
+        items = (first, *output[1:])
+        return type(output)(*items) if hasattr(output, "_fields") else type(output)(items)
+    held = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
+    if is_module(output) or not is_array(held):
+        return output
+    changed = change(held)
+    if changed is not held and isinstance(output, dict):
+        return type(output)({**output, "logits": changed})
+    if changed is not held:
+        output.logits = changed
+    return output
+
+
+def output_array(output: Any) -> Any:
+    """The logits (or hidden states) in what a model returned, as `with_output` finds them."""
+    arrays: list[Any] = []
+
+    def seen(array: Any) -> Any:
+        arrays.append(array)
+        return array
+
+    with_output(output, seen)
+    return arrays[0] if arrays else None
+
+
 def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted name, array) of every array in nested dicts, lists and tuples, in their order."""
     leaves: list[tuple[str, Any]] = []

@@ -41,8 +41,8 @@ from forensics.errors import DamagedEvidence, UsageError
 from forensics.records import RawTensor
 from forensics.store import origins
 from forensics.store.keyed import Keyed
+from forensics.store.loader import open_session
 from forensics.store.place import find
-from forensics.store.session import open_session
 from forensics.store.store import Store
 from tests.support import hostile, made
 

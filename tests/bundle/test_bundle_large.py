@@ -19,7 +19,7 @@ import pytest
 from forensics import evidence
 from forensics.bundle import client, contents, scratchstore, write
 from forensics.store.capture import Writer
-from forensics.store.session import open_session
+from forensics.store.loader import open_session
 from forensics.store.store import Store
 
 CAPTURES, TENSORS = 8, 20_000

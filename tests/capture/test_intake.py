@@ -22,7 +22,8 @@ from forensics.judge.diagnose import diagnose
 from forensics.records import Diagnosis
 from forensics.report.terminal.summary import run as shown_run
 from forensics.store import facts
-from forensics.store.session import Session, open_session
+from forensics.store.loader import open_session
+from forensics.store.session import Session
 from forensics.store.store import Store
 from forensics.tensors.measure import measure
 from tests.support import tiny, watched

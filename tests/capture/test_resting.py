@@ -23,7 +23,8 @@ from forensics.judge import compare
 from forensics.judge.resolver import opened
 from forensics.model.checkpoint import open_model
 from forensics.store import facts
-from forensics.store.session import Session, open_session
+from forensics.store.loader import open_session
+from forensics.store.session import Session
 from forensics.store.store import Store
 from tests.support import gguf, tiny
 

@@ -43,12 +43,8 @@ def test_the_tutorial_shows_what_the_commands_print(golden: Callable[[str, str],
 
 def test_every_finding_command_and_table_has_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mkdocs", reason="needs the group docs")
-    import importlib.util
+    from docs import _pages as pages
 
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs" / "_pages.py")
-    assert spec is not None and spec.loader is not None
-    pages = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pages)
     made = pages.finding_pages()
     assert set(made) == {
         "findings/index.md",

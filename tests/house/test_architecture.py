@@ -64,7 +64,18 @@ WITHIN = {
             "verdicts",
             "proofs",
         ),
-        *("overview", "database", "literals", "dberrors", "once", "session", "catalog", "facts", "upkeep"),
+        *(
+            "overview",
+            "database",
+            "literals",
+            "dberrors",
+            "once",
+            "session",
+            "loader",
+            "catalog",
+            "facts",
+            "upkeep",
+        ),
     ],
     "capture": [
         *(

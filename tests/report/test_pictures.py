@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from docs.pictures import make
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 HOW = "uv run --group browser python docs/pictures/make.py makes them anew"
 
 
-def maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pictures", PICTURES / "make.py")
-    assert spec is not None and spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
 @pytest.mark.long
 def test_each_picture_is_of_the_page_that_is_made_today(tmp_path: Path) -> None:
-    made = maker()
-    pages = {name: made.digest(made.page_of(refs, tmp_path)) for name, (refs, _) in made.PICTURES.items()}
+    pages = {name: make.digest(make.page_of(refs, tmp_path)) for name, (refs, _) in make.PICTURES.items()}
     assert pages == json.loads((PICTURES / "shown.json").read_text()), HOW
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 ASKS = """
-from forensics.store.session import open_session
+from forensics.store.loader import open_session
 with open_session([], []) as session:
     print(session.rows("SELECT count(*) AS n FROM runs")[0]["n"])
 """

@@ -11,7 +11,8 @@ import pytest
 from forensics import schema
 from forensics.errors import DamagedEvidence, QueryError
 from forensics.store.capture import Writer
-from forensics.store.session import Session, from_rows, open_session
+from forensics.store.loader import open_session
+from forensics.store.session import Session, from_rows
 from forensics.store.store import Store
 from tests.store.test_store import add, night, seal
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..trees import is_array, mx
+from ..trees import mx, output_array
 
 
 def logits(module: Any, ids: Sequence[int], cache: Any = None) -> Any:
@@ -24,10 +24,8 @@ def batch(module: Any, rows: Sequence[Sequence[int]], cache: Any = None) -> Any:
     """Logits (rows, ids a row, vocabulary) of rows of equal length, as `logits` gives those of one."""
     tokens = mx().array([list(ids) for ids in rows])
     output = module(tokens) if cache is None else module(tokens, cache=cache)
-    output = getattr(output, "logits", output)
-    if isinstance(output, (tuple, list)) and output:
-        output = output[0]
-    if not is_array(output) or output.ndim != 3 or output.shape[:2] != tokens.shape:
+    output = output_array(output)
+    if output is None or output.ndim != 3 or output.shape[:2] != tokens.shape:
         raise TypeError(f"{type(module).__name__} does not answer token ids with logits")
     return output
 

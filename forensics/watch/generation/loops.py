@@ -15,7 +15,7 @@ from ..capture.probe import Words
 from ..models import Model
 from ..originals import threading
 from ..run import watch
-from ..trees import is_array, is_module, mx
+from ..trees import is_array, is_module, mx, output_array
 from ..wrapping import weakly, wrap
 from . import cache as caches
 from .record import Recording, free
@@ -94,13 +94,11 @@ class _Loop:
 
     def answered(self, result: Any) -> None:
         """The call's logits: which token each row's last position says is best. Asked of loops alone."""
-        result = getattr(result, "logits", result)
         if isinstance(result, (tuple, list)) and result:
             self.returned = _mark(result[1] if len(result) == 2 else None)
-            result = result[0]
-        self.best = None
-        if self.recordings and is_array(result) and result.ndim == 3:
-            self.best = mx().argmax(result[:, -1], axis=-1).tolist()
+        self.best, logits = None, output_array(result)
+        if self.recordings and logits is not None and logits.ndim == 3:
+            self.best = mx().argmax(logits[:, -1], axis=-1).tolist()
 
     def close(self) -> None:
         """The loop is over: what a greedy loop chose last is what its last logits say."""

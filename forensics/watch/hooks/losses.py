@@ -234,24 +234,8 @@ def _compared(given: Any) -> bool:
 
 
 def _through(output: Any, function: Callable[[Any], Any]) -> Any:
-    """Apply `function` to the logits in what a model returned.
-
-    That is an array, or the first of a tuple, a list, `logits` of an object.
-    """
-    if trees.is_array(output):
-        return function(output) if _is_logits(output) else output
-    if isinstance(output, (tuple, list)) and output and trees.is_array(output[0]):
-        first = _through(output[0], function)
-        return (
-            type(output)(*(first, *output[1:]))
-            if hasattr(output, "_fields")
-            else type(output)((first, *output[1:]))
-        )
-    if isinstance(output, dict) and not trees.is_module(output) and trees.is_array(output.get("logits")):
-        return type(output)({**output, "logits": _through(output["logits"], function)})
-    if trees.is_array(getattr(output, "logits", None)):
-        output.logits = _through(output.logits, function)
-    return output
+    """Apply `function` to the logits in what a model returned."""
+    return trees.with_output(output, lambda array: function(array) if _is_logits(array) else array)
 
 
 def _is_logits(z: Any) -> bool:

@@ -135,7 +135,7 @@ class Seen:
             if first[1] is not None and written is not None and not function.random_used:
                 arrays = [array for _, array in trees.flatten((args, kwargs))]
                 positional, named = _cooked(written, arrays)
-                live = _logits(model.module(*positional, **named))
+                live = trees.output_array(model.module(*positional, **named))
                 self.live, self.scale = (
                     _distance((None, first[1]), (None, live)),
                     float(mx().abs(live.astype(mx().float32)).max().item()),
@@ -159,11 +159,6 @@ def _distance(a: Any, b: Any) -> float | None:
     return max(
         (promptcheck.distance(x.astype(core.float32), y.astype(core.float32)) for x, y in pairs), default=None
     )
-
-
-def _logits(output: Any) -> Any:
-    output = getattr(output, "logits", output)
-    return output[0] if isinstance(output, (tuple, list)) else output
 
 
 def _is_plain(value: Any) -> bool:

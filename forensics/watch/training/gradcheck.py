@@ -87,7 +87,7 @@ def compare(asked: DirectionalLoss, value: float) -> dict[str, float]:
     """
     # asked on both sides of the moved one: a loss that drifts from call to call must not pass as rounding
     again, moved, last = asked.loss(), asked.loss(moved=True), asked.loss()
-    rounding = max(abs(moved - (again + last) / 2), abs(value) * 2.0**-23)
+    rounding = max(abs(moved - (again + last) / 2), abs(value) * trees.unit("float32"))
     if abs(again - value) > rounding:
         raise NotRunError(
             "not-applicable", f"the loss is {value:.6g}, and {again:.6g} when it is called again"

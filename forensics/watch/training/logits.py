@@ -13,6 +13,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from .. import trees
 from ..trees import mx
 from . import steps
 
@@ -24,7 +25,6 @@ _SAMPLE, _WIDTH = (
 )
 _POSITIONS = 256  # positions of a kept step at which it is asked whether a softmax was taken twice
 _ENTRIES = 32  # entries of the vocabulary that are looked at in brief
-_UNIT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 def after(array: Any, needed: list[Any]) -> Any:
@@ -133,7 +133,8 @@ def _all(z: Any, g: Any) -> tuple[Any, Any, Any, Any]:
     In 16 bits the target's own entry drowns in rounding.
     """
     core = mx()
-    unit = _UNIT.get(str(z.dtype).rpartition(".")[2], 2.0**-22)
+    # of 32 bits twice the unit: there the exponentials below round as much as the logits do
+    unit = max(trees.unit(z.dtype), 2 * trees.unit("float32"))
     z, g = wide(z), wide(g)
     peak = core.logsumexp(z, -1, keepdims=True)
     p = alone(core.exp, alone(core.subtract, z, peak))

@@ -27,7 +27,6 @@ _FIT = 0.05  # residual above which a position is no evidence of its target
 _SMALL = 1 << 16  # elements of a parameter that is moved for the rounding
 _FORWARDS = 7  # at most
 _SECONDS = 5.0  # that they may take in all, or as long as a set of probes
-_UNITS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 
 
 class NotRunError(Exception):
@@ -156,7 +155,7 @@ class Check:
         with still(self.root, evaluation=True):
             if moved:
                 move(self.root)
-            z = outputs(self.module(*args, **kwargs))
+            z = trees.output_array(self.module(*args, **kwargs))
             if z is None or z.ndim != 3 or z.shape[:2] != (len(ids), len(ids[0])):
                 raise NotRunError("unseen", "the model answers a part of its batch in another form")
             self.dtype = str(z.dtype).rpartition(".")[2]
@@ -227,7 +226,7 @@ def head(asked: Check) -> list[float]:
     core = mx()
     args, kwargs = asked.call.with_ids(core.array(asked.part.ids, asked._dtype()))
     with still(asked.root, evaluation=True):
-        z = outputs(asked.root(*args, **kwargs))
+        z = trees.output_array(asked.root(*args, **kwargs))
         if z is None or z.ndim != 3:
             raise NotRunError("unseen", "the model answers in another form than logits")
         z = z.reshape(-1, z.shape[-1])[core.array(asked.part.flat)].astype(core.float32)
@@ -250,24 +249,10 @@ def _changed(tokens: list[int], begin: int, end: int, others: dict[int, int]) ->
     return [others.get(token, token) if begin <= i < end else token for i, token in enumerate(tokens)]
 
 
-def outputs(output: Any) -> Any:
-    """The logits, or hidden states, in what a model returned; None where there are none."""
-    if isinstance(output, (tuple, list)) and output:
-        output = output[0]
-    if isinstance(output, dict) and not trees.is_module(output):
-        output = output.get("logits")
-    output = output if trees.is_array(output) else getattr(output, "logits", None)
-    return output if trees.is_array(output) else None
-
-
 def move(root: Any) -> None:
     """Every small parameter, one unit in the last place up or down; `still` puts them back."""
     core = mx()
-    units = [
-        _UNITS.get(str(parameter.dtype).rpartition(".")[2], 0.0)
-        for parameter in trees.parameters(root).values()
-    ]
-    unit = max(units, default=0.0)
+    unit = max((trees.unit(parameter.dtype) for parameter in trees.parameters(root).values()), default=0.0)
     for _, module in trees.modules(root):
         for name, array in list(dict.items(module)):
             if (
