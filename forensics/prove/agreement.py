@@ -26,14 +26,25 @@ def agreement(record: Repeat, repeat: Repeat, steps: int | None = None) -> tuple
     )
     if steps is not None:
         expected = min(steps, len(record.losses))
-        return far <= _CLOSE and len(
-            pairs
-        ) == expected, f"{losses}; it ended there, of {len(record.losses)} steps"
+        ended = f"it ended there, of {len(record.losses)} steps"
+        return far <= _CLOSE and len(pairs) == expected, f"{losses}; {ended}{written_on(repeat)}"
     shared = [name for name in record.answers if name in repeat.answers]
     same = sum(record.answers[name] == repeat.answers[name] for name in shared)
     agrees = far <= _CLOSE and len(record.losses) == len(repeat.losses) and record.harm == repeat.harm
     answers = f"{same} of {len(shared)} answers are the same" if shared else "it answered nothing"
-    return agrees, f"{losses}; {answers}"
+    return agrees, f"{losses}; {answers}{written_on(repeat)}"
+
+
+def written_on(repeat: Repeat) -> str:
+    """That the program goes on in files which the recorded run has written in already; empty where not."""
+    names = [str(row["what"]) for row in repeat.refused if row.get("kind") == "changes"]
+    if not names:
+        return ""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"; it goes on writing in {names[0]}{more}: a repeat has a copy of it as it is now,"
+        " with what the recorded run wrote there"
+    )
 
 
 def changed(was: Repeat, now: Repeat) -> Iterator[str]:

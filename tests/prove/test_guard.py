@@ -25,6 +25,8 @@ def tried(name, function):
         print(name, "done")
 
 tried("inside", lambda: open("mine", "w").close())
+tried("own data", lambda: open("work/data.txt", "a").close())
+tried("own output", lambda: open("work/output.txt", "w").close())
 tried("temporary", lambda: tempfile.NamedTemporaryFile().close())
 tried("read", lambda: open(out / "theirs").read())
 tried("write", lambda: open(out / "new", "w"))
@@ -51,7 +53,7 @@ tried("python", lambda: subprocess.run([sys.executable, "-c", child], stderr=sub
 tried("fork", lambda: os._exit(0) if os.fork() == 0 else os.wait())
 tried("input", lambda: input("name? "))
 """
-ALLOWED = {"inside", "temporary", "read", "fork"}
+ALLOWED = {"inside", "own data", "own output", "temporary", "read", "fork"}
 
 
 def test_what_is_refused(tmp_path: Path) -> None:
@@ -59,6 +61,9 @@ def test_what_is_refused(tmp_path: Path) -> None:
     for place in (folder / "temporary", folder / "spool", out):
         place.mkdir(parents=True)
     (out / "theirs").write_text("data")
+    (folder / "work").mkdir()
+    for name in ("data.txt", "output.txt"):
+        (folder / "work" / name).write_text("theirs")
     (folder / "link").symlink_to(out / "theirs")
     (folder / "program.py").write_text(PROGRAM)
     (folder / "spool" / "options.json").write_text("{}")
@@ -84,5 +89,6 @@ def test_what_is_refused(tmp_path: Path) -> None:
     assert {what for name, what in said.items() if name not in ALLOWED} == {"refused"}, said
     assert sorted(path.name for path in out.iterdir()) == ["theirs"]
     assert (out / "theirs").read_text() == "data"
-    kinds = {json.loads(line)["kind"] for line in (folder / "refused.jsonl").read_text().splitlines()}
-    assert kinds == {"write", "network", "program", "input"}
+    lines = [json.loads(line) for line in (folder / "refused.jsonl").read_text().splitlines()]
+    assert {line["kind"] for line in lines} == {"write", "network", "program", "input", "changes"}
+    assert [line["what"] for line in lines if line["kind"] == "changes"] == ["data.txt"]

@@ -2,7 +2,7 @@
 
 An audit hook: it holds for every Python of the repeat and cannot be taken out again. What mlx and safetensors
 write themselves is asked of `check` by the hooks in `files`. Each refusal is one line of refused.jsonl,
-beside the folder.
+beside the folder; so is each file that stood there before and is written on, which is no refusal.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _READERS = {"uname", "lscpu", "sysctl", "sw_vers", "git", "ldconfig", "system_pr
 _allowed: list[str] = []
 _said: set[tuple[str, str]] = set()
 _file = -1
+_work = ""
 
 
 class Refused(PermissionError):
@@ -36,7 +37,8 @@ class Refused(PermissionError):
 
 def install(scratch: str) -> None:
     """Allow writes below `scratch` and the spool alone, from now on."""
-    global _file
+    global _file, _work
+    _work = os.path.join(os.path.realpath(scratch), "work") + os.sep
     _allowed[:] = [os.path.realpath(scratch) + os.sep, "/dev/"]
     spool = os.environ.get("FORENSICS_SPOOL")
     if spool:
@@ -56,11 +58,26 @@ def check(path: Any) -> None:
             refuse("write", real)
 
 
+def _written_on(path: Any, flags: int) -> None:
+    """Note that a file which holds something already is changed and not made anew."""
+    if flags & os.O_TRUNC or not isinstance(path, (str, bytes, os.PathLike)):
+        return
+    real = os.path.realpath(os.fsdecode(path))
+    if real.startswith(_work) and ("changes", real) not in _said and os.path.isfile(real):
+        _said.add(("changes", real))
+        if os.path.getsize(real):
+            _say("changes", real.removeprefix(_work))
+
+
+def _say(kind: str, what: str) -> None:
+    os.write(_file, (json.dumps({"kind": kind, "what": what}) + "\n").encode())
+
+
 def refuse(kind: str, what: str) -> None:
     """Write the refusal down and raise it."""
     if (kind, what) not in _said:
         _said.add((kind, what))
-        os.write(_file, (json.dumps({"kind": kind, "what": what}) + "\n").encode())
+        _say(kind, what)
     raise Refused(13, "a repeat of a recorded run may not do this", what)
 
 
@@ -71,6 +88,8 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
             isinstance(mode, str) and set(mode) & set("wax+")
         ):
             check(path)
+            if isinstance(flags, int):
+                _written_on(path, flags)
     elif event in _PATHS:
         for place in _PATHS[event]:
             if place < len(args) and args[place] not in (":memory:", b":memory:"):
