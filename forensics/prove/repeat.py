@@ -286,7 +286,7 @@ UNION ALL
 SELECT 'optimizer', string_agg(DISTINCT class || ' ' || coalesce(settings, ''), '; ') FROM optimizers
 WHERE capture = capture_of($1)
 UNION ALL
-SELECT 'learning rate of the first step', CAST(min_by(learning_rate, step) AS VARCHAR) FROM steps
+SELECT 'learning rate of the first step', CAST(CAST(min_by(learning_rate, step) AS FLOAT) AS VARCHAR) FROM steps
 WHERE run = run_of($1) AND model = model_of($1)
 UNION ALL
 SELECT 'updates', CAST(max(updates) AS VARCHAR) FROM models WHERE run = run_of($1) AND model = model_of($1)
@@ -336,6 +336,9 @@ WITH said AS (
 SELECT max(rate) FILTER (rate > 0 AND rate < 1) AS value FROM said
 HAVING (SELECT count(*) > 0 AND max(learning_rate) = 0 FROM steps WHERE run = run_of($1))
 """
+_STILL = """
+SELECT count(*) > 0 AND max(learning_rate) = 0 AS value FROM steps WHERE run = run_of($1)
+"""
 _SUMMED = """
 SELECT median(gradients)::INTEGER AS value FROM steps WHERE run = run_of($1) AND gradients > 1
 HAVING median(accumulation) > 0.9
@@ -363,6 +366,7 @@ def cure_facts(evidence: Opened, tokenizer: Facts) -> dict[str, Any]:
         "bos": tokenizer.bos,
         "framed": _value(evidence, _FRAMED),
         "rate": _value(evidence, _RATE),
+        "still": _value(evidence, _STILL),
         "summed": _value(evidence, _SUMMED),
         "updates": _value(evidence, "SELECT max(updates) AS value FROM models WHERE run = run_of($1)"),
     }

@@ -122,6 +122,15 @@ def test_a_rate_of_zero() -> None:
     assert alike(Training(make=lambda: optim.SGD(optim.linear_schedule(0.0, 0.0, 100))).run(), healthy)
 
 
+def test_a_rate_of_zero_where_nothing_says_which_was_meant() -> None:
+    start = dict(tree_flatten(Rows().model.parameters()))
+    put_in("learning-rate-zero", rate=None, still=False)
+    assert alike(Training(make=lambda: optim.SGD(0.0)).run(), start), "a rate that is not 0 is left alone"
+    put_in("learning-rate-zero", rate=None, still=True)
+    assert alike(Training(make=lambda: optim.SGD(0.0)).run(), Training(make=lambda: optim.SGD(1e-4)).run())
+    assert not alike(Training(make=lambda: optim.SGD(0.0)).run(), start)
+
+
 def test_summed_gradients() -> None:
     healthy = Training().run()
     assert not alike(Training().run(parts=4), healthy), "there is a fault"
