@@ -286,7 +286,7 @@ UNION ALL
 SELECT 'optimizer', string_agg(DISTINCT class || ' ' || coalesce(settings, ''), '; ') FROM optimizers
 WHERE capture = capture_of($1)
 UNION ALL
-SELECT 'learning rate of the first step', CAST(CAST(min_by(learning_rate, step) AS FLOAT) AS VARCHAR) FROM steps
+SELECT 'learning rate of the first step', CAST(min_by(learning_rate, step)::FLOAT AS VARCHAR) FROM steps
 WHERE run = run_of($1) AND model = model_of($1)
 UNION ALL
 SELECT 'updates', CAST(max(updates) AS VARCHAR) FROM models WHERE run = run_of($1) AND model = model_of($1)
