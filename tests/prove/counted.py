@@ -79,7 +79,7 @@ def main() -> int:
             )
             if case.name in done or not wanted:
                 continue
-            if why := case.thrown(Path(folder) / f"{len(done)}-thrown"):
+            if why := case.thrown(Path(tempfile.mkdtemp(dir=folder))):
                 print(f"thrown away: {case.name}: {why}", flush=True)
                 continue
             done.add(case.name)
