@@ -14,7 +14,7 @@ from pathlib import Path
 
 COUNTS = {
     "trial": 150, "kills": 200, "disks": 36, "bundles": 2000, "models": 1000, "statements": 300,
-    "secretruns": 100,
+    "secretruns": 100, "threads": 250,
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ COMMANDS: dict[str, list[str]] = {
     "import": ["import", "sent.zip"],
     "gc": ["gc"],
     "sql": ["sql", "SELECT count(*) FROM placements"],
-    "rm": ["rm", "spare", "--yes"],
+    "rm": ["rm", "spare"],
     "verify": ["verify"],
 }
 
@@ -77,9 +77,9 @@ def _sound(directory: Path) -> Path:
 def _length(sound: Path, directory: Path, name: str) -> float:
     shutil.copytree(sound, directory, symlinks=True)
     began = time.monotonic()
-    subprocess.run(
-        command(*COMMANDS[name]), cwd=directory, env=environment(), capture_output=True, check=False
-    )
+    whole = forensics(directory, *COMMANDS[name])
+    # 1: diff found a difference; what is refused at once would be killed to no purpose
+    assert whole.status in (0, 1), f"{name} undisturbed: exit {whole.status}: {whole.err}"
     shutil.rmtree(directory)
     return time.monotonic() - began
 
@@ -105,6 +105,9 @@ def _wrong(directory: Path) -> str | None:
     judged = forensics(directory, "diagnose", "night", "--json")
     if judged.status not in (0, 1) or json.loads(judged.out).get("verdict") != "healthy":
         return f"diagnose night: exit {judged.status}: {judged.err[-200:]} {judged.out[:200]}"
+    verified = forensics(directory, "verify", "night")
+    if verified.status:
+        return f"verify night: exit {verified.status}: {verified.err[-200:]} {verified.out[-300:]}"
     again = forensics(
         directory, "capture", "--quiet", "--no-reload", "--name", "after", "--", sys.executable, "train.py"
     )

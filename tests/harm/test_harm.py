@@ -17,6 +17,7 @@ SAMPLE = {
     "models": 80,
     "statements": 60,
     "secretruns": 14,
+    "threads": 10,
 }
 
 
