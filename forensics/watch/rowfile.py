@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import resource
 from pathlib import Path
 
 from .originals import os
@@ -14,6 +16,16 @@ _HIGH = (
     128,
 )
 _write, _fstat = os.write, os.fstat  # as they were before the program could replace them
+
+
+def refuse_beyond_the_limit(size: int) -> None:
+    """Raise OSError where a file of `size` bytes is longer than this process may make one.
+
+    The system would say so by a signal too, which ends a program that put the signal's default back.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit != resource.RLIM_INFINITY and size > limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
 
 class RowFile:
@@ -34,13 +46,14 @@ class RowFile:
         self._open()
 
     def write(self, line: bytes) -> None:
-        """Append a line, its newline with it. Raises OSError.
+        """Append a line, its newline with it. Raises OSError, where the file would be too long as well.
 
         What was cut short is ended before the next line is begun.
         """
         if not self._is_ours():
             self._open()
         self._drain()
+        refuse_beyond_the_limit(_fstat(self.descriptor).st_size + len(line))
         self._rest = line
         try:
             self._drain()

@@ -18,7 +18,7 @@ from .lock import Lock
 from .models import Model
 from .originals import json, os, threading, time
 from .places import on_cell, where
-from .rowfile import RowFile
+from .rowfile import RowFile, refuse_beyond_the_limit
 
 if TYPE_CHECKING:
     from .writer import Writer
@@ -65,6 +65,7 @@ class Watch(Writer):
         self.spool, self.options, self._pid = spool, options, os.getpid()
         self.process, self.directory = self._claim(spool, "p")
         with contextlib.suppress(OSError):
+            refuse_beyond_the_limit(_RESERVED)
             (self.directory / protocol.RESERVE).write_bytes(b"\0" * _RESERVED)
         self.on = True
 

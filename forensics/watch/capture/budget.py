@@ -19,6 +19,7 @@ from typing import Any
 from .. import protocol
 from ..originals import json, os
 from ..run import watch
+from ..trees import mx
 
 _LESS = {"all": "new", "new": "nothing", "trainable": "nothing", "none": "nothing"}
 
@@ -28,6 +29,36 @@ _plan: protocol.Plan | None = None  # what the parent was told
 _probed = 0.0  # seconds
 _loaded: dict[int, tuple[Any, list[Any]]] = {}  # id of an array -> (weak reference, the file it came from)
 _files: dict[str, list[Any]] = {}  # digest -> file
+
+
+class Room:
+    """Memory for what a look would compute first: the program may never compute it, or not all at once."""
+
+    SHARE = 0.8
+    """Of the memory that is free; what is left is for what the computation itself takes."""
+
+    refused = "the program has not computed it yet, and for a look alone it takes too much memory"
+
+    def __init__(self) -> None:
+        self._left: float | None = None
+
+    def takes(self, nbytes: int) -> bool:
+        """Is there room for so many bytes beside those that were taken before?"""
+        if self._left is None:
+            self._left = self.SHARE * _free_memory()
+        if nbytes > self._left:
+            return False
+        self._left -= nbytes
+        return True
+
+
+def _free_memory() -> float:
+    """Bytes; where the system does not say, what the machine has without what mlx holds of it."""
+    with contextlib.suppress(OSError, ValueError, StopIteration), open("/proc/meminfo") as file:
+        return 1024.0 * int(next(line for line in file if line.startswith("MemAvailable:")).split()[1])
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") - mx().get_active_memory())
+    return float("inf")
 
 
 def mode() -> str:

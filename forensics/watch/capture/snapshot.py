@@ -162,6 +162,7 @@ class _Capture:
         quantized = _quantized(self.module)
         first: dict[int, str] = {}
         rows = []
+        room = budget.Room()
         for name, array in arrays.items():
             row: dict[str, Any] = {
                 "name": name,
@@ -175,7 +176,10 @@ class _Capture:
             first.setdefault(id(array), name)
             if name in quantized:
                 row["quantization"] = quantized[name]
-            row |= self._read(name, array, before if name in frozen else None)
+            if computed[name] is not False or room.takes(array.nbytes):
+                row |= self._read(name, array, before if name in frozen else None)
+            else:
+                row |= {"digest": None, "error": f"MemoryError: {room.refused}"}
             rows.append(row)
         return rows
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..originals import hashlib, json, math
+from ..rowfile import refuse_beyond_the_limit
 from ..trees import mx
 
 NAMES = {
@@ -105,6 +106,7 @@ def write(path: Path, tensors: dict[str, Any]) -> None:
         offset += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    refuse_beyond_the_limit(8 + len(text) + offset)
     temporary = path.with_name(f".{path.name}.part")
     try:
         with temporary.open("wb") as file:
