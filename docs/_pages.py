@@ -93,7 +93,7 @@ def finding_page(about: dict[str, Any], known: set[str]) -> str:
         said = [f"**Where:** {code(example['where'])}"] if example["where"] else []
         said += [f"**Ruled out:** {escaped(each)}" for each in example["ruled_out"]]
         blocks += [
-            "## In a recorded run",
+            f"## In a program that has it ({about['example_of']})",
             f"> {escaped(example['claim'])}",
             table + "\n".join(rows),
             "  \n".join(said),
@@ -108,7 +108,7 @@ def finding_page(about: dict[str, Any], known: set[str]) -> str:
                 ", ".join(f"[`{n}`]({n}.md)" if n in known else f"`{n}`" for n in names),
             ]
     if about["references"]:
-        blocks += ["## Seen in", "\n".join(f"- [{r}]({_issue(r)})" for r in about["references"])]
+        blocks += ["## Seen in", "\n".join(f"- [{escaped(r)}]({_issue(r)})" for r in about["references"])]
     return "\n\n".join([*blocks, "## Check", f"```\n{about['check']}\n```"]) + "\n"
 
 
@@ -124,7 +124,7 @@ def _sentence(text: str) -> str:
 
 
 def _issue(reference: str) -> str:
-    repository, _, number = reference.partition("#")
+    repository, _, number = reference.partition(" ")[0].partition("#")
     return f"https://github.com/{repository}/issues/{number}"
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forensics.judge.query import Detector
-    from forensics.records import Finding
+    from forensics.judge.specimen import Specimen
 
 EXAMPLES = """\b
 Examples:
@@ -29,7 +29,7 @@ KEYS = ("claim", "fix", "harmless", "clean")
 @queries_option
 def command(finding: str, as_json: bool, queries: Path | None) -> None:
     """Say what a finding means, how it looks in a real run, how to mend it, and what looks like it."""
-    detector, example = _lookup(finding, queries)
+    detector, specimen = _lookup(finding, queries)
     if as_json:
         from forensics.cli.screen import emit
 
@@ -38,18 +38,24 @@ def command(finding: str, as_json: bool, queries: Path | None) -> None:
     from forensics.cli.screen import show, width
     from forensics.report.terminal import reference
 
-    show(reference.finding(detector.name, _document(detector), example, width()))
+    show(reference.finding(detector.name, _document(detector, specimen), specimen, width()))
 
 
 def explained(finding: str, queries: Path | None) -> dict[str, Any]:
     """What `--json` gives. Raises UsageError where there is no such finding."""
     from forensics.judge.diagnose import finding_document
 
-    detector, example = _lookup(finding, queries)
-    return {"schema": 1, **_document(detector), "example": example and finding_document(example)}
+    detector, specimen = _lookup(finding, queries)
+    example = specimen and finding_document(specimen.finding)
+    return {
+        "schema": 1,
+        **_document(detector, specimen),
+        "example": example,
+        "example_of": specimen and specimen.source,
+    }
 
 
-def _lookup(finding: str, queries: Path | None) -> tuple[Detector, Finding | None]:
+def _lookup(finding: str, queries: Path | None) -> tuple[Detector, Specimen | None]:
     from forensics.judge import library
     from forensics.judge.query import Detector
 
@@ -63,11 +69,16 @@ def _lookup(finding: str, queries: Path | None) -> tuple[Detector, Finding | Non
     return detector, _example(detector)
 
 
-def _document(detector: Detector) -> dict[str, Any]:
+def _document(detector: Detector, specimen: Specimen | None) -> dict[str, Any]:
+    from forensics.judge import issues
+
     lists = {
         key.replace(" ", "_"): list(detector.names(key)) for key in ("explains", "rules out", "references")
     }
+    lists["references"] += [f"{e.issue} {e.title}" for e in issues.known() if e.finding == detector.name]
     texts = {key: detector.text(key) or None for key in KEYS}
+    if texts["fix"] and "{" in texts["fix"]:  # it depends on what is seen: as it was there
+        texts["fix"] = specimen.finding.fix if specimen else None
     head = {
         "id": detector.name,
         "title": detector.title,
@@ -83,8 +94,9 @@ def _document(detector: Detector) -> dict[str, Any]:
     }
 
 
-def _example(detector: Detector) -> Finding | None:
-    """The finding in a recorded run that the package ships, where there is one."""
+def _example(detector: Detector) -> Specimen | None:
+    """The finding in a recorded run that the package ships, else as a test recorded it."""
+    from forensics.judge import specimen
     from forensics.judge.diagnose import diagnose_opened
     from forensics.judge.resolver import opened
     from forensics.store.place import find
@@ -92,5 +104,6 @@ def _example(detector: Detector) -> Finding | None:
     for name in detector.names("fires on"):
         if name.startswith("snapshots/"):
             judged = diagnose_opened(opened(find(None), (name,)))
-            return next((finding for finding in judged.findings if finding.id == detector.name), None)
-    return None
+            found = next((finding for finding in judged.findings if finding.id == detector.name), None)
+            return specimen.Specimen(name, found) if found else None
+    return specimen.example(detector)

@@ -39,14 +39,19 @@ def test_a_table_is_shown_with_types_and_meanings() -> None:
 
 @pytest.mark.parametrize("name", [detector.name for detector in library.load().detectors])
 def test_every_finding_is_explained(name: str) -> None:
-    """Without its example, which a diagnosis of a recorded run gives."""
+    """With a real example of each that some program of the tests makes, as it was recorded there."""
     from forensics.cli.explain import _document
+    from forensics.judge import specimen
     from forensics.judge.query import Detector
     from forensics.report.terminal import reference
 
     detector = library.load().get(name)
     assert isinstance(detector, Detector)
-    shown = reference.finding(name, _document(detector), None, 80).plain
+    example = specimen.example(detector)
+    assert (example is None) == (not detector.names("fires on"))
+    shown = reference.finding(name, _document(detector, example), example, 80).plain
+    assert example is None or (example.source in shown and "Saw " in shown)
+    assert "{" not in shown.replace('{"', ""), "a word that stands for what is seen"
     assert f"forensics query {name} RUN" in shown and detector.title.split()[0] in shown
     assert not detector.text("fix") or "Fix" in shown
 
@@ -55,8 +60,8 @@ def test_an_explained_finding_shows_how_it_looks_in_a_recorded_run() -> None:
     done = RUN.invoke(main, ["explain", "padding-in-loss"])
     assert (
         done.exit_code == 0
-        and "In a recorded run:" in done.stdout
-        and "Padding carries" in done.stdout.partition("recorded")[2]
+        and "In a run that has it (snapshots/broken-stub):" in done.stdout
+        and "Padding carries" in done.stdout.partition("In a run")[2]
     )
     mistyped = RUN.invoke(main, ["explain", "padding-in-los"])
     assert mistyped.exit_code == 2 and "Did you mean padding-in-loss?" in mistyped.stderr

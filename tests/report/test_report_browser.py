@@ -76,6 +76,16 @@ def test_nothing_overflows_the_page(opened: Any, html: str, width: int) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_eighty_layers_stand_side_by_side(opened: Any, width: int) -> None:
+    tab = opened(page(pages.material(layers=80)), width)
+    room = "(t => t.parentElement.clientWidth - t.scrollWidth)(document.querySelector('.heat'))"
+    assert tab.evaluate(room) >= 0
+    cells = "[...document.querySelectorAll('.heat tbody tr:first-child td')]"
+    widths = tab.evaluate(f"{cells}.map(d => d.offsetWidth)")
+    assert len(widths) == 80 and min(widths) >= 2
+
+
 def test_no_script_runs_and_no_request_is_made(opened: Any, html: str) -> None:
     tab = opened(html, 1000)
     assert tab.title().startswith(("faulty", "healthy", "inconclusive"))

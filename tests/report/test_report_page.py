@@ -8,16 +8,17 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from forensics.judge.material import Answer, Cell, Exchange, Heat, Token
+from forensics.judge.material import Answer, Cell, Exchange, Heat, Step, Token
 from forensics.judge.picture import coarse
 from forensics.judge.pipeline import materials
 from forensics.records import Diagnosis, Difference, TwoRuns
 from forensics.report import html as html_package
-from forensics.report.html import page
+from forensics.report.html import chart, page
 from forensics.report.html.answers import exchanges
 from forensics.report.html.heat import Shades, heat
 from forensics.report.html.render import environment, issue
@@ -48,7 +49,7 @@ def test_the_page_answers_in_the_order_in_which_a_reader_asks() -> None:
     heads = re.findall(r"<h2[^>]*>([^<]*)</h2>", page(pages.material()))
     assert heads == [
         "Why", "What changed", "Training", "What the loss trains on", "What the model says",
-        "Declared and observed", "Environment", "What was not evaluated",
+        "Declared and observed", "Environment", "What the findings mean", "What was not evaluated",
     ]  # fmt: skip
 
 
@@ -241,8 +242,26 @@ def test_what_differs_stands_once_under_what_it_is_of() -> None:
 
 
 def test_a_known_issue_is_a_link_and_nothing_else_is() -> None:
-    assert issue("ml-explore/mlx-lm#12") == "https://github.com/ml-explore/mlx-lm/issues/12"
+    for reference in ("ml-explore/mlx-lm#12", "ml-explore/mlx-lm#12 the title that it has"):
+        assert issue(reference) == "https://github.com/ml-explore/mlx-lm/issues/12"
     assert not any(map(issue, ("javascript:alert(1)//a/b#1", "a/b#1\n", "a/b", "a/b/c#1", "https://x/y#2")))
+
+
+@pytest.mark.parametrize("refs", [["snapshots/broken-stub"], ["snapshots/broken-stub", "snapshots/fixed"]])
+def test_the_id_of_a_finding_leads_to_what_it_means(refs: list[str]) -> None:
+    html = reports.of(*refs)
+    anchors = re.findall(r' id="([^"]+)"', html)
+    led = set(re.findall(r'href="#(f-[^"]+)"', html))
+    assert led and led <= set(anchors) and len(anchors) == len(set(anchors))
+    means = html.partition('id="f-padding-in-loss"')[2].partition("</section>")[0]
+    assert "Padding carries" in means and "forensics explain padding-in-loss" in means
+
+
+def test_the_first_and_the_last_capture_under_a_curve_have_their_names() -> None:
+    steps = [Step(n, 1.0 / n, None, None, None, None) for n in range(1, 101)]
+    points = [("loaded", 0), *((f"step-{n}", n) for n in range(5, 100, 5)), ("end", 100)]
+    drawn = str(chart.charts(chart.Series("night", steps, points)))
+    assert ">loaded</text>" in drawn and ">end</text>" in drawn and drawn.count(">step-") > 2
 
 
 def test_modules_without_end_share_lines_by_their_parents() -> None:

@@ -5,7 +5,7 @@ Claim, evidence, what was ruled out, the fix with its line, and what follows dra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -56,22 +56,25 @@ def _counted(judged: Diagnosis, serious: Sequence[Finding]) -> str:
     return " · ".join(filter(None, [*parts, looked, unseen]))
 
 
-def findings(listed: Sequence[Finding], clean: int = 0) -> Markup:
+def findings(listed: Sequence[Finding], clean: int = 0, linked: Collection[str] = ()) -> Markup:
     """Causes and what stands alone as cards.
 
-    What a cause explains stands in its card as a chain, mere information below.
+    What a cause explains stands in its card as a chain, mere information below. `linked` are the ids whose
+    meaning the page says as well: they link there.
     """
     explained = {name for f in listed for name in f.explains}
     alone = [f for f in listed if f.id not in explained]
     by_id = {f.id: f for f in listed}
-    shown = [card(number, f, by_id) for number, f in enumerate((f for f in alone if f.severity != "info"), 1)]
+    serious = [f for f in alone if f.severity != "info"]
+    shown = [card(n if len(serious) > 1 else 0, f, by_id, linked) for n, f in enumerate(serious, 1)]
     looked = f": {counted(clean, 'check')} looked, and each was clean" if clean else ""
     infos = [f for f in alone if f.severity == "info"]
-    return Markup(macros("cards").findings(shown, infos, f"No finding{looked}."))
+    return Markup(macros("cards").findings(shown, infos, f"No finding{looked}.", linked))
 
 
-def card(number: int, finding: Finding, by_id: Mapping[str, Finding]) -> Markup:
-    return Markup(macros("cards").card(number, finding, _chain(finding, by_id), _MAX_EVIDENCE))
+def card(number: int, finding: Finding, by_id: Mapping[str, Finding], linked: Collection[str] = ()) -> Markup:
+    """One finding; a number of 0 is not shown."""
+    return Markup(macros("cards").card(number, finding, _chain(finding, by_id), _MAX_EVIDENCE, linked))
 
 
 class Branch(NamedTuple):

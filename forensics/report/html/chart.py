@@ -14,6 +14,7 @@ from markupsafe import Markup
 from forensics.judge.material import Step
 from forensics.report.html.escape import text
 from forensics.report.html.numbers import four as _number
+from forensics.report.html.numbers import percent
 from forensics.report.html.render import macros
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 440, 176, 46, 14, 10, 40
@@ -75,9 +76,11 @@ def charts(*series: Series) -> Markup:
     of_runs = [(quantity, _of_runs(quantity, seen)) for quantity in _QUANTITIES]
     drawn = [_figure(each.title, lines, seen, fitted=each.fitted) for each, lines in of_runs if _moves(lines)]
     drawn += [
-        _figure(f"Share of the loss{f' in {item.name}' if len(seen) > 1 else ''}", roles, [item])
-        for item in seen
-        if _moves(roles := _of_roles(item))
+        _figure(
+            f"Share of the loss{f' in {each.name}' if len(seen) > 1 else ''}", roles, [each], written=percent
+        )
+        for each in seen
+        if _moves(roles := _of_roles(each))
     ]
     still = [
         (each.title, _still(lines))
@@ -139,39 +142,51 @@ class _Axes:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - (value - self.low) / ((self.high - self.low) or 1.0))
 
 
-def _figure(title: str, lines: Sequence[Line], series: Sequence[Series], *, fitted: bool = False) -> Markup:
-    """Some curves over steps. What is not finite is marked, never left out."""
+def _figure(
+    title: str,
+    lines: Sequence[Line],
+    series: Sequence[Series],
+    *,
+    fitted: bool = False,
+    written: Callable[[float], str] = _number,
+) -> Markup:
+    """Some curves over steps, their values as `written`. What is not finite is marked, never left out."""
     every = [pair for line in lines for pair in line.pairs]
     finite = [_drawn(v) for _, v in every if math.isfinite(v)]
     low = min(finite, default=0.0)
     ticks = _ticks(low if fitted else min(0.0, low), max(finite, default=1.0))
     axes = _Axes(min(s for s, _ in every), max(s for s, _ in every), ticks[0], ticks[-1])
-    course = "; ".join(_description(line.name, line.pairs) for line in lines if line.pairs)
+    course = "; ".join(_description(line, written) for line in lines if line.pairs)
     drawn = "".join(_line(line, axes) for line in lines)
     svg = Markup(  # made here of numbers and of texts that went through the filter
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{text(f"{title}: {course}")}">'
-        f"{''.join(_tick(t, axes) for t in ticks)}{''.join(_marks(series[-1].points, axes))}{drawn}"
+        f"{''.join(_tick(t, axes, written) for t in ticks)}{''.join(_marks(series[-1].points, axes))}{drawn}"
         f"{''.join(_bottom(axes))}</svg>"
     )
     dashed = ", ".join(line.name for line in lines if line.dashed)
-    return Markup(macros("chart").figure(title, _keys(lines, course), dashed, svg))
+    return Markup(macros("chart").figure(title, _keys(lines, course, written), dashed, svg))
 
 
-def _keys(lines: Sequence[Line], course: str) -> str | Markup:
+def _keys(lines: Sequence[Line], course: str, written: Callable[[float], str]) -> str | Markup:
     """What the curves are: their course in words, each beside its colour where they have several."""
     if len({line.hue for line in lines}) < 2:
         return course
-    return Markup(macros("chart").keys([(line.hue, _description(line.name, line.pairs)) for line in lines]))
+    return Markup(macros("chart").keys([(line.hue, _description(line, written)) for line in lines]))
 
 
-def _description(name: str, line: Sequence[tuple[int, float]]) -> str:
-    bad = [s for s, v in line if not math.isfinite(v)]
+def _description(line: Line, written: Callable[[float], str]) -> str:
+    pairs = line.pairs
+    bad = [s for s, v in pairs if not math.isfinite(v)]
     course = (
-        f"{_number(line[0][1])} → {_number(line[-1][1])}"
-        if len(line) > 1
-        else f"{_number(line[0][1])} at step {line[0][0]}"
+        f"{written(pairs[0][1])} → {written(pairs[-1][1])}"
+        if len(pairs) > 1
+        else f"{written(pairs[0][1])} at step {pairs[0][0]}"
     )
-    return (f"{name}: " if name else "") + course + (f", not finite from step {bad[0]} on" if bad else "")
+    return (
+        (f"{line.name}: " if line.name else "")
+        + course
+        + (f", not finite from step {bad[0]} on" if bad else "")
+    )
 
 
 def _line(line: Line, axes: _Axes) -> str:
@@ -213,24 +228,25 @@ def _ticks(low: float, high: float) -> list[float]:
     return [step * n for n in range(start, math.ceil(high / step - 1e-9) + 1 or start + 2)] or [0.0, 1.0]
 
 
-def _tick(value: float, axes: _Axes) -> str:
+def _tick(value: float, axes: _Axes, written: Callable[[float], str]) -> str:
     y = axes.y(value)
     return (
         f'<line class="{"axis" if value == axes.low else "grid"}" x1="{_LEFT}" y1="{y:.1f}"'
         f' x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/><text x="{_LEFT - 7}" y="{y + 4:.1f}"'
-        f' text-anchor="end">{_number(round(value, 12))}</text>'
+        f' text-anchor="end">{written(round(value, 12))}</text>'
     )
 
 
 def _marks(points: Sequence[tuple[str, int]], axes: _Axes) -> Iterator[str]:
     """Captured points under the axis.
 
-    Several at one step share a label, and no two labels lie on each other.
+    Several at one step share a label, and no two labels lie on each other: the first and the last have
+    theirs, of those between as many as find room.
     """
     at: dict[int, list[str]] = {}
     for name, updates in points:
         at.setdefault(min(max(updates, axes.first), axes.last), []).append(name)
-    taken = -1e9
+    labels = []
     for step, names in sorted(at.items()):
         place = axes.x(step)
         yield (
@@ -239,9 +255,11 @@ def _marks(points: Sequence[tuple[str, int]], axes: _Axes) -> Iterator[str]:
         )
         label = whole if len(whole := ", ".join(names)) <= 26 else f"{names[0]} +{len(names) - 1}"
         width = 6.2 * len(label)
-        left = min(max(place - width / 2, _LEFT - 20), _WIDTH - width)
-        if left > taken:
-            taken = left + width + 8
+        labels.append((min(max(place - width / 2, _LEFT - 20), _WIDTH - width), width, label))
+    taken: list[tuple[float, float]] = []
+    for left, width, label in [*labels[:1], *labels[:0:-1]]:
+        if all(left >= end + 8 or left + width + 8 <= begin for begin, end in taken):
+            taken.append((left, left + width))
             yield f'<text x="{left:.1f}" y="{_HEIGHT - 6}">{text(label)}</text>'
 
 

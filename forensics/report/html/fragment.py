@@ -50,7 +50,7 @@ def diagnosis(whole: Diagnosis | TwoRuns) -> str:
 
 
 def finding(f: Finding) -> str:
-    return _whole(cards.card(1, f, {}))
+    return _whole(cards.card(0, f, {}))
 
 
 def comparison(c: Comparison, picture: Heat) -> str:

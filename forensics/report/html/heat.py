@@ -39,7 +39,12 @@ def heat(picture: Heat) -> Markup:
     rows += [(m, [_cell(picture.cells[("—", m)], size, max(1, len(layers)), shades)]) for m in outside]
     return Markup(
         macros("heat").heat(
-            picture, size, list(_heads(layers, size)), rows, _joined(picture), _legend(picture, shades)
+            picture,
+            size,
+            list(_heads(layers, size)),
+            rows,
+            _joined(picture),
+            _legend(picture, shades, size == "dense"),
         )
     )
 
@@ -82,7 +87,9 @@ class Shades:
     def keys(self, scale: str) -> list[tuple[str, str]]:
         """(class, words) of each shade, the least first."""
         bounds = self.base if scale == "h" else self.adapter
-        return [(f"{scale}{_class(n, len(bounds))}", f"to {_share(bound)}") for n, bound in enumerate(bounds)]
+        return [
+            (f"{scale}{_class(n, len(bounds))}", f"≤\u00a0{_share(bound)}") for n, bound in enumerate(bounds)
+        ]
 
 
 def _bounds(values: Sequence[float | None]) -> tuple[float, ...]:
@@ -174,11 +181,14 @@ def _share(value: float) -> str:
     return f"{100 * value:.3g} %" if math.isfinite(value) else "a number that is not finite"
 
 
-def _legend(picture: Heat, shades: Shades) -> dict[str, object]:
+def _legend(picture: Heat, shades: Shades, dense: bool) -> dict[str, object]:
     """Only what the picture holds."""
     cells = list(picture.cells.values())
-    used, signs = {shades.colour(cell) for cell in cells}, {mark(cell) for cell in cells}
-    heads = (("Base weight changed, over its norm:", "h"), ("Adapter adds, estimated from its factors:", "a"))
+    used, signs = {shades.colour(cell) for cell in cells}, set() if dense else {mark(cell) for cell in cells}
+    heads = (
+        ("Base weight changed, in shares of its norm:", "h"),
+        ("Adapter adds, in shares of the base weight's norm, estimated:", "a"),
+    )
     scales = [{"head": head, "keys": keys} for head, scale in heads if (keys := shades.keys(scale))]
     rest = [
         (name, words)

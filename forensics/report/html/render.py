@@ -35,14 +35,19 @@ def environment() -> Environment:
     )
     jinja.globals["counted"] = counted
     jinja.filters |= {"token": token, "short": short, "sentence": lambda text: text[:1].upper() + text[1:]}
-    jinja.filters["issue"] = issue
+    jinja.filters |= {"issue": issue, "pieces": pieces}
     return jinja
 
 
 def issue(reference: str) -> str | None:
-    """The address of OWNER/NAME#NUMBER; None for what is no issue of a public tracker."""
-    match = re.fullmatch(r"([\w.-]+/[\w.-]+)#(\d+)", reference, re.ASCII)
+    """The address of OWNER/NAME#NUMBER, a title behind it or none; None for what is no public issue."""
+    match = re.fullmatch(r"([\w.-]+/[\w.-]+)#(\d+)", reference.partition(" ")[0], re.ASCII)
     return f"https://github.com/{match[1]}/issues/{match[2]}" if match else None
+
+
+def pieces(text: str) -> list[str]:
+    """Where long names of modules and paths may break: behind their dots, underscores and slashes."""
+    return re.split(r"(?<=\w[._/])(?=\w)", harmless(text))
 
 
 def _finalized(value: Any) -> Any:

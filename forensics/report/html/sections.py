@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Collection
 
 from markupsafe import Markup
 
 from forensics.judge.material import Material
 from forensics.records import Diagnosis
-from forensics.report.html import answers, cards, chart, coverage, heat, proving, tables, tokens
+from forensics.report.html import answers, cards, chart, coverage, heat, meanings, proving, tables, tokens
 from forensics.report.html.render import macros
 from forensics.units import ended
 
+MEANINGS = "What the findings mean"
 _PLAIN = {
     "Why": "findings",
     "Training": "steps of training",
@@ -24,15 +26,23 @@ def one(m: Material) -> Markup:
     """The whole of one diagnosis."""
     d = _diagnosis(m)
     name, span = names(d)
-    return Markup(macros("sections").one(name, span, cards.verdict(d), _facts(m), parts(m)))
+    ids = meanings.linked(d.findings)
+    shown = parts(m, ids)
+    if ids:
+        last = shown.popitem()
+        shown = {**shown, MEANINGS: meanings.meanings(ids), last[0]: last[1]}
+    return Markup(macros("sections").one(name, span, cards.verdict(d), _facts(m), shown))
 
 
-def parts(m: Material) -> dict[str, Markup]:
-    """Headings and what stands under them, of one pair of captures."""
+def parts(m: Material, linked: Collection[str] = ()) -> dict[str, Markup]:
+    """Headings and what stands under them, of one pair of captures.
+
+    `linked` are the findings whose meaning the page says.
+    """
     d, c = _diagnosis(m), m.comparison
     nothing = Markup()
     sections = {
-        "Why": cards.findings(d.findings, len(d.clean)) if d.findings or d.clean else nothing,
+        "Why": cards.findings(d.findings, len(d.clean), linked) if d.findings or d.clean else nothing,
         **({"Proof": proving.proof(m.proof)} if m.proof.get("cures") else {}),
         "What changed": tables.counted(c) + heat.heat(m.heat) + tables.changed(c)
         if m.heat.cells and c.a != c.b

@@ -46,7 +46,8 @@ nav ul{display:flex;flex-wrap:wrap;gap:.3rem 1.1rem;list-style:none;padding:0}
 .tag{display:inline-block;font-size:.76rem;line-height:1.5;border:1px solid var(--line);border-radius:999px;padding:0 .6em;color:var(--soft);font-weight:400;vertical-align:.08em;background:var(--ground)}
 .card{background:var(--card);border:1px solid var(--line);border-left:6px solid var(--accent);border-radius:10px;padding:1.1rem 1.3rem 1.2rem;margin-top:1rem}
 .card.error{border-left-color:var(--bad)}.card.warning{border-left-color:var(--doubt)}
-.card h3{font-size:1.12rem;letter-spacing:-.005em}
+.card h3{font-size:1.12rem;letter-spacing:-.005em}.rank{display:inline-block;min-width:1.55em;padding:0 .3em;margin-right:.25em;border:1px solid currentColor;border-radius:999px;font-size:.8em;text-align:center;color:var(--soft);vertical-align:.08em}
+.means+.means{margin-top:1.1rem}.means:target h3{text-decoration:underline}.means p+p{margin-top:.2rem}.means p{max-width:52rem}a.id{text-decoration-thickness:1px}.node a.id{white-space:nowrap}
 .card .meta{margin-top:.3rem;display:flex;flex-wrap:wrap;gap:.3rem .45rem;align-items:center}
 .rows{display:grid;grid-template-columns:4.6rem minmax(0,1fr);gap:.65rem .9rem;margin-top:.95rem}
 .rows>dt{color:var(--soft);font-size:.86rem;padding-top:.08rem}.rows>dd{min-width:0;overflow-wrap:anywhere;max-width:52rem}
@@ -79,7 +80,7 @@ td.num,th.num{text-align:right;font-variant-numeric:tabular-nums;white-space:now
 .heat tbody th{font-size:.8rem;padding-right:.7rem;white-space:nowrap;vertical-align:middle;position:sticky;left:0;background:var(--ground);z-index:1;max-width:17rem;overflow:hidden;text-overflow:ellipsis}
 .heat thead th{font-weight:400;text-align:center;font-variant-numeric:tabular-nums;padding-bottom:.15rem}
 .heat td{height:1.65rem;text-align:center;vertical-align:middle;border-radius:3px;font-size:.74rem;font-variant-numeric:tabular-nums;white-space:nowrap}
-.few td{min-width:4.6rem}.some td{min-width:1.15rem}.many td{min-width:.7rem;font-size:.55rem}.dense td{min-width:5px}.some,.many,.dense{border-spacing:1px}.many td,.dense td{border-radius:2px}
+.few td{min-width:4.6rem}.some td{min-width:1.15rem}.many td{min-width:.7rem;font-size:.55rem}.dense td{min-width:2px}.heat.dense{table-layout:fixed;width:100%}.dense th:first-child{width:11.5rem}.some,.many,.dense{border-spacing:1px}.many td,.dense td{border-radius:2px}
 .h0{background:var(--none);color:var(--ink)}.h1{background:var(--h1);color:var(--ink)}.h2{background:var(--h2);color:#101418}.h3{background:var(--h3);color:#0b0e12}
 .h4{background:var(--h4);color:#101418}.h5{background:var(--h5);color:#101010}.hx{background:#b2182b;color:#fff}
 .hu,.hn{color:var(--ink);box-shadow:inset 0 0 0 1px var(--soft)}.hg{background:none}
@@ -87,7 +88,7 @@ td.num,th.num{text-align:right;font-variant-numeric:tabular-nums;white-space:now
 @media(prefers-color-scheme:dark){.h2{color:#fff}}
 .tr{border-bottom:3px solid var(--ink)!important}
 .legend{display:flex;flex-wrap:wrap;gap:.3rem .9rem;align-items:center;font-size:.82rem;color:var(--soft);margin:.5rem 0}
-.legend .key{display:inline-block;min-width:1.5em;height:1.3em;line-height:1.3em;padding:0 .3em;text-align:center;border-radius:3px;vertical-align:middle;margin-right:.35em;font-size:.9em}
+.legend .tok,.legend>span:has(>.key){white-space:nowrap}.legend .key{display:inline-block;min-width:1.5em;height:1.3em;line-height:1.3em;padding:0 .3em;text-align:center;border-radius:3px;vertical-align:middle;margin-right:.35em;font-size:.9em}
 .legend .tok:not(.w0){color:var(--ink)}.legend .tok{margin-left:.35em}.legend+.legend{margin-top:-.2rem}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:1.6rem 2rem}
 figcaption{font-size:.9rem;margin-bottom:.3rem}
@@ -95,6 +96,7 @@ svg{width:100%;height:auto;display:block;overflow:visible}
 svg text{fill:var(--soft);font:11px system-ui,-apple-system,"Segoe UI",sans-serif;font-variant-numeric:tabular-nums}
 .grid{stroke:var(--line)}.axis{stroke:var(--soft)}.point{stroke:var(--soft);stroke-dasharray:2 3}
 .line{fill:none;stroke-width:2;stroke-linejoin:round}.dashed{stroke-dasharray:6 4}.nan{fill:var(--bad)!important;font-weight:700}
+figure{display:flex;flex-direction:column}figure svg{margin-top:auto}.course:has(.curve){display:block}
 .curve{margin-right:.8rem;white-space:nowrap}.curve::before{content:"";display:inline-block;width:1.1em;border-top:3px solid var(--c);margin-right:.35em;vertical-align:middle}
 .bar+.small{margin-top:.9rem}.bar{display:flex;height:1.9rem;border-radius:6px;overflow:hidden;margin:.3rem 0;gap:2px}
 .bar span{min-width:3px;background:color-mix(in srgb,var(--c) 45%,var(--ground));border-bottom:4px solid var(--c);padding:.28rem .5rem;font-size:.8rem;white-space:nowrap;overflow:hidden;line-height:1.2}
@@ -127,10 +129,10 @@ h1{font-size:1.45rem}h2{margin-top:2.2rem}svg text{font-size:13.5px}.verdict{pad
 .chain li{flex-direction:column}.chain .node{align-self:stretch;flex:none}.chain ul{margin-top:1.2rem;gap:1.2rem}.chain ul>li{padding-left:0}
 .chain ul>li::before{left:1rem;width:0;top:-1.1rem;height:1rem;border-top:0;border-left:2px solid var(--soft)}
 .chain ul>li::after{left:calc(1rem - 4px);top:-.5rem;border:5px solid transparent;border-top:8px solid var(--soft);border-bottom-width:0}
-.chain ul>li>.node::before{display:none}.heat tbody th{max-width:9rem}
+.chain ul>li>.node::before{display:none}.heat tbody th{max-width:9rem}.dense th:first-child{width:7.6rem}.heat.dense{border-spacing:0 1px}.dense td{border-radius:0}
 .stack thead{display:none}.stack,.stack tbody,.stack tr,.stack th,.stack td{display:block;border:0;padding:0}.stack tr{border-bottom:1px solid var(--line);padding:.5rem 0}
 .stack tbody th{font-weight:600}.stack td::before{content:attr(data-head) ": ";color:var(--soft)}}
-@page{margin:9mm 10mm}@media print{.groups{display:block;columns:2}.groups>li{break-inside:avoid;margin-bottom:.4rem}.checks thead{display:none}.checks tbody{display:block;columns:2}.checks tr{display:block}.checks th,.checks td{display:inline;border:0;padding:0 .4em 0 0}.charts{grid-template-columns:1fr 1fr}details.drawn{display:none}th,td{padding-top:.1rem;padding-bottom:.1rem}table{font-size:8pt;line-height:1.3}.exchange{margin-top:1rem}.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav,.filter{display:none}
+@page{margin:9mm 10mm}@media print{.groups{display:block;columns:2}.groups>li{break-inside:avoid;margin-bottom:.4rem}.checks thead{display:none}.checks tbody{display:block;columns:2}.checks tr{display:block}.checks th,.checks td{display:inline;border:0;padding:0 .4em 0 0}.charts{grid-template-columns:1fr 1fr}details.drawn,section:has(>.means,>.each){display:none}th,td{padding-top:.1rem;padding-bottom:.1rem}table{font-size:8pt;line-height:1.3}.exchange{margin-top:1rem}.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav,.filter{display:none}
 .scroll{overflow:visible}.heat td,.key,.tok,.bar span,.fix{print-color-adjust:exact;-webkit-print-color-adjust:exact}details::details-content{content-visibility:visible;block-size:auto}}
 """ + "\n".join(
     f".filter:has([value=g{n}]:checked)+table tbody:not(.g{n}){{display:none}}" for n in range(1, 13)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from markupsafe import Markup
 
 from forensics.judge.material import Material
 from forensics.records import TwoRuns
-from forensics.report.html import answers, cards, chart, heat, sections, tables, tokens
+from forensics.report.html import answers, cards, chart, heat, meanings, sections, tables, tokens
 from forensics.report.html.numbers import people
 from forensics.report.html.render import macros
 
@@ -18,26 +18,28 @@ def two(materials: Sequence[Material]) -> Markup:
     both = ends.diagnosis
     assert isinstance(both, TwoRuns)
     of = macros("sections")
+    ids = meanings.linked(both.findings)
     parts = {
-        "Findings of one alone": _findings(both),
+        "Findings of one alone": _findings(both, ids),
         "Training": chart.charts(*(chart.Series(m.title, m.steps, m.points) for m in each)),
         "What the model says": answers.exchanges(ends.exchanges, ends.more_exchanges),
         "Where they differ": _settings(both, answered=bool(ends.exchanges)),
         "What the loss trains on": _lessons(each),
         "What changed": of.pair([(m.title, tables.counted(m.comparison) + heat.heat(m.heat)) for m in each]),
         "Environment": sections.environment(ends),
+        **({sections.MEANINGS: meanings.meanings(ids)} if ids else {}),
         "Each for itself": Markup().join(of.inner(m.title, sections.parts(m)) for m in each),
     }
     verdicts = [cards.verdict(d, name) for d, name in zip(both.runs, (both.a, both.b), strict=True)]
     return Markup(of.two(both.a, both.b, verdicts, parts))
 
 
-def _findings(both: TwoRuns) -> Markup:
+def _findings(both: TwoRuns, linked: Collection[str]) -> Markup:
     sides = {
         name: [f for f in both.findings if f.only_in == side] for side, name in (("a", both.a), ("b", both.b))
     }
     shown = [
-        macros("sections").only(name, cards.findings(findings))
+        macros("sections").only(name, cards.findings(findings, linked=linked))
         for name, findings in sides.items()
         if findings
     ]

@@ -154,7 +154,8 @@ def _finding(
         parts.append(
             hanging("Known", safe("; ".join(f.references if everything else f.references[:2])), width)
         )
-    parts.append(hanging("Check", safe(f.check), width))
+    if f.check:
+        parts.append(hanging("Check", safe(f.check), width))
     return _lines(parts)
 
 

@@ -11,7 +11,7 @@ from forensics.report.terminal.diagnosis import one_finding
 from forensics.report.terminal.lines import hanging, safe, wrapped
 
 if TYPE_CHECKING:
-    from forensics.records import Finding
+    from forensics.judge.specimen import Specimen
     from forensics.schema import Table
 
 
@@ -34,13 +34,15 @@ def table(chosen: Table, width: int) -> Text:
     )
 
 
-def finding(name: str, facts: Mapping[str, Any], example: Finding | None, width: int) -> Text:
+def finding(name: str, facts: Mapping[str, Any], example: Specimen | None, width: int) -> Text:
     """What a finding means, an example, how to mend it, and what looks like it."""
     head = Text.assemble((name, "bold"), f"   {facts['severity']}, {facts['role']}, {facts['confidence']}")
     parts: list[Text] = [head, wrapped(Text(safe(facts["title"])), width), Text()]
-    labels = {"fix": "Fix", "harmless": "In order", "clean": "If absent"}
+    labels = {"fix": "Fix", "harmless": "In order"}
     parts += [
-        hanging(label, safe(facts[key]), width, label=12) for key, label in labels.items() if facts[key]
+        hanging(label, safe(facts[key]), width, label=12)
+        for key, label in labels.items()
+        if facts[key] and not (key == "fix" and example and example.finding.fix == facts[key])
     ]
     lists = {"explains": "Explains", "rules_out": "Rules out", "references": "Known"}
     parts += [
@@ -48,7 +50,9 @@ def finding(name: str, facts: Mapping[str, Any], example: Finding | None, width:
     ]
     parts.append(hanging("Check", facts["check"], width, label=12))
     if example is not None:
-        parts += [Text(), Text("In a recorded run:", "bold"), one_finding(example, width)]
+        kind = "run" if example.source.startswith("snapshots/") else "program of our tests"
+        head = Text(f"In a {kind} that has it ({example.source}):", "bold")
+        parts += [Text(), head, one_finding(example.finding, width)]
     return Text("\n").join(parts)
 
 

@@ -45,7 +45,9 @@ select
     || ' of '
     || t.n
     || ' tensors'
-    || case when t.layers > 0 then ' in ' || t.layers || ' blocks' else '' end as observed,
+    || case
+        when t.layers > 0 then ' in ' || t.layers || if(t.layers = 1, ' block', ' blocks') else ''
+    end as observed,
     '0 of ' || t.n || ' tensors' as expected,
     t.moved > 0 as fault,
     case when t.adapters > 0 or m.said or m.kind = 'none' then 'error' else 'warning' end as severity,
