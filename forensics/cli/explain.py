@@ -75,7 +75,7 @@ def _document(detector: Detector, specimen: Specimen | None) -> dict[str, Any]:
     lists = {
         key.replace(" ", "_"): list(detector.names(key)) for key in ("explains", "rules out", "references")
     }
-    lists["references"] += [f"{e.issue} {e.title}" for e in issues.known() if e.finding == detector.name]
+    lists["references"] += [f"{e.issue} {e.title}" for e in issues.load() if e.finding == detector.name]
     texts = {key: detector.text(key) or None for key in KEYS}
     if texts["fix"] and "{" in texts["fix"]:  # it depends on what is seen: as it was there
         texts["fix"] = specimen.finding.fix if specimen else None
