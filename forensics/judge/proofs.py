@@ -59,9 +59,15 @@ def effect(cure: Mapping[str, Any]) -> str:
     return sentence if outcome == "proved" else f"{sentence}; {cure['why']}"
 
 
+def worst_of(harms: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The harm that is spoken of: the worst that every run as it was shows, else the worst that one shows."""
+    shown = [harm for harm in harms if any(harm["as_it_was"])]
+    return min(shown, key=lambda harm: not all(harm["as_it_was"]), default=None)
+
+
 def _sentence(cure: Mapping[str, Any]) -> str:
     """The worst harm as it was and cured."""
-    worst = next((each for each in cure["harm"] if any(each["as_it_was"])), None)
+    worst = worst_of(cure["harm"])
     if worst is None:
         return "no harm was counted"
     was, now = _range(worst["as_it_was"][: len(worst["cured"])]), _range(worst["cured"])

@@ -77,8 +77,13 @@ def effects(
 
 
 def judge(found: Sequence[Effect]) -> tuple[Verdict, str]:
-    """The outcome of a cure by its effects, the worst harm first, and why in a few words."""
+    """The outcome of a cure by its effects, the worst harm first, and why in a few words.
+
+    A harm that comes and goes with the seed can be held against no cure: one that every run as it was shows
+    is asked of before it.
+    """
     harmed = [effect for effect in found if any(effect.as_it_was)]
+    harmed.sort(key=lambda effect: not all(effect.as_it_was))
     if not harmed:
         return "no-effect", "there was no harm to take away"
     worst = harmed[0]

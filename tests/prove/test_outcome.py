@@ -61,6 +61,12 @@ def test_a_lesser_harm_alone() -> None:
     assert outcome(was, now) == "partly", "the worst harm stays, so it is not proved to be its cause"
 
 
+def test_a_harm_that_comes_and_goes_by_itself_is_asked_of_last() -> None:
+    was, now = [{SPAM: 0, STALE: 2}, {SPAM: 30, STALE: 2}], [{SPAM: 0, STALE: 0}, {SPAM: 30, STALE: 0}]
+    assert judge(effects(was, now, UNITS))[0] == "proved"
+    assert outcome(was, [{SPAM: 0, STALE: 2}, {SPAM: 0, STALE: 2}]) == "no-effect", "it went by itself"
+
+
 def test_what_one_side_lacks_says_nothing() -> None:
     assert outcome([{SPAM: 500, LOOP: 3}] * 2, [{SPAM: 0}] * 2) == "proved"
     assert outcome([{LOOP: 3}] * 2, [{SPAM: 0}] * 2) == "no-effect"

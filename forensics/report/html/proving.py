@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from forensics.judge.proofs import worst_of
 from forensics.report.html.render import macros
 
 WORDS = {"proved": "proved", "partly": "partly", "no-effect": "not it", "impossible": "unproved"}
@@ -28,8 +29,7 @@ class Bar(NamedTuple):
 def proof(document: Mapping[str, Any]) -> Markup:
     """The picture of the document of `prove`, with what each cure says under it."""
     counted = (quantity for quantity in document.get("harm", ()) if None not in quantity["as_it_was"])
-    harms = [quantity for quantity in counted if any(quantity["as_it_was"])]
-    worst = harms[0] if harms else None
+    worst = worst_of(list(counted))
     bars = list(_bars(document, worst)) if worst else []
     agrees = "repeats as recorded" if document.get("repeatable") else "does not repeat as recorded"
     return Markup(
