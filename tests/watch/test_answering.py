@@ -1,0 +1,53 @@
+"""Answers that are read ahead are the answers that one token after the other gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import mlx.core as mx
+import mlx.nn as nn
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from forensics.watch.capture import answering
+
+WORDS = 5
+PROMPT = (1, 2)
+
+
+class Script(nn.Module):
+    """Says a fixed answer, whatever it has read, token by token."""
+
+    def __init__(self, answer: Sequence[int]) -> None:
+        super().__init__()
+        self.answer = list(answer)
+
+    def __call__(self, ids: mx.array) -> mx.array:
+        places = [min(max(0, i - len(PROMPT) + 1), len(self.answer) - 1) for i in range(ids.shape[1])]
+        return mx.eye(WORDS)[mx.array([self.answer[place] for place in places])][None]
+
+
+def said(script: Script, limit: int, stop: set[int], draft: Sequence[int] = ()) -> list[int]:
+    line = answering.Line(PROMPT, limit, draft)
+    answering.answer(script, [line], stop, 60.0, lambda _: False)
+    assert line.error is None, line.error
+    return [token.id for token in line.tokens]
+
+
+def wanted(answer: Sequence[int], limit: int, stop: set[int]) -> list[int]:
+    whole = [*answer, *[answer[-1]] * limit][:limit]
+    end = next((i for i, token in enumerate(whole) if token in stop), limit - 1)
+    return whole[: end + 1]
+
+
+answers = st.lists(
+    st.tuples(st.lists(st.integers(0, WORDS - 1), min_size=1, max_size=4), st.integers(1, 9)), min_size=1
+).map(lambda parts: [token for circle, times in parts for token in circle * times][:60])
+
+
+@given(answers, st.integers(1, 48), st.sets(st.integers(0, WORDS - 1), max_size=1), answers | st.just([]))
+@example([3] * 40 + [4] + [3] * 20, 48, set[int](), [3] * 48)
+def test_an_answer_with_an_earlier_one_at_hand_is_the_one_that_the_model_gives(
+    answer: list[int], limit: int, stop: set[int], draft: list[int]
+) -> None:
+    assert said(Script(answer), limit, stop, draft[:limit]) == wanted(answer, limit, stop)
