@@ -69,19 +69,28 @@ def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
     core = mx()
     shape, width = z.shape[:-1], z.shape[-1]
     z, g = (unfused(core.stop_gradient(each).reshape(-1, width)) for each in (z, g))
-    rows = z.shape[0] if brief else max(1, _BLOCK // width)
-    look = _few if brief else _all
-    parts: list[tuple[Any, ...]] = []
-    for i in range(0, z.shape[0], rows):  # one block after the other: no second array of the logits' size
-        before = list(parts[-1]) if parts else []
-        parts.append(look(after(z[i : i + rows], before), g[i : i + rows]))
-    joined = [
-        parts[0][k] if len(parts) == 1 else core.concatenate([part[k] for part in parts]) for k in range(4)
-    ]
+    columns = _few(z, g) if brief else _by_blocks(_all, z, g)
     return {
         name: each.reshape(shape)
-        for name, each in zip(("target", "weight", "residual", "mass"), joined, strict=True)
+        for name, each in zip(("target", "weight", "residual", "mass"), columns, strict=True)
     }
+
+
+def _by_blocks(look: Callable[..., tuple[Any, ...]], z: Any, g: Any) -> list[Any]:
+    """What `look` reads at each position, from one block of positions after the other.
+
+    So no second array of the logits' size is made.
+    """
+    core = mx()
+    rows = max(1, _BLOCK // z.shape[-1])
+    parts: list[tuple[Any, ...]] = []
+    for i in range(0, z.shape[0], rows):
+        before = list(parts[-1]) if parts else []
+        parts.append(look(after(z[i : i + rows], before), g[i : i + rows]))
+    return [
+        column[0] if len(column) == 1 else core.concatenate(column)
+        for column in map(list, zip(*parts, strict=True))
+    ]
 
 
 def softmaxed(z: Any, g: Any) -> Any:
@@ -95,19 +104,27 @@ def softmaxed(z: Any, g: Any) -> Any:
     width = z.shape[-1]
     z, g = (core.stop_gradient(each).reshape(-1, width) for each in (z, g))
     stride = -(-z.shape[0] // _POSITIONS)
-    z, g = wide(unfused(z[::stride])), wide(unfused(g[::stride]))
+    plain, twice, mass, least, sums = _by_blocks(_readings, unfused(z[::stride]), unfused(g[::stride]))
+    return core.stack([_spread(plain, mass), _spread(twice, mass), least.min(), sums.max()])
+
+
+def _readings(z: Any, g: Any) -> tuple[Any, ...]:
+    """For (n, vocabulary): the weight read both ways, mass, least logit, and how far their sum is from 1."""
+    core = mx()
+    z, g = wide(z), wide(g)
     p = alone(core.exp, alone(core.subtract, z, core.logsumexp(z, -1, keepdims=True)))
     q = alone(core.exp, alone(core.subtract, p, core.logsumexp(p, -1, keepdims=True)))
     y = core.argmin(alone(core.divide, g, alone(core.maximum, p, 1e-30)), -1, keepdims=True)
     # of one type, uint32 as argmin gives it: a cast would be fused with the comparison into a kernel of ours
-    own = alone(core.equal, unfused(core.broadcast_to(core.arange(width, dtype=core.uint32), z.shape)), y)
+    own = alone(
+        core.equal, unfused(core.broadcast_to(core.arange(z.shape[-1], dtype=core.uint32), z.shape)), y
+    )
     hot = alone(core.where, own, 1.0, 0.0)
     level = alone(core.subtract, core.take_along_axis(p, y, -1), _sum(alone(core.multiply, p, q)))
-    twice = alone(core.multiply, p, alone(core.subtract, alone(core.add, q, level), hot))
-    mass = _sum(alone(core.abs, g))
-    spreads = [_spread(_fit(g, shape), mass) for shape in (alone(core.subtract, p, hot), twice)]
-    sums = alone(core.abs, alone(core.subtract, z.sum(-1), 1.0)).max()
-    return core.stack([*spreads, z.min(), sums])
+    double = alone(core.multiply, p, alone(core.subtract, alone(core.add, q, level), hot))
+    weights = (_fit(g, shape) for shape in (alone(core.subtract, p, hot), double))
+    off = alone(core.abs, alone(core.subtract, _sum(z), 1.0))
+    return (*weights, _sum(alone(core.abs, g)), z.min(-1, keepdims=True), off)
 
 
 def _fit(g: Any, shape: Any) -> Any:
