@@ -228,6 +228,8 @@ CREATE TABLE steps (
     passed DOUBLE,          -- norm of what the optimizer received over that of the one gradient evaluated, in
                             -- a few small parameters; 1: as it came
     along DOUBLE,           -- cosine of the two in these parameters; -1: the sign was turned on the way
+    carried DOUBLE,         -- how much of the gradients of earlier updates is in the one applied, before any
+                            -- clipping; 0: none, 1: all that was gathered before
     weight_spread DOUBLE,   -- how much weights differ between positions, deviation over mean by mass; NULL:
                             -- the step was not kept
     softmax_spread DOUBLE,  -- the same, where they are read as those of a cross-entropy of the softmax of the
@@ -283,7 +285,7 @@ CREATE TABLE batch_rows (
     prompt_tokens INTEGER, answer_tokens INTEGER, end_tokens INTEGER, pad_tokens INTEGER,
     first_pad INTEGER,      -- position of the first pad of the tail; NULL: none
     ends_with_end BOOLEAN,  -- an end token stands before the padding, be it followed by what the template
-                            -- writes after it
+                            -- writes after it; NULL: no token is known to end an answer
     at_cap BOOLEAN,         -- no padding, and the row is as long as the longest seen or the declared cap
     bos_count INTEGER,      -- BOS ids at the head of the row
     framed BOOLEAN,         -- begins with the head of the model's chat template, and holds its answer marker;

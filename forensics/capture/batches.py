@@ -105,7 +105,7 @@ class Rows:
                 "end_tokens": counts[roles.END],
                 "pad_tokens": counts[roles.PAD],
                 "first_pad": outline.tail if outline.tail < len(read.tokens) else None,
-                "ends_with_end": frames.ends(read.body, facts),
+                "ends_with_end": frames.ends(read.body, facts) if facts.ends else None,
                 "at_cap": counts[roles.PAD] == 0
                 and len(read.tokens) in (self._widest[lesson.model], self._caps.get(lesson.model)),
                 "bos_count": frames.bos_count(read.body, facts),

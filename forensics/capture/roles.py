@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from forensics.capture.frames import Facts, find
@@ -154,11 +155,19 @@ class Edges:
     last: int
     tail: int
     length: int
+    tokens: Sequence[int] = ()
+
+    def inside(self, token: int) -> int:
+        """The longest run of an id between the edges; 0 where it stands at them alone."""
+        inner = self.tokens[self.head : len(self.tokens) - self.tail]
+        return max((len(list(same)) for each, same in groupby(inner) if each == token), default=0)
 
 
 def edges(tokens: Sequence[int]) -> Edges | None:
     """The edges of a row; None of an empty one."""
-    return Edges(tokens[0], _run(tokens), tokens[-1], _run(tokens[::-1]), len(tokens)) if tokens else None
+    if not tokens:
+        return None
+    return Edges(tokens[0], _run(tokens), tokens[-1], _run(tokens[::-1]), len(tokens), tokens)
 
 
 def _run(tokens: Sequence[int]) -> int:
@@ -173,7 +182,8 @@ def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
     """The ids that pad this batch.
 
     The tokenizer's own pad id; special ids that repeat; other ids that repeat at the tail of several rows, or
-    often.
+    often, but not where text has them as well: a letter of `Arr` ends two windows of a text now and then, and
+    stands within others; so do four spaces.
 
     Others at the head may be text, as `###` is: they pad where their number differs from row to row, or many
     stand before some rows and none before others, and no row is filled up at its tail.
@@ -187,7 +197,10 @@ def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
         for token, run in ((e.first, e.head), (e.last, e.tail))
         if run > 1 and token in named
     }
-    sure |= {e.last for e in rows if e.tail >= _SURE} | {token for token, count in tails.items() if count > 1}
+    often = {e.last for e in rows if e.tail >= _SURE}
+    several = {token for token, count in tails.items() if count > 1}
+    sure |= {token for token in often if max(e.inside(token) for e in rows) < 2}
+    sure |= {token for token in several - often if not any(e.inside(token) for e in rows)}
     pads = frozenset(sure)
     if any(bounds(e, facts, pads)[1] < e.length for e in rows):
         return pads

@@ -25,6 +25,7 @@ class Step(TypedDict):
     accumulation: float | None
     passed: float | None  # null where more or fewer than one gradient was evaluated
     along: float | None  # the same
+    carried: float | None  # how much of the gradients of earlier updates is in this one
     seconds: float | None
     place: str | None
     tokens: NotRequired[int]

@@ -1,5 +1,6 @@
 -- How large the update of each trained layer is, over its weight: of an adapter the norm of its product over
--- that of the weight that it stands on, of other weights that of their difference.
+-- that of the weight that it stands on, of other weights that of their difference. `known`: the weight was
+-- loaded; one that the program made itself is as small as it was begun, and has no size to keep.
 --
 -- params: a, b, deviations = 5, usual_bits = 4, usual_width = 64
 -- numbers: deviations - that the codes of a group of normal weights span, from its least to its greatest;
@@ -61,8 +62,15 @@ with
         join w on w.canonical = x.canonical and w.model is not distinct from f.model
         where x.scale is not null
     ),
+    loaded_ as (
+        select distinct p.digest
+        from placements p
+        join captures c on c.capture = p.capture
+        join models l on l.run = c.run and l.model = c.model
+        where c.run = run_of(b) and c.source = 'live' and c.updates = 0 and l.path is not null
+    ),
     plain_ as (
-        select m.model, m.name, d.relative as size
+        select m.model, m.name, d.relative as size, m.digest_a in (select digest from loaded_) as known
         from moves m
         join deltas d on d.digest_a = m.digest_a and d.digest_b = m.digest_b
         where
@@ -71,7 +79,7 @@ with
             and m.role in ('base', 'embedding', 'head')
             and d.relative is not null
     )
-select model, name, size
+select model, name, size, true as known
 from adapters_
 where size is not null
 union all

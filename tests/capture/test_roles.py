@@ -87,6 +87,13 @@ def test_repeated_text_is_no_padding() -> None:
     assert told([[40, 40, 7, 8], [40, 41, 7, 8]], PLAIN) == ["aaa", "aaa"]
 
 
+def test_what_stands_within_rows_as_well_is_no_padding_at_their_tails() -> None:
+    """Windows of a text end where they end: in the two r of Arr, or in the spaces of an indented line."""
+    assert told([[7, 8, 9, 9], [8, 9, 9, 7], [6, 7, 9, 9]], PLAIN) == ["aaa", "aaa", "aaa"]
+    assert told([[7, 8, 4, 4, 4, 4], [7, 4, 4, 4, 4, 8]], PLAIN) == ["aaaaa", "aaaaa"]
+    assert told([[7, 5, 8, 5, 5, 5], [7, 8, 9, 6, 5, 5]], PLAIN) == ["aaxxx", "aaaxx"], "once, as a word may"
+
+
 def test_a_run_of_equal_text_at_the_head_is_no_padding() -> None:
     """As the three # of a headline are."""
     assert told([[40, 40, 40, 7, 8]], PLAIN) == ["aaaa"]

@@ -65,7 +65,17 @@ def _model_of(module: Any) -> tuple[Model | None, int | None]:
     if record is None and id(module) in _inner:
         reference, outer, rows = _inner[id(module)]
         return (outer, rows) if reference() is module else (None, None)
-    return record, None
+    return record or _copied(module), None
+
+
+def _copied(module: Any) -> Model | None:
+    """The model of which a module is a shallow copy: the same parts under the same names."""
+    for each in watch.models:
+        whole = each.module
+        same = type(whole) is type(module) and module and whole.keys() == module.keys()
+        if same and all(part is whole[name] for name, part in module.items()):
+            return each
+    return None
 
 
 def _call(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -221,7 +221,7 @@ def write(step: Step, partly: bool) -> None:
         gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
         accumulation=_accumulation(step) if step.count > 1 else None, passed=passed, along=along,
-        seconds=step.seconds, place=event.place, **rows.totals(step),
+        carried=_carried(step), seconds=step.seconds, place=event.place, **rows.totals(step),
     )  # fmt: skip
     for name, g, u, p in zip(names, gradient, update, parameter, strict=False):
         watch.row(
@@ -291,6 +291,52 @@ def _passed(step: Step) -> tuple[float | None, float | None]:
                 dot += (own * received).sum().item()
     passed = math.sqrt(through / came) if came > 0 else None
     return passed, dot / math.sqrt(through * came) if passed else None
+
+
+_before: dict[str, tuple[dict[str, Any], float]] = {}
+"""A model's number -> the small gradients last applied, and how much of its own step's sum was in them."""
+_FITS = 0.02  # of a gradient's norm: what sums rounded to bfloat16 leave unexplained, a few times 2^-8
+
+
+def _carried(step: Step) -> float | None:
+    """How much of the gradients of earlier updates is in the one applied, in a few small parameters.
+
+    g = c * g_before + k * S, where S is the sum of the step's own gradients: 0 where S alone explains g, 1
+    where all that was gathered before is still there. Clipping scales c and k alike and falls out. None where
+    nothing of this explains g, or it was not measured.
+    """
+    assert step.update is not None
+    given, held = step.update.arrays.get("small", {}), _before.pop(step.model.number, None)
+    names = [name for name in given if all(name in each for each in step.small)]
+    if not names or len(step.small) != step.count:
+        return None
+    core = mx()
+    wide = [[each[name].astype(core.float32) for name in names] for each in step.small]
+    own = [sum(parts) for parts in zip(*wide, strict=True)]
+    applied = [given[name].astype(core.float32) for name in names]
+    gg, gs, ss = _dot(applied, applied), _dot(applied, own), _dot(own, own)
+    if not ss > 0 or not gg > 0:
+        return None
+    k, rest = gs / ss, gg - gs * gs / ss
+    carried: float | None = 0.0
+    if rest > _FITS**2 * gg:
+        if held is None or not all(name in held[0] for name in names):
+            return None
+        before = [held[0][name].astype(core.float32) for name in names]
+        pp, ps, gp = _dot(before, before), _dot(before, own), _dot(applied, before)
+        det = pp * ss - ps * ps
+        if not det > _FITS**2 * pp * ss:
+            return None
+        c, k = (gp * ss - gs * ps) / det, (gs * pp - gp * ps) / det
+        if not k > 0 or gg - c * gp - k * gs > _FITS**2 * gg:
+            return None
+        carried = c * held[1] / k
+    _before[step.model.number] = (given, k)
+    return carried
+
+
+def _dot(a: list[Any], b: list[Any]) -> float:
+    return sum((x * y).sum().item() for x, y in zip(a, b, strict=True))
 
 
 def _clip(original: Callable[..., Any]) -> Callable[..., Any]:

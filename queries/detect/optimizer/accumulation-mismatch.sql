@@ -67,10 +67,12 @@ select
         when s.kept
         then
             printf(
-                'The gathered gradients grew with each of the first %d updates, from a norm of %s to %s',
-                len(s.norms),
-                brief(s.norms[1]),
-                brief(s.norms[-1])
+                'The gradients of %d of %d updates held those of all updates before, with a norm of %s at first '
+                || 'and %s at last',
+                s.holding,
+                s.updates,
+                brief(s.norm_first),
+                brief(s.norm_last)
             )
         else
             'The gradients of ' || s.usual || ' batches were ' || if(s.ratio > summed, 'added up', 'averaged')
@@ -80,10 +82,12 @@ select
         then 'each update is to hold the mean of its own ' || s.usual || ' batches'
         else 'an update is to take their mean'
     end,
-    s.usual > 1
-    and (
-        s.kept
-        or (s.ratio > summed and s.whole between 1 - off and 1 + off and s.functions is distinct from s.usual)
+    s.kept
+    or (
+        s.usual > 1
+        and s.ratio > summed
+        and s.whole between 1 - off and 1 + off
+        and s.functions is distinct from s.usual
     ),
     place_.place,
     case
@@ -91,7 +95,7 @@ select
         then 'set the gathered gradients back after optimizer.update, not their counter alone'
         else 'divide by the number of batches before optimizer.update: tree_map(lambda g: g / n, gathered)'
     end,
-    case when s.kept then 'strong' else 'certain' end
+    'certain'
 from gathered s, place_
-where s.whole is not null and s.usual > 1 and s.ratio is not null
+where s.kept or (s.whole is not null and s.usual > 1 and s.ratio is not null)
 order by fault desc, subject

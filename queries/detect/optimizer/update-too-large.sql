@@ -10,7 +10,8 @@
 -- reads:      update_sizes
 -- nothing:    trained weights whose change was measured
 -- params:     a, b, far = 30, large = 2, late = 0.75
--- numbers:    far - times the weight is no adaptation any more, whatever the loss says; large - times the
+-- numbers:    far - times a loaded weight is no adaptation any more, whatever the loss says; large - times
+-- the
 -- weight, where the loss rose as well, while healthy adapters stay below 1; late - the last quarter of the
 -- steps, whose mean is the loss at the end
 -- fix:        lower the learning rate (1e-5 to 2e-4 for an adapter's Adam is common), warm it up, and
@@ -38,7 +39,13 @@ with
         group by s.model
     ),
     middle as (
-        select model, median(size) as size, arg_max(name, size) as name, max(size) as most, count(*) as n
+        select
+            model,
+            median(size) as size,
+            median(size) filter (known) as loaded,
+            arg_max(name, size) as name,
+            max(size) as most,
+            count(*) as n
         from update_sizes
         where isfinite(size)
         group by model
@@ -56,7 +63,7 @@ select
         then 'an adaptation is well below 1'
         else 'the loss went from ' || round(l.first, 2) || ' to ' || round(l.last, 2)
     end as expected,
-    m.size > far or (m.size > large and coalesce(l.last > l.first, false)) as fault,
+    coalesce(m.loaded > far, false) or (m.size > large and coalesce(l.last > l.first, false)) as fault,
     (select any_value(place) from events where run = run_of(b) and kind = 'update') as place
 from middle m
 left join l on l.model is not distinct from m.model
