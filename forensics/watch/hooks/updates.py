@@ -336,7 +336,7 @@ def _carried(step: Step) -> float | None:
 
 
 def _dot(a: list[Any], b: list[Any]) -> float:
-    return sum((x * y).sum().item() for x, y in zip(a, b, strict=True))
+    return float(sum((x * y).sum().item() for x, y in zip(a, b, strict=True)))
 
 
 def _clip(original: Callable[..., Any]) -> Callable[..., Any]:
