@@ -5,6 +5,7 @@
 -- params: a, b, deviations = 5, usual_bits = 4, usual_width = 64
 -- numbers: deviations - that the codes of a group of normal weights span, from its least to its greatest;
 -- usual_bits, usual_width - what mlx quantizes to where nothing else is said
+-- long:   one size of two kinds of layer, adapted and plain, each with what it stands on
 -- reads:  adapted_at_end, moves, spans
 with
     w as (
