@@ -80,12 +80,12 @@ def test_sql_reads_these_captures_alone(case: Case) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM steps",
         "SELECT 1; DELETE FROM steps",
         *(
             pytest.param(statement, marks=pytest.mark.long)
             for statement in (
                 "",
+                "DELETE FROM steps",
                 "DROP TABLE captures",
                 "SET threads=9",
                 "EXPLAIN ANALYZE DELETE FROM steps",

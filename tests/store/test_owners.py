@@ -75,7 +75,7 @@ STATISTICS = """SELECT p.name, t.mean, t.l2, t.nans FROM placements p JOIN tenso
 WHERE p.capture = 'night@end' ORDER BY ALL"""
 
 
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_bundle_changes_nothing_of_mine_in_sql(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:

@@ -129,9 +129,10 @@ def lines(table: str, *rows: object, where: str = END, plain: bytes | None = Non
     return again(lambda m: m.update({f"{where}/tables/{table}.jsonl.gz": gz(data)}))
 
 
-def table(data: bytes, name: str = "steps") -> Make:
-    """Other bytes as a table of the run."""
-    return again(lambda m: m.update({f"{RUN}/tables/{name}.jsonl.gz": data}))
+def table(data: bytes | Callable[[], bytes], name: str = "steps") -> Make:
+    """Other bytes as a table of the run; a function makes them when they are needed."""
+    path = f"{RUN}/tables/{name}.jsonl.gz"
+    return again(lambda m: m.update({path: data() if callable(data) else data}))
 
 
 def pack(data: bytes) -> Make:
@@ -371,8 +372,8 @@ CORPUS: dict[str, tuple[str, Make]] = {
     "differences of answers of somebody else": ("probe_deltas", lines("probe_deltas", {"capture_a": "victim@loaded", "capture_b": "night@end"})),
     "SQL as a run": ("events", lines("events", {"run": "night'); DROP TABLE captures; --", "kind": "save"}, where=RUN)),
     "a table named upwards": ("", again(lambda m: m.update({f"{END}/tables/../x.jsonl.gz": gz(b"{}\n")}))),
-    "a line without end": ("steps", table(_line_bomb())),
-    "small rows without end": ("steps", table(_bomb())),
+    "a line without end": ("steps", table(_line_bomb)),
+    "small rows without end": ("steps", table(_bomb)),
     "a table that is no gzip": ("steps", table(b"hello")),
     "a table that is cut off": ("steps", table(gz(b'{"run":"night","step":1}\n' * 100)[:-6])),
     "a table with something behind it": ("steps", table(gz(b'{"run":"night"}\n') + b"x")),

@@ -29,7 +29,12 @@ def held_to_plain(directory: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a thread that writes checkpoints", "three threads that train", "a thread that evaluates"]
+    "name",
+    [
+        "a thread that writes checkpoints",
+        pytest.param("three threads that train", marks=pytest.mark.long),
+        "a thread that evaluates",
+    ],
 )
 def test_a_program_with_threads_is_as_without_us(name: str, tmp_path: Path) -> None:
     held_to_plain(tmp_path, name)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import tiny, training, watched
 
-BRIEF = ("loop", "awkward", "mlx-lm")
+BRIEF = ("loop", "mlx-lm")
 LONG = [name for name in training.PROGRAMS if name not in BRIEF]
 # seconds and rates that mlx-lm measures of itself
 _MEASURED = re.compile(r"\d[\d.,]*s\b|\x1b\[1m *[\d,]+\x1b\[0m|\[?\d+:\d+\]?")
