@@ -9,7 +9,7 @@ import mlx.nn as nn
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forensics.watch.capture import answering
+from forensics.watch.capture import decoder
 
 WORDS = 5
 PROMPT = (1, 2)
@@ -27,14 +27,14 @@ class Script(nn.Module):
         return mx.eye(WORDS)[mx.array([self.answer[place] for place in places])][None]
 
 
-def said(script: Script, limit: int, stop: set[int], draft: Sequence[int] = ()) -> list[int]:
-    line = answering.Line(PROMPT, limit, draft)
-    answering.answer(script, [line], stop, 60.0, lambda _: False)
+def decoded(script: Script, limit: int, stop: set[int], draft: Sequence[int] = ()) -> list[int]:
+    line = decoder.Line(PROMPT, limit, draft)
+    decoder.answer(script, [line], stop, 60.0, lambda _: False)
     assert line.error is None, line.error
     return [token.id for token in line.tokens]
 
 
-def wanted(answer: Sequence[int], limit: int, stop: set[int]) -> list[int]:
+def expected(answer: Sequence[int], limit: int, stop: set[int]) -> list[int]:
     whole = [*answer, *[answer[-1]] * limit][:limit]
     end = next((i for i, token in enumerate(whole) if token in stop), limit - 1)
     return whole[: end + 1]
@@ -50,4 +50,4 @@ answers = st.lists(
 def test_an_answer_with_an_earlier_one_at_hand_is_the_one_that_the_model_gives(
     answer: list[int], limit: int, stop: set[int], draft: list[int]
 ) -> None:
-    assert said(Script(answer), limit, stop, draft[:limit]) == wanted(answer, limit, stop)
+    assert decoded(Script(answer), limit, stop, draft[:limit]) == expected(answer, limit, stop)
