@@ -170,6 +170,7 @@ class Diagnosis:
     allowed: tuple[Allowed, ...] = ()
     headline: str = ""
     watched: bool = True
+    evaluation: str = ""  # what was not computed at which point, and what computing it changed
 
 
 @dataclass(frozen=True, slots=True)

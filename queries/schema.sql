@@ -77,6 +77,9 @@ CREATE TABLE captures (
                             -- (prompts that there was no time for), remembered (an earlier run of this store
                             -- was asked, and is believed where the logits after the prompt are the same to
                             -- the bit)
+    pending VARCHAR,        -- JSON, where parameters were not computed yet when the point came: operations of
+                            -- their graph (the watcher's own norms among them), difference (by how much computing them changed the logits after a
+                            -- probe, max abs; absent: not asked), scale (the largest of them)
     place VARCHAR,          -- file:line of the user's program
     complete BOOLEAN,
     missing VARCHAR         -- JSON list of {"what", "why", "kind"}
@@ -244,6 +247,8 @@ CREATE TABLE steps (
     residual_bare DOUBLE,   -- the same of the reading without them
     loss_shaped DOUBLE,     -- cross-entropy of the model's own logits at the rows, targets and weights read
     loss_bare DOUBLE,       -- the same of its logits without scale and cap
+    pending BIGINT,         -- updates before this one that nothing had computed when it came; 0: all were; NULL:
+                            -- the step was not kept
     seconds DOUBLE
 );
 

@@ -93,6 +93,7 @@ class Observed:
     updates: int | None = None
     whole: bool = True
     probes: Mapping[str, Any] | None = None
+    pending: Mapping[str, Any] | None = None
     place: str | None = None
     missing: Sequence[Mapping[str, Any]] = ()
 
@@ -133,6 +134,7 @@ def from_spool(captured: Captured, sources: Sources) -> Observed:
         updates=head.get("updates"),
         whole=captured.whole,
         probes=probes if isinstance(probes, Mapping) else None,
+        pending=head.get("pending"),
         place=head.get("place"),
         missing=head.get("missing") or (),
     )

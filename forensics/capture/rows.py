@@ -107,6 +107,7 @@ def _head(observed: Observed, scene: Scene, named: Named, probes_of: str | None)
         "whole": observed.whole,
         "probes_of": probes_of,
         "probes": _probe_settings(observed.probes),
+        "pending": None if observed.pending is None else json.dumps(dict(observed.pending)),
         "place": place(observed.place, scene.cwd),
         "complete": not observed.missing,
         "missing": json.dumps(list(observed.missing)),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forensics.judge import allow, example, issues, outcomes, runs, verdict
+from forensics.judge import allow, evaluation, example, issues, outcomes, runs, verdict
 from forensics.judge.deltas import Evidence as Session
 from forensics.judge.findings import ordered
 from forensics.judge.library import Library
@@ -88,7 +88,7 @@ def judge(
     return Diagnosis(
         a, b, word, findings, outcomes.not_evaluated(outcome), gaps, outcomes.cleared(outcome),
         example.example(session, a, b), allowed, verdict.headline(session, (a, b), word, findings, outcome),
-        verdict.is_watched(session, b),
+        verdict.is_watched(session, b), evaluation.evaluation(session, b),
     )  # fmt: skip
 
 
@@ -167,6 +167,7 @@ def document(diagnosis: Diagnosis | TwoRuns) -> dict[str, Any]:
         "not_evaluated": needs,
         "notes": list(diagnosis.notes),
         "clean": clean,
+        "evaluation": diagnosis.evaluation,
     }
 
 

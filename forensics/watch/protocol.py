@@ -137,6 +137,7 @@ class Capture(TypedDict):
     whole: bool
     probes_of: int | None  # number of the capture whose answers are its own
     probes: dict[str, Any] | None  # how the probes were asked
+    pending: dict[str, Any] | None  # parameters that were not computed: operations, difference, scale
     place: str | None
     missing: list[Missing]
     path: str | None

@@ -28,6 +28,7 @@ class Step(TypedDict):
     carried: float | None  # how much of the gradients of earlier updates is in this one
     seconds: float | None
     place: str | None
+    pending: int | None  # null where the step is not kept
     tokens: NotRequired[int]
     weight_sum: NotRequired[float]
     residual: NotRequired[float | None]

@@ -85,6 +85,8 @@ def _facts(m: Material) -> list[tuple[str, str, bool]]:
         facts.append(("ended", ended(status), False))
     if m.steps:
         facts.append(("updates", f"{m.steps[-1].step:,}", False))
+    if _diagnosis(m).evaluation:
+        facts.append(("computed", _diagnosis(m).evaluation, False))
     facts.append(
         ("with", ", ".join(f"{k} {m.environment[k]}" for k in ("mlx", "mlx-lm") if k in m.environment), False)
     )

@@ -79,7 +79,11 @@ def _one(d: Diagnosis, width: int, everything: bool, steps: Sequence[Step], heat
             )
         )
     shown = d.example is not None and d.verdict in ("faulty", "suspect")
-    seen = [*_trained(steps, width), *(_example(d.example, d.findings, width) if shown and d.example else ())]
+    seen = [
+        *_trained(steps, width),
+        *_computed(d, width, everything),
+        *(_example(d.example, d.findings, width) if shown and d.example else ()),
+    ]
     if seen:
         blocks.append(_lines(seen))
     if heat and any(cell.changed or cell.adapted for cell in heat.cells.values()):
@@ -173,6 +177,12 @@ def _trained(steps: Sequence[Step], width: int) -> Iterator[Text]:
             yield hanging(
                 head, f"{number(known[0])} {spark} {number(known[-1])}   {counted(len(steps), 'step')}", width
             )
+
+
+def _computed(d: Diagnosis, width: int, everything: bool) -> Iterator[Text]:
+    """What was not computed at which point. What no update led to (fresh adapters) is for `--all`."""
+    if d.evaluation and (everything or "pending" in d.evaluation or "@end" in d.evaluation):
+        yield hanging("Eval", safe(d.evaluation), width)
 
 
 def _example(example: Example, findings: Sequence[Finding], width: int) -> Iterator[Text]:

@@ -12,7 +12,7 @@ from .. import trees
 from ..models import Model
 from ..moments import Moments, moments, name_of
 from ..run import safely, watch
-from . import digests, dropped, points, registry
+from . import digests, dropped, points, registry, snapshot
 from .registry import Track
 
 _WHOLE = 2  # whole `end` and `generate-N` captures while training may go on; more are digests alone
@@ -35,6 +35,8 @@ def boundary(reason: str, module: Any = None) -> None:
     """
     if watch.tracing or watch.local.gradient:
         return
+    if reason in _ENDING:
+        _look(reason)
     dropped.catch_up()
     digests.forget()
     flush()
@@ -47,6 +49,15 @@ def boundary(reason: str, module: Any = None) -> None:
     registry.write()
 
 
+def _look(reason: str) -> None:
+    """What of the models that have an `end` due is not computed, before the taps compute what they hold."""
+    for track in list(registry.tracks.values()):
+        if track.dirty and track.mine and track.model.module is not None:
+            whole = reason == "exit" or track.wholes.get("end", 0) < _WHOLE
+            with watch.looking("what is not computed"), watch.lock.released():
+                track.pending = snapshot.waiting(track.model, whole)
+
+
 @safely
 def judged(step: int) -> None:
     """A step can be judged from what is on disk now: everything is written that a tap still holds of it."""
@@ -57,7 +68,8 @@ def judged(step: int) -> None:
 
 def _end(track: Track, reason: str) -> None:
     whole = reason == "exit" or track.wholes.get("end", 0) < _WHOLE
-    track.last_end = points.take(track, "end", whole=whole, everything=whole)
+    pending, track.pending = track.pending, None
+    track.last_end = points.take(track, "end", whole=whole, everything=whole, pending=pending)
     track.dirty, track.ended = False, True
     if whole:
         track.wholes["end"] = track.wholes.get("end", 0) + 1

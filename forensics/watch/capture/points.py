@@ -81,10 +81,12 @@ def adapted(module: Any) -> None:
 def take(
     entry: Track, point: str, *, whole: bool = True, everything: bool = False, references: Any = None,
     unlike: snapshot.Taken | None = None, optimizers: dict[str, Any] | None = None,
+    pending: snapshot.Pending | None = None,
 ) -> snapshot.Taken | None:  # fmt: skip
     """Capture a model.
 
     `everything`: frozen parameters are read again, too. `optimizers`: stand-ins for those that it has.
+    `pending`: what was not computed before ours was.
     """
     if not entry.mine:
         return None
@@ -97,6 +99,7 @@ def take(
         taken = snapshot.take(
             entry.model, point, whole=whole, references=references, before=before, probes=entry.last_whole,
             place=place, optimizers=given if whole else None, unlike=unlike,
+            pending=pending,
         )  # fmt: skip
     if taken is not None:
         entry.last = taken

@@ -13,6 +13,7 @@ from .. import protocol
 from ..models import Model
 from ..originals import time
 from ..run import watch
+from ..trees import mx
 from . import answercache, decoder, facts, tensors
 from .decoder import Line
 from .isolation import still
@@ -82,6 +83,20 @@ def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> d
         "skipped": sum(line.first is None for line in lines), "remembered": earlier.filled,
         "key": None if asked.shortened else key,
     }  # fmt: skip
+
+
+def next_logits(model: Model) -> Any:
+    """(vocabulary,) float32: what the model says after the first probe; None where there is none to ask."""
+    core, words = mx(), Words(model)
+    first = next(_prompts(model, words), None)
+    if first is None or (words.rows is not None and max(first.ids) >= words.rows):
+        return None
+    with still(model.module, evaluation=True):
+        z = model.module(core.array([first.ids]))
+        z = z if isinstance(z, core.array) else z.logits
+        last = z[0, -1].astype(core.float32)
+        core.eval(last)
+    return last
 
 
 def _write(prefix: str, prompt: Prompt, line: Line, words: Words, digests: dict[str, Any]) -> None:

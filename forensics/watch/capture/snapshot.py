@@ -37,6 +37,15 @@ class Taken:
     )
 
 
+@dataclass
+class Pending:
+    """What of a model's parameters is not computed at a moment, and what it answers with them so."""
+
+    computed: dict[str, bool | None]  # by name; None: not looked at
+    operations: int | None = None
+    lazily: Any = None  # logits after the first probe; None: all is computed, or it could not be asked
+
+
 _count = 0
 _stated: set[str] = set()  # digests whose statistics stand in an earlier row
 
@@ -52,6 +61,7 @@ def take(
     probes: Taken | None = None,
     unlike: Taken | None = None,
     place: str | None = None,
+    pending: Pending | None = None,
 ) -> Taken | None:
     """Capture a model; None where it is gone or an evaluation is not allowed now.
 
@@ -67,8 +77,34 @@ def take(
     if module is None or not watch.on or watch.tracing or watch.local.gradient:
         return None
     return _Capture(model, module, point, place).take(
-        whole, references or {}, optimizers or {}, before, probes, unlike
+        whole, references or {}, optimizers or {}, before, probes, unlike, pending or waiting(model, whole)
     )
+
+
+def waiting(model: Model, whole: bool) -> Pending:
+    """Look what is not computed, before anything of ours computes it.
+
+    Of a whole capture the model is asked with its parameters as they are.
+    """
+    arrays = trees.parameters(model.module)
+    found = Pending(dict.fromkeys(arrays))
+    with contextlib.suppress(Exception):  # then it was not looked at
+        found.computed = tensors.evaluated(arrays)
+        waits = [array for name, array in arrays.items() if found.computed[name] is False]
+        found.operations = tensors.operations(waits) if waits else None
+        found.lazily = _next_logits(model) if waits and whole else None
+    return found
+
+
+def _next_logits(model: Model) -> Any:
+    """What the model says after the first probe, of parameters as they are; None where it cannot be asked."""
+    if isinstance(model.module, trees.Tree):
+        return None
+    with contextlib.suppress(Exception):  # the probes say what the model refuses
+        from .probe import next_logits  # import time: not before a model answers
+
+        return next_logits(model)
+    return None
 
 
 def ask(model: Model, point: str) -> None:
@@ -87,6 +123,9 @@ class _Capture:
         self.missing: list[captured.Missing] = []
         self.bytes: dict[str, Any] = {}  # digest -> array, to be written
         self.probes: dict[str, Any] | None = None  # how the probes were asked
+        self.pending: dict[str, Any] | None = (
+            None  # what was not computed, and whether that changes an answer
+        )
 
     def take(
         self,
@@ -96,11 +135,16 @@ class _Capture:
         before: Taken | None,
         probes: Taken | None,
         unlike: Taken | None,
+        pending: Pending,
     ) -> Taken:
         moment, began = time.time(), time.process_time()
         arrays = {name: references.get(name, array) for name, array in trees.parameters(self.module).items()}
         frozen = arrays.keys() - trees.trainable(self.module).keys()
-        rows = self._placements(arrays, frozen, before)
+        rows = self._placements(arrays, frozen, before, pending.computed)
+        if any(each is False for each in pending.computed.values()):
+            self.pending = {"operations": pending.operations}
+        if self.pending and pending.lazily is not None:
+            self.pending |= _compared(pending.lazily, _next_logits(self.model))
         named = {row["name"]: row["digest"] for row in rows}
         parameters, how = digests.digest(named), digests.settings(self.module)
         if unlike is not None and (unlike.parameters, unlike.settings) == (parameters, how):
@@ -154,11 +198,12 @@ class _Capture:
             )
 
     def _placements(
-        self, arrays: dict[str, Any], frozen: set[str], before: Taken | None
+        self,
+        arrays: dict[str, Any],
+        frozen: set[str],
+        before: Taken | None,
+        computed: dict[str, bool | None],
     ) -> list[dict[str, Any]]:
-        computed: dict[str, bool | None] = dict.fromkeys(arrays)
-        with self._part("whether parameters are evaluated"):
-            computed = tensors.evaluated(arrays)
         quantized = _quantized(self.module)
         first: dict[int, str] = {}
         rows = []
@@ -170,7 +215,7 @@ class _Capture:
                 "shape": list(array.shape),
                 "nbytes": array.nbytes,
                 "trainable": name not in frozen,
-                "evaluated": computed[name],
+                "evaluated": computed.get(name),
                 "shared_with": first.get(id(array)),
             }
             first.setdefault(id(array), name)
@@ -254,12 +299,22 @@ class _Capture:
             whole=whole,
             probes_of=shared,
             probes=self.probes,
+            pending=self.pending,
             place=self.place,
             missing=self.missing,
             path=self.model.path,
             tokenizer_path=self.model.tokenizer_path,
             tokenizer=known or None,
         )
+
+
+def _compared(lazily: Any, computed: Any) -> dict[str, float]:
+    """By how much the logits of parameters that were not computed differ from those of the same, computed."""
+    if computed is None or lazily.shape != computed.shape:
+        return {}
+    core = trees.mx()
+    off, largest = core.abs(lazily - computed).max().item(), core.abs(computed).max().item()
+    return {"difference": off, "scale": largest} if off == off else {}
 
 
 def _quantized(module: Any) -> dict[str, dict[str, Any]]:

@@ -156,6 +156,16 @@ def evaluated(arrays: dict[str, Any], budget: int = 2_000_000) -> dict[str, bool
     return computed
 
 
+def operations(arrays: list[Any]) -> int | None:
+    """How many operations of graph lie under these arrays. None where this mlx does not show it."""
+    export = getattr(mx(), "export_to_dot", None)
+    if export is None or len(arrays) > 2000:
+        return None
+    page = _Page()
+    export(page, *arrays)
+    return page.count
+
+
 def computed(array: Any) -> bool:
     """Is this array computed, or on its way? True where this mlx does not show it."""
     export = getattr(mx(), "export_to_dot", None)
@@ -170,10 +180,14 @@ class _Page:
     """A file to write a graph to, of which only one thing is kept: does it hold an operation?"""
 
     def __init__(self) -> None:
-        self.operation = False
+        self.count = 0  # of operations
         self.size = 0
 
+    @property
+    def operation(self) -> bool:
+        return self.count > 0
+
     def write(self, text: str) -> int:
-        self.operation = self.operation or "[label" in text
+        self.count += text.count("[label")
         self.size += len(text)
         return len(text)

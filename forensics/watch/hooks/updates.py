@@ -221,7 +221,8 @@ def write(step: Step, partly: bool) -> None:
         gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
         accumulation=_accumulation(step) if step.count > 1 else None, passed=passed, along=along,
-        carried=_carried(step), seconds=step.seconds, place=event.place, **rows.totals(step),
+        carried=_carried(step), seconds=step.seconds, place=event.place, pending=step.pending,
+        **rows.totals(step),
     )  # fmt: skip
     for name, g, u, p in zip(names, gradient, update, parameter, strict=False):
         watch.row(

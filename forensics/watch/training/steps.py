@@ -77,6 +77,7 @@ class Step:
     losses: list[float] = field(default_factory=list)  # values of the gradients that are written
     small: list[dict[str, Any]] = field(default_factory=list)  # a few small gradients of each
     seen: Any = None  # what the loss tap sums up
+    pending: int | None = None  # updates before this one that nothing had computed when it came
 
 
 class _Local(threading.local):
@@ -98,6 +99,9 @@ _open: dict[str, Step] = {}  # model number -> the step under way
 _steps: dict[str, int] = {}  # model number -> steps so far
 _ended: dict[str, float] = {}  # model number -> when its last step ended
 _phases: dict[str, tuple[int, int]] = {}  # model number -> (phase, steps before it)
+# model number -> the last of its steps that the program is known to have computed, and that we computed
+_computed: dict[str, int] = {}
+_forced: dict[str, int] = {}
 _put_in: set[str] = set()  # models of such updates that were put in place before
 
 
@@ -214,6 +218,9 @@ def _gradient(event: Event, model: Model) -> None:
     event.arrays["before"] = [forward.arrays for forward in local.forwards]
     local.forwards.clear()
     event.in_full = step.in_full and _keeps(step.count)
+    if step.in_full and not step.count:  # before we compute what a kept step needs
+        step.pending = _pending(step)
+        _forced[model.number] = step.number - 1
     taps = event.arrays["taps"]
     _settled(event.in_full, [*taps, *(tap["bare"] for tap in taps if "bare" in tap)], "full")
     step.gradients.append(event)
@@ -236,6 +243,34 @@ def _close(event: Event, model: Model) -> None:
         function(event)
 
 
+def _pending(step: Step) -> int:
+    """How many updates of the model lie before this one that the program has not computed.
+
+    Where the step before is kept as well, it alone tells: what lies before it we have computed ourselves.
+    Otherwise a few looks find the last that is computed, since each has computed those before it.
+    """
+    number = step.model.number
+    before = [each for each in local.done if each.model is step.model]
+    if before and not before[-1].in_full:
+        before = [each for each in before if each.number > _forced.get(number, 0)]
+        low, high = 0, len(before)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if _until(before[middle]) else (low, middle)
+        before = before[low - 1 : low] if low else []
+    for each in before[-1:]:
+        _computed[number] = max(_computed.get(number, 0), _until(each))
+    return step.number - 1 - _computed.get(number, 0)
+
+
+def _until(step: Step) -> int:
+    """The last update that is known to be computed by this one, or by its loss; 0: none."""
+    if step.update is None or not step.update.arrays or _is_computed(step.update.arrays):
+        return step.number
+    values = [each.arrays["value"] for each in step.gradients if "value" in each.arrays]
+    return step.number - 1 if any(map(computed, values)) else 0
+
+
 def _write_waiting(done: deque[Step]) -> None:
     """Write what the program has evaluated by now, and what has waited too long.
 
@@ -243,7 +278,11 @@ def _write_waiting(done: deque[Step]) -> None:
     """
     looks = len(done) in _LOOKS
     while len(done) > LAG and (len(done) > _MOST or done[0].in_full or (looks and _ready(done[0]))):
-        _write(done.popleft())
+        step = done.popleft()
+        number = step.model.number
+        if looks and len(done) < _MOST and step.number > _forced.get(number, 0) and not step.in_full:
+            _computed[number] = max(_computed.get(number, 0), step.number)  # it was ready
+        _write(step)
 
 
 def keeps(model: Model) -> bool:
@@ -350,6 +389,7 @@ def _write(step: Step, partly: bool = False, boundary: bool = False) -> None:
         wanted = [gradient.arrays for gradient in step.gradients if gradient.in_full]
         if step.update is not None and (step.in_full or boundary):
             wanted.append(step.update.arrays)
+            _forced[step.model.number] = max(_forced.get(step.model.number, 0), step.number)
         with contextlib.suppress(Exception):  # what cannot be computed is seen where it is read
             if wanted:
                 mx().eval(wanted)

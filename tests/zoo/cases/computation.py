@@ -36,7 +36,32 @@ def capped_vjp(primals, cotangent, output):
 
 LOOP_LATER = "tokens = collate(rows[:2], tokenizer.pad_token_id)[0]\n" + LATER
 
+READ = """
+import ast
+loop = next(each for each in ast.parse(open("train.py").read()).body if isinstance(each, ast.For) and "optimizer" in ast.unparse(each))
+fault = not any(word in ast.unparse(loop) for word in ("mx.eval", ".item()"))
+"""
+
 CASES = [
+    Case(
+        "never-evaluated",
+        "loop",
+        ("never-evaluated",),
+        (
+            ("    mx.eval(model.parameters(), optimizer.state, value)\n    if step % 8 == 0:\n", ""),
+            ('        print(f"step {step}: {value.item():.3f}")\n', ""),
+            ("STEPS = 24", "STEPS = 40"),
+        ),
+        READ,
+        model={"taught": True},
+    ),
+    Case(
+        "healthy-read-losses",
+        "loop",
+        swaps=(("    mx.eval(model.parameters(), optimizer.state, value)\n", "    value.item()\n"),),
+        evaluated=("never-evaluated",),
+        model={"taught": True},
+    ),
     Case(
         "no-model-compiled",
         "compiled",
