@@ -1,4 +1,4 @@
-"""Does an explicit `mx.eval` help? What was not computed at each point of a run, and what computing it changed."""
+"""Does an explicit `mx.eval` help? What was not computed at which point of a run, and what that changed."""
 
 from __future__ import annotations
 
