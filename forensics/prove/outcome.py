@@ -15,6 +15,8 @@ TEXT = "tokens"
 """The unit of harms that are read off the text of answers."""
 FEW = 2
 """Pairs below which nothing is called proved."""
+UNHARMED = "what came out shows no harm that `forensics query harm` counts, so none can be seen to go"
+"""Why no cure of a run without harm can be proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def judge(found: Sequence[Effect]) -> tuple[Verdict, str]:
     harmed = [effect for effect in found if any(effect.as_it_was)]
     harmed.sort(key=lambda effect: not all(effect.as_it_was))
     if not harmed:
-        return "no-effect", "there was no harm to take away"
+        return "impossible", UNHARMED
     worst = harmed[0]
     grown = [effect for effect in found if effect.grows]
     # what the trained model says may be bad: where others' answers were harmed, that shows only now
