@@ -71,10 +71,14 @@ class QueryError(ForensicsError):
 
 
 def near(word: str, among: Iterable[str], most: int = 3, likeness: float = 0.6) -> list[str]:
-    """The words most like a mistyped one, the best first, for a hint.
+    """The words most like a mistyped one, the best first, for a hint; else those that hold it.
 
     `likeness` from 0 to 1, as difflib counts it.
     """
     from difflib import get_close_matches  # import time: only what was mistyped needs it
 
-    return get_close_matches(word, list(among), most, likeness)
+    words = list(among)
+    return (
+        get_close_matches(word, words, most, likeness)
+        or [w for w in words if len(word) > 2 and word in w][:most]
+    )

@@ -233,6 +233,8 @@ def command(
 
     model = model and located(model)
     if not model or not model.exists():
+        if str(model).endswith(".py"):
+            raise UsageError(f"There is no file {str(model)!r}.", where=str(model), hint="Check the path.")
         hint = f"To watch a command, put -- before it: forensics capture -- {shlex.quote(str(model))} ..."
         raise UsageError(f"There is no model at {str(model)!r}.", where=str(model), hint=hint)
     summary = capture_rest(

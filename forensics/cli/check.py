@@ -127,8 +127,8 @@ def _check_ids(only: tuple[str, ...], detectors: list[str]) -> None:
     """Refuse an id that no detector gives, before the command is run."""
     for item in only:
         if item not in detectors:
-            close = near(item, detectors, 1)
-            hint = f"Did you mean {close[0]}?" if close else "`forensics query` lists them."
+            close = near(item, detectors)
+            hint = f"Did you mean {' or '.join(close)}?" if close else "`forensics query` lists them."
             raise UsageError(f"There is no finding {item!r}.", where="--only", hint=hint)
 
 

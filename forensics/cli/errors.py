@@ -99,9 +99,18 @@ def _usage(error: click.ClickException, ctx: click.Context | None) -> ForensicsE
     inner = getattr(error, "ctx", None)
     called = inner.command_path if inner else f"forensics {ctx.invoked_subcommand}" if ctx else "forensics"
     said = " ".join(error.format_message().split())
+    if isinstance(error, click.NoSuchOption) and (meant := _one_dash(error)):
+        said = f"{said.partition('. ')[0].removesuffix('.')}. Did you mean {meant!r}?"
     for theirs, plain in _NUMBERS.items():
         said = said.replace(theirs, plain)
     return UsageError(said, where=called, hint=f"`{called} --help` shows what it takes.")
+
+
+def _one_dash(error: click.NoSuchOption) -> str | None:
+    """The option that was meant by `-name`, which click takes for `-n -a -m -e`."""
+    options = {each for item in error.ctx.command.params for each in item.opts} if error.ctx else set()
+    typed = (word.partition("=")[0] for word in sys.argv[1:] if word.startswith(error.option_name))
+    return next((f"-{word}" for word in typed if f"-{word}" in options), None)
 
 
 def _unusable(error: OSError) -> ForensicsError:

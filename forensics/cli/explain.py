@@ -63,8 +63,8 @@ def _lookup(finding: str, queries: Path | None) -> tuple[Detector, Specimen | No
     detector = ours.get(finding) if finding in ours.queries else None
     if not isinstance(detector, Detector):
         names = [each.name for each in ours.detectors]
-        close = near(finding, names, 1)
-        hint = f"Did you mean {close[0]}?" if close else "`forensics query` lists them."
+        close = near(finding, names)
+        hint = f"Did you mean {' or '.join(close)}?" if close else "`forensics query` lists them."
         raise UsageError(f"There is no finding {finding!r}.", where="forensics explain", hint=hint)
     return detector, _example(detector)
 

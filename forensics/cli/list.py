@@ -27,7 +27,7 @@ def command(captures: bool, as_json: bool, store: Path | None) -> None:
     size. The size that capture reported holds both. VERDICT is what diagnose said last; a run that was never
     diagnosed has none.
     """
-    from forensics.cli.screen import emit, show, width
+    from forensics.cli.screen import columns, emit, show
     from forensics.store.overview import document, overview
     from forensics.store.place import find
 
@@ -46,4 +46,4 @@ def command(captures: bool, as_json: bool, store: Path | None) -> None:
         return
     from forensics.report.terminal.listing import listing
 
-    show(listing(str(place.root), lines, packs, width(), captures=captures))
+    show(listing(str(place.root), lines, packs, columns(), captures=captures))

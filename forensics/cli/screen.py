@@ -23,18 +23,22 @@ if TYPE_CHECKING:
 NARROW, WIDE, UNCUT = 60, 120, 1_000_000
 
 
-def width() -> int:
-    """Columns to write for: the terminal's within reason, 80 in a pipe unless COLUMNS says otherwise."""
+def columns() -> int:
+    """Columns of the terminal, 60 at the least; 80 in a pipe unless COLUMNS says otherwise."""
     import shutil
 
-    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
-        return max(NARROW, min(WIDE, shutil.get_terminal_size((80, 24)).columns))
-    return 80
+    known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return max(NARROW, shutil.get_terminal_size((80, 24)).columns) if known else 80
+
+
+def width() -> int:
+    """Columns to write sentences for, which nobody reads where they are wider."""
+    return min(WIDE, columns())
 
 
 def room() -> int:
-    """Columns that a table may take: those of `width`, or without limit in a pipe, which cuts no cells."""
-    return width() if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else UNCUT
+    """Columns that a table of rows may take: the terminal's, or no limit in a pipe, which cuts no cells."""
+    return columns() if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else UNCUT
 
 
 def show(text: Text) -> None:

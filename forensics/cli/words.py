@@ -17,6 +17,11 @@ from forensics.errors import UsageError, near
 
 _WITH_VALUE = ("--store", "--queries")
 _FLAGS = ("--json",)
+_OTHER_WORDS = {
+    "run": "capture --", "record": "capture --", "watch": "capture --", "delete": "rm", "remove": "rm",
+    "import": "open", "export": "bundle", "compare": "diff", "info": "show", "status": "list",
+}  # fmt: skip
+"""What other programs call our commands."""
 
 
 def behind_command(args: Sequence[str]) -> list[str]:
@@ -37,7 +42,10 @@ def behind_command(args: Sequence[str]) -> list[str]:
 
 def no_such_command(word: str, known: Collection[str], args: Sequence[str]) -> UsageError:
     """What to say of a command that there is none of: the line to type, where one comes near."""
-    close = near(word, known, 1)
+    if word in ("help", "version"):
+        line = " ".join(["forensics", *(args[1:2] if word == "help" else ()), f"--{word}"])
+        return UsageError(f"There is no command {word!r}.", where=f"forensics {word}", hint=line)
+    close = [_OTHER_WORDS[word]] if word in _OTHER_WORDS else near(word, known, 1)
     line = " ".join(["forensics", *close, *args[1:]])
     hint = line if close else "`forensics --help` lists the commands."
     return UsageError(f"There is no command {word!r}.", where=f"forensics {word}", hint=hint)

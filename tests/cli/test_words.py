@@ -55,6 +55,33 @@ def test_a_mistyped_command_is_answered_with_the_line_to_type() -> None:
     assert "--help" in no_such_command("xyzzy", ["diagnose", "diff"], ["xyzzy"]).hint
 
 
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("help", "forensics --help"),
+        ("help diagnose", "forensics diagnose --help"),
+        ("version", "forensics --version"),
+        ("run python train.py", "forensics capture -- python train.py"),
+        ("delete night", "forensics rm night"),
+    ],
+)
+def test_what_other_programs_call_it_is_answered_with_the_line_to_type(typed: str, line: str) -> None:
+    words = typed.split()
+    assert no_such_command(words[0], ["capture", "verify"], words).hint == line
+
+
+def test_an_option_with_one_dash_is_the_one_with_two(tmp_path: Path) -> None:
+    done = forensics(tmp_path, "capture", "-name", "night", "--", "true")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: No such option '-n'. Did you mean '--name'?\n")
+
+
+def test_a_part_of_a_name_is_enough_to_be_told_the_whole(tmp_path: Path) -> None:
+    assert "Did you mean lora-" in forensics(tmp_path, "explain", "lora").stderr
+    done = forensics(tmp_path, "capture", "nosuch.py")
+    assert done.stderr.startswith("error: There is no file 'nosuch.py'.\n")
+
+
 def test_a_script_is_run_by_python_and_a_program_by_itself() -> None:
     assert as_command(["train.py", "--fast"])[1:] == ("train.py", "--fast")
     assert Path(as_command(["train.py"])[0]).name.startswith("python")
