@@ -14,6 +14,7 @@ import pytest
 
 from tests.exam import draw, grammar, run, table
 from tests.exam.__main__ import one_line, record
+from tests.exam.operators.measured import READ
 
 COUNT = 60
 LIMIT = 11 * 60  # seconds
@@ -102,6 +103,14 @@ def test_every_operator_fits_somewhere() -> None:
                 if each.fits(program) and each.edit(program) is not None
             }
     assert {each.name for each in draw.operators()} - fitted == set()
+
+
+def test_halves_share_no_operator_and_what_was_read_is_known() -> None:
+    names = [each.name for each in draw.operators()]
+    assert len(names) == len(set(names))
+    halves = {each.name: each.half for each in draw.operators()}
+    assert {halves[name] for name in READ} <= {"known"}
+    assert {"known", "measured"} == set(halves.values())
 
 
 def test_interval() -> None:

@@ -246,17 +246,16 @@ OPERATORS = [
     ),
     Operator(
         "records-dropped/line-read-twice",
-        swaps(
-            "data",
-            r"^( +)for x_line in x_lines:\n( +)if x_line\.strip\(\):",
-            r"\1for x_line in x_lines:\n\2x_line = next(x_lines, '')\n\2if x_line.strip():",
+        all_of(
+            swaps(
+                "data",
+                r"^( +)for x_line in x_lines:\n( +)if x_line\.strip\(\):",
+                r"\1for x_line in x_lines:\n\2x_line = next(x_lines, '')\n\2if x_line.strip():",
+            ),
+            swaps("data", r"^x_held = list", "#: note('rows', len(x_rows))\nx_held = list"),
         ),
-        lambda faulty, twin: (
-            len({entry["batch"] for entry in faulty["steps"]})
-            < len({entry["batch"] for entry in twin["steps"]})
-        ),
+        lambda faulty, twin: proofs.notes(faulty, "rows") == [7],
         needs=("sft",),
-        bars=("compiled",),
         mild=True,
     ),
     Operator(
