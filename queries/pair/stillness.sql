@@ -32,6 +32,21 @@ with
                 group by model
             )
     ),
+    held as (  -- a file of an adapter alone shares no name with the model as it was loaded
+        select bool_and(q.digest is not null) as still
+        from placements p
+        left join
+            (
+                select distinct p.canonical, p.digest
+                from placements p
+                join captures c on c.capture = p.capture
+                join k on c.run = k.run and c.model = k.model
+                where c.source = 'live'
+            ) q
+            on q.canonical = p.canonical
+            and q.digest = p.digest
+        where p.capture = capture_of(b) and p.role <> 'optimizer'
+    ),
     dead as (  -- an adapter whose factors or scale give no gradient is a fault of its own
         select coalesce(bool_and(each), false) as dead
         from
@@ -102,7 +117,11 @@ select
         then null
         when t.trainables = 0 and own.updated = 0
         then 'nothing-trainable'
-        when own.updates = 0 and own.unknown = 0 and not mostly(own.writes, own.gradients) and moved.moved = 0
+        when
+            own.updates = 0
+            and own.unknown = 0
+            and not mostly(own.writes, own.gradients)
+            and coalesce(moved.moved = 0, held.still, false)
         then 'optimizer-never-stepped'
         when other.model is not null
         then 'wrong-model-updated'
@@ -128,6 +147,7 @@ from
     trainables t,
     own,
     moved,
+    held,
     updated_twin other,
     stateless_steps fixed,
     step_extremes steps_,

@@ -225,6 +225,32 @@ def test_a_missing_adapter_says_what_the_last_freeze_left(left: int, told: str) 
     assert found["fault"] and found["observed"] == told
 
 
+@pytest.mark.parametrize(("left", "fault"), [(0, False), (1, True)])
+def test_an_import_alone_says_nothing_of_an_adapter_where_training_never_began(
+    left: int, fault: bool
+) -> None:
+    """One that was put in by hand, then frozen, is in no capture: nothing-trainable is the cause."""
+    meant = row("adapters", run="r", origin="declared", via="import", kind="lora", strength="import")
+    froze = event("freeze", 2, detail={"trainable_after": left}, time=9.0)
+    session = evidence(
+        run(updates=0), capture("loaded"), *parameter("loaded", "w", "d"), meant, froze, event("grad", 3)
+    )
+    (found,) = ask(session, "lora-missing", "r@loaded", "r@loaded")
+    assert found["fault"] is fault
+
+
+@pytest.mark.parametrize(("digest", "fault"), [("b", True), ("another", False)])
+def test_a_saved_adapter_is_held_against_the_model_as_it_was_adapted(digest: str, fault: bool) -> None:
+    """The file of an adapter alone shares no name with the model as it was loaded."""
+    made = [*parameter("loaded", "w", "w"), *parameter("adapted", "w", "w")]
+    made += parameter("adapted", "q.lora_b", "b", role="lora_b", trainable=True)
+    made += parameter("saved", "q.lora_b", digest, role="lora_b")
+    points = [capture(point) for point in ("loaded", "adapted", "saved")]
+    session = evidence(run(updates=0), *points, *made, event("grad", 3))
+    rows = ask(session, "optimizer-never-stepped", "r@loaded", "r@saved")
+    assert [each["fault"] for each in rows] == [fault]
+
+
 def test_an_adapter_whose_factors_are_both_zero_is_inert_and_no_zero_gradient() -> None:
     made = trained()
     for item in made[2:]:

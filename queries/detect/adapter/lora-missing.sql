@@ -23,6 +23,7 @@ with
     p as materialized(
         select
             count(*) as n,
+            at_point(b, 'start') is not null as began,
             count(*) filter (adapter_role(role)) as adapter,
             count(*) filter (trainable and not adapter_role(role)) as trained
         from placements
@@ -56,7 +57,12 @@ select
     end as observed,
     if(m.kind = 'dora', 'DoRA', 'LoRA') || coalesce(' of rank ' || m.rank, '') as expected,
     m.via,
-    p.adapter = 0 and not later.there and tried.n = 0 and (keyed.n = 0 or keyed.answered > 0) as fault,
+    p.adapter = 0
+    and not later.there
+    and tried.n = 0
+    and (keyed.n = 0 or keyed.answered > 0)
+    -- one put in by hand is not seen where training never began: an import alone says too little then
+    and (m.said or p.began or left_.trainables is distinct from 0) as fault,
     case when m.said then 'error' else 'warning' end as severity,  -- an import alone asks
     case when m.said then 'certain' else 'probable' end as confidence,
     -- else where training begins

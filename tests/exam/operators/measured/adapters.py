@@ -233,7 +233,7 @@ OPERATORS = [
             edits(
                 "trained",
                 "#: adapted(x_model)\n",
-                "x_model.model.norm = x_Scale(x_model.model.norm.weight)\n#: independent(x_model)\n#: adapted(x_model)\n",
+                "x_model.model.norm = x_Scale(x_model.model.norm.weight)\nx_model.model.norm.freeze()\n#: independent(x_model)\n#: adapted(x_model)\n",
             ),
             lambda program: program.with_piece(
                 type(program.pieces["trained"])(

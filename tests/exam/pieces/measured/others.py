@@ -130,14 +130,23 @@ PIECES = [
         weight=4,
     ),
     piece(
-        "trained/first-factor-fixed",
+        "loop/first-factor-fixed",
         """
-        x_model.freeze()
-        linear_to_lora_layers(x_model, S.layers, {"rank": S.rank, "scale": S.scale, "dropout": S.dropout})
         x_model.freeze(keys=["lora_a"], strict=False)
-        #: adapted(x_model)
+        x_vag = nn.value_and_grad(x_model, x_loss_fn)
+        x_model.train()
+        for x_round in range(4):
+            for x_batch in x_batches(x_rows, x_tok):
+                x_out, x_tree = x_vag(x_model, *x_batch)
+                x_opt.update(x_model, x_tree)
+                mx.eval(x_model.parameters(), x_opt.state)
+                #: step(x_model, x_opt, x_loss_fn, x_batch, x_out, x_tree)
+        x_model.unfreeze(keys=["lora_a"], strict=False)
+        x_model.eval()
+        #: ended(x_model)
         """,
-        gives=("lora", "norms-too"),
+        needs=("sft", "lora"),
+        bars=("own", "anchored", "dora"),
         habit=True,
     ),
     piece(
