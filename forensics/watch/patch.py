@@ -7,6 +7,7 @@ from typing import Any
 
 ROOTS = ("mlx", "mlx_lm", "safetensors", "transformers", "peft", "numpy")
 _MLX = "mlx.core"
+_OURS = __name__.partition(".")[0]
 
 
 class Finder:
@@ -19,7 +20,10 @@ class Finder:
     """
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name.partition(".")[0] not in ROOTS:
+        root = name.partition(".")[0]
+        if root == _OURS:
+            return _ours(name, path)
+        if root not in ROOTS:
             return None
         for finder in sys.meta_path:
             find = None if finder is self else getattr(finder, "find_spec", None)
@@ -42,6 +46,26 @@ class Finder:
             ran(module)
 
         loader.exec_module = exec_module
+
+
+def _ours(name: str, path: Any) -> Any:
+    """A module of the watcher, which finds the standard library before the program's own files."""
+    from importlib.machinery import PathFinder
+
+    spec = PathFinder.find_spec(name, path)
+    loader: Any = spec and spec.loader
+    if loader is None or name == f"{_OURS}.stdlib":
+        return spec
+    run = loader.exec_module
+
+    def exec_module(module: Any) -> None:
+        from .stdlib import first  # import time: a program without mlx pays nothing
+
+        with first():
+            run(module)
+
+    loader.exec_module = exec_module
+    return spec
 
 
 def ran(module: Any) -> None:

@@ -17,6 +17,7 @@ from .moments import moments, name_of
 from .places import raised_at
 from .repeat import request
 from .run import watch
+from .stdlib import first
 
 _hooked: set[str] = set()
 
@@ -29,7 +30,7 @@ def begin() -> None:
     options = json.loads((spool / protocol.OPTIONS).read_text(encoding="utf-8"))
     originals.keep_core()
     watch.begin(spool, options)
-    with watch.looking("process"):
+    with watch.looking("process"), first():
         from .capture import facts  # import time is watched, as what it does
 
         facts.process()

@@ -126,6 +126,7 @@ WITHIN = {
 """Modules of a room, the lowest first: each imports what stands before it."""
 WATCH = [
     *(
+        "stdlib",
         "originals",
         "captured",
         "steprows",

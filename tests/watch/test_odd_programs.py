@@ -145,3 +145,29 @@ def test_what_needs_more_memory_than_is_free_is_not_computed_for_a_look(tmp_path
     rows = {row["name"]: row for row in seen.of("end", "placements")}
     assert rows["huge"]["digest"] is None and rows["huge"]["error"].startswith("MemoryError")
     assert all(row["digest"] for name, row in rows.items() if name != "huge")
+
+
+OWN = ("bisect", "dis", "fractions", "hashlib", "inspect", "json", "platform", "resource", "statistics")
+"""What the watcher imports of the standard library, and a loop of mlx does not."""
+
+
+def test_files_named_as_the_standard_library_are_the_programs_alone(tmp_path: Path) -> None:
+    program = """
+        import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
+        m, o = nn.Linear(3, 3), optim.SGD(0.1)
+        step = nn.value_and_grad(m, lambda m, x: m(x).sum())
+        for i in range(2):
+            value, grads = step(m, mx.ones((2, 3)) * i); o.update(m, grads); mx.eval(m.parameters())
+        import statistics, resource
+        print(statistics.mine, resource.mine, value.item())
+        """
+    ran = {}
+    for name in ("plain", "watched"):
+        (tmp_path / name).mkdir()
+        for own in OWN:
+            (tmp_path / name / f"{own}.py").write_text(f"print('ran {own}')\nmine = 5\n")
+        ran[name] = watched.run(tmp_path / name, program, watch=name == "watched")
+    plain, seen = ran["plain"], ran["watched"]
+    assert plain.stdout.splitlines()[:2] == ["ran statistics", "ran resource"], plain.stderr
+    assert (seen.status, seen.stdout, seen.stderr) == (plain.status, plain.stdout, plain.stderr)
+    assert "end" in seen.points() and seen.rows("missing") == []

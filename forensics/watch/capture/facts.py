@@ -13,6 +13,7 @@ from .. import captured, protocol
 from ..models import Model
 from ..originals import hashlib, json, os, time
 from ..run import watch
+from ..stdlib import first
 from ..trees import is_array, modules, mx, optimizer_state
 from ..wrapping import weakly
 
@@ -77,7 +78,8 @@ def _versions() -> dict[str, str]:
     for package in _PACKAGES:
         if package not in there and package.replace("-", "_") in sys.modules:
             with contextlib.suppress(Exception):
-                from importlib.metadata import version as asked
+                with first():
+                    from importlib.metadata import version as asked
 
                 there[package] = asked(package)
     return {package: there[package] for package in _PACKAGES if package in there}

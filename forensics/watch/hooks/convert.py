@@ -5,6 +5,7 @@ What was asked for, and what the model's structure says came of it.
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -160,8 +161,6 @@ def _makes(code: CodeType) -> bool:
     """
     known = _making.get(code)
     if known is None:
-        import dis
-
         named = any(i.argval in _MAKERS and i.opname.startswith("LOAD") for i in dis.get_instructions(code))
         inner = [
             constant

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import changes, permanent
 from ..moments import Moments
-from ..originals import os, time
+from ..originals import json, os, time
 from ..places import is_users, where
 from ..run import watch
 from ..training import records
@@ -121,8 +121,6 @@ def _records(path: Path) -> int | None:
         if path.suffix == ".parquet" or path.stat().st_size > 1 << 30:
             return None
         if path.suffix == ".json":
-            import json
-
             content = json.loads(path.read_text(encoding="utf-8"))
             return len(content) if isinstance(content, list) else None
         with path.open("rb") as file:

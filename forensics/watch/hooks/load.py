@@ -13,6 +13,7 @@ from ..capture import boundaries, budget, points, registry, tensors
 from ..moments import Moments
 from ..originals import json, os
 from ..run import watch
+from ..stdlib import first
 from ..training.writes import root_of, wrote
 from ..wrapping import bound, wrap
 
@@ -248,7 +249,8 @@ def names_in(path: str) -> list[str]:
         if path.endswith(".safetensors"):
             return list(tensors.header(Path(path)))
         if path.endswith(".npz"):
-            import zipfile
+            with first():
+                import zipfile  # import time: few programs save such files
 
             with zipfile.ZipFile(path) as file:
                 return [name.removesuffix(".npy") for name in file.namelist()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -40,8 +41,6 @@ class Lines:
 
     def find(self, text: str) -> Iterator[tuple[int, str, int]]:
         """The first rows that hold this text."""
-        from bisect import bisect_right
-
         at = self.text.find(text) if text else -1
         for _ in range(_OCCURRENCES):
             if at < 0:

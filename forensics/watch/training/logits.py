@@ -10,6 +10,7 @@ kernels.
 from __future__ import annotations
 
 import functools
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -51,8 +52,6 @@ def print_of(z: Any) -> Any:
 @functools.lru_cache(4)
 def _odd(size: int) -> Any:
     """Factors by which places count differently."""
-    from array import array
-
     return memoryview(array("I", [(2654435761 * i + 1) & 0xFFFFFFFF for i in range(size)]))
 
 

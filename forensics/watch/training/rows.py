@@ -6,6 +6,7 @@ distinct row once (`rows`).
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..capture import facts
 from ..capture.probe import Words
 from ..generation.record import answers
 from ..models import Model
-from ..originals import math, statistics
+from ..originals import hashlib, math, statistics
 from ..run import watch
 from ..trees import mx
 from . import hidden
@@ -212,10 +213,7 @@ def _short(table: list[list[float]]) -> list[list[float]]:
 def _number(row: list[int]) -> int | None:
     """The row's number in `rows`, where it is written when it is new; None beyond what `rows` may hold."""
     global _written
-    from array import array
-    from hashlib import blake2b
-
-    key = blake2b(array("q", row).tobytes(), digest_size=16).digest()
+    key = hashlib.blake2b(array("q", row).tobytes(), digest_size=16).digest()
     number = _numbers.get(key)
     if number is None and _written < _ROWS:
         number = _numbers[key] = len(_numbers)
