@@ -12,9 +12,7 @@
 -- needs:      steps, every_step
 -- reads:      taught
 -- nothing:    a loss that pulls some rows up and pushes others down
--- params:     a, b, looks = 2
--- numbers:    looks - forwards outside the loss for one in it, a reference takes one a row, so more are a
--- loop that draws
+-- params:     a, b
 -- fix:        keep a frozen copy: reference = load(base) or copy.deepcopy(policy) before training, then
 -- reference.freeze(); or compute its log-probabilities before the first update
 -- harmless:   equal logits at the first step, when nothing is trained yet; log-probabilities of samples
@@ -37,22 +35,12 @@ with
         join k on s.run = k.run and s.model = k.model
         join paired_ p on p.process = s.process and p.step = s.step
         where
+            -- of its own samples, before they are learned from
             not (
                 s.equal_forwards > 0
-                -- of its own samples, before they are learned from
                 and s.equal_forwards = coalesce(s.equal_outside, 0)
-                and (
-                    exists (
-                        from generations g
-                        where
-                            g.run = s.run
-                            and g.process = s.process
-                            and g.model = s.model
-                            and g.updates = s.step - 1
-                    )
-                    or coalesce(s.outside_forwards > looks * s.forwards, false)
-                )
-            )  -- drawn by a loop of its own: more looks than a reference takes
+                and coalesce(s.drawn_rows, 0) > 0
+            )
     ),
     sums as (
         select
