@@ -1,12 +1,22 @@
--- Training rows of one turn, each with where weights begin and end in it. `opens` is the first position
--- that teaches the answer, `shuts` the
--- last that teaches a token of the row, `closed` the one that teaches the end; `leaks` and `hidden` count
--- positions of the prompt with and
--- without weight, `answers` and `untold` those of the answer. Where the weight cannot be read, the gradient
--- there says whether there is one.
+-- Training rows, each with where weights begin and end in it. `opens` is the first position that teaches the
+-- answer, in a row of several turns the last answer, `shuts` the last that teaches a token of the row,
+-- `closed` the one that teaches the end; `leaks` and `hidden` count positions of the prompt with and
+-- without weight,
+-- `answers` and `untold` those of the answer. `single`: a row of one turn, `last_alone`: nothing before its
+-- last answer is taught, but for one token. Where the weight cannot be read, the gradient there says whether
+-- there is one.
 --
 -- params: b
 -- reads:  taught
+with
+    asked as (
+        select
+            *,
+            coalesce(
+                max(position) filter (role = 'prompt') over (partition by process, step, forward, line), -1
+            ) as asks
+        from taught
+    )
 select
     process,
     step,
@@ -16,7 +26,7 @@ select
     bool_or(first_pad is not null) as padded,
     min(position) filter (coalesce(weight, mass) <> 0) as first_,
     max(position) filter (coalesce(weight, mass) <> 0) as last_,
-    min(position) filter (role = 'answer' or closes) as opens,
+    min(position) filter ((role = 'answer' or closes) and position > asks) as opens,
     max(position) filter (role in ('prompt', 'answer', 'end')) as shuts,
     max(position) filter (closes) as closed,
     count(*) filter (
@@ -27,6 +37,7 @@ select
     ) as hidden,
     count(*) filter (coalesce(weight, mass) <> 0 and (role = 'answer' or closes)) as answers,
     count(*) filter (coalesce(weight, mass) = 0 and (role = 'answer' or closes)) as untold,
-    max(position) filter (role = 'prompt') < min(position) filter (role = 'answer' or closes) as single
-from taught
+    max(position) filter (role = 'prompt') < min(position) filter (role = 'answer' or closes) as single,
+    min(position) filter (coalesce(weight, mass) <> 0) >= max(asks) as last_alone
+from asked
 group by process, step, forward, line

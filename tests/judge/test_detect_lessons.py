@@ -387,6 +387,20 @@ def test_records_count_as_dropped_between_others_after_two_passes(
     )
 
 
+@pytest.mark.parametrize(
+    ("weights", "fault"),
+    [
+        ("000000001110", True),  # the first token of the last answer is left out, a pad is in
+        ("000000011100", False),
+        ("000000111000", True),  # early
+        ("001100011100", False),  # every answer
+    ],
+)
+def test_the_mask_of_a_last_answer_lies_beside_it(weights: str, fault: bool) -> None:
+    made = [each for line in range(2) for each in lesson("ppaepppaae__", weights, line=line)]
+    assert bool(found("mask-off-by-one", made)) is fault
+
+
 def test_what_was_evaluated_had_been_trained_on() -> None:
     data = {"run": "r", "process": 0, "source": "forward", "purpose": "valid", "records": 4}
     assert found("evaluated-on-training-data", row("datasets", **data, used=4))

@@ -9,7 +9,7 @@
 -- rules out:  prompt-in-loss, labels-not-shifted, labels-shifted-twice
 -- needs:      loss_tokens
 -- reads:      alignment, masked_rows
--- nothing:    rows of one turn with a masked prompt
+-- nothing:    rows with a masked prompt before one answer, or before the last
 -- fix:        shift the mask as the targets are shifted: targets = tokens[:, 1:] with mask[:, 1:]
 -- harmless:   one pad after the end of a row, as mlx-lm's own loss has it; a first token that the program
 -- hands over with the question
@@ -19,7 +19,7 @@ with
     rows_ as (
         select *, first_ - opens as begins, last_ - shuts as ends_, coalesce(last_ > closed, false) as past
         from masked_rows
-        where single and hidden > 1 and answers > 1
+        where (single or last_alone) and hidden > 1 and answers > 1
     ),
     handed as (  -- the program gives the first token of an answer with the question
         select coalesce(bool_or(given_tokens = 1), false) as over from generations where run = run_of(b)
