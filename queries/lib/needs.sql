@@ -67,9 +67,10 @@ CREATE OR REPLACE MACRO need_loss_tokens(a, b) AS TABLE
 WITH seen AS (
     SELECT
         count(*) AS n,
-        -- by mass: the gradient of a position that is learned is rounding
+        -- by mass: the gradient of a position that is learned is rounding; at most all of it is unexplained,
+        -- where what is read of a small gradient is larger than it
         coalesce(
-            sum(residual * mass) FILTER (weight <> 0 AND isfinite(residual * mass))
+            sum(least(residual, 1) * mass) FILTER (weight <> 0 AND isfinite(residual * mass))
             / nullif(sum(mass) FILTER (weight <> 0 AND isfinite(residual * mass)), 0),
             median(residual) FILTER (weight <> 0)
         ) AS residual

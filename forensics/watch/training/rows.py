@@ -142,7 +142,8 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
     ]
     seen.tokens += len(live) if tokens is None else tokens
     seen.total += sum(w for w, _, _ in live)
-    residuals = [(r * m, m) for _, r, m in live if math.isfinite(r * m)]
+    # what is read of a small gradient may be larger than it: at most all of it is unexplained
+    residuals = [(min(r, 1.0) * m, m) for _, r, m in live if math.isfinite(r * m)]
     seen.mass += sum(m for _, m in residuals)
     seen.unexplained += sum(u for u, _ in residuals)
     named: dict[str, Any] = {"model": step.model.number, "step": step.number, "forward": step.forwards}

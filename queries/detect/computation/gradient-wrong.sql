@@ -41,7 +41,7 @@ from
     (  -- a cross-entropy that pulls every target up has no ratio and no pair in it
         select
             coalesce(
-                bool_and(weight > 0) and sum(residual * mass) / nullif(sum(mass), 0) < fit, false
+                bool_and(weight > 0) and sum(least(residual, 1) * mass) / nullif(sum(mass), 0) < fit, false
             ) as plain
         from loss_tokens
         where run = run_of(b) and model = model_of(b) and step = 1 and weight <> 0
