@@ -19,12 +19,28 @@ Values = NDArray[np.float32]
 
 
 def decode(dtype: str, data: bytes | memoryview) -> Values | None:
-    """The float32 values of whole blocks, in order; None where the block type cannot be decoded."""
-    if dtype not in _DECODERS:
-        return None
+    """The float32 values of whole blocks, in order; None where the block type cannot be decoded.
+
+    Types that are not decoded here are decoded by the `gguf` package, where it is installed.
+    """
     blocks = np.frombuffer(data, np.uint8).reshape(-1, BLOCKS[dtype][1])
+    if dtype not in _DECODERS:
+        return _by_the_package(dtype, blocks)
     with np.errstate(all="ignore"):
         return np.ascontiguousarray(_DECODERS[dtype](blocks), dtype=np.float32).reshape(-1)
+
+
+def _by_the_package(dtype: str, blocks: Blocks) -> Values | None:
+    """What the format's own library makes of them; None where it is not installed, or does not know them."""
+    try:
+        from gguf import GGMLQuantizationType  # import time, and an extra
+        from gguf.quants import dequantize
+
+        with np.errstate(all="ignore"):
+            values = dequantize(blocks, GGMLQuantizationType[dtype])
+    except (ImportError, KeyError, NotImplementedError):
+        return None
+    return np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
 
 
 def _half(blocks: Blocks, at: int) -> Values:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,25 @@ def test_values_are_those_of_the_formats_own_library_to_the_bit(dtype: str) -> N
 
 
 def test_a_type_without_decoder_has_no_values() -> None:
+    assert decode("Q1_0", bytes(18)) is None
+
+
+def test_other_types_have_no_values_without_the_formats_own_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gguf", None)
     assert decode("IQ2_XXS", bytes(66)) is None
+
+
+def test_other_types_are_decoded_by_the_formats_own_library() -> None:
+    pytest.importorskip("gguf")
+    codes = bytes([127] + [0x21] * 16)  # factor 2**0; of each byte, low codes come first: 1 is 0.5, 2 is 1.0
+    values = decode("MXFP4", codes)
+    assert values is not None and values.tolist() == [0.5] * 16 + [1.0] * 16
+
+
+def test_new_types_are_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.gguf", {"a.weight": ("Q1_0", (1, 128), bytes(18))})
+    (found,) = read_gguf(path).tensors()
+    assert (found.dtype, found.shape, found.nbytes) == ("Q1_0", (1, 128), 18)
 
 
 def test_shapes_are_row_major_and_bytes_are_the_files(tmp_path: Path) -> None:
