@@ -34,7 +34,7 @@ def _by_the_package(dtype: str, blocks: Blocks) -> Values | None:
     """What the format's own library makes of them; None where it is not installed, or does not know them."""
     try:
         from gguf import GGMLQuantizationType  # import time, and an extra
-        from gguf.quants import dequantize
+        from gguf.quants import dequantize  # import time, and an extra
 
         with np.errstate(all="ignore"):
             values = dequantize(blocks, GGMLQuantizationType[dtype])
