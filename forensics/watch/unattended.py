@@ -44,14 +44,15 @@ def ask(verb: str, request: dict[str, Any]) -> dict[str, Any]:
         RefusedError: it cannot do that, and says why.
     """
     ours = {NAME, SPOOL, "PYTHONPATH", "PYTHONSAFEPATH"}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", _HELPER, str(_HERE.parents[1]), verb],
-        input=json.dumps(request),
-        env={key: value for key, value in os.environ.items() if key not in ours},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with _undebugged():
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _HELPER, str(_HERE.parents[1]), verb],
+            input=json.dumps(request),
+            env={key: value for key, value in os.environ.items() if key not in ours},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
@@ -62,6 +63,16 @@ def ask(verb: str, request: dict[str, Any]) -> dict[str, Any]:
     if "error" in answer:
         raise RefusedError(answer["error"])
     return answer
+
+
+def _undebugged() -> contextlib.AbstractContextManager[None]:
+    """An IDE's debugger starts itself in each Python that the program starts, but for what is in here.
+
+    Nobody debugs the helper, and it fails where the debugger's other end is gone, as when a program ends.
+    """
+    patched = sys.modules.get("_pydev_bundle.pydev_monkey")
+    apart: Any = getattr(patched, "skip_subprocess_arg_patch", contextlib.nullcontext)
+    return apart()  # type: ignore[no-any-return]
 
 
 class Watching:

@@ -6,6 +6,7 @@ After it all is as before.
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import textwrap
@@ -214,6 +215,27 @@ def test_the_line_that_is_installed_for_every_python_does_nothing_until_it_is_as
     )
     assert asleep.startswith("[] ")
     assert "forensics.watch.unattended" in awake and "_Waiting" in awake
+
+
+def test_the_run_button_of_an_ide_captures_whole(tmp_path: Path) -> None:
+    """What launch.json in docs/python.md starts: the program under debugpy, the name in the environment."""
+    pytest.importorskip("debugpy")
+    (tmp_path / "train.py").write_text(MADE + TRAINED)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["-Xfrozen_modules=off", "-m", "debugpy", "--listen", f"127.0.0.1:{port}", "train.py"]
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env=environment({"FORENSICS": "button", "PYTHONPATH": str(SITE)}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "helper failed" not in done.stderr, done.stderr
+    run = Store(tmp_path / ".forensics").run("button")
+    assert [capture.ref.partition("@")[2] for capture in run.captures] == ["loaded", "start", "end"]
 
 
 # -- a real kernel -------------------------------------------------------------------------------------------
