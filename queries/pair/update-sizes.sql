@@ -67,8 +67,13 @@ with
         select distinct p.digest
         from placements p
         join captures c on c.capture = p.capture
-        join models l on l.run = c.run and l.model = c.model
-        where c.run = run_of(b) and c.source = 'live' and c.updates = 0 and l.path is not null
+        join events e on e.run = c.run and e.model = c.model
+        where
+            c.run = run_of(b)
+            and c.source = 'live'
+            and c.updates = 0
+            and e.kind = 'load'
+            and e.detail ->> 'what' = 'model'
     ),
     plain_ as (
         select m.model, m.name, d.relative as size, m.digest_a in (select digest from loaded_) as known
