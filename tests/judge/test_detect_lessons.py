@@ -447,6 +447,16 @@ def test_without_loss_tokens_nothing_is_claimed() -> None:
     assert ask(session, "padding-in-loss", "r@loaded", "r@end") == []
 
 
+def test_at_most_all_of_a_gradient_is_unexplained() -> None:
+    """Under label smoothing the small gradient of a confident position is read as forty times itself."""
+    known = [loss_token(1, position, 1.0, mass=1.0) for position in range(9)]
+    odd = loss_token(1, 9, -3.0, mass=0.1, residual=40.0)
+    bare = [run(), capture("loaded"), capture("end"), step(1)]
+    assert missing(evidence(*bare, *known, odd), "loss_tokens") is None
+    wide = [loss_token(1, position, 1.0, mass=1.0, residual=0.9) for position in range(9)]
+    assert missing(evidence(*bare, *wide, odd), "loss_tokens") is not None
+
+
 def test_rows_without_a_template_are_cut_where_others_end() -> None:
     cut = [
         each for line in (1, 2) for each in lesson("aaaaaa", "111111", line=line, at_cap=True, frame="none")

@@ -417,6 +417,19 @@ def test_an_adapter_that_is_frozen_as_a_whole_beside_a_trained_head(
     assert [len(each) for each in told.values()] == [frozen, inert]
 
 
+def test_a_first_factor_that_was_frozen_by_its_name_is_meant() -> None:
+    """As LoRA-FA does; the second factor, which begins at zero, is not left out so."""
+    for trainable, keys, frozen in (
+        (("lora_b",), ["lora_a"], 0),
+        (("lora_b",), None, 1),
+        (("lora_a",), ["lora_b"], 1),
+    ):
+        named = [event("freeze", 3, model=model, detail={"keys": keys}) for model in ("m0", "m1")]
+        session = evidence(*wrapped("score.weight", "s", trainable=trainable, zeros=0), *named)
+        told = [each for each in of_wrapper(session, "adapter-partly-frozen") if each["fault"]]
+        assert len(told) == frozen, (trainable, keys)
+
+
 @pytest.mark.parametrize(
     ("ratio", "weight", "fault"), [(0.25, 1.0, False), (1.0, 1.0, True), (1.0, 0.25, False)]
 )

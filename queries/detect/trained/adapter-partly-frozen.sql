@@ -11,7 +11,7 @@
 -- nothing:    an adapter that was trained
 -- fix:        call freeze() before the conversion and not after it; unfreeze(keys=["lora_a", "lora_b"],
 -- strict=False) on the model mends it
--- harmless:   lora_a frozen on purpose (LoRA-FA); an adapter that is frozen as a whole and has an effect
+-- harmless:   lora_a frozen by its name (LoRA-FA); an adapter that is frozen as a whole and has an effect
 -- fires on:   zoo/partly-loop, zoo/partly-stages
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
 with
@@ -40,6 +40,11 @@ with
         left join whole using (model)
         group by model
     ),
+    named as (  -- what the program froze by its name, as LoRA-FA does with the first factor
+        select distinct e.model, unnest(from_json(e.detail -> 'keys', '["VARCHAR"]')) as leaf
+        from events e
+        where e.run = run_of(b) and e.kind = 'freeze'
+    ),
     froze as (
         select max_by(place, sequence) as place
         from events
@@ -52,7 +57,14 @@ select
     p.name as subject,
     case when p.trainable then 'trainable' else 'frozen ' || p.role end as observed,
     'trainable' as expected,
-    not p.trainable as fault,
+    not p.trainable
+    and not (
+        p.role = 'lora_a'
+        and exists (
+            from named
+            where named.model is not distinct from p.model and ends_with('.' || p.name, '.' || named.leaf)
+        )
+    ) as fault,
     froze.place
 from p
 join total using (model), froze

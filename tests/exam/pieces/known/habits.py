@@ -56,6 +56,26 @@ PIECES = [
         habit=True,
     ),
     piece(
+        "loop/first-factor-fixed",
+        """
+        x_model.freeze(keys=["lora_a"], strict=False)
+        x_vag = nn.value_and_grad(x_model, x_loss_fn)
+        x_model.train()
+        for x_round in range(4):
+            for x_batch in x_batches(x_rows, x_tok):
+                x_out, x_tree = x_vag(x_model, *x_batch)
+                x_opt.update(x_model, x_tree)
+                mx.eval(x_model.parameters(), x_opt.state)
+                #: step(x_model, x_opt, x_loss_fn, x_batch, x_out, x_tree)
+        x_model.unfreeze(keys=["lora_a"], strict=False)
+        x_model.eval()
+        #: ended(x_model)
+        """,
+        needs=("sft", "lora"),
+        bars=("own", "anchored", "dora"),
+        habit=True,
+    ),
+    piece(
         "loop/relora",
         """
         x_model.train()
