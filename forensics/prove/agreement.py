@@ -56,12 +56,15 @@ def changed(was: Repeat, now: Repeat) -> Iterator[str]:
             yield f"{subject}: other ones" if plain else f"{subject}: {before or 'none'} -> {after or 'none'}"
 
 
-def steering(was: Repeat, now: Repeat) -> str | None:
+def steering(was: Repeat, now: Repeat, *, alone: bool = True) -> str | None:
     """Where the value of the loss decided what the program did.
 
     In a run that is cured at the logits the value stays the faulty one, and with it what it decides: an early
     stop, the best checkpoint, a rate that falls on a plateau. It decided where a comparison came out both
     ways, or where saves came after other updates. None where neither is seen.
+
+    Args:
+        alone: nothing else was cured; else saves may come otherwise for another reason.
     """
     for place in dict.fromkeys(decision["place"] for decision in (*was.decisions, *now.decisions)):
         said, cured = (_outcomes(item.decisions, place) for item in (was, now))
@@ -70,7 +73,7 @@ def steering(was: Repeat, now: Repeat) -> str | None:
                 f"the value of the loss, which a cure leaves as it is, decides at {place}:"
                 f" true in {_of(said)} comparisons as it was, in {_of(cured)} cured"
             )
-    for kind, words in (("save", "saves"), ("end", "ends its updates")):
+    for kind, words in (("save", "saves"), ("end", "ends its updates")) if alone else ():
         before, after = (
             [decision for decision in run.decisions if decision["kind"] == kind] for run in (was, now)
         )

@@ -20,7 +20,7 @@ from forensics.prove import cures as cured
 from forensics.prove import failure, length
 from forensics.prove.agreement import agreement, changed, steering
 from forensics.prove.launch import NotRepeatable, check_versions
-from forensics.prove.outcome import UNHARMED, Effect, Verdict, effects, judge
+from forensics.prove.outcome import Effect, Verdict, effects, judge
 from forensics.prove.patch import patch
 from forensics.prove.record import Record
 from forensics.prove.repeat import Repeat, Request, patience, run
@@ -222,8 +222,6 @@ class Proving:
 
     def _cured(self, group: tuple[str, ...], rows: Sequence[Repeat], plan: Plan, tell: Tell) -> Cure:
         """Pairs of one cure; where the first pair differs in nothing, no further one is run."""
-        if not any(amount for row in rows for amount in row.harm.values()):
-            return Cure(group, "impossible", UNHARMED)
         done: list[Repeat] = []
         for number in range(plan.repeats):
             tell(f"without {' and '.join(group)}, {number + 1} of {plan.repeats}{self._early()}")
@@ -291,7 +289,8 @@ def _impossible(group: tuple[str, ...], was: Repeat, made: Repeat) -> str | None
     if not any(item in made.acted for item in group):
         return "the program never reaches what the cure would change, or says nowhere what was meant"
     if protocol.AT_THE_LOSS in made.acted.values():
-        return steering(was, made)
+        alone = all(what == protocol.AT_THE_LOSS for what in made.acted.values())
+        return steering(was, made, alone=alone)
     return None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from forensics.prove.agreement import steering
+from forensics.prove.outcome import UNHARMED
 from forensics.prove.repeat import Repeat
 from tests.support import command
 from tests.support.command import forensics
@@ -52,7 +53,8 @@ def test_a_loss_that_decides_nothing(tmp_path: Path) -> None:
     command.write(tmp_path, text.replace("for i in", "losses = []\n    for i in"))
     assert forensics(tmp_path, "capture", "--name", "run", "--", "python", "train.py").store.holds("run")
     proved = forensics(tmp_path, "prove", "run", "loss-sign-flipped", "--repeats", "1", "--json")
-    assert json.loads(proved.out)["cures"][0]["outcome"] != "impossible", proved.out
+    cure = json.loads(proved.out)["cures"][0]
+    assert cure["did"] and cure["why"] == UNHARMED, "the loss steers nothing, and no harm is there to go"
 
 
 def test_saves_that_come_after_other_updates() -> None:
@@ -63,3 +65,9 @@ def test_saves_that_come_after_other_updates() -> None:
     assert steering(repeat(2, 4), repeat(2, 4)) is None
     why = steering(repeat(2, 4), repeat(2))
     assert why is not None and why.startswith("train.py:9 saves after update 2, 4, cured after 2")
+
+
+def test_saves_that_another_cure_brings_say_nothing_of_the_loss() -> None:
+    saved = [{"kind": "save", "place": "train.py:9", "step": 2, "outcome": None}]
+    was, now = Repeat(0, 1.0), Repeat(0, 1.0, decisions=saved)
+    assert steering(was, now) is not None and steering(was, now, alone=False) is None
