@@ -53,7 +53,7 @@ def test_every_finding_command_and_table_has_its_page(monkeypatch: pytest.Monkey
     page = made["findings/padding-in-loss.md"]
     for said in (
         "## Mend it",
-        "## In a recorded run",
+        "## In a program that has it (snapshots/broken-stub)",
         "broken.py:51",
         "](generation-collapse.md)",
         "forensics query padding-in-loss",
