@@ -11,11 +11,10 @@
 -- sentences
 -- reads:      gathered
 -- nothing:    an update
--- params:     a, b, least = 3, undeclared = 2, summed = 0.75, off = 0.1
--- numbers:    least - updates from which a habit shows; undeclared - gradients before the first update that a
--- program without a word of accumulation may take; summed - what was applied over the sum of its gradients,
--- 1 where they are added up, 1/2 or less where they are averaged; off - how far the weights of one batch
--- may sum from 1, which is a mean over its tokens
+-- params:     a, b, least = 3, summed = 0.75, off = 0.1
+-- numbers:    least - updates from which a habit shows; summed - what was applied over the sum of its
+-- gradients, 1 where they are added up, 1/2 or less where they are averaged; off - how far the weights of one
+-- batch may sum from 1, which is a mean over its tokens
 -- fix:        {fix_}
 -- harmless:   several losses, each with a gradient function of its own, whose gradients are added
 -- fires on:   zoo/sum-accumulate, zoo/count-accumulate, zoo/each-mixed
@@ -40,26 +39,18 @@ with
 select
     'updates of ' || s.model as subject,
     s.updates || ' updates from ' || s.gradients || ' gradients' as observed,
-    case
-        when len(d.ks) > 0
-        then 'one update for every ' || array_to_string(d.ks, ' or ') || ' gradients is declared'
-        else 'the first came after ' || s.first
-    end as expected,
+    'one update for every ' || array_to_string(d.ks, ' or ') || ' gradients is declared' as expected,
     s.updates >= least
     and (
-        (len(d.ks) > 0 and not list_contains(d.ks, s.usual) and list_max(d.ks) > 1)
-        or (
-            s.first > if(len(d.ks) > 0, 1, undeclared)
-            and s.usual = 1
-            and s.ones = s.updates - 1
-            and s.updates > least
-        )
+        (not list_contains(d.ks, s.usual) and list_max(d.ks) > 1)
+        or (s.first > 1 and s.usual = 1 and s.ones = s.updates - 1 and s.updates > least)
     ) as fault,
     place_.place,
     'update when (step + 1) % gradient_accumulation_steps == 0, and set the gathered gradients '
     || 'and their counter back after it' as fix_,
     'certain' as confidence
 from gathered s, declared_ d, place_
+where len(d.ks) > 0  -- a program that declares nothing may look at gradients that it drops
 union all
 select
     'gradients of ' || s.model,
