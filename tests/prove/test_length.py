@@ -63,12 +63,12 @@ def test_a_repeat_ends_where_it_was_told(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_nothing_is_computed_afterwards(tmp_path: Path) -> None:
-    """The program prints each forward; `said` are its last lines."""
+    """The program prints each forward; `output` are its last lines."""
     command.write(tmp_path, COUNTED)
     assert forensics(tmp_path, "capture", "--name", "run", "--", "python", "train.py").store.holds("run")
     forensics(tmp_path, "prove", "run", "learning-rate-zero", "--repeats", "1", "--steps", "5")
     for path in (tmp_path / ".forensics/proofs/run").iterdir():
-        said = json.loads(path.read_text())["said"]
+        said = json.loads(path.read_text())["output"]
         assert len(said) == 5 and "forward" not in said and said[-1].startswith("39 "), said
 
 
