@@ -96,6 +96,10 @@ class Write(TypedDict, total=False):
     after_gradient: bool
 
 
+class Loss(TypedDict, total=False):
+    """A function whose gradient is taken; its place is the line that returns the loss."""
+
+
 class Compile(TypedDict, total=False):
     """A function was compiled."""
 
@@ -156,6 +160,7 @@ EVENTS: dict[str, type] = {
     "convert": Convert,
     "train": Train,
     "grad": Grad,
+    "loss": Loss,
     "update": Update,
     "write": Write,
     "compile": Compile,

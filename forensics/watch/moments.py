@@ -55,7 +55,7 @@ class Moments:
         self.starts.append(function)
 
     def on_update(self, function: Callable[[Any], None]) -> None:
-        """Call `function(event)` when an update or a write by hand was applied (a `training.steps.Event`)."""
+        """Call `function(event)` when an update or a write by hand was applied (a `training.event.Event`)."""
         self.updates.append(function)
 
     def on_step(self, function: Callable[[Any, bool], None]) -> None:

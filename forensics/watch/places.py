@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from opcode import opname
 from pathlib import Path
-from types import TracebackType
+from types import FunctionType, MethodType, TracebackType
+from typing import Any
 
 from . import cells
-from .originals import getframe, os
+from .originals import getframe, inspect, os
 
 HERE = str(Path(__file__).parent)
 _LIBRARIES = (
@@ -22,6 +24,8 @@ _LIBRARIES = (
     f"{os.sep}lib{os.sep}python3",
     "<frozen",
 )
+
+_WRAPPERS = 8  # of a function, such as partial, that are looked behind
 
 _tell: list[Callable[[str, str], None]] = []
 
@@ -60,6 +64,25 @@ def where() -> str | None:
             return _place(name, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def returns(function: Any) -> str | None:
+    """file:line of the last return of a function of the user's program; None for those of libraries."""
+    for _ in range(_WRAPPERS):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, MethodType):
+            function = function.__func__
+        elif not isinstance(function, FunctionType):
+            function = inspect.getattr_static(type(function), "__call__", None)
+        else:
+            function = vars(function).get("__wrapped__", function)
+    if not isinstance(function, FunctionType) or not is_users(function.__code__.co_filename):
+        return None
+    code = function.__code__
+    steps = zip(code.co_code[::2], code.co_positions(), strict=False)
+    lines = [place[0] for step, place in steps if opname[step].startswith("RETURN") and place[0]]
+    return _place(code.co_filename, max(lines, default=code.co_firstlineno))
 
 
 def raised_at(trace: TracebackType | None) -> str | None:

@@ -19,6 +19,7 @@ from .events import (
     Generate,
     Grad,
     Load,
+    Loss,
     Save,
     Train,
     Update,
@@ -164,6 +165,15 @@ class Writer:
         place: str | None = None,
         /,
         **detail: Unpack[Grad],
+    ) -> None: ...
+    @overload
+    def event(
+        self,
+        kind: Literal["loss"],
+        model: Live | None = None,
+        place: str | None = None,
+        /,
+        **detail: Unpack[Loss],
     ) -> None: ...
     @overload
     def event(

@@ -1,11 +1,19 @@
 -- What the loss taught, position by position, of the model that a ref means.
 
--- Where the gradient is asked for, else where the trainer is called: the place to look for the loss.
-CREATE OR REPLACE MACRO loss_place(b) AS (
+-- Where the gradient is asked for, else where the trainer is called: the place to look for what it is of.
+CREATE OR REPLACE MACRO gradient_place(b) AS (
     SELECT coalesce(
         min_by(events.place, events.sequence) FILTER (events.kind = 'grad' AND events.model = model_of(b)),
         min_by(events.place, events.sequence) FILTER (events.kind = 'train'),
         min_by(events.place, events.sequence) FILTER (events.kind = 'grad'))
+    FROM events WHERE events.run = run_of(b)
+);
+
+-- Where the program's own function returns the loss, else where its gradient is asked for.
+CREATE OR REPLACE MACRO loss_place(b) AS (
+    SELECT coalesce(
+        min_by(events.place, events.sequence) FILTER (events.kind = 'loss' AND events.model = model_of(b)),
+        gradient_place(b))
     FROM events WHERE events.run = run_of(b)
 );
 

@@ -276,8 +276,8 @@ def test_equal_forwards_are_equal_to_one_under_the_gradient() -> None:
     """Not to each other, as samples of one prompt between two steps are."""
     import mlx.core as mx
 
+    from forensics.watch.training.event import Event
     from forensics.watch.training.rows import _equal
-    from forensics.watch.training.steps import Event
 
     def equal(before: list[int], under: list[int]) -> tuple[int, int]:
         before_, prints = (

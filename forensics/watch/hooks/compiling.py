@@ -21,7 +21,7 @@ from ..proxy import Proxy
 from ..run import watch
 from ..training import compiled as observed
 from ..training import state, steps
-from ..training.steps import Trace
+from ..training.event import Trace
 from ..trees import mx
 from ..wrapping import unseen, wrap
 from . import stop

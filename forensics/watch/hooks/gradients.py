@@ -14,12 +14,12 @@ from ..capture import phases
 from ..models import Model
 from ..moments import Moments
 from ..originals import getframe, threading, time
-from ..places import is_users, where
+from ..places import is_users, returns, where
 from ..proxy import Proxy
 from ..run import watch
 from ..training import gradcheck, steps
+from ..training.event import Event, Trace
 from ..training.selftest import NotRunError
-from ..training.steps import Event, Trace
 from ..training.subjects import model_of, of_module
 from ..wrapping import unseen, wrap
 from . import stop
@@ -37,7 +37,8 @@ class _Local(threading.local):
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.called: list[Any] = []
-        self.making: list[Any] = []  # the module whose nn.value_and_grad is being made
+        # the module whose nn.value_and_grad is being made, and the function
+        self.making: list[tuple[Any, Any]] = []
 
 
 _local = _Local()
@@ -92,8 +93,8 @@ class _Function:
 
     made = 0
 
-    def __init__(self, via: str, argnums: Any, argnames: Any, module: Any) -> None:
-        self.via, self.module = via, module
+    def __init__(self, via: str, argnums: Any, argnames: Any, module: Any, loss: Any) -> None:
+        self.via, self.module, self.loss = via, module, returns(loss)
         self.argnums = [argnums] if isinstance(argnums, int) else list(argnums or ([] if argnames else [0]))
         self.argnames = [argnames] if isinstance(argnames, str) else list(argnames or [])
         self.reported = False
@@ -130,6 +131,8 @@ class _Function:
         if self.module is None and model is not None:
             phases.gradient_made(model.module)
         watch.event("grad", model, None, via=self.via, wrt=wrt, leaves=len(given), frozen_leaves=frozen)
+        if self.loss is not None:
+            watch.event("loss", model, self.loss)
 
 
 # -- hooks ---------------------------------------------------------------------------------------------------
@@ -144,12 +147,13 @@ def _gradient(via: str) -> Callable[..., Any]:
             if not watch.on or watch.local.quiet or not callable(fun):
                 return original(*args, **kwargs)
             rest = dict(zip(("argnums", "argnames"), args[1:], strict=False)) | kwargs
-            module = _local.making[-1] if _local.making else None
+            module, loss = _local.making[-1] if _local.making else (None, fun)
             spec = _Function(
                 "nn.value_and_grad" if module is not None else via,
                 rest.get("argnums"),
                 rest.get("argnames"),
                 module,
+                loss,
             )
             inner = Proxy(fun, _forward(fun))
             function = original(inner, *args[1:], **kwargs) if args else original(**{**kwargs, "fun": inner})
@@ -285,7 +289,8 @@ def few(grads: Any) -> dict[str, tuple[Any, ...]]:
 
 def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
     def value_and_grad(*args: Any, **kwargs: Any) -> Any:
-        _local.making.append(args[0] if args else kwargs.get("model"))
+        given = dict(zip(("model", "fn"), args, strict=False)) | kwargs
+        _local.making.append((given.get("model"), given.get("fn")))
         try:
             return original(*args, **kwargs)
         finally:

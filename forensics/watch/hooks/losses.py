@@ -23,8 +23,8 @@ from ..run import watch
 from ..training import firstbatch, hidden, steps
 from ..training import head as heads
 from ..training import rows as weights
+from ..training.event import Event
 from ..training.logits import after, print_of, reduce, softmaxed
-from ..training.steps import Event
 from ..trees import mx
 from ..wrapping import wrap
 from . import gradients

@@ -17,7 +17,7 @@ from ..moments import Moments
 from ..originals import threading
 from ..run import watch
 from ..training import steps
-from ..training.steps import Event
+from ..training.event import Event
 
 _GRACE = 2  # updates that a program gets to end by its own handler of SIGINT
 

@@ -13,8 +13,8 @@ from ..originals import math, statistics, threading
 from ..places import where
 from ..run import watch
 from ..training import rows, steps
+from ..training.event import Event, Step
 from ..training.norms import Norms, Plan, held_back, norms, plan
-from ..training.steps import Event, Step
 from ..training.subjects import model_of
 from ..training.writes import wrote
 from ..trees import mx

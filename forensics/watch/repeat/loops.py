@@ -17,7 +17,7 @@ from ..moments import Moments
 from ..originals import threading
 from ..proxy import Proxy
 from ..run import watch
-from ..training.steps import Event
+from ..training.event import Event
 from ..trees import mx
 from ..wrapping import wrap, wrap_methods
 from . import request

@@ -16,7 +16,7 @@ from ..models import Model
 from ..originals import threading
 from ..run import watch
 from ..trees import mx
-from .steps import Trace
+from .event import Trace
 
 _LOOKS = 6  # comparisons of one function
 _LARGEST = 1 << 15  # elements of arguments that are held

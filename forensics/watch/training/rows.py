@@ -18,7 +18,7 @@ from ..originals import hashlib, math, statistics
 from ..run import watch
 from ..trees import mx
 from . import hidden
-from .steps import Event, Step
+from .event import Event, Step
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
 _ROWS = 64 << 20  # bytes of `rows` at most

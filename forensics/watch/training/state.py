@@ -12,7 +12,8 @@ from typing import Any
 from .. import trees
 from ..capture import phases, points, registry
 from ..models import Model
-from .steps import Event, Trace, by_hand
+from .event import Event, Trace
+from .steps import by_hand
 
 
 def parts(tree: Any, depth: int = 0) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from .. import trees
@@ -25,6 +25,7 @@ from ..originals import threading, time
 from ..places import where
 from ..run import watch
 from ..trees import mx
+from .event import Event, Step, Trace
 
 LAG = 2  # updates that may wait for their numbers: by then most programs have evaluated them
 _LOOKS = (3, 5, 9, 17)  # updates that wait when it is looked whether the oldest is evaluated
@@ -32,52 +33,6 @@ _MOST = 32  # updates that wait at most: one that is not evaluated then is writt
 # gradients of one kept step that are kept, then those of powers of two: some programs drop all of them
 _KEPT = 32
 WAITING = 64  # gradients of one step that are held; what lies before is written
-
-
-@dataclass
-class Event:
-    """Something that happened, or that a compiled function does at each of its calls.
-
-    Args:
-        kind: gradient | update | write | forward.
-        model: whose gradient, whose update; None where it is of no known model.
-        facts: plain values; `arrays`: small arrays by name, in lists and dicts.
-    """
-
-    kind: str
-    model: Model | None
-    facts: dict[str, Any]
-    arrays: dict[str, Any]
-    place: str | None = None
-    in_full: bool = False  # a gradient that is computed for its rows, where the program has not done it
-
-
-@dataclass
-class Trace:
-    """One trace of a compiled function: what each call of it does."""
-
-    events: list[Event] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    closed: bool = False  # nothing may leave: the arrays within are of a transformation
-
-
-@dataclass
-class Step:
-    """The gradients that led to one update, and the update."""
-
-    model: Model
-    number: int
-    gradients: list[Event] = field(default_factory=list)
-    count: int = 0  # gradients, those that were written already included
-    forwards: int = 0
-    update: Event | None = None
-    in_full: bool = True  # is every position of the loss written?
-    began: float = 0.0
-    seconds: float | None = None
-    losses: list[float] = field(default_factory=list)  # values of the gradients that are written
-    small: list[dict[str, Any]] = field(default_factory=list)  # a few small gradients of each
-    seen: Any = None  # what the loss tap sums up
-    pending: int | None = None  # updates before this one that nothing had computed when it came
 
 
 class _Local(threading.local):

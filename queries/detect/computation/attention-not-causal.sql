@@ -34,7 +34,7 @@ select
     end as observed,
     'outputs that the tokens after them do not change' as expected,
     least > rounding as fault,
-    coalesce(place, loss_place(b)) as place
+    coalesce(place, gradient_place(b)) as place
 from selftests
 where run = run_of(b) and model = model_of(b) and test = 'causality' and kind is null
 order by subject

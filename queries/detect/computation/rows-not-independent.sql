@@ -34,7 +34,7 @@ select
     end as observed,
     'outputs of a row that other rows do not change' as expected,
     most > rounding and design is null as fault,
-    coalesce(place, loss_place(b)) as place
+    coalesce(place, gradient_place(b)) as place
 from selftests
 where run = run_of(b) and model = model_of(b) and test = 'rows' and kind is null
 order by subject

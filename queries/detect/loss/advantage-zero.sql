@@ -28,7 +28,7 @@ select
     'rewards that differ within a group' as expected,
     zero > 0 as fault,
     case when live = 0 then 'warning' else 'info' end as severity,
-    loss_place(b) as place,
+    gradient_place(b) as place,
     zero,
     n_,
     live

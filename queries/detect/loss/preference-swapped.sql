@@ -24,7 +24,7 @@ select
     || ' answer pulled up' as observed,
     'the chosen answer pulled up, the rejected one pushed down' as expected,
     reversed > preferred as fault,
-    loss_place(b) as place
+    gradient_place(b) as place
 from datasets
 where run = run_of(b) and preferred + reversed > 0
 order by fault desc, subject

@@ -20,7 +20,7 @@ select
     r.out_of_range || ' ids out of range' as observed,
     'ids below the number of embedding rows' as expected,
     r.out_of_range > 0 as fault,
-    loss_place(b) as place
+    gradient_place(b) as place
 from batch_rows r
 where r.run = run_of(b) and r.model = model_of(b) and r.out_of_range is not null
 order by fault desc, r.step, r."row"

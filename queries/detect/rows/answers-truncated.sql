@@ -97,7 +97,7 @@ select
     'rows that hold the end of their answer' as expected,
     cut > 1 and cut >= some_ * n as fault,
     cap,
-    loss_place(b) as place,
+    gradient_place(b) as place,
     below > 0 or cut = n as ends_below,
     case when cut >= many * n then 'error' else 'warning' end as severity
 from sums

@@ -17,7 +17,7 @@
 with
     k as materialized(select run_of(b) as run),
     rows_ as (
-        select mode(bos_count) as n, any_value(loss_place(b)) as place
+        select mode(bos_count) as n, any_value(gradient_place(b)) as place
         from batch_rows
         join k using (run)
         where bos_count is not null

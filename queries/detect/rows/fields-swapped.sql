@@ -23,7 +23,7 @@ select
     || ' records' as observed,
     'the question before the answer' as expected,
     swapped > in_order as fault,
-    loss_place(b) as place,
+    gradient_place(b) as place,
     case when asked > 0 then ', and the program asks it questions' else '' end as how,
     case when asked > 0 then 'error' else 'warning' end as severity
 from datasets

@@ -51,7 +51,7 @@ select
     kinds = 1
     and coalesce(coalesce(data.handed, data.records) > n, false)
     and coalesce(data.seen < data.records, true) as fault,
-    loss_place(b) as place,
+    gradient_place(b) as place,
     steps as looked_at,
     n as rows_,
     data.file,
