@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from forensics import schema
 from forensics.judge import check, docs, library, spoolpage
 from forensics.store.session import from_rows
+from forensics.watch import events
 from tests.support.evidence import ask, capture, evidence, run, step
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -25,6 +27,11 @@ def test_queries_page(golden: Callable[[str, str], None]) -> None:
 
 def test_spool_page(golden: Callable[[str, str], None]) -> None:
     golden(str(DOCS / "spool.md"), spoolpage.page())
+
+
+def test_the_schema_names_every_kind_of_event() -> None:
+    kind = next(column for column in schema.described()["events"].columns if column.name == "kind")
+    assert kind.meaning.split(" | ") == list(events.EVENTS)
 
 
 def test_the_private_example_works(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from forensics.watch.protocol import RESIDUAL_MOST
 
 OURS = library.load()
 SHARED = [*OURS.detectors, *OURS.tables.values()]
+TESTS = "".join(path.read_text() for path in (Path(__file__).parents[1] / "judge").glob("test_*.py"))
 LINES, SELECTS = 70, 12  # some 60: the formatter spreads a CASE over many
 
 _NUMBER = re.compile(r"(?<![\w.$])(?:\d+\.?\d*(?:e-?\d+)?|\.\d+)(?!\w)")
@@ -69,6 +71,12 @@ def test_long_queries_say_why(query: library.Query) -> None:
     lines, selects = size(query.body)
     long = lines > LINES or selects > SELECTS
     assert bool(query.header.get("long")) == long, (lines, selects)
+
+
+@pytest.mark.parametrize("detector", OURS.detectors, ids=lambda detector: detector.name)
+def test_detectors_say_what_clean_means_and_are_seen_to_fire(detector: library.Detector) -> None:
+    assert detector.text("clean"), "other findings quote it under `ruled out`"
+    assert detector.names("fires on") or f'"{detector.name}"' in TESTS, "nothing shows that it can fire"
 
 
 def test_the_program_reads_targets_as_queries_do() -> None:
