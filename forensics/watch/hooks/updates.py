@@ -261,13 +261,12 @@ def _accumulation(step: Step) -> float | None:
     if len(step.small) != step.count:
         return None
     core = mx()
-    dot = square = 0.0
-    for name, g in given.items():
-        parts: list[Any] = [item[name] for item in step.small if name in item]
-        if len(parts) == step.count:
-            total = sum(part.astype(core.float32) for part in parts)
-            dot += (g.astype(core.float32) * total).sum().item()
-            square += core.square(total).sum().item()
+    names = [name for name in given if sum(name in item for item in step.small) == step.count]
+    if not names:
+        return None
+    applied = [given[name].astype(core.float32) for name in names]
+    total = [sum(item[name].astype(core.float32) for item in step.small) for name in names]
+    dot, square = _dots((applied, total), (total, total))
     return dot / square if square > 0 else None
 
 
@@ -279,17 +278,17 @@ def _passed(step: Step) -> tuple[float | None, float | None]:
     if step.update is None or step.count != 1 or len(step.small) != 1 or "leaves" not in step.update.facts:
         return None, None
     core, given, leaves = mx(), step.update.arrays.get("small", {}), set(step.update.facts["leaves"])
-    through = came = dot = 0.0
-    for name, evaluated in step.small[0].items():
-        if (
-            name in given or name not in leaves
-        ):  # a leaf that the optimizer was not given is a gradient that was left out
-            own = evaluated.astype(core.float32)
-            came += core.square(own).sum().item()
-            if name in given:
-                received = given[name].astype(core.float32)
-                through += core.square(received).sum().item()
-                dot += (own * received).sum().item()
+    # a leaf that the optimizer was not given is a gradient that was left out
+    small = {
+        name: each.astype(core.float32)
+        for name, each in step.small[0].items()
+        if name in given or name not in leaves
+    }
+    if not small:
+        return None, None
+    names = [name for name in small if name in given]
+    received, sent = [given[name].astype(core.float32) for name in names], [small[name] for name in names]
+    came, through, dot = _dots((list(small.values()),) * 2, (received, received), (sent, received))
     passed = math.sqrt(through / came) if came > 0 else None
     return passed, dot / math.sqrt(through * came) if passed else None
 
@@ -315,7 +314,7 @@ def _carried(step: Step) -> float | None:
     wide = [[each[name].astype(core.float32) for name in names] for each in step.small]
     own = [sum(parts) for parts in zip(*wide, strict=True)]
     applied = [given[name].astype(core.float32) for name in names]
-    gg, gs, ss = _dot(applied, applied), _dot(applied, own), _dot(own, own)
+    gg, gs, ss = _dots((applied, applied), (applied, own), (own, own))
     if not ss > 0 or not gg > 0:
         return None
     k, rest = gs / ss, gg - gs * gs / ss
@@ -324,7 +323,7 @@ def _carried(step: Step) -> float | None:
         if held is None or not all(name in held[0] for name in names):
             return None
         before = [held[0][name].astype(core.float32) for name in names]
-        pp, ps, gp = _dot(before, before), _dot(before, own), _dot(applied, before)
+        pp, ps, gp = _dots((before, before), (before, own), (applied, before))
         det = pp * ss - ps * ps
         if not det > _FITS**2 * pp * ss:
             return None
@@ -336,8 +335,11 @@ def _carried(step: Step) -> float | None:
     return carried
 
 
-def _dot(a: list[Any], b: list[Any]) -> float:
-    return float(sum((x * y).sum().item() for x, y in zip(a, b, strict=True)))
+def _dots(*pairs: tuple[list[Any], list[Any]]) -> list[float]:
+    """The scalar product of each pair of lists of arrays, all by one reading."""
+    parts = [[(x * y).sum() for x, y in zip(a, b, strict=True)] for a, b in pairs]
+    values = iter(mx().stack([each for part in parts for each in part]).tolist())
+    return [sum(next(values) for _ in part) for part in parts]
 
 
 def _clip(original: Callable[..., Any]) -> Callable[..., Any]:
