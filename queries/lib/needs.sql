@@ -156,10 +156,17 @@ SELECT CASE WHEN NOT watched(b)
             WHEN NOT EXISTS (SELECT 1 FROM saved_tensors WHERE run = run_of(b))
             THEN gap('absent', 'nothing was saved',
                 how := 'Nothing was saved. Where it should have been: let the program save before it ends.')
-            WHEN NOT EXISTS (SELECT 1 FROM captures WHERE run = run_of(b) AND point = 'reloaded')
-            THEN gap('unseen', 'a reload of what was saved (capture without --no-reload)',
+            WHEN EXISTS (SELECT 1 FROM captures WHERE run = run_of(b) AND point = 'reloaded') THEN NULL
+            WHEN refusal IS NOT NULL
+            THEN gap('unseen', 'a reload of what was saved, which failed in a fresh process: ' || refusal,
+                how := 'Load what was saved in a fresh process, as whoever uses it will.')
+            ELSE gap('unseen', 'a reload of what was saved (capture without --no-reload)',
                 how := 'Let the program save its adapter or model, and capture without --no-reload.')
-            END AS gap;
+            END AS gap
+FROM (
+    SELECT arg_max(detail->>'message', sequence) AS refusal FROM events
+    WHERE run = run_of(b) AND kind = 'load' AND detail->>'via' = 'reload' AND detail->>'ok' = 'false'
+);
 
 -- The differences of all parameters that differ between a and b.
 CREATE OR REPLACE MACRO need_deltas(a, b) AS TABLE

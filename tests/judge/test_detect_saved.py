@@ -221,6 +221,13 @@ def test_what_a_reload_brings_back(made: list[Any], expected: list[str]) -> None
     assert named(saved(TRAINED), *made) == expected
 
 
+def test_a_file_that_its_own_loader_refuses_is_told_with_what_it_raised() -> None:
+    refused = {"via": "reload", "ok": "false", "message": "ValueError: Received 2 parameters not in model"}
+    over = session(saved(TRAINED), event("load", 95, detail=refused))
+    gap = next(iter(over.rows("SELECT gap FROM need_reloaded('r@loaded', 'r@end')")))["gap"]
+    assert gap["kind"] == "unseen" and gap["needs"].endswith("fresh process: " + refused["message"])
+
+
 def test_a_reload_of_an_early_file_is_explained_by_the_file() -> None:
     assert named(saved(FRESH), state("reloaded", trained=False), answers(0.3)) == ["saved-untrained"]
 
