@@ -94,6 +94,8 @@ TRAINED, FRESH, MIDWAY = (
         ([saved({"q.lora_b": "b1"})], ["adapter-incomplete"]),
         ([saved({})], ["save-failed"]),
         ([saved({}), saved(TRAINED, save=1)], []),
+        ([saved({}), saved({"learning_rate": "s"}, save=1, model=None)], ["save-failed"]),  # no weights
+        ([saved({}), saved({"q.lora_a": "a9", "q.lora_b": "b9"}, save=1, model=None)], []),  # cast
         ([saved({"w": "other"}, model="m1")], []),
     ],
 )  # fmt: skip

@@ -3,8 +3,7 @@
 -- severity:   error
 -- role:       cause
 -- confidence: strong
--- explains:   token-id-out-of-range, template-mismatch, generation-collapse, score-dropped,
--- output-unchanged
+-- explains:   template-mismatch, generation-collapse, score-dropped, output-unchanged
 -- claim:      The tokenizer of {subject} has {observed}; that of training has {expected}.
 -- clean:      the tokenizer (the same {observed} in {looked:capture|captures})
 -- rules out:  template-mismatch, double-bos

@@ -10,6 +10,8 @@
 -- rules out:  saved-untrained
 -- needs:      run
 -- nothing:    a save of the program
+-- long:       three kinds of failure (raised, empty, not to be read back) and what made up
+-- for it
 -- fix:        {fix_}
 -- fires on:   zoo/empty-file, zoo/raised-and-caught
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-checkpoints
@@ -40,7 +42,25 @@ with
         join k using (run)
         where e.kind = 'error' and regexp_matches(coalesce(e.detail ->> 'call', ''), 'save')
     ),
-    good as (select max(sequence) as last from saves where ok and names > 0)
+    known as (
+        select distinct canonical
+        from placements
+        where capture = capture_of(b) and role is distinct from 'optimizer'
+    ),
+    good as (  -- of a model: a save of an optimizer's state does not make up for one of weights
+        select max(s.sequence) as last
+        from saves s
+        join
+            (
+                select t.process, t.save
+                from saved_tensors t
+                join k using (run)
+                left join known n on n.canonical = t.canonical
+                group by all
+                having count(t.model) > 0 or count(n.canonical) > 0
+            ) of_model using (process, save)
+        where s.ok and s.names > 0
+    )
 select
     'save at ' || coalesce(s.place, 'unknown place') as subject,
     case
