@@ -70,6 +70,11 @@ class QueryError(ForensicsError):
     """A query file that breaks the rules of the library, or SQL that DuckDB refuses."""
 
 
+def interrupted(error: BaseException) -> bool:
+    """Whether DuckDB was asked something when Ctrl-C was pressed: it says so in an error of its own."""
+    return isinstance(error, RuntimeError) and str(error) == "Query interrupted"
+
+
 def near(word: str, among: Iterable[str], most: int = 3, likeness: float = 0.6) -> list[str]:
     """The words most like a mistyped one, the best first, for a hint; else those that hold it.
 

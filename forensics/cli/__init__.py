@@ -18,7 +18,7 @@ from forensics.cli.errors import debug_option, failed, unexpected
 from forensics.cli.screen import colour, hush, note, open_streams
 from forensics.cli.words import behind_command, no_such_command
 from forensics.environment import lean
-from forensics.errors import ForensicsError
+from forensics.errors import ForensicsError, interrupted
 
 COMMANDS = {
     "demo": "Tell the whole story on a real model: capture, diagnose, report.",
@@ -121,6 +121,8 @@ class _Lazy(click.Group):
         except Exception as error:  # noqa: BLE001   whatever it is, status 1 says that there is a finding
             if isinstance(error, click.exceptions.Exit | click.Abort):
                 raise
+            if interrupted(error):
+                raise KeyboardInterrupt from None
             ctx.exit(failed(unexpected(error, sys.argv[1:]), ctx))
 
 

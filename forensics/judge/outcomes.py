@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forensics.errors import ForensicsError
+from forensics.errors import ForensicsError, interrupted
 from forensics.judge.library import Gap, Library, Sql, needed
 from forensics.judge.pair import Pair
 from forensics.judge.query import Detector
@@ -78,6 +78,8 @@ def ask(pair: Pair, detector: Detector, facts: Facts) -> Outcome:
                 return Missing(detector, missing.needs, missing.kind, missing.how)
         rows = pair.rows(detector)
     except Exception as error:  # a detector, ours or private, may not take the others down
+        if interrupted(error):
+            raise KeyboardInterrupt from None
         return Crashed(
             detector,
             error.message if isinstance(error, ForensicsError) else f"{type(error).__name__}: {error}",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from forensics.errors import QueryError
+from forensics.errors import QueryError, interrupted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Statement
@@ -18,7 +18,7 @@ _NO_SUCH_REF = "There is no run or capture"  # queries/lib/refs.sql
 
 @contextmanager
 def refusing(sql: str) -> Iterator[None]:
-    """DuckDB's errors as ours."""
+    """DuckDB's errors as ours, and Ctrl-C as what it is."""
     from forensics.store.database import duckdb  # import time: DuckDB
 
     try:
@@ -29,6 +29,10 @@ def refusing(sql: str) -> Iterator[None]:
         raise QueryError(
             first_line(error), where=sql.strip().partition("\n")[0][:120], hint=_hint(error)
         ) from error
+    except RuntimeError as error:
+        if interrupted(error):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def one_select(connection: DuckDBPyConnection, sql: str) -> Statement:
