@@ -16,13 +16,14 @@ Examples:
   forensics report night --open                    and look at it
   forensics report night@start night@end           two captures
   forensics report broken fixed -o both.html       two runs side by side
+  forensics report one two three                   their curves over each other, and each in full
   forensics report ./base ./trained                two models on disk
   forensics report night --card night.svg          and a picture of the verdict to paste
 """
 
 
 @click.command("report", epilog=EXAMPLES)
-@click.argument("refs", nargs=-1, metavar="[A [B]]", shell_complete=complete_refs)
+@click.argument("refs", nargs=-1, metavar="[A [B ...]]", shell_complete=complete_refs)
 @click.option(
     "-o", "--output", "out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"),
     show_default=True, help="The page to write; - is stdout.",
@@ -61,12 +62,16 @@ def command(
     from forensics.errors import UsageError
     from forensics.files import write_whole
     from forensics.judge.pipeline import materials
-    from forensics.report.html import page
+    from forensics.report.html import page, verdicts
     from forensics.store.place import find
 
     if show and out == STDOUT:
         raise UsageError(
             "A page on stdout cannot be opened.", where="--open -o -", hint="Give a file with -o."
+        )
+    if card is not None and len(refs) > 2:
+        raise UsageError(
+            "A card is of one run, or of two.", where="--card", hint="Make one card a run, or leave it out."
         )
     pages = materials(find(store), refs, adapter=adapter, queries=queries)
     text = page(*pages).encode("utf-8", "replace")
@@ -77,6 +82,6 @@ def command(
 
         with output(card, "The card", "--card") as target:
             write_whole(target, drawn(pages[0].diagnosis, pages[0].title).encode("utf-8", "replace"))
-    click.echo(f"{out}: {pages[0].diagnosis.verdict}, {len(text) / 1000:.0f} KB", err=out == STDOUT)
+    click.echo(f"{out}: {verdicts(pages)}, {len(text) / 1000:.0f} KB", err=out == STDOUT)
     if show and not webbrowser.open(out.resolve().as_uri()):
         note(f"forensics: no browser could be opened; the page is {out.resolve()}.")

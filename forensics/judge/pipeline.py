@@ -23,9 +23,14 @@ def materials(
 ) -> list[Material]:
     """The material of one pair; of two runs first that of the pair, then each run's own.
 
+    Of three words or more it is that of each alone.
+
     Raises:
         ForensicsError: as `diagnose`.
     """
+    if len(words) > 2 and adapter is None:
+        own = [each for word in words for each in materials(store, [word], queries=queries)]
+        return [each for each in own if isinstance(each.diagnosis, Diagnosis)]
     return gathered(opened(store, words, adapter=adapter, queries=queries, ask=True))
 
 

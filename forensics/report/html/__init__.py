@@ -5,6 +5,6 @@ It is good on paper, in the dark, and on a phone.
 Every text goes through `escape`; the content security policy forbids what would still get through.
 """
 
-from forensics.report.html.page import page
+from forensics.report.html.page import page, verdicts
 
-__all__ = ["page"]
+__all__ = ["page", "verdicts"]

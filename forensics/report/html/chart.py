@@ -50,6 +50,8 @@ _QUANTITIES = (
     Quantity("Norm of the gradient", lambda s: s.gradient_norm, "update"),
     Quantity("Norm of the update", lambda s: s.update_norm, "update"),
 )
+_HUES = ("loss", "pad", "end", "other", "prompt")
+"""What several runs are told apart by; after them they are dashed."""
 _ROLES: tuple[tuple[str, Value, str], ...] = (
     ("prompt", lambda s: s.prompt, "prompt"),
     ("answer", lambda s: s.answer, "answer"),
@@ -104,7 +106,12 @@ def _still(lines: Sequence[Line]) -> str:
 
 
 def _of_runs(quantity: Quantity, series: Sequence[Series]) -> list[Line]:
-    """One quantity of each run; the last is the solid line."""
+    """One quantity of each run: of two the last is the solid line; of more each has its colour."""
+    if len(series) > 2:
+        return [
+            Line(each.name, pairs(each.steps, quantity.value), _HUES[n % len(_HUES)], n >= len(_HUES))
+            for n, each in enumerate(series)
+        ]
     return [
         Line(
             each.name if len(series) > 1 else "",
