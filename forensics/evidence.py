@@ -93,6 +93,8 @@ def pair(
         from forensics.capture.rest import side_by_side  # import time, as in `_at_rest`
 
         return Pair(*side_by_side(store, (words[0], words[1])))
+    if len(words) == 2 and all(refs.is_model(store, word) for word in words) and _is_on(words):
+        return _with_adapter(store, words[:1], Path(words[1]), ask)
     if not words:
         newest = store.newest()
         if newest is None:
@@ -114,6 +116,14 @@ def pair(
     if light and meant.a.path == meant.b.path:
         raise _alone(meant.b.ref)
     return meant
+
+
+def _is_on(words: Sequence[str]) -> bool:
+    """Are these a model and an adapter, which is judged as it lies on the model?"""
+    from forensics.model.checkpoint import open_model  # import time, as in `_at_rest`
+
+    model, adapter = (open_model(located(word)) for word in words)
+    return adapter.is_adapter and not model.is_adapter
 
 
 def _of_one(subject: Run | Capture) -> Pair:

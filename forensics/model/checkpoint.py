@@ -250,6 +250,10 @@ _PEFT = re.compile(
 )
 
 
+_SAVED_MODULE = re.compile(r"\.(?:modules_to_save(?:\.default)?|base_layer)\.")
+"""What PEFT puts into the name of a module that it saves whole, or of a bias."""
+
+
 def _peft(name: str) -> bool:
     return _PEFT.fullmatch(name) is not None
 
@@ -260,7 +264,7 @@ def _as_mlx(name: str, kind: Kind) -> tuple[str, str]:
         return name, ""
     match = _PEFT.fullmatch(name)
     if match is None:
-        return name.removeprefix("base_model.model."), ""
+        return _SAVED_MODULE.sub(".", name.removeprefix("base_model.model.")), ""
     path, factor, letter = match[1], match[2], match[3]
     if factor == "lora_magnitude_vector":
         return f"{path}.m", ""

@@ -82,7 +82,10 @@ def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
         adapter=adapter,
         pieces=_ordered(pieces),
         settings=adapter.adapter,
-        event=_event(adapter, own, used | replaced, placed),
+        event={
+            **_event(adapter, own, used | replaced, placed),
+            "beside": sorted(name for name in replaced if own[name].raw.shape == base[name].raw.shape),
+        },
         missing=alone(adapter).missing,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ MAX_PARSED = 600 << 20
 _COSTS = ((b"{", 240), (b"[", 72), (b",", 90))  # of a dictionary, a list, a value in CPython
 MAX_TEMPLATE = 4 << 20
 MAX_LAYERS = 10_000
+_EXPRESSION = re.compile(r"[^\w.-]|\.[*+?]")  # a path has letters, digits, dots, _ and -
 _OWN = "Check that it is the model's own."
 LAYERS = {"num_hidden_layers", "num_layers", "n_layers", "n_layer"}
 _NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -132,10 +134,18 @@ class AdapterSettings:
 
     def scale_of(self, module: str) -> float | None:
         """The multiplier declared for one module."""
-        own = (
-            scale for pattern, scale in self.exceptions if module == pattern or module.endswith(f".{pattern}")
-        )
-        return next(own, self.scale)
+        return next((scale for pattern, scale in self.exceptions if _answers(module, pattern)), self.scale)
+
+
+def _answers(module: str, pattern: str) -> bool:
+    """Does PEFT mean the module by this key of rank_pattern or alpha_pattern?
+
+    A path, its end, or either between ^ and $; another expression of a stranger is not tried.
+    """
+    path = pattern.removesuffix("$").replace(r"\.", ".")
+    if path.startswith("^"):
+        return module == path[1:]
+    return module == path or module.endswith(f".{path}")
 
 
 def adapter_settings(config: Mapping[str, Any]) -> AdapterSettings | None:
@@ -164,7 +174,6 @@ def _mlx(config: Mapping[str, Any]) -> AdapterSettings:
 def _peft(config: Mapping[str, Any]) -> AdapterSettings:
     rank, alpha = _int(config.get("r")), _float(config.get("lora_alpha"))
     rooted = config.get("use_rslora") is True
-    targets = config.get("target_modules")
     ranks, alphas = (_patterns(config.get(name)) for name in ("rank_pattern", "alpha_pattern"))
     own = ((p, _scale(alphas.get(p, alpha), ranks.get(p, rank), rooted)) for p in {**ranks, **alphas})
     return AdapterSettings(
@@ -176,13 +185,20 @@ def _peft(config: Mapping[str, Any]) -> AdapterSettings:
         alpha=alpha,
         dropout=_float(config.get("lora_dropout")),
         num_layers=None,
-        keys=tuple(map(str, targets))
-        if isinstance(targets, list)
-        else (targets,)
-        if isinstance(targets, str)
-        else None,
+        keys=_targets(config),
         exceptions=tuple((pattern, scale) for pattern, scale in own if scale is not None),
     )
+
+
+def _targets(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The modules that PEFT was told to convert, by their names; None where an expression says them."""
+    targets, excluded = config.get("target_modules"), config.get("exclude_modules")
+    if isinstance(targets, str):
+        return None if _EXPRESSION.search(targets) else (targets,)
+    if not isinstance(targets, list) or isinstance(excluded, str):
+        return None
+    left_out = set(excluded) if isinstance(excluded, list) else set()
+    return tuple(str(name) for name in targets if name not in left_out)
 
 
 def _patterns(value: Any) -> dict[str, float]:

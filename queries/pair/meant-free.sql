@@ -1,7 +1,8 @@
 -- Base tensors beside an adapter that moved and may well be meant to: unfrozen by the program outside the
 -- adapted layers, merged into while
 -- their adapter began anew, statistics that a layer keeps of its batches, and weights that stand as
--- before in a later capture of the live model.
+-- before in a later capture of the live model; at rest, what the adapter's own file holds beside its
+-- factors (modules_to_save, norms, biases).
 --
 -- params: a, b
 -- reads:  moves, spans
@@ -45,4 +46,16 @@ where
             and c.point not in ('saved', 'reloaded')  -- files on their base
             and p.canonical = m.canonical
             and p.digest = m.digest_a
+    )
+union all
+select m.model, m.canonical, 'of the adapter''s file'
+from moves m
+where
+    not watched(b)
+    and exists (
+        from events e
+        where
+            e.run = run_of(b)
+            and e.kind = 'load'
+            and list_contains(from_json(e.detail -> 'beside', '["VARCHAR"]'), m.canonical)
     )

@@ -7,7 +7,7 @@ with
     in_force as materialized(
         select scale, rank, min(canonical) as first
         from adapted_at_end
-        where scale is not null
+        where scale is not null and watched(b)  -- at rest it is itself taken from what is declared
         group by scale, rank
     ),
     meant as (

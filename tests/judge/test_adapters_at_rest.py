@@ -1,0 +1,123 @@
+"""An adapter at rest on its base: right set-ups of mlx-lm and PEFT are not accused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from forensics.capture import rest
+from forensics.judge.diagnose import Diagnosis, diagnose
+from forensics.store.store import Store
+from tests.support import tiny
+
+pytest.importorskip("mlx.core")
+TARGETS = {"self_attn.q_proj": 32, "self_attn.v_proj": 16}
+"""The layers that are adapted, with their outputs; each takes 32 inputs."""
+Tensors = dict[str, np.ndarray]
+
+
+@pytest.fixture(autouse=True)
+def unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(rest, "askable", lambda _: False)  # loading a model takes seconds
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny.cached(), tmp_path / "base"))
+
+
+def factors(rank: int = 4, ranks: dict[str, int] | None = None) -> Tensors:
+    """Factors as mlx-lm has them: A (inputs, rank), B (rank, outputs)."""
+    random, tensors = np.random.default_rng(0), {}
+    for layer in range(2):
+        for key, rows in TARGETS.items():
+            own, path = (ranks or {}).get(key, rank), f"model.layers.{layer}.{key}"
+            tensors[f"{path}.lora_a"] = random.normal(0, 0.02, size=(32, own)).astype("f4")
+            tensors[f"{path}.lora_b"] = random.normal(0, 0.02, size=(own, rows)).astype("f4")
+    return tensors
+
+
+def turned(tensors: Tensors) -> Tensors:
+    """The same as PEFT saves it: A (rank, inputs), B (outputs, rank)."""
+    return {
+        f"base_model.model.{name[:-1]}{name[-1].upper()}.weight": np.ascontiguousarray(tensor.T)
+        for name, tensor in tensors.items()
+    }
+
+
+def mlx(directory: Path, tensors: Tensors, **parameters: Any) -> Path:
+    settings = {"rank": 4, "scale": 10.0, "dropout": 0.0, "keys": [*TARGETS], **parameters}
+    config = {"fine_tune_type": "lora", "num_layers": -1, "lora_parameters": settings}
+    return written(directory, "adapters.safetensors", tensors, config)
+
+
+def peft(directory: Path, tensors: Tensors, **settings: Any) -> Path:
+    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 40, "target_modules": ["q_proj", "v_proj"]}
+    return written(directory, "adapter_model.safetensors", tensors, {**config, **settings})
+
+
+def written(directory: Path, name: str, tensors: Tensors, config: dict[str, Any]) -> Path:
+    directory.mkdir(exist_ok=True)
+    save_file(tensors, directory / name)
+    (directory / "adapter_config.json").write_text(json.dumps(config))
+    return directory
+
+
+def judged(tmp_path: Path, base: Path, adapter: Path) -> Diagnosis:
+    diagnosis = diagnose(Store(tmp_path / "store"), [str(base), str(adapter)])
+    assert isinstance(diagnosis, Diagnosis)
+    return diagnosis
+
+
+# -- right ---------------------------------------------------------------------------------------------------
+
+
+def moved(base: Path, *names: str) -> Tensors:
+    """Tensors of the base as training left them."""
+    tensors = load_file(base / "model.safetensors")
+    return {name: tensors[name] + np.float32(0.01) for name in names}
+
+
+def test_what_was_trained_beside_the_factors_and_saved_with_them_is_no_overwritten_base(
+    tmp_path: Path, base: Path
+) -> None:
+    beside = moved(base, "model.norm.weight")
+    assert not judged(tmp_path, base, mlx(tmp_path / "norm", {**factors(), **beside})).findings
+
+
+@pytest.mark.parametrize("form", ["{}.weight", "{}.modules_to_save.default.weight"])
+def test_modules_to_save_of_peft_are_no_overwritten_base(tmp_path: Path, base: Path, form: str) -> None:
+    (head,) = moved(base, "model.embed_tokens.weight").values()
+    saved = {"base_model.model." + form.format("model.embed_tokens"): head}
+    adapter = peft(tmp_path / "a", {**turned(factors()), **saved}, modules_to_save=["embed_tokens"])
+    assert not judged(tmp_path, base, adapter).findings
+
+
+@pytest.mark.parametrize("pattern", ["q_proj", "self_attn.q_proj"])
+def test_a_rank_pattern_is_a_scale_of_its_own(tmp_path: Path, base: Path, pattern: str) -> None:
+    tensors = turned(factors(ranks={"self_attn.q_proj": 2}))
+    assert not judged(tmp_path, base, peft(tmp_path / "a", tensors, rank_pattern={pattern: 2})).findings
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": r".*\.(q|v)_proj"},
+        {"target_modules": "all-linear"},
+        {"target_modules": ["q_proj", "v_proj", "k_proj"], "exclude_modules": ["k_proj"]},
+        {"use_rslora": True, "lora_alpha": 20},
+        {"alpha_pattern": {"q_proj": 8}},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_what_peft_can_be_told_otherwise_is_no_other_adapter(
+    tmp_path: Path, base: Path, settings: dict[str, Any]
+) -> None:
+    assert not judged(tmp_path, base, peft(tmp_path / "a", turned(factors()), **settings)).findings
