@@ -41,19 +41,35 @@ def room() -> int:
     return columns() if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else UNCUT
 
 
-def show(text: Text) -> None:
-    """Print rich text: colour on a terminal only, lines as they are."""
+def show(text: Text, *, paged: bool = False) -> None:
+    """Print rich text: colour on a terminal only, lines as they are.
+
+    `paged`: what has more lines than the terminal goes through $PAGER, or less.
+    """
     from rich.console import Console
 
     if not _encodes(_BEYOND_ASCII):
         text = _in_ascii(text)
     _bear("replace")
     console = Console(soft_wrap=True, highlight=False, legacy_windows=False)
-    if console.is_terminal:
+    if paged and _taller(text):
+        with console.capture() as drawn:
+            console.print(text, end="")
+        click.echo_via_pager(drawn.get(), color=colour())
+    elif console.is_terminal:
         console.print(text, end="\n" if text.plain else "")
     else:  # which is what it would print too, line by line
         # without the file click puts UTF-8 in place of ASCII
         click.echo(text.plain, file=sys.stdout, nl=bool(text.plain))
+
+
+def _taller(text: Text) -> bool:
+    """Does somebody look, who cannot see the first line any more when the last is there?"""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    import shutil
+
+    return text.plain.count("\n") + 2 > shutil.get_terminal_size((80, 24)).lines
 
 
 _ASCII = {

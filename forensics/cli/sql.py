@@ -183,6 +183,6 @@ def _as_table(columns: list[str], rows: Iterator[list[Any]]) -> None:
             shown.append(row)
         else:
             more += 1
-    show(table(columns, shown, room(), indent=0))
+    show(table(columns, shown, room(), indent=0), paged=True)
     if more:
         note(f"and {more:,} more rows: --json or --csv gives all")
