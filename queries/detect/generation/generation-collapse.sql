@@ -15,7 +15,7 @@
 -- fix:        look at the causes above; where there are none, lower the learning rate or the number of
 -- steps
 -- harmless:   a loop in greedy answers, which the base has as well (told as info)
--- fires on:   zoo/unshifted-collator, zoo/range-packed
+-- fires on:   zoo/unshifted-collator, snapshots/broken-stub
 -- silent on:  zoo/story-mended, zoo/healthy-short-answers
 with
     k as materialized(select probes_at(a) as base, probes_at(b) as trained, run_of(b) as run),
