@@ -17,7 +17,6 @@ Examples:
   forensics bisect night --rerun                     run it again, captured where it is needed
   forensics bisect night --when "SELECT 1 FROM transcripts WHERE capture = $capture AND output = ''"
 
-\b
 Exit status: 0 it turns within the run; 1 it holds nowhere, or from the first capture on.
 """
 

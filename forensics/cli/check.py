@@ -21,7 +21,6 @@ Examples:
   forensics check --only padding-in-loss -- python train.py
   git bisect run forensics check --only padding-in-loss -- python train.py
 
-\b
 Exit status: 0 the findings asked for were evaluated and are absent; 1 one is present; 125 they could not be
 evaluated, or the program failed first, which `git bisect` skips (with --plain-status 4, or the program's
 own); after Ctrl-C the program's.

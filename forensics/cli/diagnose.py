@@ -28,7 +28,6 @@ Examples:
   forensics diagnose night --markdown               to paste into an issue
   forensics diagnose night --sarif night.sarif --github
 
-\b
 Exit status: 0 healthy; 1 a finding at or above --fail-on; 2 no such thing, unreadable; 3 damaged;
 4 inconclusive.
 """

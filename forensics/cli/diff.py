@@ -18,7 +18,6 @@ Examples:
   forensics diff ./base --adapter ./adapters a model without and with an adapter
   forensics diff ./base ./fused --adapter ./adapters    is the fused model base plus adapter?
 
-\b
 Exit status: 0 the same; 1 differs; 2 no such thing, unreadable; 3 damaged; 4 nothing to compare.
 """
 

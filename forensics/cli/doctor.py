@@ -15,7 +15,6 @@ Examples:
   forensics doctor --python .venv/bin/python      the interpreter that the training uses
   forensics doctor --json > doctor.json           for a bug report
 
-\b
 Exit status: 0 all in order; 1 something is not, and the line says what to do.
 """
 

@@ -15,7 +15,6 @@ Examples:
   forensics open bug.zip --key ann.pem   only if it was signed with the private key of this public one
   forensics diagnose bug.zip             without importing
 
-\b
 Exit status: 0 imported, or there already; 2 it cannot be written; 3 the bundle is damaged, hostile, or not
 signed with the key: nothing was kept.
 """

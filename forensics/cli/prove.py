@@ -22,7 +22,6 @@ Examples:
   forensics prove night --steps 40             each run ends after 40 updates
   forensics prove --transplant ./good ./bad    the smallest part of B that makes A answer as B
 
-\b
 Exit status: 0 a cure was proved, or there is nothing to prove; 1 none was; 4 the run could not be repeated as
 recorded. With --transplant: 0 a smallest part was found, or both answer alike; 1 not even all of B is enough;
 4 it could not be tried.

@@ -21,7 +21,6 @@ Examples:
   forensics verify bug.zip                 a bundle: every member, row and tensor
   forensics verify bug.zip --key ann.pem   and that it was signed with the private key of this public one
 
-\b
 Exit status: 0 all as recorded; 3 something is damaged, gone, or not signed with the key.
 """
 SHOWN = 20
