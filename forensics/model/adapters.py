@@ -134,7 +134,7 @@ def _factored(module: str, below: Mapping[str, str], shapes: Mapping[str, Shape]
         if not base.endswith(".weight") or base == (f"{module}.weight" if module else "weight"):
             continue
         prefix = base.removesuffix("weight")
-        out, width = _dense(shapes[base], shapes.get(prefix + "scales"))
+        out, width = dense(shapes[base], shapes.get(prefix + "scales"))
         first, second = (name for child, name in below.items() if child != inner)
         for a, b in ((first, second), (second, first)):
             (a0, a1), (b0, b1) = shapes[a], shapes[b]
@@ -145,7 +145,7 @@ def _factored(module: str, below: Mapping[str, str], shapes: Mapping[str, Shape]
     return None
 
 
-def _dense(shape: Shape, scales: Shape | None) -> tuple[int, tuple[int, ...]]:
+def dense(shape: Shape, scales: Shape | None) -> tuple[int, tuple[int, ...]]:
     """(out, the inputs that it may have): a packed weight of c columns holds c * 32 / bits values a row."""
     if scales is None:
         return shape[0], (shape[1],)

@@ -10,6 +10,7 @@ from typing import Any
 from forensics.model import names
 from forensics.model.checkpoint import Checkpoint, Stored
 from forensics.model.configs import AdapterSettings
+from forensics.model.fitting import fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
         settings=adapter.adapter,
         event={
             **_event(adapter, own, used | replaced, placed),
+            **fit(model, adapter).detail(),
             "beside": sorted(name for name in replaced if own[name].raw.shape == base[name].raw.shape),
         },
         missing=alone(adapter).missing,

@@ -40,6 +40,14 @@ CREATE OR REPLACE MACRO need_run(a, b) AS TABLE
 SELECT CASE WHEN NOT watched(b)
             THEN gap('unwatched', 'a watched run: forensics capture -- COMMAND') END AS gap;
 
+-- A load of an adapter: in a watched run, or of files at rest that were put on their base.
+CREATE OR REPLACE MACRO need_adapter_on_base(a, b) AS TABLE
+SELECT CASE WHEN NOT watched(b)
+            AND NOT EXISTS (FROM events WHERE run = run_of(b) AND kind = 'load' AND detail->>'via' = 'file')
+            THEN gap('unwatched',
+                'an adapter on its base (diagnose BASE ADAPTER), or a watched run: forensics capture -- COMMAND')
+            END AS gap;
+
 -- The trainable set of the model that b means.
 CREATE OR REPLACE MACRO need_trainable(a, b) AS TABLE
 SELECT CASE WHEN NOT watched(b)

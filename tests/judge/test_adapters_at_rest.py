@@ -121,3 +121,76 @@ def test_what_peft_can_be_told_otherwise_is_no_other_adapter(
     tmp_path: Path, base: Path, settings: dict[str, Any]
 ) -> None:
     assert not judged(tmp_path, base, peft(tmp_path / "a", turned(factors()), **settings)).findings
+
+
+@pytest.mark.parametrize("prefix", ["language_model.model.", "model.language_model."])
+def test_a_prefix_that_peft_has_around_the_language_model_is_told_and_no_fault(
+    tmp_path: Path, base: Path, prefix: str
+) -> None:
+    root = "base_model.model."
+    tensors = {
+        name.replace(f"{root}model.", root + prefix): tensor for name, tensor in turned(factors()).items()
+    }
+    assert said(judged(tmp_path, base, peft(tmp_path / "a", tensors))) == {"adapter-not-loaded": "info"}
+
+
+def test_an_adapter_on_a_packed_base_fits(tmp_path: Path, base: Path) -> None:
+    import mlx.core as mx
+
+    tensors = {}
+    for name, tensor in mx.load(str(base / "model.safetensors")).items():
+        if name.endswith("_proj.weight"):
+            packed = mx.quantize(tensor, group_size=32, bits=4)
+            path = name.removesuffix("weight")
+            tensors |= dict(zip((name, f"{path}scales", f"{path}biases"), packed, strict=True))
+        else:
+            tensors[name] = tensor
+    mx.save_safetensors(str(base / "model.safetensors"), tensors, {"format": "mlx"})
+    assert not judged(tmp_path, base, mlx(tmp_path / "a", factors())).findings
+
+
+# -- wrong ---------------------------------------------------------------------------------------------------
+
+Q = "model.layers.0.self_attn.q_proj"
+
+
+def said(diagnosis: Diagnosis) -> dict[str, str]:
+    return {finding.id: finding.severity for finding in diagnosis.findings}
+
+
+def test_names_that_the_base_has_not(tmp_path: Path, base: Path) -> None:
+    other = {name.replace("self_attn", "attention"): tensor for name, tensor in factors().items()}
+    (finding,) = judged(tmp_path, base, mlx(tmp_path / "a", other)).findings
+    assert (finding.id, finding.severity) == ("adapter-not-loaded", "error")
+    assert finding.claim.startswith("8 of 8 names in the file are not in the model")
+
+
+def test_names_of_another_library_are_a_warning(tmp_path: Path, base: Path) -> None:
+    other = turned({name.replace("self_attn", "attention"): tensor for name, tensor in factors().items()})
+    assert said(judged(tmp_path, base, peft(tmp_path / "a", other))) == {"adapter-not-loaded": "warning"}
+
+
+@pytest.mark.parametrize("leaf", ["lora_a", "lora_b"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_factors_of_other_sizes(tmp_path: Path, base: Path, leaf: str, axis: int) -> None:
+    """Inputs, rank, rank and outputs: each of the four sizes is another in one layer."""
+    tensors = factors()
+    tensors[f"{Q}.{leaf}"] = np.concatenate([tensors[f"{Q}.{leaf}"]] * 2, axis)
+    for name, adapter in (
+        ("mlx", mlx(tmp_path / "mlx", tensors)),
+        ("peft", peft(tmp_path / "peft", turned(tensors))),
+    ):
+        assert said(judged(tmp_path, base, adapter)) == {"adapter-not-loaded": "error"}, name
+
+
+def test_factors_that_lie_the_other_way_round(tmp_path: Path, base: Path) -> None:
+    tensors = {name: np.ascontiguousarray(tensor.T) for name, tensor in factors().items()}
+    (finding,) = judged(tmp_path, base, mlx(tmp_path / "a", tensors)).findings
+    assert (finding.severity, finding.fix.startswith("transpose")) == ("warning", True)
+
+
+def test_half_an_adapter_and_dora_without_its_magnitudes(tmp_path: Path, base: Path) -> None:
+    half = {name: tensor for name, tensor in factors().items() if name != f"{Q}.lora_b"}
+    assert said(judged(tmp_path, base, mlx(tmp_path / "half", half))) == {"adapter-incomplete": "error"}
+    bare = peft(tmp_path / "dora", turned(factors()), use_dora=True)
+    assert said(judged(tmp_path, base, bare)) == {"adapter-incomplete": "error"}

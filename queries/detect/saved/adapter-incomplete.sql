@@ -8,7 +8,7 @@
 -- claim:      {observed}.
 -- clean:      the completeness of adapter files ({looked} looked at)
 -- rules out:  adapter-not-loaded, saved-untrained
--- needs:      run
+-- needs:      adapter_on_base
 -- reads:      adapter_loads, meant_free, moves
 -- nothing:    an adapter's file that was saved or loaded
 -- fix:        save all of dict(tree_flatten(model.trainable_parameters())): half an adapter loads without
@@ -45,7 +45,13 @@ from saves s
 where s.present > 0
 union all
 select
-    case when l.place is null then 'reload of what was saved' else 'load at ' || l.place end,
+    case
+        when l.via = 'file'
+        then 'the file on its base'
+        when l.place is null
+        then 'reload of what was saved'
+        else 'load at ' || l.place
+    end,
     case
         when l.absent > 0
         then printf('%d adapter tensors of the model are not in the file, which holds %d', l.absent, l.names)

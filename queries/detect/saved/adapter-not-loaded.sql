@@ -5,11 +5,11 @@
 -- confidence: certain
 -- explains:   stale-model-in-generation, reload-mismatch, output-unchanged, adapter-incomplete,
 -- score-dropped, wrong-base, fuse-lost-update
--- claim:      {observed}: loading with strict=False left them out without a word.
+-- claim:      {observed}: {consequence}.
 -- clean:      the loading of adapters ({seen})
 -- rules out:  saved-untrained, adapter-incomplete
--- needs:      run
--- reads:      adapter_loads
+-- needs:      adapter_on_base
+-- reads:      adapter_loads, adapter_fits
 -- nothing:    a load of an adapter's file
 -- fix:        {fix_}
 -- fires on:   zoo/unread-plain, zoo/unread-prefix
@@ -44,7 +44,13 @@ select
         else
             'save the names that tree_flatten(model.trainable_parameters()) gives, and load with '
             || 'load_adapters, which refuses other names'
-    end as fix_
+    end as fix_,
+    'loading with strict=False left them out without a word' as consequence,
+    'error' as severity,
+    l.sequence
 from adapter_loads l
-where l.names > 0 and l.unexpected is not null
-order by fault desc, l.sequence
+where l.names > 0 and l.unexpected is not null and l.via is distinct from 'file'
+union all
+select *
+from adapter_fits
+order by fault desc, sequence
