@@ -25,7 +25,7 @@ from forensics.capture.rows import Scene, record, run_head
 from forensics.capture.temporary import Passing
 from forensics.environment import versions
 from forensics.errors import UnreadableModel
-from forensics.model.checkpoint import open_model
+from forensics.model.checkpoint import open_adapter, open_model
 from forensics.model.composite import Composed, adapted, alone
 from forensics.model.remote import located
 from forensics.records import Row
@@ -179,7 +179,7 @@ def compose(path: Path, adapter: Path | None) -> Composed:
     model = open_model(path)
     if adapter is None:
         return alone(model)
-    on = open_model(adapter)
+    on = open_adapter(adapter)
     if model.is_adapter or not on.is_adapter:
         where = path if model.is_adapter else adapter
         is_what = "an adapter, not a model" if model.is_adapter else "a model, not an adapter"

@@ -119,6 +119,19 @@ def open_model(path: Path) -> Checkpoint:
     )
 
 
+def open_adapter(path: Path) -> Checkpoint:
+    """The adapter at `path`; of a directory that holds a whole model as well, the adapter.
+
+    Raises: as `open_model`.
+    """
+    path = located(path).expanduser()
+    for name, kind in _ADAPTERS.items() if path.is_dir() else ():
+        if (path / name).is_file():
+            look_through(path)
+            return _safetensors(path, path, kind, [path / name])
+    return open_model(path)
+
+
 def _directory(path: Path) -> Checkpoint:
     look_through(path)
     index = path / INDEX

@@ -149,6 +149,15 @@ def test_an_adapter_on_a_packed_base_fits(tmp_path: Path, base: Path) -> None:
     assert not judged(tmp_path, base, mlx(tmp_path / "a", factors())).findings
 
 
+@pytest.mark.parametrize("form", [mlx, peft])
+def test_a_whole_model_beside_an_adapter_is_another_thing(tmp_path: Path, base: Path, form: Any) -> None:
+    both = Path(shutil.copytree(base, tmp_path / "both"))
+    form(both, factors() if form is mlx else turned(factors()))
+    on = diagnose(Store(tmp_path / "store"), [str(base)], adapter=both)
+    assert isinstance(on, Diagnosis) and not on.findings
+    assert "lora-partial" in {cleared.id for cleared in on.clean}, "the adapter is on the base"
+
+
 # -- wrong ---------------------------------------------------------------------------------------------------
 
 Q = "model.layers.0.self_attn.q_proj"
