@@ -121,6 +121,7 @@ class AdapterSettings:
         num_layers: blocks counted from the end that are converted; 0, -1 and None: all.
         keys: the modules as declared: paths inside a block, or PEFT's target modules.
         exceptions: of PEFT, (pattern, scale) for modules with a rank or alpha of their own.
+        ranks: of PEFT, (pattern, rank) likewise.
     """
 
     kind: str
@@ -131,10 +132,17 @@ class AdapterSettings:
     num_layers: int | None
     keys: tuple[str, ...] | None
     exceptions: tuple[tuple[str, float], ...] = ()
+    ranks: tuple[tuple[str, float], ...] = ()
 
     def scale_of(self, module: str) -> float | None:
         """The multiplier declared for one module."""
         return next((scale for pattern, scale in self.exceptions if _answers(module, pattern)), self.scale)
+
+    def rank_of(self, module: str) -> float | None:
+        """The rank that PEFT is told to give one module; None where an expression may say another."""
+        if any(_EXPRESSION.search(pattern) for pattern, _ in self.ranks):
+            return None
+        return next((rank for pattern, rank in self.ranks if _answers(module, pattern)), self.rank)
 
 
 def _answers(module: str, pattern: str) -> bool:
@@ -187,6 +195,7 @@ def _peft(config: Mapping[str, Any]) -> AdapterSettings:
         num_layers=None,
         keys=_targets(config),
         exceptions=tuple((pattern, scale) for pattern, scale in own if scale is not None),
+        ranks=tuple(ranks.items()),
     )
 
 

@@ -66,9 +66,9 @@ def fit(model: Checkpoint, adapter: Checkpoint) -> Fit:
     return Fit(
         unknown=unknown,
         by_prefix=bool(unknown) and all(_bare(name.rpartition(".")[0]) in known for name in unknown),
-        misshapen=tuple(wrong),
+        misshapen=tuple(wrong or _other_ranks(on, own, adapter)),
         turned=bool(wrong) and all(_turned(a, own, base[f"{p}.weight"], base) for p, a in on.items()),
-        halves=tuple(_halves(on, adapter)),
+        halves=(*_halves(on, adapter), *_unsaved_modules(base, own, adapter)),
         plain_names=adapter.kind == "adapter-mlx" and _of_mlx(model),
         peft=adapter.kind == "adapter-peft",
     )
@@ -164,6 +164,32 @@ def _halves(on: Mapping[str, Adapter], adapter: Checkpoint) -> Iterator[str]:
                 yield f"{path}.{leaf}"
         if dora and each.m is None:
             yield f"{path}.m"
+
+
+def _other_ranks(
+    on: Mapping[str, Adapter], own: Mapping[str, Stored], adapter: Checkpoint
+) -> Iterator[tuple[str, Shape, str]]:
+    """PEFT makes its layers by the declared ranks, and refuses factors of another."""
+    settings = adapter.adapter
+    if adapter.kind != "adapter-peft" or settings is None or settings.kind == "other":
+        return
+    for path, each in on.items():
+        declared = settings.rank_of(path)
+        shape = _shape(own[each.a]) if each.a and each.b else ()
+        if each.a and declared is not None and len(shape) == 2 and shape[1] != declared:
+            yield each.a, shape, f"rank {declared:g} as declared"
+
+
+def _unsaved_modules(
+    base: Mapping[str, Stored], own: Mapping[str, Stored], adapter: Checkpoint
+) -> Iterator[str]:
+    """Modules that PEFT is told to save whole, which are in the model and not in the file."""
+    listed = next((v for kind, k, v in adapter.configs if (kind, k) == ("adapter", "modules_to_save")), None)
+    for module in listed if adapter.kind == "adapter-peft" and isinstance(listed, list) else ():
+        weight = f".{module}.weight"
+        there = [name for name in base if f".{name}".endswith(weight)]
+        if there and not any(f".{name}".endswith(weight) for name in own):
+            yield there[0]
 
 
 def _times(shape: Shape) -> str:

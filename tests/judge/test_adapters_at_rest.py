@@ -114,6 +114,7 @@ def test_a_rank_pattern_is_a_scale_of_its_own(tmp_path: Path, base: Path, patter
         {"target_modules": ["q_proj", "v_proj", "k_proj"], "exclude_modules": ["k_proj"]},
         {"use_rslora": True, "lora_alpha": 20},
         {"alpha_pattern": {"q_proj": 8}},
+        {"rank_pattern": {r"layers\.(0|1)\.self_attn\.q_proj": 4}, "r": 8, "lora_alpha": 80},
     ],
     ids=lambda settings: next(iter(settings)),
 )
@@ -156,6 +157,11 @@ def test_a_whole_model_beside_an_adapter_is_another_thing(tmp_path: Path, base: 
     on = diagnose(Store(tmp_path / "store"), [str(base)], adapter=both)
     assert isinstance(on, Diagnosis) and not on.findings
     assert "lora-partial" in {cleared.id for cleared in on.clean}, "the adapter is on the base"
+
+
+def test_a_rank_above_the_layers_own_size_is_the_declared_one(tmp_path: Path, base: Path) -> None:
+    adapter = peft(tmp_path / "a", turned(factors(rank=48)), r=48, lora_alpha=48)
+    assert not judged(tmp_path, base, adapter).findings
 
 
 # -- wrong ---------------------------------------------------------------------------------------------------
@@ -203,3 +209,19 @@ def test_half_an_adapter_and_dora_without_its_magnitudes(tmp_path: Path, base: P
     assert said(judged(tmp_path, base, mlx(tmp_path / "half", half))) == {"adapter-incomplete": "error"}
     bare = peft(tmp_path / "dora", turned(factors()), use_dora=True)
     assert said(judged(tmp_path, base, bare)) == {"adapter-incomplete": "error"}
+
+
+@pytest.mark.parametrize("settings", [{"r": 8, "lora_alpha": 80}, {"rank_pattern": {"q_proj": 2}}], ids=str)
+def test_a_rank_that_peft_is_told_and_the_file_has_not(
+    tmp_path: Path, base: Path, settings: dict[str, Any]
+) -> None:
+    (finding,) = judged(tmp_path, base, peft(tmp_path / "a", turned(factors()), **settings)).findings
+    assert (finding.id, finding.severity) == (
+        "adapter-not-loaded",
+        "error",
+    ) and "as declared" in finding.claim
+
+
+def test_a_module_that_peft_is_told_to_save_and_the_file_has_not(tmp_path: Path, base: Path) -> None:
+    adapter = peft(tmp_path / "a", turned(factors()), modules_to_save=["embed_tokens"])
+    assert said(judged(tmp_path, base, adapter)) == {"adapter-incomplete": "error"}
