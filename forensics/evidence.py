@@ -89,12 +89,12 @@ def pair(
         return _with_adapter(store, words, adapter, ask)
     if light and len(words) == 1 and refs.is_model(store, words[0]):  # before it is read
         raise _alone(words[0])
+    if len(words) == 2 and all(refs.is_model(store, word) for word in words) and _is_on(words):
+        return _with_adapter(store, words[:1], Path(words[1]), ask)
     if light and len(words) == 2 and all(refs.is_model(store, word) for word in words):
         from forensics.capture.rest import side_by_side  # import time, as in `_at_rest`
 
         return Pair(*side_by_side(store, (words[0], words[1])))
-    if len(words) == 2 and all(refs.is_model(store, word) for word in words) and _is_on(words):
-        return _with_adapter(store, words[:1], Path(words[1]), ask)
     if not words:
         newest = store.newest()
         if newest is None:

@@ -15,6 +15,7 @@ from forensics.capture import rest
 from forensics.judge.diagnose import Diagnosis, diagnose
 from forensics.store.store import Store
 from tests.support import tiny
+from tests.support.command import forensics
 
 pytest.importorskip("mlx.core")
 TARGETS = {"self_attn.q_proj": 32, "self_attn.v_proj": 16}
@@ -162,6 +163,12 @@ def test_a_whole_model_beside_an_adapter_is_another_thing(tmp_path: Path, base: 
 def test_a_rank_above_the_layers_own_size_is_the_declared_one(tmp_path: Path, base: Path) -> None:
     adapter = peft(tmp_path / "a", turned(factors(rank=48)), r=48, lora_alpha=48)
     assert not judged(tmp_path, base, adapter).findings
+
+
+def test_a_base_and_an_adapter_differ_by_the_adapter_alone(tmp_path: Path, base: Path) -> None:
+    done = forensics(tmp_path, "diff", str(base), str(mlx(tmp_path / "a", factors())), "--json")
+    counts = json.loads(done.out)["parameters"]
+    assert (counts["added"], counts["removed"], counts["changed"]) == (8, 0, 0)
 
 
 # -- wrong ---------------------------------------------------------------------------------------------------
