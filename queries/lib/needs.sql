@@ -84,7 +84,8 @@ WITH seen AS (
         ) AS residual
     FROM loss_tokens WHERE run = run_of(b) AND model = model_of(b)
 ), trained AS (
-    SELECT coalesce(bool_or(gradients > 0), false) AS gradients FROM models
+    SELECT coalesce(bool_or(gradients > 0), false) AS gradients,
+        coalesce(bool_or(gradients IS NULL AND updates > 0), false) AS uncounted FROM models
     WHERE run = run_of(b) AND model = model_of(b)
 ), lost AS (
     SELECT coalesce(bool_or(list_contains(
@@ -97,6 +98,9 @@ SELECT CASE WHEN NOT watched(b)
             WHEN NOT trained.gradients AND lost.loss
             THEN gap('unseen', 'the loss at its tokens, which could not be recorded',
                 how := 'The capture says why: forensics show RUN.')
+            WHEN trained.uncounted
+            THEN gap('unseen', 'the loss at its tokens, which the version that recorded this did not keep',
+                how := 'Capture the run again with this version.')
             WHEN NOT trained.gradients THEN gap('not-applicable', 'the run takes no gradient of this model')
             WHEN seen.n = 0 AND lost.loss
             THEN gap('unseen', 'the loss at its tokens, which could not be recorded',
