@@ -85,8 +85,8 @@ def adapted(model: Checkpoint, adapter: Checkpoint) -> Composed:
         settings=adapter.adapter,
         event={
             **_event(adapter, own, used | replaced, placed),
-            **fit(model, adapter).detail(),
-            "beside": sorted(name for name in replaced if own[name].raw.shape == base[name].raw.shape),
+            **(fits := fit(model, adapter)).detail(),
+            "beside": sorted(replaced - {name for name, _, _ in fits.misshapen}),
         },
         missing=alone(adapter).missing,
     )

@@ -20,6 +20,7 @@ from tests.support.command import forensics
 pytest.importorskip("mlx.core")
 TARGETS = {"self_attn.q_proj": 32, "self_attn.v_proj": 16}
 """The layers that are adapted, with their outputs; each takes 32 inputs."""
+EMBEDDING = "model.embed_tokens.weight"
 Tensors = dict[str, np.ndarray]
 
 
@@ -141,7 +142,7 @@ def test_an_adapter_on_a_packed_base_fits(tmp_path: Path, base: Path) -> None:
 
     tensors = {}
     for name, tensor in mx.load(str(base / "model.safetensors")).items():
-        if name.endswith("_proj.weight"):
+        if name.endswith(("_proj.weight", "embed_tokens.weight")):
             packed = mx.quantize(tensor, group_size=32, bits=4)
             path = name.removesuffix("weight")
             tensors |= dict(zip((name, f"{path}scales", f"{path}biases"), packed, strict=True))
@@ -149,6 +150,9 @@ def test_an_adapter_on_a_packed_base_fits(tmp_path: Path, base: Path) -> None:
             tensors[name] = tensor
     mx.save_safetensors(str(base / "model.safetensors"), tensors, {"format": "mlx"})
     assert not judged(tmp_path, base, mlx(tmp_path / "a", factors())).findings
+    whole = {f"base_model.model.{name}": tensor for name, tensor in moved(tiny.cached(), EMBEDDING).items()}
+    saved = peft(tmp_path / "p", {**turned(factors()), **whole}, modules_to_save=["embed_tokens"])
+    assert "base-weights-overwritten" not in said(judged(tmp_path, base, saved))
 
 
 @pytest.mark.parametrize("form", [mlx, peft])
