@@ -5,6 +5,7 @@ A new option without a row fails `test_each_option_has_a_row`.
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,13 @@ WATCHED = ("goes with a model at rest, not with a command.", "Leave it out.")
 ON_A_MODEL = ("--adapter needs the path of the model that it belongs on.", "night", "For example: ./model")
 ONE_FORM = "One answer has one form."
 NO_FINDING = "There is no finding 'nosuch'."
-KEY = ("The key cannot be used: No such file or directory.", "nothing.pem", "openssl ")
+KEY = (
+    ("The key cannot be used: No such file or directory.", "nothing.pem", "openssl ")
+    if importlib.util.find_spec("model_signing")
+    else ("Signatures need the package model-signing.", "model_signing", "pip install")
+)
+"""The extra `sign` is there or not."""
+
 
 ROWS = [
     of_click("--model", "demo --model huge", "'huge' is not one of 'smollm2', 'tiny'."),
