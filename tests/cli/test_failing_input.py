@@ -59,12 +59,10 @@ WATCHED = ("goes with a model at rest, not with a command.", "Leave it out.")
 ON_A_MODEL = ("--adapter needs the path of the model that it belongs on.", "night", "For example: ./model")
 ONE_FORM = "One answer has one form."
 NO_FINDING = "There is no finding 'nosuch'."
-KEY = (
-    ("The key cannot be used: No such file or directory.", "nothing.pem", "openssl ")
-    if importlib.util.find_spec("model_signing")
-    else ("Signatures need the package model-signing.", "model_signing", "pip install")
-)
-"""The extra `sign` is there or not."""
+UNSIGNED = [name for name in ("model_signing", "OpenSSL") if importlib.util.find_spec(name) is None]
+KEY = ("The key cannot be used: No such file or directory.", "nothing.pem", "openssl ")
+if UNSIGNED:  # the extra `sign` is not there
+    KEY = ("Signatures need the package model-signing.", ", ".join(UNSIGNED), "pip install")
 
 
 ROWS = [
