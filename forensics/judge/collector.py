@@ -45,6 +45,9 @@ def gather(
         heat=heat(session, a, b),
         steps=steps(session, b),
         points=tuple((str(r["point"]), whole(r["updates"])) for r in session.rows(_POINTS, [b, b])),
+        validation=tuple(
+            (whole(r["updates"]), float(str(r["loss"]))) for r in session.rows(_VALIDATION, [b, b])
+        ),
         shares=shares(session, b),
         rows=training_rows(session, b),
         exchanges=shown,
@@ -56,6 +59,12 @@ def gather(
     )
 
 
+_VALIDATION = """
+    SELECT (detail->>'updates')::BIGINT AS updates, (detail->>'loss')::DOUBLE AS loss FROM events
+    WHERE run = run_of(?) AND model = model_of(?) AND kind = 'evaluate'
+        AND detail->>'updates' IS NOT NULL AND detail->>'loss' IS NOT NULL
+    ORDER BY sequence
+"""
 _POINTS = """SELECT point, max(updates) AS updates FROM captures
 WHERE run = run_of(?) AND model = model_of(?) AND updates IS NOT NULL
 GROUP BY point ORDER BY min(sequence)"""

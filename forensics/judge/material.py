@@ -142,3 +142,4 @@ class Material:
     run: Row = field(default_factory=dict)
     # the document of `prove`, empty where nobody asked it
     proof: Mapping[str, Any] = field(default_factory=dict)
+    validation: tuple[tuple[int, float], ...] = ()  # updates, and the loss that an evaluation gave after them

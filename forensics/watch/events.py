@@ -133,9 +133,11 @@ class Generate(TypedDict, total=False):
 
 
 class Evaluate(TypedDict, total=False):
-    """A trainer's evaluation began."""
+    """A trainer's evaluation ended."""
 
     batches: int | None
+    updates: int | None  # of the model, when it began
+    loss: float | None  # what the trainer returned; null: nothing, or the evaluation raised
 
 
 class Error(TypedDict, total=False):

@@ -264,6 +264,13 @@ def test_the_first_and_the_last_capture_under_a_curve_have_their_names() -> None
     assert ">loaded</text>" in drawn and ">end</text>" in drawn and drawn.count(">step-") > 2
 
 
+def test_what_an_evaluation_gave_stands_beside_the_loss_of_the_updates() -> None:
+    steps = [Step(n, 1.0 / n, None, None, None, None) for n in range(1, 9)]
+    drawn = str(chart.charts(chart.Series("night", steps, (), [(0, 2.0), (4, 1.5)])))
+    assert "training: 1 → 0.125" in drawn and "validation: 2 → 1.5" in drawn and ">step 0</text>" in drawn
+    assert "validation" not in str(chart.charts(chart.Series("night", steps)))
+
+
 def test_modules_without_end_share_lines_by_their_parents() -> None:
     cells = {
         ("—", f"part{i % 7}.unit{i}"): Cell("—", f"part{i % 7}.unit{i}", float(i), True, False, False, False)

@@ -108,6 +108,26 @@ def test_what_a_program_counts_is_called_by_itself_alone() -> None:
     assert round(seen.rows("steps")[0]["learning_rate"], 6) == 0.001
 
 
+@pytest.mark.long
+def test_what_a_trainer_measured_on_validation_rows_is_kept_with_the_updates_before_it() -> None:
+    trains = """
+from mlx_lm.tuner.trainer import TrainingArgs, train
+
+class Rows(list):
+    def __getitem__(self, index):
+        return (list.__getitem__(self, index), 0)
+
+lora()
+arguments = TrainingArgs(batch_size=2, iters=4, val_batches=1, steps_per_report=100, steps_per_eval=2,
+    steps_per_save=100, max_seq_length=64, adapter_file="adapters.safetensors")
+train(model, optim.Adam(1e-4), Rows(rows), Rows(rows), arguments)
+"""
+    _, seen = both("validated", trains)
+    given = [row["detail"] for row in seen.rows("events") if row["kind"] == "evaluate"]
+    assert [each["updates"] for each in given] == [0, 1, 3]
+    assert all(0 < each["loss"] < 20 for each in given)
+
+
 PLACES = """
 import logging, sys, warnings
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -24,11 +24,15 @@ _FAR = 1e300
 
 @dataclass(frozen=True)
 class Series:
-    """One run's steps, and the points (name, updates) at which it was captured."""
+    """One run's steps, and the points (name, updates) at which it was captured.
+
+    `validation`: (updates, loss) of its evaluations, drawn where the run stands alone.
+    """
 
     name: str
     steps: Sequence[Step]
     points: Sequence[tuple[str, int]] = ()
+    validation: Sequence[tuple[int, float]] = ()
 
 
 Value = Callable[[Step], float | None]
@@ -76,6 +80,10 @@ def charts(*series: Series) -> Markup:
     if not seen:
         return Markup("<p>No update was seen.</p>")
     of_runs = [(quantity, _of_runs(quantity, seen)) for quantity in _QUANTITIES]
+    if len(seen) == 1 and seen[0].validation:
+        loss, (training,) = of_runs[0]
+        validation = Line("validation", seen[0].validation, "other")
+        of_runs[0] = (loss, [replace(training, name="training"), validation])
     drawn = [_figure(each.title, lines, seen, fitted=each.fitted) for each, lines in of_runs if _moves(lines)]
     drawn += [
         _figure(

@@ -47,7 +47,9 @@ def parts(m: Material, linked: Collection[str] = ()) -> dict[str, Markup]:
         "What changed": tables.counted(c) + heat.heat(m.heat) + tables.changed(c)
         if m.heat.cells and c.a != c.b
         else nothing,
-        "Training": chart.charts(chart.Series(m.title, m.steps, m.points)) if m.steps else nothing,
+        "Training": chart.charts(chart.Series(m.title, m.steps, m.points, m.validation))
+        if m.steps
+        else nothing,
         "What the loss trains on": tokens.lessons(m.shares, m.rows) if m.shares or m.rows else nothing,
         "What the model says": answers.exchanges(m.exchanges, m.more_exchanges) if m.exchanges else nothing,
         "Declared and observed": tables.declared(m.declared) if m.declared else nothing,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..capture import boundaries, facts, points
+from ..events import Evaluate
 from ..moments import Moments
 from ..originals import inspect
 from ..places import where
@@ -112,13 +113,23 @@ def _train_model(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _evaluate(original: Callable[..., Any]) -> Callable[..., Any]:
     def evaluate(*args: Any, **kwargs: Any) -> Any:
+        detail: Evaluate | None = None
         if watch.observing:
             with watch.looking("evaluate"):
-                call = bound(original, args, kwargs)
+                call, place = bound(original, args, kwargs), where()
                 boundaries.boundary("evaluate", call["model"])
-                watch.event("evaluate", points.model(call["model"]), None, batches=call.get("num_batches"))
+                model = points.model(call["model"])
+                detail = {"batches": call.get("num_batches"), "updates": model.updates if model else None}
                 args, kwargs = _measured(original, args, kwargs)
-        return original(*args, **kwargs)
+        try:
+            loss = original(*args, **kwargs)
+            if detail is not None and type(loss) is float:
+                detail["loss"] = loss
+            return loss
+        finally:
+            if detail is not None:
+                with watch.looking("evaluate"):
+                    watch.event("evaluate", model, place, **detail)
 
     return evaluate
 
