@@ -132,7 +132,7 @@ h1{font-size:1.45rem}h2{margin-top:2.2rem}svg text{font-size:13.5px}.verdict{pad
 .chain ul>li>.node::before{display:none}.heat tbody th{max-width:9rem}.dense th:first-child{width:7.6rem}.heat.dense{border-spacing:0 1px}.dense td{border-radius:0}
 .stack thead{display:none}.stack,.stack tbody,.stack tr,.stack th,.stack td{display:block;border:0;padding:0}.stack tr{border-bottom:1px solid var(--line);padding:.5rem 0}
 .stack tbody th{font-weight:600}.stack td::before{content:attr(data-head) ": ";color:var(--soft)}}
-@page{margin:9mm 10mm}@media print{.groups{display:block;columns:2}.groups>li{break-inside:avoid;margin-bottom:.4rem}.checks thead{display:none}.checks tbody{display:block;columns:2}.checks tr{display:block}.checks th,.checks td{display:inline;border:0;padding:0 .4em 0 0}.charts{grid-template-columns:1fr 1fr}details.drawn,section:has(>.means,>.each){display:none}th,td{padding-top:.1rem;padding-bottom:.1rem}table{font-size:8pt;line-height:1.3}.exchange{margin-top:1rem}.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav,.filter{display:none}
+@page{margin:9mm 10mm}@media print{.groups{display:block;columns:3}.groups>li{break-inside:avoid;margin-bottom:.4rem}.checks thead{display:none}.checks tbody{display:block;columns:3}.checks tr{display:block}.checks th,.checks td{display:inline;border:0;padding:0 .4em 0 0}.charts{grid-template-columns:1fr 1fr}details.drawn,section:has(>.means,>.each){display:none}th,td{padding-top:.1rem;padding-bottom:.1rem}table{font-size:8pt;line-height:1.3}.exchange{margin-top:1rem}.card,.exchange,figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.6rem}nav,.filter{display:none}
 .scroll{overflow:visible}.heat td,.key,.tok,.bar span,.fix{print-color-adjust:exact;-webkit-print-color-adjust:exact}details::details-content{content-visibility:visible;block-size:auto}}
 """ + "\n".join(
     f".filter:has([value=g{n}]:checked)+table tbody:not(.g{n}){{display:none}}" for n in range(1, 13)
@@ -145,7 +145,7 @@ body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui
 main{max-width:66rem;margin:0 auto;padding:2.2rem 1.5rem 3rem}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.86rem}
 @media(max-width:40rem){main{padding:1.2rem .9rem 2rem}}
-@media print{body{font-size:8.5pt;line-height:1.4}h1{font-size:16pt}h2{font-size:12pt}main{max-width:none;padding:0}}
+@media print{body{font-size:8.2pt;line-height:1.35}h1{font-size:16pt}h2{font-size:12pt}main{max-width:none;padding:0}}
 """
 
 CSS = (
