@@ -75,6 +75,13 @@ def interrupted(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and str(error) == "Query interrupted"
 
 
+def no_such_finding(word: str, known: Iterable[str], where: str, most: int = 3) -> UsageError:
+    """What to say of an id that no detector gives; `most`: ids that may have been meant."""
+    close = near(word, known, most)
+    hint = f"Did you mean {' or '.join(close)}?" if close else "`forensics query` lists them."
+    return UsageError(f"There is no finding {word!r}.", where=where, hint=hint)
+
+
 def near(word: str, among: Iterable[str], most: int = 3, likeness: float = 0.6) -> list[str]:
     """The words most like a mistyped one, the best first, for a hint; else those that hold it.
 

@@ -122,8 +122,8 @@ def _is_on(words: Sequence[str]) -> bool:
     """Are these a model and an adapter, which is judged as it lies on the model?"""
     from forensics.model.checkpoint import open_model  # import time, as in `_at_rest`
 
-    model, adapter = (open_model(located(word)) for word in words)
-    return adapter.is_adapter and not model.is_adapter
+    model, adapter = map(located, words)
+    return open_model(adapter).is_adapter and not open_model(model).is_adapter
 
 
 def _of_one(subject: Run | Capture) -> Pair:

@@ -78,8 +78,9 @@ CREATE TABLE captures (
                             -- was asked, and is believed where the logits after the prompt are the same to
                             -- the bit)
     pending VARCHAR,        -- JSON, where parameters were not computed yet when the point came: operations of
-                            -- their graph (the watcher's own norms among them), difference (by how much computing them changed the logits after a
-                            -- probe, max abs; absent: not asked), scale (the largest of them)
+                            -- their graph (the watcher's own norms among them), difference (by how much
+                            -- computing them changed the logits after a probe, max abs; absent: not asked),
+                            -- scale (the largest of them)
     place VARCHAR,          -- file:line of the user's program
     complete BOOLEAN,
     missing VARCHAR         -- JSON list of {"what", "why", "kind"}
@@ -241,14 +242,14 @@ CREATE TABLE steps (
                             -- and each position sums to 1
     drawn_rows INTEGER,     -- rows under this step's gradients that the program drew itself: generated, or
                             -- read token by token just before
-    residual_shaped DOUBLE, -- of a loss on hidden states, of a model that puts a scale or a cap on its logits:
-                            -- what the reading with them leaves unexplained; NULL: another loss or model, or
-                            -- the step was not kept
+    residual_shaped DOUBLE, -- of a loss on hidden states, of a model that puts a scale or a cap on its
+                            -- logits: what the reading with them leaves unexplained; NULL: another loss or
+                            -- model, or the step was not kept
     residual_bare DOUBLE,   -- the same of the reading without them
     loss_shaped DOUBLE,     -- cross-entropy of the model's own logits at the rows, targets and weights read
     loss_bare DOUBLE,       -- the same of its logits without scale and cap
-    pending BIGINT,         -- updates before this one that nothing had computed when it came; 0: all were; NULL:
-                            -- the step was not kept
+    pending BIGINT,         -- updates before this one that nothing had computed when it came; 0: all were;
+                            -- NULL: the step was not kept
     seconds DOUBLE
 );
 
@@ -443,8 +444,8 @@ CREATE TABLE schedules (
 -- position changed (causality), with the other rows changed (rows); differences are the largest over the
 -- outputs of a position. head, where the loss is taken on hidden states: how far the model's own logits are
 -- from those that its head makes of them, as a share of the largest: least with the scale and cap of its
--- configuration, most without. gradient, with --selftest full: the loss of that batch at parameters that lie a
--- little before and behind, along its gradient; repeat, rounding and scale are then of the loss.
+-- configuration, most without. gradient, with --selftest full: the loss of that batch at parameters that lie
+-- a little before and behind, along its gradient; repeat, rounding and scale are then of the loss.
 CREATE TABLE selftests (
     run VARCHAR, process INTEGER, model VARCHAR,
     test VARCHAR,           -- causality | rows | head | gradient

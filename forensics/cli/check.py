@@ -10,7 +10,7 @@ import click
 from forensics.cli.capture import CommandAfterDashes
 from forensics.cli.options import json_option, queries_option, store_option
 from forensics.cli.screen import note
-from forensics.errors import UsageError, near
+from forensics.errors import UsageError, no_such_finding
 
 if TYPE_CHECKING:
     from forensics.records import Diagnosis
@@ -126,9 +126,7 @@ def _check_ids(only: tuple[str, ...], detectors: list[str]) -> None:
     """Refuse an id that no detector gives, before the command is run."""
     for item in only:
         if item not in detectors:
-            close = near(item, detectors)
-            hint = f"Did you mean {' or '.join(close)}?" if close else "`forensics query` lists them."
-            raise UsageError(f"There is no finding {item!r}.", where="--only", hint=hint)
+            raise no_such_finding(item, detectors, "--only")
 
 
 def _show(judged: Diagnosis, only: tuple[str, ...]) -> None:

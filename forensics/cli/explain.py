@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensics.cli.options import json_option, queries_option
-from forensics.errors import UsageError, near
+from forensics.errors import no_such_finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,9 +63,7 @@ def _lookup(finding: str, queries: Path | None) -> tuple[Detector, Specimen | No
     detector = ours.get(finding) if finding in ours.queries else None
     if not isinstance(detector, Detector):
         names = [each.name for each in ours.detectors]
-        close = near(finding, names)
-        hint = f"Did you mean {' or '.join(close)}?" if close else "`forensics query` lists them."
-        raise UsageError(f"There is no finding {finding!r}.", where="forensics explain", hint=hint)
+        raise no_such_finding(finding, names, "forensics explain")
     return detector, _example(detector)
 
 
@@ -75,7 +73,7 @@ def _document(detector: Detector, specimen: Specimen | None) -> dict[str, Any]:
     lists = {
         key.replace(" ", "_"): list(detector.names(key)) for key in ("explains", "rules out", "references")
     }
-    lists["references"] += [f"{e.issue} {e.title}" for e in issues.load() if e.finding == detector.name]
+    lists["references"] += issues.references(detector.name)
     texts = {key: detector.text(key) or None for key in KEYS}
     if texts["fix"] and "{" in texts["fix"]:  # it depends on what is seen: as it was there
         texts["fix"] = specimen.finding.fix if specimen else None

@@ -27,8 +27,12 @@ def columns() -> int:
     """Columns of the terminal, 60 at the least; 80 in a pipe unless COLUMNS says otherwise."""
     import shutil
 
-    known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return max(NARROW, shutil.get_terminal_size((80, 24)).columns) if known else 80
+    return max(NARROW, shutil.get_terminal_size((80, 24)).columns) if _has_width() else 80
+
+
+def _has_width() -> bool:
+    """Is there a width that the terminal or COLUMNS says?"""
+    return sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
 
 
 def width() -> int:
@@ -38,7 +42,7 @@ def width() -> int:
 
 def room() -> int:
     """Columns that a table of rows may take: the terminal's, or no limit in a pipe, which cuts no cells."""
-    return columns() if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else UNCUT
+    return columns() if _has_width() else UNCUT
 
 
 def show(text: Text, *, paged: bool = False) -> None:

@@ -32,12 +32,12 @@ def load() -> tuple[Issue, ...]:
     return tuple(Issue(**json.loads(line)) for line in lines if line.strip())
 
 
-def references(finding: str, versions: dict[str, str]) -> tuple[str, ...]:
-    """The issues of a finding that the captured versions may have: `REPOSITORY#NUMBER title`."""
+def references(finding: str, versions: dict[str, str] | None = None) -> tuple[str, ...]:
+    """The issues of a finding, or those that the captured versions may have: `REPOSITORY#NUMBER title`."""
     return tuple(
-        f"{name.issue} {name.title}"
-        for name in load()
-        if name.finding == finding and _concerns(name, versions)
+        f"{known.issue} {known.title}"
+        for known in load()
+        if known.finding == finding and (versions is None or _concerns(known, versions))
     )
 
 

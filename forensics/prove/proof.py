@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics import __version__
-from forensics.errors import UsageError, near
+from forensics.errors import no_such_finding
 from forensics.judge.diagnose import diagnose_opened
 from forensics.prove import cures as cured
 from forensics.prove import failure, length
@@ -120,9 +120,7 @@ class Proving:
         names = [detector.name for detector in self.source.evidence.library.detectors]
         for finding_id in ids:
             if finding_id not in names:
-                close = near(finding_id, names, 1)
-                hint = f"Did you mean {close[0]}?" if close else "`forensics query` lists them."
-                raise UsageError(f"There is no finding {finding_id!r}.", where="forensics prove", hint=hint)
+                raise no_such_finding(finding_id, names, "forensics prove", 1)
         causes = [f.id for f in self.diagnosis.findings if f.role == "cause" and f.severity != "info"]
         return list(dict.fromkeys(ids or causes))
 

@@ -33,8 +33,9 @@ def first() -> Iterator[None]:
         new = sys.modules.keys() - before
         for name in {name.partition(".")[0] for name in new} & sys.stdlib_module_names:
             if name not in before and _holds(ahead, name):
-                for each in [each for each in new if each.partition(".")[0] == name]:
-                    sys.modules.pop(each, None)
+                for module in new:
+                    if module.partition(".")[0] == name:
+                        sys.modules.pop(module, None)
 
 
 def _is_stdlib(place: str) -> bool:

@@ -19,7 +19,7 @@ from ..run import watch
 from . import tensors
 from .decoder import Line, Token
 
-# of the answers' making: another number where `answering` says other tokens or probabilities than before
+# of the answers' making: another number where `decoder` says other tokens or probabilities than before
 _FORM = 1
 
 

@@ -16,6 +16,7 @@ from ..run import watch
 from ..trees import mx
 from . import answercache, decoder, facts, tensors
 from .decoder import Line
+from .forwardpass import logits
 from .isolation import still
 
 _QUESTIONS = ("What is the capital of France?", "What color is the sky?", "What is 2 + 2?")
@@ -92,9 +93,7 @@ def next_logits(model: Model) -> Any:
     if first is None or (words.rows is not None and max(first.ids) >= words.rows):
         return None
     with still(model.module, evaluation=True):
-        z = model.module(core.array([first.ids]))
-        z = z if isinstance(z, core.array) else z.logits
-        last = z[0, -1].astype(core.float32)
+        last = logits(model.module, first.ids)[-1].astype(core.float32)
         core.eval(last)
     return last
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .. import trees
@@ -211,7 +212,10 @@ def write(step: Step, partly: bool) -> None:
     gradient, update, parameter = (_numbers(event, key) for key in ("gradient", "update", "parameter"))
     used = event.facts.get("optimizer")
     rate = facts.number(event.arrays.get("rate"))
-    passed, along = _passed(step)
+    small = _small(step)
+    passed, along = _passed(step, small)
+    # <g, S> / <S, S>: 1 where gradients are added up, 1 / n where their mean is applied
+    accumulation = small.gs / small.ss if small is not None and step.count > 1 and small.ss > 0 else None
     watch.row(
         "steps", model=step.model.number, step=step.number,
         optimizer=used.number if used is not None else None,
@@ -220,8 +224,8 @@ def write(step: Step, partly: bool) -> None:
         functions=_functions(step),
         gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
-        accumulation=_accumulation(step) if step.count > 1 else None, passed=passed, along=along,
-        carried=_carried(step), seconds=step.seconds, place=event.place, pending=step.pending,
+        accumulation=accumulation, passed=passed, along=along, carried=_carried(step, small),
+        seconds=step.seconds, place=event.place, pending=step.pending,
         **rows.totals(step),
     )  # fmt: skip
     for name, g, u, p in zip(names, gradient, update, parameter, strict=False):
@@ -251,26 +255,35 @@ def _root(square: float) -> float:
     return math.sqrt(square) if square >= 0 else square  # NaN stays NaN
 
 
-def _accumulation(step: Step) -> float | None:
-    """<g, S>/<S, S> over a few small parameters.
+@dataclass(frozen=True)
+class _Small:
+    """A few small parameters of one update: g, the gradient applied, and S, the sum of those evaluated.
 
-    g is the gradient applied and S the sum of those evaluated.
+    `gg`, `gs` and `ss` are the scalar products <g, g>, <g, S> and <S, S>.
     """
+
+    names: list[str]
+    applied: list[Any]
+    own: list[Any]
+    gg: float
+    gs: float
+    ss: float
+
+
+def _small(step: Step) -> _Small | None:
+    """None where no small parameter was seen in the update and in each of its gradients."""
     assert step.update is not None
     given = step.update.arrays.get("small", {})
-    if len(step.small) != step.count:
+    names = [name for name in given if all(name in each for each in step.small)]
+    if not names or len(step.small) != step.count:
         return None
     core = mx()
-    names = [name for name in given if sum(name in item for item in step.small) == step.count]
-    if not names:
-        return None
+    own = [sum(each[name].astype(core.float32) for each in step.small) for name in names]
     applied = [given[name].astype(core.float32) for name in names]
-    total = [sum(item[name].astype(core.float32) for item in step.small) for name in names]
-    dot, square = _dots((applied, total), (total, total))
-    return dot / square if square > 0 else None
+    return _Small(names, applied, own, *_dots((applied, applied), (applied, own), (own, own)))
 
 
-def _passed(step: Step) -> tuple[float | None, float | None]:
+def _passed(step: Step, small: _Small | None) -> tuple[float | None, float | None]:
     """What became of a step's one gradient S on its way to the optimizer, which received g, in a few small
     parameters. `passed` is |g| / |S|: 1 as it came, 0 where nothing came through. `along` is the cosine of g
     and S: -1 where its sign was turned.
@@ -279,16 +292,13 @@ def _passed(step: Step) -> tuple[float | None, float | None]:
         return None, None
     core, given, leaves = mx(), step.update.arrays.get("small", {}), set(step.update.facts["leaves"])
     # a leaf that the optimizer was not given is a gradient that was left out
-    small = {
-        name: each.astype(core.float32)
+    left_out = [
+        each.astype(core.float32)
         for name, each in step.small[0].items()
-        if name in given or name not in leaves
-    }
-    if not small:
-        return None, None
-    names = [name for name in small if name in given]
-    received, sent = [given[name].astype(core.float32) for name in names], [small[name] for name in names]
-    came, through, dot = _dots((list(small.values()),) * 2, (received, received), (sent, received))
+        if name not in given and name not in leaves
+    ]
+    came, through, dot = (small.ss, small.gg, small.gs) if small else (0.0, 0.0, 0.0)
+    came += sum(_dots((left_out, left_out))) if left_out else 0.0
     passed = math.sqrt(through / came) if came > 0 else None
     return passed, dot / math.sqrt(through * came) if passed else None
 
@@ -298,7 +308,7 @@ _before: dict[str, tuple[dict[str, Any], float]] = {}
 _FITS = 0.02  # of a gradient's norm: what sums rounded to bfloat16 leave unexplained, a few times 2^-8
 
 
-def _carried(step: Step) -> float | None:
+def _carried(step: Step, small: _Small | None) -> float | None:
     """How much of the gradients of earlier updates is in the one applied, in a few small parameters.
 
     g = c * g_before + k * S, where S is the sum of the step's own gradients: 0 where S alone explains g, 1
@@ -306,24 +316,17 @@ def _carried(step: Step) -> float | None:
     nothing of this explains g, or it was not measured.
     """
     assert step.update is not None
-    given, held = step.update.arrays.get("small", {}), _before.pop(step.model.number, None)
-    names = [name for name in given if all(name in each for each in step.small)]
-    if not names or len(step.small) != step.count:
+    held = _before.pop(step.model.number, None)
+    if small is None or not small.ss > 0 or not small.gg > 0:
         return None
-    core = mx()
-    wide = [[each[name].astype(core.float32) for name in names] for each in step.small]
-    own = [sum(parts) for parts in zip(*wide, strict=True)]
-    applied = [given[name].astype(core.float32) for name in names]
-    gg, gs, ss = _dots((applied, applied), (applied, own), (own, own))
-    if not ss > 0 or not gg > 0:
-        return None
+    gg, gs, ss = small.gg, small.gs, small.ss
     k, rest = gs / ss, gg - gs * gs / ss
     carried: float | None = 0.0
     if rest > _FITS**2 * gg:
-        if held is None or not all(name in held[0] for name in names):
+        if held is None or not all(name in held[0] for name in small.names):
             return None
-        before = [held[0][name].astype(core.float32) for name in names]
-        pp, ps, gp = _dots((before, before), (before, own), (applied, before))
+        before = [held[0][name].astype(mx().float32) for name in small.names]
+        pp, ps, gp = _dots((before, before), (before, small.own), (small.applied, before))
         det = pp * ss - ps * ps
         if not det > _FITS**2 * pp * ss:
             return None
@@ -331,7 +334,7 @@ def _carried(step: Step) -> float | None:
         if not k > 0 or gg - c * gp - k * gs > _FITS**2 * gg:
             return None
         carried = c * held[1] / k
-    _before[step.model.number] = (given, k)
+    _before[step.model.number] = (step.update.arrays["small"], k)
     return carried
 
 
