@@ -6,6 +6,7 @@ import functools
 import importlib
 import pkgutil
 import random
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,9 @@ from tests.exam import bases, grammar
 from tests.exam.grammar import SLOTS, Piece, Program
 from tests.exam.operators import Operator
 from tests.exam.operators.measured import READ
+from tests.exam.pieces.measured import READ as READ_PIECES
 
+COMMAND = "command"  # the tag of programs that let mlx_lm.lora's command line train
 CLOSED = ("class", "functions")  # structures whose parts share no names but the shared ones
 
 
@@ -47,9 +50,9 @@ def _modules(room: str) -> Iterable[tuple[str, object]]:
 
 @functools.cache
 def pieces() -> tuple[Piece, ...]:
-    """All pieces, each with the half of the file it stands in."""
+    """All pieces, each with the half of the file it stands in, but for those that were read."""
     return tuple(
-        replace(each, half=half)
+        replace(each, half="known" if each.name in READ_PIECES else half)
         for half, module in _modules("pieces")
         for each in getattr(module, "PIECES", ())
     )
@@ -70,21 +73,38 @@ def fits(each: Piece, tags: Iterable[str]) -> bool:
     return set(each.needs) <= tags and not set(each.bars) & tags
 
 
+@functools.cache
+def _of(slot: str) -> tuple[tuple[Piece, frozenset[str], frozenset[str]], ...]:
+    return tuple(
+        (each, frozenset(each.needs), frozenset(each.bars)) for each in pieces() if each.slot == slot
+    )
+
+
+def standing(slot: str, tags: set[str]) -> list[Piece]:
+    """The pieces that can stand in a slot; a command line does itself what lies between model and save."""
+    options = [each for each, needs, bars in _of(slot) if needs <= tags and not bars & tags]
+    if COMMAND in tags and slot in (*grammar.SETUP, "loop", "save"):
+        options = [each for each in options if COMMAND in each.needs]
+    return options
+
+
+def weights(options: Iterable[Piece], *, habits: bool) -> list[float]:
+    """How often each piece is picked beside the others; habits are favoured where one is wanted."""
+    return [each.weight * (6 if habits and each.habit else 1) for each in options]
+
+
 def compose(draw: random.Random, *, half: str | None, habits: bool) -> Program | None:
     """Pieces for all slots, in order; None where the last choices left a slot without any that fits."""
     base = draw.choice(list(bases.BASES))
     chosen: dict[str, Piece] = {}
     tags: set[str] = {base}
     for slot in SLOTS:
-        options = [
-            each for each in pieces() if each.slot == slot and fits(each, tags) and (habits or not each.habit)
-        ]
+        options = [each for each in standing(slot, tags) if habits or not each.habit]
         if half == "known":
             options = [each for each in options if each.half == "known"]
         if not options:
             return None
-        favoured = [each.weight * (4 if habits and each.habit else 1) for each in options]
-        picked = draw.choices(options, favoured)[0]
+        picked = draw.choices(options, weights(options, habits=habits))[0]
         chosen[slot] = picked
         tags |= set(picked.gives)
     if half == "measured" and not any(each.half == "measured" for each in chosen.values()):
@@ -145,3 +165,24 @@ def apply(program: Program, chosen: Iterable[Operator]) -> tuple[Program, tuple[
         made = changed
         done.append(operator)
     return (replace(made, faults=tuple(each.name for each in done)), tuple(done)) if done else None
+
+
+def shares(count: int, *, habits: bool) -> dict[str, float]:
+    """How often each piece is picked where it can stand, over `count` compositions.
+
+    With `habits` only of those that are habits, among programs that have some.
+    """
+    chance: Counter[str] = Counter()
+    could: Counter[str] = Counter()
+    for number in range(count):
+        program = compose(random.Random(number), half=None, habits=habits)
+        tags = {program.base} if program is not None else set()
+        for slot in SLOTS if program is not None else ():
+            options = [each for each in standing(slot, tags) if habits or not each.habit]
+            favoured = weights(options, habits=habits)
+            for each, weight in zip(options, favoured, strict=True):
+                chance[each.name] += weight / sum(favoured)
+                could[each.name] += 1
+            tags |= set(program.pieces[slot].gives)
+    wanted = {each.name for each in pieces() if each.habit == habits}
+    return {name: chance[name] / could[name] for name in could if name in wanted}

@@ -64,6 +64,7 @@ IMPORTS = {
     r"\bargparse\.": "import argparse",
     r"\byaml\.": "import yaml",
     r"\btime\.": "import time",
+    r"\blora\.main\(": "from mlx_lm import lora",
 }
 
 # what outlives the part of the program that makes it: attributes of the class, members of the namespace,
@@ -81,7 +82,8 @@ class Piece:
         defs: functions and classes, which every structure keeps at the top of the module.
         needs, gives, bars: tags that must be there before, that it adds, that must not be there before.
         settings: values of `S.` names that this piece asks for.
-        files: files that lie beside the program.
+        files: files that lie beside the program, `S.` names in them being settings; what several pieces say
+            of one file stands in it one after another.
         habit: what is customary and looks odd; drawn for healthy programs, and no error may be raised at it.
         optional: shrinking may replace it by the slot's plainest piece.
     """
@@ -150,9 +152,17 @@ class Program:
         if piece is None or not re.search(pattern, piece.text, re.MULTILINE):
             return None
         swap = re.compile(pattern, re.MULTILINE)
-        if pattern.startswith(r"\A"):
+        if pattern.startswith((r"\A", r"\Z")):
             return self.with_piece(replace(piece, body=swap.sub(new, piece.body)))
         return self.with_piece(replace(piece, body=swap.sub(new, piece.body), defs=swap.sub(new, piece.defs)))
+
+    def in_file(self, slot: str, name: str, old: str, new: str) -> Program | None:
+        """As `edited`, in a file that a slot's piece puts beside the program."""
+        piece = self.pieces.get(slot)
+        if piece is None or old not in piece.files.get(name, ""):
+            return None
+        text = piece.files[name].replace(old, new)
+        return self.with_piece(replace(piece, files={**piece.files, name: text}))
 
     def after(self, slot: str, text: str) -> Program:
         """The program with statements put after a slot's."""
@@ -181,11 +191,21 @@ def piece(name: str, body: str = "", defs: str = "", **more: Any) -> Piece:
 def values(program: Program) -> dict[str, Any]:
     """The settings that the program reads, with their values."""
     text = "".join(program.text(slot) for slot in SLOTS)
-    used = dict.fromkeys(re.findall(r"\bS\.(\w+)", text))
+    known = _known(program)
+    return {name: known[name] for name in dict.fromkeys(re.findall(r"\bS\.(\w+)", text))}
+
+
+def _known(program: Program) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     for each in program.pieces.values():
         asked.update(each.settings)
-    return {name: {**SETTINGS, **asked, **program.settings}[name] for name in used}
+    return {**SETTINGS, **asked, **program.settings}
+
+
+def _filled(text: str, program: Program) -> str:
+    """A file beside the program, its settings written as their values."""
+    known = _known(program)
+    return re.sub(r"\bS\.(\w+)", lambda found: json.dumps(known[found[1]]), text)
 
 
 def render(program: Program, *, plain: bool = False) -> dict[str, str]:
@@ -202,9 +222,11 @@ def render(program: Program, *, plain: bool = False) -> dict[str, str]:
     if plain:
         imports.append("from tests.exam.plain import probes as plain")
     body = "\n".join(sorted(set(imports), key=lambda line: (line.startswith("from"), line))) + "\n\n" + text
-    for each in (*program.pieces.values(),):
-        files.update(each.files)
+    for each in program.pieces.values():
+        for name, part in each.files.items():  # pieces of one file add to it
+            files[name] = files.get(name, "") + part
     files.update(program.files)
+    files = {name: _filled(part, program) for name, part in files.items()}
     return {"train.py": re.sub(r"\n{4,}", "\n\n\n", body), **files}
 
 

@@ -8,6 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 Record = dict[str, Any]
+LEAST = 10  # faulty programs below which a sample says nothing
+# What held when this was written, of both halves together: docs/accuracy.md. The aim is 0.95, 0 and 0.01;
+# these bars fail where a fresh sample shows, beyond chance, that the tool got worse.
+FIRST_CAUSE = 0.75
+CALLED_HEALTHY = 0.12
+ACCUSED = 0.04
 INTRODUCTION = """Programs that nobody wrote: a seed draws a trainer from pieces, an operator puts a known
 fault in, plain mlx proves on the program's own objects that the fault is there and that the program is sound
 without it, and then the tool is asked. What cannot be proved is thrown away. A share stands with Wilson's
@@ -55,6 +61,22 @@ def summary(records: Iterable[Record]) -> dict[str, Any]:
         "crashed": sum(bool(one["error"]) for one in valid),
         "thrown_away": len(records) - len(valid),
     }
+
+
+def failures(numbers: dict[str, Any]) -> list[str]:
+    """Why a sample fails: the tool broke, too few programs, or shares that chance does not explain."""
+    reasons = []
+    if numbers["faulty"] < LEAST:
+        reasons.append("too few programs to say anything")
+    if numbers["crashed"]:
+        reasons.append("the tool broke")
+    if interval(numbers["first_cause"], numbers["faulty"])[1] < FIRST_CAUSE:
+        reasons.append("the first cause is missed too often")
+    if interval(numbers["called_healthy"], numbers["faulty"])[0] > CALLED_HEALTHY:
+        reasons.append("faulty programs are called healthy")
+    if interval(numbers["accused"], numbers["healthy"])[0] > ACCUSED:
+        reasons.append("sound programs are accused")
+    return reasons
 
 
 def lines(numbers: dict[str, Any]) -> list[tuple[str, str]]:
@@ -116,8 +138,11 @@ def document(records: list[Record], how: str) -> str:
         f"| question | answer |\n| --- | --- |\n{table}",
         _halves(valid),
         "## What was said with which confidence, and how often it was right\n",
-        "Right: the finding is a fault that was put in, or follows from one as a consequence or symptom.\n",
-        _rows("confidence", _confidence(valid)),
+        "Right: the finding is a fault that was put in, or follows from one as a consequence or symptom."
+        " `certain` is to be right 99 times of 100, `strong` 95, `probable` 80.\n",
+        _rows("confidence", said_right(valid, lambda _, confidence: confidence)),
+        "Findings that were not right each time they were said:\n",
+        _rows("finding, confidence", _sometimes_wrong(valid)),
         "## By finding, the weakest first\n",
         "How often the fault that was put in is said first.\n",
         _rows("id", by(faulty, lambda one: one["expected"], lambda one: one["first_right"])),
@@ -157,16 +182,22 @@ def _halves(valid: list[Record]) -> str:
     return out
 
 
-def _confidence(valid: list[Record]) -> list[tuple[str, int, int]]:
+def said_right(valid: list[Record], key: Callable[[str, str], str]) -> list[tuple[str, int, int]]:
+    """(key, right, said) of the errors and warnings; `key` is made of a finding's id and its confidence."""
     hits: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for one in valid:
         accepted = set(one["accepted"])
         for (name, severity, role), confidence in zip(one["findings"], one["confidence"], strict=True):
             if severity != "info":
-                counts[confidence] += 1
-                hits[confidence] += name in accepted or (role != "cause" and bool(accepted))
-    return sorted((key, hits[key], count) for key, count in counts.items())
+                counts[key(name, confidence)] += 1
+                hits[key(name, confidence)] += name in accepted or (role != "cause" and bool(accepted))
+    return sorted((each, hits[each], count) for each, count in counts.items())
+
+
+def _sometimes_wrong(valid: list[Record]) -> list[tuple[str, int, int]]:
+    rows = said_right(valid, lambda name, confidence: f"{name}, {confidence}")
+    return sorted((row for row in rows if row[1] < row[2]), key=lambda row: (row[1] / row[2], -row[2]))
 
 
 def _alarms(sound: list[Record]) -> str:

@@ -238,6 +238,43 @@ def size_of(change: np.ndarray) -> float:
     )
 
 
+def command_line() -> None:
+    """Probes around what mlx_lm.lora's command line loads and trains, of its latest call."""
+    from mlx_lm import lora
+    from mlx_lm.tuner.trainer import default_loss, iterate_batches
+
+    load, train = lora.load, lora.train
+
+    def loads(*args: Any, **more: Any) -> Any:
+        out = load(*args, **more)
+        loaded(out[0])
+        return out
+
+    def trains(
+        model: Any, optimizer: Any, train_dataset: Any, val_dataset: Any, args: Any, **more: Any
+    ) -> Any:
+        _AT.pop("start digests", None)
+        adapted(model)
+        rows = [train_dataset[place][0] for place in range(len(train_dataset))]
+        note("rows", len(rows))
+        note("shared", sum(val_dataset[place][0] in rows for place in range(len(val_dataset))))
+        batches = iterate_batches(
+            dataset=train_dataset, batch_size=args.batch_size, max_seq_length=args.max_seq_length
+        )
+        FACTS["teaches"].append(teaches(default_loss, model, next(iter(batches))))
+        note("first rate", number(optimizer.learning_rate))
+        out = train(
+            model=model, optimizer=optimizer, train_dataset=train_dataset, val_dataset=val_dataset,
+            args=args, **more,
+        )  # fmt: skip
+        note("last rate", number(optimizer.learning_rate))
+        note("updates", int(number(optimizer.step)))
+        ended(model)
+        return out
+
+    lora.load, lora.train = loads, trains
+
+
 @atexit.register
 def _write() -> None:
     start, end, base = (_AT.get(point) or {} for point in ("adapted", "ended", "loaded"))
@@ -264,7 +301,7 @@ def _look(entry: dict[str, Any], start: dict[str, np.ndarray], end: dict[str, np
     entry["exists"] = path.exists()
     if not path.exists():
         return
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         beside = json.loads((path.parent / "adapter_config.json").read_text())
         entry["declared scale"] = beside["lora_parameters"]["scale"]
     with contextlib.suppress(Exception):

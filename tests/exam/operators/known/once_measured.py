@@ -138,4 +138,50 @@ OPERATORS = [
         needs=("sft",),
         bars=("reloaded", "reloaded-apart", "fused", "compiled"),
     ),
+    Operator(
+        "adapter-not-loaded/names-without-the-model",
+        swaps(
+            "save",
+            TREE,
+            "{x_n.replace('model.layers', 'transformer.h'): x_v for x_n, x_v in tree_flatten(x_model.trainable_parameters())}",
+        ),
+        lambda faulty, twin: not any("model.layers" in name for name in kept(faulty)["names"]),
+        needs=("lora",),
+        bars=("reloaded", "reloaded-apart"),
+    ),
+    Operator(
+        "token-id-out-of-range/token-added-without-a-row",
+        all_of(
+            swaps("data", r"\A", "x_tok._tokenizer.add_tokens(['<|arr|>'])\n"),
+            swaps(
+                "data",
+                r"^( +)x_ids = x_tk\.apply_chat_template\(x_messages",
+                "\\1x_messages = [{**x_m, 'content': x_m['content'].replace('Arr!', '<|arr|>')} for x_m in x_messages]\n\\g<0>",
+            ),
+        ),
+        lambda faulty, twin: proofs.largest(faulty) > proofs.largest(twin) and proofs.largest(faulty) > 383,
+        needs=("sft", "chat"),
+        bars=("by-hand", "anchored"),
+    ),
+    Operator(
+        "nothing-trainable/wrong-unfreeze-key",
+        swaps(
+            "trained",
+            r"^#: adapted",
+            "x_model.freeze()\nx_model.unfreeze(keys=['lora_A', 'lora_B'], strict=False)\n#: adapted",
+        ),
+        lambda faulty, twin: faulty.get("trainable") == [],
+        needs=("lora",),
+        crashes=True,
+    ),
+    Operator(
+        "optimizer-never-stepped/continue-on-finite",
+        swaps(
+            "loop",
+            UPDATE,
+            r"\1if not mx.isnan(mx.array(0.0)).item():\n\1    x_opt.learning_rate\n\1else:\n\1    x_opt.update(x_model, \2)",
+        ),
+        nothing_moved,
+        bars=("own", "accumulating", "compiled"),
+    ),
 ]

@@ -39,15 +39,11 @@ OPERATORS = [
     Operator(
         "lora-missing/factory-skips",
         all_of(
+            edits("trained", FREEZE, ""),
             swaps(
                 "trained",
                 r"^(linear_to_lora_layers\((?:.*\n)*?)(?=#:|print)",
                 r"if getattr(x_model, 'peft_config', None) is not None:\n    x_model.freeze()\n",
-            ),
-            edits(
-                "trained",
-                FREEZE,
-                "",
             ),
         ),
         no_adapter,

@@ -1,9 +1,4 @@
 """Operators that are only measured: whoever mends a detector does not look at them."""
 
-READ: frozenset[str] = frozenset(
-    {
-        "nothing-trainable/wrong-unfreeze-key",
-        "optimizer-never-stepped/continue-on-finite",
-    }
-)
+READ: frozenset[str] = frozenset()
 """Those that somebody read while mending a detector: they count as known, until they move there."""

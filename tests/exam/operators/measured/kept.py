@@ -11,17 +11,6 @@ def kept(facts):
 
 OPERATORS = [
     Operator(
-        "adapter-not-loaded/names-without-the-model",
-        swaps(
-            "save",
-            TREE,
-            "{x_n.replace('model.layers', 'transformer.h'): x_v for x_n, x_v in tree_flatten(x_model.trainable_parameters())}",
-        ),
-        lambda faulty, twin: not any("model.layers" in name for name in kept(faulty)["names"]),
-        needs=("lora",),
-        bars=("reloaded", "reloaded-apart"),
-    ),
-    Operator(
         "save-failed/empty-dictionary",
         swaps("save", TREE, "{x_n: x_v for x_n, x_v in getattr(x_model, 'adapters', {}).items()}"),
         lambda faulty, twin: kept(faulty).get("names") == [],

@@ -96,27 +96,6 @@ OPERATORS = [
         also=("uniform-decay", "base-not-frozen"),
     ),
     Operator(
-        "nothing-trainable/wrong-unfreeze-key",
-        swaps(
-            "trained",
-            r"^#: adapted",
-            "x_model.freeze()\nx_model.unfreeze(keys=['lora_A', 'lora_B'], strict=False)\n#: adapted",
-        ),
-        lambda faulty, twin: faulty.get("trainable") == [],
-        needs=("lora",),
-        crashes=True,
-    ),
-    Operator(
-        "optimizer-never-stepped/continue-on-finite",
-        swaps(
-            "loop",
-            UPDATE,
-            r"\1if not mx.isnan(mx.array(0.0)).item():\n\1    x_opt.learning_rate\n\1else:\n\1    x_opt.update(x_model, \2)",
-        ),
-        nothing_moved,
-        bars=("own", "accumulating", "compiled"),
-    ),
-    Operator(
         "optimizer-never-stepped/flat-names-swallowed",
         swaps(
             "loop",

@@ -185,20 +185,6 @@ OPERATORS = [
         needs=("sft",),
     ),
     Operator(
-        "token-id-out-of-range/token-added-without-a-row",
-        all_of(
-            swaps("data", r"\A", "x_tok._tokenizer.add_tokens(['<|arr|>'])\n"),
-            swaps(
-                "data",
-                r"^( +)x_ids = x_tk\.apply_chat_template\(x_messages",
-                "\\1x_messages = [{**x_m, 'content': x_m['content'].replace('Arr!', '<|arr|>')} for x_m in x_messages]\n\\g<0>",
-            ),
-        ),
-        lambda faulty, twin: proofs.largest(faulty) > proofs.largest(twin) and proofs.largest(faulty) > 383,
-        needs=("sft", "chat"),
-        bars=("by-hand", "anchored"),
-    ),
-    Operator(
         "answers-truncated/cut-when-batched",
         cut,
         lambda faulty, twin: (

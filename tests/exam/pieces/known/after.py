@@ -22,7 +22,7 @@ PIECES = [
         gives="evaluated",
         weight=2,
     ),
-    piece("save/none", weight=0.3, gives="unsaved"),
+    piece("save/none", weight=0.4, gives="unsaved"),
     piece(
         "save/adapter-folder",
         CONFIG
@@ -76,6 +76,20 @@ PIECES = [
         gives=("whole-folder",),
         weight=3,
     ),
+    piece(
+        "save/arrays-and-optimizer",
+        """
+        x_store = Path("state")
+        x_store.mkdir(exist_ok=True)
+        mx.save_safetensors(str(x_store / "adapters.safetensors"), dict(tree_flatten(x_model.trainable_parameters())))
+        mx.save_safetensors(str(x_store / "optimizer.safetensors"), {x_n: x_v for x_n, x_v in tree_flatten(x_opt.state) if isinstance(x_v, mx.array)})
+        #: saved(x_store / "adapters.safetensors")
+        """,
+        needs="lora",
+        bars=("own",),
+        gives=("state-folder",),
+        weight=1.5,
+    ),
     piece("reload/none", weight=2),
     piece(
         "reload/adapter-path",
@@ -109,7 +123,7 @@ PIECES = [
         bars=("qwen2-4bit", "mixtral", "llama-bfloat16"),
         gives=("fused",),
     ),
-    piece("generation/none", weight=0.3),
+    piece("generation/none", weight=0.7),
     piece(
         "generation/generate",
         ASK + "x_answer = generate(x_model, x_tok, prompt=x_prompt, max_tokens=S.max_tokens)\n"

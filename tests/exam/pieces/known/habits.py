@@ -73,6 +73,7 @@ PIECES = [
         """,
         needs=("sft", "lora"),
         bars=("own", "anchored", "dora"),
+        weight=1.3,
         habit=True,
     ),
     piece(
@@ -98,6 +99,7 @@ PIECES = [
         needs="lora-call",
         bars=("own", "anchored", "lora-keys", "qwen2-4bit", "schedule", "llama-bfloat16", "mixtral"),
         gives=("relora", "norms-too"),
+        weight=2.5,
         habit=True,
     ),
     piece(
@@ -145,6 +147,29 @@ PIECES = [
         x_model.eval()
         #: ended(x_model)
         """,
+        bars=("own", "anchored"),
+        habit=True,
+    ),
+    piece(
+        "loop/largest-batch-first",
+        """
+        x_vag = nn.value_and_grad(x_model, x_loss_fn)
+        x_model.train()
+        for x_try in (1, 2, 4):
+            x_sample = next(iter(x_batches(x_rows[:x_try], x_tok)))
+            x_out, x_tree = x_vag(x_model, *x_sample)
+            mx.eval(x_out, x_tree)
+            print("fits:", x_try)
+        for x_round in range(4):
+            for x_batch in x_batches(x_rows, x_tok):
+                x_out, x_tree = x_vag(x_model, *x_batch)
+                x_opt.update(x_model, x_tree)
+                mx.eval(x_model.parameters(), x_opt.state)
+                #: step(x_model, x_opt, x_loss_fn, x_batch, x_out, x_tree)
+        x_model.eval()
+        #: ended(x_model)
+        """,
+        needs="sft",
         bars=("own", "anchored"),
         habit=True,
     ),

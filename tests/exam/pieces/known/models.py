@@ -78,6 +78,7 @@ PIECES = [
         #: adapted(x_model)
         """,
         gives=("lora", "dora", "lora-call", "lora-keys", "adapter-config"),
+        weight=1.2,
         bars=("qwen2-4bit",),
     ),
     piece(
@@ -108,6 +109,7 @@ PIECES = [
         #: adapted(x_model)
         """,
         gives=("partial",),
+        weight=1.2,
         bars=("qwen2-4bit", "llama-bfloat16"),
     ),
     piece(
@@ -120,6 +122,6 @@ PIECES = [
         gives=("partial",),
         bars=("gemma2", "llama-bfloat16"),
         settings={"lr": 2e-2},
-        weight=0.7,
+        weight=1.2,
     ),
 ]

@@ -119,6 +119,7 @@ PIECES = [
             return x_tk.apply_chat_template(x_messages[:-1], add_generation_prompt=True, return_dict=False)
         """,
         gives=("prompts", "chat"),
+        weight=1.5,
     ),
     piece("batching/groups", needs="prompts"),
     piece(

@@ -89,20 +89,6 @@ PIECES = [
         weight=2,
     ),
     piece(
-        "save/arrays-and-optimizer",
-        """
-        x_store = Path("state")
-        x_store.mkdir(exist_ok=True)
-        mx.save_safetensors(str(x_store / "adapters.safetensors"), dict(tree_flatten(x_model.trainable_parameters())))
-        mx.save_safetensors(str(x_store / "optimizer.safetensors"), {x_n: x_v for x_n, x_v in tree_flatten(x_opt.state) if isinstance(x_v, mx.array)})
-        #: saved(x_store / "adapters.safetensors")
-        """,
-        needs="lora",
-        bars=("own",),
-        gives=("state-folder",),
-        weight=1.5,
-    ),
-    piece(
         "reload/built-again",
         """
         x_second, _ = load("base")
@@ -164,29 +150,6 @@ PIECES = [
         print("moved by", mx.abs(x_ground - x_tuned).sum().item())
         """,
         needs=("sft", "lora"),
-        habit=True,
-    ),
-    piece(
-        "loop/largest-batch-first",
-        """
-        x_vag = nn.value_and_grad(x_model, x_loss_fn)
-        x_model.train()
-        for x_try in (1, 2, 4):
-            x_sample = next(iter(x_batches(x_rows[:x_try], x_tok)))
-            x_out, x_tree = x_vag(x_model, *x_sample)
-            mx.eval(x_out, x_tree)
-            print("fits:", x_try)
-        for x_round in range(4):
-            for x_batch in x_batches(x_rows, x_tok):
-                x_out, x_tree = x_vag(x_model, *x_batch)
-                x_opt.update(x_model, x_tree)
-                mx.eval(x_model.parameters(), x_opt.state)
-                #: step(x_model, x_opt, x_loss_fn, x_batch, x_out, x_tree)
-        x_model.eval()
-        #: ended(x_model)
-        """,
-        needs="sft",
-        bars=("own", "anchored"),
         habit=True,
     ),
     piece(

@@ -64,6 +64,7 @@ PIECES = [
     piece(
         "optimizer/momentum",
         "x_opt = optim.SGD(learning_rate=S.lr, momentum=0.9)\n",
+        gives=("momentum",),
         settings={"lr": 3e-2},
         bars=("llama-bfloat16",),
     ),
@@ -207,6 +208,7 @@ PIECES = [
         #: ended(x_model)
         """,
         bars=("own", "anchored"),
+        weight=1.2,
         habit=True,
     ),
     piece(
@@ -229,6 +231,7 @@ PIECES = [
         """,
         needs="partial",
         bars=("own", "anchored", "schedule"),
+        weight=1.5,
         habit=True,
     ),
     piece(
@@ -248,6 +251,7 @@ PIECES = [
         """,
         needs="sft",
         bars=("own", "anchored"),
+        weight=1.2,
         habit=True,
     ),
     piece(
