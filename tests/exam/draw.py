@@ -16,6 +16,20 @@ from tests.exam.operators import Operator
 from tests.exam.operators.measured import READ
 from tests.exam.pieces.measured import READ as READ_PIECES
 
+PLAINEST = {
+    "model": "model/load",
+    "trained": "trained/lora",
+    "data": "data/chat-template",
+    "batching": "batching/longest",
+    "loss": "loss/masked-mean",
+    "optimizer": "optimizer/adam",
+    "loop": "loop/plain",
+    "evaluation": "evaluation/none",
+    "save": "save/trainable-only",
+    "reload": "reload/none",
+    "fuse": "fuse/none",
+    "generation": "generation/none",
+}
 COMMAND = "command"  # the tag of programs that let mlx_lm.lora's command line train
 CLOSED = ("class", "functions")  # structures whose parts share no names but the shared ones
 
@@ -86,6 +100,30 @@ def standing(slot: str, tags: set[str]) -> list[Piece]:
     if COMMAND in tags and slot in (*grammar.SETUP, "loop", "save"):
         options = [each for each in options if COMMAND in each.needs]
     return options
+
+
+def recalled(faults: Iterable[str], named: Iterable[str], base: str = "qwen2") -> Draw:
+    """The draw of these operators and pieces, the rest of its slots at their plainest.
+
+    Raises:
+        LookupError: a name is not known, a piece cannot stand there, or an operator does not fit.
+    """
+    by_name = {each.name: each for each in pieces()}
+    wanted = {name.split("/")[0]: name for name in named}
+    tags, chosen = {base}, {}
+    for slot in SLOTS:
+        each = by_name[wanted.get(slot, PLAINEST[slot])]
+        if not fits(each, tags):
+            raise LookupError(f"{each.name} cannot stand beside {sorted(tags)}")
+        chosen[slot] = each
+        tags |= set(each.gives)
+    twin = Program(chosen, "script", "constants", 0, base, settings={"seed": 1})
+    operators_of = {each.name: each for each in operators()}
+    put_in = [operators_of[name] for name in faults]
+    made = apply(twin, put_in) if put_in else (twin, ())
+    if made is None:
+        raise LookupError(f"{', '.join(faults)} does not fit")
+    return Draw(0, "mended", made[0], twin, made[1])
 
 
 def weights(options: Iterable[Piece], *, habits: bool) -> list[float]:

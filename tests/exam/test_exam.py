@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import random
 import re
+import time
+import tomllib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +21,10 @@ from tests.exam.__main__ import main, one_line, record
 from tests.exam.operators.measured import READ
 
 DETECTORS = Path(__file__).parents[2] / "docs" / "detectors.md"
+MENDED = Path(__file__).with_name("mended.toml")
 COUNT = 60
 LIMIT = 11 * 60  # seconds
+SHRINKING = 2 * 60  # seconds that making a miss small may take
 LEAST_SHARE = 0.05  # of the programs that a piece can stand in
 LEAST_MECHANISMS = 3
 FEW_MECHANISMS = {
@@ -50,7 +54,7 @@ def _seed() -> int:
 @pytest.mark.exam
 @pytest.mark.timeout(900)
 def test_fresh_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    seed = _seed()
+    seed, began = _seed(), time.monotonic()
     run.prepare()
     results = list(run.sample(seed, COUNT, None, 2, LIMIT))
     numbers = table.summary([record(result) for result in results])
@@ -59,6 +63,10 @@ def test_fresh_programs(capsys: pytest.CaptureFixture[str]) -> None:
         for result in results:
             if result.missed:
                 print(one_line(result))
+        missed = next((result for result in results if result.missed), None)
+        if missed is not None and time.monotonic() - began < LIMIT - SHRINKING:
+            small = shrink.shrink(missed, tries=6)
+            print(f"smallest of {missed.draw.seed}:\n{grammar.render(small.draw.program)['train.py']}")
     assert table.failures(numbers) == []
 
 
@@ -84,6 +92,24 @@ def test_names_do_not_matter() -> None:
         if compared == 3:
             return
     raise AssertionError(f"no valid draws in seed {seed}")
+
+
+def _mended() -> list[draw.Draw]:
+    programs = tomllib.loads(MENDED.read_text())["program"]
+    return [draw.recalled(one["faults"], one["pieces"], one.get("base", "qwen2")) for one in programs]
+
+
+def test_what_was_mended_can_be_made_again() -> None:
+    assert all(each.program.pieces for each in _mended())
+
+
+@pytest.mark.exam
+@pytest.mark.timeout(600)
+def test_what_was_mended_stays_mended() -> None:
+    run.prepare()
+    results = [run.examine(each) for each in _mended()]
+    assert [each.thrown for each in results] == [None] * len(results)
+    assert [one_line(each) for each in results if each.missed] == []
 
 
 def test_drawing_follows_from_the_seed() -> None:

@@ -12,6 +12,15 @@ def rates(facts):
     return [entry["rate"] for entry in facts["steps"]]
 
 
+def declared(edit):
+    """The edit where the program is told its settings from outside: what stands in its code alone is no promise."""
+
+    def one(program: Program) -> Program | None:
+        return edit(program) if program.configuration in ("json", "yaml", "command-line") else None
+
+    return one
+
+
 def never_cut(program: Program) -> Program | None:
     """A length is set, and rows that are longer stay whole."""
     if program.pieces["batching"].name != "batching/fixed-length":
@@ -198,14 +207,14 @@ OPERATORS = [
     ),
     Operator(
         "setting-not-in-force/rate-typed-into-the-optimizer",
-        swaps("optimizer", r"learning_rate=S\.lr\b", "learning_rate=S.lr if S.steps < 0 else 4e-4"),
+        declared(swaps("optimizer", r"learning_rate=S\.lr\b", "learning_rate=S.lr if S.steps < 0 else 4e-4")),
         lambda faulty, twin: rates(faulty)[0] != rates(twin)[0] and len(set(rates(twin))) == 1,
         bars=("own", "partial", "momentum"),
         mild=True,
     ),
     Operator(
         "setting-not-in-force/rows-never-cut",
-        never_cut,
+        declared(never_cut),
         lambda faulty, twin: max(len(row) for f in proofs.forwards(faulty) for row in f["inputs"]) > 24,
         needs=("sft",),
         bars=("own",),
@@ -213,7 +222,7 @@ OPERATORS = [
     ),
     Operator(
         "setting-not-in-force/accumulation-said-and-stepped-each-time",
-        edits("loop", "if x_micro % S.accumulate == 0:", "if x_micro % max(S.accumulate // 8, 1) == 0:"),
+        declared(edits("loop", "if x_micro % S.accumulate == 0:", "if x_micro % max(S.accumulate // 8, 1) == 0:")),
         lambda faulty, twin: faulty["updates"] > twin["updates"],
         needs=("accumulating",),
         also=("accumulation-mismatch",),
