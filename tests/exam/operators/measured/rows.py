@@ -107,9 +107,9 @@ OPERATORS = [
         swaps(
             "data",
             r"^x_held = ",
-            "x_rows = list({tuple(x_row[0][:8]): x_row for x_row in x_rows}.values())\n#: note('rows', len(x_rows))\n\\g<0>",
+            "x_rows = list({tuple(x_row[0][:7]): x_row for x_row in x_rows}.values())\n#: note('rows', len(x_rows))\n\\g<0>",
         ),
-        lambda faulty, twin: proofs.notes(faulty, "rows")[0] < 5,
+        lambda faulty, twin: proofs.notes(faulty, "rows")[0] < 9,
         needs=("sft",),
         mild=True,
     ),
