@@ -8,8 +8,10 @@ import mlx.core as mx
 import mlx.nn as nn
 from hypothesis import example, given
 from hypothesis import strategies as st
+from mlx_lm import load
 
 from forensics.watch.capture import decoder
+from tests.support import tiny
 
 WORDS = 5
 PROMPT = (1, 2)
@@ -51,3 +53,23 @@ def test_an_answer_with_an_earlier_one_at_hand_is_the_one_that_the_model_gives(
     answer: list[int], limit: int, stop: set[int], draft: list[int]
 ) -> None:
     assert decoded(Script(answer), limit, stop, draft[:limit]) == expected(answer, limit, stop)
+
+
+def test_a_batch_that_reads_guesses_says_what_each_prompt_alone_says_token_by_token() -> None:
+    model, _ = load(str(tiny.cached()))
+    model.eval()
+    prompts = [(1, 40, 7), (1, 40, 7, 99, 12), (1, 60)]
+    alone = [greedy(model, ids, 32) for ids in prompts]
+    wrong = [answer[:5] + [9] * 27 for answer in alone]
+    for drafts in ([()] * 3, alone, wrong):
+        lines = [decoder.Line(ids, 32, draft) for ids, draft in zip(prompts, drafts, strict=True)]
+        asked = decoder.answer(model, lines, set(), 60.0, lambda _: False)
+        assert [[token.id for token in line.tokens] for line in lines] == alone
+        assert asked.together == 3 and asked.apart is not None and asked.apart < 1e-4 and asked.read > 0
+
+
+def greedy(model: nn.Module, ids: Sequence[int], count: int) -> list[int]:
+    said = list(ids)
+    for _ in range(count):
+        said.append(int(mx.argmax(model(mx.array([said]))[0, -1]).item()))
+    return said[len(ids) :]

@@ -20,7 +20,7 @@ from . import tensors
 from .decoder import Line, Token
 
 # of the answers' making: another number where `decoder` says other tokens or probabilities than before
-_FORM = 1
+_FORM = 2
 
 
 def key(

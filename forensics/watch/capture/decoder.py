@@ -1,12 +1,14 @@
 """Greedy answers to several prompts, as fast as they can be made without changing a result.
 
-Each prompt is read by itself; then all are answered together, one token of each at a time.
+Each prompt is read by itself; then all are answered together. A forward reads the newest token of each answer
+and after it what may come next: an earlier answer to the same prompt while this one is the same, else what
+came after the same token before. It shows at each token what the model says there, and what was guessed right
+needs no forward of its own.
 
 What stands after a prompt is therefore equal to the bit whatever is asked beside it. The tokens of an answer
-come from rows of one batch, or, where an earlier answer to the same prompt is known, from a reading of that
-answer, which shows at each of its tokens what the model would have said there; either differs from a token by
-itself in rounding alone. The first step of a batch is held against single ones, and where they differ by more
-than rounding the prompts are answered one by one.
+come from rows of one batch, several at once, and differ from a token by itself in rounding alone. The first
+forward of a batch, and the first that reads guesses, is held against single ones, and where they differ by
+more than rounding the prompts are answered one by one.
 """
 
 from __future__ import annotations
@@ -14,14 +16,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from ..originals import math, time
 from ..trees import mx
-from .forwardpass import Reader, batch, merged
+from .forwardpass import Reader, batch, merged, room, trim
 
 _TOP = 5  # alternatives kept a position
-_FIRST = 8  # tokens of an earlier answer that are read before the others: it may differ at once
+_AHEAD = 8  # tokens of an answer that are read at once, at most: so many cost hardly more than one
+_NUMBERS = 1 << 22  # of logits at most that a forward gives where it reads guesses
 # share of the logits' range by which a row of a batch may differ from one alone
 _ROUNDING = {"float32": 1e-3}
 _COARSE = 5e-2  # the same for logits of 16 bits
@@ -53,6 +57,7 @@ class Line:
     finish: str | None = None  # length | stop
     error: Exception | None = None
     reader: Reader | None = None
+    window: int = _AHEAD  # tokens that are read at once, where so many can be guessed
 
     @property
     def open(self) -> bool:
@@ -67,9 +72,38 @@ class Line:
                 self.finish = "stop" if ended else "length" if len(self.tokens) >= self.limit else None
 
     @property
-    def unread(self) -> list[int]:
-        assert self.reader is not None
-        return [*self.ids, *(token.id for token in self.tokens)][len(self.reader.ids) :]
+    def same(self) -> bool:
+        """Is the answer so far the earlier one's beginning?"""
+        return [token.id for token in self.tokens] == list(self.draft[: len(self.tokens)])
+
+    def ahead(self, begin: int, guess: bool) -> list[int]:
+        """The tokens from number `begin` of the answer on, and after them what may come next."""
+        said = [token.id for token in self.tokens]
+        room = max(0, min(self.window, self.limit - len(said)) - 1) if guess else 0
+        if self.same:
+            return [*said, *self.draft[len(said) :][:room]][begin:]
+        after = dict(pairwise(said))
+        for _ in range(room):
+            if said[-1] not in after:
+                break
+            said.append(after[said[-1]])
+        return said[begin:]
+
+    def take(self, ids: Sequence[int], begin: int, choices: Sequence[Token], stop: set[int]) -> int:
+        """Go on with what the model said after each of `ids`, which `ahead(begin)` gave, as far as it holds.
+
+        How many tokens came of a reading of guesses.
+        """
+        before, place = len(self.tokens), len(self.tokens) - 1 - begin
+        if place >= len(ids):
+            return 0
+        right = [choice.id == guess for choice, guess in zip(choices[place:], ids[place + 1 :], strict=False)]
+        count = (right + [False]).index(False)
+        self.add(choices[place : place + count + 1], stop)
+        if not right:
+            return 0
+        self.window = min(2 * self.window, _AHEAD) if all(right) else count + 2
+        return len(self.tokens) - before
 
 
 @dataclass
@@ -80,12 +114,14 @@ class Decoded:
     together: int = 0  # prompts that were answered in one batch
     apart: float | None = None  # by what share of its range the batch's first step differs from single ones
     shortened: bool = False  # the time was over before the answers were
-    read: int = 0  # tokens that were taken from readings of earlier answers
+    read: int = 0  # tokens that were taken from readings of what was guessed
 
 
-_apart: dict[
-    Any, float
-] = {}  # by kind of model: what the first batch showed against single steps; infinity: it takes none
+_apart: dict[Any, float] = {}
+"""By kind of model, and whether guesses were read: what the first batch showed against single forwards.
+
+Infinity: it takes none.
+"""
 
 
 def answer(
@@ -104,16 +140,13 @@ def answer(
         if time.perf_counter() > end and line is not asking[0]:
             break
         _guarded(line, functools.partial(_begin, module, line, stop, accept))
-    for line in lines:
-        if line.open and line.draft and time.perf_counter() < end:
-            _guarded(line, functools.partial(_follow, asked, line, stop))
     _together(asked, module, stop, end)
     while live := [line for line in lines if line.open]:
         for line in live:
             if time.perf_counter() > end:
                 line.finish, asked.shortened = "length", True
             else:
-                _guarded(line, functools.partial(_next, line, stop))
+                _guarded(line, functools.partial(_next, asked, line, stop))
     return asked
 
 
@@ -132,34 +165,15 @@ def _begin(module: Any, line: Line, stop: set[int], accept: Callable[[Line], boo
         line.add(choose(line.first[None]), stop)
 
 
-def _next(line: Line, stop: set[int]) -> None:
-    line.add(choose(_read(line)[-1:]), stop)
-
-
-def _read(line: Line) -> Any:
-    assert line.reader is not None
-    return line.reader.read(line.unread)
-
-
-def _follow(asked: Decoded, line: Line, stop: set[int]) -> None:
-    """Read the earlier answer as long as the model says the same."""
-    assert line.reader is not None
-    for size in (_FIRST, line.limit):
-        done = len(line.tokens)
-        if not line.open or [token.id for token in line.tokens] != list(line.draft[:done]):
-            return
-        ahead = list(line.draft[done - 1 : done - 1 + size])
-        choice = choose(line.reader.read(ahead))
-        same = next(
-            (
-                i
-                for i, (token, next_) in enumerate(zip(choice, [*ahead[1:], None], strict=True))
-                if token.id != next_
-            )
-        )
-        line.add(choice[: same + 1], stop)
-        line.reader.back(len(ahead) - 1 - same)
-        asked.read += len(line.tokens) - done
+def _next(asked: Decoded, line: Line, stop: set[int]) -> None:
+    """Go on with one line by itself."""
+    reader = line.reader
+    assert reader is not None
+    begin = len(reader.ids) - len(line.ids)
+    # where the reader cannot go back it reads all again, which an earlier answer alone may be worth
+    ids = line.ahead(begin, guess=reader.goes_back or line.same)
+    asked.read += line.take(ids, begin, choose(reader.read(ids)), stop)
+    reader.back(len(reader.ids) - len(line.ids) - (len(line.tokens) - 1))
 
 
 def _together(asked: Decoded, module: Any, stop: set[int], end: float) -> None:
@@ -168,44 +182,95 @@ def _together(asked: Decoded, module: Any, stop: set[int], end: float) -> None:
     if len(live) < 2:
         return
     kind = (type(module), *(type(item) for line in live if line.reader for item in line.reader.cache or ()))
-    if _apart.get(kind) == math.inf:
+    if math.inf in (_apart.get((kind, wide)) for wide in (False, True)):
         return
     try:
-        for line in live:  # a reader may stand before the last two tokens of what it read ahead
-            if len(line.unread) > 1:
-                _advance(line)
         cache = merged([line.reader.cache for line in live if line.reader])
         if cache is None:
             return
-        _steps(asked, module, live, cache, kind, stop, end)
+        _Batch(asked, module, live, cache, kind).answer(stop, end)
     except Exception:  # noqa: BLE001   this kind of model takes no batches: they are asked one by one
-        _apart[kind] = math.inf
+        _apart[kind, False] = math.inf
 
 
-def _advance(line: Line) -> None:
-    assert line.reader is not None
-    mx().eval(line.reader.read(line.unread[:-1]))
+class _Batch:
+    """Lines that are answered in one batch, whose cache holds the same number of tokens of each answer."""
+
+    def __init__(self, asked: Decoded, module: Any, lines: list[Line], cache: Any, kind: Any) -> None:
+        self.asked, self.module, self.lines, self.cache, self.kind = asked, module, lines, cache, kind
+        self.held = 0  # tokens of each answer that are in the cache
+        self.room = room(cache) - max(len(line.ids) for line in lines)
+
+    def answer(self, stop: set[int], end: float) -> None:
+        """Go on until all are answered, the time is over, or rows of the batch are not as single ones."""
+        while any(line.open for line in self.lines):
+            if time.perf_counter() > end:
+                for line in self.lines:
+                    self.asked.shortened = self.asked.shortened or line.open
+                    line.finish = line.finish or "length"
+                return
+            rows, width = self._rows()
+            after = batch(self.module, [ids + ids[-1:] * (width - len(ids)) for ids in rows], self.cache)
+            if not self._as_single(after, rows):
+                return
+            self._take(rows, after, stop)
+
+    def _rows(self) -> tuple[list[list[int]], int]:
+        """What each line reads next, and the width of all: what those read that are behind the others.
+
+        No more than there is memory and room for. A line that is before the others reads what it said again.
+        """
+        most = _NUMBERS // (len(self.lines) * self.lines[0].first.size)
+        most = max(1, int(min(most, self.room - self.held - 1, _NUMBERS)))
+        ahead = [line.ahead(self.held, most > 1) for line in self.lines]
+        last = [ids for ids, line in zip(ahead, self.lines, strict=True) if line.open and self._last(line)]
+        width = min(max(map(len, last)), most)
+        return [ids[:width] or [self.lines[0].ids[-1]] for ids in ahead], width
+
+    def _last(self, line: Line) -> bool:
+        return len(line.tokens) == self.held + 1
+
+    def _take(self, rows: list[list[int]], after: Any, stop: set[int]) -> None:
+        width = after.shape[1]
+        choices = choose(after.reshape(-1, after.shape[-1]).astype(mx().float32))
+        for i, (line, ids) in enumerate(zip(self.lines, rows, strict=True)):
+            if line.open:
+                here = choices[i * width : i * width + len(ids)]
+                self.asked.read += line.take(ids, self.held, here, stop)
+        behind = min((len(line.tokens) - 1 for line in self.lines if line.open), default=self.held + width)
+        trim(self.cache, self.held + width - behind)
+        self.held = behind
+
+    def _as_single(self, after: Any, rows: list[list[int]]) -> bool:
+        """Does the batch say what each line says by itself?
+
+        Looked at once, and once where guesses are read.
+        """
+        wide = (self.kind, after.shape[1] > 1)
+        if wide not in _apart:
+            differences = [
+                _difference(after[i, : len(ids)], _alone(line, self.held, ids))
+                for i, (line, ids) in enumerate(zip(self.lines, rows, strict=True))
+                if line.open
+            ]
+            rounding = all(each <= _bound(after) for each in differences)  # NaN is none
+            _apart[wide] = max(differences) if rounding else math.inf
+        if _apart[wide] == math.inf:
+            return False
+        self.asked.together = len(self.lines)
+        self.asked.apart = max(_apart[wide], self.asked.apart or 0.0)
+        return True
 
 
-def _steps(
-    asked: Decoded, module: Any, live: list[Line], cache: Any, kind: Any, stop: set[int], end: float
-) -> None:
-    while any(line.open for line in live):
-        if time.perf_counter() > end:
-            for line in live:
-                asked.shortened = asked.shortened or line.open
-                line.finish = line.finish or "length"
-            return
-        after = batch(module, [[line.tokens[-1].id] for line in live], cache)[:, -1]
-        if kind not in _apart:
-            singles = mx().stack([_read(line)[-1] for line in live])
-            difference = _difference(after, singles)
-            _apart[kind], after = (difference, after) if difference <= _bound(after) else (math.inf, singles)
-        for line, token in zip(live, choose(after.astype(mx().float32)), strict=True):
-            line.add([token], stop)
-        if _apart[kind] == math.inf:
-            return
-        asked.together, asked.apart = len(live), _apart[kind]
+def _alone(line: Line, held: int, ids: list[int]) -> Any:
+    """What the line's own reader says after these ids, which follow the first `held` tokens of the answer."""
+    reader = line.reader
+    assert reader is not None
+    before = [token.id for token in line.tokens][len(reader.ids) - len(line.ids) : held]
+    after = reader.read([*before, *ids])[-len(ids) :]
+    mx().eval(after)
+    reader.back(len(ids))
+    return after
 
 
 def _bound(z: Any) -> float:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ..originals import math
 from ..trees import mx, output_array
 
 
@@ -65,6 +66,25 @@ def merged(caches: Sequence[Any]) -> Any:
     return _small([type(layer[0]).merge(list(layer)) for layer in layers])
 
 
+def room(cache: Any) -> float:
+    """How many tokens a cache takes of which the last can be taken out again; 0 where it gives none back."""
+    library: Any = sys.modules["mlx_lm.models.cache"]
+    if not library.can_trim_prompt_cache(cache):
+        return 0
+    sizes = (getattr(each, "max_size", None) for each in cache)
+    return min((size for size in sizes if isinstance(size, int)), default=math.inf)
+
+
+def trim(cache: Any, count: int) -> None:
+    """Take the last `count` tokens out of a cache.
+
+    Raises RuntimeError where it does not give them back.
+    """
+    library: Any = sys.modules["mlx_lm.models.cache"]
+    if count and library.trim_prompt_cache(cache, count) != count:
+        raise RuntimeError(f"{type(cache[0]).__name__} does not give {count} tokens back")
+
+
 class Reader:
     """Reads a sequence piece by piece, and gives the logits after each id: (ids, vocabulary), float32."""
 
@@ -81,14 +101,18 @@ class Reader:
         )
         return output.astype(mx().float32)
 
+    @property
+    def goes_back(self) -> bool:
+        """Can it go back without reading what stays again?"""
+        return self.cache is None or room(self.cache) > 0
+
     def back(self, count: int) -> None:
         """As if the last `count` ids had not been read."""
         if not count:
             return
         ids = self.ids[:-count]
-        library = sys.modules.get("mlx_lm.models.cache")
-        if self.cache is not None and library is not None and library.can_trim_prompt_cache(self.cache):
-            library.trim_prompt_cache(self.cache, count)
+        if self.cache is not None and room(self.cache) > 0:
+            trim(self.cache, count)
         elif self.cache is not None:
             self.cache, self.ids = fresh_cache(self.module), []
             mx().eval(self.read(ids))
