@@ -23,7 +23,7 @@ from forensics.capture.spool import Spool, read_lines
 from forensics.environment import inherited
 from forensics.files import temporary
 from forensics.judge.resolver import Opened, opened
-from forensics.prove import scratch
+from forensics.prove import kernels, scratch
 from forensics.prove.launch import Launch, NotRepeatable, moved
 from forensics.store.store import Store
 from forensics.watch import protocol
@@ -33,6 +33,7 @@ PATIENCE = 5.0
 """A repeat may take so many times as long as the recorded run, and two minutes more."""
 PATIENCE_OVER = -signal.SIGXCPU
 """The status of a repeat that took too long."""
+_ANEW = 4  # times that the patience may begin
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 _LINES = 5  # last lines of what the program said that are kept
 
@@ -143,6 +144,7 @@ def _ended(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str,
         scratch.lay_out(asked.launch.cwd, work, asked.written, asked.launch.began, asked.store)
         outputs.mkdir()
         inside.mkdir()
+        kernels.lend(inside)
         spool = folder / "spool" / NAME
         options: protocol.Options = {
             **asked.options,
@@ -161,6 +163,8 @@ def _ended(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str,
         began = time.monotonic()
         status = _ran(words, work, _variables(folder, spool, shift), folder / "said", asked.patience)
         seconds = time.monotonic() - began
+        if status >= 0:  # not ended by a signal, while a compiler was writing
+            kernels.give_back(inside)
         refused = read_lines(folder / "refused.jsonl")
         said = (folder / "said").read_text("utf-8", "replace").splitlines()[-_LINES:]
         yield _Ended(folder, words, status, seconds, refused, said)
@@ -207,13 +211,21 @@ def _ran(words: Sequence[str], cwd: Path, variables: Mapping[str, str], said: Pa
             start_new_session=True,
         )
         try:
-            return child.wait(patience)
-        except subprocess.TimeoutExpired:
-            return PATIENCE_OVER
+            return _waited(child, patience)
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+
+
+def _waited(child: subprocess.Popen[bytes], patience: float) -> int:
+    """Its exit status; the patience begins anew, a few times, where the machine has too much else to do."""
+    for _ in range(_ANEW):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(patience)
+        if os.getloadavg()[0] <= 2 * (os.cpu_count() or 1):
+            break
+    return PATIENCE_OVER
 
 
 def _sealed(ended: _Ended) -> tuple[Store, Mapping[str, Facts]]:

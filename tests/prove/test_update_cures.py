@@ -157,6 +157,20 @@ def test_updates_below_the_rounding() -> None:
     assert all(array.dtype == mx.bfloat16 for array in kept.values())
 
 
+def test_moments_after_an_update_that_is_not_finite() -> None:
+    """One gradient of many is poisoned: what Adam remembers of it would spoil every later update."""
+
+    def once() -> Callable[[Any], Any]:
+        left = [True]
+        return lambda grads: _poisoned(grads) if left and left.pop() else grads
+
+    put_in("weights-not-finite")
+    found = Training(make=lambda: optim.Adam(1e-2)).run(change=once())
+    start = dict(tree_flatten(Rows().model.parameters()))
+    assert all(mx.isfinite(each).all().item() for each in found.values())
+    assert not alike(found, start), "the updates after it are made"
+
+
 def test_updates_that_are_not_finite() -> None:
     start = dict(tree_flatten(Rows().model.parameters()))
     put_in("weights-not-finite")
@@ -227,6 +241,47 @@ def test_updates_out_of_proportion() -> None:
 
 def _norm(tree: dict[str, Any]) -> float:
     return sum(float(mx.square(each).sum().item()) for each in tree.values()) ** 0.5
+
+
+def untied(*, tied: bool, cured: bool, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The parameters after training a model of a table and a head, which are one or begin as one."""
+    from forensics.watch.cures import tie_broken
+
+    class Model(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens = nn.Embedding(20, 8)
+            self.tokens.weight = mx.random.normal((20, 8), key=mx.random.key(3))
+            if not tied:
+                self.head = nn.Linear(8, 20, bias=False)
+                self.head.weight = self.tokens.weight
+
+        def __call__(self, x: Any) -> Any:
+            h = self.tokens(x)
+            return self.tokens.as_linear(h) if tied else self.head(h)
+
+    model, optimizer = Model(), optim.Adam(1e-2)
+    if cured:
+        monkeypatch.setattr(tie_broken, "_pairs", [])
+        tie_broken.tied(model)
+        put_in("tie-broken")
+    x = mx.array([[1, 2, 3, 4]])
+    step = nn.value_and_grad(model, lambda m: nn.losses.cross_entropy(m(x[:, :-1]), x[:, 1:]).mean())
+    for _ in range(STEPS):
+        optimizer.update(model, step(model)[1])
+        mx.eval(model.parameters(), optimizer.state)
+    return dict(tree_flatten(model.parameters()))
+
+
+def test_two_weights_that_were_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    healthy = untied(tied=True, cured=False, monkeypatch=monkeypatch)["tokens.weight"]
+    faulty = untied(tied=False, cured=False, monkeypatch=monkeypatch)
+    assert not mx.array_equal(faulty["head.weight"], faulty["tokens.weight"]).item(), "there is a fault"
+    cured = untied(tied=False, cured=True, monkeypatch=monkeypatch)
+    for name in ("head.weight", "tokens.weight"):
+        assert mx.allclose(cured[name], healthy, atol=1e-6).item()
+    same = untied(tied=True, cured=True, monkeypatch=monkeypatch)["tokens.weight"]
+    assert mx.array_equal(same, healthy).item()
 
 
 WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = {

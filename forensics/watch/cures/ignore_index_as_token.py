@@ -11,7 +11,7 @@ from ..trees import mx
 
 def ignored(lesson: logits.Lesson) -> Any:
     core = mx()
-    label = lesson.z.shape[-1] - 100
+    label = lesson.vocabulary - 100
     # the row's own token, which may be that one
     inside = core.where(lesson.last, label - 1, lesson.following)
     ignored = core.logical_and(lesson.target == label, inside != label)

@@ -69,6 +69,11 @@ class Lesson:
         return mx().where(self._read["mass"] > 0, self._read["weight"], 0.0)
 
     @property
+    def vocabulary(self) -> int:
+        """How many tokens the head has a row for."""
+        return int(self.z.shape[-1] if self.head is None else self.head.arrays["weight"].shape[0])
+
+    @property
     def residual(self) -> Any:
         return self._read["residual"]
 

@@ -20,6 +20,7 @@ Function = Callable[[Arrays, Arrays], Arrays]
 """(what is handed over, the trained model's own tensors) -> what is saved; the former itself to leave it."""
 
 _cures: list[tuple[str, Function]] = []
+_looks: list[tuple[Callable[[str], None], bool]] = []
 _again: dict[str, tuple[Callable[[Arrays], Any], Arrays]] = {}
 """By path: how it was saved, and what was handed over."""
 
@@ -27,6 +28,23 @@ _again: dict[str, tuple[Callable[[Arrays], Any], Arrays]] = {}
 def cure(name: str, function: Function) -> None:
     """Have `function` say what each save holds."""
     _cures.append((name, function))
+
+
+def on_directory(function: Callable[[str], None], *, adapters: bool = False) -> None:
+    """Call `function(directory)` of each whole model, or each adapter, saved here.
+
+    That is before one is loaded, and at the end.
+    """
+    _looks.append((function, adapters))
+
+
+def whole_model(path: Any) -> bool:
+    """Was a model saved in this directory, without an adapter in it?"""
+    if not isinstance(path, (str, os.PathLike)):
+        return False
+    home = os.path.realpath(path)
+    held = [arrays for file, (_, arrays) in _again.items() if os.path.dirname(file) == home]
+    return bool(held) and not any(name.endswith(".lora_a") for arrays in held for name in arrays)
 
 
 def live(arrays: Arrays, own: Arrays) -> Arrays:
@@ -96,9 +114,31 @@ def _load(original: Callable[..., Any]) -> Callable[..., Any]:
     return load
 
 
+def _loading(original: Callable[..., Any]) -> Callable[..., Any]:
+    def load(*args: Any, **kwargs: Any) -> Any:
+        _look()
+        return original(*args, **kwargs)
+
+    return load
+
+
+def _before(module: Any, *names: str) -> None:
+    for name in names:
+        wrap(module, name, _loading)
+
+
+def _look() -> None:
+    for home in {os.path.dirname(path) for path in _again}:
+        for function, adapters in _looks:
+            if whole_model(home) != adapters:
+                with watch.looking("a cure of what was saved"):
+                    function(home)
+
+
 def _at_end() -> None:
     for path in list(_again):
         _renew(path)
+    _look()
 
 
 def _core(module: Any) -> None:
@@ -107,6 +147,7 @@ def _core(module: Any) -> None:
 
 
 def install(run: Moments) -> None:
-    if _cures:
+    if _cures or _looks:
         run.patch("mlx.core", _core)
+        run.patch("mlx_lm.utils", lambda module: _before(module, "load_model", "load_adapters"))
         run.on_exit(_at_end)

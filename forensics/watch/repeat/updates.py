@@ -33,6 +33,7 @@ class Update:
     old: dict[str, Any]
     new: dict[str, Any]
     dtypes: dict[str, Any]  # of the parameters as the model has them
+    finite: Any = None  # were all gradients? Set by a cure that puts others in their place
 
 
 class _Local(threading.local):

@@ -1,0 +1,39 @@
+"""In mlx's attention each position sees itself and what stands before it, whatever mask it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..moments import Moments
+from ..repeat import request
+from ..trees import mx
+from ..wrapping import wrap
+
+
+def _causal(original: Callable[..., Any]) -> Callable[..., Any]:
+    def scaled_dot_product_attention(q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> Any:
+        width = q.shape[-2]
+        # where lengths differ, with a cache or across two texts, nothing tells which positions are later
+        if width > 1 and width == k.shape[-2] and kwargs.get("mask") != "causal":
+            kwargs["mask"] = lowered(kwargs.get("mask"), width)
+            request.acted("attention-not-causal", "the attention held to what stands before each position")
+        return original(q, k, v, *args, **kwargs)
+
+    return scaled_dot_product_attention
+
+
+def lowered(mask: Any, width: int) -> Any:
+    """A mask, None, of booleans or added to scores, without what lets a position see a later one."""
+    if mask is None:
+        return "causal"
+    core = mx()
+    places = core.arange(width)
+    before = places[:, None] >= places[None]
+    if mask.dtype == core.bool_:
+        return core.logical_and(mask, before)
+    return core.where(before, mask, core.array(-core.inf, mask.dtype))
+
+
+def install(run: Moments) -> None:
+    run.patch("mlx.core", lambda module: wrap(module.fast, "scaled_dot_product_attention", _causal))
