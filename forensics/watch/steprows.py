@@ -36,7 +36,7 @@ class Step(TypedDict):
     forwards: NotRequired[int]
     equal_forwards: NotRequired[int]
     equal_outside: NotRequired[int]
-    silent_forwards: NotRequired[int]
+    silent_forwards: NotRequired[int | None]
     outside_forwards: NotRequired[int]
     drawn_rows: NotRequired[int]
     weight_spread: NotRequired[float]  # this and the next two of kept steps alone

@@ -291,6 +291,21 @@ def test_equal_forwards_are_equal_to_one_under_the_gradient() -> None:
     assert equal([1], [1, 1]) == (2, 1)
 
 
+def test_what_came_back_to_the_forwards_of_a_dropped_gradient_is_not_known() -> None:
+    """The program computed its loss alone: that nothing was read of the rest is no silence."""
+    import mlx.core as mx
+
+    from forensics.watch.training.event import Event
+    from forensics.watch.training.steps import _only_computed
+
+    rows = mx.array([[1, 2, 3]])
+    arrays = {"taps": [{"ids": rows, "brief": {"weight": mx.ones(3) + 1}}], "prints": [{"ids": rows}]}
+    event = Event("gradient", None, {}, {"before": [], "small": {}, "value": mx.array(1.0)} | arrays)
+    mx.eval(rows, event.arrays["value"])
+    _only_computed(event)
+    assert event.arrays["taps"] == [] and event.arrays["prints"] and event.unread
+
+
 @pytest.mark.parametrize("brief", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("sharp", [1.0, 6.0])

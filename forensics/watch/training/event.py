@@ -24,6 +24,7 @@ class Event:
     arrays: dict[str, Any]
     place: str | None = None
     in_full: bool = False  # a gradient that is computed for its rows, where the program has not done it
+    unread: bool = False  # a gradient whose taps nobody computed: what came back to its forwards is not known
 
 
 @dataclass

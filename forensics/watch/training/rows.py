@@ -42,7 +42,7 @@ class _Seen:
     read: float = 1.0  # the smallest share of a forward's positions that was read
     equal: int = 0
     equal_outside: int = 0
-    silent: int = 0
+    silent: int | None = 0  # None: of one gradient it is not known
     outside: int = 0
     drawn: int = 0
     softmaxed: list[list[float]] = field(default_factory=list)
@@ -61,7 +61,7 @@ def write(step: Step, partly: bool) -> None:
         equal, outside = _equal(event)
         seen.equal += equal
         seen.equal_outside += outside
-        seen.silent += _silent(event)
+        seen.silent = None if event.unread or seen.silent is None else seen.silent + _silent(event)
         seen.outside += len(event.arrays.get("before", []))
         seen.drawn += _drawn(step.model, event)
         for tap in event.arrays["taps"]:

@@ -369,6 +369,7 @@ def _only_computed(event: Event) -> None:
     whole = all(map(_is_computed, taps)) and _is_computed(None if taps else arrays["small"])
     if not whole:
         arrays.update(taps=[], small={})
+        event.unread = True
         if value is not None and not computed(value):
             arrays.update(prints=[], before=[])
             del arrays["value"]
