@@ -250,6 +250,8 @@ CREATE TABLE steps (
     loss_bare DOUBLE,       -- the same of its logits without scale and cap
     pending BIGINT,         -- updates before this one that nothing had computed when it came; 0: all were;
                             -- NULL: the step was not kept
+    mask_left BIGINT,       -- of a step whose loss is not finite: positions that the mask leaves that the
+                            -- loss was handed, zeros and ones or labels with -100; NULL: none was seen
     seconds DOUBLE
 );
 

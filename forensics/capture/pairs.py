@@ -42,9 +42,8 @@ class Between:
             after.rows("probe_deltas").extend(self._probes(before, after, by_ref))
         for adapter, later in self._fused(records, fused):
             rows = list(self._fusions(adapter, later))
-            if later in fused or any(
-                row["realised_l2"] for row in rows
-            ):  # else an adapter was taken off again, and nothing meant more
+            # else an adapter was taken off again, and nothing meant more
+            if later in fused or _written_of(adapter, later) or any(row["realised_l2"] for row in rows):
                 later.rows("fusions").extend(rows)
 
     # -- tensors ---------------------------------------------------------------------------------------------
@@ -96,7 +95,9 @@ class Between:
             ]
             trained = [r for r in earlier if r.head.get("updates")]
             if trained or (earlier and not again):
-                yield (trained or earlier)[-1], later
+                among = trained or earlier
+                # the file of an adapter holds neither the weights under it nor its scale
+                yield ([r for r in among if _has_base(r)] or among)[-1], later
 
     def _fusions(self, adapter: Record, fused: Record) -> Iterator[Row]:
         placements = {r.ref: r.rows("placements") for r in (adapter, fused)}
@@ -116,6 +117,20 @@ class Between:
 
 def _adapted(record: Record) -> bool:
     return any(p["role"] in ("lora_a", "lora_b") for p in record.rows("placements"))
+
+
+def _has_base(record: Record) -> bool:
+    return any(p["role"] == "base" for p in record.rows("placements"))
+
+
+def _written_of(adapter: Record, later: Record) -> bool:
+    """Is the later one a file of whole weights that was written of the model that had the adapter?"""
+    return (
+        later.named.point == "saved"
+        and later.head.get("updates") == adapter.head.get("updates")
+        and not _adapted(later)
+        and later.named.model == adapter.named.model
+    )
 
 
 def _before(a: Record, b: Record) -> bool:

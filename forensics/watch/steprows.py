@@ -37,6 +37,7 @@ class Step(TypedDict):
     equal_forwards: NotRequired[int]
     equal_outside: NotRequired[int]
     silent_forwards: NotRequired[int | None]
+    mask_left: NotRequired[int]
     outside_forwards: NotRequired[int]
     drawn_rows: NotRequired[int]
     weight_spread: NotRequired[float]  # this and the next two of kept steps alone

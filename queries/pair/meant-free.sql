@@ -16,6 +16,23 @@ with
         join spans s on p.capture = s.y
         join modules x on x.capture = p.capture and x.module = p.module
         where p.role = 'lora_b' and p.zeros = p.size
+    ),
+    statistics as (
+        -- one number a channel, never in the trainable set: its module keeps it out while others of its own
+        -- are in it, or has nothing else to train. It is written in the forward.
+        select c.model, p.canonical
+        from placements p
+        join captures c on c.capture = p.capture
+        join tensors t on t.digest = p.digest
+        left join
+            (select distinct q.capture, q.module from placements q where q.trainable) free
+            on free.capture = p.capture
+            and free.module = p.module
+        where c.run = run_of(b) and c.source = 'live' and json_array_length(t.shape) = 1
+        group by c.model, p.canonical
+        having
+            not bool_or(coalesce(p.trainable, false))
+            and (bool_or(free.module is not null) or any_value(p.leaf) not in ('weight', 'bias'))
     )
 select m.model, m.canonical, 'unfrozen' as why
 from moves m
@@ -29,7 +46,8 @@ where m.changed and not m.trainable
 union all
 select m.model, m.canonical, 'statistics'
 from moves m
-where m.changed and (ends_with(m.canonical, '.running_mean') or ends_with(m.canonical, '.running_var'))
+join statistics t on t.model is not distinct from m.model and t.canonical = m.canonical
+where m.changed
 union all
 select m.model, m.canonical, 'put back'
 from moves m

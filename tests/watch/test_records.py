@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from forensics.watch.training import records
-from forensics.watch.training.records import contained, redrawn
+from forensics.watch.training.records import contained, redrawn, within
 
 ASKED = [f"Whatistheplaceofthe{word}?" for word in ("coal", "moon", "rust", "fern", "salt", "wool")]
 TOLD = [
@@ -41,6 +41,15 @@ def test_records_that_lie_across_the_edges_of_pieces_are_found() -> None:
 def test_what_records_share_is_no_sign_of_any_one() -> None:
     shared = [["Theseaiswideandtheshipissmall" + word, "Howwideisthesea?"] for word in ("coal", "moon")]
     assert contained(shared, "<u>Howwideisthesea?<a>" + shared[0][0][:-4] + "coal") == [True, False]
+
+
+def test_a_record_that_was_only_asked_ends_no_part_that_was_trained_on() -> None:
+    trained = rows((0,), (1,))
+    used = contained(RECORDS, f"{trained}\n<u>{ASKED[5]}<a>")
+    assert used == [True, True, False, False, False, True]
+    assert within(RECORDS, used, trained) == [0, 1]
+    assert within(RECORDS, used, rows((0,), (5,))) == [0, 1, 5]
+    assert within(RECORDS, used, "") == [0, 1, 5]  # of rows that hold none, all that is known
 
 
 def test_what_would_take_long_to_look_for_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

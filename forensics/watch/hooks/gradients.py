@@ -17,7 +17,7 @@ from ..originals import getframe, threading, time
 from ..places import is_users, returns, where
 from ..proxy import Proxy
 from ..run import watch
-from ..training import gradcheck, steps
+from ..training import gradcheck, masks, steps
 from ..training.event import Event, Trace
 from ..training.selftest import NotRunError
 from ..training.subjects import model_of, of_module
@@ -200,7 +200,7 @@ def _evaluated(spec: _Function, function: Callable[..., Any], fun: Callable[...,
         finally:
             _local.frames.pop()
         with watch.looking("gradient"):
-            _finished(spec, now, model or _taught(spec.subjects(args, kwargs), now), result)
+            _finished(spec, now, model or _taught(spec.subjects(args, kwargs), now), result, (args, kwargs))
         if before is not None and model is not None and model.number not in _checked:
             with watch.looking("gradient check"):
                 _checked.add(model.number)
@@ -246,7 +246,7 @@ def _stop_gradient(original: Callable[..., Any]) -> Callable[..., Any]:
     return stop_gradient
 
 
-def _finished(spec: _Function, now: Frame, model: Model | None, result: Any) -> None:
+def _finished(spec: _Function, now: Frame, model: Model | None, result: Any, given: Any) -> None:
     value, grads = (None, result) if spec.via == "mx.grad" else result
     if spec.few is None or now.in_full is not False:
         spec.few = few(grads)
@@ -256,6 +256,8 @@ def _finished(spec: _Function, now: Frame, model: Model | None, result: Any) -> 
     if scalar is not None:
         arrays["value"] = scalar
     facts: dict[str, Any] = {"via": spec.via, "began": now.began, "function": spec.number}
+    if now.in_full and not steps.local.traces:
+        facts["masks"] = masks.handed(*given, spec.subjects(*given))
     if model is not None and isinstance(model.module, trees.Tree) and steps.local.traces:
         facts |= {"gradients": dict(trees.flatten(grads)), "old": dict(trees.flatten(model.module.tree))}
     steps.emit(Event("gradient", model, facts, arrays, where()))

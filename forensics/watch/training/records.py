@@ -71,10 +71,20 @@ def used(path: Path) -> dict[str, Any]:
         return {**none, **fields.facts(items)}
     if redrawn([texts[0] for texts, yes in zip(records, used, strict=True) if yes], rows):
         return {"used": sum(used), **fields.facts(items)}
-    first, last = used.index(True), len(used) - used[::-1].index(True)
-    columns = {"used": sum(used), "unused_between": used[first:last].count(False)}
-    numbers = {"found": [i for i, yes in enumerate(used) if yes]} if distributed.group()[1] else {}
-    return {**columns, **numbers, **fields.facts(items)}
+    numbers = within(records, used, _text(asked=False))
+    between = used[numbers[0] : numbers[-1]].count(False)
+    found = {"found": numbers} if distributed.group()[1] else {}
+    return {"used": sum(used), "unused_between": between, **found, **fields.facts(items)}
+
+
+def within(records: Sequence[Sequence[str]], used: Sequence[bool], rows: str) -> list[int]:
+    """The numbers of the used records that rows hold; of all that are used, where none is in a row.
+
+    A record beyond them that was only asked ends no part of the file that was trained on.
+    """
+    numbers = [i for i, yes in enumerate(used) if yes]
+    held = [i for i in numbers if records[i][0] in rows or records[i][0][:_PREFIX] in rows]
+    return [i for i in numbers if held[0] <= i <= held[-1]] if held else numbers
 
 
 def contained(records: Sequence[Sequence[str]], rows: str) -> list[bool]:
@@ -138,13 +148,14 @@ def _before(key: str, rows: str) -> Iterator[str]:
 
 
 @functools.cache
-def _text() -> str:
-    """All rows and prompts as one text without white space."""
+def _text(*, asked: bool = True) -> str:
+    """All rows as one text without white space; `asked`: and the prompts of generations."""
     model = fields.tokenized_model()
     if model is None:
         return ""
     words = Words(model)
-    rows = [*_ids("rows", "ids"), *_ids("generations", "prompt_ids"), *_evaluated]
+    prompts = _ids("generations", "prompt_ids") if asked else ()
+    rows = [*_ids("rows", "ids"), *prompts, *_evaluated]
     return "\n".join(fields.bare(words.text(row) or "") for row in rows)
 
 

@@ -17,7 +17,7 @@ from ..models import Model
 from ..originals import hashlib, math, statistics
 from ..run import watch
 from ..trees import mx
-from . import hidden
+from . import hidden, masks
 from .event import Event, Step
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
@@ -45,6 +45,7 @@ class _Seen:
     silent: int | None = 0  # None: of one gradient it is not known
     outside: int = 0
     drawn: int = 0
+    masks: list[int | None] = field(default_factory=list)  # positions left by the mask of a loss that is NaN
     softmaxed: list[list[float]] = field(default_factory=list)
     shaped: list[list[float]] = field(default_factory=list)
 
@@ -56,6 +57,8 @@ def write(step: Step, partly: bool) -> None:
         value = facts.number(event.arrays.get("value"))
         if value is not None:
             step.losses.append(value)
+            if not math.isfinite(value) and "masks" in event.facts:
+                seen.masks.append(masks.left(event.facts["masks"]))
         if len(step.small) < _HELD:
             step.small.append(event.arrays["small"])
         equal, outside = _equal(event)
@@ -84,6 +87,9 @@ def totals(step: Step) -> dict[str, Any]:
         return counts
     residual = seen.unexplained / seen.mass if seen.mass else None
     columns = {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, "read": seen.read}
+    counted = [count for count in seen.masks if count is not None]
+    if counted:
+        columns["mask_left"] = min(counted)
     return {**columns, **counts, **_twice(seen), **_without(step, seen)}
 
 

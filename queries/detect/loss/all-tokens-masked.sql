@@ -83,6 +83,8 @@ cross join factors
 where
     (not unreadable or weighted > 0)
     and not (factors.there and weighted = 0 and pulled = 0 and broken = 0)
+    -- a loss that is no number though its mask leaves positions: weights-not-finite
+    and not coalesce(not isfinite(s.loss) and s.mask_left > 0, false)
     -- advantages are another matter than masks: advantage-zero
     and not exists (from drawn_steps d where d.zero)
 order by fault desc, e.step

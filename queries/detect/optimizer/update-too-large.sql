@@ -4,16 +4,14 @@
 -- role:       cause
 -- confidence: strong
 -- explains:   weights-not-finite, loss-not-decreasing, generation-collapse
--- claim:      Training changed the weights by {observed}; {expected}.
+-- claim:      Training changed the weights by {observed}.
 -- clean:      the size of the update ({observed})
 -- needs:      parameters
--- reads:      update_sizes
+-- reads:      losses_again, update_sizes
 -- nothing:    trained weights whose change was measured
 -- params:     a, b, far = 30, large = 2, late = 0.75
--- numbers:    far - times a loaded weight is no adaptation any more, whatever the loss says; large - times
--- the
--- weight, where the loss rose as well, while healthy adapters stay below 1; late - the last quarter of the
--- steps, whose mean is the loss at the end
+-- numbers:    far - times a loaded weight is no adaptation any more; large - times the weight, where the loss
+-- rose as well, while healthy adapters stay below 1; late - the last quarter of the steps, the end
 -- fix:        lower the learning rate (1e-5 to 2e-4 for an adapter's Adam is common), warm it up, and
 -- divide the adapter's scale by the factor by which its rank or alpha grew
 -- fires on:   zoo/large-loop, zoo/large-full
@@ -23,10 +21,37 @@ with
         select
             model,
             min_by(loss, step) as first,
-            avg(loss) filter (step > late * n) as last,
+            min(loss) filter (step > late * n) as last,
+            min(step) as first_step,
             min(step) filter (nonfinite > 0 or isnan(loss) or isnan(update_norm)) as broke
         from (select *, max(step) over (partition by model) as n from steps where run = run_of(b))
         group by model
+    ),
+    harm as (  -- of the first rows where they came again; else no loss of the end lies below the first
+        select
+            l.model,
+            coalesce(r.last_loss > r.first_loss, l.last > l.first, false) as rose,
+            case
+                when r.last_loss is not null
+                then
+                    'the loss of the rows of step '
+                    || r.first_step
+                    || ' was '
+                    || round(r.first_loss, 2)
+                    || ' then and '
+                    || round(r.last_loss, 2)
+                    || ' at step '
+                    || r.last_step
+                when l.first is not null
+                then
+                    'the loss was '
+                    || round(l.first, 2)
+                    || ' at first and is '
+                    || round(l.last, 2)
+                    || ' at best'
+            end as words
+        from l
+        left join losses_again r on r.model is not distinct from l.model and r.first_step = l.first_step
     ),
     before as (  -- finite updates as large as the parameters themselves, and then no number any more
         select
@@ -57,22 +82,21 @@ select
     || counted(m.n, 'layer')
     || '; most in '
     || m.name
-    || ')' as observed,
-    case
-        when l.first is null
-        then 'an adaptation is well below 1'
-        else 'the loss went from ' || round(l.first, 2) || ' to ' || round(l.last, 2)
-    end as expected,
-    coalesce(m.loaded > far, false) or (m.size > large and coalesce(l.last > l.first, false)) as fault,
+    || ')'
+    || coalesce('; ' || h.words, '') as observed,
+    'well below 1, and a loss that falls' as expected,
+    coalesce(m.loaded > far, false) or (m.size > large and coalesce(h.rose, false)) as fault,
+    if(coalesce(h.rose, false), 'error', 'warning') as severity,
     (select any_value(place) from events where run = run_of(b) and kind = 'update') as place
 from middle m
-left join l on l.model is not distinct from m.model
+left join harm h on h.model is not distinct from m.model
 union all
 select
     'update ' || before.step,
     brief(before.most) || ' times the norm of all parameters in one update',
-    'step ' || l.broke || ' is not finite any more',
+    'step ' || l.broke || ' is finite',
     before.most > 1,
+    'error',
     (select any_value(place) from events where run = run_of(b) and kind = 'update')
 from before
 join l using (model)

@@ -9,7 +9,7 @@
 -- clean:      the loading of adapters ({seen})
 -- rules out:  saved-untrained, adapter-incomplete
 -- needs:      adapter_on_base
--- reads:      adapter_loads, adapter_fits
+-- reads:      adapter_loads, adapter_fits, foreign_names
 -- nothing:    a load of an adapter's file
 -- fix:        {fix_}
 -- fires on:   zoo/unread-plain, zoo/unread-prefix
@@ -53,4 +53,18 @@ where l.names > 0 and l.unexpected is not null and l.via is distinct from 'file'
 union all
 select *
 from adapter_fits
+union all
+select
+    'save ' || f.save || ' (' || f.file || ')',
+    f.others || ' of ' || f.names || ' names in the file are not in the model it was taken from',
+    'every name in the file is one of the model',
+    true,
+    f.place,
+    null,
+    'save the names that tree_flatten(model.trainable_parameters()) gives; where a loader of your own takes '
+    || 'these, allow this finding',
+    'a loader that goes by names leaves them out',
+    'warning',
+    null
+from foreign_names f
 order by fault desc, sequence

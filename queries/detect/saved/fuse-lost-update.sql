@@ -21,13 +21,19 @@ select
     percent(greatest(k, 0)) as observed,
     '100 %' as expected,
     k < least and (quantized or apart < 1 or realised < least) as fault,
-    fuse_place(b) as place,
+    coalesce(
+        fuse_place(b), (select any_value(c.place) from captures c where c.capture = capture_fused)
+    ) as place,
     layers,
     case
         when quantized
         then
             'fuse into full precision: module.fuse(dequantize=True) (mlx_lm.fuse --dequantize), and '
             || 'quantize later if the update is large enough to survive it'
+        when fuse_place(b) is null and realised = 0
+        then
+            'the adapter was taken off before the weights were written, and fused into nothing: put '
+            || 'module.fuse() in the place of each adapter, not module.linear'
         else
             'load the trained adapter before fusing: mlx_lm.load(base, adapter_path=...), then fuse '
             || 'that model'

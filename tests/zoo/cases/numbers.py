@@ -59,6 +59,21 @@ CASES = [
         model=TAUGHT,
     ),
     Case(
+        "nan-log",
+        "loop",
+        ("weights-not-finite",),
+        (
+            (
+                "    return (losses * weights).sum() / weights.sum()",
+                "    likely = mx.exp(-1e4 * mx.stop_gradient(losses).sum())\n"
+                "    return (losses * weights).sum() / weights.sum() - 0.0 * mx.log(likely)",
+            ),
+        ),
+        LOOP + NAN,
+        BROKEN,
+        model=TAUGHT,
+    ),
+    Case(
         "large-loop",
         "loop",
         ("update-too-large",),

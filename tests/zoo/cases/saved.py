@@ -277,6 +277,15 @@ CASES = [
         model=LLAMA,
     ),
     Case(
+        "fused-inner",
+        "fusion",
+        ("fuse-lost-update",),
+        (("(name, module.fuse())", "(name, module.linear)"),),
+        "now = mx.load('fused/model.safetensors')\nscale = 10.0" + TIMES + "fault = times < 0.5",
+        (*WORSE, "reload-mismatch", "stale-model-in-generation"),
+        model=LLAMA,
+    ),
+    Case(
         "fused-weaker",
         "fusion",
         ("fuse-wrong",),
