@@ -479,3 +479,11 @@ def test_pieces_of_a_stream_of_chats_have_no_answers_to_cut() -> None:
     assert rows("answers-truncated", cut(head_digest=None), ends, [CUT]) == []  # the last piece is shorter
     others = lesson("ppe___", "111000", line=8, frame="partial", head_digest=None)
     assert found("answers-truncated", cut(head_digest=None), ends, others, [CUT])  # rows of their own lengths
+
+
+def test_an_answer_of_which_a_part_is_masked_and_the_next_text_of_a_packed_row() -> None:
+    assert found("answers-partly-masked", lesson("pppeaaaaaaae", "000011110000"))
+    assert not found("answers-partly-masked", lesson("pppeaaaaaaae", "000011111111"))
+    # no template tells the second question from an answer: after an end it is the next text
+    packed = lesson("pppaaaaaeaaaaaaaae", "000111111000000111")
+    assert not found("answers-partly-masked", packed)

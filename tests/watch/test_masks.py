@@ -30,6 +30,8 @@ def test_token_ids_and_lengths_are_none() -> None:
 
 def test_what_the_loss_is_differentiated_by_is_no_mask() -> None:
     tree = {"w": mx.ones((2, 2))}
-    given = masks.handed((nn.Linear(2, 2), tree, {"ids": IDS, "scale": mx.array(1.0)}), {"m": NOTHING}, [tree])
+    given = masks.handed(
+        (nn.Linear(2, 2), tree, {"ids": IDS, "scale": mx.array(1.0)}), {"m": NOTHING}, [tree]
+    )
     assert [array.shape for array in given] == [(2, 4), (2, 4)]
     assert given[1] is NOTHING

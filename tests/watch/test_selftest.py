@@ -173,9 +173,33 @@ def test_rows_that_are_mixed_are_seen(name: str, dtype: Any) -> None:
     assert selftest.design(model) is None
 
 
-def test_experts_mix_rows_on_purpose() -> None:
-    assert selftest.design(made("mixtral")) == "experts"
-    assert selftest.design(made("qwen2")) is None
+class Experts(nn.Module):
+    """As a program writes them: which take what, and one weight for all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.choose = nn.Linear(32, 4)
+        self.weight = mx.zeros((4, 32, 32))
+
+
+def test_experts_of_the_program_may_mix_rows_on_purpose_and_those_of_the_library_do_not() -> None:
+    model = Small()
+    assert selftest.design(model) is None
+    model.experts = Experts()
+    assert selftest.design(model) == "experts"
+    assert selftest.design(made("mixtral")) is None
+
+
+def test_a_mean_over_the_batch_is_seen_beside_the_experts_of_the_library() -> None:
+    model = made("mixtral")
+    model.model.norm = Mean()
+    _, rows, whole = asked(model)
+    assert max(rows) > whole.rounding and selftest.design(model) is None
+
+
+class Mean(nn.Module):
+    def __call__(self, x: Any) -> Any:
+        return x * mx.rsqrt(mx.mean(x * x, axis=(0, 2), keepdims=True) + 1e-6)
 
 
 @mx.custom_function

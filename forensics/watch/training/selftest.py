@@ -268,12 +268,15 @@ def move(root: Any) -> None:
 def design(root: Any) -> str | None:
     """What makes rows depend on each other on purpose, read off the structure.
 
-    Experts with room for so many tokens, or statistics of the batch.
+    Experts with room for so many tokens, or statistics of the batch. The library's own experts take every
+    token.
     """
     for _, module in trees.modules(root):
         name = type(module).__name__.lower()
         if "batch" in name and "norm" in name:
             return "batch statistics"
+        if type(module).__module__.partition(".")[0] in ("mlx", "mlx_lm"):
+            continue
         weight = module.get("weight")
         if trees.is_array(weight) and weight.ndim == 3 and "conv" not in name:
             return "experts"

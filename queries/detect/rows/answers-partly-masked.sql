@@ -17,7 +17,7 @@
 -- fix:        let the mask run from the first to the last token of the answer; where the rest is left out on
 -- purpose, allow this finding
 -- harmless:   a first part that is masked, as reasoning before an answer; single tokens here and there; rows
--- without any weight; of several turns only the last
+-- without any weight; of several turns only the last; the next text of a packed row, after an end
 -- fires on:   zoo/part-collator
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
 with
@@ -25,7 +25,7 @@ with
         select
             *,
             coalesce(weight, mass) <> 0 as carries,
-            coalesce(max(position) filter (closes) over line_, max(position) over line_) as last_
+            coalesce(min(position) filter (closes) over line_, max(position) over line_) as last_
         from taught
         window line_ as (partition by process, step, forward, line)
     ),
