@@ -257,7 +257,8 @@ def _finished(spec: _Function, now: Frame, model: Model | None, result: Any, giv
         arrays["value"] = scalar
     facts: dict[str, Any] = {"via": spec.via, "began": now.began, "function": spec.number}
     if now.in_full and not steps.local.traces:
-        facts["masks"] = masks.handed(*given, spec.subjects(*given))
+        args, kwargs = given
+        facts["masks"] = masks.handed(args, kwargs, spec.subjects(args, kwargs))
     if model is not None and isinstance(model.module, trees.Tree) and steps.local.traces:
         facts |= {"gradients": dict(trees.flatten(grads)), "old": dict(trees.flatten(model.module.tree))}
     steps.emit(Event("gradient", model, facts, arrays, where()))
