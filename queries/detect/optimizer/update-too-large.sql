@@ -7,51 +7,21 @@
 -- claim:      Training changed the weights by {observed}.
 -- clean:      the size of the update ({observed})
 -- needs:      parameters
--- reads:      losses_again, update_sizes
+-- reads:      losses_risen, update_sizes
 -- nothing:    trained weights whose change was measured
--- params:     a, b, far = 30, large = 2, late = 0.75
+-- params:     a, b, far = 30, large = 2
 -- numbers:    far - times a loaded weight is no adaptation any more; large - times the weight, where the loss
--- rose as well, while healthy adapters stay below 1; late - the last quarter of the steps, the end
+-- rose as well, while healthy adapters stay below 1
 -- fix:        lower the learning rate (1e-5 to 2e-4 for an adapter's Adam is common), warm it up, and
 -- divide the adapter's scale by the factor by which its rank or alpha grew
 -- fires on:   zoo/large-loop, zoo/large-full
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mixed-ranks
 with
     l as (
-        select
-            model,
-            min_by(loss, step) as first,
-            min(loss) filter (step > late * n) as last,
-            min(step) as first_step,
-            min(step) filter (nonfinite > 0 or isnan(loss) or isnan(update_norm)) as broke
-        from (select *, max(step) over (partition by model) as n from steps where run = run_of(b))
+        select model, min(step) filter (nonfinite > 0 or isnan(loss) or isnan(update_norm)) as broke
+        from steps
+        where run = run_of(b)
         group by model
-    ),
-    harm as (  -- of the first rows where they came again; else no loss of the end lies below the first
-        select
-            l.model,
-            coalesce(r.last_loss > r.first_loss, l.last > l.first, false) as rose,
-            case
-                when r.last_loss is not null
-                then
-                    'the loss of the rows of step '
-                    || r.first_step
-                    || ' was '
-                    || round(r.first_loss, 2)
-                    || ' then and '
-                    || round(r.last_loss, 2)
-                    || ' at step '
-                    || r.last_step
-                when l.first is not null
-                then
-                    'the loss was '
-                    || round(l.first, 2)
-                    || ' at first and is '
-                    || round(l.last, 2)
-                    || ' at best'
-            end as words
-        from l
-        left join losses_again r on r.model is not distinct from l.model and r.first_step = l.first_step
     ),
     before as (  -- finite updates as large as the parameters themselves, and then no number any more
         select
@@ -89,7 +59,7 @@ select
     if(coalesce(h.rose, false), 'error', 'warning') as severity,
     (select any_value(place) from events where run = run_of(b) and kind = 'update') as place
 from middle m
-left join harm h on h.model is not distinct from m.model
+left join losses_risen h on h.model is not distinct from m.model
 union all
 select
     'update ' || before.step,
