@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from forensics.prove.repeat import PATIENCE_OVER, Repeat
+from forensics.prove.process import PATIENCE_OVER
+from forensics.prove.repeat import Repeat
 
 _WHY = {
     "input": "it asks for input",

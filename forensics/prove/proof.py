@@ -16,14 +16,15 @@ from typing import Any
 from forensics import __version__
 from forensics.errors import no_such_finding
 from forensics.judge.diagnose import diagnose_opened
+from forensics.prove import ahead, failure, length
 from forensics.prove import cures as cured
-from forensics.prove import failure, length
 from forensics.prove.agreement import agreement, changed, steering
 from forensics.prove.launch import NotRepeatable, check_versions
 from forensics.prove.outcome import Effect, Verdict, effects, judge
 from forensics.prove.patch import patch
+from forensics.prove.process import patience
 from forensics.prove.record import Record
-from forensics.prove.repeat import Repeat, Request, patience, run
+from forensics.prove.repeat import Repeat, Request, run
 from forensics.records import Diagnosis
 from forensics.store import proofs
 from forensics.store.store import Run, Store
@@ -43,12 +44,14 @@ class Plan:
         groups: findings cured together, `()` for as it was, each `repeats` times.
         seconds: expected, of all of it.
         steps: updates after which each repeat ends; None where it goes on to its end.
+        at_once: repeats that run side by side.
     """
 
     groups: tuple[tuple[str, ...], ...]
     repeats: int
     seconds: float
     steps: int | None = None
+    at_once: int = 1
 
     @property
     def runs(self) -> int:
@@ -139,7 +142,9 @@ class Proving:
         if steps is not None and steps >= updates:
             steps = None
         one = whole if steps is None else whole * steps / max(updates, 1)
-        return Plan(tuple(groups), self.repeats, runs * (one + _BESIDE), steps)
+        side = ahead.at_once(self.source.model_bytes())
+        seconds = math.ceil(runs / side) * (one + _BESIDE)
+        return Plan(tuple(groups), self.repeats, seconds, steps, side)
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -156,9 +161,16 @@ class Proving:
             return Proof(named, 0, None, True, how, record.units, record.harm, (), self._unknown(ids))
         check_versions(self.launch, self.source.versions())
         self._steps = plan.steps
-        rows = self._baseline(plan, tell)
-        self._facts = rows[0].facts
-        found = [self._cured(group, rows, plan, tell) for group in plan.groups[1:]]
+        first = self._baseline(plan, tell)
+        self._facts = first.facts
+        numbers = range(plan.repeats)
+        with ahead.Ahead(self._repeat, plan.at_once) as runs:
+            runs.begin((group, number) for group in plan.groups for number in numbers if group or number)
+            rows = [first]
+            for number in numbers[1:]:
+                tell(f"as it was, {number + 1} of {plan.repeats}{self._early()}")
+                rows.append(self._alike(runs.take((), number)))
+            found = [self._cured(group, rows, runs, tell) for group in plan.groups[1:]]
         found += self._unknown(ids)
         units = {name: unit for item in (record, *rows) for name, unit in item.units.items()}
         agrees, how = agreement(record, rows[0], self._steps)
@@ -179,10 +191,10 @@ class Proving:
             if finding_id not in known
         )
 
-    def _baseline(self, plan: Plan, tell: Tell) -> list[Repeat]:
-        """As it was; where repeats end early, after as many updates as show the recorded harm."""
+    def _baseline(self, plan: Plan, tell: Tell) -> Repeat:
+        """As it was, with the recorded seeds; where repeats end early, once it shows the recorded harm."""
         tell(f"as it was, 1 of {plan.repeats}{self._early()}")
-        first = self._as_it_was(0)
+        first = self._alike(self._repeat((), 0))
         while self._steps is not None and not self._shows(first):
             if self._asked is not None:
                 raise NotRepeatable(
@@ -193,18 +205,18 @@ class Proving:
             twice = 2 * self._steps
             self._steps = twice if twice < len(self.record.losses) else None
             tell(f"as it was{self._early()}")
-            first = self._as_it_was(0)
-        rows = [first]
-        for number in range(1, plan.repeats):
-            tell(f"as it was, {number + 1} of {plan.repeats}{self._early()}")
-            rows.append(self._as_it_was(number))
-        return rows
+            first = self._alike(self._repeat((), 0))
+        return first
 
     def _early(self) -> str:
         return "" if self._steps is None else f", {self._steps} of {len(self.record.losses)} steps"
 
-    def _as_it_was(self, number: int) -> Repeat:
-        done = self._repeat((), number)
+    def _alike(self, done: Repeat) -> Repeat:
+        """The repeat itself.
+
+        Raises:
+            NotRepeatable: it ended otherwise than the recorded run.
+        """
         if done.status != self.record.status or not done.harm:
             raise NotRepeatable(
                 f"Run {self.named.name} cannot be repeated: {failure.why(done)}.",
@@ -218,19 +230,22 @@ class Proving:
         worst = next(((what, amount) for what, amount in self.record.harm.items() if amount), None)
         return worst is None or done.harm.get(worst[0], 0) >= _SHOWN * worst[1]
 
-    def _cured(self, group: tuple[str, ...], rows: Sequence[Repeat], plan: Plan, tell: Tell) -> Cure:
+    def _cured(self, group: tuple[str, ...], rows: Sequence[Repeat], runs: ahead.Ahead, tell: Tell) -> Cure:
         """Pairs of one cure; where the first pair differs in nothing, no further one is run."""
         done: list[Repeat] = []
-        for number in range(plan.repeats):
-            tell(f"without {' and '.join(group)}, {number + 1} of {plan.repeats}{self._early()}")
-            made = self._repeat(group, number)
+        for number in range(len(rows)):
+            tell(f"without {' and '.join(group)}, {number + 1} of {len(rows)}{self._early()}")
+            made = runs.take(group, number)
             if made.status not in (0, self.record.status) or not made.harm:
+                runs.leave(group)
                 return Cure(group, "impossible", failure.why(made))
             done.append(made)
             impossible = _impossible(group, rows[number], made)
             if impossible is not None:
+                runs.leave(group)
                 return Cure(group, "impossible", impossible, did=made.acted)
             if number == 0 and made.harm == rows[0].harm and made.answers == rows[0].answers:
+                runs.leave(group)
                 break
         units = {name: unit for item in done for name, unit in item.units.items()}
         found = effects([row.harm for row in rows], [item.harm for item in done], units)

@@ -55,6 +55,15 @@ class Record:
             "reload": True,
         }
 
+    def model_bytes(self) -> int:
+        """Bytes of the model that was trained, 0 where they are not known."""
+        rows = self.evidence.session.rows(
+            "SELECT coalesce(sum(t.nbytes), 0)::BIGINT AS held FROM placements p JOIN tensors t USING (digest)"
+            " WHERE p.capture = capture_of(?) AND p.role <> 'optimizer'",
+            [self.evidence.b],
+        )
+        return int(rows[0]["held"])
+
     def written(self) -> Iterator[Path]:
         """Files that the run wrote."""
         for row in self.evidence.session.rows(

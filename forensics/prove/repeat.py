@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
-import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,18 +22,14 @@ from forensics.capture.spool import Spool, read_lines
 from forensics.environment import inherited
 from forensics.files import temporary
 from forensics.judge.resolver import Opened, opened
-from forensics.prove import kernels, scratch
+from forensics.prove import kernels, process, scratch
 from forensics.prove.launch import Launch, NotRepeatable, moved
 from forensics.store.store import Store
 from forensics.watch import protocol
 
 NAME = "repeat"
-PATIENCE = 5.0
-"""A repeat may take so many times as long as the recorded run, and two minutes more."""
-PATIENCE_OVER = -signal.SIGXCPU
-"""The status of a repeat that took too long."""
-_ANEW = 4  # times that the patience may begin
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+_measuring = threading.Lock()
 _LINES = 5  # last lines of what the program said that are kept
 
 
@@ -86,11 +81,6 @@ class Repeat:
         return asdict(self)
 
 
-def patience(seconds: float) -> float:
-    """Seconds that a repeat may take of a run that took `seconds`."""
-    return PATIENCE * seconds + 120.0
-
-
 def run(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str, Any]) -> Repeat:
     """Run it once: with these cures put in, every seed shifted by `shift`, and these facts told to the cures.
 
@@ -99,7 +89,8 @@ def run(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str, An
         KeyboardInterrupt: the program is ended and the folder removed.
     """
     with _ended(asked, cures, shift, facts) as ended:
-        measured = _measured(ended)
+        with _measuring:  # programs run side by side; what they left is read one after the other
+            measured = _measured(ended)
         return Repeat(ended.status, ended.seconds, refused=ended.refused, output=ended.output, **measured)
 
 
@@ -150,7 +141,7 @@ def _ended(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str,
             **asked.options,
             "version": protocol.VERSION,
             "run": NAME,
-            "tensors": "none",
+            "tensors": "none" if asked.at else "nothing",
             "selftest": "off",
             "known": None,
             "started": time.time(),
@@ -161,7 +152,7 @@ def _ended(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str,
         homes = _homes(asked, work, outputs)
         words = [asked.launch.executable, *moved(asked.launch.argv[1:], homes)]
         began = time.monotonic()
-        status = _ran(words, work, _variables(folder, spool, shift), folder / "said", asked.patience)
+        status = process.ran(words, work, _variables(folder, spool, shift), folder / "said", asked.patience)
         seconds = time.monotonic() - began
         if status >= 0:  # not ended by a signal, while a compiler was writing
             kernels.give_back(inside)
@@ -193,39 +184,6 @@ def _variables(folder: Path, spool: Path, shift: int) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1", "TOKENIZERS_PARALLELISM": "false",
         "TMPDIR": str(folder / "temporary"), "MPLCONFIGDIR": str(folder / "temporary"),
     }  # fmt: skip
-
-
-def _ran(words: Sequence[str], cwd: Path, variables: Mapping[str, str], said: Path, patience: float) -> int:
-    """The exit status of the program.
-
-    The program is ended, with all that it started, where it is interrupted or takes too long.
-    """
-    with said.open("wb") as file:
-        child = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            return _waited(child, patience)
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-
-
-def _waited(child: subprocess.Popen[bytes], patience: float) -> int:
-    """Its exit status; the patience begins anew, a few times, where the machine has too much else to do."""
-    for _ in range(_ANEW):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return child.wait(patience)
-        if os.getloadavg()[0] <= 2 * (os.cpu_count() or 1):
-            break
-    return PATIENCE_OVER
 
 
 def _sealed(ended: _Ended) -> tuple[Store, Mapping[str, Facts]]:

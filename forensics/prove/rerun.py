@@ -13,8 +13,9 @@ from pathlib import Path
 from forensics.judge import bisect
 from forensics.prove import failure
 from forensics.prove.launch import NotRepeatable, check_versions
+from forensics.prove.process import patience
 from forensics.prove.record import Record
-from forensics.prove.repeat import NAME, Request, captured, patience
+from forensics.prove.repeat import NAME, Request, captured
 from forensics.store.store import Run, Store
 
 LOOKS = 8

@@ -118,6 +118,11 @@ def choose(rows: dict[str, dict[str, Any]]) -> set[str]:
         _settle(_LESS[mode()], need, need, need)
 
 
+def counted() -> bool:
+    """Is this a repeat, of which no tensor is kept and only what is not finite is counted?"""
+    return bool(watch.options.get("tensors") == "nothing")
+
+
 def _wanted(row: dict[str, Any]) -> bool:
     return mode() == "all" or (mode() != "nothing" and row.get("file") is None)
 

@@ -269,7 +269,8 @@ class _Capture:
             ):
                 _stated.add(digest)
                 with self._part(f"statistics of {row['name']}"):
-                    row["stats"] = tensors.statistics(self.bytes[digest])
+                    measured = tensors.not_finite if budget.counted() else tensors.statistics
+                    row["stats"] = measured(self.bytes[digest])
         self.bytes.clear()
 
     def probe(self, state: tuple[str, str] | None = None) -> bool:
