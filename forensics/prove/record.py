@@ -58,7 +58,8 @@ class Record:
     def model_bytes(self) -> int:
         """Bytes of the model that was trained, 0 where they are not known."""
         rows = self.evidence.session.rows(
-            "SELECT coalesce(sum(t.nbytes), 0)::BIGINT AS held FROM placements p JOIN tensors t USING (digest)"
+            "SELECT coalesce(sum(t.nbytes), 0)::BIGINT AS held"
+            " FROM placements p JOIN tensors t USING (digest)"
             " WHERE p.capture = capture_of(?) AND p.role <> 'optimizer'",
             [self.evidence.b],
         )
