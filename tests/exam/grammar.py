@@ -213,9 +213,12 @@ def render(program: Program, *, plain: bool = False) -> dict[str, str]:
     used = values(program)
     words = _words(program, used)
     header, files = _configuration(program.configuration, used, words)
-    parts = {slot: program.pieces[slot] for slot in SLOTS if slot in program.pieces}
+    parts = {
+        slot: replace(each, body=_probes(each.body, plain), defs=_probes(each.defs, plain))
+        for slot in SLOTS
+        if (each := program.pieces.get(slot)) is not None
+    }
     text = STRUCTURES[program.structure](parts, header)
-    text = _probes(text, plain)
     text = _settings(text, program.configuration, words)
     text = re.sub(r"\bx_(\w+)", lambda found: words[found[1]], text)
     imports = [line for pattern, line in IMPORTS.items() if re.search(pattern, text)]
