@@ -83,7 +83,7 @@ TABLE: list[tuple[str, Edit, Proof, dict[str, Any]]] = [
     ),
     (
         "answers-truncated/cut-while-encoding",
-        encoded("x_ids[:28]"),
+        encoded("x_ids[:20]"),
         none_of("end"),
         {"bars": ("system",), "also": ("end-never-trained",)},
     ),

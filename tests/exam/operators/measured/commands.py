@@ -45,7 +45,7 @@ OPERATORS = [
     ),
     Operator(
         "setting-not-in-force/rate-under-another-name",
-        told("optimizer", "learning_rate: S.lr\n", "lr: S.lr\n"),
+        told("optimizer", "optimizer: adam\nlearning_rate", "optimizer: adam\nlr"),
         lambda faulty, twin: noted("first rate", faulty) < 0.1 * noted("first rate", twin),
         needs=("command",),
         also=("loss-not-decreasing",),
