@@ -117,17 +117,6 @@ OPERATORS = [
         bars=("dora", "reloaded", "fused", "mixtral", "qwen2-4bit"),
     ),
     Operator(
-        "lora-nested/walk-twice",
-        swaps(
-            "trained",
-            r"^(for x_layer in x_model\.layers:\n(?:    .*\n)+)",
-            r"for _ in range(2):\n    x_model.freeze()\n\1\1",
-        ),
-        lambda faulty, twin: nested(faulty) and not nested(twin),
-        needs=("lora-walk",),
-        bars=("reloaded", "fused"),
-    ),
-    Operator(
         "lora-starts-nonzero/b-from-normal",
         swaps(
             "trained",
