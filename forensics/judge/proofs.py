@@ -56,7 +56,14 @@ def effect(cure: Mapping[str, Any]) -> str:
     sentence = _sentence(cure)
     if outcome == "no-effect":
         return f"{sentence}; whatever else it does, it is not what makes this"
-    return sentence if outcome == "proved" else f"{sentence}; {cure['why']}"
+    return sentence if outcome == "proved" else f"{sentence}; {_rest(cure)}"
+
+
+def _rest(cure: Mapping[str, Any]) -> str:
+    """What `why` says beyond the worst harm, of which the sentence has told."""
+    worst = worst_of(cure["harm"])
+    name = "" if worst is None else str(worst["what"])
+    return str(cure["why"]).removeprefix(f"{name}: ").removesuffix(f"; {name}: not")
 
 
 def worst_of(harms: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -72,7 +79,8 @@ def _sentence(cure: Mapping[str, Any]) -> str:
         return "no harm was counted"
     was, now = _range(worst["as_it_was"][: len(worst["cured"])]), _range(worst["cured"])
     pairs = counted(len(worst["cured"]), "pair") + " of runs"
-    return f"{worst['what']}: {was} as it was, {now} without it ({pairs}, seeds shifted alike)"
+    them = "them" if len(cure["ids"]) > 1 else "it"
+    return f"{worst['what']}: {was} as it was, {now} without {them} ({pairs}, seeds shifted alike)"
 
 
 def _range(amounts: Sequence[int]) -> str:

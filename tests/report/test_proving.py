@@ -54,6 +54,25 @@ def test_on_a_terminal() -> None:
     assert "repeats as recorded" in flat
 
 
+def test_what_is_partly_gone_names_each_harm_once() -> None:
+    other = {"what": "loops", "unit": "tokens", "as_it_was": [3, 3], "cured": [0, 0]}
+    for why, said in (
+        (f"{SPAM}: gone, and loops instead", f"{SPAM}: 510 to 512 as it was, 0 without it"),
+        (f"loops: gone; {SPAM}: not", "loops: gone"),
+    ):
+        told = cure("padding-in-loss", "partly", [0, 0, 0], why=why)
+        told["harm"].append(other)
+        text = effect(told)
+        assert text.count(SPAM) == 1 and said in text and "; because" not in text
+
+
+def test_several_cures_at_once() -> None:
+    both = cure("padding-in-loss", "proved", [0, 0, 0], ids=["padding-in-loss", "lora-missing"])
+    both["did"] = {"padding-in-loss": "weight taken off", "lora-missing": "8 layers put in"}
+    said = " ".join(lines({**DOCUMENT, "cures": [both]}, 100).plain.split())
+    assert "0 without them" in said and "Did weight taken off; 8 layers put in" in said
+
+
 def test_as_a_picture() -> None:
     page = str(picture(DOCUMENT))
     assert page.count("<tr>") == 5, "head, as recorded, as it was, two cures"

@@ -33,8 +33,8 @@ def _cure(cure: Mapping[str, Any], width: int) -> Text:
     ids = " + ".join(map(safe, cure["ids"]))
     out = Text.assemble((f"{WORDS[outcome]:{_HEAD}}", _STYLES[outcome]), (ids, "bold"))
     out.append("\n").append_text(hanging("", safe(effect(cure)), width))
-    for what in list(cure.get("did", {}).values())[:1]:
-        out.append("\n").append_text(hanging("Did", safe(what), width))
+    if did := "; ".join(dict.fromkeys(map(safe, cure.get("did", {}).values()))):
+        out.append("\n").append_text(hanging("Did", did, width))
     if cure["also_changed"]:
         changes = [safe(change) for change in cure["also_changed"]]
         more = f"; {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
