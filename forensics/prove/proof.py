@@ -5,6 +5,7 @@ What went away is said.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -257,10 +258,11 @@ class Proving:
         kept = None if self._again else proofs.recall_repeat(self.store, self.named.name, key)
         if kept is not None:
             return Repeat(**kept)
+        options, written = self._recorded
         asked = Request(
             self.launch,
-            self.source.options(),
-            tuple(self.source.written()),
+            options,
+            written,
             self.store.root,
             patience(self.record.seconds),
             self._steps,
@@ -268,6 +270,11 @@ class Proving:
         done = run(asked, group, number * SHIFT, self._facts)
         proofs.remember_repeat(self.store, self.named.name, key, done.as_json())
         return done
+
+    @functools.cached_property
+    def _recorded(self) -> tuple[protocol.Options, tuple[Path, ...]]:
+        """Options and written files of the record, which has one reader while repeats run side by side."""
+        return self.source.options(), tuple(self.source.written())
 
     def _key(self, group: tuple[str, ...], number: int) -> str:
         said = [
