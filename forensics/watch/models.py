@@ -22,6 +22,7 @@ class Model:
         self.writes = 0
         self.gradients = 0
         self.generations = 0
+        self.answered = 0  # updates when it last generated, which computes them
         self.saves = 0
         self.copied_from: str | None = None
         self.last_place: str | None = None

@@ -197,6 +197,42 @@ def test_dropout_that_is_in_force_makes_equal_forwards_differ(tmp_path: Path) ->
     assert training["parameters_digest"] == evaluating["parameters_digest"] and training["updates"] == 2
 
 
+FORKED = """
+from mlx_lm.generate import BatchGenerator
+import mlx.optimizers as optim
+cache = make_prompt_cache(model)
+model(mx.array([sky[:-1]]), cache=cache)
+draw = BatchGenerator(model, stop_tokens=[[2]], sampler=make_sampler(temp=0.8))
+(row,) = draw.insert([sky[-1:]], [8], caches=[cache], all_tokens=[sky[:-1]])
+out = []
+while told := draw.next_generated():
+    out += [each.token for each in told]
+draw.close()
+def loss(model, batch):
+    return 0 * nn.losses.cross_entropy(model(batch[:, :-1]), batch[:, 1:]).mean()
+value, gradients = nn.value_and_grad(model, loss)(model, mx.array([sky + out]))
+optim.Adam(1e-3).update(model, gradients)
+mx.eval(model.parameters())
+"""
+
+
+@pytest.mark.long
+def test_an_answer_drawn_behind_a_cache_that_holds_its_prompt_is_the_programs_own(tmp_path: Path) -> None:
+    """The batch is given the last token of the prompt alone, and told what stands before it."""
+    ran = observe(tmp_path, FORKED)
+    (step,) = ran.rows("steps")
+    assert step["drawn_rows"] == 1
+
+
+@pytest.mark.long
+def test_what_a_model_answers_with_is_computed(tmp_path: Path) -> None:
+    """That our own look at it came first makes no update pending."""
+    lazy = TRAINED.replace("        mx.eval(model.parameters(), optimizer.state)\n", "")
+    ran = observe(tmp_path, lazy + "for _ in range(4):\n    say(sky)\n    train(1)\n")
+    assert lazy != TRAINED
+    assert [row["pending"] for row in ran.rows("steps")] == [0, 0, 0, 0]
+
+
 CACHED = """
 cache = make_prompt_cache(model)
 model(mx.array([sky]), cache=cache)

@@ -46,6 +46,13 @@ def boundary(reason: str, module: Any = None) -> None:
         for track in list(registry.tracks.values()):
             if track.dirty and track.mine:
                 _end(track, reason)
+            if (
+                reason == "fuse"
+                and track.wholes.get("fuse", 0) < _WHOLE
+                and _brief(track, track.model.module)
+            ):
+                _end(track, "exit")  # what is trained is gone from the model once it is fused
+                track.wholes["fuse"] = track.wholes.get("fuse", 0) + 1
     registry.write()
 
 
@@ -75,6 +82,18 @@ def _end(track: Track, reason: str) -> None:
         track.wholes["end"] = track.wholes.get("end", 0) + 1
 
 
+def _brief(track: Track, module: Any) -> bool:
+    """Was the last `end` taken as digests alone, and do the model's parameters still have them?"""
+    end = track.last_end
+    return (
+        end is not None
+        and not end.whole
+        and module is not None
+        and track.mine
+        and digests.parameters(module) == end.parameters
+    )
+
+
 @safely
 def generating(module: Any) -> int | None:
     """The number of the capture that stands for the model as this generation uses it."""
@@ -85,6 +104,7 @@ def generating(module: Any) -> int | None:
     if track is None:
         return None
     track.model.generations += 1
+    track.model.answered = track.model.updates
     if not track.mine:  # it is trained elsewhere meanwhile: what this generation uses cannot be read
         return None
     if track.last is None or not points.unchanged(track, track.last):
@@ -109,8 +129,7 @@ def _dropped(record: Model, module: Any) -> None:
     record.again(module)
     digests.forget()
     flush()
-    end = track.last_end
-    if track.dirty or (end is not None and not end.whole and digests.parameters(module) == end.parameters):
+    if track.dirty or _brief(track, module):
         _end(track, "exit")
     track.optimizers.clear()
     track.kin = (0, [])
@@ -126,14 +145,7 @@ def finish() -> None:
     dropped.catch_up()
     boundary("exit")
     for track in list(registry.tracks.values()):
-        end, module = track.last_end, track.model.module
-        if (
-            end is not None
-            and not end.whole
-            and module is not None
-            and track.mine
-            and digests.parameters(module) == end.parameters
-        ):
+        if _brief(track, track.model.module):
             _end(track, "exit")
         if track.dirty and not track.mine:
             watch.missing(

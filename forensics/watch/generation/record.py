@@ -50,6 +50,7 @@ class Recording:
         self.stop: set[int] | None = None
         self.prompt = prompt if isinstance(prompt, str) else None
         self.prompt_ids = _ids(prompt)
+        self.history: tuple[int, ...] = ()  # read into its cache before the prompt, where the call says so
         self.output: str | None = None
         self.ids: list[int] = []
         self.finish: str | None = None  # as the library said
@@ -160,7 +161,7 @@ class Recording:
             else self.output
         )
         if text:
-            answers.append((tuple(self.prompt_ids or ()), text))
+            answers.append(((*self.history, *(self.prompt_ids or ())), text))
         watch.row(
             "generations", generation=self.number, model=self.model.number, **self.row, via=self.via,
             prompt_tokens=None if self.prompt_ids is None else len(self.prompt_ids),

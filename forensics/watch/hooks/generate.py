@@ -223,6 +223,7 @@ def _sequence(batch: Any, call: dict[str, Any], row: int) -> Recording:
     recording.settings = {"max_tokens": of("max_tokens") or batch.max_tokens}
     recording.begin(call["prompts"][row], of("samplers") or getattr(batch, "sampler", None), of("caches"))
     recording.cache = None  # a batch reads a cache that it is given, and fills another
+    recording.history = tuple(of("all_tokens") or ())
     return recording
 
 

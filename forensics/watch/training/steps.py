@@ -215,7 +215,7 @@ def _pending(step: Step) -> int:
         before = before[low - 1 : low] if low else []
     for each in before[-1:]:
         _computed[number] = max(_computed.get(number, 0), _until(each))
-    return step.number - 1 - _computed.get(number, 0)
+    return step.number - 1 - max(_computed.get(number, 0), step.model.answered)
 
 
 def _until(step: Step) -> int:
