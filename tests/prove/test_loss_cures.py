@@ -118,6 +118,23 @@ def test_inside_a_compiled_function(rows: Rows, cure: str) -> None:
     assert far(plain, rows.gradient(lambda z: twin(rows, z))) < ROUNDING
 
 
+def test_a_position_without_a_gradient(rows: Rows) -> None:
+    """One position's loss has no finite slope: it is left out, and all others teach what they did."""
+    one = (mx.arange(WIDTH - 1) == 4)[None]
+
+    def faulty(z: Any) -> Any:
+        return mean(_next(rows, z), rows.real) + mx.sqrt(0.0 * z[:, 4].sum(axis=-1)).sum()
+
+    def twin(z: Any) -> Any:
+        return (_next(rows, z) * rows.real * (1 - one)).sum() / rows.real.sum()
+
+    assert mx.isnan(rows.gradient(faulty)).any().item(), "there is a fault"
+    with lessons.put_in("weights-not-finite"):
+        assert far(rows.cured(faulty), rows.gradient(twin)) < ROUNDING
+        plain = rows.gradient(lambda z: mean(_next(rows, z), rows.real))
+        assert far(rows.cured(lambda z: mean(_next(rows, z), rows.real)), plain) < ROUNDING
+
+
 SAME = {
     ("labels-not-shifted", "targets-unrelated"),
     ("targets-unrelated", "labels-not-shifted"),

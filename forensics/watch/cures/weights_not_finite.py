@@ -1,10 +1,19 @@
-"""An update whose gradients are not finite is left out, of the weights and of the optimizer's moments."""
+"""What is not finite of a gradient is left out: positions at the logits, else the update and its moments."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..moments import Moments
-from ..repeat import updates
+from ..repeat import logits, updates
 from ..trees import mx
+
+
+def finite(lesson: logits.Lesson) -> Any:
+    """No gradient at positions where it is not finite: one of them spoils that of every parameter."""
+    core = mx()
+    sound = core.isfinite(lesson.g).all(axis=-1, keepdims=True)
+    return core.where(sound, lesson.g, core.zeros_like(lesson.g))
 
 
 def zeroed(update: updates.Update) -> str | None:
@@ -19,14 +28,15 @@ def zeroed(update: updates.Update) -> str | None:
 
 
 def kept(update: updates.Update) -> str | None:
-    core, finite = mx(), update.finite
+    core, sound = mx(), update.finite
     for array in update.new.values():
-        finite = core.logical_and(finite, core.isfinite(array).all())
+        sound = core.logical_and(sound, core.isfinite(array).all())
     for name, old in update.old.items():
         if name in update.new:
-            update.new[name] = core.where(finite, update.new[name], old)
+            update.new[name] = core.where(sound, update.new[name], old)
     return "updates that are not finite dropped"
 
 
 def install(run: Moments) -> None:
+    logits.cure("weights-not-finite", finite, logits.TARGETS)
     updates.cure(run, "weights-not-finite", before=zeroed, after=kept)
