@@ -45,26 +45,56 @@ def _of_cross_entropy(program: Program, wanted: str) -> list[ast.Call]:
 
 
 def _turned(program: Program) -> str | None:
-    """`return -loss` of the function that holds the cross-entropy loses its sign."""
+    """The one minus before a cross-entropy, or before a call of the function that holds it, goes.
+
+    A loss made of log-probabilities that has none gets it.
+    """
+    functions = [node for node in ast.walk(program.tree) if isinstance(node, ast.FunctionDef)]
+    holding = {each.name for each in functions if _calls_in(each, {"cross_entropy"})} | {"cross_entropy"}
     negated = [
-        node.value
+        node
         for node in ast.walk(program.tree)
-        if isinstance(node, ast.Return)
-        and isinstance(node.value, ast.UnaryOp)
-        and isinstance(node.value.op, ast.USub)
-        and _has_cross_entropy(node.value)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and _calls_in(node, holding)
     ]
-    return program.replaced(negated[0], program.source(negated[0].operand)) if len(negated) == 1 else None
+    if len(negated) == 1:
+        return program.replaced(negated[0], program.source(negated[0].operand))
+    of_logs = [each for each in functions if _calls_in(each, {"log_softmax"})]
+    if negated or len(of_logs) != 1 or _has_minus(of_logs[0]):
+        return None
+    returned = [node.value for node in ast.walk(of_logs[0]) if isinstance(node, ast.Return) and node.value]
+    return program.replaced(returned[0], f"-({program.source(returned[0])})") if len(returned) == 1 else None
 
 
-def _has_cross_entropy(tree: ast.AST) -> bool:
-    return any(isinstance(node, ast.Call) and name(node.func) == "cross_entropy" for node in ast.walk(tree))
+def _has_minus(function: ast.FunctionDef) -> bool:
+    """Does it take anything but the number of an axis or a slice negative?"""
+    return any(
+        isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, ast.USub)
+        and not isinstance(node.operand, ast.Constant)
+        for node in ast.walk(function)
+    )
+
+
+def _calls_in(tree: ast.AST, names: set[str]) -> bool:
+    return any(isinstance(node, ast.Call) and name(node.func) in names for node in ast.walk(tree))
 
 
 def _of_logits(program: Program) -> str | None:
-    """`cross_entropy(softmax(z), t)` becomes `cross_entropy(z, t)`."""
+    """`cross_entropy(softmax(z), t)` becomes `cross_entropy(z, t)`; a line `z = softmax(z)` goes."""
     call = program.one("cross_entropy")
     inner = call.args[0] if call and call.args else None
+    if isinstance(inner, ast.Name):
+        made = [
+            each.value
+            for each in ast.walk(program.tree)
+            if isinstance(each, ast.Assign)
+            and isinstance(each.value, ast.Call)
+            and name(each.value.func) == "softmax"
+            and [program.source(target) for target in each.targets] == [inner.id]
+            and each.value.args
+            and program.source(each.value.args[0]) == inner.id
+        ]
+        return program.without(made[0]) if len(made) == 1 else None
     if not isinstance(inner, ast.Call) or name(inner.func) != "softmax" or not inner.args:
         return None
     return program.replaced(inner, program.source(inner.args[0]))
@@ -104,17 +134,16 @@ def _adapted(program: Program) -> str | None:
 
 
 def _frozen(program: Program) -> str | None:
-    """The base is frozen before adapters are put in."""
+    """The base is frozen before adapters are put in; what unfreezes all again frees the adapter alone."""
+    again = program.calls("unfreeze")
+    if program.calls("freeze"):
+        bare = len(again) == 1 and not again[0].args and not again[0].keywords
+        freed = f'{program.source(again[0].func)}(keys=["lora_a", "lora_b"])' if bare else ""
+        return program.replaced(again[0], freed) if bare else None
     call = program.one("linear_to_lora_layers")
     if call is None or not call.args:
         return None
-    model = program.source(call.args[0])
-    frozen = [
-        each
-        for each in program.calls("freeze")
-        if isinstance(each.func, ast.Attribute) and program.source(each.func.value) == model
-    ]
-    return None if frozen else program.inserted(call, [f"{model}.freeze()"])
+    return program.inserted(call, [f"{program.source(call.args[0])}.freeze()"])
 
 
 def _still(program: Program) -> str | None:
@@ -189,7 +218,7 @@ def _unclipped(program: Program) -> str | None:
     if call is None or statement is None or len(call.args) != 2 or len(statement.targets) != 1:
         return None
     most, target = call.args[1], statement.targets[0]
-    zero = isinstance(most, ast.Constant) and most.value == 0
+    zero = program.constant(most) == 0
     first = target.elts[0] if isinstance(target, ast.Tuple) and target.elts else target
     same = program.source(first) == program.source(call.args[0])
     return program.without(call) if zero and same else None

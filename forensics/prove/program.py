@@ -75,6 +75,36 @@ class Program:
         del lines[statement.lineno - 1 : statement.end_lineno]
         return "".join(lines)
 
+    def constant(self, node: ast.expr) -> object:
+        """What is written down for an expression: a constant, a name, an attribute or key that is given one.
+
+        None where it is not told, or told twice.
+        """
+        if isinstance(node, ast.Constant):
+            return node.value
+        wanted: object = name(node) if isinstance(node, (ast.Name, ast.Attribute)) else None
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            wanted = node.slice.value
+        found = [value for key, value in self._given() if key is not None and key == wanted]
+        return found[0].value if len(found) == 1 and isinstance(found[0], ast.Constant) else None
+
+    def _given(self) -> Iterator[tuple[object, ast.expr | None]]:
+        """(name or key, value) of assignments, keywords and dictionaries."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Dict):
+                yield from (
+                    (key.value if isinstance(key, ast.Constant) else None, value)
+                    for key, value in zip(node.keys, node.values, strict=True)
+                )
+            elif isinstance(node, ast.keyword):
+                yield node.arg, node.value
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, (ast.Name, ast.Attribute)):
+                yield name(node.target), node.value
+            elif isinstance(node, ast.Assign):
+                for target in node.targets:
+                    if isinstance(target, (ast.Name, ast.Attribute)):
+                        yield name(target), node.value
+
     def after(self, node: ast.AST, new: Sequence[str]) -> str | None:
         """The text with lines after the statement that holds `node`, indented as it is."""
         statement = self._holding(node)
