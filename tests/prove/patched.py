@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=16)
     parser.add_argument("--cases", type=int, default=20, help="programs whose cause has an edit")
     parser.add_argument("--zoo", action="store_true", help="programs of the zoo, not of the exam")
-    parser.add_argument("-k", metavar="WORD", default="", help="only names that hold WORD")
+    parser.add_argument("-k", metavar="WORD", action="append", default=[], help="only names that hold WORD")
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
     done = {row["case"] for row in rows}
@@ -46,7 +46,9 @@ def main() -> None:
         for case in of_zoo(options.seed) if options.zoo else of_exam(options.seed):
             if len(done) >= options.cases:
                 break
-            if case.faults[0] not in EDITS or case.name in done or options.k not in case.name:
+            if case.faults[0] not in EDITS or case.name in done:
+                continue
+            if options.k and not any(word in case.name for word in options.k):
                 continue
             place = Path(folder) / str(len(done))
             if case.thrown(Path(tempfile.mkdtemp(dir=folder))):
