@@ -95,6 +95,11 @@ def test_nobody_sees_what_comes_after(mask: str, said: list[str]) -> None:
     below = places[:, None] >= places[None]
     for healthy in ("causal", below, mx.where(below, 0.0, -mx.inf)):
         assert mx.allclose(cured(q, q, q, scale=1.0, mask=healthy), right, atol=1e-6).item()
+    some = q[:, :, -3:]  # several tokens at once, with a cache behind them
+    assert mx.allclose(cured(some, q, q, scale=1.0), right[:, :, -3:], atol=1e-5).item()
+    assert mx.allclose(
+        cured(some, q, q, scale=1.0, mask=mx.ones((3, 6), mx.bool_)), right[:, :, -3:], atol=1e-5
+    ).item()
     one = q[:, :, -1:]  # an answer's next token, with a cache behind it
     assert mx.array_equal(cured(one, q, q, scale=1.0), attend(one, q, q, scale=1.0)).item()
 

@@ -13,23 +13,24 @@ from ..wrapping import wrap
 
 def _causal(original: Callable[..., Any]) -> Callable[..., Any]:
     def scaled_dot_product_attention(q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> Any:
-        width = q.shape[-2]
-        # where lengths differ, with a cache or across two texts, nothing tells which positions are later
-        if width > 1 and width == k.shape[-2] and kwargs.get("mask") != "causal":
-            kwargs["mask"] = lowered(kwargs.get("mask"), width)
+        width, whole = q.shape[-2], k.shape[-2]
+        if 1 < width <= whole and not isinstance(kwargs.get("mask"), str):
+            kwargs["mask"] = lowered(kwargs.get("mask"), width, whole)
             request.acted("attention-not-causal", "the attention held to what stands before each position")
         return original(q, k, v, *args, **kwargs)
 
     return scaled_dot_product_attention
 
 
-def lowered(mask: Any, width: int) -> Any:
-    """A mask, None, of booleans or added to scores, without what lets a position see a later one."""
+def lowered(mask: Any, width: int, whole: int) -> Any:
+    """A mask, None, of booleans or added to scores, without what lets a position see a later one.
+
+    The positions asked of are the last `width` of `whole`, those before them in a cache.
+    """
     if mask is None:
         return "causal"
     core = mx()
-    places = core.arange(width)
-    before = places[:, None] >= places[None]
+    before = core.arange(whole - width, whole)[:, None] >= core.arange(whole)[None]
     if mask.dtype == core.bool_:
         return core.logical_and(mask, before)
     return core.where(before, mask, core.array(-core.inf, mask.dtype))
