@@ -306,16 +306,20 @@ def test_what_came_back_to_the_forwards_of_a_dropped_gradient_is_not_known() -> 
     assert event.arrays["taps"] == [] and event.arrays["prints"] and event.unread
 
 
-@pytest.mark.parametrize("brief", [False, True])
+@pytest.mark.parametrize("how", ["whole", "brief", "every fourth whole"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("sharp", [1.0, 6.0])
-def test_target_and_weight_of_random_positions(brief: bool, dtype: str, sharp: float) -> None:
+def test_target_and_weight_of_random_positions(
+    how: str, dtype: str, sharp: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Gradients as mlx gives them, for random logits, targets and weights of both signs."""
     import mlx.core as mx
     import mlx.nn as nn
 
-    from forensics.watch.training.logits import reduce
+    from forensics.watch.training import logits
 
+    if how == "every fourth whole":
+        monkeypatch.setattr(logits, "_WHOLE", 3000)
     draw = random.Random(7)
     n, vocabulary = 40, 300
     z = mx.array([[draw.gauss(0, sharp) for _ in range(vocabulary)] for _ in range(n)]).astype(
@@ -324,7 +328,7 @@ def test_target_and_weight_of_random_positions(brief: bool, dtype: str, sharp: f
     y = mx.array([draw.randrange(vocabulary) for _ in range(n)])
     w = mx.array([draw.choice([1.0, 0.25, -0.5, 0.0]) for _ in range(n)])
     g = mx.grad(lambda z: (nn.losses.cross_entropy(z, y) * w).sum())(z)
-    found = reduce(z[None], g[None], brief=brief)
+    found = logits.reduce(z[None], g[None], brief=how == "brief")
     near = 1e-3 if dtype == "float32" else 0.15
     for i in range(n):
         assert found["weight"][0, i].item() == pytest.approx(w[i].item(), rel=near)

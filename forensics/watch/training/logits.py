@@ -18,7 +18,8 @@ from .. import trees
 from ..trees import mx
 from . import steps
 
-_BLOCK = 1 << 21  # elements of logits that are reduced at once: bounds the memory of intermediate results
+_BLOCK = 1 << 19  # elements of logits that are reduced at once: bounds the memory of intermediate results
+_WHOLE = 1 << 26  # elements of logits that are read whole in a kept step; of more, evenly drawn positions are
 # positions, and entries at each, that stand for all logits where two forwards are compared
 _SAMPLE, _WIDTH = (
     16,
@@ -61,14 +62,14 @@ def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
     Args:
         z, g: (..., vocabulary) logits and cotangent.
         brief: look at a few entries beside the extremes, in two passes over g in place of some twenty over
-        both.
+        both. So are most positions where there are more than `_WHOLE` entries.
 
     Returns: `target` int32, `weight`, `residual`, `mass` (the sum of |g|) float32, each of shape (...).
     """
     core = mx()
     shape, width = z.shape[:-1], z.shape[-1]
     z, g = (unfused(core.stop_gradient(each).reshape(-1, width)) for each in (z, g))
-    columns = _few(z, g) if brief else _by_blocks(_all, z, g)
+    columns = _few(z, g) if brief else _by_blocks(_all, z, g) if z.size <= _WHOLE else _partly(z, g)
     return {
         name: each.reshape(shape)
         for name, each in zip(("target", "weight", "residual", "mass"), columns, strict=True)
@@ -90,6 +91,22 @@ def _by_blocks(look: Callable[..., tuple[Any, ...]], z: Any, g: Any) -> list[Any
         column[0] if len(column) == 1 else core.concatenate(column)
         for column in map(list, zip(*parts, strict=True))
     ]
+
+
+def _partly(z: Any, g: Any) -> list[Any]:
+    """All positions in brief, and every so many of them whole.
+
+    What is left unexplained in brief is no more than what is of those: in brief, label smoothing is not seen.
+    """
+    core = mx()
+    stride = -(-z.size // _WHOLE)
+    places = core.arange(0, z.shape[0], stride)
+    whole = _by_blocks(_all, unfused(z[::stride]), unfused(g[::stride]))
+    target, weight, residual, mass = map(unfused, _few(z, after(g, whole)))
+    left = alone(core.multiply, whole[2], whole[3]).sum(keepdims=True)
+    left = alone(core.divide, left, alone(core.maximum, whole[3].sum(keepdims=True), 1e-30))
+    brief = (target, weight, alone(core.minimum, residual, left), mass)
+    return [core.put_along_axis(few, places, each, 0) for few, each in zip(brief, whole, strict=True)]
 
 
 def softmaxed(z: Any, g: Any) -> Any:
