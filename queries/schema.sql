@@ -242,16 +242,18 @@ CREATE TABLE steps (
                             -- and each position sums to 1
     drawn_rows INTEGER,     -- rows under this step's gradients that the program drew itself: generated, or
                             -- read token by token just before
-    residual_shaped DOUBLE, -- of a loss on hidden states, of a model that puts a scale or a cap on its
-                            -- logits: what the reading with them leaves unexplained; NULL: another loss or
-                            -- model, or the step was not kept
-    residual_bare DOUBLE,   -- the same of the reading without them
+    residual_shaped DOUBLE, -- of a loss on hidden states: what the reading by the model's head leaves
+                            -- unexplained; NULL: another loss, nothing else could be taken for that head, or
+                            -- the step was not kept
+    residual_bare DOUBLE,   -- the same of the reading by `other_head`
     loss_shaped DOUBLE,     -- cross-entropy of the model's own logits at the rows, targets and weights read
-    loss_bare DOUBLE,       -- the same of its logits without scale and cap
+    loss_bare DOUBLE,       -- the same of the logits of `other_head`
     pending BIGINT,         -- updates before this one that nothing had computed when it came; 0: all were;
                             -- NULL: the step was not kept
     mask_left BIGINT,       -- of a step whose loss is not finite: positions that the mask leaves that the
                             -- loss was handed, zeros and ones or labels with -100; NULL: none was seen
+    other_head VARCHAR,     -- bare: the model's head without the scale or cap that it puts on its logits;
+                            -- table: the embedding of a model that has a head of its own
     seconds DOUBLE
 );
 

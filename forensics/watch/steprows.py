@@ -43,7 +43,8 @@ class Step(TypedDict):
     weight_spread: NotRequired[float]  # this and the next two of kept steps alone
     softmax_spread: NotRequired[float]
     probabilities: NotRequired[bool]
-    residual_shaped: NotRequired[float]  # and the next three: of a loss on hidden states, in kept steps
+    other_head: NotRequired[str | None]  # this and the next four: of a loss on hidden states, in kept steps
+    residual_shaped: NotRequired[float]
     residual_bare: NotRequired[float]
     loss_shaped: NotRequired[float]
     loss_bare: NotRequired[float]

@@ -164,3 +164,26 @@ def test_the_cotangent_that_a_loss_would_have_given(case: str) -> None:
     assert found is not None
     h, c, y, weight = _taught(model)
     assert mx.allclose(hidden.cotangent(h, y, weight, found), c, atol=1e-6).item()
+
+
+def test_a_loss_by_the_embedding_of_an_untied_model_is_told_from_one_by_its_head() -> None:
+    mx.random.seed(0)
+    model = Model()
+    found = head.find(model, model, WIDTH)
+    assert found is not None and found.other is not None
+    name, table = found.other
+    assert name == "table" and found.holding(found.held).table is not None
+    h, y = mx.random.normal((2, 9, WIDTH)), mx.random.randint(0, VOCABULARY, (2, 9))
+    c = mx.grad(lambda h: nn.losses.cross_entropy(model.embed.as_linear(h), y).mean())(h)
+    own, other = (hidden.unexplained(hidden.reduce(h, c, each)) for each in (found, table))
+    assert other < 0.01 and own > 0.5
+    told = hidden.losses(h, hidden.reduce(h, c, table), found).tolist()
+    assert told[1] == pytest.approx(
+        nn.losses.cross_entropy(model.embed.as_linear(h), y).mean().item(), rel=1e-3
+    )
+
+
+def test_a_tied_model_has_no_other_head() -> None:
+    model = Model(tied=True)
+    found = head.find(model, model, WIDTH)
+    assert found is not None and found.other is None

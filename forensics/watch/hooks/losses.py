@@ -148,7 +148,7 @@ class _Call:
             z = after(z, [mark, own])
         known = ids is not None
         ids = ids if known else core.zeros(z.shape[:-1], core.int32)
-        rows = [core.stop_gradient(array) for array in head.arrays.values()] if head else []
+        rows = [core.stop_gradient(array) for array in head.held] if head else []
 
         @core.custom_function  # type: ignore[untyped-decorator]
         def identity(z: Any, ids: Any, *rows: Any) -> Any:
@@ -180,13 +180,15 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
     g = repeated.cured(z, ids, g, len(frame.taps_of), head)
     arrays: dict[str, Any] = {} if ids is None else {"ids": ids}
     arrays |= _read(z, g, ids, frame.in_full, head)
-    if head is not None and head.shaped:
-        arrays["bare"] = _read(z, g, ids, frame.in_full, head.bare)
-        for one in (arrays, arrays["bare"]):
+    needed = [arrays]
+    if head is not None and head.other is not None and (head.shaped or frame.in_full is not False):
+        name, other = head.other
+        arrays[name] = _read(z, g, ids, frame.in_full if head.shaped else True, other)
+        needed.append(arrays[name])
+        for one in needed:
             if "full" in one:
                 one["full"]["losses"] = hidden.losses(z, one["full"], head)
     frame.taps.append(arrays)
-    needed = [arrays, arrays.get("bare", {})]
     return after(g, [each for one in needed for each in (one.get("brief") or one.get("full", {})).values()])
 
 

@@ -30,6 +30,17 @@ class Head:
     multiplier: float  # of the adapter's update
     scale: float
     cap: float
+    table: Head | None = None  # the embedding, where it could be taken for the head that the model has
+
+    @property
+    def other(self) -> tuple[str, Head] | None:
+        """What a loss may take for this head by mistake, by its name in a tap.
+
+        `bare`: without scale and cap; `table`: the embedding of a model that is not tied.
+        """
+        if self.shaped:
+            return "bare", self.bare
+        return ("table", self.table) if self.table is not None else None
 
     @property
     def bare(self) -> Head:
@@ -40,9 +51,16 @@ class Head:
     def shaped(self) -> bool:
         return self.scale != 1.0 or self.cap != 0.0
 
+    @property
+    def held(self) -> list[Any]:
+        """Its arrays, and those of its table."""
+        return [*self.arrays.values(), *(self.table.held if self.table else [])]
+
     def holding(self, arrays: list[Any]) -> Head:
-        """The same head with these arrays in place of its own, in their order."""
-        return replace(self, arrays=dict(zip(self.arrays, arrays, strict=True)))
+        """The same head with these arrays in place of those that it `held`, in their order."""
+        own = dict(zip(self.arrays, arrays, strict=False))
+        table = self.table.holding(arrays[len(own) :]) if self.table else None
+        return replace(self, arrays=own, table=table)
 
     def rows(self, x: Any) -> Any:
         """W x: (n, width) to (n, vocabulary)."""
@@ -133,7 +151,10 @@ def find(root: Any, trunk: Any, width: int) -> Head | None:
     ]
     if len(layers) > 1 or (not layers and _width(table) != width):
         return None
-    return _of(layers[0] if layers else table, root)
+    own = _of(layers[0] if layers else table, root)
+    if own is None or not layers or own.shaped or _width(table) != width:
+        return own
+    return replace(own, table=_of(table, root))
 
 
 def _plain(module: Any) -> Any:

@@ -92,14 +92,14 @@ def brief(h: Any, c: Any, head: Head, following: Any = None) -> dict[str, Any]:
 def losses(h: Any, read: dict[str, Any], head: Head) -> Any:
     """(2,) float32: the cross-entropy of the targets and weights of `read`, summed over all positions.
 
-    First of the model's own logits, then without the scale and the cap that it puts on them.
+    First of the model's own logits, then of those of the head that may have been taken for its own.
     """
     core, width = mx(), h.shape[-1]
     h = unfused(core.stop_gradient(h).reshape(-1, width))
     target, weight = read["target"].reshape(-1, 1), read["weight"].reshape(-1)
     rows = max(1, _BLOCK // head.arrays["weight"].shape[0])
     sums = []
-    for each in (head, head.bare):
+    for each in (head, *([head.other[1]] if head.other else [])):
         parts = []
         for i in range(0, h.shape[0], rows):
             z, _ = each.logits(h[i : i + rows])
@@ -115,11 +115,12 @@ def losses(h: Any, read: dict[str, Any], head: Head) -> Any:
 def chosen(tap: dict[str, Any], form: str) -> dict[str, Any]:
     """The reading of a tap, in `form` full or brief, that explains more of the gradient.
 
-    Of a head that puts a scale or a cap on its logits there are two: with them, and without.
+    There may be two: by the model's head, and by what a loss may take for it.
     """
     own: dict[str, Any] = tap[form]
-    bare: dict[str, Any] | None = tap.get("bare", {}).get(form)
-    return own if bare is None or unexplained(own) <= unexplained(bare) else bare
+    others = (tap[name][form] for name in ("bare", "table") if form in tap.get(name, {}))
+    other: dict[str, Any] | None = next(others, None)
+    return own if other is None or unexplained(own) <= unexplained(other) else other
 
 
 def unexplained(read: dict[str, Any]) -> float:

@@ -48,6 +48,7 @@ class _Seen:
     masks: list[int | None] = field(default_factory=list)  # positions left by the mask of a loss that is NaN
     softmaxed: list[list[float]] = field(default_factory=list)
     shaped: list[list[float]] = field(default_factory=list)
+    other: str | None = None  # what the loss may have taken for the model's head: bare, table
 
 
 def write(step: Step, partly: bool) -> None:
@@ -94,7 +95,7 @@ def totals(step: Step) -> dict[str, Any]:
 
 
 def _without(step: Step, seen: _Seen) -> dict[str, Any]:
-    """Columns of `steps`: is the loss taken without the scale or cap that the model puts on its logits?
+    """Columns of `steps`: does the loss take something else for the head that makes the model's logits?
 
     There are none where the step was not kept, or the loss is taken on logits.
     """
@@ -102,6 +103,7 @@ def _without(step: Step, seen: _Seen) -> dict[str, Any]:
         return {}
     own, bare, of_own, of_bare = zip(*seen.shaped, strict=True)
     return {
+        "other_head": seen.other,
         "residual_shaped": statistics.median(own),
         "residual_bare": statistics.median(bare),
         "loss_shaped": sum(of_own) / max(step.count, 1),
@@ -128,7 +130,8 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
     form = "full" if "full" in tap else "brief"
     read = hidden.chosen(tap, form)
     if "losses" in read:
-        own, bare = (hidden.unexplained(each) for each in (tap["full"], tap["bare"]["full"]))
+        seen.other = next(name for name in ("bare", "table") if name in tap)
+        own, bare = (hidden.unexplained(each) for each in (tap["full"], tap[seen.other]["full"]))
         seen.shaped.append([own, bare, *(float(each) for each in read["losses"].tolist())])
     tokens, share = None, 1.0
     if "places" in read:

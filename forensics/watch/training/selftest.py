@@ -216,13 +216,13 @@ def independence(asked: Check) -> list[float]:
 def head(asked: Check) -> list[float]:
     """How far the model's own logits are from those that its head makes of hidden states.
 
-    With the scale and the cap of its configuration, then without them; both as shares of the largest.
+    Then those of what a loss may take for this head; both as shares of the largest.
     """
     if asked.module is asked.root:
         raise NotRunError("not-applicable", "the loss is taken on the model's own logits")
     found = heads.find(asked.root, asked.module, asked.z.shape[-1])
-    if found is None or not found.shaped:
-        raise NotRunError("not-applicable", "the model puts no scale and no cap on its logits")
+    if found is None or found.other is None:
+        raise NotRunError("not-applicable", "nothing else could be taken for the model's head")
     core = mx()
     args, kwargs = asked.call.with_ids(core.array(asked.part.ids, asked._dtype()))
     with still(asked.root, evaluation=True):
@@ -231,7 +231,7 @@ def head(asked: Check) -> list[float]:
             raise NotRunError("unseen", "the model answers in another form than logits")
         z = z.reshape(-1, z.shape[-1])[core.array(asked.part.flat)].astype(core.float32)
         largest = core.abs(z).max()
-        off = [core.abs(each.logits(asked.z)[0] - z).max() / largest for each in (found, found.bare)]
+        off = [core.abs(each.logits(asked.z)[0] - z).max() / largest for each in (found, found.other[1])]
         core.eval(off)
     return [float(each.item()) for each in off]
 

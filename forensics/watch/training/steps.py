@@ -177,7 +177,8 @@ def _gradient(event: Event, model: Model) -> None:
         step.pending = _pending(step)
         _forced[model.number] = step.number - 1
     taps = event.arrays["taps"]
-    _settled(event.in_full, [*taps, *(tap["bare"] for tap in taps if "bare" in tap)], "full")
+    others = [tap[name] for tap in taps for name in ("bare", "table") if name in tap]
+    _settled(event.in_full, [*taps, *others], "full")
     step.gradients.append(event)
     step.count += 1
     if len(step.gradients) > WAITING:

@@ -91,6 +91,20 @@ fault = abs(loss_fn(model, tokens, weights).item() - own) > 0.1 * own
         WORSE,
         model=SCALED,
     ),
+    Case(
+        "table-fused",
+        "fusedloss",
+        ("loss-not-of-logits",),
+        (("model.lm_head.weight", "model.model.embed_tokens.weight"),),
+        """
+tokens, weights = collate(rows[:4], tokenizer.pad_token_id)
+own = nn.losses.cross_entropy(model(tokens[:, :-1]), tokens[:, 1:])
+own = ((own * weights).sum() / weights.sum()).item()
+fault = abs(loss_fn(model, tokens, weights).item() - own) > 0.5 * own
+""",
+        WORSE,
+        model=TAUGHT,
+    ),
     Case("healthy-scaled-fused", "fusedloss", evaluated=("loss-not-of-logits",), model=SCALED),
     Case(
         "padding-collator",
