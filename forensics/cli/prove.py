@@ -156,8 +156,9 @@ def _proved(under_way: Proving, chosen: list[str]) -> Proof:
     plan = under_way.plan(chosen)
     if plan.runs:
         early = "" if plan.steps is None else f" of {plan.steps} steps"
+        side = "" if plan.at_once == 1 else ", two side by side"
         note(
-            f"forensics: {plan.runs} runs{early} at most, about {_time(plan.seconds)};"
+            f"forensics: {plan.runs} runs{early} at most{side}, about {_time(plan.seconds)};"
             " Ctrl-C keeps what is done."
         )
     with spinner(under_way.named.name) as step:

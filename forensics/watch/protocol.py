@@ -75,7 +75,7 @@ class Options(TypedDict, total=False):
     command: list[str]
     every: int | None  # capture `step-N` after every so many updates
     max_tokens: int | None  # of a probe's answer; 48
-    tensors: str  # all | new | trainable | none: whose bytes are kept
+    tensors: str  # all | new | trainable | none: whose bytes are kept; nothing: a repeat of `prove`
     prompts: list[Prompt] | None  # null: the probes of the watcher
     answers: str  # a directory of answers that this store has of earlier runs
     probe_seconds: float | None  # that the answers of one point may take; 60

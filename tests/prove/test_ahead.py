@@ -7,10 +7,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from forensics.prove import ahead, kernels, process
+from forensics.prove import ahead, kernels, process, proof
 from forensics.prove.ahead import Ahead, at_once
 from forensics.prove.repeat import Repeat
 
@@ -80,3 +81,31 @@ def test_kernels_of_other_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for place in (common, own):
         files = {path.name: path.read_bytes() for path in (place / "mlx" / "1.0" / "cpu").iterdir()}
         assert files == {"a.so": b"a", "b.so": b"b"}
+
+
+def test_the_record_is_read_before_threads_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection refuses a second call while one is under way."""
+    readers: list[str] = []
+
+    class Source:
+        def options(self) -> dict[str, object]:
+            readers.append(threading.current_thread().name)
+            return {}
+
+        def written(self) -> list[Path]:
+            return []
+
+    proving = proof.Proving.__new__(proof.Proving)
+    for name, value in {
+        "source": Source(), "launch": SimpleNamespace(argv=(), began=0.0, cwd=tmp_path),
+        "store": SimpleNamespace(root=tmp_path), "named": SimpleNamespace(name="run"), "_again": True,
+        "record": SimpleNamespace(seconds=1.0), "_steps": None, "_facts": {},
+    }.items():  # fmt: skip
+        setattr(proving, name, value)
+    monkeypatch.setattr(proof, "run", lambda *asked: Repeat(0, 0.0))
+    monkeypatch.setattr(proof.proofs, "remember_repeat", lambda *kept: None)
+    proving._repeat((), 0)
+    with Ahead(proving._repeat, 2) as runs:
+        runs.begin([(("a",), number) for number in range(4)])
+        assert all(runs.take(("a",), number).status == 0 for number in range(4))
+    assert readers == [threading.current_thread().name]
