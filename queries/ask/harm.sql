@@ -1,7 +1,7 @@
 -- What is wrong with what came out, counted, the worst first: what `forensics prove` looks at to see
 -- whether a cure took the harm away.
 --
--- params:  a, b, special = 0.5, apart = 0.05
+-- params:  a, b, special = 0.5
 -- example: forensics query harm night
 with
     k as materialized(
@@ -102,13 +102,11 @@ with
             6,
             'probes answered otherwise after loading what was saved',
             'answers',
-            count(*) filter (x.output_digest <> y.output_digest or d.logits_max_abs > apart * d.logits_scale),
+            count(*) filter (x.output_digest <> y.output_digest),
             count(*)
         from k
         join transcripts x on x.capture = k.asked
         join transcripts y on y.capture = k.reloaded and y.prompt_id = x.prompt_id
-        left join
-            probe_deltas d on d.capture_a = k.asked and d.capture_b = k.reloaded and d.prompt_id = x.prompt_id
         where x.source = 'probe' and y.source = 'probe'
         union all
         select
