@@ -128,7 +128,7 @@ PROGRAMS = {
     "by-hand": """
         lora()
         value_and_grad = nn.value_and_grad(model, loss)
-        for i in range(4):
+        for i in range(11):
             value, gradients = value_and_grad(model, batch)
             model.update(tree_map(lambda p, g: p - 0.1 * g, model.trainable_parameters(), gradients))
             print(value.item())

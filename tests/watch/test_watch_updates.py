@@ -155,14 +155,17 @@ def test_parameters_left_as_placeholders_are_told_one_by_one() -> None:
 def test_an_update_by_hand_is_a_step_without_an_optimizer() -> None:
     run = training.ran("by-hand")
     steps = run.rows("steps")
-    assert [row["optimizer"] for row in steps] == [None] * 4
+    assert [row["optimizer"] for row in steps] == [None] * 11
     assert [row["loss"] for row in steps] == pytest.approx(
-        [float(line) for line in run.stdout.splitlines()[:4]]
+        [float(line) for line in run.stdout.splitlines()[:11]]
     )
-    assert last_models(run)["m0"] | {"updates": 0, "writes": 4} == last_models(run)["m0"]
+    assert last_models(run)["m0"] | {"updates": 0, "writes": 11} == last_models(run)["m0"]
     assert run.points() == ["loaded", "adapted", "start", "end"]
     (write,) = run.events("write")
     assert write["detail"]["after_gradient"] is True
+    # a write ends its step when the next gradient is there: which steps are kept is asked of that one
+    assert [row["step"] for row in run.rows("forwards")] == list(range(1, 9))
+    assert [row["step"] for row in run.rows("weights")] == list(range(1, 12))
 
 
 def test_applied_gradients_count_when_they_are_put_in_place() -> None:

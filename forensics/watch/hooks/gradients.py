@@ -190,7 +190,9 @@ def _evaluated(spec: _Function, function: Callable[..., Any], fun: Callable[...,
         with watch.looking("gradient"):
             model = spec.model(args, kwargs)
             if model is not None and not watch.tracing:
-                now.in_full = steps.keeps_gradient(model)
+                # a write by hand ends its step once this gradient is there: till then the form stays open
+                written = model.number in steps.local.pending_writes
+                now.in_full = None if written else steps.keeps_gradient(model)
             if not spec.reported:
                 spec.say(model, args, kwargs)
         _local.frames.append(now)
