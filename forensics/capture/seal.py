@@ -341,18 +341,22 @@ def _write_run(run: _Run, complete: bool) -> Any:
         missing=run.missing,
         complete=complete,
     )
+    launch = runtables.launch(spool, _program_of(run))
     head |= {
         "command": list(plan.command),
         "exit_status": plan.status,
         "seconds": plan.seconds,
         "expect": plan.expect,
-        "launch": runtables.launch(spool, _program_of(run)),
+        "launch": launch,
         **_trained(run),
         "lines": lines.texts(
             run.tables.values(),
             run.scene.cwd,
             started,
             {str(row.get("cell")): str(row.get("text")) for row in spool.rows("cells")},
+            lines.of_settings(
+                [str(word) for word in (launch or {}).get("argv") or plan.command], run.scene.cwd, started
+            ),
         ),
     }
     return write(run.store.runs, spool.run, "run", head, run.tables)

@@ -106,8 +106,10 @@ def phrased(
     versions = issues.versions(session, b)
     findings = ordered(library, outcome, question, _sequences(session, b), proof)
     return tuple(
-        replace(_with_references(library, versions, finding), source=texts.get(finding.where))
-        for finding in findings
+        replace(finding, source=texts.get(finding.where))
+        for finding in (
+            _with_setting(library, texts, _with_references(library, versions, each)) for each in findings
+        )
     )
 
 
@@ -119,6 +121,19 @@ def _sequences(session: Session, b: str) -> dict[str, int]:
     )
     rows = session.rows(select, [b])
     return {str(row["place"]): int(row["first"]) for row in rows if row["place"]}
+
+
+def _with_setting(library: Library, texts: Mapping[str, str], finding: Finding) -> Finding:
+    """Where no line of the program is to be mended, the setting is: an option of the command or a key."""
+    header = library.get(finding.id)
+    if finding.where is not None or not isinstance(header, Detector):
+        return finding
+    for name in header.names("setting"):
+        options = [place for place in texts if place == f"--{name.replace('_', '-')}"]
+        keys = [place for place in texts if f".{place.partition(' ')[2]}".endswith(f".{name}")]
+        if options or keys:
+            return replace(finding, where=(options or keys)[0])
+    return finding
 
 
 def _with_references(library: Library, versions: dict[str, str], finding: Finding) -> Finding:

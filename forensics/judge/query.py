@@ -68,6 +68,10 @@ HEADER = {
     "nothing": "what to say where there is nothing of its kind to look at and the query gives no row",
     "capture": "how to capture something of its kind, where that is worth saying",
     "fix": "what to do, short, in the words of the user's program; may hold {column}",
+    "setting": (
+        "keys of a configuration, or options of the command, that decide it: the line of the first that was"
+        " given is named where the program has no line of its own"
+    ),
     "harmless": "when the same picture is in order",
     "fires on": "snapshots/NAME or zoo/NAME that must give faulty rows (tested)",
     "silent on": "snapshots/NAME or zoo/NAME that must be evaluated and clean (tested)",
@@ -163,7 +167,7 @@ class Detector(Query):
     def names(self, key: str) -> tuple[str, ...]:
         """The value of a key that is a list of names.
 
-        Such keys are explains, rules out, needs, fires on, silent on, references.
+        Such keys are explains, rules out, needs, setting, fires on, silent on, references.
         """
         return tuple(self.links) if key == "explains" else _names(self.header.get(key, ""))
 

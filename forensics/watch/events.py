@@ -100,6 +100,24 @@ class Loss(TypedDict, total=False):
     """A function whose gradient is taken; its place is the line that returns the loss."""
 
 
+class Made(TypedDict, total=False):
+    """An optimizer updated a model for the first time; its place is the line that made it."""
+
+    optimizer: str  # class
+
+
+class Encode(TypedDict, total=False):
+    """Training rows begin with what a tokenizer gave; its place is the line that asked it."""
+
+
+class Range(TypedDict, total=False):
+    """A model is about to look up ids that its embedding has no row for, for the first time."""
+
+    ids: int
+    rows: int  # of the batch, that hold them
+    embedding: int  # rows of the table
+
+
 class Compile(TypedDict, total=False):
     """A function was compiled."""
 
@@ -163,6 +181,9 @@ EVENTS: dict[str, type] = {
     "train": Train,
     "grad": Grad,
     "loss": Loss,
+    "optimizer": Made,
+    "encode": Encode,
+    "range": Range,
     "update": Update,
     "write": Write,
     "compile": Compile,

@@ -6,6 +6,7 @@ Which files are its own, and the line that a call or an exception came from.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from opcode import opname
 from pathlib import Path
@@ -25,6 +26,9 @@ _LIBRARIES = (
     "<frozen",
 )
 
+_SCRIPTS = os.path.dirname(sys.executable or "") + os.sep
+"""Where commands of libraries stand, as mlx_lm.lora does."""
+
 _WRAPPERS = 8  # of a function, such as partial, that are looked behind
 
 _tell: list[Callable[[str, str], None]] = []
@@ -35,7 +39,7 @@ def is_users(file: str) -> bool:
     """Is this file the user's own: of no library, of no interpreter, and none of ours?"""
     if file.startswith("<"):
         return cells.is_cell(file)
-    return not any(part in file for part in _LIBRARIES)
+    return not file.startswith(_SCRIPTS) and not any(part in file for part in _LIBRARIES)
 
 
 def on_cell(function: Callable[[str, str], None]) -> None:

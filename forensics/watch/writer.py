@@ -11,6 +11,7 @@ from .captured import Config, Missing, Module, Optimizer, Placement, Token, Tran
 from .events import (
     Compile,
     Convert,
+    Encode,
     Ended,
     Error,
     Evaluate,
@@ -20,6 +21,8 @@ from .events import (
     Grad,
     Load,
     Loss,
+    Made,
+    Range,
     Save,
     Train,
     Update,
@@ -174,6 +177,33 @@ class Writer:
         place: str | None = None,
         /,
         **detail: Unpack[Loss],
+    ) -> None: ...
+    @overload
+    def event(
+        self,
+        kind: Literal["optimizer"],
+        model: Live | None = None,
+        place: str | None = None,
+        /,
+        **detail: Unpack[Made],
+    ) -> None: ...
+    @overload
+    def event(
+        self,
+        kind: Literal["range"],
+        model: Live | None = None,
+        place: str | None = None,
+        /,
+        **detail: Unpack[Range],
+    ) -> None: ...
+    @overload
+    def event(
+        self,
+        kind: Literal["encode"],
+        model: Live | None = None,
+        place: str | None = None,
+        /,
+        **detail: Unpack[Encode],
     ) -> None: ...
     @overload
     def event(

@@ -17,6 +17,23 @@ CREATE OR REPLACE MACRO loss_place(b) AS (
     FROM events WHERE events.run = run_of(b)
 );
 
+-- Where the program encodes its training rows, else where the gradient of the loss is asked for.
+CREATE OR REPLACE MACRO rows_place(b) AS (
+    SELECT coalesce(
+        min_by(events.place, events.sequence) FILTER (events.kind = 'encode' AND events.model = model_of(b)),
+        gradient_place(b))
+    FROM events WHERE events.run = run_of(b)
+);
+
+-- Where the program makes the optimizer of the model that b means, else where it updates.
+CREATE OR REPLACE MACRO optimizer_place(b) AS (
+    SELECT coalesce(
+        min_by(events.place, events.sequence) FILTER (events.kind = 'optimizer' AND events.model = model_of(b)),
+        min_by(events.place, events.sequence) FILTER (events.kind = 'update' AND events.model = model_of(b)),
+        min_by(events.place, events.sequence) FILTER (events.kind IN ('update', 'train')))
+    FROM events WHERE events.run = run_of(b)
+);
+
 -- A share in words: percent with two digits, never 0 where there is something.
 CREATE OR REPLACE MACRO percent(x) AS (
     CASE WHEN x IS NULL THEN 'not measured'

@@ -20,7 +20,7 @@ from ..models import Model
 from ..moments import Moments
 from ..repeat import logits as repeated
 from ..run import watch
-from ..training import firstbatch, hidden, steps
+from ..training import firstbatch, hidden, ranges, steps
 from ..training import head as heads
 from ..training import rows as weights
 from ..training.event import Event
@@ -145,6 +145,8 @@ class _Call:
         if self.frame.open and self.outer and ids is not None:
             mark, own = print_of(z), _own(ids)
             self.frame.prints.append({"mark": mark, "ids": own})
+            if self.frame.in_full and not steps.local.traces:
+                ranges.look(self.record, ids)
             z = after(z, [mark, own])
         known = ids is not None
         ids = ids if known else core.zeros(z.shape[:-1], core.int32)

@@ -17,7 +17,7 @@ from ..models import Model
 from ..originals import hashlib, math, statistics
 from ..run import watch
 from ..trees import mx
-from . import hidden, masks
+from . import encoded, hidden, masks
 from .event import Event, Step
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
@@ -168,7 +168,7 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
         _spell(step.model, {token for row in (ids or []) + targets for token in row if token is not None})
     partly: dict[str, Any] = {} if share == 1.0 else {"read": share}
     watch.row(
-        "weights", **named, rows=[_number(row) for row in ids] if ids else None,
+        "weights", **named, rows=[_number(step.model, row) for row in ids] if ids else None,
         runs=[_runs(w) for w in weight],
         mass=[_segments(row, m) for row, m in zip(ids or [[]] * len(mass), mass, strict=True)],
         last=[t[-1] if w[-1] != 0 else None for t, w in zip(target, weight, strict=True)], **partly,
@@ -220,7 +220,7 @@ def _short(table: list[list[float]]) -> list[list[float]]:
     return [[float(f"{value:.6g}") for value in row] for row in table]
 
 
-def _number(row: list[int]) -> int | None:
+def _number(model: Model, row: list[int]) -> int | None:
     """The row's number in `rows`, where it is written when it is new; None beyond what `rows` may hold."""
     global _written
     key = hashlib.blake2b(array("q", row).tobytes(), digest_size=16).digest()
@@ -229,6 +229,7 @@ def _number(row: list[int]) -> int | None:
         number = _numbers[key] = len(_numbers)
         _written += 6 * len(row)
         watch.row("rows", row=number, ids=row)
+        encoded.seen(model, row)
     return number
 
 

@@ -11,6 +11,7 @@
 -- long:       four reasons for a product of zero, each with its sentence and its cure
 -- reads:      enclosed, meant_free, spans, stillness
 -- nothing:    the model has no adapter
+-- setting:    scale
 -- fix:        {fix_}
 -- harmless:   before the first update, where lora_b is zero on purpose
 -- fires on:   zoo/inert-handmade, zoo/inert-loop

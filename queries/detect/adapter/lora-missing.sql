@@ -11,6 +11,7 @@
 -- needs:      run, every_event
 -- reads:      declared, meant, stillness
 -- nothing:    nothing says that an adapter was meant
+-- setting:    fine_tune_type
 -- fix:        call linear_to_lora_layers(model, num_layers, {{"rank": ..., "scale": ..., "dropout":
 -- 0.0}}) after model.freeze() and before the optimizer's first update, and check that
 -- tree_flatten(model.trainable_parameters()) holds lora_a

@@ -9,6 +9,7 @@
 -- needs:      parameters
 -- reads:      adapter_compared
 -- nothing:    an adapter whose layers, targets or kind are declared
+-- setting:    keys, num_layers
 -- fix:        {fix_}
 -- harmless:   some layers or targets alone, where the declaration says the same
 -- fires on:   zoo/partial-loop, zoo/partial-classes, zoo/partial-api

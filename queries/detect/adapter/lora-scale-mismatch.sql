@@ -10,6 +10,7 @@
 -- reads:      adapted_at_end, scales_compared
 -- nothing:    an adapter whose scale is declared or seen again after a reload
 -- capture:    Let the program save its adapter or model, and capture without --no-reload.
+-- setting:    scale, alpha
 -- fix:        {fix_}
 -- fires on:   zoo/scale-classes, zoo/scale-loop, zoo/scale-mixed
 -- silent on:  zoo/healthy-dora, zoo/healthy-rank-1, zoo/healthy-mlp-last-layer

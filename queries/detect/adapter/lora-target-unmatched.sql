@@ -12,6 +12,7 @@
 -- long:       five ways in which a conversion finds nothing, each with its sentence
 -- reads:      declared, meant
 -- nothing:    no conversion to adapters was attempted
+-- setting:    keys
 -- fix:        name the targets as they stand inside a block ({example}), and check that
 -- tree_flatten(model.trainable_parameters()) holds lora_a afterwards
 -- fires on:   zoo/unmatched-api, zoo/unmatched-classes, zoo/unmatched-command

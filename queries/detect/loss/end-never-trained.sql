@@ -10,6 +10,7 @@
 -- needs:      loss_tokens, every_row
 -- reads:      drawn_steps, taught
 -- nothing:    answers in the training rows that could end
+-- setting:    max_seq_length, data
 -- fix:        {fix_}
 -- harmless:   rows that are cut at their length; answers that the program drew itself; texts outside a chat
 -- that end with a trained special token, or with the token at which the program stops when it asks
@@ -63,7 +64,7 @@ select
     end as observed,
     'the end token after an answer counts in the loss' as expected,
     trained = 0 and (ends_ > 0 or open > 0) and (chat or not (marked = n or stops.alike)) as fault,
-    loss_place(b) as place,
+    if(ends_ > 0, loss_place(b), rows_place(b)) as place,
     case
         when ends_ > 0
         then 'mask padding by length, not by id, and let the mask run to the end token of the answer'

@@ -11,6 +11,7 @@
 -- needs:      loss_tokens
 -- reads:      alignment, masked_rows, sampled
 -- nothing:    a prompt in the training rows
+-- setting:    mask_prompt
 -- fix:        let the mask begin where the answer does: the offset is the length of
 -- apply_chat_template(messages[:-1], add_generation_prompt=True), and the loss must read it; flags of 1
 -- are for what is trained

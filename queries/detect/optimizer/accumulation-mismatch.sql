@@ -15,6 +15,7 @@
 -- numbers:    least - updates from which a habit shows; summed - what was applied over the sum of its
 -- gradients, 1 where they are added up, 1/2 or less where they are averaged; off - how far the weights of one
 -- batch may sum from 1, which is a mean over its tokens
+-- setting:    grad_accumulation_steps
 -- fix:        {fix_}
 -- harmless:   several losses, each with a gradient function of its own, whose gradients are added
 -- fires on:   zoo/sum-accumulate, zoo/count-accumulate, zoo/each-mixed

@@ -10,6 +10,7 @@
 -- needs:      steps, every_step
 -- reads:      stillness
 -- nothing:    an update whose rate was seen
+-- setting:    learning_rate, lr_schedule
 -- fix:        give the optimizer a rate above 0: check integer division, a schedule's first value and its
 -- warm-up, and numbers that came as text
 -- fires on:   zoo/rate-loop, zoo/rate-compiled
@@ -20,7 +21,7 @@ select
     'above 0' as expected,
     s.rate = 0 as fault,
     s.rates as steps,
-    s.update_place as place
+    optimizer_place(b) as place
 from stillness s
 where s.rates > 0
 order by subject

@@ -11,6 +11,7 @@
 -- needs:      updates, every_event, every_step
 -- reads:      stillness
 -- nothing:    an attempt to train
+-- setting:    iters
 -- fix:        {fix_}
 -- fires on:   zoo/unstepped-pipeline-names, zoo/unstepped-pipeline-flat, zoo/unstepped-classes
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1

@@ -12,6 +12,7 @@
 -- params:     a, b, often = 3
 -- numbers:    often - new optimizers of one making on the same parameters, which are no phases any more,
 -- whatever their rates
+-- setting:    resume_adapter_file
 -- fix:        {fix_}
 -- harmless:   one or two phases with another rate, other parameters in each phase, weights that are
 -- written between them, or mlx-lm's own trainer, which has no way to keep the state: told as info
@@ -77,9 +78,13 @@ select
         else 'info'
     end as severity,
     (
-        select max_by(place, sequence)
+        select
+            coalesce(
+                max_by(place, sequence) filter (kind = 'optimizer'),
+                max_by(place, sequence) filter (kind = 'update')
+            )
         from events
-        where run = run_of(b) and kind = 'update' and events.model = f.model
+        where run = run_of(b) and events.model = f.model
     ) as place,
     if(
         kind = 'stage',

@@ -14,6 +14,7 @@
 -- between one, as declared without accumulation, and two; longer - than the updates that there
 -- are, a warm-up or a last part adds less; about - how closely the schedule's length must be
 -- that of the gradients; few - updates in which an idle half means something
+-- setting:    lr_schedule
 -- fix:        {fix_}
 -- fires on:   zoo/unit-accumulate, zoo/unit-compiled
 -- silent on:  zoo/healthy-accumulated

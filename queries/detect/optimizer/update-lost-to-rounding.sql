@@ -12,6 +12,7 @@
 -- nothing:    an update with a gradient and a rate above 0
 -- params:     a, b, most = 0.5
 -- numbers:    most - of the elements, where fewer than half of them moved, it is worth a word (info)
+-- setting:    learning_rate
 -- fix:        train in float32 (model.set_dtype(mx.float32), or an adapter in float32), or raise the
 -- learning rate
 -- harmless:   some elements of a 16-bit model that do not change at a small rate are told as info
@@ -42,7 +43,7 @@ select
     case when s.cause is null then 'info' else 'error' end as severity,
     s.steps,
     f.dtype,
-    s.update_place as place
+    optimizer_place(b) as place
 from s, f
 where f.fraction is not null and s.gradient > 0 and s.rate > 0 and s.updated > 0
 order by subject

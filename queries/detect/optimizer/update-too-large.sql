@@ -12,6 +12,7 @@
 -- params:     a, b, far = 30, large = 2
 -- numbers:    far - times a loaded weight is no adaptation any more; large - times the weight, where the loss
 -- rose as well, while healthy adapters stay below 1
+-- setting:    learning_rate
 -- fix:        lower the learning rate (1e-5 to 2e-4 for an adapter's Adam is common), warm it up, and
 -- divide the adapter's scale by the factor by which its rank or alpha grew
 -- fires on:   zoo/large-loop, zoo/large-full
@@ -57,7 +58,7 @@ select
     'well below 1, and a loss that falls' as expected,
     coalesce(m.loaded > far, false) or (m.size > large and coalesce(h.rose, false)) as fault,
     if(coalesce(h.rose, false), 'error', 'warning') as severity,
-    (select any_value(place) from events where run = run_of(b) and kind = 'update') as place
+    optimizer_place(b) as place
 from middle m
 left join losses_risen h on h.model is not distinct from m.model
 union all
@@ -67,7 +68,7 @@ select
     'step ' || l.broke || ' is finite',
     before.most > 1,
     'error',
-    (select any_value(place) from events where run = run_of(b) and kind = 'update')
+    optimizer_place(b)
 from before
 join l using (model)
 where before.most is not null

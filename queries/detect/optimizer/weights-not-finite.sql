@@ -12,6 +12,7 @@
 -- long:       what came first decides the cure, and each has its sentence
 -- reads:      first_nonfinite, spans
 -- nothing:    parameters with statistics
+-- setting:    learning_rate
 -- fix:        {fix_}
 -- harmless:   infinities that stood there before training and never moved, as those of a mask do
 -- fires on:   zoo/nan-half, zoo/nan-loop
@@ -93,11 +94,7 @@ with
                 else 'stop where a loss or gradient is not finite'
             end as fix_,
             coalesce(s.first_at, 0) as first_at,
-            case
-                when s.origin in ('loss', 'gradient')
-                then loss_place(b)
-                else (select any_value(place) from events where run = run_of(b) and kind = 'update')
-            end as place
+            case when s.origin in ('loss', 'gradient') then loss_place(b) else optimizer_place(b) end as place
         from first_nonfinite s, half
     )
 select

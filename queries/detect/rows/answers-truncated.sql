@@ -17,6 +17,7 @@
 -- numbers:    many - of the rows cut is what the model mostly sees, an error, fewer are a warning; some_ -
 -- of the rows, fewer are a few long records, which are customary; several - rows of one length
 -- in which a stream of text shows
+-- setting:    max_seq_length
 -- fix:        raise the length that rows are cut to (max_seq_length) above {cap} tokens, or leave such
 -- rows out
 -- harmless:   a stream of texts that is cut into pieces of one length; answers that the program drew itself,
@@ -97,7 +98,7 @@ select
     'rows that hold the end of their answer' as expected,
     cut > 1 and cut >= some_ * n as fault,
     cap,
-    gradient_place(b) as place,
+    rows_place(b) as place,
     below > 0 or cut = n as ends_below,
     case when cut >= many * n then 'error' else 'warning' end as severity
 from sums

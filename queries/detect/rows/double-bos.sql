@@ -10,6 +10,7 @@
 -- needs:      run
 -- nothing:    a tokenizer with a begin token
 -- capture:    Give the directory of the model with its tokenizer.
+-- setting:    data
 -- fix:        the template writes the begin token: encode its text with add_special_tokens=False, or call
 -- apply_chat_template(..., tokenize=True)
 -- fires on:   zoo/begin-rows, zoo/begin-prompt
@@ -17,7 +18,7 @@
 with
     k as materialized(select run_of(b) as run),
     rows_ as (
-        select mode(bos_count) as n, any_value(gradient_place(b)) as place
+        select mode(bos_count) as n, any_value(rows_place(b)) as place
         from batch_rows
         join k using (run)
         where bos_count is not null

@@ -13,6 +13,7 @@
 -- params:     a, b, least = 3, many = 8
 -- numbers:    least - questions, one or two are a look; many - questions for a measurement, fewer are a
 -- demonstration (info)
+-- setting:    data
 -- fix:        hold rows back before training (train, held = rows[:-n], rows[-n:]), and measure on these
 -- alone
 -- harmless:   a few trained questions asked as a demonstration (told as info)

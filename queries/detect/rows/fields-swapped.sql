@@ -10,6 +10,7 @@
 -- rules out:  template-mismatch, prompt-in-loss
 -- needs:      run
 -- nothing:    a data file that names what asks and what answers, whose texts stand in the training rows
+-- setting:    prompt_feature, data
 -- fix:        give the loader each field by its name (prompt_feature and completion_feature, role user and
 -- assistant); where questions are to be written on purpose, allow this finding
 -- harmless:   a model that is to write questions; then it is asked with answers
@@ -23,7 +24,7 @@ select
     || ' records' as observed,
     'the question before the answer' as expected,
     swapped > in_order as fault,
-    gradient_place(b) as place,
+    rows_place(b) as place,
     case when asked > 0 then ', and the program asks it questions' else '' end as how,
     case when asked > 0 then 'error' else 'warning' end as severity
 from datasets

@@ -12,6 +12,7 @@
 -- params:     a, b, share = 0.1, often = 2
 -- numbers:    share - of the records, fewer are customary, as a last batch that is not full; often -
 -- passes over the rows that are used, after one, what is missing may still come
+-- setting:    max_seq_length, data
 -- fix:        count what the loader skips, and raise where it is more than you expect; look for records
 -- without the expected keys, and for a last row that is never emitted
 -- harmless:   rows that are drawn from the records, in other company each time; rows that are held back

@@ -13,6 +13,7 @@
 -- params:     a, b, share = 0.2, most = 0.8
 -- numbers:    share - of all targets, equal texts in two rows give fewer; most - of the targets that are
 -- strange in their own row are the next token of another
+-- setting:    data
 -- fix:        shuffle, sort, roll and index rows and labels together, as one array or by one list of indices
 -- harmless:   targets that are no token of any row, as those of masked language models
 -- fires on:   zoo/apart-collator

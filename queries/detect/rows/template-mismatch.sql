@@ -9,6 +9,7 @@
 -- rules out:  double-bos, tokenizer-mismatch
 -- needs:      generations
 -- nothing:    training rows and generations of a model with a chat template
+-- setting:    data
 -- fix:        format both with tokenizer.apply_chat_template(messages, add_generation_prompt=True) for
 -- the prompt, and the same call without it for training rows
 -- harmless:   texts without turns, where the model is asked in their form too
@@ -48,7 +49,7 @@ select
         else 'no chat template, as in training'
     end as expected,
     (framed = n and asked.frame <> 'template') or (plain = n and asked.frame = 'template') as fault,
-    asked.place,
+    case when framed = n then asked.place else coalesce(rows_place(b), asked.place) end as place,
     case
         when plain = n and not bool_and(asked.frame = 'template') over () then 'info' else 'error'
     end as severity,  -- asked as it was taught, too

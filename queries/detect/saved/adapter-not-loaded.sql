@@ -11,6 +11,7 @@
 -- needs:      adapter_on_base
 -- reads:      adapter_loads, adapter_fits, foreign_names
 -- nothing:    a load of an adapter's file
+-- setting:    resume_adapter_file, adapter_path
 -- fix:        {fix_}
 -- fires on:   zoo/unread-plain, zoo/unread-prefix
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-continued

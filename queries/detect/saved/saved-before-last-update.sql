@@ -10,6 +10,7 @@
 -- needs:      saved, parameters, end, every_step
 -- reads:      own_moves, saves_held
 -- nothing:    a saved file of a model that training moved
+-- setting:    save_every, iters
 -- fix:        save once more after the loop, when the last optimizer.update is done
 -- harmless:   the best of several checkpoints, where the program measures them; arrays that no live model
 -- holds, a running average among them (told as info)

@@ -10,6 +10,7 @@
 -- needs:      parameters
 -- reads:      held_against, learned_values, own_moves
 -- nothing:    the trained adapter on a base, a second time
+-- setting:    model
 -- fix:        load the base that the adapter was trained on, unchanged: the same revision, the same
 -- quantization
 -- fires on:   zoo/other-release, zoo/other-in-memory

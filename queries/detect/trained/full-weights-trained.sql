@@ -8,6 +8,7 @@
 -- needs:      run, trainable
 -- reads:      meant
 -- nothing:    an update
+-- setting:    fine_tune_type
 -- fix:        say what is meant: forensics capture --expect full, or --expect lora
 -- fires on:   zoo/healthy-scratch
 with

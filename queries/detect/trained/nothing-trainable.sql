@@ -10,6 +10,7 @@
 -- needs:      trainable
 -- reads:      stillness
 -- nothing:    an attempt to train
+-- setting:    num_layers, fine_tune_type
 -- fix:        call model.freeze() before the adapter is put in, not after: freeze() takes in the adapter
 -- too; model.unfreeze(keys=["lora_a", "lora_b"], strict=False) mends it
 -- fires on:   zoo/nothing-pipeline, zoo/nothing-api

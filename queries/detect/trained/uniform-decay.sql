@@ -18,6 +18,7 @@
 -- some thousandths away in part; turned_32, turned_16 - 1 - cosine of a tensor that was only
 -- scaled, rounding alone; least - tensors for one factor to be no chance; nearly_all - of the
 -- frozen tensors that moved, an optimizer decays all that it is given
+-- setting:    weight_decay, optimizer_config
 -- fix:        hand the optimizer the trainable parameters alone: weight decay moves every tensor that it
 -- is given, with a gradient or without
 -- fires on:   zoo/decay-loop, zoo/decay-classes
@@ -65,7 +66,9 @@ select
         f.n >= least and f.common and f.shrunk > 0 and f.n >= nearly_all * total.changed and m.ratio < 1,
         false
     ) as fault,
-    (select any_value(place) from events where run = run_of(b) and kind in ('update', 'write')) as place
+    coalesce(
+        optimizer_place(b), (select any_value(place) from events where run = run_of(b) and kind = 'write')
+    ) as place
 from m
 join total on total.model is not distinct from m.model
 left join f on f.model is not distinct from m.model
