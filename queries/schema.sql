@@ -193,7 +193,8 @@ CREATE TABLE events (
     time DOUBLE,            -- seconds since the run began
     process INTEGER,
     kind VARCHAR,           -- load | freeze | unfreeze | convert | train | grad | loss | encode | range |
-                            -- optimizer | update | write | compile | save | fuse | generate | evaluate | error | exit
+                            -- optimizer | update | write | compile | save | fuse | generate |
+                            -- evaluate | error | exit
     model VARCHAR,
     detail VARCHAR,         -- JSON; keys by kind in docs/spool.md
     place VARCHAR
