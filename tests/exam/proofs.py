@@ -23,6 +23,9 @@ def sound(facts: Facts, tags: frozenset[str]) -> str | None:
     losses = [entry["loss"] for entry in facts["steps"]]
     if not {"own", "dpo", "policy"} & tags and (len(losses) < 4 or min(losses[-3:]) > 0.85 * losses[0]):
         return "it does not learn"
+    again = [entry["loss"] for entry in facts["steps"] if entry["batch"] == facts["steps"][0]["batch"]]
+    if not {"own", "dpo", "policy"} & tags and again[-1] > again[0]:
+        return "it unlearns its first batch"
     if "dpo" in tags and losses[-1] > losses[0] - 0.005:
         return "it does not learn"
     if facts.get("reload differs", 0) > 1e-3:
