@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,11 +104,14 @@ def phrased(
     head: Row = next(iter(session.rows("SELECT lines FROM runs WHERE run = run_of(?)", [b])), {})
     texts = json.loads(str(head.get("lines") or "{}"))
     versions = issues.versions(session, b)
+    calls = session.rows("SELECT place FROM events WHERE run = run_of(?) AND kind = 'train'", [b])
+    trainers = {str(row["place"]) for row in calls if row["place"]}
     findings = ordered(library, outcome, question, _sequences(session, b), proof)
     return tuple(
         replace(finding, source=texts.get(finding.where))
         for finding in (
-            _with_setting(library, texts, _with_references(library, versions, each)) for each in findings
+            _with_setting(library, texts, trainers, _with_references(library, versions, each))
+            for each in findings
         )
     )
 
@@ -123,10 +126,15 @@ def _sequences(session: Session, b: str) -> dict[str, int]:
     return {str(row["place"]): int(row["first"]) for row in rows if row["place"]}
 
 
-def _with_setting(library: Library, texts: Mapping[str, str], finding: Finding) -> Finding:
-    """Where no line of the program is to be mended, the setting is: an option of the command or a key."""
+def _with_setting(
+    library: Library, texts: Mapping[str, str], trainers: Collection[str], finding: Finding
+) -> Finding:
+    """Where no line of the program is to be mended, the setting is: an option of the command or a key.
+
+    Nor is the line that calls a library's trainer.
+    """
     header = library.get(finding.id)
-    if finding.where is not None or not isinstance(header, Detector):
+    if finding.where not in (None, *trainers) or not isinstance(header, Detector):
         return finding
     for name in header.names("setting"):
         options = [place for place in texts if place == f"--{name.replace('_', '-')}"]

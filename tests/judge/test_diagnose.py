@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from dataclasses import replace
@@ -79,6 +80,31 @@ def test_rows_become_a_finding() -> None:
     assert found.claim == "2 of 3 are wrong; gone is c by 0.25."
     assert [e.subject for e in found.evidence] == ["gone", "worn"]
     assert found.check == "forensics query broken-part r"
+
+
+@pytest.mark.parametrize(
+    ("place", "where", "source"),
+    [
+        ("NULL", "--iters", "--iters 0"),
+        ("'train.py:8'", "--iters", "--iters 0"),
+        ("'train.py:7'", "train.py:7", "opt = Adam(0)"),
+    ],
+    ids=["no line", "the line that calls a trainer", "a line of the program"],
+)
+def test_a_setting_is_named_where_no_line_of_the_program_is_to_mend(
+    place: str, where: str, source: str
+) -> None:
+    texts = {"--iters": "--iters 0", "lora.yaml:3 train.rate": "rate: 0", "train.py:7": "opt = Adam(0)"}
+    session = evidence(run(lines=json.dumps(texts)), *COMPLETE[1:], event("train", place="train.py:8"))
+    select = (
+        f"SELECT 'x' AS subject, '' AS observed, '' AS expected, true AS fault, {place} AS place ORDER BY 1"
+    )
+    given = judged(detector("broken-part", sql=select, setting="iters, rate"), session=session).findings[0]
+    assert (given.where, given.source) == (where, source)
+    keyed = judged(detector("broken-part", sql=select, setting="rate"), session=session).findings[0]
+    assert keyed.where == ("lora.yaml:3 train.rate" if where == "--iters" else where)
+    other = judged(detector("broken-part", sql=select, setting="erate"), session=session).findings[0]
+    assert other.where != "lora.yaml:3 train.rate"
 
 
 @pytest.mark.parametrize(
