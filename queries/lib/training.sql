@@ -48,6 +48,14 @@ SELECT canonical, any_value(module) AS module, any_value(class) AS class, any_va
     max(rank) AS rank, max(scale) FILTER (rank IS NOT NULL) AS scale, max(adapters) AS adapters
 FROM modules WHERE capture = c AND kind IN ('adapter', 'dora') GROUP BY canonical HAVING max(adapters) > 0;
 
+-- Where the program puts its adapter in.
+CREATE OR REPLACE MACRO convert_place(b) AS (
+    SELECT coalesce(
+        min_by(events.place, events.sequence) FILTER (events.model = model_of(b)),
+        min_by(events.place, events.sequence))
+    FROM events WHERE events.run = run_of(b) AND events.kind = 'convert'
+);
+
 -- Does a module's path answer to a key: the same path, or its last parts?
 CREATE OR REPLACE MACRO answers_to(path, key_) AS path = key_ OR ends_with(path, '.' || key_);
 

@@ -9,9 +9,21 @@ from weakref import WeakKeyDictionary
 from ..moments import Moments
 from ..places import where
 from ..run import watch
+from ..training.event import Event
 from ..wrapping import wrap
 
+_said: set[tuple[str, str]] = set()  # model and optimizer that an event stands for
 _made: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def applied(event: Event) -> None:
+    """An update was applied: say once, for each pair of model and optimizer, where that was made."""
+    record, used = event.model, event.facts.get("optimizer")
+    if event.kind != "update" or record is None or used is None or (record.number, used.number) in _said:
+        return
+    _said.add((record.number, used.number))
+    if (place := made(used.here)) is not None:
+        watch.event("optimizer", record, place, optimizer=event.facts["class"])
 
 
 def made(optimizer: Any) -> str | None:
@@ -35,4 +47,5 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def install(run: Moments) -> None:
+    run.on_update(applied)
     run.patch("mlx.optimizers", lambda module: wrap(module.Optimizer, "__init__", _init))

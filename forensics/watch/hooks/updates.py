@@ -20,7 +20,7 @@ from ..training.subjects import model_of
 from ..training.writes import wrote
 from ..trees import mx
 from ..wrapping import wrap, wrap_methods
-from . import optimizers, stop
+from . import stop
 from .gradients import few
 
 
@@ -201,8 +201,6 @@ def applied(event: Event) -> None:
             frozen_leaves=sum(name not in trained for name in leaves), compiled=event.facts["compiled"],
             first=record.updates <= 1,
         )  # fmt: skip
-        if (place := optimizers.made(used.here)) is not None:
-            watch.event("optimizer", record, place, optimizer=event.facts["class"])
 
 
 def write(step: Step, partly: bool) -> None:

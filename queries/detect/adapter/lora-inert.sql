@@ -92,6 +92,6 @@ select
             'find why lora_b never moved in the causes above; where there are none, look at its '
             || 'gradient, in the table gradients'
     end as fix_,
-    s.undone_place as place
+    coalesce(s.undone_place, convert_place(b)) as place
 from dead, tried, (select any_value(undone_place) as undone_place from stillness) s
 order by subject

@@ -30,7 +30,7 @@ select
     expected,
     fault,
     via,
-    coalesce(c.place, ignored.place) as place,
+    coalesce(c.place, ignored.place, convert_place(b)) as place,
     case
         when subject = 'kind'
         then 'train what --expect says, or say what is meant: --expect lora, dora, full or none'

@@ -49,7 +49,7 @@ select
     || ', by '
     || said_by(via) as expected,
     fault,
-    place,
+    coalesce(place, convert_place(b)) as place,
     case
         when unrooted
         then 'where use_rslora is true the scale is lora_alpha / sqrt(r): write that into adapter_config.json'
@@ -66,7 +66,7 @@ select
     brief(observed),
     'after the reload it is ' || brief(expected),
     not close_to(observed, expected),
-    null,
+    convert_place(b),
     'write the scale in force into adapter_config.json: {"lora_parameters": {"scale": ...}}'
 from again
 group by observed, expected

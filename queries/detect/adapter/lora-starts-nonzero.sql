@@ -97,7 +97,8 @@ select
         when dora and b_l2 = 0
         then coalesce(moved > noise * scale, false)
         else b_l2 > 0 and coalesce(moved > noise * scale, true)
-    end as fault
+    end as fault,
+    convert_place(b) as place
 from factors, answers, precision, filled
 where filled.n = 0
 order by fault desc, subject
