@@ -275,7 +275,7 @@ def _small(step: Step) -> _Small | None:
     assert step.update is not None
     given = step.update.arrays.get("small", {})
     names = [name for name in given if all(name in each for each in step.small)]
-    if not names or len(step.small) != step.count:
+    if not names or not step.small or len(step.small) != step.count:  # none: the gradient was another model's
         return None
     core = mx()
     own = [sum(each[name].astype(core.float32) for each in step.small) for name in names]

@@ -92,6 +92,23 @@ CASES = [
         model=TAUGHT,
     ),
     Case(
+        "crossed-pairs",
+        "pairs",
+        ("wrong-model-updated",),
+        (
+            (
+                "value_and_grad = nn.value_and_grad(model, objective)",
+                "policy, _ = load('model')\npolicy.freeze()\nlinear_to_lora_layers(policy, 2, LORA)\n"
+                "value_and_grad = nn.value_and_grad(model, objective)",
+            ),
+            ("optimizer.update(model, grads)", "optimizer.update(policy, grads)"),
+            ("mx.eval(model.parameters()", "mx.eval(policy.parameters()"),
+        ),
+        SAVED_ZERO + "fault = zero",
+        (*UNMOVED, "stale-model-in-generation"),
+        model=TAUGHT,
+    ),
+    Case(
         "other-pairs",
         "pairs",
         ("wrong-model-updated",),
