@@ -194,7 +194,7 @@ CREATE TABLE events (
     process INTEGER,
     kind VARCHAR,           -- load | freeze | unfreeze | convert | train | grad | loss | encode | range |
                             -- optimizer | update | write | compile | save | fuse | generate |
-                            -- evaluate | error | exit
+                            -- evaluate | measure | error | exit
     model VARCHAR,
     detail VARCHAR,         -- JSON; keys by kind in docs/spool.md
     place VARCHAR

@@ -27,6 +27,7 @@ class Load(TypedDict, total=False):
     lazy: bool
     fine_tune_type: str | None
     from_adapter: bool  # arrays that are named as those of an adapter
+    moments: int  # arrays of an optimizer's state, without its counters
     point: str  # by the tool: of the capture
     ok: bool  # by the tool: it loaded
     message: str  # by the tool: in one line, why it did not
@@ -134,6 +135,8 @@ class Save(TypedDict, total=False):
     nbytes: int | None  # of the file
     ok: bool
     trainable_only: bool  # all names are of the trainable set
+    best: bool  # its name, or its directory's, says that it is the best
+    rewritten: int | None  # writes by hand into the model since its last update that put other arrays there
 
 
 class Fuse(TypedDict, total=False):
@@ -156,6 +159,16 @@ class Evaluate(TypedDict, total=False):
     batches: int | None
     updates: int | None  # of the model, when it began
     loss: float | None  # what the trainer returned; null: nothing, or the evaluation raised
+
+
+class Measure(TypedDict, total=False):
+    """A number that the program measured between updates, or the best of them, when it changed."""
+
+    name: str  # as the program names it
+    value: float | None  # null: infinite, or not a number
+    best: bool  # its name says that it is the best
+    lower: bool | None  # its name says that less is better
+    updates: int | None  # of the model, when it was measured; null: not known
 
 
 class Error(TypedDict, total=False):
@@ -191,6 +204,7 @@ EVENTS: dict[str, type] = {
     "fuse": Fuse,
     "generate": Generate,
     "evaluate": Evaluate,
+    "measure": Measure,
     "error": Error,
     "exit": Ended,
 }

@@ -22,6 +22,7 @@ from .events import (
     Load,
     Loss,
     Made,
+    Measure,
     Range,
     Save,
     Train,
@@ -267,6 +268,15 @@ class Writer:
         place: str | None = None,
         /,
         **detail: Unpack[Evaluate],
+    ) -> None: ...
+    @overload
+    def event(
+        self,
+        kind: Literal["measure"],
+        model: Live | None = None,
+        place: str | None = None,
+        /,
+        **detail: Unpack[Measure],
     ) -> None: ...
     @overload
     def event(

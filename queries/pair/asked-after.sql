@@ -55,6 +55,7 @@ select
     h.before,
     h.base_moved,
     e.place as asked_at,
+    e.sequence as asked,
     case
         when h.moved > 0 and h.present = h.moved and h.after = h.moved
         then 'trained'

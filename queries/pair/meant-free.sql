@@ -1,11 +1,13 @@
 -- Base tensors beside an adapter that moved and may well be meant to: unfrozen by the program outside the
 -- adapted layers, merged into while
 -- their adapter began anew, statistics that a layer keeps of its batches, and weights that stand as
--- before in a later capture of the live model; at rest, what the adapter's own file holds beside its
+-- before in a later capture of the live model; what rounding left, which is told apart; at rest, what the
+-- adapter's own file holds beside its
 -- factors (modules_to_save, norms, biases).
 --
 -- params: a, b
--- reads:  moves, spans
+-- long:   one SELECT a reason, each with its facts
+-- reads:  moves, spans, drifted
 with
     unfrozen as (
         select e.model from events e where e.run = run_of(b) and e.kind = 'unfreeze' group by e.model
@@ -48,6 +50,9 @@ select m.model, m.canonical, 'statistics'
 from moves m
 join statistics t on t.model is not distinct from m.model and t.canonical = m.canonical
 where m.changed
+union all
+select d.model, d.canonical, 'rounding'
+from drifted d
 union all
 select m.model, m.canonical, 'put back'
 from moves m

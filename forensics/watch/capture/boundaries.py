@@ -94,6 +94,30 @@ def _brief(track: Track, module: Any) -> bool:
     )
 
 
+def _outdated(track: Track, module: Any) -> bool:
+    """Is another, whole `end` to be taken of a model that was not updated since the last?
+
+    The last was digests alone; or frozen parameters were no longer those of `start` when it was taken, since
+    an adapter is merged while the model is asked, and have moved again since. What moves only afterwards, as
+    a cast and a fuse in place do, is not the model after its last update.
+    """
+    end, start = track.last_end, track.last_start
+    if _brief(track, module):
+        return True
+    if end is None or start is None or module is None or not track.mine:
+        return False
+    trained = trees.trainable(module).keys()
+    frozen = end.digests.keys() - trained
+    if all(end.digests[name] == start.digests.get(name) for name in frozen):
+        return False
+    now = {name: digests.digest_of(array) for name, array in trees.parameters(module).items()}
+    return (
+        now.keys() == end.digests.keys()
+        and all(now[name] == end.digests[name] for name in trained)
+        and any(now[name] != end.digests[name] for name in frozen)
+    )
+
+
 @safely
 def generating(module: Any) -> int | None:
     """The number of the capture that stands for the model as this generation uses it."""
@@ -129,7 +153,7 @@ def _dropped(record: Model, module: Any) -> None:
     record.again(module)
     digests.forget()
     flush()
-    if track.dirty or _brief(track, module):
+    if track.dirty or _outdated(track, module):
         _end(track, "exit")
     track.optimizers.clear()
     track.kin = (0, [])
@@ -145,7 +169,7 @@ def finish() -> None:
     dropped.catch_up()
     boundary("exit")
     for track in list(registry.tracks.values()):
-        if _brief(track, track.model.module):
+        if _outdated(track, track.model.module):
             _end(track, "exit")
         if track.dirty and not track.mine:
             watch.missing(

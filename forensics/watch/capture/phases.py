@@ -79,7 +79,7 @@ def _start(track: Track, references: dict[str, Any] | None, optimizers: dict[str
         function = moments.first_updates.pop(0)
         with watch.looking(f"first update of {name_of(function)}"), watch.lock.released():
             function()
-    points.take(track, "start", references=references, optimizers=optimizers)
+    track.last_start = points.take(track, "start", references=references, optimizers=optimizers)
     for item in moments.starts if references is None else ():  # else the update is applied already
         with watch.looking(f"start of {name_of(item)}"), watch.lock.released():
             item(track.model)
@@ -95,10 +95,12 @@ def after_update(module: Any, optimizer: Any, count: int = 1) -> None:
     digests.forget()
     record = track.model
     record.updates += count
+    record.rewritten = 0
     record.last_place = where() or record.last_place
     track.dirty, track.thread = True, threading.get_ident()
     for other, _, _ in registry.kin(track):
         other.model.updates += count
+        other.model.rewritten = 0
         other.dirty = True
     if optimizer is not None:
         track.optimizers[optimizer_number(optimizer)] = registry.used(optimizer)
@@ -124,13 +126,17 @@ def before_write(module: Any, references: dict[str, Any] | None = None) -> None:
 
 
 @safely
-def written(module: Any) -> None:
-    """Parameters were written outside an optimizer: once training has begun, an `end` is due."""
+def written(module: Any, same: bool = False) -> None:
+    """Parameters were written outside an optimizer: once training has begun, an `end` is due.
+
+    `same`: the arrays that were put in place stood there before.
+    """
     digests.forget()
     track = registry.find(module)
     if track and track.started:
         for item in (track, *(other for other, _, _ in registry.kin(track))):
             item.model.writes += 1
+            item.model.rewritten += not same
             item.dirty = True
 
 

@@ -60,6 +60,7 @@ class Track:
     last: snapshot.Taken | None = None
     last_whole: snapshot.Taken | None = None
     last_end: snapshot.Taken | None = None
+    last_start: snapshot.Taken | None = None
     pending: snapshot.Pending | None = None  # what was not computed when the `end` that is due was seen to be
     adapters: tuple[int, int] = (0, 0)  # adapter layers, and those around another
     kin: tuple[int, list[tuple[Track, str, bool]]] = (0, [])  # see `kin`, and how many models were known then

@@ -17,6 +17,7 @@ from .. import cells
 from ..originals import getframe, json
 from ..places import is_users, where
 from ..run import watch
+from . import trainingspec
 
 _NAMES = {
     "rank": ("lora_rank", "rank", "lora_r", "r"),
@@ -154,8 +155,7 @@ def _write(via: str, kind: str, row: dict[str, Any], strength: str, place: str |
 def look() -> None:
     """Look through the user's frames and modules for settings and imports: once, at the first update."""
     with watch.looking("declared adapters"):
-        spaces = list(_spaces())
-        for space, place in spaces:
+        for space, place in list(spaces()):
             left = [_LIMIT]
             _gathered(space)
             settings(
@@ -169,7 +169,7 @@ def look() -> None:
             _imports(space, place)
 
 
-def _spaces() -> Iterator[tuple[dict[str, Any], str]]:
+def spaces() -> Iterator[tuple[dict[str, Any], str]]:
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and is_users(file):
@@ -188,17 +188,25 @@ def _spaces() -> Iterator[tuple[dict[str, Any], str]]:
         frame = frame.f_back
 
 
-def _search(value: Any, place: str, left: list[int], depth: int = 0) -> None:
+def held(value: Any) -> dict[str, Any] | None:
+    """The values of a dict by name, or the fields of an object of the program's own; None of others."""
+    if isinstance(value, dict):
+        return None if _is_mlx(value) else value
+    return dict(vars(value)) if _holds_fields(value) else None
+
+
+def _search(value: Any, place: str, left: list[int], depth: int = 0, owner: Any = None) -> None:
     left[0] -= 1
     if left[0] < 0 or depth > 2:
         return
     if isinstance(value, dict) and not _is_mlx(value):
         _gathered(value)
+        trainingspec.note(value, owner)
         if not settings(value, "argument", place):
             for item in list(value.values())[:200]:
                 _search(item, place, left, depth + 1)
     elif _holds_fields(value):
-        _search(dict(vars(value)), place, left, depth)
+        _search(dict(vars(value)), place, left, depth, value)
 
 
 def _gathered(space: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from ..stdlib import first
 from ..training.writes import root_of, wrote
 from ..wrapping import bound, wrap
 
+_COUNTERS = {"step", "learning_rate"}
 _ADAPTER_LEAVES = ("lora_a", "lora_b", "m")
 
 
@@ -162,10 +163,16 @@ def _load_arrays(original: Callable[..., Any]) -> Callable[..., Any]:
                         path=path,
                         names=len(names),
                         from_adapter=_adapter(names),
+                        moments=_moments(names),
                     )
         return result
 
     return load
+
+
+def _moments(names: list[str]) -> int:
+    """How many tensors of an optimizer's state these are, without the counters that each has."""
+    return len(set(names) - _COUNTERS) if set(names) >= _COUNTERS else 0
 
 
 def _load_weights(original: Callable[..., Any]) -> Callable[..., Any]:

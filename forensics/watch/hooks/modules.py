@@ -80,6 +80,7 @@ def _writer(via: str) -> Callable[..., Any]:
             if not watch.record_of(self):
                 return original(self, *args, **kwargs)
             phases.before_write(self)
+            before = _arrays(self)
             with watch.within("library"):
                 result = original(self, *args, **kwargs)
             with watch.looking(via):
@@ -90,12 +91,19 @@ def _writer(via: str) -> Callable[..., Any]:
                         name
                         for name, _ in trees.flatten(given if via == "Module.update" else self.parameters())
                     ],
+                    same=bool(before) and before == _arrays(self),
                 )
             return result
 
         return write
 
     return make
+
+
+def _arrays(module: Any) -> list[int]:
+    with watch.looking("a write"):
+        return [id(array) for _, array in trees.flatten(module.parameters())]
+    return []
 
 
 def _applied(module: Any, given: Any) -> None:

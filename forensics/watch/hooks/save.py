@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..training import subjects
 from ..wrapping import wrap
 
 _ENDINGS = (".safetensors", ".npz", ".npy", ".gguf")
+_BEST = re.compile(r"(^|[^a-z])best([^a-z]|$)")
 _saves = 0
 paths: set[str] = set()  # of files that were written, and what they were renamed to
 
@@ -89,6 +91,8 @@ def record(via: str, file: Any, handed: dict[str, str], owner: Model | None, ok:
         nbytes=nbytes,
         ok=ok,
         trainable_only=only,
+        best=_is_best(path),
+        rewritten=owner.rewritten if owner else None,
     )
 
 
@@ -99,6 +103,11 @@ def _written(file: Any) -> str | None:
     path = os.path.abspath(os.fsdecode(file))
     longer = (f"{path}{ending}" for ending in _ENDINGS if not path.endswith(_ENDINGS))
     return next(filter(os.path.exists, longer), path)
+
+
+def _is_best(path: str | None) -> bool:
+    """Does the name of the file, or of its directory, say that it is the best?"""
+    return path is not None and any(_BEST.search(part.lower()) for part in path.split(os.sep)[-2:])
 
 
 def _owner(arrays: dict[str, Any]) -> Model | None:

@@ -22,7 +22,7 @@ def root_of(module: Any) -> tuple[Any, str]:
     return module, ""
 
 
-def wrote(module: Any, via: str, names: list[str]) -> None:
+def wrote(module: Any, via: str, names: list[str], same: bool = False) -> None:
     """Parameters were written outside an optimizer: an event for each kind of write, counted all.
 
     After a gradient it is a step.
@@ -37,6 +37,6 @@ def wrote(module: Any, via: str, names: list[str]) -> None:
             watch.event(
                 "write", record, None, via=via, leaves=len(names), frozen_leaves=frozen, after_gradient=after
             )
-        phases.written(module)
+        phases.written(module, same)
         if steps.follows_gradient(record):
             steps.emit(steps.by_hand(record, names))

@@ -97,6 +97,35 @@ join between_ on true
 left join updated using (model)
 union all
 select
+    'the state that was read',
+    o.class || ' began training ' || if(o.step > 0, 'with empty moments', 'at step 0 with empty moments'),
+    counted(read_.moments, 'tensor') || ' of an optimizer''s state had been read from a file',
+    coalesce(o.state_l2, 0) = 0,
+    'error',
+    read_.place,
+    'put the state into the optimizer that makes the updates, and make no other after it: '
+    || 'optimizer.state = tree_unflatten(list(mx.load(path).items()))'
+from
+    (  -- before the first update
+        select max((e.detail ->> 'moments')::bigint) as moments, max_by(e.place, e.sequence) as place
+        from events e, updating
+        where
+            e.run = run_of(b)
+            and e.kind = 'load'
+            and e.sequence < updating.first
+            and (e.detail ->> 'moments')::bigint > 0
+    ) read_
+join
+    (
+        select min_by(o, c.sequence) as o
+        from optimizers o
+        join captures c using (capture)
+        where c.run = run_of(b) and c.model = model_of(b) and c.point = 'start'
+    )
+    on read_.moments > 0
+where o.class is not null
+union all
+select
     'updates', 'one optimizer made all ' || sum(n) || ' updates', 'its state is kept', false, null, null, null
 from optimizer_phases
 where not exists (from optimizers_followed)

@@ -9,7 +9,7 @@
 -- clean:      the frozen weights (none of {looked} moved)
 -- rules out:  base-not-frozen
 -- needs:      parameters, trainable
--- reads:      moves
+-- reads:      moves, drifted
 -- nothing:    parameters outside the trainable set
 -- fix:        {fix_}
 -- fires on:   zoo/frozen-moved-loop, zoo/frozen-moved-handmade, zoo/frozen-moved-pipeline
@@ -66,5 +66,7 @@ select
     end as fix_
 from moves m
 left join acts using (model)
-where not m.trainable
+where
+    not m.trainable
+    and not exists (from drifted d where d.model is not distinct from m.model and d.canonical = m.canonical)
 order by fault desc, m.changed desc, subject

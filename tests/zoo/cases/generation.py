@@ -254,6 +254,22 @@ fault = len({step(*batch).item() for _ in range(4)}) == 1""",
         model=TAUGHT,
     ),
     Case(
+        "older-file",
+        "keeper",
+        ("stale-model-in-generation",),
+        (
+            ("session.use(last)", "session.use(sorted(checkpoints.written)[-1])"),
+            (
+                'print(reply(session.model, session.tokenizer, text), "|", reply(model, tokenizer, text))',
+                "print(reply(model, tokenizer, text))",
+            ),
+        ),
+        "newest = mx.load(last + '/adapters.safetensors')\n"
+        "live = dict(tree_flatten(model.parameters()))\n"
+        "fault = any(not mx.array_equal(value, live[name]).item() for name, value in newest.items())",
+        model={"taught": True},
+    ),
+    Case(
         "words-special",
         "keeper",
         ("tokenizer-mismatch",),

@@ -1,0 +1,179 @@
+-- A declared setting of training is not what the run did.
+--
+-- severity:   error
+-- role:       cause
+-- confidence: strong
+-- explains:   loss-not-decreasing, update-too-large
+-- claim:      {subject} is declared as {expected}; {observed}.
+-- clean:      the declared settings of training ({subject}: {observed})
+-- rules out:  accumulation-mismatch, schedule-in-wrong-unit
+-- needs:      steps, every_step
+-- long:       one short question for each setting, with its own sentence
+-- reads:      declared_training, training_in_force
+-- nothing:    a setting of training that the program declares
+-- params:     a, b, few = 3, off = 1e-3, above = 1.1, about = 0.01, least_length = 2
+-- numbers:    few - updates from which a habit shows; off - what rounding in float32 leaves between a
+-- rate and its setting, with room; above - by how much a norm exceeds the one that it was clipped to, which
+-- is rounding below it; about - how close a clipped norm is to its setting; least_length - of a
+-- warm-up, which one update is none
+-- fix:        {fix_}
+-- harmless:   a schedule that ends or begins at the declared rate, a rate that is the declared one times a
+-- number of the same settings or its root, several optimizers or models
+-- fires on:   zoo/forced-rate, zoo/forced-clip, zoo/forced-decay, zoo/forced-kind
+-- silent on:  zoo/healthy-recipe
+with
+    d as materialized(
+        select setting, try_cast(value as double) as n, trim(value, '"') as text from declared_training
+    ),
+    f as materialized(select * from training_in_force),
+    known as (
+        select list(distinct try_cast(value as double)) as factors
+        from configs
+        where capture = run_of(b) and kind = 'program' and key = 'declared.number'
+    ),
+    rate as (
+        select
+            d.n,
+            f.*,
+            -- is what was done the declared rate times a number, or a quotient of two, or its root?
+            exists (
+                from unnest(known.factors) x(p), unnest(list_prepend(1, known.factors)) y(q)
+                where
+                    close_to(f.rate_most, d.n * p / q)
+                    or close_to(f.rate_most, d.n * q / p)
+                    or close_to(f.rate_most, d.n * sqrt(p / q))
+            ) as scaled
+        from d, f, known
+        where d.setting = 'learning_rate' and d.n > 0 and f.rates > 0
+    ),
+    clipped as (
+        select
+            *,
+            -- where one parameter has just this norm, each is clipped by itself
+            coalesce(
+                f.untouched > 0
+                and f.norm_most > above * most
+                and coalesce(abs(f.tensor_most - most) > about * most, true),
+                false
+            ) as untouched_
+        from
+            (
+                select n as most, 'error' as said
+                from d
+                where setting = 'max_grad_norm'
+                union all
+                select n, 'warning'
+                from d
+                where setting = 'grad_clip'  -- or the most that an entry may be
+                union all
+                select asked_norm, 'error'
+                from f
+                where not exists (from d where setting = 'max_grad_norm')
+            ),
+            f
+        where most > 0 and f.models = 1
+    )
+select
+    'the learning rate' as subject,
+    case
+        when relative
+        then class || ' ignores the rate that it is given: relative_step is on'
+        when rate_least = rate_most
+        then 'it was ' || brief(rate_most) || ' at each of ' || counted(rates, 'update')
+        else 'it was between ' || brief(rate_least) || ' and ' || brief(rate_most)
+    end as observed,
+    brief(n) as expected,
+    relative
+    or (
+        rates >= few
+        and schedules = 0
+        and rate_least = rate_most
+        and abs(rate_most - n) > off * n
+        and not scaled
+    )
+    or (rates >= few and rate_most > n * (1 + off) and rate_least > n * (1 + off) and not scaled) as fault,
+    place,
+    case
+        when relative
+        then 'make it with relative_step=False, and scale_parameter=False for the rate as it stands'
+        else 'give the optimizer the declared rate, or take it out of the settings'
+    end as fix_,
+    'error' as severity
+from rate
+union all
+select
+    'the gradient''s norm',
+    if(
+        untouched_,
+        'the optimizer received one of up to ' || brief(norm_most) || ', as it was evaluated',
+        'the largest that came as it was evaluated is ' || coalesce(brief(norm_most), 'none')
+    ),
+    'at most ' || brief(most),
+    untouched_,
+    coalesce(asked_place, place),
+    'hand the optimizer what clip_grad_norm returns: gradients, norm = clip_grad_norm(gradients, '
+    || brief(most)
+    || ')',
+    said
+from clipped
+union all
+select
+    'the warm-up',
+    if(
+        rate_first < rate_most,
+        'the rate began at ' || brief(rate_first) || ' and reached ' || brief(rate_most),
+        'the rate was ' || brief(rate_most) || ' from the first update on'
+    ),
+    counted(d.n::bigint, 'update'),
+    rates >= few and rate_first = rate_most,
+    place,
+    'give the optimizer a schedule that begins below the rate: join_schedules([linear_schedule(0, rate, '
+    || d.n::bigint
+    || '), ...])',
+    'error'
+from f
+join d on d.setting = 'warmup_steps' and d.n >= least_length
+where rates > 0 and not relative and rate_most > 0
+union all
+select
+    'weight decay',
+    case when decay is null then class || ' has none' else class || ' was made with ' || brief(decay) end,
+    brief(d.n),
+    decay is distinct from d.n and not coalesce(close_to(decay, d.n), false),
+    place,
+    case
+        when decay is null
+        then 'use AdamW(..., weight_decay=' || brief(d.n) || ')'
+        else 'pass weight_decay=' || brief(d.n) || ' to ' || class
+    end,
+    if(decay is null, 'warning', 'error')  -- it may be a term of the loss
+from f
+join d on d.setting = 'weight_decay' and d.n > 0
+where class is not null and lower(class) in ('adam', 'adamw', 'sgd', 'adafactor', 'lion', 'muon')
+union all
+select
+    'the optimizer',
+    'the updates are those of ' || class,
+    d.text,
+    lower(class) <> d.text,
+    place,
+    'make the optimizer that the settings name, by its name',
+    'error'
+from f
+join d on d.setting = 'optimizer'
+where
+    lower(class)
+    in ('adam', 'adamw', 'sgd', 'adafactor', 'lion', 'muon', 'rmsprop', 'adagrad', 'adadelta', 'adamax')
+union all
+select
+    'the length of rows',
+    'a row of ' || coalesce(tokens, width) || ' tokens was trained',
+    'at most ' || d.n::bigint,
+    coalesce(tokens, width) > d.n + 1,
+    place,
+    'cut rows at ' || d.n::bigint || ' tokens where they are encoded, or say the length that is meant',
+    'error'
+from f
+join d on d.setting = 'max_seq_length' and d.n > 0
+where coalesce(tokens, width) is not null
+order by fault desc, subject

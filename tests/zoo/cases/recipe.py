@@ -1,0 +1,113 @@
+"""A declared recipe that is not in force, a base that is not put back, and a best state that is another."""
+
+from tests.zoo.zoo import Case
+
+MODEL = {"taught": True, "dtype": "bfloat16"}
+
+# the loss on held out rows of what was saved, against that of the last state that was measured
+BEST = """
+model.load_weights(list(mx.load("best/adapters.safetensors").items()), strict=False)
+model.eval()
+fault = float(loss(model, *arrays(held))) >= valid - 1e-6
+"""
+
+CASES = [
+    Case(
+        "forced-rate",
+        "recipe",
+        ("setting-not-in-force",),
+        (("AdamW(learning_rate=schedule", "AdamW(learning_rate=5e-3"),),
+        "fault = float(optimizer.learning_rate) > recipe.learning_rate",
+        model=MODEL,
+    ),
+    Case(
+        "forced-clip",
+        "recipe",
+        ("setting-not-in-force",),
+        (("optimizer.update(model, clipped)", "optimizer.update(model, grads)"),),
+        "fault = 'update(model, clipped)' not in open('train.py').read()",
+        model=MODEL,
+    ),
+    Case(
+        "forced-decay",
+        "recipe",
+        ("setting-not-in-force",),
+        (("schedule, weight_decay=recipe.weight_decay)", "schedule)"),),
+        "fault = optimizer.weight_decay != recipe.weight_decay",
+        model=MODEL,
+    ),
+    Case(
+        "forced-kind",
+        "recipe",
+        ("setting-not-in-force",),
+        (("optim.AdamW(learning_rate=schedule, weight_decay=recipe.weight_decay)", "optim.Adam(schedule)"),),
+        "fault = type(optimizer).__name__.lower() != recipe.optimizer",
+        model=MODEL,
+    ),
+    Case(
+        "drifted-base",
+        "recipe",
+        ("base-drifted",),
+        (("layer.linear.weight = weight\n", "layer.linear.weight = layer.linear.weight - delta(layer)\n"),),
+        "weights = mx.load('model/model.safetensors')\n"
+        "fault = any(not mx.array_equal(m.linear.weight, weights[n + '.weight']).item()"
+        " for n, m in model.named_modules() if 'lora_a' in m)",
+        ("reload-mismatch",),
+        model=MODEL,
+    ),
+    Case(
+        "drifted-updates",
+        "recipe",
+        ("base-drifted",),
+        (
+            (
+                "        layer.linear.weight = weight\n",
+                "        layer.linear.update({'weight': layer.linear.weight - delta(layer)})\n",
+            ),
+        ),
+        "weights = mx.load('model/model.safetensors')\n"
+        "fault = any(not mx.array_equal(m.linear.weight, weights[n + '.weight']).item()"
+        " for n, m in model.named_modules() if 'lora_a' in m)",
+        ("reload-mismatch",),
+        model=MODEL,
+    ),
+    Case(
+        "best-live",
+        "recipe",
+        ("best-not-kept",),
+        (
+            ("self.state = dict(tree_flatten(model.trainable_parameters()))", "self.state = model"),
+            ("model.load_weights(list(keeper.state.items()), strict=False)", "model = keeper.state"),
+        ),
+        BEST,
+        model=MODEL,
+    ),
+    Case(
+        "best-alias",
+        "recipe",
+        ("best-not-kept",),
+        (
+            ("self.state = dict(tree_flatten(model.trainable_parameters()))", "self.state = model.state"),
+            ("model.load_weights(list(keeper.state.items()), strict=False)", "model.update(keeper.state)"),
+        ),
+        BEST,
+        model=MODEL,
+    ),
+    Case(
+        "best-inverted",
+        "recipe",
+        ("best-not-kept",),
+        (
+            ("if value < self.best_loss", "if value > self.best_loss"),
+            ('float("inf"), None, 0', "0.0, None, 0"),
+        ),
+        BEST,
+        model=MODEL,
+    ),
+    Case(
+        "healthy-recipe",
+        "recipe",
+        evaluated=("setting-not-in-force", "base-drifted", "best-not-kept"),
+        model=MODEL,
+    ),
+]
