@@ -111,6 +111,7 @@ OPERATORS = [
         ),
         lambda faulty, twin: proofs.notes(faulty, "rows")[0] < 9,
         needs=("sft",),
+        bars=("by-hand",),  # which holds its last two rows out afterwards: none would be left
         mild=True,
     ),
     Operator(
