@@ -175,7 +175,8 @@ CREATE TABLE adapters (
                             -- block
     modules INTEGER,        -- observed: adapted modules
     strength VARCHAR,       -- strong: settings passed, read or written; weak: an import alone
-    place VARCHAR
+    place VARCHAR,
+    layers VARCHAR          -- JSON list of the blocks that the declaration names; NULL: none by number
 );
 
 -- Flat key and value pairs of every configuration.

@@ -323,6 +323,7 @@ class Adapter(TypedDict):
     alpha: float | None
     dropout: float | None
     num_layers: float | None
+    layers: NotRequired[list[int] | None]
     keys: list[Any] | None
     strength: str
     place: str | None

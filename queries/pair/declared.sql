@@ -14,12 +14,13 @@ select
     num_layers,
     from_json(keys, '["VARCHAR"]') as keys,
     coalesce(strength, 'strong') as strength,
-    place
+    place,
+    from_json(layers, '["INTEGER"]') as chosen
 from adapters
 join k using (run)
 where origin = 'declared'
 union all
-select 'expect', expect, null, null, false, null, null, null, null, 'strong', null
+select 'expect', expect, null, null, false, null, null, null, null, 'strong', null, null
 from runs
 join k using (run)
 where expect is not null

@@ -1,4 +1,5 @@
--- Blocks of b's model that hold an adapter, beside each declaration of how many of the last ones are to.
+-- Blocks of b's model that hold an adapter, beside each declaration of how many of the last ones are to, or
+-- of which by number.
 -- In a model of mixed blocks only those count that hold a layer of the declared kind.
 --
 -- params: a, b
@@ -38,13 +39,22 @@ select
     || if(len(have) = 1, 'block ', 'blocks ')
     || names
     || ')' as observed,
-    if(d.layers = 1, 'the last block', 'the last ' || d.layers || ' blocks') as expected,
+    case
+        when d.chosen is not null
+        then if(len(d.chosen) = 1, 'block ', 'blocks ') || array_to_string(d.chosen, ', ')
+        when d.layers = 1
+        then 'the last block'
+        else 'the last ' || d.layers || ' blocks'
+    end as expected,
     d.via,
-    have = (
-        select coalesce(list(could.layer order by could.layer), [])
-        from could
-        where could.layer >= d.blocks - d.layers
+    have = coalesce(
+        d.chosen,
+        (
+            select coalesce(list(could.layer order by could.layer), [])
+            from could
+            where could.layer >= d.blocks - d.layers
+        )
     ) as agrees,
     d.place
 from declared_adapters d, adapted_blocks
-where d.num_layers is not null and len(have) > 0
+where (d.num_layers is not null or d.chosen is not null) and len(have) > 0

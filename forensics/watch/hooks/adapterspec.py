@@ -67,6 +67,7 @@ def settings(config: Any, via: str, place: str | None, *, certain: bool = False)
     flat = {**config, **inner}
     row = {field: _pick(flat, names) for field, names in _NAMES.items()}
     row["scale"] = _rooted(flat, row) or row["scale"]
+    row["layers"] = _blocks(flat.get("layers_to_transform"))
     kind = _kind(config, flat)
     if kind == "full":
         row = dict.fromkeys(row, None)
@@ -76,6 +77,14 @@ def settings(config: Any, via: str, place: str | None, *, certain: bool = False)
         kind, row = "other", dict.fromkeys(row, None)
     _write(via, kind, row, "strong", place)
     return True
+
+
+def _blocks(named: Any) -> list[int] | None:
+    """The blocks that `layers_to_transform` names, one or several."""
+    blocks = [named] if isinstance(named, int) else named
+    if not isinstance(blocks, (list, tuple, range)) or not all(type(block) is int for block in blocks):
+        return None
+    return sorted(blocks) or None
 
 
 def _rooted(flat: dict[str, Any], row: dict[str, Any]) -> float | None:
@@ -141,6 +150,7 @@ def _write(via: str, kind: str, row: dict[str, Any], strength: str, place: str |
         "kind": kind,
         **numbers,
         "keys": keys,
+        "layers": row.get("layers"),
         "strength": strength,
     }
     mark = json.dumps(adapter, sort_keys=True)

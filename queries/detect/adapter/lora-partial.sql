@@ -12,8 +12,8 @@
 -- setting:    keys, num_layers
 -- fix:        {fix_}
 -- harmless:   some layers or targets alone, where the declaration says the same
--- fires on:   zoo/partial-loop, zoo/partial-classes, zoo/partial-api
--- silent on:  zoo/healthy-step-0, zoo/healthy-dora, zoo/healthy-rank-1
+-- fires on:   zoo/partial-loop, zoo/partial-classes, zoo/partial-api, zoo/partial-chosen
+-- silent on:  zoo/healthy-chosen, zoo/healthy-step-0, zoo/healthy-dora, zoo/healthy-rank-1
 with
     ignored as (
         select string_agg(distinct word, ', ') as words, any_value(place) as place
@@ -34,6 +34,10 @@ select
     case
         when subject = 'kind'
         then 'train what --expect says, or say what is meant: --expect lora, dora, full or none'
+        when subject = 'layers' and ignored.words like '%layers_to_transform%'
+        then
+            'linear_to_lora_layers converts the last num_layers blocks and ignored layers_to_transform: convert '
+            || 'the blocks that you name yourself, or name the last ones'
         when ignored.words is not null
         then
             'linear_to_lora_layers reads rank, scale, dropout and keys; it ignored '

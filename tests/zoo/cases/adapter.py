@@ -130,6 +130,28 @@ CASES = [
         model=TAUGHT,
     ),
     Case(
+        "partial-chosen",
+        "loop",
+        ("lora-partial",),
+        (
+            ('"dropout": 0.0}', '"dropout": 0.0, "layers_to_transform": [0]}'),
+            ("LAYERS = 2", "LAYERS = 1"),
+        ),
+        LOOP + "fault = {n.split('.')[2] for n in adapters} != {'0'}",
+        ("adapter-incomplete", "reload-mismatch"),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-chosen",
+        "loop",
+        swaps=(
+            ('"dropout": 0.0}', '"dropout": 0.0, "layers_to_transform": [1]}'),
+            ("LAYERS = 2", "LAYERS = 1"),
+        ),
+        evaluated=("lora-partial",),
+        model=TAUGHT,
+    ),
+    Case(
         "partial-classes",
         "classes",
         ("lora-partial",),
