@@ -4,6 +4,9 @@ Into docs/overhead.md.
 
     python -m benchmarks.overhead                       the cases of the page
     python -m benchmarks.overhead --layers 30 --lengths 32 --steps 1 30 --out -   a quick look
+    python -m benchmarks.overhead --minutes 20 --lines lines.json                 a part; again: the next part
+
+What `--minutes` left no time for stands in the page as not run.
 
 `benchmarks.trainer` is the program. Figures are seconds of processor, which a busy machine changes less than
 the clock; of a step the median of those that are not kept (the first 8 and powers of two are, in which every
@@ -19,6 +22,7 @@ import platform
 import statistics
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -115,8 +119,13 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["lora", "lora-compiled", "full"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", default="docs/overhead.md", help="The page; - for standard output.")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="No case is begun after that.")
+    parser.add_argument(
+        "--lines", type=Path, help="A file of lines that were measured, kept and gone on with."
+    )
     asked = parser.parse_args()
-    page = [_head(asked.rounds)]
+    lines = json.loads(asked.lines.read_text()) if asked.lines and asked.lines.is_file() else {}
+    page, end = [_head(asked.rounds)], time.monotonic() + 60 * asked.minutes
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
         quick.children(Path(name))
         for layers in asked.layers:
@@ -124,10 +133,15 @@ def main() -> None:
             for kind in asked.kinds:
                 for length, steps in ((length, steps) for length in asked.lengths for steps in asked.steps):
                     case = Case(layers, length, steps, "compiled" in kind, "full" in kind)
+                    key = f"{layers}-{kind}-{length}-{steps}"
+                    if key not in lines and time.monotonic() < end:
+                        lines[key] = line(case, model, Path(name) / key, asked.rounds)
+                        print(lines[key], file=sys.stderr)
+                        if asked.lines:
+                            asked.lines.write_text(json.dumps(lines, indent=1))
                     page.append(
-                        line(case, model, Path(name) / f"{layers}-{kind}-{length}-{steps}", asked.rounds)
+                        lines.get(key) or f"| {kind} of {layers} layers |  | {length} | {steps} | not run |"
                     )
-                    print(page[-1], file=sys.stderr)
     if asked.out == "-":
         print("\n".join(page))
     else:

@@ -83,7 +83,7 @@ def watch_run(
     aside = _beside(spool, settings, warn)
     try:
         tick = aside.tick if aside else None
-        ended = runs.watched(words, spool, lambda plan: say(plan_line(plan)), tick)
+        ended = runs.watched(words, spool, lambda plan: say(plan_line(plan, settings.reload)), tick)
     except ForensicsError:
         shutil.rmtree(spool, ignore_errors=True)
         raise
@@ -166,9 +166,11 @@ def seal_spool(
         (spool / protocol.RESERVE).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             (spool / unsealed.SEALING).touch()
-        began = _processor()
+        children = _children()
         summary = seal.seal(store, Spool(spool), plan)
-        spent = sum(p.exit.get("spent") or 0.0 for p in Spool(spool).processes) + _processor() - began
+        # this process is ours from its start on, and so are its children while it seals
+        spent = sum(p.exit.get("spent") or 0.0 for p in Spool(spool).processes)
+        spent += time.process_time() + _children() - children
     except KeyboardInterrupt:
         warn(f"forensics: interrupted; what was recorded lies in {spool}, and the next `forensics` seals it.")
     except Exception as error:  # noqa: BLE001 - the command's exit status must stand whatever happens to us
@@ -270,24 +272,27 @@ def default_name(words: Sequence[str]) -> str:
     return _NAME.sub("-", stem).strip("-.")[:64] or "run"
 
 
-_OTHERS = 2.2  # times the first capture: later ones answer the probes again where the model says other words
-_ONCE = 3.0  # seconds: start, sealing, a fresh process for the reload
+# times the first capture with its probes, for later ones and the self-test; seconds of start and sealing
+_OTHERS, _ONCE = 3.6, 0.9
+_RELOAD = 0.9, 0.5  # the same of the fresh process for the reload
 _WRITTEN = 0.4e9  # bytes a second that are hashed and written
 _STEP, _LEAF = 0.001, 8e-6  # seconds a step, and for each trained tensor of it
 
 
-def _processor() -> float:
-    """Seconds of processor of this process and of children that ended."""
-    return sum(os.times()[:4])
+def _children() -> float:
+    """Seconds of processor of children that ended."""
+    return sum(os.times()[2:4])
 
 
-def plan_line(plan: Mapping[str, Scalar]) -> str:
+def plan_line(plan: Mapping[str, Scalar], reload: bool = True) -> str:
     """What the capture will need, said while the run begins."""
     total, moving = _number(plan.get("nbytes")), _number(plan.get("trainable_nbytes"))
     keeps = {"all": total + 4 * moving, "new": 4 * moving, "trainable": 4 * moving, "none": 0.0}[
         str(plan.get("tensors") or "all")
     ]
     seconds = _OTHERS * _number(plan.get("seconds")) + _ONCE + keeps / _WRITTEN
+    if reload:
+        seconds += _RELOAD[0] * _number(plan.get("seconds")) + _RELOAD[1]
     step = _STEP + _LEAF * _number(plan.get("leaves"))
     free = size(_number(plan.get("free")))
     line = f"forensics: watching a model of {size(total)}; keeps up to {size(keeps)} on disk ({free} free), "
