@@ -167,13 +167,11 @@ OPERATORS = [
     ),
     Operator(
         "leftover-weights/backup-beside-the-export",
-        all_of(
-            swaps(
-                "loop",
-                r"\A",
-                "Path('out').mkdir(exist_ok=True)\nshutil.copy('base/model.safetensors', 'out/model-before.safetensors')\n",
-            ),
-            edits("save", "x_model.save_weights", "x_model.save_weights"),
+        # the order in which a folder is read is the file system's: of several backups one comes last
+        swaps(
+            "loop",
+            r"\A",
+            "Path('out').mkdir(exist_ok=True)\nfor x_tag in ('before', 'first', 'old', 'copy'):\n    shutil.copy('base/model.safetensors', f'out/model-{x_tag}.safetensors')\n",
         ),
         lambda faulty, twin: faulty["reload differs"] > 1e-3,
         needs=("whole-folder", "reloaded"),
