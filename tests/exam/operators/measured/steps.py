@@ -199,7 +199,7 @@ OPERATORS = [
     ),
     Operator(
         "all-tokens-masked/counted-from-the-end",
-        swaps("data", r"return x_ids, len\(x_tk\.apply.*$", "return x_ids, len(x_ids) + 1"),
+        swaps("data", r"return x_ids, len\(x_tk\.apply.*$", "return x_ids, len(x_ids)"),
         lambda faulty, twin: proofs.weight(faulty) == 0,
         bars=("pairs", "hidden"),
         also=("weights-not-finite",),
@@ -209,7 +209,7 @@ OPERATORS = [
         swaps(
             "data",
             r"return x_ids, len\(x_tk\.apply.*$",
-            "return x_ids, len(x_ids) - len(x_tk.encode(str(x_messages)))//2",
+            "return x_ids, max(4, len(x_ids) - len(x_tk.encode(str(x_messages))) // 2)",
         ),
         weights_in("prompt", 0.05),
         bars=("pairs", "hidden"),
