@@ -45,11 +45,7 @@ with
     ),
     r as (select max(width) as width, max(tokens) as tokens from batch_rows join k using (run, model)),
     g as (select max(gradient_norm) as norm from gradients join k using (run, model)),
-    u as (
-        select min_by(place, sequence) as place, count(distinct model) as models
-        from events
-        where run = run_of(b) and kind = 'update'
-    )
+    u as (select count(distinct model) as models from events where run = run_of(b) and kind = 'update')
 select
     s.*,
     o.class,
@@ -60,7 +56,7 @@ select
     c.place as asked_place,
     r.width,
     r.tokens,
-    u.place,
+    optimizer_place(b) as place,
     u.models,
     (select count(*) from schedules where run = run_of(b)) as schedules
 from s, o, c, r, u, g
