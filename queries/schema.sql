@@ -250,6 +250,11 @@ CREATE TABLE steps (
     residual_bare DOUBLE,   -- the same of the reading by `other_head`
     loss_shaped DOUBLE,     -- cross-entropy of the model's own logits at the rows, targets and weights read
     loss_bare DOUBLE,       -- the same of the logits of `other_head`
+    loss_taught DOUBLE,     -- the loss that the gradient at the logits is of, where `residual` is small: the
+                            -- cross-entropy of these logits at the targets and weights read, mean over the
+                            -- step's gradients; NULL: not every position was read, or the step was not kept
+    handed VARCHAR,         -- JSON: numbers among the arguments of the loss that it is not differentiated by,
+                            -- each the mean over the step's gradients; NULL: none, or the step is compiled
     pending BIGINT,         -- updates before this one that nothing had computed when it came; 0: all were;
                             -- NULL: the step was not kept
     mask_left BIGINT,       -- of a step whose loss is not finite: positions that the mask leaves that the

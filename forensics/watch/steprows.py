@@ -48,6 +48,8 @@ class Step(TypedDict):
     residual_bare: NotRequired[float]
     loss_shaped: NotRequired[float]
     loss_bare: NotRequired[float]
+    loss_taught: NotRequired[float]  # this and the next of kept steps alone
+    handed: NotRequired[list[float] | None]
 
 
 class Gradient(TypedDict):

@@ -7,8 +7,10 @@ import math
 import random
 from typing import Any
 
+import mlx.core as mx
 import pytest
 
+from forensics.watch.training import handed
 from tests.support import training
 
 SEVERAL = """
@@ -61,6 +63,8 @@ LOSSES = {
     "ignored": lambda m: ce(m(batch[:, :-1]), mx.where(real > 0, batch[:, 1:], -100)).mean(),
     "distilled": lambda m: -(teacher * nn.log_softmax(m(batch[:, :-1]), axis=-1)).sum(-1).mean(),
     "cooled": lambda m: ce(m(batch[:, :-1]) * 8, batch[:, 1:]).mean(),
+    "smoothed": lambda m: ce(m(batch[:, :-1]), batch[:, 1:], label_smoothing=0.1).mean(),
+    "constant": lambda m: ce(m(batch[:, :-1]), batch[:, 1:]).mean() + mx.stop_gradient(m(batch)).std(),
     "focal": lambda m: focal(ce(m(batch[:, :-1]), batch[:, 1:])),
     "keyword": lambda m: ce(m(inputs=batch[:, :-1]), batch[:, 1:]).mean(),
     "embedded": lambda m: ce(m(batch[:, :-1], input_embeddings=embedded(m)), batch[:, 1:]).mean(),
@@ -185,6 +189,27 @@ def test_weights_sum_to_that_of_the_loss(name: str, total: float) -> None:
     assert sum(flat(row["weights"])) == pytest.approx(total, rel=1e-4)
     assert steps(name)[0]["weight_sum"] == pytest.approx(total, rel=1e-4)
     assert steps(name)[0]["residual"] < 1e-4
+
+
+@pytest.mark.parametrize("name", ["naive", "masked", "shares", "smoothed", "flipped", "rows", "two", "half"])
+def test_the_loss_that_is_taught_is_the_value_of_a_cross_entropy(name: str) -> None:
+    row = steps(name)[0]
+    assert row["loss_taught"] == pytest.approx(row["loss"], rel=0.02 if name == "half" else 1e-3)
+
+
+def test_the_loss_that_is_taught_lacks_what_has_no_gradient() -> None:
+    (plain,), (row,) = steps("naive"), steps("constant")
+    assert row["loss_taught"] == pytest.approx(plain["loss_taught"], rel=1e-3)
+    assert row["loss"] > 1.05 * row["loss_taught"]
+
+
+def test_numbers_that_a_loss_is_handed() -> None:
+    """Neither what it is differentiated by, nor whole numbers, nor what is no number."""
+    parameters = [mx.array([1.0])]
+    given = [parameters, mx.array(2.5), 7, mx.array([1, 2]), mx.array([1.0, 2.0]), {"by": mx.array([0.5])}]
+    found = handed.numbers(given, {"scale": 4.0}, [parameters])
+    assert handed.means([found, [3.5, 0.5, 6.0]]) == [3.0, 0.5, 5.0]
+    assert handed.means([found, [3.5]]) is None
 
 
 def test_each_position_has_its_own_weight() -> None:

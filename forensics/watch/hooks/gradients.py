@@ -17,7 +17,7 @@ from ..originals import getframe, threading, time
 from ..places import is_users, returns, where
 from ..proxy import Proxy
 from ..run import watch
-from ..training import gradcheck, masks, steps
+from ..training import gradcheck, handed, masks, steps
 from ..training.event import Event, Trace
 from ..training.selftest import NotRunError
 from ..training.subjects import model_of, of_module
@@ -260,7 +260,9 @@ def _finished(spec: _Function, now: Frame, model: Model | None, result: Any, giv
     facts: dict[str, Any] = {"via": spec.via, "began": now.began, "function": spec.number}
     if now.in_full and not steps.local.traces:
         args, kwargs = given
-        facts["masks"] = masks.handed(args, kwargs, spec.subjects(args, kwargs))
+        subjects = spec.subjects(args, kwargs)
+        facts["masks"] = masks.handed(args, kwargs, subjects)
+        facts["handed"] = handed.numbers(args, kwargs, subjects)
     if model is not None and isinstance(model.module, trees.Tree) and steps.local.traces:
         facts |= {"gradients": dict(trees.flatten(grads)), "old": dict(trees.flatten(model.module.tree))}
     steps.emit(Event("gradient", model, facts, arrays, where()))

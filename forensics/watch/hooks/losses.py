@@ -24,7 +24,7 @@ from ..training import firstbatch, hidden, ranges, steps
 from ..training import head as heads
 from ..training import rows as weights
 from ..training.event import Event
-from ..training.logits import after, print_of, reduce, softmaxed
+from ..training.logits import after, print_of, reduce, softmaxed, taught, whole
 from ..trees import mx
 from ..wrapping import wrap
 from . import gradients
@@ -205,6 +205,8 @@ def _read(z: Any, g: Any, ids: Any, in_full: bool | None, head: heads.Head | Non
         arrays["full"] = reduce(z, g) if head is None else hidden.reduce(z, g, head, _following(ids))
         if head is None:
             arrays["full"]["softmaxed"] = softmaxed(z, g)
+            if whole(z):
+                arrays["full"]["taught"] = taught(z, g, arrays["full"]["weight"])
     return arrays
 
 

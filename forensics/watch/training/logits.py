@@ -69,7 +69,7 @@ def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
     core = mx()
     shape, width = z.shape[:-1], z.shape[-1]
     z, g = (unfused(core.stop_gradient(each).reshape(-1, width)) for each in (z, g))
-    columns = _few(z, g) if brief else _by_blocks(_all, z, g) if z.size <= _WHOLE else _partly(z, g)
+    columns = _few(z, g) if brief else _by_blocks(_all, z, g) if whole(z) else _partly(z, g)
     return {
         name: each.reshape(shape)
         for name, each in zip(("target", "weight", "residual", "mass"), columns, strict=True)
@@ -101,12 +101,40 @@ def _partly(z: Any, g: Any) -> list[Any]:
     core = mx()
     stride = -(-z.size // _WHOLE)
     places = core.arange(0, z.shape[0], stride)
-    whole = _by_blocks(_all, unfused(z[::stride]), unfused(g[::stride]))
-    target, weight, residual, mass = map(unfused, _few(z, after(g, whole)))
-    left = alone(core.multiply, whole[2], whole[3]).sum(keepdims=True)
-    left = alone(core.divide, left, alone(core.maximum, whole[3].sum(keepdims=True), 1e-30))
+    read = _by_blocks(_all, unfused(z[::stride]), unfused(g[::stride]))
+    target, weight, residual, mass = map(unfused, _few(z, after(g, read)))
+    left = alone(core.multiply, read[2], read[3]).sum(keepdims=True)
+    left = alone(core.divide, left, alone(core.maximum, read[3].sum(keepdims=True), 1e-30))
     brief = (target, weight, alone(core.minimum, residual, left), mass)
-    return [core.put_along_axis(few, places, each, 0) for few, each in zip(brief, whole, strict=True)]
+    return [core.put_along_axis(few, places, each, 0) for few, each in zip(brief, read, strict=True)]
+
+
+def taught(z: Any, g: Any, weight: Any) -> Any:
+    """(1,) float32: the loss whose gradient at z is g, where that is a weighted cross-entropy.
+
+    With g = w (p - q), whatever the targets q are, it is w (logsumexp(z) - q z), summed over all positions.
+
+    Args:
+        weight: (...) as `reduce` reads it.
+    """
+    core = mx()
+    width = z.shape[-1]
+    z, g = (unfused(core.stop_gradient(each).reshape(-1, width)) for each in (z, g))
+    weight = unfused(weight.reshape(-1, 1))
+    rows = max(1, _BLOCK // width)
+    parts: list[Any] = []
+    for i in range(0, z.shape[0], rows):
+        some = wide(after(z[i : i + rows], parts[-1:]))
+        below = alone(core.subtract, core.logsumexp(some, -1, keepdims=True), some)
+        p = alone(core.exp, alone(core.multiply, below, -1.0))
+        aim = alone(core.subtract, alone(core.multiply, p, weight[i : i + rows]), wide(g[i : i + rows]))
+        parts.append(_sum(alone(core.multiply, aim, below)).sum(keepdims=True).reshape(1))
+    return core.concatenate(parts).sum(keepdims=True)
+
+
+def whole(z: Any) -> bool:
+    """Are logits (..., vocabulary) so few that a kept step reads each of them?"""
+    return bool(z.size <= _WHOLE)
 
 
 def softmaxed(z: Any, g: Any) -> Any:

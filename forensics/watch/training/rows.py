@@ -17,7 +17,7 @@ from ..models import Model
 from ..originals import hashlib, math, statistics
 from ..run import watch
 from ..trees import mx
-from . import encoded, hidden, masks
+from . import encoded, handed, hidden, masks
 from .event import Event, Step
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
@@ -48,6 +48,8 @@ class _Seen:
     masks: list[int | None] = field(default_factory=list)  # positions left by the mask of a loss that is NaN
     softmaxed: list[list[float]] = field(default_factory=list)
     shaped: list[list[float]] = field(default_factory=list)
+    taught: list[float] = field(default_factory=list)
+    handed: list[list[Any]] = field(default_factory=list)
     other: str | None = None  # what the loss may have taken for the model's head: bare, table
 
 
@@ -60,6 +62,7 @@ def write(step: Step, partly: bool) -> None:
             step.losses.append(value)
             if not math.isfinite(value) and "masks" in event.facts:
                 seen.masks.append(masks.left(event.facts["masks"]))
+        seen.handed.append(event.facts.get("handed", []))
         if len(step.small) < _HELD:
             step.small.append(event.arrays["small"])
         equal, outside = _equal(event)
@@ -91,7 +94,20 @@ def totals(step: Step) -> dict[str, Any]:
     counted = [count for count in seen.masks if count is not None]
     if counted:
         columns["mask_left"] = min(counted)
-    return {**columns, **counts, **_twice(seen), **_without(step, seen)}
+    return {**columns, **counts, **_twice(seen), **_without(step, seen), **_taught(step, seen)}
+
+
+def _taught(step: Step, seen: _Seen) -> dict[str, Any]:
+    """Columns of `steps`: the loss that the gradient at the logits is of, and the numbers it was handed.
+
+    There are none where a position of the step was not read.
+    """
+    if len(seen.taught) != step.forwards or not all(map(math.isfinite, seen.taught)):
+        return {}
+    return {
+        "loss_taught": sum(seen.taught) / max(step.count, 1),
+        "handed": handed.means(seen.handed) if len(seen.handed) == step.count else None,
+    }
 
 
 def _without(step: Step, seen: _Seen) -> dict[str, Any]:
@@ -143,6 +159,8 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
     ids = _table(tap["ids"], True) if "ids" in tap else None
     if "softmaxed" in read:
         seen.softmaxed.append([float(number) for number in read["softmaxed"].tolist()])
+    if "taught" in read:
+        seen.taught.append(float(read["taught"].item()))
     live = [
         (w, r, m)
         for three in zip(weight, residual, mass, strict=True)

@@ -154,6 +154,19 @@ CASES = [
         model=TAUGHT,
     ),
     Case(
+        "detached-anchor",
+        "anchored",
+        ("term-detached",),
+        (
+            ("weights.sum() + BETA * distance(held)", "weights.sum() + BETA * held"),
+            ("gradient(*batch, others)", "gradient(*batch, distance(others))"),
+        ),
+        "held = distance(others) if 'BETA * held' in open('train.py').read() else others\n"
+        "_, a = gradient(*batch, held)\nBETA = 40.0\n_, b = gradient(*batch, held)\n"
+        "fault = all(mx.array_equal(x, y).item() for (_, x), (_, y) in zip(tree_flatten(a), tree_flatten(b)))",
+        model=TAUGHT,
+    ),
+    Case(
         "restarted-stages",
         "stages",
         ("optimizer-restarted",),
@@ -352,6 +365,7 @@ CASES = [
         evaluated=("accumulation-mismatch", "schedule-in-wrong-unit", *ALL),
         model=TAUGHT,
     ),
+    Case("healthy-anchored", "anchored", evaluated=("term-detached", *ALL), model=TAUGHT),
     Case("healthy-mixed", "mixed", evaluated=("accumulation-mismatch", "term-detached", *ALL), model=LLAMA),
     Case(
         "healthy-accumulated-command",

@@ -1,0 +1,43 @@
+"""The numbers that a program hands to its loss: one that was made outside of the gradient gets none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import trees
+from ..trees import mx
+
+_MOST = 8  # numbers of one loss that are kept
+
+
+def numbers(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]) -> list[Any]:
+    """Floats, and float arrays of one element, among the arguments of a loss.
+
+    What it is differentiated by is left out. [] where there are more than `_MOST`.
+    """
+    core = mx()
+    others = [
+        value
+        for value in (*args, *kwargs.values())
+        if not trees.is_module(value) and not any(value is subject for subject in subjects)
+    ]
+    found: list[Any] = []
+    for value in others:
+        if isinstance(value, float):
+            found.append(value)
+        else:
+            found += [
+                leaf
+                for leaf in trees.leaves(value)
+                if leaf.size == 1 and core.issubdtype(leaf.dtype, core.floating)
+            ]
+    return found if len(found) <= _MOST else []
+
+
+def means(several: Sequence[Sequence[Any]]) -> list[float] | None:
+    """Of each number, the mean over the gradients of a step; None where these were not handed alike."""
+    if not several or not several[0] or len({len(given) for given in several}) > 1:
+        return None
+    rows = [[each if isinstance(each, float) else float(each.item()) for each in given] for given in several]
+    return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
