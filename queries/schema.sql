@@ -456,10 +456,12 @@ CREATE TABLE schedules (
 -- outputs of a position. head, where the loss is taken on hidden states: how far the model's own logits are
 -- from those that its head makes of them, as a share of the largest: least with the scale and cap of its
 -- configuration, most without. gradient, with --selftest full: the loss of that batch at parameters that lie
--- a little before and behind, along its gradient; repeat, rounding and scale are then of the loss.
+-- a little before and behind, along its gradient; repeat, rounding and scale are then of the loss. backward,
+-- where the model's forward calls an mx.custom_function: the same of the cross-entropy of its own outputs, for
+-- the kind of parameters that is furthest off; the program's loss is not called.
 CREATE TABLE selftests (
     run VARCHAR, process INTEGER, model VARCHAR,
-    test VARCHAR,           -- causality | rows | head | gradient
+    test VARCHAR,           -- causality | rows | head | gradient | backward
     kind VARCHAR,           -- why it was not made: unseen | absent | not-applicable; NULL: it was made
     why VARCHAR,            -- the same in words
     samples BIGINT,         -- causality: positions whose target is the token that was changed; rows: rows

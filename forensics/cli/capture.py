@@ -130,8 +130,9 @@ def _scorer(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
     show_default=True,
     help=(
         "Ask a model before its first update about its own first batch: does it see the tokens that it"
-        " predicts, or the other rows? full: is the gradient that of the loss, too, for which your loss is"
-        " called again."
+        " predicts, or the other rows? Is its backward pass right, where it has one of its own"
+        " (mx.custom_function)? full: is the gradient that of the loss, too, for which your loss is called"
+        " again."
     ),
 )
 @click.option("--no-reload", is_flag=True, help="Do not load what was saved in a fresh process.")

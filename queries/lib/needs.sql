@@ -285,6 +285,10 @@ CREATE OR REPLACE MACRO need_causality(a, b) AS TABLE SELECT gap FROM need_selft
 -- Whether the gradient is that of the loss.
 CREATE OR REPLACE MACRO need_gradient_check(a, b) AS TABLE
 SELECT CASE WHEN gap IS NULL OR gap.kind = 'unwatched' THEN gap
+            WHEN EXISTS (
+                FROM selftests WHERE run = run_of(b) AND model = model_of(b) AND test = 'backward'
+                    AND kind IS NULL)
+            THEN NULL
             WHEN NOT EXISTS (
                 FROM selftests WHERE run = run_of(b) AND model = model_of(b) AND test = 'gradient')
             THEN gap('not-applicable', 'the loss is not called again without --selftest full',

@@ -17,7 +17,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import _get_classes
 
 from forensics.watch.models import Model
-from forensics.watch.training import gradcheck, selftest
+from forensics.watch.training import backward, gradcheck, selftest
 from forensics.watch.training.firstbatch import Call
 
 ROWS = [
@@ -264,3 +264,46 @@ def test_a_loss_that_teaches_other_tokens_is_not_asked(shift: int) -> None:
     ones, none = [[1.0] * 12 for _ in ROWS], [[0.0] * 12 for _ in ROWS]
     with pytest.raises(selftest.NotRunError, match="does not teach each token"):
         selftest.cut(ROWS, targets, ones, none, True)
+
+
+def _own(derivative: Callable[[Any], Any], forward: Callable[[Any], Any] = nn.silu) -> Any:
+    made = mx.custom_function(forward)
+    made.vjp(lambda primals, cotangent, output: cotangent * derivative(primals))
+    return made
+
+
+def _slope(x: Any) -> Any:
+    return mx.sigmoid(x) * (1 + x * (1 - mx.sigmoid(x)))
+
+
+def _rounded(x: Any) -> Any:
+    return mx.round(4 * x) / 4
+
+
+PASSES: dict[str, tuple[Any, bool | str | None]] = {
+    "none of its own": (nn.silu, None),
+    "right": (_own(_slope), False),
+    "checkpointed": (mx.checkpoint(nn.silu), False),
+    "a term left out": (_own(lambda x: x * mx.sigmoid(x) * (1 - mx.sigmoid(x))), True),
+    "straight through": (_own(mx.ones_like, _rounded), "rounds"),
+    "turned": (_own(lambda x: -mx.ones_like(x), lambda x: x), "alone"),
+    "held constant": (lambda x: _own(_slope)(x) + mx.stop_gradient(x), "constant"),
+}
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_a_backward_pass_of_the_models_own_is_held_against_its_forward(name: str) -> None:
+    mix, wrong = PASSES[name]
+    model = Small(mix=mix)
+    mx.eval(model.parameters())
+    held, state = dict(tree_flatten(model.parameters())), mx.random.state[0].tolist()
+    whole = asked(model)[2]
+    if isinstance(wrong, str):
+        with pytest.raises(selftest.NotRunError, match=wrong):
+            backward.compare(whole)
+    else:
+        told = backward.compare(whole)
+        off = None if told is None else abs(told["ratio"] - 1) > max(told["ratio_error"], 0.05)
+        assert off is wrong
+    assert mx.random.state[0].tolist() == state and model.training
+    assert all(array is held[path] for path, array in tree_flatten(model.parameters()))

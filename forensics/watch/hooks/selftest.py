@@ -15,7 +15,7 @@ from ..moments import Moments
 from ..originals import inspect, time
 from ..places import is_users
 from ..run import watch
-from ..training import firstbatch, selftest
+from ..training import backward, firstbatch, selftest
 from ..training.firstbatch import Call
 from ..training.selftest import NotRunError
 
@@ -61,6 +61,18 @@ def _tested(call: Call, taught: Any) -> None:
             told = _not_made(error)
         seconds, asked.spent = time.process_time() - began + asked.spent, 0.0
         _write(common | {"test": test, "seconds": round(seconds, 4)} | told)
+    _backward(asked, common | {"test": "backward"})
+
+
+def _backward(asked: selftest.Check, row: dict[str, Any]) -> None:
+    """Write the row of the backward pass, of a model that has one of its own."""
+    began = time.process_time()
+    try:
+        told = backward.compare(asked)
+    except Exception as error:  # noqa: BLE001
+        told = _not_made(error)
+    if told is not None:
+        _write(row | {"seconds": round(time.process_time() - began, 4)} | told)
 
 
 def _write(row: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from .. import trees
 from ..capture.isolation import still
@@ -45,6 +45,15 @@ class Before:
             sys.modules["numpy"].random.set_state(self.numpy)
 
 
+class Asked(Protocol):
+    """A scalar along a direction: how long its parameters are, and what its gradient says of a step of 1."""
+
+    size: float
+    norm: float
+
+    def loss(self, along: float = 0.0, moved: bool = False) -> float: ...
+
+
 class DirectionalLoss:
     """The program's loss, as a function of how far its parameters lie along the gradient."""
 
@@ -57,7 +66,7 @@ class DirectionalLoss:
         if any(array.dtype != mx().float32 for array in (*theta.values(), *slope.values())):
             raise NotRunError("not-applicable", "a finite difference says nothing in 16 bits")
         self.theta, self.slope = list(theta.values()), [slope[name] for name in theta]
-        self.norm, self.size = _norm(self.slope), _norm(self.theta)
+        self.norm, self.size = norm(self.slope), norm(self.theta)
         if not (self.norm and self.size and math.isfinite(self.norm)):
             raise NotRunError("not-applicable", "the gradient is zero, or not finite")
 
@@ -79,7 +88,7 @@ class DirectionalLoss:
             return float(scalar.item())
 
 
-def compare(asked: DirectionalLoss, value: float) -> dict[str, float]:
+def compare(asked: Asked, value: float) -> dict[str, float]:
     """`ratio`, of the finite difference to the gradient's norm, and `ratio_error`, how exact it is; `repeat`,
     `rounding` and `scale` of the loss.
 
@@ -92,20 +101,30 @@ def compare(asked: DirectionalLoss, value: float) -> dict[str, float]:
         raise NotRunError(
             "not-applicable", f"the loss is {value:.6g}, and {again:.6g} when it is called again"
         )
+    told = {"repeat": abs(again - value), "rounding": rounding, "scale": abs(value)}
+    return ratio(asked, rounding, _LENGTHS) | told
+
+
+def ratio(asked: Asked, rounding: float, lengths: tuple[float, ...], every: bool = False) -> dict[str, float]:
+    """`ratio` and `ratio_error` of one direction; `rounding` of the scalar, `lengths` of the steps, from wide
+    to fine. `every`: all of them must agree, which those of a function that jumps do not; else two of them.
+
+    Raises: NotRunError, where no difference is exact enough.
+    """
     slopes = []
-    for length in _LENGTHS:
+    for length in lengths:
         h = length * asked.size
         slopes.append(((asked.loss(h) - asked.loss(-h)) / (2 * h), rounding / h))
     pairs = [
         (abs(wide - fine) + error, fine) for (wide, _), (fine, error) in zip(slopes, slopes[1:], strict=False)
     ]
-    error, slope = min(pairs)
+    error, slope = max(pairs) if every else min(pairs)
     if not error <= _MOST * max(asked.norm, abs(slope)):
         raise NotRunError("not-applicable", "the loss bends or rounds too much for a finite difference")
-    told = {"repeat": abs(again - value), "rounding": rounding, "scale": abs(value)}
-    return {"ratio": slope / asked.norm, "ratio_error": error / asked.norm, **told}
+    return {"ratio": slope / asked.norm, "ratio_error": error / asked.norm}
 
 
-def _norm(arrays: list[Any]) -> float:
+def norm(arrays: list[Any]) -> float:
+    """Of all of them together."""
     core = mx()
     return float(core.sqrt(sum(core.square(array).sum() for array in arrays)).item())

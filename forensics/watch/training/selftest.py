@@ -134,7 +134,7 @@ class Check:
             raise NotRunError("not-applicable", "the outputs of the first batch are not finite, or all zero")
         self.repeat = self._most(again)
         self.rounding = max(self.repeat, self._most(self.forward(part.ids, moved=True)))
-        self.others = _others(part)
+        self.allowed, self.others = allowed, _others(part)
         self.spent = time.process_time() - spent  # seconds of processor
 
     def _timed(self, ids: list[list[int]], allowed: float, count: int) -> Any:
@@ -143,25 +143,34 @@ class Check:
         clock = time.process_time if core.default_device() == core.Device(core.cpu) else time.perf_counter
         began = clock()
         found = self.forward(ids)
-        if (took := clock() - began) * count > allowed:
-            why = f"one forward takes {took:.1f} s, and {allowed:.0f} s are allowed, or one set of probes"
-            raise NotRunError("unseen", f"it would cost too much: {why}")
+        self.took = clock() - began
+        self.afford(count, allowed)
         return found
+
+    def afford(self, count: int, allowed: float) -> None:
+        """Raises: NotRunError, where so many forwards take more seconds than are allowed."""
+        if self.took * count > allowed:
+            why = f"it would cost too much: one forward takes {self.took:.1f} s"
+            raise NotRunError("unseen", f"{why}, and {allowed:.0f} s are allowed, or one set of probes")
 
     def forward(self, ids: list[list[int]], moved: bool = False) -> Any:
         """(places, width) float32: what the model says at the places, on these ids."""
-        core = mx()
-        args, kwargs = self.call.with_ids(core.array(ids, self._dtype()))
         with still(self.root, evaluation=True):
             if moved:
                 move(self.root)
-            z = trees.output_array(self.module(*args, **kwargs))
-            if z is None or z.ndim != 3 or z.shape[:2] != (len(ids), len(ids[0])):
-                raise NotRunError("unseen", "the model answers a part of its batch in another form")
-            self.dtype = str(z.dtype).rpartition(".")[2]
-            found = z.reshape(-1, z.shape[-1])[core.array(self.part.flat)].astype(core.float32)
-            core.eval(found)
+            found = self.outputs(ids)
+            mx().eval(found)
         return found
+
+    def outputs(self, ids: list[list[int]]) -> Any:
+        """The same of the model as it stands, not evaluated: to be called within `still`."""
+        core = mx()
+        args, kwargs = self.call.with_ids(core.array(ids, self._dtype()))
+        z = trees.output_array(self.module(*args, **kwargs))
+        if z is None or z.ndim != 3 or z.shape[:2] != (len(ids), len(ids[0])):
+            raise NotRunError("unseen", "the model answers a part of its batch in another form")
+        self.dtype = str(z.dtype).rpartition(".")[2]
+        return z.reshape(-1, z.shape[-1])[core.array(self.part.flat)].astype(core.float32)
 
     def changes(self, ids: list[list[int]]) -> list[float]:
         """By how much the output at each place is another on these ids."""

@@ -16,6 +16,21 @@ TAUGHT = {"taught": True}
 
 LLAMA = {"model_type": "llama", "taught": True}
 
+GATED = """@mx.custom_function
+def gated(x):
+    return x * mx.sigmoid(x)
+
+
+@gated.vjp
+def gated_vjp(primals, cotangent, output):
+    s = mx.sigmoid(primals)
+    return cotangent * {}
+
+
+"""
+
+IN_BLOCK = ("nn.gelu(self.up(self.norm2(x)))", "gated(self.up(self.norm2(x)))")
+
 LATER = """
 one = tokens[:1, :20]
 other = mx.concatenate([one[:, :10], tokens[1:2, 10:20]], axis=1)
@@ -150,6 +165,21 @@ CASES = [
         evaluated=("gradient-wrong",),
         model={"taught": True},
         capture=("--selftest", "full"),
+    ),
+    Case(
+        "wrong-vjp-in-model",
+        "scratch",
+        ("gradient-wrong",),
+        (("class Block(", GATED.format("primals * s * (1 - s)") + "class Block("), IN_BLOCK),
+        "x = mx.array([6.0])\n"
+        "fault = 'gated' in globals() and mx.grad(lambda x: gated(x).sum())(x).item() < 0.5",
+        ("full-weights-trained", "generation-collapse"),
+    ),
+    Case(
+        "healthy-own-vjp",
+        "scratch",
+        swaps=(("class Block(", GATED.format("s * (1 + primals * (1 - s))") + "class Block("), IN_BLOCK),
+        evaluated=("gradient-wrong",),
     ),
     Case(
         "healthy-compiled",
