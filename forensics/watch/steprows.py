@@ -115,7 +115,7 @@ class SelfTest(TypedDict):
     """
 
     model: str
-    test: str  # causality | rows | head | gradient
+    test: str  # causality | rows | head | gradient | backward
     place: str | None
     kind: NotRequired[str]
     why: NotRequired[str]

@@ -286,6 +286,7 @@ PASSES: dict[str, tuple[Any, bool | str | None]] = {
     "checkpointed": (mx.checkpoint(nn.silu), False),
     "a term left out": (_own(lambda x: x * mx.sigmoid(x) * (1 - mx.sigmoid(x))), True),
     "straight through": (_own(mx.ones_like, _rounded), "rounds"),
+    "a step": (_own(lambda x: 1 / (1 + 9.8 * x * x), lambda x: (x > 9).astype(mx.float32)), "jumps"),
     "turned": (_own(lambda x: -mx.ones_like(x), lambda x: x), "alone"),
     "held constant": (lambda x: _own(_slope)(x) + mx.stop_gradient(x), "constant"),
 }

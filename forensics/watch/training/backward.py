@@ -23,6 +23,7 @@ _LENGTHS = (2.0**-8, 2.0**-11, 2.0**-14)  # of the steps, over the norm of so ma
 _EACH = 2 * len(_LENGTHS)  # forwards of one group
 _BESIDE = 8  # forwards for the graph, the backward pass and the rounding
 _GROUPS = 12  # at most
+_FLAT = 0.05  # ratio up to which the forward does not move where the gradient says so
 _STEPS = ("Round", "Sign", "Floor", "Ceil")  # operations whose own gradient is zero
 
 
@@ -150,5 +151,9 @@ def compare(asked: Check) -> dict[str, float] | None:
             why = error
     if not told:
         raise why
+    if any(abs(each["ratio"]) <= max(each["ratio_error"], _FLAT) for each in told):
+        raise NotRunError(
+            "not-applicable", "the model is flat or jumps: a gradient in its place may be meant"
+        )
     worst = max(told, key=lambda each: abs(each["ratio"] - 1) - each["ratio_error"])
     return worst | {"repeat": abs(again - value), "rounding": rounding, "scale": abs(value)}
