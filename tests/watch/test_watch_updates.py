@@ -187,6 +187,35 @@ def test_a_functional_program_around_a_module() -> None:
     assert run.events("grad")[0]["detail"]["wrt"] == "arrays"
 
 
+def test_the_start_lies_before_arrays_that_a_functional_program_changes_in_place(tmp_path: Path) -> None:
+    """They are the module's own arrays, and the first call that tells of it comes after some updates."""
+    run = watched.run(
+        tmp_path,
+        """
+        import mlx.core as mx
+        import mlx.nn as nn
+        from mlx.utils import tree_flatten, tree_unflatten
+        nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)).save_weights("first.safetensors")
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+        model.load_weights("first.safetensors")
+        p = dict(tree_flatten(model.trainable_parameters()))
+        x = mx.arange(12).reshape(3, 4) / 12
+        def loss(p):
+            model.update(tree_unflatten(list(p.items())))
+            return (model(x) ** 2).mean()
+        for i in range(6):
+            value, g = mx.value_and_grad(loss)(p)
+            for k in p:
+                p[k] -= 0.1 * g[k]
+            mx.eval(p)
+            if i % 3 == 2:
+                loss(p)
+        """,
+    )
+    assert run.status == 0, run.stderr
+    assert run.digests("start") == run.digests("loaded") != run.digests("end")
+
+
 @pytest.mark.parametrize("beside", ["x, 0.1", "other, 0.1"])
 def test_one_array_alone_may_be_the_model_of_a_compiled_step(tmp_path: Path, beside: str) -> None:
     """Also where another argument has its shape."""

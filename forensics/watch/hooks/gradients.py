@@ -130,6 +130,8 @@ class _Function:
         wrt = "trainable" if self.module is not None else "all" if whole else "arrays"
         if self.module is None and model is not None:
             phases.gradient_made(model.module)
+            if wrt == "arrays" and not isinstance(model.module, trees.Tree):
+                phases.before_write(model.module)  # p -= ... changes its own arrays, untold
         watch.event("grad", model, None, via=self.via, wrt=wrt, leaves=len(given), frozen_leaves=frozen)
         if self.loss is not None:
             watch.event("loss", model, self.loss)

@@ -20,6 +20,7 @@ _NAMES = {
     "grad_clip": ("grad_clip", "gradient_clip", "gradient_clipping", "gradient_clip_val"),  # or of each entry
     "weight_decay": ("weight_decay",),
     "warmup_steps": ("warmup_steps", "num_warmup_steps", "warmup_iters"),
+    "warmup_ratio": ("warmup_ratio", "warmup_fraction", "warmup_proportion"),  # of all updates
     "max_seq_length": ("max_seq_length", "max_seq_len"),
     "seed": ("seed", "random_seed"),
     "optimizer": ("optimizer", "optim", "optimizer_name", "optimizer_type"),

@@ -19,7 +19,9 @@
 -- fix:        {fix_}
 -- harmless:   a schedule that ends or begins at the declared rate, a rate that is the declared one times a
 -- number of the same settings or its root, several optimizers or models
--- fires on:   zoo/forced-rate, zoo/forced-clip, zoo/forced-decay, zoo/forced-kind
+-- setting:    optimizer_config
+-- fires on:   zoo/forced-rate, zoo/forced-clip, zoo/forced-decay, zoo/forced-kind, zoo/forced-ratio,
+-- zoo/forced-section
 -- silent on:  zoo/healthy-recipe
 with
     d as materialized(
@@ -30,6 +32,27 @@ with
         select list(distinct try_cast(value as double)) as factors
         from configs
         where capture = run_of(b) and kind = 'program' and key = 'declared.number'
+    ),
+    options as (  -- of the library's command: a section for each optimizer
+        select
+            trim(o.value, '"') as chosen,
+            regexp_extract(replace(c.key, 'optimizer_config.', ''), '^[^.]+') as named,
+            regexp_extract(replace(c.key, 'optimizer_config.', ''), '[^.]+$') as option,
+            c.value
+        from configs c
+        join configs o on o.capture = c.capture and o.kind = c.kind and o.key = 'optimizer'
+        where c.capture = run_of(b) and c.kind = 'program' and c.key like 'optimizer_config.%.%'
+    ),
+    unread as (
+        select
+            chosen,
+            'optimizer_config.' || named as section,
+            'optimizer_config.' || chosen as taken,
+            option,
+            value
+        from options
+        -- beside options of the chosen one, another's are those of a choice not made
+        where named <> chosen and not exists (from options own where own.named = own.chosen)
     ),
     rate as (
         select
@@ -136,6 +159,28 @@ join d on d.setting = 'warmup_steps' and d.n >= least_length
 where rates > 0 and not relative and rate_most > 0
 union all
 select
+    'the warm-up',
+    if(
+        rate_first < rate_most,
+        'the rate began at ' || brief(rate_first) || ' and reached ' || brief(rate_most),
+        'the rate was ' || brief(rate_most) || ' from the first update on'
+    ),
+    brief(d.n) || ' of all updates (' || counted(updates, 'update') || ' were done)',
+    rates >= few and rate_first = rate_most,
+    place,
+    'count its updates as int(' || brief(d.n) || ' * updates), and let the schedule begin below the rate',
+    'error'
+from f
+join d on d.setting = 'warmup_ratio' and d.n > 0 and d.n < 1
+where
+    rates > 0
+    and not relative
+    and rate_most > 0
+    and floor(d.n * updates) >= least_length
+    -- a count of updates takes its place
+    and not exists (from d where setting = 'warmup_steps' and n > 0)
+union all
+select
     'weight decay',
     case when decay is null then class || ' has none' else class || ' was made with ' || brief(decay) end,
     brief(d.n),
@@ -176,4 +221,14 @@ select
 from f
 join d on d.setting = 'max_seq_length' and d.n > 0
 where coalesce(tokens, width) is not null
+union all
+select
+    section || '.' || option,
+    'the optimizer is ' || chosen || ', which takes what is under ' || taken,
+    value,
+    true,
+    null,
+    'write the options under ' || taken || ', or choose the optimizer that they are for',
+    'error'
+from unread
 order by fault desc, subject

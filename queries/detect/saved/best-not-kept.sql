@@ -8,14 +8,15 @@
 -- clean:      the best state ({observed})
 -- rules out:  saved-before-last-update
 -- needs:      steps, every_event
--- reads:      measured_best
+-- reads:      measured_best, best_overwritten
 -- nothing:    a best value that the program keeps of what it measures
+-- long:       three ways in which the best is lost, each with its own sentence
 -- params:     a, b, often = 3, apart = 0.01
 -- numbers:    often - measurements from which a best can be told; apart - share of the worst by which the
 -- best
 -- is below it, more than an improvement that a program demands
 -- fix:        {fix_}
--- fires on:   zoo/best-live, zoo/best-alias, zoo/best-inverted
+-- fires on:   zoo/best-live, zoo/best-alias, zoo/best-inverted, zoo/best-overwritten
 -- silent on:  zoo/healthy-recipe
 with
     saved as (  -- the last file whose name says that it is the best
@@ -57,6 +58,16 @@ select
     'certain' as confidence
 from saved save, newest n
 where n.changed > 0 and n.known >= 0
+union all
+select
+    file || ', written whenever ' || name || ' changed',
+    'it was written over by the model as it was after update ' || updates,
+    name || ' changed last after update ' || best_at,
+    true,
+    place,
+    'write the best to a file that nothing else writes: train() writes its last state to adapter_file',
+    'certain'
+from best_overwritten
 union all
 select
     name,

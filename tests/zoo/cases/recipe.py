@@ -45,6 +45,38 @@ CASES = [
         model=MODEL,
     ),
     Case(
+        "forced-ratio",
+        "recipe",
+        ("setting-not-in-force",),
+        (
+            ("warmup_steps: int = 4", "warmup_ratio: float = 0.1"),
+            (
+                "optim.linear_schedule(recipe.learning_rate / 10, recipe.learning_rate, recipe.warmup_steps)",
+                "optim.linear_schedule(recipe.learning_rate / 10, recipe.learning_rate, 1)",
+            ),
+            ("recipe.steps - recipe.warmup_steps", "recipe.steps - int(recipe.warmup_ratio) * recipe.steps"),
+            ("[recipe.warmup_steps]", "[int(recipe.warmup_ratio) * recipe.steps]"),
+        ),
+        "fault = float(schedule(mx.array(0))) > 0.9 * recipe.learning_rate",
+        model=MODEL,
+    ),
+    Case(
+        "forced-section",
+        "lora_cli",
+        ("setting-not-in-force",),
+        (
+            (
+                "lora.yaml",
+                "learning_rate: 2.0e-3",
+                "learning_rate: 2.0e-3\noptimizer: adamw\noptimizer_config:\n  adam:\n    weight_decay: 0.2",
+            ),
+        ),
+        "import yaml\n"
+        "given = yaml.safe_load(open('lora.yaml'))\n"
+        "fault = given.get('optimizer') not in given.get('optimizer_config', {None: 0})",
+        model={"dtype": "bfloat16"},
+    ),
+    Case(
         "drifted-base",
         "recipe",
         ("base-drifted",),
@@ -89,6 +121,23 @@ CASES = [
         (
             ("self.state = dict(tree_flatten(model.trainable_parameters()))", "self.state = model.state"),
             ("model.load_weights(list(keeper.state.items()), strict=False)", "model.update(keeper.state)"),
+        ),
+        BEST,
+        model=MODEL,
+    ),
+    Case(
+        "best-overwritten",
+        "recipe",
+        ("best-not-kept",),
+        (
+            (
+                "self.state = dict(tree_flatten(model.trainable_parameters()))",
+                "OUT.mkdir(exist_ok=True); self.write()\n\n    def write(self):\n        mx.save_safetensors("
+                "str(OUT / 'adapters.safetensors'), dict(tree_flatten(model.trainable_parameters())))",
+            ),
+            ("model.load_weights(list(keeper.state.items()), strict=False)\n", ""),
+            ("OUT.mkdir()", "OUT.mkdir(exist_ok=True)"),
+            ("validate: int = 6", "validate: int = 2"),
         ),
         BEST,
         model=MODEL,
