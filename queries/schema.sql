@@ -255,6 +255,8 @@ CREATE TABLE steps (
                             -- step's gradients; NULL: not every position was read, or the step was not kept
     handed VARCHAR,         -- JSON: numbers among the arguments of the loss that it is not differentiated by,
                             -- each the mean over the step's gradients; NULL: none, or the step is compiled
+    divergences VARCHAR,    -- JSON: of the logits that the loss was handed, or that another model made under the
+                            -- gradient: KL(other, model) and KL(model, other), by weight; NULL: none
     pending BIGINT,         -- updates before this one that nothing had computed when it came; 0: all were;
                             -- NULL: the step was not kept
     mask_left BIGINT,       -- of a step whose loss is not finite: positions that the mask leaves that the

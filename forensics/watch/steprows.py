@@ -48,8 +48,9 @@ class Step(TypedDict):
     residual_bare: NotRequired[float]
     loss_shaped: NotRequired[float]
     loss_bare: NotRequired[float]
-    loss_taught: NotRequired[float]  # this and the next of kept steps alone
+    loss_taught: NotRequired[float]  # this and the next two of kept steps alone
     handed: NotRequired[list[float] | None]
+    divergences: NotRequired[list[float] | None]
 
 
 class Gradient(TypedDict):

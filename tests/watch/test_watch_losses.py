@@ -10,7 +10,7 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
-from forensics.watch.training import handed
+from forensics.watch.training import divergences, handed
 from tests.support import training
 
 SEVERAL = """
@@ -210,6 +210,17 @@ def test_numbers_that_a_loss_is_handed() -> None:
     found = handed.numbers(given, {"scale": 4.0}, [parameters])
     assert handed.means([found, [3.5, 0.5, 6.0]]) == [3.0, 0.5, 5.0]
     assert handed.means([found, [3.5]]) is None
+
+
+def test_divergences_of_logits_and_of_probabilities() -> None:
+    z, other = (mx.random.normal((2, 3, 11), key=mx.random.key(seed)) for seed in (1, 2))
+    weight = mx.array([[0.0, 0.5, 0.25], [0.25, 0.0, 1.0]])
+    a, b = (each - mx.logsumexp(each, -1, keepdims=True) for each in (other, z))
+    ways = [(weight * (mx.exp(p) * (p - q)).sum(-1)).sum().item() for p, q in ((a, b), (b, a))]
+    found = divergences.weighted(z, weight, [other, z[:1], mx.softmax(other, axis=-1)])
+    assert found.tolist() == pytest.approx([*ways, *ways], rel=1e-4)
+    assert divergences.weighted(z, weight, [z[:1]]) is None
+    assert len(divergences.others((other, weight), {"by": z})) == 2
 
 
 def test_each_position_has_its_own_weight() -> None:

@@ -17,7 +17,7 @@ from ..originals import getframe, threading, time
 from ..places import is_users, returns, where
 from ..proxy import Proxy
 from ..run import watch
-from ..training import gradcheck, handed, masks, steps
+from ..training import divergences, gradcheck, handed, masks, steps
 from ..training.event import Event, Trace
 from ..training.selftest import NotRunError
 from ..training.subjects import model_of, of_module
@@ -56,6 +56,8 @@ class Frame:
         self.traces = len(steps.local.traces)
         self.prints: list[dict[str, Any]] = []  # what tells the logits of its forwards apart
         self.taps_of: list[str] = []  # the model of each tap
+        self.logits: list[tuple[str, Any]] = []  # of a kept step: the model, and what it made
+        self.given: list[Any] = []  # what the loss was handed that has the form of logits
         self.taps: list[dict[str, Any]] = []  # what the backward pass said
         self.detached = False  # a part of its loss is held constant by the program itself
         self.covered: set[int] = set()  # taps within a model whose own tap has spoken
@@ -195,6 +197,7 @@ def _evaluated(spec: _Function, function: Callable[..., Any], fun: Callable[...,
                 # a write by hand ends its step once this gradient is there: till then the form stays open
                 written = model.number in steps.local.pending_writes
                 now.in_full = None if written else steps.keeps_gradient(model)
+                now.given = divergences.others(args, kwargs) if now.in_full else []
             if not spec.reported:
                 spec.say(model, args, kwargs)
         _local.frames.append(now)

@@ -20,7 +20,7 @@ from ..models import Model
 from ..moments import Moments
 from ..repeat import logits as repeated
 from ..run import watch
-from ..training import firstbatch, hidden, ranges, steps
+from ..training import divergences, firstbatch, hidden, ranges, steps
 from ..training import head as heads
 from ..training import rows as weights
 from ..training.event import Event
@@ -147,6 +147,7 @@ class _Call:
             self.frame.prints.append({"mark": mark, "ids": own})
             if self.frame.in_full and not steps.local.traces:
                 ranges.look(self.record, ids)
+                self.frame.logits.append((self.record.number, core.stop_gradient(z)))
             z = after(z, [mark, own])
         known = ids is not None
         ids = ids if known else core.zeros(z.shape[:-1], core.int32)
@@ -182,6 +183,10 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
     g = repeated.cured(z, ids, g, len(frame.taps_of), head)
     arrays: dict[str, Any] = {} if ids is None else {"ids": ids}
     arrays |= _read(z, g, ids, frame.in_full, head)
+    if frame.in_full and head is None and not steps.local.traces:
+        beside = [made for model, made in frame.logits if model != frame.taps_of[number]]
+        if (far := divergences.weighted(z, arrays["full"]["weight"], frame.given + beside)) is not None:
+            arrays["full"]["divergences"] = far
     needed = [arrays]
     if head is not None and head.other is not None and (head.shaped or frame.in_full is not False):
         name, other = head.other

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import trees
+from ..originals import math
 from ..trees import mx
 
 _MOST = 8  # numbers of one loss that are kept
@@ -36,8 +37,12 @@ def numbers(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]
 
 
 def means(several: Sequence[Sequence[Any]]) -> list[float] | None:
-    """Of each number, the mean over the gradients of a step; None where these were not handed alike."""
+    """Of each number, the mean over the gradients of a step.
+
+    None where these were not handed alike, or one is not finite.
+    """
     if not several or not several[0] or len({len(given) for given in several}) > 1:
         return None
     rows = [[each if isinstance(each, float) else float(each.item()) for each in given] for given in several]
-    return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    mean = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    return mean if all(map(math.isfinite, mean)) else None

@@ -50,6 +50,7 @@ class _Seen:
     shaped: list[list[float]] = field(default_factory=list)
     taught: list[float] = field(default_factory=list)
     handed: list[list[Any]] = field(default_factory=list)
+    divergences: list[list[float]] = field(default_factory=list)
     other: str | None = None  # what the loss may have taken for the model's head: bare, table
 
 
@@ -104,8 +105,11 @@ def _taught(step: Step, seen: _Seen) -> dict[str, Any]:
     """
     if len(seen.taught) != step.forwards or not all(map(math.isfinite, seen.taught)):
         return {}
+    far = seen.divergences if len({len(each) for each in seen.divergences}) == 1 else []
+    sums = [sum(column) / max(step.count, 1) for column in zip(*far, strict=True)]
     return {
         "loss_taught": sum(seen.taught) / max(step.count, 1),
+        "divergences": sums if sums and all(map(math.isfinite, sums)) else None,
         "handed": handed.means(seen.handed) if len(seen.handed) == step.count else None,
     }
 
@@ -161,6 +165,8 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
         seen.softmaxed.append([float(number) for number in read["softmaxed"].tolist()])
     if "taught" in read:
         seen.taught.append(float(read["taught"].item()))
+    if "divergences" in read:
+        seen.divergences.append(read["divergences"].tolist())
     live = [
         (w, r, m)
         for three in zip(weight, residual, mass, strict=True)

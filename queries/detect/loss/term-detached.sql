@@ -36,6 +36,22 @@ with
         group by model
         having max(forwards) > 0
     ),
+    parts as (
+        select
+            *,
+            unnest(handed::double[]) as number,
+            generate_subscripts(handed::double[], 1) as place,
+            'a number that the loss was handed' as kind
+        from steps
+        where outside_forwards > 0
+        union all
+        select
+            *,
+            unnest(divergences::double[]),
+            generate_subscripts(divergences::double[], 1),
+            'the divergence from other logits that the loss had'
+        from steps
+    ),
     kept as (
         select
             model,
@@ -44,33 +60,34 @@ with
             loss - loss_taught as rest,
             weight_sum,
             weight_sum / nullif(tokens, 0) as weight,
-            outside_forwards,
-            unnest(handed::double[]) as number,
-            generate_subscripts(handed::double[], 1) as place
-        from steps
+            number,
+            place,
+            kind
+        from parts
         where run = run_of(b) and loss_taught is not null and isfinite(loss) and residual < alike
     ),
     fitted as (
         -- the part of the loss that no gradient is of, as a multiple of a number that the loss was handed
         select *, sum(rest * number) over each_ / nullif(sum(number * number) over each_, 0) as factor
         from kept
-        window each_ as (partition by model, place)
+        window each_ as (partition by model, kind, place)
     ),
     constant as (
         select
             model,
             count(*) as kept,
             printf(
-                'of its value, %s, the gradient at the logits is that of %s; the rest is %s times a number that '
-                || 'the loss was handed, from %s to %s, made before the gradient was taken',
+                'of its value, %s, the gradient at the logits is that of %s; the rest is %s times %s, from %s to %s, '
+                || 'taken of constants',
                 brief(median(loss)),
                 brief(median(loss_taught)),
                 brief(any_value(factor)),
+                kind,
                 brief(min(number)),
                 brief(max(number))
             ) as said
         from fitted
-        group by model, place
+        group by model, kind, place
         having
             count(*) >= few
             and any_value(factor) > 0
@@ -79,8 +96,7 @@ with
             and sum(rest) > least * sum(abs(loss))
             and stddev_pop(number) > least * abs(avg(number))
             and sqrt(sum(pow(rest - factor * number, 2)) / sum(pow(rest, 2))) < alike
-            and count(*) filter (outside_forwards > 0) >= often * count(*)
-        qualify row_number() over (partition by model order by sum(rest) desc, place) = 1
+        qualify row_number() over (partition by model order by sum(rest) desc, kind, place) = 1
     )
 select
     'loss of ' || model as subject,
