@@ -185,12 +185,12 @@ with
         where
             not exists (  -- a layer with an adapter may be saved fused: its weight is another one then
                 select 1
-                from placements a
+                from placements f
                 where
-                    a.capture = k.trained
-                    and adapter_role(a.role)
+                    f.capture = k.trained
+                    and adapter_role(f.role)
                     and not adapter_role(e.role)
-                    and regexp_replace(a.canonical, '[^.]*$', '') = regexp_replace(e.canonical, '[^.]*$', '')
+                    and regexp_replace(f.canonical, '[^.]*$', '') = regexp_replace(e.canonical, '[^.]*$', '')
             )
             and (s.process, s.save) = (
                 select max_by((x.process, x.save), x.save)
