@@ -206,6 +206,8 @@ def _evaluated(spec: _Function, function: Callable[..., Any], fun: Callable[...,
                 result = function(*args, **kwargs)
         finally:
             _local.frames.pop()
+            now.given.clear()  # the frame is held by the functions of its taps
+            now.logits.clear()
         with watch.looking("gradient"):
             _finished(spec, now, model or _taught(spec.subjects(args, kwargs), now), result, (args, kwargs))
         if before is not None and model is not None and model.number not in _checked:
