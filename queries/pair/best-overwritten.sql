@@ -7,16 +7,23 @@
 with
     k as materialized(select run_of(b) as run, model_of(b) as model),
     writes as materialized(
-        select distinct t.save, t.path, t.file, t.updates, t.place
+        select
+            t.save,
+            any_value(t.file) as file,
+            any_value(t.updates) as updates,
+            any_value(t.place) as place,
+            -- saves of one name that have the same bytes on disk were written to one place
+            any_value(t.file) || coalesce(string_agg(t.digest_on_disk, ' ' order by t.name), '') as lies
         from saved_tensors t
         join k using (run, model)
+        group by t.save
     ),
-    last as (select path, max(save) as save from writes group by path),
+    last as (select lies, max(save) as save from writes group by lies),
     before as (
-        select w.path, list(distinct w.updates order by w.updates) as points, max_by(w.place, w.save) as place
+        select w.lies, list(distinct w.updates order by w.updates) as points, max_by(w.place, w.save) as place
         from writes w
-        join last on last.path = w.path and w.save < last.save
-        group by w.path
+        join last on last.lies = w.lies and w.save < last.save
+        group by w.lies
     ),
     changes as (
         select
@@ -32,8 +39,8 @@ with
     )
 select w.file, w.updates, w.place, list_max(before.points) as best_at, changes.name
 from writes w
-join last using (path, save)
-join before using (path)
+join last using (lies, save)
+join before using (lies)
 join changes using (points)
 where
     len(before.points) >= often

@@ -268,7 +268,7 @@ def _finished(spec: _Function, now: Frame, model: Model | None, result: Any, giv
     if now.in_full and not steps.local.traces:
         args, kwargs = given
         subjects = spec.subjects(args, kwargs)
-        facts["masks"] = masks.handed(args, kwargs, subjects)
+        facts["mask_left"] = masks.left(masks.handed(args, kwargs, subjects))
         facts["handed"] = handed.numbers(args, kwargs, subjects)
     if model is not None and isinstance(model.module, trees.Tree) and steps.local.traces:
         facts |= {"gradients": dict(trees.flatten(grads)), "old": dict(trees.flatten(model.module.tree))}

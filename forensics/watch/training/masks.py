@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import trees
+from ..capture.tensors import computed
 from ..trees import mx
 
 _IGNORED = -100  # the label that losses leave out, by custom
@@ -16,13 +17,17 @@ _LARGEST = 1 << 22  # elements of an array that is looked at
 
 
 def handed(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]) -> list[Any]:
-    """Arrays (rows, positions) among a loss's arguments, but for what it is differentiated by."""
+    """Arrays (rows, positions) among a loss's arguments, but for what it is differentiated by.
+
+    Those that the program has computed: they are looked at now, as holding one would keep its batch alive.
+    """
     others = [
         value
         for value in (*args, *kwargs.values())
         if not trees.is_module(value) and not any(value is subject for subject in subjects)
     ]
-    return [leaf for leaf in trees.leaves(others) if leaf.ndim == 2 and 1 < leaf.size <= _LARGEST]
+    tables = [leaf for leaf in trees.leaves(others) if leaf.ndim == 2 and 1 < leaf.size <= _LARGEST]
+    return list(filter(computed, tables))
 
 
 def left(arrays: Sequence[Any]) -> int | None:

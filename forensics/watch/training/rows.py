@@ -61,8 +61,8 @@ def write(step: Step, partly: bool) -> None:
         value = facts.number(event.arrays.get("value"))
         if value is not None:
             step.losses.append(value)
-            if not math.isfinite(value) and "masks" in event.facts:
-                seen.masks.append(masks.left(event.facts["masks"]))
+            if not math.isfinite(value):
+                seen.masks.append(event.facts.get("mask_left"))
         seen.handed.append(event.facts.get("handed", []))
         if len(step.small) < _HELD:
             step.small.append(event.arrays["small"])
