@@ -13,7 +13,7 @@
 -- fix:        keep the weights from before the merge and put them back: weight + update - update is not
 -- weight again in {dtype}; or leave the base alone and ask the model with its adapter as it is
 -- harmless:   in float32, where the rest is as small as what any sum rounds off (told as info)
--- fires on:   zoo/drifted-base, zoo/drifted-updates
+-- fires on:   zoo/drifted-base, zoo/drifted-updates, zoo/drifted-strengths
 -- silent on:  zoo/healthy-recipe, zoo/healthy-one-step
 with
     looked as (

@@ -104,6 +104,26 @@ CASES = [
         model=MODEL,
     ),
     Case(
+        "drifted-strengths",
+        "recipe",
+        ("base-drifted",),
+        (
+            ('"scale": 4.0', '"scale": 24.0'),
+            (
+                "        layer.linear.weight = layer.linear.weight + delta(layer)\n",
+                "        for _ in range(4):\n"
+                "            layer.linear.weight = layer.linear.weight + 0.25 * delta(layer)\n",
+            ),
+            ("layer.linear.weight = weight\n", "layer.linear.weight = layer.linear.weight - delta(layer)\n"),
+            ("validate: int = 6", "validate: int = 3"),
+        ),
+        "weights = mx.load('model/model.safetensors')\n"
+        "fault = any(not mx.array_equal(m.linear.weight, weights[n + '.weight']).item()"
+        " for n, m in model.named_modules() if 'lora_a' in m)",
+        ("reload-mismatch",),
+        model=MODEL,
+    ),
+    Case(
         "best-live",
         "recipe",
         ("best-not-kept",),
