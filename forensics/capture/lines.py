@@ -50,7 +50,7 @@ def of_settings(argv: Sequence[str], directory: str | None, started: float) -> d
     Keys of a configuration file that a word of the command names are dotted, in their order.
     """
     places: dict[str, str] = {}
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+    for word, following in zip(argv, [*argv[1:], ""], strict=False):
         flag, given, value = word.partition("=")
         if re.fullmatch(r"--[A-Za-z][\w-]*", flag):
             places[flag] = word if given or following.startswith("-") else f"{flag} {following}".strip()

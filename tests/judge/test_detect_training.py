@@ -651,7 +651,7 @@ def test_not_finite_weights_say_where_it_began() -> None:
         step(3, loss=nan, nonfinite=1),
     )
     found = faulty(session, "weights-not-finite")
-    assert len(found) == 1
+    assert [row["subject"] for row in found] == ["step 2", "w"]
     assert "gradient of step 2" in found[0]["first"]
 
 
