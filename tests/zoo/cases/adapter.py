@@ -137,7 +137,9 @@ CASES = [
             ('"dropout": 0.0}', '"dropout": 0.0, "layers_to_transform": [0]}'),
             ("LAYERS = 2", "LAYERS = 1"),
         ),
-        LOOP + "fault = {n.split('.')[2] for n in adapters} != {'0'}",
+        LOOP
+        + "named = {str(n) for n in LORA.get('layers_to_transform', [])}\n"
+        + "fault = bool(named) and {n.split('.')[2] for n in adapters} != named",
         ("adapter-incomplete", "reload-mismatch"),
         model=TAUGHT,
     ),

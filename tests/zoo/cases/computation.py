@@ -174,6 +174,7 @@ CASES = [
         "x = mx.array([6.0])\n"
         "fault = 'gated' in globals() and mx.grad(lambda x: gated(x).sum())(x).item() < 0.5",
         ("full-weights-trained", "generation-collapse"),
+        evaluated=("attention-not-causal",),
     ),
     Case(
         "healthy-own-vjp",

@@ -74,6 +74,7 @@ CASES = [
         "import yaml\n"
         "given = yaml.safe_load(open('lora.yaml'))\n"
         "fault = given.get('optimizer') not in given.get('optimizer_config', {None: 0})",
+        evaluated=("learning-rate-zero",),
         model={"dtype": "bfloat16"},
     ),
     Case(
