@@ -18,7 +18,8 @@
 -- warm-up, which one update is none
 -- fix:        {fix_}
 -- harmless:   a schedule that ends or begins at the declared rate, a rate that is the declared one times a
--- number of the same settings or its root, several optimizers or models
+-- number of the same settings or its root, several optimizers or models; another rate is a warning that asks,
+-- as a program may take a part of the declared one
 -- setting:    optimizer_config
 -- fires on:   zoo/forced-rate, zoo/forced-clip, zoo/forced-decay, zoo/forced-kind, zoo/forced-ratio,
 -- zoo/forced-section
@@ -119,9 +120,12 @@ select
     case
         when relative
         then 'make it with relative_step=False, and scale_parameter=False for the rate as it stands'
-        else 'give the optimizer the declared rate, or take it out of the settings'
+        else
+            'give the optimizer the declared rate, or take it out of the settings; where it is a part of it on '
+            || 'purpose, allow this finding'
     end as fix_,
-    'error' as severity
+    -- a rate that the program makes of the declared one by a number of its code is meant
+    if(relative, 'error', 'warning') as severity
 from rate
 union all
 select
