@@ -17,7 +17,7 @@ from ..models import Model
 from ..originals import hashlib, math, statistics
 from ..run import watch
 from ..trees import mx
-from . import encoded, handed, hidden, masks
+from . import encoded, handed, hidden
 from .event import Event, Step
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
