@@ -25,6 +25,7 @@ from pathlib import Path
 
 from benchmarks import many, peers
 from benchmarks.meter import Cost, cost, forget
+from benchmarks.page import above
 from benchmarks.pairs import pair
 
 HERE = Path(__file__).parent
@@ -45,8 +46,6 @@ for path in sys.argv[1:]:
             digest.update(memoryview(block)[:n])
 """
 Line = tuple[str, Cost, float]
-MEASURED = "<!-- measured -->"
-"""What stands above it on the page is written by hand."""
 
 
 class Bench:
@@ -257,7 +256,7 @@ def main() -> None:
     asked = parser.parse_args()
     out = Path(asked.out)
     # words stay
-    page = [out.read_text(encoding="utf-8").partition(MEASURED)[0] + MEASURED + "\n"] if out.is_file() else []
+    page = [above(out) + "\n"] if out.is_file() else []
     bench = Bench(asked.root.resolve(), asked.repeats)
     for part in _parts(bench, asked.gb, asked.curve, asked.captures, with_peers=not asked.no_peers):
         page.append(part)  # what was measured stands on the page when the rest is interrupted

@@ -29,10 +29,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.meter import cost
+from benchmarks.page import above
 from tests.support import quick, tiny
-
-MEASURED = "<!-- measured -->"
-"""What stands above it on the page is written by hand."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +144,7 @@ def main() -> None:
         print("\n".join(page))
     else:
         out = Path(asked.out)
-        words = out.read_text(encoding="utf-8").partition(MEASURED)[0] if out.is_file() else ""
-        out.write_text("\n".join([words + MEASURED, *page, ""]), encoding="utf-8")
+        out.write_text("\n".join([above(out), *page, ""]), encoding="utf-8")
 
 
 def _head(rounds: int) -> str:

@@ -24,18 +24,25 @@ from pathlib import Path
 from typing import Any
 
 import forensics
+from benchmarks.page import above
 from tests.outside import tiny
 
-MEASURED = "<!-- measured -->"
-"""What stands above it on the page is written by hand."""
 HERE = Path(__file__).parent
 HEAD = (
     "| trainer | updates seen | its loss teaches | saves, reloaded | what is true of it | verdict | said |\n"
     "| --- | --- | --- | --- | --- | --- | --- |\n"
 )
-TAUGHT = "select sum(weight_prompt), sum(weight_answer), sum(weight_end), sum(weight_pad) from steps"
-SAVED = "select count(distinct save) as saves from saved_tensors"
-RELOADED = "select count(*) as reloads from captures where point = 'reloaded'"
+RECORDED = """
+select
+    count(*) as updates,
+    (select count(distinct save) from saved_tensors) as saves,
+    (select count(*) from captures where point = 'reloaded') as reloads,
+    sum(weight_prompt) as prompt,
+    sum(weight_answer) as answer,
+    sum(weight_end) as "end",
+    sum(weight_pad) as padding
+from steps
+"""
 
 
 @dataclass(frozen=True)
@@ -109,11 +116,10 @@ def records(place: Path) -> dict[str, str]:
     """A tiny model and records in the forms that trainers ask for; where they lie, by placeholder."""
     tiny.make(place)  # type: ignore[no-untyped-call]
     data, pairs, asked = place / "data", place / "pairs", place / "questions"
-    for folder, name in ((pairs, "pairs"), (asked, "questions")):
+    preferred = [json.loads(line) for line in (data / "pairs.jsonl").read_text().splitlines()]
+    questions = [{"prompt": row["prompt"], "answer": row["chosen"]} for row in preferred]
+    for folder, rows in ((pairs, preferred), (asked, questions)):
         folder.mkdir(exist_ok=True)
-        rows = [json.loads(line) for line in (data / "pairs.jsonl").read_text().splitlines()]
-        if name == "questions":
-            rows = [{"prompt": row["prompt"], "answer": row["chosen"]} for row in rows]
         for part in ("train", "valid", "test"):
             (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return {
@@ -154,16 +160,11 @@ def _read(trainer: Trainer, status: int, store: Path) -> Watched:
     case = forensics.open(trainer.run, store=store)
     found = case.diagnosis
     told = [f.id for f in found.findings if f.severity in ("error", "warning")]
-    (shares,), (saves,), (reloads,) = case.sql(TAUGHT), case.sql(SAVED), case.sql(RELOADED)
-    (steps,) = case.sql("select count(*) as steps from steps")
-    by_role = dict(zip(("prompt", "answer", "end", "padding"), shares.values(), strict=True))
-    whole = sum(abs(weight or 0) for weight in by_role.values())
-    taught = (
-        ", ".join(f"{role} {abs(w) / whole:.0%}" for role, w in by_role.items() if w) if whole else "not seen"
-    )
-    return Watched(
-        trainer, status, steps["steps"], taught, saves["saves"], reloads["reloads"], found.verdict, told
-    )
+    (row,) = case.sql(RECORDED)
+    weights = {role: abs(row[role]) for role in ("prompt", "answer", "end", "padding") if row[role]}
+    whole = sum(weights.values())
+    taught = ", ".join(f"{role} {weight / whole:.0%}" for role, weight in weights.items()) or "not seen"
+    return Watched(trainer, status, row["updates"], taught, row["saves"], row["reloads"], found.verdict, told)
 
 
 def main() -> int:
@@ -192,8 +193,7 @@ def main() -> int:
     table = HEAD + "".join(f"{one}\n" for one in told)
     if asked.out != "-":
         page = Path(asked.out)
-        above = page.read_text().partition(MEASURED)[0] if page.exists() else ""
-        page.write_text(f"{above}{MEASURED}\nMeasured on {datetime.now(UTC):%Y-%m-%d}.\n\n{table}")
+        page.write_text(f"{above(page)}\nMeasured on {datetime.now(UTC):%Y-%m-%d}.\n\n{table}")
     return 0 if all(one.right for one in told) else 1
 
 

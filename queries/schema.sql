@@ -456,9 +456,10 @@ CREATE TABLE schedules (
 -- What a model that is trained said when it was asked about its own first batch: with the tokens after a
 -- position changed (causality), with the other rows changed (rows); differences are the largest over the
 -- outputs of a position. head, where the loss is taken on hidden states: how far the model's own logits are
--- from those that its head makes of them, as a share of the largest: least with the scale and cap of its
--- configuration, most without. gradient, with --selftest full: the loss of that batch at parameters that lie
--- a little before and behind, along its gradient; repeat, rounding and scale are then of the loss. backward,
+-- from those that its head makes of them, as a share of the largest: least by its head as configured, most by
+-- what a loss may take for it (steps.other_head). gradient, with --selftest full: the loss of that batch at
+-- parameters that lie a little before and behind, along its gradient; repeat, rounding and scale are then of
+-- the loss. backward,
 -- where the model's forward calls an mx.custom_function: the same of the cross-entropy of its own outputs, for
 -- the kind of parameters that is furthest off; the program's loss is not called.
 CREATE TABLE selftests (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .originals import inspect, mlx_core
@@ -75,6 +76,11 @@ def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     leaves: list[tuple[str, Any]] = []
     _collect(tree, prefix, mx().array, leaves)
     return iter(leaves)
+
+
+def unflatten(named: Sequence[tuple[str, Any]]) -> Any:
+    """The nested tree of (dotted name, value), as `Module.update` takes it: mlx's own."""
+    return importlib.import_module("mlx.utils").tree_unflatten(list(named))
 
 
 def _collect(tree: Any, prefix: str, kind: type, leaves: list[tuple[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 -- What the program declares of its training, one row a setting, where all that it declares of it is one
--- value.
--- None where it trains several models, or one with several optimizers: then a setting may be of another.
+-- value. None where it trains several models, or one with several optimizers: then a setting may be of
+-- another.
 --
 -- params: b
 with

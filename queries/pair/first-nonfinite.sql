@@ -1,7 +1,6 @@
 -- The first step whose loss, gradient or update is NaN or infinite, and which of them was the first
--- (`origin`);
--- `name`: the first parameter that shows it. `mask_left`: positions that the mask of that loss leaves.
--- `logits`: were the logits of that step not finite? One row, of NULLs where all are finite.
+-- (`origin`); `name`: the first parameter that shows it. `mask_left`: positions that the mask of that loss
+-- leaves. `logits`: were the logits of that step not finite? One row, of NULLs where all are finite.
 --
 -- params: b
 with

@@ -1,7 +1,6 @@
--- Each capture beside each file that the program wrote of the model that b means: does it hold what the file
--- holds of what training moved? `sequence`: of the save, in the order of events; `updates`: after which it
--- was
--- written.
+-- Each capture beside each file that the program wrote of the model that b means: does it hold what the
+-- file holds of what training moved? `sequence`: of the save, in the order of events; `updates`: after
+-- which it was written.
 --
 -- params: a, b
 -- reads:  held_against, learned_values

@@ -1,9 +1,7 @@
 -- Base tensors beside an adapter that moved and may well be meant to: unfrozen by the program outside the
--- adapted layers, merged into while
--- their adapter began anew, statistics that a layer keeps of its batches, and weights that stand as
--- before in a later capture of the live model; what rounding left, which is told apart; at rest, what the
--- adapter's own file holds beside its
--- factors (modules_to_save, norms, biases).
+-- adapted layers, merged into while their adapter began anew, statistics that a layer keeps of its batches,
+-- and weights that stand as before in a later capture of the live model; what rounding left, which is told
+-- apart; at rest, what the adapter's own file holds beside its factors (modules_to_save, norms, biases).
 --
 -- params: a, b
 -- long:   one SELECT a reason, each with its facts

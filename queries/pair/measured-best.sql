@@ -1,9 +1,8 @@
 -- Each number that the program keeps as the best of what it measures, at the end: `value` (NULL: infinite),
 -- `changed`: the update after which it changed last, NULL where that is not known. Beside it what was
--- measured
--- under the one name whose values it has, or, where it has none, under the only name there is:
--- `least`, `most`, at which updates (`least_at`), and how often (`n`); `of_them`: it is one of these values.
--- `lower`: a name says that less is better.
+-- measured under the one name whose values it has, or, where it has none, under the only name there is:
+-- `least`, `most`, at which updates (`least_at`), and how often (`n`); `of_them`: it is one of these
+-- values. `lower`: a name says that less is better.
 --
 -- params: b
 with

@@ -1,7 +1,6 @@
 -- What a run's training did, beside what may be declared of it. One row, of the model that b means.
 -- `untouched`: updates whose gradient came to the optimizer as it was evaluated; `norm_most`: the largest
--- norm
--- of these, of gathered gradients that of one on average. `tensor_most`: the same of one parameter.
+-- norm of these, of gathered gradients that of one on average. `tensor_most`: the same of one parameter.
 -- `asked_norm`: what clip_grad_norm was given, where all calls were given the same.
 --
 -- params: b, whole = 0.99

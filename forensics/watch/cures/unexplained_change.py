@@ -24,7 +24,7 @@ def held(module: Any) -> str | None:
 
 
 def _restore() -> None:
-    core, utils = mx(), __import__("mlx.utils", fromlist=["tree_unflatten"])
+    core = mx()
     for module, frozen in _kept:
         now = trees.parameters(module)
         moved = [
@@ -33,7 +33,7 @@ def _restore() -> None:
             if name in now and now[name].shape == each.shape and not core.array_equal(now[name], each).item()
         ]
         if moved:
-            module.update(utils.tree_unflatten(moved))
+            module.update(trees.unflatten(moved))
             request.acted("unexplained-change", f"{len(moved)} tensors put back")
 
 

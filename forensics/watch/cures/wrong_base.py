@@ -26,7 +26,7 @@ def unchanged(module: Any) -> str | None:
         if held is not None and held is not array and held.shape == array.shape:
             moved += [] if core.array_equal(held, array).item() else [(name, held)]
     if moved:
-        module.update(__import__("mlx.utils", fromlist=["tree_unflatten"]).tree_unflatten(moved))
+        module.update(trees.unflatten(moved))
     return f"{len(moved)} tensors of the base as they were loaded" if moved else None
 
 

@@ -62,7 +62,7 @@ def complete(module: Any) -> str | None:
                 adapter = lora.LoRALinear.from_base(
                     each, r=config["rank"], scale=config["scale"], dropout=config["dropout"]
                 )
-                layer.update_modules(_unflattened(path, adapter))
+                layer.update_modules(trees.unflatten([(path, adapter)]))
                 count += 1
     return f"{count} adapter layers added" if count else None
 
@@ -77,8 +77,3 @@ def free(module: Any) -> str | None:
             )
     trained = len(trees.trainable(module))
     return f"{trained - before} tensors of the adapter made trainable" if trained > before else None
-
-
-def _unflattened(path: str, module: Any) -> Any:
-    utils = importlib.import_module("mlx.utils")
-    return utils.tree_unflatten([(path, module)])

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import trees
 from ..trees import mx
+from .handed import beside
 
 _BLOCK = 1 << 19  # elements of logits that are compared at once
 _MOST = 2  # others that are compared
@@ -19,10 +20,9 @@ _WHOLE = 1 << 26  # elements of logits beyond which nothing is compared
 def others(args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
     """Arrays (rows, positions, vocabulary) of floats among the arguments of a loss."""
     core = mx()
-    given = [value for value in (*args, *kwargs.values()) if not trees.is_module(value)]
     return [
         leaf
-        for leaf in trees.leaves(given)
+        for leaf in trees.leaves(beside(args, kwargs))
         if leaf.ndim == 3 and leaf.size <= _WHOLE and core.issubdtype(leaf.dtype, core.floating)
     ]
 

@@ -37,7 +37,8 @@ def seen(model: Model, row: Sequence[int]) -> None:
     """A training row: say once where a tokenizer gave what it begins with, but for padding before it."""
     if not _places:
         return
-    row = row[_run(row) :]
+    if (padding := run(row)) > 1:
+        row = row[padding:]
     for length in sorted(_lengths, reverse=True):
         place = _places.get(tuple(row[:length])) if len(row) >= length else None
         if place is not None:
@@ -47,7 +48,6 @@ def seen(model: Model, row: Sequence[int]) -> None:
             return
 
 
-def _run(row: Sequence[int]) -> int:
-    """The length of a head of one repeated id; 0 where the first stands alone."""
-    length = next((i for i, each in enumerate(row) if each != row[0]), len(row))
-    return length if length > 1 else 0
+def run(row: Sequence[int]) -> int:
+    """How often the first id of a row repeats from its start on."""
+    return next((n for n, token in enumerate(row) if token != row[0]), len(row))

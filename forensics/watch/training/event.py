@@ -53,3 +53,9 @@ class Step:
     small: list[dict[str, Any]] = field(default_factory=list)  # a few small gradients of each
     seen: Any = None  # what the loss tap sums up
     pending: int | None = None  # updates before this one that nothing had computed when it came
+
+
+def other_reading(tap: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """What else than the model's head a tap was read by, as `Head.other` names it, and that reading."""
+    name = next((name for name in ("bare", "table") if name in tap), None)
+    return name, tap[name] if name else {}

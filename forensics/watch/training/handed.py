@@ -12,19 +12,23 @@ from ..trees import mx
 _MOST = 8  # numbers of one loss that are kept
 
 
+def beside(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any] = ()) -> list[Any]:
+    """The arguments of a loss but for modules and for what it is differentiated by."""
+    return [
+        value
+        for value in (*args, *kwargs.values())
+        if not trees.is_module(value) and not any(value is subject for subject in subjects)
+    ]
+
+
 def numbers(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]) -> list[Any]:
     """Floats, and float arrays of one element, among the arguments of a loss.
 
     What it is differentiated by is left out. [] where there are more than `_MOST`.
     """
     core = mx()
-    others = [
-        value
-        for value in (*args, *kwargs.values())
-        if not trees.is_module(value) and not any(value is subject for subject in subjects)
-    ]
     found: list[Any] = []
-    for value in others:
+    for value in beside(args, kwargs, subjects):
         if isinstance(value, float):
             found.append(value)
         else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..trees import mx
+from .event import other_reading
 from .head import Head
 from .logits import alone, unfused, wide
 
@@ -118,8 +119,7 @@ def chosen(tap: dict[str, Any], form: str) -> dict[str, Any]:
     There may be two: by the model's head, and by what a loss may take for it.
     """
     own: dict[str, Any] = tap[form]
-    others = (tap[name][form] for name in ("bare", "table") if form in tap.get(name, {}))
-    other: dict[str, Any] | None = next(others, None)
+    other: dict[str, Any] | None = other_reading(tap)[1].get(form)
     return own if other is None or unexplained(own) <= unexplained(other) else other
 
 

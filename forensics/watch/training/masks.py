@@ -11,6 +11,7 @@ from typing import Any
 from .. import trees
 from ..capture.tensors import computed
 from ..trees import mx
+from .handed import beside
 
 _IGNORED = -100  # the label that losses leave out, by custom
 _LARGEST = 1 << 22  # elements of an array that is looked at
@@ -21,13 +22,8 @@ def handed(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any])
 
     Those that the program has computed: they are looked at now, as holding one would keep its batch alive.
     """
-    others = [
-        value
-        for value in (*args, *kwargs.values())
-        if not trees.is_module(value) and not any(value is subject for subject in subjects)
-    ]
-    tables = [leaf for leaf in trees.leaves(others) if leaf.ndim == 2 and 1 < leaf.size <= _LARGEST]
-    return list(filter(computed, tables))
+    leaves = trees.leaves(beside(args, kwargs, subjects))
+    return [leaf for leaf in leaves if leaf.ndim == 2 and 1 < leaf.size <= _LARGEST and computed(leaf)]
 
 
 def left(arrays: Sequence[Any]) -> int | None:

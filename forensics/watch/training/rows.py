@@ -18,7 +18,7 @@ from ..originals import hashlib, math, statistics
 from ..run import watch
 from ..trees import mx
 from . import encoded, handed, hidden
-from .event import Event, Step
+from .event import Event, Step, other_reading
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
 _ROWS = 64 << 20  # bytes of `rows` at most
@@ -150,8 +150,8 @@ def _forward(step: Step, tap: dict[str, Any], seen: _Seen) -> None:
     form = "full" if "full" in tap else "brief"
     read = hidden.chosen(tap, form)
     if "losses" in read:
-        seen.other = next(name for name in ("bare", "table") if name in tap)
-        own, bare = (hidden.unexplained(each) for each in (tap["full"], tap[seen.other]["full"]))
+        seen.other, other = other_reading(tap)
+        own, bare = (hidden.unexplained(each) for each in (tap["full"], other["full"]))
         seen.shaped.append([own, bare, *(float(each) for each in read["losses"].tolist())])
     tokens, share = None, 1.0
     if "places" in read:
@@ -282,7 +282,7 @@ def _segments(row: list[int], mass: list[float]) -> list[float]:
 
     Before a head of one repeated id ends, between, on the position before its tail, and in the tail.
     """
-    head, tail = _run(row), len(row) - _run(row[::-1])
+    head, tail = encoded.run(row), len(row) - encoded.run(row[::-1])
     edges = [0, max(head - 1, 0), max(tail - 1, 0), tail, len(mass)] if tail else [0, 0, 0, 0, len(mass)]
     return [float(f"{sum(mass[a:b]):.6g}") for a, b in zip(edges, edges[1:], strict=False)]
 
@@ -355,11 +355,6 @@ def _bare_rows(ids: Any) -> list[tuple[int, ...]]:
     """Rows of token ids without the tail that repeats one id."""
     rows = []
     for row in _table(ids, True):
-        tail = _run(row[::-1])
+        tail = encoded.run(row[::-1])
         rows.append(tuple(row[:-tail] if tail > 1 else row))
     return rows
-
-
-def _run(row: list[int]) -> int:
-    """How often the first id of a row repeats from its start on."""
-    return next((n for n, token in enumerate(row) if token != row[0]), len(row))

@@ -25,7 +25,7 @@ from ..originals import threading, time
 from ..places import where
 from ..run import watch
 from ..trees import mx
-from .event import Event, Step, Trace
+from .event import Event, Step, Trace, other_reading
 
 LAG = 2  # updates that may wait for their numbers: by then most programs have evaluated them
 _LOOKS = (3, 5, 9, 17)  # updates that wait when it is looked whether the oldest is evaluated
@@ -177,8 +177,7 @@ def _gradient(event: Event, model: Model) -> None:
         step.pending = _pending(step)
         _forced[model.number] = step.number - 1
     taps = event.arrays["taps"]
-    others = [tap[name] for tap in taps for name in ("bare", "table") if name in tap]
-    _settled(event.in_full, [*taps, *others], "full")
+    _settled(event.in_full, [*taps, *(other_reading(tap)[1] for tap in taps)], "full")
     step.gradients.append(event)
     step.count += 1
     if len(step.gradients) > WAITING:

@@ -13,8 +13,7 @@
 -- long:       three ways in which the best is lost, each with its own sentence
 -- params:     a, b, often = 3, apart = 0.01
 -- numbers:    often - measurements from which a best can be told; apart - share of the worst by which the
--- best
--- is below it, more than an improvement that a program demands
+-- best is below it, more than an improvement that a program demands
 -- fix:        {fix_}
 -- fires on:   zoo/best-live, zoo/best-alias, zoo/best-inverted, zoo/best-overwritten
 -- silent on:  zoo/healthy-recipe
