@@ -54,6 +54,12 @@ class Library:
             fact for text in self.helpers.values() for fact in re.findall(r"MACRO need_(\w+)\(a, b\)", text)
         )
 
+    @cached_property
+    def values(self) -> frozenset[str]:
+        """The macros among the helpers that give one value of one argument, as run_of(b) does."""
+        found = (re.findall(r"MACRO (\w+)\(\w+\) AS \(", text) for text in self.helpers.values())
+        return frozenset(name for names in found for name in names)
+
     def get(self, name: str) -> Query:
         """The query of that name, with hyphens or underscores.
 

@@ -1,7 +1,8 @@
 """The pair of captures that is judged, and the tables of queries/pair that detectors share.
 
 DuckDB plans and runs a macro again wherever it is called. What several detectors ask of the same two captures
-is therefore worked out once and kept in a TEMP table; detectors read it by its name.
+is therefore worked out once and kept in a TEMP table; detectors read it by its name. One value of a ref, as
+run_of(b), is asked once, and stands in their statements as it is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 from forensics.judge.library import Library, Sql
 from forensics.judge.query import Query
-from forensics.store.literals import quoted, with_literals
+from forensics.store.literals import literal, quoted, with_literals
 
 Refs = tuple[str, str]
 
@@ -36,6 +37,7 @@ class Pair:
 
     def __init__(self, session: Session, library: Library, a: str, b: str) -> None:
         self._session, self._library, self.refs = session, library, (a, b)
+        self._values: dict[tuple[str, str], str | None] = {}
 
     def rows(self, query: Query) -> list[dict[str, Any]]:
         """The rows of a query of this pair.
@@ -60,4 +62,15 @@ class Pair:
         for name in query.reads:
             self.fill(name)
         given = dict(zip(("a", "b"), map(quoted, self.refs), strict=True))
-        return with_literals(query.body, {p.name: p.default or given[p.name] for p in query.params})
+        texts = {p.name: p.default or given[p.name] for p in query.params}
+        return with_literals(query.body, texts, lambda name, argument: self._value(name, texts[argument]))
+
+    def _value(self, name: str, argument: str) -> str | None:
+        """What a helper macro says of a ref, as SQL; None where it is no such macro, or no plain value."""
+        if name not in self._library.values:
+            return None
+        if (name, argument) not in self._values:
+            rows = self._session.rows(f"SELECT v, typeof(v) AS type FROM (SELECT {name}({argument}) AS v)")
+            text = literal(rows[0]["v"])
+            self._values[name, argument] = text and f"{text}::{rows[0]['type']}"
+        return self._values[name, argument]

@@ -48,6 +48,19 @@ class Opened:
     proofs: Mapping[str, Document] = field(default_factory=dict)
 
 
+_OF_NO_USE = ("join_order",)
+"""Detectors join many small tables: to search for the best order of joins takes as long as all the rest."""
+_OF_LITTLE_USE = (
+    "expression_rewriter", "statistics_propagation", "common_subexpressions", "common_subplan",
+    "column_lifetime", "unused_columns", "build_side_probe_side", "join_filter_pushdown", "join_elimination",
+    "duplicate_groups", "self_join_aggregate", "projection_placement", "projection_pullup", "unnest_rewriter",
+    "cte_filter_pusher", "aggregate_reuse",
+)  # fmt: skip
+"""What DuckDB does to a plan that takes longer than small tables can give back."""
+_FEW = 20_000
+"""Rows of the largest table up to which tables are small."""
+
+
 def opened(
     store: Store,
     words: Sequence[str] = (),
@@ -146,9 +159,9 @@ def session_of(
 
     session = open_session(captures, runs, apart=apart)
     ours.install_shared(session)
-    # Detectors join many small tables: the search for the best order of joins takes as long as all the rest,
-    # and gains nothing.
-    session.script("SET disabled_optimizers = 'join_order'")
+    left_out = _OF_NO_USE if session.largest() > _FEW else (*_OF_NO_USE, *_OF_LITTLE_USE)
+    known = {row["name"] for row in session.rows("FROM duckdb_optimizers()")}
+    session.script(f"SET disabled_optimizers = '{','.join(known.intersection(left_out))}'")
     session.lock()
     return session
 

@@ -132,10 +132,13 @@ class Session:
         if self._locked:
             return
         self._locked = True
-        (rows,) = self.ask("SELECT max(estimated_size) FROM duckdb_tables()")[1][0]
-        threads = threads if (rows or 0) > _MANY else 1
+        threads = threads if self.largest() > _MANY else 1
         for setting in (*CLOSED, f"memory_limit='{memory}'", f"threads={threads}", "lock_configuration=true"):
             self._connection.execute(f"SET {setting}")
+
+    def largest(self) -> int:
+        """The rows of the table that has most, roughly."""
+        return int(self.ask("SELECT max(estimated_size) FROM duckdb_tables()")[1][0][0] or 0)
 
     def read(self, digest: str) -> RawTensor | None:
         """The bytes of a tensor that one of the stores keeps, else None."""
