@@ -52,6 +52,7 @@ IMPORTS = {
     r"\bCacheDataset\(": "from mlx_lm.tuner.datasets import CacheDataset",
     r"\bChatDataset\(": "from mlx_lm.tuner.datasets import ChatDataset",
     r"\bCompletionsDataset\(": "from mlx_lm.tuner.datasets import CompletionsDataset",
+    r"\bload_model\(": "from mlx_lm.utils import load_model",
     r"\bsave_model\(": "from mlx_lm.utils import save_model",
     r"\bsave_config\(": "from mlx_lm.utils import save_config",
     r"\b_get_classes\(": "from mlx_lm.utils import _get_classes",

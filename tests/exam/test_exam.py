@@ -130,7 +130,7 @@ def test_programs_compile_and_hide_their_probes() -> None:
 
 def test_every_operator_fits_somewhere() -> None:
     waiting = list(draw.operators())
-    for number in range(1200):
+    for number in range(2000):
         program = draw.compose(random.Random(number), half=None, habits=False) if waiting else None
         if program is not None:
             waiting = [each for each in waiting if not each.fits(program) or each.edit(program) is None]
