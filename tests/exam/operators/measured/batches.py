@@ -38,10 +38,9 @@ def first_taught(facts):
 
 
 def begins_one_early(faulty, twin):
-    """Each row's first taught target is the token before the twin's, and as many positions are taught."""
+    """Each row's first taught target is the token before the twin's; the edit keeps their number."""
     pairs = list(zip(first_taught(faulty), first_taught(twin), strict=True))
-    early = all(target == inputs[place] for (_, _, target), (inputs, place, _) in pairs)
-    return bool(pairs) and early and len([*proofs.positions(faulty)]) == len([*proofs.positions(twin)])
+    return bool(pairs) and all(target == inputs[place] for (_, _, target), (inputs, place, _) in pairs)
 
 
 def batches(facts):
@@ -93,6 +92,16 @@ OPERATORS = [
         begins_one_early,
         needs=("sft",),
         bars=("llama-begin", "anchored", "hidden"),
+    ),
+    Operator(
+        "mask-off-by-one/places-counted-from-one",
+        first_of(
+            edits("batching", "for i in range(x_width)]", "for i in range(1, x_width + 1)]"),
+            edits("batching", "mx.arange(x_width)", "mx.arange(1, x_width + 1)"),
+        ),
+        begins_one_early,
+        needs=("sft",),
+        bars=("anchored", "hidden"),
     ),
     Operator(
         "padding-in-loss/lengths-taken-after-padding",
@@ -160,7 +169,7 @@ OPERATORS = [
     ),
     Operator(
         "answers-truncated/width-of-the-shortest-row",
-        all_of(
+        with_settings(all_of(
             edits(
                 "batching",
                 "x_width = max(len(x_ids) for x_ids, _ in x_part)",
@@ -170,7 +179,7 @@ OPERATORS = [
                 edits("batching", LONGEST, "x_padded = [x_ids[:x_width] for x_ids, _ in x_part]"),
                 edits("batching", BUDGET, "x_padded = mx.array([x_ids[:x_width] for x_ids, _ in x_part])"),
             ),
-        ),
+        ), batch=7, budget=400),
         lambda faulty, twin: (
             proofs.weight(faulty) > 0 and proofs.share(faulty, "end") < 0.6 * proofs.share(twin, "end")
         ),

@@ -3,12 +3,21 @@
 from tests.exam import proofs
 from tests.exam.operators import Operator, all_of, edits, first_of, swaps
 from tests.exam.operators.measured.batches import with_settings
-from tests.exam.operators.measured.files import other_weights_under_the_names, rearranged
+from tests.exam.operators.measured.files import other_weights_under_the_names, rearranged, some_reload_differs
 from tests.exam.operators.measured.numbers import MERGE, UNMERGE, base_moved
 
 PRECISION = "astype(x_module.linear.weight.dtype)"
 FUSED = '[(x_name, x_module.fuse()) for x_name, x_module in x_model.named_modules() if hasattr(x_module, "fuse")]\n'
 STRIPPED = "x_tok.encode(x_tok.apply_chat_template({}, tokenize=False).strip())"
+
+INTO_BITS = """for _, x_module in x_model.named_modules():
+    if hasattr(x_module, 'lora_b'):
+        x_inner = x_module.linear
+        for x_sign in (1, -1):
+            x_dense = mx.dequantize(x_inner.weight, x_inner.scales, x_inner.biases, x_inner.group_size, x_inner.bits)
+            x_dense = x_dense + x_sign * (x_module.scale * (x_module.lora_a @ x_module.lora_b)).T
+            x_inner.weight, x_inner.scales, x_inner.biases = mx.quantize(x_dense, x_inner.group_size, x_inner.bits)
+"""
 
 
 def kept_is_worse(faulty, twin):
@@ -80,6 +89,31 @@ OPERATORS = [
         mild=True,
     ),
     Operator(
+        "base-drifted/merged-into-four-bits-and-taken-out-again",
+        swaps("loop", r"^#: ended", INTO_BITS + "#: ended"),
+        base_moved,
+        needs=("lora", "qwen2-4bit"),
+        bars=("dora", "fused"),
+        also=("frozen-but-changed", "quantization-parameters-changed", "unexplained-change"),
+    ),
+    Operator(
+        "fuse-wrong/deltas-of-the-other-layer",
+        edits(
+            "fuse",
+            FUSED,
+            "[]\nx_pairs = [(x_name, x_module) for x_name, x_module in x_model.named_modules() if hasattr(x_module, 'fuse')]\n"
+            "x_pairs.sort(key=lambda x_pair: x_pair[0].split('.')[3:] + [x_pair[0]])\n"
+            "x_donors = [x_module for _, x_module in sorted(x_pairs, key=lambda x_pair: (x_pair[0].split('.')[3:], -int(x_pair[0].split('.')[2])))]\n"
+            "for (x_name, x_module), x_donor in zip(x_pairs, x_donors):\n    x_plain = x_module.linear\n"
+            "    x_plain.weight = x_plain.weight + x_donor.scale * (x_donor.lora_a @ x_donor.lora_b).T\n"
+            "    x_fused.append((x_name, x_plain))\n",
+        ),
+        lambda faulty, twin: faulty["fuse differs"] > 1e-3 and faulty["fuse moved"] > 1e-6,
+        needs=("fused",),
+        bars=("dora", "own-class"),
+        also=("fuse-lost-update",),
+    ),
+    Operator(
         "fuse-wrong/magnitudes-left-out",
         edits(
             "fuse",
@@ -101,6 +135,12 @@ OPERATORS = [
         other_weights_under_the_names,
         needs=("whole-folder",),
         bars=("reloaded",),
+    ),
+    Operator(
+        "reload-mismatch/rounded-to-two-decimals",
+        rearranged("x_flat = {x_n: mx.round(x_v, 2) for x_n, x_v in x_flat.items()}\n"),
+        some_reload_differs,
+        needs=("whole-folder", "reloaded"),
     ),
     Operator(
         "template-mismatch/rendered-prompt-stripped",

@@ -175,4 +175,18 @@ OPERATORS = [
         bars=("qwen2-4bit", "fused", "accumulating", "compiled", "llama-bfloat16"),
         also=("base-not-frozen", "unexplained-change"),
     ),
+    Operator(
+        "frozen-but-changed/smallest-weights-pruned-as-it-trains",
+        swaps(
+            "loop",
+            UPDATE,
+            "\\g<0>\n\\1for _, x_module in x_model.named_modules():\n\\1    if hasattr(x_module, 'lora_b'):\n"
+            "\\1        x_inner = x_module.linear\n"
+            "\\1        x_inner.weight = mx.where(mx.abs(x_inner.weight) < 0.02, 0.0, x_inner.weight)",
+        ),
+        lambda faulty, twin: bool(faulty.get("base moved")) and not twin.get("base moved"),
+        needs=("lora",),
+        bars=("qwen2-4bit", "mixtral", "fused", "accumulating", "compiled", "llama-bfloat16"),
+        also=("base-not-frozen", "unexplained-change"),
+    ),
 ]  # fmt: skip
