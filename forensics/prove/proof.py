@@ -34,6 +34,8 @@ from forensics.watch import protocol
 SHIFT = 1_000
 """By so much the seeds of each further repeat are shifted; few programs seed two things so far apart."""
 _BESIDE = 3.0  # seconds that a repeat takes beside the program: its folder, its seal, its reload
+UNSTEADY = "answers of a model that answers otherwise when asked again"
+"""The harm, as `forensics query harm` names it, that is looked for at each generation."""
 _SHOWN = 0.5  # share of the recorded harm that must be there where a repeat ends early
 
 
@@ -266,6 +268,7 @@ class Proving:
             self.store.root,
             patience(self.record.seconds),
             self._steps,
+            steady=not self.record.harm.get(UNSTEADY),
         )
         done = run(asked, group, number * SHIFT, self._facts)
         proofs.remember_repeat(self.store, self.named.name, key, done.as_json())

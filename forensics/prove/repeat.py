@@ -24,6 +24,7 @@ from forensics.files import temporary
 from forensics.judge.resolver import Opened, opened
 from forensics.prove import kernels, process, scratch
 from forensics.prove.launch import Launch, NotRepeatable, moved
+from forensics.store import answers as remembered
 from forensics.store.store import Store
 from forensics.watch import protocol
 
@@ -44,6 +45,7 @@ class Request:
         patience: seconds after which a repeat is ended.
         steps: updates after which its training ends; None where the program says.
         at: updates after which it is captured.
+        steady: the recorded model answered alike whenever it was asked again, so that one look tells.
     """
 
     launch: Launch
@@ -53,6 +55,7 @@ class Request:
     patience: float
     steps: int | None = None
     at: tuple[int, ...] = ()
+    steady: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,9 @@ def _ended(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str,
             "tensors": "none" if asked.at else "nothing",
             "selftest": "off",
             "known": None,
+            "answers": str(remembered.directory(asked.store)),
+            "moments": bool(asked.at),
+            **({"looks": 1} if asked.steady else {}),
             "started": time.time(),
             "at": asked.at,
             "repeat": {"cures": list(cures), "facts": dict(facts), "steps": asked.steps},

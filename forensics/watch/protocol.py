@@ -78,6 +78,8 @@ class Options(TypedDict, total=False):
     tensors: str  # all | new | trainable | none: whose bytes are kept; nothing: a repeat of `prove`
     prompts: list[Prompt] | None  # null: the probes of the watcher
     answers: str  # a directory of answers that this store has of earlier runs
+    moments: bool  # measure what an optimizer holds; `prove`, which never asks of it, says no
+    looks: int  # generations of one capture whose model is asked its own prompt again; 8
     probe_seconds: float | None  # that the answers of one point may take; 60
     repeat: dict[str, Any]  # by `prove`: which run is repeated, and what is cured in it
     at: Sequence[int]  # updates after which a capture is taken, beside those of `every`

@@ -56,8 +56,9 @@ def _read(file: Path) -> dict[str, Any]:
 def rows(number: str, optimizer: Any, arrays: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The row of an optimizer, and those of its moments, whose arrays go into `arrays` by digest."""
     state = dict(trees.flatten(trees.optimizer_state(optimizer)))
-    moments = {name: array for name, array in state.items() if array.ndim > 0}
     computed = tensors.evaluated(state)
+    measured = watch.options.get("moments", True)
+    moments = {name: array for name, array in state.items() if measured and array.ndim > 0}
     placements = []
     total = 0.0
     for name, array in moments.items():

@@ -102,7 +102,7 @@ class Recording:
         sound = bool(ids) and _sound(self.module, prompt, ids)
         self.looked = (
             sound
-            and _budget((model.number, self.row["capture"]), _LOOKS)
+            and _budget((model.number, self.row["capture"]), int(watch.options.get("looks") or _LOOKS))
             and _budget(model.number, _ALL_LOOKS)
         )
         if self.looked:
