@@ -18,6 +18,9 @@ FEW = 2
 UNHARMED = "what came out shows no harm that `forensics query harm` counts, so none can be seen to go"
 """Why no cure of a run without harm can be proved."""
 
+COMES_AND_GOES = "come and go with the seed, so that none can be seen to go"
+"""Why no cure of a run can be proved whose harm only some seeds show."""
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -82,13 +85,19 @@ def judge(found: Sequence[Effect]) -> tuple[Verdict, str]:
     """The outcome of a cure by its effects, the worst harm first, and why in a few words.
 
     A harm that comes and goes with the seed can be held against no cure: one that every run as it was shows
-    is asked of before it.
+    is asked of before it, and where there is none, all that can be seen is that nothing changed.
     """
     harmed = [effect for effect in found if any(effect.as_it_was)]
     harmed.sort(key=lambda effect: not all(effect.as_it_was))
     if not harmed:
         return "impossible", UNHARMED
     worst = harmed[0]
+    if not all(worst.as_it_was) and any(effect.as_it_was != effect.cured for effect in harmed):
+        shown = sum(map(bool, worst.as_it_was))
+        return (
+            "impossible",
+            f"{worst.what}: {COMES_AND_GOES} ({shown} of {len(worst.as_it_was)} runs as it was)",
+        )
     grown = [effect for effect in found if effect.grows]
     # what the trained model says may be bad: where others' answers were harmed, that shows only now
     worse = next((item for item in grown if item.unit != TEXT or worst.unit == TEXT), None)

@@ -124,6 +124,7 @@ class _Ended:
     """A program that ended, and its folder."""
 
     folder: Path
+    work: Path
     words: Sequence[str]
     status: int
     seconds: float
@@ -134,8 +135,8 @@ class _Ended:
 @contextlib.contextmanager
 def _ended(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str, Any]) -> Iterator[_Ended]:
     with temporary("prove") as folder:
-        work, outputs, inside = folder / "work", folder / "outputs", folder / "temporary"
-        scratch.lay_out(asked.launch.cwd, work, asked.written, asked.launch.began, asked.store)
+        outputs, inside = folder / "outputs", folder / "temporary"
+        work = _laid_out(asked, folder)
         outputs.mkdir()
         inside.mkdir()
         kernels.lend(inside)
@@ -162,9 +163,22 @@ def _ended(asked: Request, cures: Sequence[str], shift: int, facts: Mapping[str,
         seconds = time.monotonic() - began
         if status >= 0:  # not ended by a signal, while a compiler was writing
             kernels.give_back(inside)
-        refused = read_lines(folder / "refused.jsonl")
+        home = f"{work.relative_to(folder / 'work')}{os.sep}"
+        refused = [
+            {**row, "what": str(row["what"]).removeprefix(home)} if row.get("kind") == "changes" else row
+            for row in read_lines(folder / "refused.jsonl")
+        ]
         said = (folder / "said").read_text("utf-8", "replace").splitlines()[-_LINES:]
-        yield _Ended(folder, words, status, seconds, refused, said)
+        yield _Ended(folder, work, words, status, seconds, refused, said)
+
+
+def _laid_out(asked: Request, folder: Path) -> Path:
+    """The copy of the folder in which it ran; the guard is told which of its folders are missing there."""
+    launch = asked.launch
+    work = scratch.surround(folder / "work", launch.cwd, asked.written)
+    missing = scratch.lay_out(launch.cwd, work, asked.written, launch.began, asked.store)
+    (folder / "missing.json").write_text(json.dumps(missing))
+    return work
 
 
 def _homes(asked: Request, work: Path, outputs: Path) -> dict[str, str]:
@@ -204,7 +218,7 @@ def _sealed(ended: _Ended) -> tuple[Store, Mapping[str, Facts]]:
 def _measured(ended: _Ended) -> dict[str, Any]:
     spool = Spool(ended.folder / "spool" / NAME)
     acted = {str(row["id"]): str(row["what"]) for row in spool.table("cures")}
-    home = str((ended.folder / "work").resolve()) + os.sep
+    home = str(ended.work.resolve()) + os.sep
     decisions = [
         {**row, "place": str(row["place"] or "").removeprefix(home)} for row in spool.table("decisions")
     ]

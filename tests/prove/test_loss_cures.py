@@ -135,6 +135,19 @@ def test_a_position_without_a_gradient(rows: Rows) -> None:
         assert far(rows.cured(lambda z: mean(_next(rows, z), rows.real)), plain) < ROUNDING
 
 
+def test_a_loss_without_any_finite_gradient(rows: Rows) -> None:
+    """A term whose derivative is no number spoils every position: the plain loss is taught in its place."""
+
+    def faulty(z: Any) -> Any:
+        losses = _next(rows, z)
+        return mean(losses, rows.real) - 0.0 * mx.log(mx.exp(-1e4 * losses.sum()))
+
+    assert mx.isnan(rows.gradient(faulty)).all().item(), "there is a fault"
+    with lessons.put_in("weights-not-finite"):
+        twin = rows.gradient(lambda z: mean(_next(rows, z), rows.real))
+        assert far(rows.cured(faulty), twin) < ROUNDING
+
+
 SAME = {
     ("labels-not-shifted", "targets-unrelated"),
     ("targets-unrelated", "labels-not-shifted"),

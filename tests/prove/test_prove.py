@@ -9,13 +9,15 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
-from forensics.prove import cures
+from forensics.prove import cures, scratch
+from forensics.watch.repeat import guard
 from tests.support import command
 from tests.support.command import Done, forensics
 
@@ -241,3 +243,37 @@ def test_the_story_by_proof(tmp_path: Path) -> None:
     assert "0 without it" in first["proof"]
     again = forensics(place, "prove", "night", "--repeats", "2", "--json")  # what is done is not done again
     assert json.loads(again.out) == document
+
+
+AROUND = """
+import json, pathlib
+print(pathlib.Path("../data.txt").read_text())
+for name in ("new", "there"):
+    if name == "new":
+        pathlib.Path(name).mkdir()
+    (pathlib.Path(name) / "notes.txt").write_text("mine")
+"""
+
+
+def test_a_repeat_finds_what_lies_beside_its_folder_and_not_what_the_run_wrote(tmp_path: Path) -> None:
+    """Files beside its folder are there, a folder of its own outputs is not, and neither stops it."""
+    place, root = tmp_path / "work", tmp_path / "repeat"
+    (place / "there").mkdir(parents=True)
+    (place / "new").mkdir()
+    (tmp_path / "data.txt").write_text("read")
+    (place / "train.py").write_text(AROUND)
+    written = [place / "new/notes.txt", place / "there/notes.txt"]
+    for path in written:
+        path.write_text("")
+    work = scratch.surround(root / "work", place, written)
+    missing = scratch.lay_out(place, work, written, 0.0, place / ".forensics")
+    assert {Path(each).name for each in missing} == {"new", "there"}
+    (root / guard.MISSING).write_text(json.dumps(missing))
+    code = f"import sys; from forensics.watch.repeat import guard; guard.install({str(root)!r});"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code} exec(open('train.py').read())"],
+        cwd=work, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
+    assert [(work / name / "notes.txt").read_text() for name in ("new", "there")] == ["mine", "mine"]
+    assert (place / "there/notes.txt").read_text() == ""

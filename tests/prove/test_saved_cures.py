@@ -104,6 +104,23 @@ def test_nobody_sees_what_comes_after(mask: str, said: list[str]) -> None:
     assert mx.array_equal(cured(one, q, q, scale=1.0), attend(one, q, q, scale=1.0)).item()
 
 
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (5, 2)])
+def test_a_convolution_sees_what_comes_before(kernel: int, dilation: int, said: list[str]) -> None:
+    x = mx.random.normal((2, 9, 4), key=mx.random.key(0))
+    weight = mx.random.normal((4, kernel, 1), key=mx.random.key(1))
+    both = dilation * (kernel - 1) // 2
+    cured = attention_not_causal._behind(mx.conv1d)
+    right = mx.conv1d(mx.pad(x, [(0, 0), (2 * both, 0), (0, 0)]), weight, 1, 0, dilation, 4)
+    assert not mx.allclose(mx.conv1d(x, weight, 1, both, dilation, 4), right).item(), "there is a fault"
+    assert mx.array_equal(cured(x, weight, 1, both, dilation, 4), right).item()
+    assert mx.array_equal(cured(x, weight, padding=both, dilation=dilation, groups=4), right).item()
+    assert said == ["attention-not-causal"] * 2
+    healthy = mx.pad(x, [(0, 0), (2 * both, 0), (0, 0)])
+    assert mx.array_equal(cured(healthy, weight, 1, 0, dilation, 4), right).item()
+    assert mx.array_equal(cured(x, weight, 2, both, 1, 4), mx.conv1d(x, weight, 2, both, 1, 4)).item()
+    assert said == ["attention-not-causal"] * 2, "what is padded in front alone, or shortens the row, stays"
+
+
 def test_a_backward_pass_of_its_own(said: list[str]) -> None:
     @gradient_wrong._Plain
     def capped(x: mx.array) -> mx.array:

@@ -1,4 +1,8 @@
-"""In mlx's attention each position sees itself and what stands before it, whatever mask it was given."""
+"""Each position sees itself and what stands before it.
+
+In mlx's attention whatever mask it was given; in a convolution along the row that is padded on both sides, by
+padding the row in front alone.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,26 @@ def _causal(original: Callable[..., Any]) -> Callable[..., Any]:
     return scaled_dot_product_attention
 
 
+def _behind(original: Callable[..., Any]) -> Callable[..., Any]:
+    def conv1d(x: Any, weight: Any, *args: Any, **kwargs: Any) -> Any:
+        names = ("stride", "padding", "dilation", "groups")
+        how = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        how |= dict(zip(names, args, strict=False)) | kwargs
+        padding, kernel = how["padding"], weight.shape[1]
+        if x.ndim != 3 or how["stride"] != 1 or 2 * padding != how["dilation"] * (kernel - 1) or not padding:
+            return original(x, weight, *args, **kwargs)
+        request.acted("attention-not-causal", "a convolution held to what stands before each position")
+        before = mx().pad(x, [(0, 0), (2 * padding, 0), (0, 0)])
+        return original(before, weight, **{**how, "padding": 0})
+
+    return conv1d
+
+
+def _core(module: Any) -> None:
+    wrap(module.fast, "scaled_dot_product_attention", _causal)
+    wrap(module, "conv1d", _behind)
+
+
 def lowered(mask: Any, width: int, whole: int) -> Any:
     """A mask, None, of booleans or added to scores, without what lets a position see a later one.
 
@@ -37,4 +61,4 @@ def lowered(mask: Any, width: int, whole: int) -> Any:
 
 
 def install(run: Moments) -> None:
-    run.patch("mlx.core", lambda module: wrap(module.fast, "scaled_dot_product_attention", _causal))
+    run.patch("mlx.core", _core)

@@ -1,4 +1,7 @@
-"""What is not finite of a gradient is left out: positions at the logits, else the update and its moments."""
+"""What is not finite of a gradient is left out: positions at the logits, else the update and its moments.
+
+A loss of which no position has a finite gradient is replaced by the plain one: each token teaches the next.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,12 @@ def finite(lesson: logits.Lesson) -> Any:
     """No gradient at positions where it is not finite: one of them spoils that of every parameter."""
     core = mx()
     sound = core.isfinite(lesson.g).all(axis=-1, keepdims=True)
-    return core.where(sound, lesson.g, core.zeros_like(lesson.g))
+    left = core.where(sound, lesson.g, core.zeros_like(lesson.g))
+    known = core.arange(lesson.ids.shape[1])[None] < lesson.ids.shape[1] - 1
+    real = core.logical_and(known, core.logical_not(lesson.pad))
+    plain = lesson.teach(lesson.following, lesson.mean(real, 1.0)).astype(lesson.g.dtype)
+    whole = core.logical_and(core.logical_not(sound.any()), core.isfinite(lesson.z).all())
+    return core.where(whole, plain, left)
 
 
 def zeroed(update: updates.Update) -> str | None:

@@ -27,6 +27,9 @@ _READERS = {"uname", "lscpu", "sysctl", "sw_vers", "git", "ldconfig", "system_pr
 
 _allowed: list[str] = []
 _said: set[tuple[str, str]] = set()
+_missing: set[str] = set()
+"""Folders in which the recorded run wrote all that was there: made where the program takes them for given."""
+MISSING = "missing.json"
 _file = -1
 _work = ""
 
@@ -45,6 +48,8 @@ def install(scratch: str) -> None:
         _allowed.append(os.path.realpath(spool) + os.sep)
     _file = os.open(os.path.join(scratch, "refused.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.set_inheritable(_file, False)
+    with contextlib.suppress(OSError, ValueError), open(os.path.join(scratch, MISSING)) as file:
+        _missing.update(json.load(file))
     sys.addaudithook(_audit)
 
 
@@ -56,6 +61,14 @@ def check(path: Any) -> None:
         real = os.path.realpath(os.fsdecode(path))
         if not f"{real}{os.sep}".startswith(tuple(_allowed)):
             refuse("write", real)
+        _find(os.path.dirname(real))
+
+
+def _find(folder: str) -> None:
+    """A program that did not make a folder before it writes there found it: it stands there, empty."""
+    if folder in _missing:
+        _missing.discard(folder)
+        os.makedirs(folder, exist_ok=True)
 
 
 def _written_on(path: Any, flags: int) -> None:
@@ -90,6 +103,9 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
             check(path)
             if isinstance(flags, int):
                 _written_on(path, flags)
+    elif event in ("os.listdir", "os.scandir") and _missing:
+        with contextlib.suppress(TypeError, ValueError):
+            _find(os.path.realpath(os.fsdecode(args[0] or ".")))
     elif event in _PATHS:
         for place in _PATHS[event]:
             if place < len(args) and args[place] not in (":memory:", b":memory:"):

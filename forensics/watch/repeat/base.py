@@ -1,0 +1,48 @@
+"""Tensors that no update is meant to change, held as training begins and put back before they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import trees
+from ..moments import Moments
+from ..trees import mx
+from . import request, training
+
+Within = Callable[[Any, Any], bool]
+"""(as training began, as it is now) -> is it to be put back?"""
+
+
+def hold(run: Moments, name: str, within: Within = lambda before, now: True) -> None:
+    """Put frozen tensors back at each answer, save and end, where they differ by what `within` takes."""
+    kept: list[tuple[Any, dict[str, Any]]] = []  # (module, its frozen tensors as training began)
+
+    def held(module: Any) -> str | None:
+        trained = trees.trainable(module)
+        core = mx()
+        frozen = {
+            path: core.array(each) for path, each in trees.parameters(module).items() if path not in trained
+        }
+        core.eval(frozen)
+        kept.append((module, frozen))
+        return None
+
+    def restore() -> None:
+        core = mx()
+        for module, frozen in kept:
+            now = trees.parameters(module)
+            moved = [
+                (path, each)
+                for path, each in frozen.items()
+                if path in now
+                and now[path].shape == each.shape
+                and not core.array_equal(now[path], each).item()
+                and within(each, now[path])
+            ]
+            if moved:
+                module.update(trees.unflatten(moved))
+                request.acted(name, f"{len(moved)} tensors put back")
+
+    training.cure(run, name, held)
+    run.on_boundary(restore)
