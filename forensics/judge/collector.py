@@ -34,7 +34,7 @@ def gather(
     title: str = "",
     proof: Document | None = None,
 ) -> Material:
-    """The material of a report on `comparison.a` against `comparison.b`."""
+    """The material of a report on a comparison, of which the table `settings_compared` is filled."""
     a, b = comparison.a, comparison.b
     run = next(iter(session.rows("SELECT * FROM runs WHERE run = run_of(?)", [b])), {})
     shown, more = exchanges(session, comparison)
@@ -52,7 +52,7 @@ def gather(
         rows=training_rows(session, b),
         exchanges=shown,
         more_exchanges=more,
-        declared=declared(session, a, b),
+        declared=declared(session),
         environment=environment(session, b),
         proof=proof or {},
         run={k: v for k, v in run.items() if isinstance(v, (str, int, float, bool, type(None)))},

@@ -6,10 +6,10 @@ from forensics.judge.library import Sql
 from forensics.judge.material import Declared
 
 
-def declared(session: Sql, a: str, b: str) -> tuple[Declared, ...]:
-    """One line for each declared setting that can be compared with what is at `b`, or with its run.
+def declared(session: Sql) -> tuple[Declared, ...]:
+    """One line for each declared setting that can be compared with what is at the pair's b, or with its run.
 
-    These are the rows of queries/pair/settings-compared.sql.
+    These are the rows of queries/pair/settings-compared.sql, which is filled.
     """
-    rows = session.rows("SELECT * FROM settings_compared(?, ?)", [a, b])
+    rows = session.rows("FROM settings_compared")
     return tuple(Declared(r["setting"], r["declared"], r["observed"], r["agrees"]) for r in rows)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -136,11 +136,20 @@ class Library:
 
 
 def load(private: Path | None = None) -> Library:
-    """Our queries, and those of a private directory beside them.
+    """Our queries, read once a process, and those of a private directory beside them.
 
     Raises:
         QueryError: a header that breaks the rules, or a private query that bears the name of one of ours.
     """
+    return _read(private) if private is not None else _ours()
+
+
+@cache
+def _ours() -> Library:
+    return _read(None)
+
+
+def _read(private: Path | None) -> Library:
     ours = schema.queries()
     queries: dict[str, Query] = {}
     helpers = {path: path.read_text(encoding="utf-8") for path in _helpers(ours)}

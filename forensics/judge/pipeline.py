@@ -10,6 +10,7 @@ from forensics.judge.collector import gather
 from forensics.judge.compare import compare
 from forensics.judge.diagnose import diagnose_opened
 from forensics.judge.material import Material
+from forensics.judge.pair import Pair
 from forensics.judge.resolver import Opened, opened
 from forensics.records import Comparison, Diagnosis, TwoRuns
 from forensics.store.manifest import run_of
@@ -37,30 +38,20 @@ def materials(
 def gathered(evidence: Opened) -> list[Material]:
     """The material of evidence that is open."""
     judged = diagnose_opened(evidence)
-    ours = evidence.library
-    ours.install_queries(evidence.session, [ours.tables["settings_compared"]])
     if evidence.empty is not None:
-        return [
-            gather(
-                evidence.session,
-                judged,
-                Comparison(evidence.empty, evidence.empty, None, {}),
-                title=evidence.empty,
-            )
-        ]
+        return [_gathered(evidence, judged, Comparison(evidence.empty, evidence.empty, None, {}))]
     pairs: list[tuple[Diagnosis | TwoRuns, str, str, str]] = [(judged, evidence.a, evidence.b, "")]
     if isinstance(judged, TwoRuns):
         pairs = [(judged, evidence.a, evidence.b, " → ".join(evidence.questions))]
         pairs += [
             (each, each.a, each.b, name) for each, name in zip(judged.runs, evidence.questions, strict=True)
         ]
-    return [
-        gather(
-            evidence.session,
-            each,
-            compare(evidence.session, a, b),
-            title=title,
-            proof=evidence.proofs.get(run_of(b)),
-        )
-        for each, a, b, title in pairs
-    ]
+    return [_gathered(evidence, each, compare(evidence.session, a, b), title) for each, a, b, title in pairs]
+
+
+def _gathered(
+    evidence: Opened, judged: Diagnosis | TwoRuns, comparison: Comparison, title: str = ""
+) -> Material:
+    Pair(evidence.session, evidence.library, comparison.a, comparison.b).fill("settings_compared")
+    proof = evidence.proofs.get(run_of(comparison.b))
+    return gather(evidence.session, judged, comparison, title=title or (evidence.empty or ""), proof=proof)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 
 Call = Callable[[str, str], str | None]
 
-_WORD = re.compile(rb"\w*")
-_CALL = re.compile(rb"(\w+)\(\s*(\w+)\s*\)")
+_NAME = re.compile(rb"(?P<name>\w+)(?:\(\s*(?P<argument>\w+)\s*\)|(?P<after>\s*[.(]))?")
 
 
 def with_literals(text: str, values: Mapping[str, str], call: Call = lambda _name, _argument: None) -> str:
@@ -24,27 +23,29 @@ def with_literals(text: str, values: Mapping[str, str], call: Call = lambda _nam
     names = (duckdb.token_type.identifier, duckdb.token_type.keyword)  # `share` is a keyword, and a fine name
     pieces, done = [], 0
     for offset, kind in duckdb.tokenize(text):
-        word = _WORD.match(data, offset)
-        if word is None or kind not in names or offset < done or data[:offset].rstrip().endswith(b"."):
+        if kind not in names or offset < done:
             continue
-        end, value = _replaced(data, word, values, call)
+        end, value = _replaced(data, offset, values, call)
         if value is not None:
             pieces += [data[done:offset], value.encode()]
             done = end
     return b"".join([*pieces, data[done:]]).decode()
 
 
-def _replaced(
-    data: bytes, word: re.Match[bytes], values: Mapping[str, str], call: Call
-) -> tuple[int, str | None]:
+def _replaced(data: bytes, offset: int, values: Mapping[str, str], call: Call) -> tuple[int, str | None]:
     """Where a name, or the call that it begins, ends, and what stands in its place."""
-    called = _CALL.match(data, word.start())
-    if called is not None:
-        argument = called[2].decode()
-        return called.end(), call(called[1].decode(), argument) if argument in values else None
-    if data[word.end() :].lstrip().startswith((b".", b"(")):
-        return word.end(), None
-    return word.end(), values.get(word[0].decode())
+    found = _NAME.match(data, offset)
+    if found is None:
+        return offset, None
+    name, argument, after = found["name"].decode(), found["argument"], found["after"]
+    value = values.get(name)
+    if argument is not None:
+        value = call(name, argument.decode()) if argument.decode() in values else None
+    elif after:
+        value = None
+    if value is None or data[:offset].rstrip().endswith(b"."):
+        return offset, None
+    return found.end() if argument is not None else found.end("name"), value
 
 
 def quoted(text: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from forensics.judge.declarations import declared
+from forensics.judge.library import load
+from forensics.judge.pair import Pair
 from tests.judge.test_detect_training import A, B, faulty, said, trained
 from tests.support.evidence import Made, capture, event, evidence, row, run, step
 
@@ -15,7 +17,9 @@ SEEN = {"origin": "observed", "run": None, "capture": B, "via": "modules", "stre
 
 def lines(*made: Any) -> dict[str, tuple[str, str, bool]]:
     """Setting to declared, observed, agrees."""
-    found = declared(evidence(*made), A, B)
+    session = evidence(*made)
+    Pair(session, load(), A, B).fill("settings_compared")
+    found = declared(session)
     return {line.what: (line.declared, line.observed, line.agrees) for line in found}
 
 

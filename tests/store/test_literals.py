@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forensics.store.literals import quoted, with_literals
+from forensics.store.literals import literal, quoted, with_literals
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,24 @@ def test_names_that_stand_alone_are_replaced(text: str, said: str) -> None:
 def test_a_text_is_quoted() -> None:
     assert quoted("it's") == "'it''s'"
     assert with_literals("select b", {"b": quoted("run's@end")}) == "select 'run''s@end'"
+
+
+def test_what_a_function_says_of_a_name_stands_in_place_of_its_call() -> None:
+    asked = []
+
+    def call(name: str, argument: str) -> str | None:
+        asked.append((name, argument))
+        return "'night'" if name == "run_of" else None
+
+    text = "select run_of(b), run_of( b ), x.run_of(b), class_of(b), run_of(c), 'run_of(b)' -- run_of(b)"
+    said = "select 'night', 'night', x.run_of('n@end'), class_of('n@end'), run_of(c), 'run_of(b)' -- run_of(b)"
+    assert with_literals(text, {"b": "'n@end'"}, call) == said
+    assert set(asked) == {("run_of", "b"), ("class_of", "b")}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("it's", "'it''s'"), (True, "true"), (7, "7"), (None, "NULL"), (0.5, None), (["a"], None)],
+)
+def test_texts_numbers_and_truths_are_written_as_sql(value: object, text: str | None) -> None:
+    assert literal(value) == text

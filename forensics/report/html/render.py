@@ -6,13 +6,16 @@ Only what a template made is markup.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
+from forensics import files
 from forensics.report.html.escape import harmless, token
 from forensics.report.html.numbers import short
 from forensics.units import counted
@@ -25,6 +28,7 @@ def environment() -> Environment:
     """Jinja2 with autoescape, and with our filter for strangers' words on all that is shown."""
     jinja = Environment(
         loader=FileSystemLoader(HERE),
+        bytecode_cache=_compiled(),
         autoescape=True,
         finalize=_finalized,
         undefined=StrictUndefined,
@@ -37,6 +41,23 @@ def environment() -> Environment:
     jinja.filters |= {"token": token, "short": short, "sentence": lambda text: text[:1].upper() + text[1:]}
     jinja.filters |= {"issue": issue, "pieces": pieces}
     return jinja
+
+
+class _Compiled(FileSystemBytecodeCache):
+    """Compiled templates on disk; where they cannot be kept, they are compiled again."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _compiled() -> _Compiled | None:
+    """Templates as they were compiled once for this user, where there is a place for them."""
+    place = files.cache_directory() / "pages"
+    with suppress(OSError):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _Compiled(str(place))
+    return None
 
 
 def issue(reference: str) -> str | None:
