@@ -34,7 +34,9 @@ def test_what_a_function_says_of_a_name_stands_in_place_of_its_call() -> None:
         return "'night'" if name == "run_of" else None
 
     text = "select run_of(b), run_of( b ), x.run_of(b), class_of(b), run_of(c), 'run_of(b)' -- run_of(b)"
-    said = "select 'night', 'night', x.run_of('n@end'), class_of('n@end'), run_of(c), 'run_of(b)' -- run_of(b)"
+    said = (
+        "select 'night', 'night', x.run_of('n@end'), class_of('n@end'), run_of(c), 'run_of(b)' -- run_of(b)"
+    )
     assert with_literals(text, {"b": "'n@end'"}, call) == said
     assert set(asked) == {("run_of", "b"), ("class_of", "b")}
 
