@@ -44,6 +44,7 @@ CREATE TABLE models (
     updates BIGINT,         -- optimizer updates that this object received
     writes BIGINT,          -- other writes into its parameters (Module.update, load_weights) after the first
                             -- gradient
+    unwritten BIGINT,       -- results of Optimizer.apply_gradients that the program has not put into it
     gradients BIGINT,       -- gradient evaluations with respect to it
     generations BIGINT,     -- observed generations that used it
     saves BIGINT,           -- saved files whose arrays are its own
@@ -236,6 +237,9 @@ CREATE TABLE steps (
     along DOUBLE,           -- cosine of the two in these parameters; -1: the sign was turned on the way
     carried DOUBLE,         -- how much of the gradients of earlier updates is in the one applied, before any
                             -- clipping; 0: none, 1: all that was gathered before
+    of_last DOUBLE,         -- of a step with several gradients: how much of the last is in the one applied
+    of_earlier DOUBLE,      -- how much of the sum of those before it: both are 1/k where a mean is applied, and
+                            -- clipping scales both; NULL: they do not explain what was applied
     weight_spread DOUBLE,   -- how much weights differ between positions, deviation over mean by mass; NULL:
                             -- the step was not kept
     softmax_spread DOUBLE,  -- the same, where they are read as those of a cross-entropy of the softmax of the
@@ -368,6 +372,8 @@ CREATE TABLE generations (
     cache_tokens INTEGER,       -- tokens already in the prompt cache handed in; 0: fresh
     cache_updates_behind INTEGER,   -- updates applied since the cache was filled; NULL: not known
     cache_difference DOUBLE,    -- logits with that cache against without, max abs
+    cache_repeated INTEGER,     -- tokens of that cache that the prompt begins with, all of them: they are read
+                                -- once more; NULL: none, or not known
     sampler VARCHAR,            -- greedy | sampled | unknown
     settings VARCHAR,           -- JSON: temperature, top_p, max_tokens, ... as far as seen
     stop_tokens INTEGER,        -- size of the stop set in force

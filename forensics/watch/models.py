@@ -21,6 +21,7 @@ class Model:
         self.updates = 0
         self.writes = 0
         self.rewritten = 0  # writes by hand since the last update that put other arrays in place
+        self.unwritten = 0  # results of apply_gradients that the program has not put in place
         self.gradients = 0
         self.generations = 0
         self.answered = 0  # updates when it last generated, which computes them

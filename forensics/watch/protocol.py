@@ -180,6 +180,7 @@ class Model(ClassName):
     path: str | None
     updates: int
     writes: int
+    unwritten: int  # results of apply_gradients that the program has not put in place
     gradients: int
     generations: int
     saves: int
@@ -274,6 +275,7 @@ class Generation(TypedDict):
     cache_tokens: NotRequired[int]
     cache_updates_behind: NotRequired[int | None]
     cache_difference: NotRequired[float]
+    cache_repeated: NotRequired[int]
 
 
 class Schedule(TypedDict):

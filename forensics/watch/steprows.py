@@ -26,6 +26,8 @@ class Step(TypedDict):
     passed: float | None  # null where more or fewer than one gradient was evaluated
     along: float | None  # the same
     carried: float | None  # how much of the gradients of earlier updates is in this one
+    of_last: NotRequired[float]  # this and the next where several gradients were evaluated
+    of_earlier: NotRequired[float]
     seconds: float | None
     place: str | None
     pending: int | None  # null where the step is not kept

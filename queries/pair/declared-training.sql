@@ -18,7 +18,7 @@ join k on c.capture = k.run, alone
 where
     c.kind = 'program'
     and c.key like 'declared.%'
-    and c.key <> 'declared.number'
+    and c.key not in ('declared.number', 'declared.unread')
     and alone.models = 1
     and alone.optimizers = 1
 group by c.key

@@ -1,6 +1,7 @@
 -- How each model's gradients were gathered for its updates. `usual`: gradients for an update, `ratio`: what
 -- was applied over the sum of its gradients, `whole`: the weights of one batch, which sum to 1 in a mean over
 -- its tokens that is not yet divided. `kept`: what was applied before is in what is applied now, whole.
+-- `lone`: of the gradients of an update the last alone was applied, `share` times.
 --
 -- params: b, least_ = 3, near = 0.02
 -- numbers: least_ - updates that hold what was applied before; near - how far from the whole of it, which is
@@ -19,6 +20,9 @@ with
             max(gradients) as most,
             count(*) filter (carried between 1 - near and 1 + near) as holding,
             count(*) filter (carried is not null) as looked,
+            count(*) filter (abs(of_earlier) <= near * abs(of_last)) as alone,
+            count(*) filter (of_last is not null) as parted,
+            median(of_last) as share,
             arg_min(gradient_norm, step) as norm_first,
             arg_max(gradient_norm, step) as norm_last
         from steps
@@ -36,6 +40,10 @@ with
             )
         group by model
     )
-select s.*, whole.w as whole, holding >= least_ and mostly(holding, looked) as kept
+select
+    s.*,
+    whole.w as whole,
+    holding >= least_ and mostly(holding, looked) as kept,
+    alone >= least_ and mostly(alone, parted) as lone
 from s
 left join whole using (model)

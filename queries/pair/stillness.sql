@@ -14,6 +14,7 @@ with
             coalesce(sum(m.updates), 0) as updates,
             coalesce(sum(m.writes), 0) as writes,
             coalesce(sum(m.gradients), 0) as gradients,
+            coalesce(sum(m.unwritten), 0) as unwritten,
             coalesce(sum(m.updates) filter (m.model = k.model), 0) as updated,
             count(*) filter (m.updates is null) as unknown
         from models m
@@ -89,6 +90,7 @@ select
     own.updated,
     own.writes,
     own.gradients,
+    own.unwritten,
     moved.n as parameters,
     moved.moved,
     moved.trained,
@@ -120,7 +122,7 @@ select
         when
             own.updates = 0
             and own.unknown = 0
-            and not mostly(own.writes, own.gradients)
+            and (own.unwritten > 0 or not mostly(own.writes, own.gradients))
             and coalesce(moved.moved = 0, held.still, false)
         then 'optimizer-never-stepped'
         when other.model is not null

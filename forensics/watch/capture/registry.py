@@ -232,6 +232,7 @@ def write() -> None:
             "path": record.path,
             "updates": record.updates,
             "writes": record.writes,
+            "unwritten": record.unwritten,
             "gradients": record.gradients,
             "generations": record.generations,
             "saves": record.saves,

@@ -69,7 +69,7 @@ def filled(model: Model, cache: Any, ids: Sequence[int]) -> None:
 
 
 def look(model: Model, cache: Any, ids: Sequence[int], compare: bool) -> dict[str, Any]:
-    """cache_tokens, and where what it holds is known: cache_updates_behind, cache_difference.
+    """cache_tokens, and where what it holds is known: cache_repeated, cache_updates_behind, cache_difference.
 
     The cache itself is not touched.
 
@@ -91,12 +91,20 @@ def look(model: Model, cache: Any, ids: Sequence[int], compare: bool) -> dict[st
     mark = _mark(first)
     if mark is not None and len(_marks) < _COPIES:
         _marks[mark] = filled
+    if tokens > 1 and tuple(ids[:tokens]) == filled.ids:
+        row["cache_repeated"] = tokens
     if filled.model == model.number:
         row["cache_updates_behind"] = model.updates - filled.updates
     empty = [_emptied(layer) for layer in _layers(cache)]
     if compare and ids and tokens + len(ids) <= _LONGEST and all(layer is not None for layer in empty):
         row["cache_difference"] = _difference(model.module, cache, empty, filled.ids, ids)
     return row
+
+
+def holds(cache: Any, ids: Sequence[int]) -> bool:
+    """Is what a cache holds just these ids?"""
+    filled = _remembered(_first(cache))
+    return filled is not None and filled.ids == tuple(ids) and tokens_in(cache) == len(ids)
 
 
 def again(module: Any, cache: Any) -> list[Any] | None:

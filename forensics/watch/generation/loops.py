@@ -56,6 +56,8 @@ class _Loop:
                 cache is not None
                 and (_is(cache, self.cache) or _is(cache, self.returned))
                 and length <= _STEP
+                # the same ids once more are no next piece of a prompt
+                and not (length > 1 and caches.holds(cache, inputs[0].tolist()))
             )
         before, last = len(self.last[0]), self.last
         if length == before + 1:

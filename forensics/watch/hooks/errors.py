@@ -193,6 +193,7 @@ def _functions(prefix: str, *names: str) -> Callable[[Any], None]:
 def _optimizers(module: Any) -> None:
     for name in ("update", "apply_gradients"):
         wrap(module.Optimizer, name, guarded(f"Optimizer.{name}"))
+    wrap(module, "clip_grad_norm", guarded("clip_grad_norm"))
 
 
 def install(run: Moments) -> None:

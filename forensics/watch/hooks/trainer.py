@@ -14,7 +14,7 @@ from ..places import where
 from ..run import watch
 from ..training import records
 from ..wrapping import bound, wrap
-from . import adapterspec
+from . import adapterspec, trainingspec
 
 _DECLARED = (
     "iters", "batch_size", "grad_accumulation_steps", "max_seq_length",
@@ -106,6 +106,7 @@ def _train_model(original: Callable[..., Any]) -> Callable[..., Any]:
                 settings = fields(args[0] if args else kwargs["args"])
                 facts.rows(None, "program", settings)
                 adapterspec.settings(settings, "argument", where(), certain=True)
+                trainingspec.unread(settings, original.__globals__.get("CONFIG_DEFAULTS", {}))
         return original(*args, **kwargs)
 
     return train_model

@@ -51,6 +51,21 @@ def note(space: dict[str, Any], owner: Any = None) -> None:
                         _write("number", number)
 
 
+def unread(settings: dict[str, Any], options: dict[str, Any]) -> None:
+    """Write the keys of a command's settings that are none of its options, but another name of one.
+
+    Its file may hold any key; of those that it does not know it takes nothing.
+    """
+    for option, names in _NAMES.items():
+        for name in names:
+            if option in options and name not in options and name in settings:
+                _write("unread", {"key": name, "value": settings[name], "option": option})
+    within = options.get("lora_parameters")
+    for name in (*(within if isinstance(within, dict) else ()), "keys"):
+        if name not in options and name in settings:
+            _write("unread", {"key": name, "value": settings[name], "option": f"lora_parameters.{name}"})
+
+
 def _chosen(owner: Any) -> set[str] | None:
     """Of a library's own class of settings, the fields that are not at their default; None: all count."""
     cls = type(owner)

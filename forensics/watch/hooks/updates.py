@@ -225,6 +225,7 @@ def write(step: Step, partly: bool) -> None:
         gradient_norm=_total(gradient), update_norm=_total(update), parameter_norm=_total(parameter),
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
         accumulation=accumulation, passed=passed, along=along, carried=_carried(step, small),
+        **_of_several(step, small),
         seconds=step.seconds, place=event.place, pending=step.pending,
         **rows.totals(step),
     )  # fmt: skip
@@ -301,6 +302,26 @@ def _passed(step: Step, small: _Small | None) -> tuple[float | None, float | Non
     came += sum(_dots((left_out, left_out))) if left_out else 0.0
     passed = math.sqrt(through / came) if came > 0 else None
     return passed, dot / math.sqrt(through * came) if passed else None
+
+
+def _of_several(step: Step, small: _Small | None) -> dict[str, float]:
+    """`of_last` and `of_earlier`: c and d of g = c * L + d * E in a few small parameters, where L is the last
+    of the step's gradients and E the sum of those before it: both 1 / n where a mean is applied. Nothing where
+    the two do not explain g, or point the same way.
+    """
+    if small is None or step.count < 2 or not small.gg > 0:
+        return {}
+    last = [step.small[-1][name].astype(mx().float32) for name in small.names]
+    earlier = [whole - own for whole, own in zip(small.own, last, strict=True)]
+    ll, ee, le, gl, ge = _dots(
+        (last, last), (earlier, earlier), (last, earlier), (small.applied, last), (small.applied, earlier)
+    )
+    det = ll * ee - le * le
+    if not det > _FITS**2 * ll * ee:
+        return {}
+    c, d = (gl * ee - ge * le) / det, (ge * ll - gl * le) / det
+    explained = small.gg - c * gl - d * ge <= _FITS**2 * small.gg
+    return {"of_last": c, "of_earlier": d} if explained else {}
 
 
 _before: dict[str, tuple[dict[str, Any], float]] = {}

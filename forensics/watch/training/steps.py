@@ -100,6 +100,8 @@ def await_write(event: Event) -> None:
     The update happens when the program puts the arrays in place.
     """
     local.unwritten.append(event)
+    if event.model is not None:
+        event.model.unwritten += 1
 
 
 def put_in() -> None:
@@ -108,6 +110,7 @@ def put_in() -> None:
         event = local.unwritten.pop(0)
         if event.model is not None:
             _put_in.add(event.model.number)
+            event.model.unwritten -= 1
         emit(event)
 
 

@@ -56,6 +56,13 @@ union all
 select
     'gradients of ' || s.model,
     case
+        when s.lone
+        then
+            printf(
+                'Of the gradients of %d batches for each update the last alone was applied, %.3g times',
+                s.usual,
+                s.share
+            )
         when s.kept
         then
             printf(
@@ -70,11 +77,19 @@ select
             'The gradients of ' || s.usual || ' batches were ' || if(s.ratio > summed, 'added up', 'averaged')
     end,
     case
-        when s.kept
+        when s.kept or s.lone
         then 'each update is to hold the mean of its own ' || s.usual || ' batches'
         else 'an update is to take their mean'
     end,
     s.kept
+    -- divided by the number of batches, or declared: else a program may look at gradients that it drops
+    or (
+        s.lone
+        and s.usual > 1
+        and (
+            abs(s.share * s.usual - 1) <= off or exists (from declared_ d where list_contains(d.ks, s.usual))
+        )
+    )
     or (
         s.usual > 1
         and s.ratio > summed
@@ -83,6 +98,8 @@ select
     ),
     place_.place,
     case
+        when s.lone
+        then 'add each gradient to those gathered: tree_map(lambda a, b: a + b, gathered, gradients)'
         when s.kept
         then 'set the gathered gradients back after optimizer.update, not their counter alone'
         else 'divide by the number of batches before optimizer.update: tree_map(lambda g: g / n, gathered)'

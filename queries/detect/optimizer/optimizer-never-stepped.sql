@@ -31,6 +31,13 @@ select
             || ' '
             || counted(s.errors, 'time')
             || ', and the program went on'
+        when s.unwritten > 0
+        then
+            '; '
+            || counted(s.unwritten, 'result')
+            || ' of Optimizer.apply_gradients '
+            || if(s.unwritten = 1, 'was', 'were')
+            || ' never put into the model'
         when s.exception is not null and s.updates = 0
         then '; the program ended with ' || s.exception
         else ''
@@ -43,6 +50,10 @@ select
         then 'let the exception out of the loop, and mend ' || s.call
         when s.exception is not null
         then 'mend the ' || s.exception || ' that ended the program before its first update'
+        when s.unwritten > 0
+        then
+            'put what apply_gradients returns into the model, model.update(...), or call optimizer.update(model, '
+            || 'gradients), which does'
         when s.gradients = 0
         then 'the loop ran zero times: check how the number of steps is computed, and fail where it is 0'
         else

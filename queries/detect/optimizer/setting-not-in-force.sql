@@ -44,6 +44,20 @@ with
         join configs o on o.capture = c.capture and o.kind = c.kind and o.key = 'optimizer'
         where c.capture = run_of(b) and c.kind = 'program' and c.key like 'optimizer_config.%.%'
     ),
+    unknown_ as (  -- of the library's command: keys that are none of its options
+        select distinct
+            said.value ->> 'key' as key,
+            said.value ->> 'option' as option,
+            said.value ->> 'value' as value,
+            taken.value as taken
+        from configs said
+        left join
+            configs taken
+            on taken.capture = said.capture
+            and taken.kind = 'program'
+            and taken.key = said.value ->> 'option'
+        where said.capture = run_of(b) and said.kind = 'program' and said.key = 'declared.unread'
+    ),
     unread as (
         select
             chosen,
@@ -235,4 +249,14 @@ select
     'write the options under ' || taken || ', or choose the optimizer that they are for',
     'error'
 from unread
+union all
+select
+    key,
+    'the command has no such option: it takes ' || option || coalesce(', which was ' || trim(taken, '"'), ''),
+    value,
+    taken is distinct from value,
+    null,
+    'write it as ' || option,
+    'error'
+from unknown_
 order by fault desc, subject
