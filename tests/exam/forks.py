@@ -31,9 +31,14 @@ from typing import Any
 PROGRAMS = (  # what mlx_lm imports of others'; nothing that the watcher hooks
     "numpy", "yaml", "jinja2", "huggingface_hub", "transformers", "transformers.tokenization_utils_base",
     "transformers.tokenization_utils_fast", "transformers.models.auto.tokenization_auto", "tokenizers",
-    "sentencepiece", "google.protobuf",
+    "sentencepiece", "google.protobuf", "rich.progress", "rich.table", "rich.panel", "argparse", "tomllib",
 )  # fmt: skip
-TOOL = ("numpy", "duckdb", "click", "forensics.cli", "forensics.cli.capture", "forensics.cli.diagnose")
+TOOL = (  # what capture and diagnose import
+    "numpy", "numpy.typing", "duckdb", "click", "tomllib", "concurrent.futures.thread", "forensics.cli",
+    "forensics.cli.capture", "forensics.cli.diagnose", "forensics.capture.command", "forensics.capture.seal",
+    "forensics.capture.watchedrun", "forensics.judge.diagnose", "forensics.refs", "forensics.store.database",
+    "forensics.store.upkeep", "forensics.store.verdicts", "forensics.tensors.quantized",
+)  # fmt: skip
 _LIMIT = 1 << 20  # bytes of one request: arguments and environment
 CLIENT = """\
 #!{python} -IS
@@ -68,7 +73,7 @@ def python(preloaded: tuple[str, ...]) -> Iterator[str]:
     client.write_text(CLIENT.format(python=sys.executable, address=address))
     client.chmod(0o755)
     command = [sys.executable, "-m", "tests.exam.forks", address, str(client), *preloaded]
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=_environment())
     try:
         for _ in range(600):
             if Path(address).exists() or server.poll() is not None:
@@ -79,6 +84,14 @@ def python(preloaded: tuple[str, ...]) -> Iterator[str]:
         server.terminate()
         server.wait()
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and what is imported after a fork is compiled once: to translate mlx-lm and the watcher anew in each
+    process took a third of its time, where PYTHONDONTWRITEBYTECODE is set.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "forensics-exam-bytecode")}
 
 
 def _asked(line: socket.socket) -> tuple[dict[str, Any], list[int]]:

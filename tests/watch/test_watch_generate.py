@@ -250,14 +250,17 @@ say(snow, prompt_cache=load_prompt_cache("cache.safetensors"))
 fresh = make_prompt_cache(model)
 say(snow, prompt_cache=fresh)
 say(sky, prompt_cache=fresh)
+twice = make_prompt_cache(model)
+model(mx.array([sky]), cache=twice)
+say(sky, prompt_cache=twice)
 """
 
 
 @pytest.mark.long
 def test_a_cache_knows_how_many_updates_it_is_behind(tmp_path: Path) -> None:
-    _, window, copied, *stale, first, again = observe(tmp_path, TRAINED + "model.eval()\n" + CACHED).rows(
-        "generations"
-    )
+    _, window, copied, *stale, first, again, twice = observe(
+        tmp_path, TRAINED + "model.eval()\n" + CACHED
+    ).rows("generations")
     assert (copied["cache_tokens"], copied["cache_updates_behind"]) == (16, 0)
     assert copied["cache_difference"] <= 1e-5 * copied["logit_scale"]
     assert window["cache_updates_behind"] == 0 and window["cache_difference"] <= 1e-5 * window["logit_scale"]
@@ -265,6 +268,8 @@ def test_a_cache_knows_how_many_updates_it_is_behind(tmp_path: Path) -> None:
         assert (row["cache_tokens"], row["cache_updates_behind"]) == (16, 2)
         assert row["cache_difference"] > 1e-3 * row["logit_scale"]
     assert (first["cache_tokens"], first.get("cache_difference")) == (0, None)
+    assert twice["cache_repeated"] == twice["cache_tokens"] == 16
+    assert not any(row.get("cache_repeated") for row in (window, copied, *stale, first, again))
     assert again["cache_updates_behind"] == 0 and again["cache_difference"] <= 1e-5 * again["logit_scale"]
 
 

@@ -340,3 +340,34 @@ def test_apply_gradients_on_a_module_counts_each_update_once(tmp_path: Path) -> 
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
     assert all(row["loss"] and row["update_norm"] for row in rows)
     assert ran.rows("models")[-1]["updates"] == 5 and not ran.events("write")
+    assert ran.rows("models")[-1]["unwritten"] == 0
+
+
+def test_what_becomes_of_several_gradients_and_of_results_that_nobody_takes(tmp_path: Path) -> None:
+    """Two updates take the mean of two gradients, two the half of the last alone, one is never put in place."""
+    program = """
+    import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
+    from mlx.utils import tree_map
+    model, optimizer = nn.Linear(4, 4), optim.Adam(1e-2)
+    function = nn.value_and_grad(model, lambda model, x: model(x).square().mean())
+    for step in range(5):
+        one = function(model, mx.random.normal((2, 4)))[1]
+        two = function(model, mx.random.normal((2, 4)))[1]
+        given = two if step in (2, 3) else tree_map(lambda a, b: a + b, one, two)
+        given = tree_map(lambda a: a / 2, given)
+        if step < 4:
+            optimizer.update(model, given)
+            mx.eval(model.state, optimizer.state)
+        else:
+            mx.eval(optimizer.apply_gradients(given, model.trainable_parameters()))
+    try:
+        optim.clip_grad_norm(given)
+    except TypeError:
+        print("no clipping")
+    """
+    ran = watched.run(tmp_path, program)
+    steps = ran.rows("steps")
+    assert [row["of_last"] for row in steps] == pytest.approx([0.5] * 4, rel=1e-3)
+    assert [row["of_earlier"] for row in steps] == pytest.approx([0.5, 0.5, 0, 0], abs=1e-3)
+    assert ran.rows("models")[-1]["unwritten"] == 1
+    assert [row["detail"]["call"] for row in ran.events("error")] == ["clip_grad_norm"]
