@@ -87,8 +87,9 @@ def python(preloaded: tuple[str, ...]) -> Iterator[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, and what is imported after a fork is compiled once: to translate mlx-lm and the watcher anew in each
-    process took a third of its time, where PYTHONDONTWRITEBYTECODE is set.
+    """Ours, and what is imported after a fork is compiled once.
+
+    Where PYTHONDONTWRITEBYTECODE is set, each process compiled mlx-lm and the watcher anew.
     """
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "forensics-exam-bytecode")}

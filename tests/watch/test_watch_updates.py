@@ -344,7 +344,7 @@ def test_apply_gradients_on_a_module_counts_each_update_once(tmp_path: Path) -> 
 
 
 def test_what_becomes_of_several_gradients_and_of_results_that_nobody_takes(tmp_path: Path) -> None:
-    """Two updates take the mean of two gradients, two the half of the last alone, one is never put in place."""
+    """Two updates take the mean of two gradients, two half of the last alone; one is never put in."""
     program = """
     import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
     from mlx.utils import tree_map

@@ -305,9 +305,10 @@ def _passed(step: Step, small: _Small | None) -> tuple[float | None, float | Non
 
 
 def _of_several(step: Step, small: _Small | None) -> dict[str, float]:
-    """`of_last` and `of_earlier`: c and d of g = c * L + d * E in a few small parameters, where L is the last
-    of the step's gradients and E the sum of those before it: both 1 / n where a mean is applied. Nothing where
-    the two do not explain g, or point the same way.
+    """`of_last` and `of_earlier`: c and d of g = c * L + d * E in a few small parameters.
+
+    L is the last of the step's gradients and E the sum of those before it: both are 1 / n where a mean is
+    applied. Nothing where the two do not explain g, or point the same way.
     """
     if small is None or step.count < 2 or not small.gg > 0:
         return {}
