@@ -304,7 +304,7 @@ def _passed(step: Step, small: _Small | None) -> tuple[float | None, float | Non
     return passed, dot / math.sqrt(through * came) if passed else None
 
 
-def _of_several(step: Step, small: _Small | None) -> dict[str, float]:
+def _of_several(step: Step, small: _Small | None) -> dict[str, Any]:
     """`of_last` and `of_earlier`: c and d of g = c * L + d * E in a few small parameters.
 
     L is the last of the step's gradients and E the sum of those before it: both are 1 / n where a mean is
