@@ -131,7 +131,7 @@ OPERATORS = [
         ),
         same_value_another_gradient,
         needs=("own-class",),
-        bars=("compiled",),
+        bars=("compiled", "own"),
     ),
     Operator(
         "reference-is-policy/shallow-copy",
