@@ -51,6 +51,42 @@ def changed_digests(a: Sequence[Row], b: Sequence[Row]) -> Iterator[tuple[str, s
             yield str(q["digest"]), str(p["digest"])
 
 
+def other_forms(
+    start: Sequence[Row], end: Sequence[Row], other: Sequence[Row], types: Mapping[str, Scalar]
+) -> Iterator[tuple[str, str]]:
+    """Digest pairs of what training left and the same tensor of another model, in another type or packing.
+
+    A cast or a quantized copy has digests of its own, so only a distance says what it was made of: what
+    training moved is measured against `start` too. All are placements; `types` has the dtype of digests.
+    """
+    before, after = _by_canonical(start), _by_canonical(end)
+    for name, p in _by_canonical(other).items():
+        q = after.get(name)
+        if q is None or _form(p, types) == _form(q, types):
+            continue
+        yield _value(q), _value(p)
+        first = before.get(name)
+        if first is not None and first["digest"] != q["digest"]:
+            yield _value(first), _value(p)
+
+
+def _by_canonical(placements: Sequence[Row]) -> dict[str, Row]:
+    """Tensors with a value of their own: codes of packed weights stand for it, scales and biases do not."""
+    return {
+        str(p["canonical"]): p
+        for p in placements
+        if p.get("digest") and p.get("role") not in ("optimizer", "scales", "biases")
+    }
+
+
+def _value(placement: Row) -> str:
+    return str(placement.get("value_digest") or placement["digest"])
+
+
+def _form(placement: Row, types: Mapping[str, Scalar]) -> tuple[Scalar, Scalar]:
+    return types.get(str(placement["digest"])), placement.get("packing")
+
+
 def probe_deltas(a: str, b: str, before: Sequence[Row], after: Sequence[Row], read: Read) -> Iterator[Row]:
     """Rows of `probe_deltas` for the probes that both captures answered.
 

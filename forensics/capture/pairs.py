@@ -28,10 +28,11 @@ class Between:
         self._measured: set[tuple[str, str]] = set()
         self._values = Values(sources.read, {})
 
-    def fill(self, records: Sequence[Record], fused: Fused) -> None:
+    def fill(self, records: Sequence[Record], fused: Fused, main: str) -> None:
         """Measure each capture against its partners, and fused weights against the adapter.
 
-        The partners are those of `deltas.partners`; `fused` says what was fused.
+        The partners are those of `deltas.partners`; `fused` says what was fused, `main` is the model that was
+        trained.
         """
         by_ref = {r.ref: r for r in records}
         placements = (p for r in records for p in r.rows("placements"))
@@ -40,6 +41,7 @@ class Between:
             before, after = by_ref[a.ref], by_ref[b.ref]
             after.rows("deltas").extend(self._deltas(before, after))
             after.rows("probe_deltas").extend(self._probes(before, after, by_ref))
+        self._forms(records, main)
         for adapter, later in self._fused(records, fused):
             rows = list(self._fusions(adapter, later))
             # else an adapter was taken off again, and nothing meant more
@@ -51,9 +53,25 @@ class Between:
     def _deltas(self, a: Record, b: Record) -> Iterator[Row]:
         pairs = set(deltas.changed_digests(a.rows("placements"), b.rows("placements")))
         pairs |= set(deltas.changed_digests(_by_value(a), _by_value(b)))
-        pairs -= self._measured
+        return self._measure(pairs)
+
+    def _measure(self, pairs: set[tuple[str, str]]) -> Iterator[Row]:
+        pairs = pairs - self._measured
         self._measured |= pairs
         return (delta.row() for delta in compared(self._values, sorted(pairs)))
+
+    def _forms(self, records: Sequence[Record], main: str) -> None:
+        """Other models of the run, where they may hold what was trained in another type or packing."""
+        of_main = [r for r in records if r.named.model == main]
+        starts, ends = ([r for r in of_main if r.named.point == point] for point in ("start", "end"))
+        if not starts or not ends:
+            return
+        types = {str(t["digest"]): t["dtype"] for r in records for t in r.rows("tensors")}
+        trained = starts[0].rows("placements"), ends[-1].rows("placements")
+        for other in records:
+            if other.named.model != main:
+                pairs = set(deltas.other_forms(*trained, other.rows("placements"), types))
+                other.rows("deltas").extend(self._measure(pairs))
 
     # -- answers ---------------------------------------------------------------------------------------------
 

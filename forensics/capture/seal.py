@@ -108,7 +108,7 @@ def seal(store: Store, spool: Spool, plan: Plan) -> Summary:
     _captures(run)
     _run_tables(run)
     fused = Fused(runtables.events(spool, 0.0, None), _directories(spool))
-    Between(run.sources).fill(run.records, fused)
+    Between(run.sources).fill(run.records, fused, run.main)
     if plan.tensors != "none":
         run.sources.refer()
     for each in run.records:

@@ -95,6 +95,7 @@ class Write(TypedDict, total=False):
     leaves: int
     frozen_leaves: int
     after_gradient: bool
+    cast: bool  # what stood there, in another type
 
 
 class Loss(TypedDict, total=False):

@@ -35,6 +35,7 @@ class _Local(threading.local):
     gradient = 0  # inside the forward of a gradient
     quiet = 0  # inside our own work: hooks see nothing
     library = 0  # inside a library function that an outer hook already describes
+    mapped: tuple[Any, dict[str, Any]] | None = None  # a module under `apply`, and its arrays before it
 
 
 class Watch(Writer):

@@ -29,7 +29,7 @@ def test_codes_are_told_apart_not_the_words_that_hold_them() -> None:
         _record(n, point, kept.add(w, "U32"), one, zero)
         for n, (point, w) in enumerate((("start", words), ("end", moved)))
     ]
-    Between(cast(Sources, SimpleNamespace(read=kept.raw.get))).fill(records, Fused([], {}))
+    Between(cast(Sources, SimpleNamespace(read=kept.raw.get))).fill(records, Fused([], {}), "m0")
     found = {str(row["digest_a"]): row for row in records[1].rows("deltas")}
     first = records[0].rows("placements")[0]
     assert found.keys() == {first["digest"], first["value_digest"]}
@@ -47,7 +47,7 @@ def test_codes_of_one_side_and_words_of_the_other_are_not_compared() -> None:
     ]
     weight = records[1].rows("placements")[0]
     weight |= {"value_digest": None, "packing": None}  # type: ignore[operator] # nothing says how it is packed
-    Between(cast(Sources, SimpleNamespace(read=kept.raw.get))).fill(records, Fused([], {}))
+    Between(cast(Sources, SimpleNamespace(read=kept.raw.get))).fill(records, Fused([], {}), "m0")
     assert records[1].rows("deltas") == []
 
 
@@ -75,7 +75,7 @@ def test_only_what_fusing_reached_is_held_against_the_adapter() -> None:
         {"kind": "load", "time": 5.0, "model": "m2", "detail": detail},
         {"kind": "load", "time": 6.0, "model": "m3", "detail": detail | {"path": "base"}},
     ]
-    Between(cast(Sources, SimpleNamespace(read=kept.raw.get))).fill(records, Fused(events, {0: "/run"}))
+    Between(cast(Sources, SimpleNamespace(read=kept.raw.get))).fill(records, Fused(events, {0: "/run"}), "m0")
     assert {r.named.model: row["k"] for r in records for row in r.rows("fusions")} == {"m2": 1.0, "m4": 0.0}
 
 

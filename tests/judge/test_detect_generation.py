@@ -142,6 +142,29 @@ def test_a_base_that_was_unpacked_is_the_base_without_what_was_trained(apart: fl
     assert bool(faulty("stale-model-in-generation", *made)) == fault
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "dtype", "fault"),
+    [
+        (0.3, 0.001, "F16", False),  # a cast of what was trained
+        (0.001, 0.3, "F16", True),  # a cast of what was there before
+        (0.42, 0.4, "U32", False),  # 2 bits: all far away, and nearest to what was trained
+        (1.4, 1.41, "F16", True),  # near to neither
+        (0.3, 0.001, "F32", True),  # of the same type: it is another state
+    ],
+)
+def test_another_type_is_what_it_lies_nearer_to(before: float, after: float, dtype: str, fault: bool) -> None:
+    ref = "r@loaded:m1"
+    made = [
+        capture("loaded", model="m1"),
+        *parameter(ref, "w", "d9", dtype=dtype),
+        delta("d0", "d9", l2=before, relative=before),
+        delta("d1", "d9", l2=after, relative=after),
+        *asked(capture=ref, model="m1", updates=0),
+        row("models", run="r", model="m1", process=0, updates=0, saves=0),
+    ]
+    assert bool(faulty("stale-model-in-generation", *made)) == fault
+
+
 def test_a_running_average_that_is_saved_is_not_stale() -> None:
     file = row(
         "saved_tensors",

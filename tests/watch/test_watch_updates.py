@@ -216,6 +216,37 @@ def test_the_start_lies_before_arrays_that_a_functional_program_changes_in_place
     assert run.digests("start") == run.digests("loaded") != run.digests("end")
 
 
+@pytest.mark.parametrize(
+    ("write", "cast"),
+    [
+        ("model.set_dtype(mx.float16)", True),
+        ("model.update(tree_map(lambda a: a.astype(mx.bfloat16), model.parameters()))", True),
+        ("model.apply(lambda a: a.astype(mx.float16))", True),
+        ("model.update(tree_map(lambda a: (0.5 * a).astype(mx.float16), model.parameters()))", False),
+        ("model.update(tree_map(lambda a: 0.5 * a, model.parameters()))", False),
+    ],
+)
+def test_a_cast_after_the_last_update_is_no_part_of_training(tmp_path: Path, write: str, cast: bool) -> None:
+    run = watched.run(
+        tmp_path,
+        f"""
+        import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
+        from mlx.utils import tree_map
+        model, optimizer = nn.Linear(4, 4), optim.SGD(0.1)
+        function = nn.value_and_grad(model, lambda model, x: model(x).square().mean())
+        for step in range(3):
+            value, gradients = function(model, mx.ones((2, 4)))
+            optimizer.update(model, gradients)
+            mx.eval(model.state, value)
+        mx.save_safetensors("trained.safetensors", dict(model.parameters()))
+        {write}
+        """,
+    )
+    assert run.status == 0, run.stderr
+    assert [event["detail"]["cast"] for event in run.events("write")] == [cast]
+    assert [row["point"] for row in run.rows("captures")] == ["loaded", "start", "end"] + ["end"] * (not cast)
+
+
 @pytest.mark.parametrize("beside", ["x, 0.1", "other, 0.1"])
 def test_one_array_alone_may_be_the_model_of_a_compiled_step(tmp_path: Path, beside: str) -> None:
     """Also where another argument has its shape."""

@@ -15,7 +15,7 @@ from ..run import safely, watch
 from . import digests, dropped, points, registry, snapshot
 from .registry import Track
 
-_WHOLE = 2  # whole `end` and `generate-N` captures while training may go on; more are digests alone
+WHOLE = 2  # whole `end` and `generate-N` captures while training may go on; more are digests alone
 _ENDING = {"save", "generate", "fuse", "load", "convert", "exit"}
 
 
@@ -46,11 +46,7 @@ def boundary(reason: str, module: Any = None) -> None:
         for track in list(registry.tracks.values()):
             if track.dirty and track.mine:
                 _end(track, reason)
-            if (
-                reason == "fuse"
-                and track.wholes.get("fuse", 0) < _WHOLE
-                and _brief(track, track.model.module)
-            ):
+            if reason == "fuse" and track.wholes.get("fuse", 0) < WHOLE and _brief(track, track.model.module):
                 _end(track, "exit")  # what is trained is gone from the model once it is fused
                 track.wholes["fuse"] = track.wholes.get("fuse", 0) + 1
     registry.write()
@@ -60,7 +56,7 @@ def _look(reason: str) -> None:
     """What of the models that have an `end` due is not computed, before the taps compute what they hold."""
     for track in list(registry.tracks.values()):
         if track.dirty and track.mine and track.model.module is not None:
-            whole = reason == "exit" or track.wholes.get("end", 0) < _WHOLE
+            whole = reason == "exit" or track.wholes.get("end", 0) < WHOLE
             with watch.looking("what is not computed"), watch.lock.released():
                 track.pending = snapshot.waiting(track.model, whole)
 
@@ -74,7 +70,7 @@ def judged(step: int) -> None:
 
 
 def _end(track: Track, reason: str) -> None:
-    whole = reason == "exit" or track.wholes.get("end", 0) < _WHOLE
+    whole = reason == "exit" or track.wholes.get("end", 0) < WHOLE
     pending, track.pending = track.pending, None
     track.last_end = points.take(track, "end", whole=whole, everything=whole, pending=pending)
     track.dirty, track.ended = False, True
@@ -132,7 +128,7 @@ def generating(module: Any) -> int | None:
     if not track.mine:  # it is trained elsewhere meanwhile: what this generation uses cannot be read
         return None
     if track.last is None or not points.unchanged(track, track.last):
-        whole, before = track.wholes.get("generate", 0) < _WHOLE, track.last
+        whole, before = track.wholes.get("generate", 0) < WHOLE, track.last
         if (
             points.take(track, f"generate-{track.model.generations}", whole=whole, unlike=before)
             is not before

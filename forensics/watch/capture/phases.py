@@ -140,6 +140,24 @@ def written(module: Any, same: bool = False) -> None:
             item.dirty = True
 
 
+@safely
+def before_cast(module: Any) -> None:
+    """Parameters are about to be put into another type.
+
+    An `end` that is due is the model after its last update, so it is taken now; programs that cast to and fro
+    at each step are spared after the first two.
+    """
+    track = registry.find(module)
+    if track and track.started and track.dirty and track.wholes.get("end", 0) < boundaries.WHOLE:
+        boundaries.boundary("convert")
+
+
+@safely
+def cast(module: Any) -> None:
+    """Parameters stand in another type now: nothing was trained by that, and nothing is due."""
+    digests.forget()
+
+
 def applied(tree: Any) -> None:
     """`Optimizer.apply_gradients` returned these parameters.
 

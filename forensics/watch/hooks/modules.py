@@ -11,7 +11,7 @@ from ..capture import phases
 from ..moments import Moments
 from ..originals import getframe
 from ..run import watch
-from ..training import steps
+from ..training import casts, steps
 from ..training.writes import root_of, wrote
 from ..wrapping import wrap
 from . import adapterspec
@@ -64,6 +64,8 @@ def _writer(via: str) -> Callable[..., Any]:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def write(self: Any, *args: Any, **kwargs: Any) -> Any:
             given = args[0] if args else kwargs.get("parameters")
+            if watch.local.mapped is not None and watch.local.mapped[0] is self:
+                _before_cast(self, watch.local.mapped[1], given)
             if (
                 not watch.on
                 or watch.local.quiet
@@ -81,17 +83,23 @@ def _writer(via: str) -> Callable[..., Any]:
                 return original(self, *args, **kwargs)
             phases.before_write(self)
             before = _arrays(self)
-            with watch.within("library"):
-                result = original(self, *args, **kwargs)
+            if via == "Module.update":
+                _before_cast(self, before, given)
+            else:
+                watch.local.mapped = (self, before)
+            try:
+                with watch.within("library"):
+                    result = original(self, *args, **kwargs)
+            finally:
+                watch.local.mapped = None
             with watch.looking(via):
+                after = _arrays(self)
                 wrote(
                     self,
                     via,
-                    [
-                        name
-                        for name, _ in trees.flatten(given if via == "Module.update" else self.parameters())
-                    ],
-                    same=bool(before) and before == _arrays(self),
+                    [name for name, _ in trees.flatten(given)] if via == "Module.update" else list(after),
+                    same=bool(before) and casts.ids(before) == casts.ids(after),
+                    cast=casts.happened(before, after, trees.trainable(self)),
                 )
             return result
 
@@ -100,10 +108,16 @@ def _writer(via: str) -> Callable[..., Any]:
     return make
 
 
-def _arrays(module: Any) -> list[int]:
+def _before_cast(module: Any, before: dict[str, Any], given: Any) -> None:
+    watch.local.mapped = None
+    if casts.would(before, given):
+        phases.before_cast(module)
+
+
+def _arrays(module: Any) -> dict[str, Any]:
     with watch.looking("a write"):
-        return [id(array) for _, array in trees.flatten(module.parameters())]
-    return []
+        return dict(trees.flatten(module.parameters()))
+    return {}
 
 
 def _applied(module: Any, given: Any) -> None:

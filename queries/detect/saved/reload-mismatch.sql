@@ -13,6 +13,7 @@
 -- numbers:    floor - of the largest logit, see logit_noise()
 -- fix:        compare names and values in the file with tree_flatten(model.parameters()) of the live
 -- model, and write what config.json and adapter_config.json must say
+-- harmless:   what was trained, saved in another type: its rounding shows in the logits
 -- fires on:   zoo/other-head, zoo/scaled-file
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-checkpoints, zoo/healthy-fused
 with
@@ -54,6 +55,7 @@ select
     or coalesce(h.other > 0, false)
     or (
         not h.fused
+        and h.rounded = 0
         and case when h.probed then h.relative > floor else h.model = model_of(b) and h.after < h.moved end
         and not (saves.early or met.partly or h.base_moved > 0)
     ) as fault,

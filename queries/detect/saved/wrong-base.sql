@@ -13,6 +13,7 @@
 -- setting:    model
 -- fix:        load the base that the adapter was trained on, unchanged: the same revision, the same
 -- quantization
+-- harmless:   the base of training cast to another type is told as info
 -- fires on:   zoo/other-release, zoo/other-in-memory
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-checkpoints
 with
@@ -28,7 +29,10 @@ with
             and (select bool_or(adapter_role(role)) from learned_values)
     ),
     kinds as (
-        select h.capture, bool_and(t.dtype <> u.dtype) as other_type
+        select
+            h.capture,
+            bool_and(t.dtype <> u.dtype) as other_type,
+            any_value(h.recast = h.base_moved) as recast
         from h
         join placements p on p.capture = h.capture
         join own_moves m on m.canonical = p.canonical and not m.changed and p.digest <> m.digest_b
@@ -41,14 +45,19 @@ select
     case
         when h.base_moved > 0
         then
-            printf('%d of %d base tensors are not those of training', h.base_moved, h.base)
-            || case when kinds.other_type then ' (of another type: quantized or converted)' else '' end
+            printf('%d of %d base tensors are not those of training', h.base_moved, h.base) || case
+                when kinds.recast
+                then ' (equal, but for the rounding of another type)'
+                when kinds.other_type
+                then ' (of another type: quantized or converted)'
+                else ''
+            end
         else printf('all %d base tensors are those of training', h.base)
     end as observed,
     'the base of training' as expected,
     h.base_moved > 0 as fault,
     (select any_value(c.place) from captures c where c.capture = h.capture) as place,
-    case when kinds.other_type then 'warning' else 'error' end as severity
+    case when kinds.recast then 'info' when kinds.other_type then 'warning' else 'error' end as severity
 from h
 left join kinds on kinds.capture = h.capture
 order by fault desc, h.sequence

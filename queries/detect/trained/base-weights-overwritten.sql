@@ -7,7 +7,7 @@
 -- claim:      {observed} of the base are not as they were; {why}.
 -- clean:      the base weights ({observed})
 -- needs:      parameters
--- reads:      made, meant, moves, meant_free
+-- reads:      made, meant, moves, meant_free, recast
 -- nothing:    an adapter, there or meant; a run that was meant to train nothing (--expect none)
 -- fix:        load the base again from where it came, and {fix_}
 -- fires on:   zoo/unfrozen-loop, zoo/missing-classes
@@ -25,6 +25,9 @@ with
             made made on made.model is not distinct from moves.model and made.canonical = moves.canonical, m
         where
             not adapter_role(role)
+            and not exists (
+                from recast r where r.model is not distinct from moves.model and r.canonical = moves.canonical
+            )
             and not exists (
                 from meant_free f
                 where f.model is not distinct from moves.model and f.canonical = moves.canonical

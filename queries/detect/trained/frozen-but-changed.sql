@@ -9,9 +9,10 @@
 -- clean:      the frozen weights (none of {looked} moved)
 -- rules out:  base-not-frozen
 -- needs:      parameters, trainable
--- reads:      moves, drifted
+-- reads:      moves, drifted, recast
 -- nothing:    parameters outside the trainable set
 -- fix:        {fix_}
+-- harmless:   a cast to another type, there or to and fro, is told as info
 -- fires on:   zoo/frozen-moved-loop, zoo/frozen-moved-handmade, zoo/frozen-moved-pipeline
 -- silent on:  zoo/healthy-one-step, zoo/healthy-dora, zoo/healthy-rank-1
 with
@@ -48,6 +49,8 @@ select
         then acts.grad_via || ' differentiates every array of the module, frozen or not'
         when acts.updated is not null
         then 'the optimizer was handed gradients of frozen tensors'
+        when r.canonical is not null
+        then acts.write_via || ' put them in another type, whose rounding they keep'
         when acts.written is not null
         then acts.write_via || ' wrote frozen tensors'
         else 'No recorded call moved them'
@@ -62,10 +65,16 @@ select
         then
             'hand the optimizer the gradients of model.trainable_parameters() alone, as '
             || 'nn.value_and_grad gives them'
+        when r.canonical is not null
+        then 'nothing, where it is meant; else cast a copy of the model, or load the base again'
         else 'write only what model.trainable_parameters() holds'
-    end as fix_
+    end as fix_,
+    case
+        when r.canonical is not null and acts.grad is null and acts.updated is null then 'info' else 'error'
+    end as severity
 from moves m
 left join acts using (model)
+left join recast r on r.model is not distinct from m.model and r.canonical = m.canonical
 where
     not m.trainable
     and not exists (from drifted d where d.model is not distinct from m.model and d.canonical = m.canonical)
