@@ -76,8 +76,8 @@ CREATE TABLE captures (
                             -- (share of the logits' range by which its first step differs from single ones),
                             -- read (tokens taken from a reading of an earlier answer), shortened, skipped
                             -- (prompts that there was no time for), remembered (an earlier run of this store
-                            -- was asked, and is believed where the logits after the prompt are the same to
-                            -- the bit)
+                            -- was asked, or this model before it got adapters that add nothing, and is
+                            -- believed where the logits after the prompt are the same to the bit)
     pending VARCHAR,        -- JSON, where parameters were not computed yet when the point came: operations of
                             -- their graph (the watcher's own norms among them), difference (by how much
                             -- computing them changed the logits after a probe, max abs; absent: not asked),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 import mlx.nn as nn
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from mlx_lm import load
@@ -66,6 +67,22 @@ def test_a_batch_that_reads_guesses_says_what_each_prompt_alone_says_token_by_to
         asked = decoder.answer(model, lines, set(), 60.0, lambda _: False)
         assert [[token.id for token in line.tokens] for line in lines] == alone
         assert asked.together == 3 and asked.apart is not None and asked.apart < 1e-4 and asked.read > 0
+
+
+def test_a_batch_that_is_not_as_single_prompts_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of which the wrong tokens are taken out: what was said so far goes, and each prompt is asked alone."""
+    model, _ = load(str(tiny.cached()))
+    model.eval()
+    prompts = [(1, 40, 7), (1, 40, 7, 99, 12), (1, 60)]
+    alone = [greedy(model, ids, 32) for ids in prompts]
+    wrong = [answer[: 3 + 2 * i] + [9] * 27 for i, answer in enumerate(alone)]
+    dropped: list[Sequence[int]] = []
+    monkeypatch.setattr(decoder, "drop", lambda _, counts: dropped.append(counts))
+    monkeypatch.setattr(decoder, "_shown", {})
+    lines = [decoder.Line(ids, 32, draft) for ids, draft in zip(prompts, wrong, strict=True)]
+    asked = decoder.answer(model, lines, set(), 60.0, lambda _: False)
+    assert [[token.id for token in line.tokens] for line in lines] == alone
+    assert dropped and asked.together == 0
 
 
 def greedy(model: nn.Module, ids: Sequence[int], count: int) -> list[int]:

@@ -233,13 +233,41 @@ def test_an_answer_that_the_model_still_gives_is_read_and_not_made_again(tmp_pat
     adapted = """
 model.freeze()
 linear_to_lora_layers(model, 2, {"rank": 4, "scale": 10.0, "dropout": 0.0})
-train(1, rate=0.0)
+train(1, rate=1e-12)
 """
     ran = probe(tmp_path, adapted)
-    said = [[row["output_ids"] for row in ran.of(point, "transcripts")] for point in ("loaded", "adapted")]
-    assert said[0] == said[1]
+    said = [
+        [row["output_ids"] for row in ran.of(point, "transcripts")] for point in ("loaded", "adapted", "end")
+    ]
+    assert said[0] == said[1] == said[2]
+    # fresh adapters add nothing, which the logits after each prompt show
+    first, second = ({**ran.capture(point)["probes"]} for point in ("loaded", "adapted"))
+    assert (first["remembered"], second["remembered"], second["read"]) == (False, True, 0)
+    assert ran.of("adapted", "tokens") == ran.of("loaded", "tokens")
     # all but the first token of each answer, which stands after the prompt
-    assert ran.capture("adapted")["probes"]["read"] == sum(map(len, said[1])) - 3
+    assert ran.capture("end")["probes"]["read"] == sum(map(len, said[2])) - 3
+
+
+@pytest.mark.parametrize("fault", ["lora_b + 1e-3", "weight + 1e-3"])
+def test_adapters_that_add_something_are_asked(fault: str) -> None:
+    """Beside the logits after a prompt it takes a model whose digests say that nothing else came to it."""
+    from mlx.utils import tree_flatten
+    from mlx_lm import load
+    from mlx_lm.tuner.utils import linear_to_lora_layers
+
+    from forensics.watch.capture import digests, inert
+
+    def now() -> dict[str, str | None]:
+        return {name: digests.digest_of(array) for name, array in tree_flatten(model.parameters())}
+
+    model, _ = load(str(tiny.cached()))
+    before = now()
+    linear_to_lora_layers(model, 1, {"rank": 4, "scale": 10.0, "dropout": 0.0})
+    assert inert.adds_nothing(model, before, now()) and not inert.adds_nothing(model, now(), now())
+    layer, name = model.model.layers[-1].self_attn.q_proj, fault.partition(" ")[0]
+    place = layer if name == "lora_b" else layer.linear
+    place[name] = place[name] + 1e-3
+    assert not inert.adds_nothing(model, before, now())
 
 
 @pytest.mark.long

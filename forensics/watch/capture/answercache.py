@@ -57,11 +57,25 @@ def _code(module: Any) -> list[list[Any]] | None:
     return hashes
 
 
-class Answers:
-    """What was answered under a key."""
+Said = dict[tuple[Any, ...], tuple[str, list[Token], str | None]]
+"""By prompt, limit and stop set: the digest of the logits after the prompt, the answer, and how it ended."""
 
-    def __init__(self, key: str | None) -> None:
+
+def said(lines: Sequence[Line], stop: set[int]) -> Said:
+    """What these lines said, which were answered."""
+    return {_question(line, stop): (tensors.digest(line.first), line.tokens, line.finish) for line in lines}
+
+
+def _question(line: Line, stop: set[int]) -> tuple[Any, ...]:
+    return line.ids, line.limit, frozenset(stop)
+
+
+class Answers:
+    """What was answered under a key, or by this model before."""
+
+    def __init__(self, key: str | None, said: Said | None = None, stop: set[int] | None = None) -> None:
         self.filled = False
+        self._said, self._stop = said or {}, stop or set()
         self._by_ids: dict[tuple[int, ...], dict[str, Any]] = {}
         place = watch.options.get("answers")
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
@@ -74,6 +88,10 @@ class Answers:
 
         False where there is none, or the logits differ.
         """
+        logits, tokens, finish = self._said.get(_question(line, self._stop), ("", [], None))
+        if logits and logits == tensors.digest(line.first):
+            line.tokens, line.finish, self.filled = list(tokens), finish, True
+            return True
         earlier = self._by_ids.get(line.ids)
         if earlier is None or earlier["logits"] != tensors.digest(line.first):
             return False

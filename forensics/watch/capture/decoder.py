@@ -6,9 +6,10 @@ came after the same token before. It shows at each token what the model says the
 needs no forward of its own.
 
 What stands after a prompt is therefore equal to the bit whatever is asked beside it. The tokens of an answer
-come from rows of one batch, several at once, and differ from a token by itself in rounding alone. The first
-forward of a batch, and the first that reads guesses, is held against single ones, and where they differ by
-more than rounding the prompts are answered one by one.
+come from rows of one batch, several at once, and differ from a token by itself in rounding alone. What the
+first forwards of a batch said, until one read guesses and one read on in rows of unequal length, is held
+against what each line says by itself. Where they differ by more than rounding it is dropped, and the prompts
+are answered one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 from ..originals import math, time
 from ..trees import mx
-from .forwardpass import Reader, batch, merged, room, trim
+from .forwardpass import Reader, batch, drop, merged, room, trim, uneven
 
 _TOP = 5  # alternatives kept a position
 _AHEAD = 8  # tokens of an answer that are read at once, at most: so many cost hardly more than one
@@ -76,10 +77,14 @@ class Line:
         """Is the answer so far the earlier one's beginning?"""
         return [token.id for token in self.tokens] == list(self.draft[: len(self.tokens)])
 
-    def ahead(self, begin: int, guess: bool) -> list[int]:
-        """The tokens from number `begin` of the answer on, and after them what may come next."""
+    def ahead(self, begin: int, guess: bool, width: int = 0) -> list[int]:
+        """The tokens from number `begin` of the answer on, and after them what may come next.
+
+        So many as this line's window takes, or `width` in all where more are read anyway.
+        """
         said = [token.id for token in self.tokens]
-        room = max(0, min(self.window, self.limit - len(said)) - 1) if guess else 0
+        most = max(self.window, width - (len(said) - 1 - begin))
+        room = max(0, min(most, self.limit - len(said)) - 1) if guess else 0
         if self.same:
             return [*said, *self.draft[len(said) :][:room]][begin:]
         after = dict(pairwise(said))
@@ -117,11 +122,15 @@ class Decoded:
     read: int = 0  # tokens that were taken from readings of what was guessed
 
 
-_apart: dict[Any, float] = {}
-"""By kind of model, and whether guesses were read: what the first batch showed against single forwards.
+@dataclass
+class _Shown:
+    """What the batches of one kind of model showed against single forwards."""
 
-Infinity: it takes none.
-"""
+    apart: float | None = None  # the largest difference; None: not looked at; infinity: it takes no batches
+    ways: set[str] = field(default_factory=set)  # of reading that were looked at: "guesses", "uneven"
+
+
+_shown: dict[Any, _Shown] = {}  # by kind of model
 
 
 def answer(
@@ -182,38 +191,61 @@ def _together(asked: Decoded, module: Any, stop: set[int], end: float) -> None:
     if len(live) < 2:
         return
     kind = (type(module), *(type(item) for line in live if line.reader for item in line.reader.cache or ()))
-    if math.inf in (_apart.get((kind, wide)) for wide in (False, True)):
+    shown = _shown.setdefault(kind, _Shown())
+    if shown.apart == math.inf:
         return
+    made: _Batch | None = None
     try:
         cache = merged([line.reader.cache for line in live if line.reader])
-        if cache is None:
-            return
-        _Batch(asked, module, live, cache, kind).answer(stop, end)
+        if cache is not None:
+            made = _Batch(asked, module, live, cache, shown)
+            made.answer(stop, end)
     except Exception:  # noqa: BLE001   this kind of model takes no batches: they are asked one by one
-        _apart[kind, False] = math.inf
+        shown.apart = math.inf
+    if made and shown.apart == math.inf:
+        made.forget()
 
 
 class _Batch:
-    """Lines that are answered in one batch, whose cache holds the same number of tokens of each answer."""
+    """Lines that are answered in one batch, and how many tokens of each answer its cache holds."""
 
-    def __init__(self, asked: Decoded, module: Any, lines: list[Line], cache: Any, kind: Any) -> None:
-        self.asked, self.module, self.lines, self.cache, self.kind = asked, module, lines, cache, kind
-        self.held = 0  # tokens of each answer that are in the cache
+    def __init__(self, asked: Decoded, module: Any, lines: list[Line], cache: Any, shown: _Shown) -> None:
+        self.asked, self.module, self.lines, self.cache, self.shown = asked, module, lines, cache, shown
+        self.held = [0] * len(lines)
         self.room = room(cache) - max(len(line.ids) for line in lines)
+        self.by_row = uneven(cache)
+        self.ways: set[str] = set()  # in which it read
+        self.said: list[list[Any]] = [[] for _ in lines]  # logits that are still to be held against single ones
 
     def answer(self, stop: set[int], end: float) -> None:
         """Go on until all are answered, the time is over, or rows of the batch are not as single ones."""
-        while any(line.open for line in self.lines):
+        while live := any(line.open for line in self.lines):
             if time.perf_counter() > end:
-                for line in self.lines:
-                    self.asked.shortened = self.asked.shortened or line.open
-                    line.finish = line.finish or "length"
-                return
+                break
             rows, width = self._rows()
+            self.ways |= {"guesses"} if width > 1 else set()
+            self.ways |= {"uneven"} if self.by_row and len(set(self.held)) > 1 else set()
             after = batch(self.module, [ids + ids[-1:] * (width - len(ids)) for ids in rows], self.cache)
-            if not self._as_single(after, rows):
-                return
             self._take(rows, after, stop)
+            seen = self.ways >= {"guesses", "uneven"} or sum(z.size for z in sum(self.said, [])) > _NUMBERS
+            if seen and not self._as_single():
+                return
+        if self._as_single():
+            self.asked.together, self.asked.apart = len(self.lines), self.shown.apart
+            self.asked.shortened = self.asked.shortened or live
+            for line in self.lines:
+                line.finish = line.finish or "length"
+
+    def forget(self) -> None:
+        """As if nothing had been said but what stands after each prompt."""
+        self.asked.read, self.asked.together = 0, 0
+        for line in self.lines:
+            del line.tokens[1:]
+            line.finish, line.window = None, _AHEAD
+            if line.reader is not None:
+                _guarded(
+                    line, functools.partial(line.reader.back, len(line.reader.ids) - len(line.ids))
+                )
 
     def _rows(self) -> tuple[list[list[int]], int]:
         """What each line reads next, and the width of all: what those read that are behind the others.
@@ -221,55 +253,68 @@ class _Batch:
         No more than there is memory and room for. A line that is before the others reads what it said again.
         """
         most = _NUMBERS // (len(self.lines) * self.lines[0].first.size)
-        most = max(1, int(min(most, self.room - self.held - 1, _NUMBERS)))
-        ahead = [line.ahead(self.held, most > 1) for line in self.lines]
-        last = [ids for ids, line in zip(ahead, self.lines, strict=True) if line.open and self._last(line)]
+        most = max(1, int(min(most, self.room - max(self.held) - 1, _NUMBERS)))
+        ahead = [line.ahead(held, most > 1) for line, held in zip(self.lines, self.held, strict=True)]
+        last = [
+            ids
+            for ids, line, held in zip(ahead, self.lines, self.held, strict=True)
+            if line.open and len(line.tokens) == held + 1
+        ]
         width = min(max(map(len, last)), most)
+        ahead = [line.ahead(held, most > 1, width) for line, held in zip(self.lines, self.held, strict=True)]
         return [ids[:width] or [self.lines[0].ids[-1]] for ids in ahead], width
 
-    def _last(self, line: Line) -> bool:
-        return len(line.tokens) == self.held + 1
-
     def _take(self, rows: list[list[int]], after: Any, stop: set[int]) -> None:
+        """What the model said after each row, as far as it holds; what was guessed wrong leaves the cache."""
         width = after.shape[1]
+        look = self.shown.apart is None or bool(self.ways - self.shown.ways)
         choices = choose(after.reshape(-1, after.shape[-1]).astype(mx().float32))
+        excess: dict[int, int] = {}
         for i, (line, ids) in enumerate(zip(self.lines, rows, strict=True)):
             if line.open:
+                before = len(line.tokens) - 1 - self.held[i]  # of the row was read, and looked at, earlier
                 here = choices[i * width : i * width + len(ids)]
-                self.asked.read += line.take(ids, self.held, here, stop)
-        behind = min((len(line.tokens) - 1 for line in self.lines if line.open), default=self.held + width)
-        trim(self.cache, self.held + width - behind)
-        self.held = behind
+                self.asked.read += line.take(ids, self.held[i], here, stop)
+                right = min(len(line.tokens) - 1 - self.held[i], len(ids))
+                if look and right > before:
+                    self.said[i].append(after[i, before:right])
+                if line.open:
+                    excess[i] = width - right
+        if excess:
+            self._drop(width, excess)
 
-    def _as_single(self, after: Any, rows: list[list[int]]) -> bool:
-        """Does the batch say what each line says by itself?
+    def _drop(self, width: int, excess: dict[int, int]) -> None:
+        """Take the last tokens out of the rows that are open: of each its own number, or of all the most."""
+        common = min(excess.values()) if self.by_row else max(excess.values())
+        trim(self.cache, common)
+        more = [max(0, excess.get(i, 0) - common) for i in range(len(self.lines))]
+        if any(more):
+            drop(self.cache, more)
+        self.held = [held + width - common - own for held, own in zip(self.held, more, strict=True)]
 
-        Looked at once, and once where guesses are read.
-        """
-        wide = (self.kind, after.shape[1] > 1)
-        if wide not in _apart:
-            differences = [
-                _difference(after[i, : len(ids)], _alone(line, self.held, ids))
-                for i, (line, ids) in enumerate(zip(self.lines, rows, strict=True))
-                if line.open
-            ]
-            rounding = all(each <= _bound(after) for each in differences)  # NaN is none
-            _apart[wide] = max(differences) if rounding else math.inf
-        if _apart[wide] == math.inf:
-            return False
-        self.asked.together = len(self.lines)
-        self.asked.apart = max(_apart[wide], self.asked.apart or 0.0)
-        return True
+    def _as_single(self) -> bool:
+        """Does the batch say what each line says by itself? Asked of what was said since it was asked last."""
+        differences = []
+        for line, said in zip(self.lines, self.said, strict=True):
+            if said:
+                z = mx().concatenate(said)
+                differences.append((_difference(z, _alone(line, len(z))), _bound(z)))
+        self.said = [[] for _ in self.lines]
+        if differences:
+            rounding = all(each <= bound for each, bound in differences)  # NaN is none
+            self.shown.apart = max([self.shown.apart or 0.0, *(each for each, _ in differences)])
+            self.shown.apart = self.shown.apart if rounding else math.inf
+            self.shown.ways |= self.ways
+        return self.shown.apart != math.inf
 
 
-def _alone(line: Line, held: int, ids: list[int]) -> Any:
-    """What the line's own reader says after these ids, which follow the first `held` tokens of the answer."""
+def _alone(line: Line, count: int) -> Any:
+    """What the line's own reader says after the last `count` tokens of its answer that were read."""
     reader = line.reader
     assert reader is not None
-    before = [token.id for token in line.tokens][len(reader.ids) - len(line.ids) : held]
-    after = reader.read([*before, *ids])[-len(ids) :]
+    said = [token.id for token in line.tokens[:-1]]
+    after = reader.read(said[len(reader.ids) - len(line.ids) :])[-count:]
     mx().eval(after)
-    reader.back(len(ids))
     return after
 
 

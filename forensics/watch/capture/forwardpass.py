@@ -85,6 +85,19 @@ def trim(cache: Any, count: int) -> None:
         raise RuntimeError(f"{type(cache[0]).__name__} does not give {count} tokens back")
 
 
+def uneven(cache: Any) -> bool:
+    """Can each row of a merged cache give back a number of tokens of its own?"""
+    kind = getattr(sys.modules["mlx_lm.models.cache"], "BatchKVCache", None)
+    return hasattr(kind, "finalize") and all(type(each) is kind for each in cache)
+
+
+def drop(cache: Any, counts: Sequence[int]) -> None:
+    """Take so many of the last tokens out of each row: they become padding on its left."""
+    for each in cache:
+        each.prepare(right_padding=list(counts))
+        each.finalize()
+
+
 class Reader:
     """Reads a sequence piece by piece, and gives the logits after each id: (ids, vocabulary), float32."""
 

@@ -23,6 +23,7 @@ _QUESTIONS = ("What is the capital of France?", "What color is the sky?", "What 
 _SECONDS = 60.0  # that the answers of one point may take; then they end where they are
 
 _drafts: dict[tuple[int, ...], list[int]] = {}  # prompt -> the newest answer to it of any model
+_said: dict[str, answercache.Said] = {}  # number of a model -> what it said when it was asked last
 _limits: dict[
     tuple[int, ...], int
 ] = {}  # prompt -> tokens of an answer that was shortened: later ones are as short
@@ -38,7 +39,9 @@ class Prompt:
     reference: str | None = None
 
 
-def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> dict[str, Any] | None:
+def answer(
+    model: Model, prefix: str, state: tuple[str, str] | None = None, as_before: bool = False
+) -> dict[str, Any] | None:
     """Have the model answer the probes, and write what it said as rows of capture `prefix`.
 
     Transcripts, tokens and next-token logits are written.
@@ -49,6 +52,8 @@ def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> d
     Args:
         state: the digests of parameters and settings, by which an earlier run's answers are found; None: they
         are not looked for.
+        as_before: nothing was added to the model since it was asked last that can change an answer: where the
+        logits after a prompt are those of then to the bit, the answer of then stands.
     """
     words = Words(model)
     prompts = list(_prompts(model, words))
@@ -65,10 +70,12 @@ def answer(model: Model, prefix: str, state: tuple[str, str] | None = None) -> d
         if state
         else None
     )
-    earlier = answercache.Answers(key)
+    earlier = answercache.Answers(key, _said.get(model.number) if as_before else None, words.stop)
     with still(model.module, evaluation=True):
         asked = decoder.answer(model.module, lines, words.stop, seconds, earlier.fill)
     digests: dict[str, Any] = {}
+    whole = [line for line in lines if line.first is not None and not line.error and not asked.shortened]
+    _said[model.number] = answercache.said(whole, words.stop)
     for prompt, line in zip(prompts, lines, strict=True):
         if asked.shortened and line.finish == "length":
             line.limit = _limits[line.ids] = len(line.tokens)

@@ -17,7 +17,7 @@ from .. import captured, protocol, trees
 from ..models import Model
 from ..originals import time
 from ..run import watch
-from . import budget, digests, facts, tensors
+from . import budget, digests, facts, inert, tensors
 from . import optimizers as optimizers_of
 
 
@@ -172,8 +172,10 @@ class _Capture:
             if whole and probes and (probes.parameters, probes.settings) == (parameters, how)
             else None
         )
-        if whole:
-            taken.answers = self.number if shared is None and self.probe((parameters, how)) else shared
+        if whole and shared is None and self.probe((parameters, how), self._as_before(probes, named)):
+            taken.answers = self.number
+        elif whole:
+            taken.answers = shared
         watch.close(self.prefix + "/")
         self.done(moment, whole, shared)
         budget.took(time.process_time() - began, len(arrays) - len(frozen))
@@ -273,13 +275,21 @@ class _Capture:
                     row["stats"] = measured(self.bytes[digest])
         self.bytes.clear()
 
-    def probe(self, state: tuple[str, str] | None = None) -> bool:
+    def _as_before(self, asked: Taken | None, named: dict[str, str | None]) -> bool:
+        """Has the model got nothing since it was asked but adapters that add nothing?"""
+        if asked is None or asked.answers != asked.number:
+            return False
+        with contextlib.suppress(Exception):  # a model of another form is asked again
+            return inert.adds_nothing(self.module, asked.digests, named)
+        return False
+
+    def probe(self, state: tuple[str, str] | None = None, as_before: bool = False) -> bool:
         """Ask the probes; False where there was nothing to ask, or nobody who could answer."""
         if not isinstance(self.module, trees.Tree):
             with self._part("probes"):
                 from .probe import answer  # import time: not before a model answers
 
-                self.probes = answer(self.model, self.prefix, state)
+                self.probes = answer(self.model, self.prefix, state, as_before)
                 budget.probes_took(self.probes["seconds"] if self.probes else 0.0)
             if self.probes and self.probes["skipped"]:
                 why = f"the time was over before {self.probes['skipped']} of them could be asked"
