@@ -19,6 +19,7 @@ from forensics.model.headers import read_header
 from forensics.records import STATISTICS, RawTensor, Row, TensorStats
 from forensics.store.manifest import run_of
 from forensics.store.packs import Packs
+from forensics.tensors.workers import spread
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -61,7 +62,8 @@ class Sources:
             self.damaged.append(f"{path.parent.name}/{path.name}: {error.message}")
             return
         good: list[tuple[str, RawTensor]] = []
-        for raw, stats in zip(tensors, executor.map(measure, tensors), strict=True):
+        measured = spread(executor, measure, tensors, lambda raw: raw.nbytes)
+        for raw, stats in zip(tensors, measured, strict=True):
             if stats.digest != raw.name:
                 self.damaged.append(raw.name)
                 continue

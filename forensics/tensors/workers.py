@@ -77,8 +77,19 @@ class Workers:
         if not items:
             return
         with threads(far) as executor:
-            for done in executor.map(_map, [(do, batch) for batch in _batches(items, nbytes, _TASK)]):
-                yield from done
+            yield from spread(executor, do, items, nbytes)
+
+
+def spread(
+    executor: Executor, do: Callable[[X], Y], items: Sequence[X], nbytes: Callable[[X], int]
+) -> Iterator[Y]:
+    """Each result, in order, of threads that take many small items at once; of few bytes none is begun."""
+    batches = list(_batches(items, nbytes, _TASK))
+    if len(batches) < 2:
+        yield from map(do, items)
+        return
+    for done in executor.map(_map, [(do, batch) for batch in batches]):
+        yield from done
 
 
 def _clustered(address: str, tasks: Sequence[tuple[Callable[[X], Y], Sequence[X]]]) -> Iterator[Y]:

@@ -17,9 +17,13 @@ auditing: list[Callable[[str, tuple[Any, ...]], None]] = []
 forked: list[Callable[[], None]] = []
 
 
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    for function in auditing:
-        function(event, arguments)
+_HEARD = frozenset(("open", "os.rename"))  # of some hundred events, and ten thousands at a program's imports
+
+
+def _audit(event: str, arguments: tuple[Any, ...], heard: frozenset[str] = _HEARD) -> None:
+    if event in heard:
+        for function in auditing:
+            function(event, arguments)
 
 
 def _fork() -> None:

@@ -215,7 +215,9 @@ class _Batch:
         self.room = room(cache) - max(len(line.ids) for line in lines)
         self.by_row = uneven(cache)
         self.ways: set[str] = set()  # in which it read
-        self.said: list[list[Any]] = [[] for _ in lines]  # logits that are still to be held against single ones
+        self.said: list[list[Any]] = [
+            [] for _ in lines
+        ]  # logits that are still to be held against single ones
 
     def answer(self, stop: set[int], end: float) -> None:
         """Go on until all are answered, the time is over, or rows of the batch are not as single ones."""
@@ -243,9 +245,7 @@ class _Batch:
             del line.tokens[1:]
             line.finish, line.window = None, _AHEAD
             if line.reader is not None:
-                _guarded(
-                    line, functools.partial(line.reader.back, len(line.reader.ids) - len(line.ids))
-                )
+                _guarded(line, functools.partial(line.reader.back, len(line.reader.ids) - len(line.ids)))
 
     def _rows(self) -> tuple[list[list[int]], int]:
         """What each line reads next, and the width of all: what those read that are behind the others.

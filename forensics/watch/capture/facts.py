@@ -113,11 +113,15 @@ def number(value: Any) -> Any:
     return value if isinstance(value, (int, float)) else None
 
 
-def square_norm(array: Any) -> float:
+def square_norms(arrays: list[Any]) -> list[float]:
+    """The sums of squares of those that hold real numbers, by one evaluation."""
     core = mx()
-    if not core.issubdtype(array.dtype, core.floating):
-        return 0.0
-    return float(core.square(array.astype(core.float32)).sum().item())
+    real = [array for array in arrays if core.issubdtype(array.dtype, core.floating)]
+    if not real:
+        return []
+    sums = [core.square(array.astype(core.float32)).sum() for array in real]
+    found: list[float] = core.stack(sums).tolist()
+    return found
 
 
 def _plain(value: Any) -> bool:

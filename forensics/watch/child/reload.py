@@ -10,6 +10,7 @@ The arguments are described in docs/evidence.md. Nothing of the program's own co
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -26,6 +27,7 @@ The first holds the seconds of processor that the import took.
 
 
 def main(path: str) -> None:
+    gc.disable()  # while libraries are imported, which it would look through for circles over and over
     arguments: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):  # a path that is gone is no name on a hub
         os.environ[variable] = "1"
@@ -117,6 +119,8 @@ def _item(core: Any, item: dict[str, Any]) -> None:
         )
         _event(watch, item, **detail, ok=False, message=line)
         return
+    finally:
+        gc.enable()
     _event(watch, item, **loaded.detail, ok=True)
     model = import_module(f"{_PACKAGE}.models").Model(item["model"], loaded.module)
     model.path, model.adapter_path, model.config = loaded.path, loaded.adapter_path, loaded.config

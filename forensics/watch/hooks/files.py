@@ -36,11 +36,11 @@ _opened: dict[str, tuple[bool, bool, str | None, int]] = {}  # path -> (written,
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """The interpreter calls this at each audited event.
+    """The interpreter calls this at each file that is opened or renamed.
 
     So it asks for as little as it can, and never raises.
     """
-    if event not in ("open", "os.rename") or not watch.on or watch.local.quiet:
+    if not watch.on or watch.local.quiet:
         return
     try:
         if event == "os.rename":
