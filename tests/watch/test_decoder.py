@@ -70,7 +70,7 @@ def test_a_batch_that_reads_guesses_says_what_each_prompt_alone_says_token_by_to
 
 
 def test_a_batch_that_is_not_as_single_prompts_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of which the wrong tokens are taken out: what was said so far goes, and each prompt is asked alone."""
+    """Rows of which the wrong tokens are taken out: what was said goes, and each prompt is asked alone."""
     model, _ = load(str(tiny.cached()))
     model.eval()
     prompts = [(1, 40, 7), (1, 40, 7, 99, 12), (1, 60)]

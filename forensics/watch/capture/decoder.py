@@ -215,9 +215,7 @@ class _Batch:
         self.room = room(cache) - max(len(line.ids) for line in lines)
         self.by_row = uneven(cache)
         self.ways: set[str] = set()  # in which it read
-        self.said: list[list[Any]] = [
-            [] for _ in lines
-        ]  # logits that are still to be held against single ones
+        self.said: list[list[Any]] = [[] for _ in lines]  # logits that no single forward was asked for
 
     def answer(self, stop: set[int], end: float) -> None:
         """Go on until all are answered, the time is over, or rows of the batch are not as single ones."""
@@ -293,7 +291,7 @@ class _Batch:
         self.held = [held + width - common - own for held, own in zip(self.held, more, strict=True)]
 
     def _as_single(self) -> bool:
-        """Does the batch say what each line says by itself? Asked of what was said since it was asked last."""
+        """Does the batch say what each line says by itself? Asked of what was not held against that yet."""
         differences = []
         for line, said in zip(self.lines, self.said, strict=True):
             if said:

@@ -1,7 +1,7 @@
 """Adapters that add nothing yet: a model that got them says what it said without them.
 
-A fresh adapter of mlx-lm's is a product with a matrix of zeros. What the model answers then need not be made a
-second time, where the logits after the prompt, computed with the adapters, are those of before to the bit.
+A fresh adapter of mlx-lm's is a product with a matrix of zeros. What the model answers then need not be made
+a second time, where the logits after the prompt, computed with the adapters, are those of before to the bit.
 """
 
 from __future__ import annotations
