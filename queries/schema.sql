@@ -346,6 +346,8 @@ CREATE TABLE compiled (
     state_in_inputs BOOLEAN, state_in_outputs BOOLEAN,
     random_used BOOLEAN, random_captured BOOLEAN,
     training_at_trace BOOLEAN,
+    updates_behind BIGINT,      -- of a forward that was traced with parameters as constants: updates of the
+                                -- model between the trace and a call, at most; NULL: all it reads are inputs
     repeat_difference DOUBLE,   -- of two equal observed calls, max abs; NULL: none seen
     live_difference DOUBLE,     -- of its output and the uncompiled model on the same arguments and shape, max
                                 -- abs

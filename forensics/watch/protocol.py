@@ -239,6 +239,7 @@ class Compiled(TypedDict, total=False):
     random_used: bool
     random_captured: bool
     training_at_trace: bool | None
+    updates_behind: int | None  # at most, of a forward with weights built in
     repeat_difference: float | None
     live_difference: float | None
     live_scale: float | None

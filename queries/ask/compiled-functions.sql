@@ -12,6 +12,7 @@ select
     state_in_outputs,
     random_used,
     random_captured,
+    updates_behind,
     live_difference,
     live_scale,
     place

@@ -63,6 +63,7 @@ def test_a_compiled_forward_is_held_against_its_model() -> None:
     assert stale["repeat_difference"] == fresh["repeat_difference"] == 0.0
     assert stale["live_difference"] > 0.1 * stale["live_scale"]
     assert fresh["live_difference"] < 1e-4 * fresh["live_scale"]
+    assert (stale["updates_behind"], fresh["updates_behind"]) == (3, None)  # what it reads are inputs, or not
     assert (sampler["purpose"], sampler["random_used"], sampler["random_captured"]) == (
         "sampler",
         True,

@@ -58,6 +58,7 @@ class Function:
         self.random_used = False
         self.random_captured = any(part is mx().random.state for part in state.parts(given.inputs))
         self.training_at_trace: bool | None = None
+        self.updates_behind: int | None = None
         self.seen = observed.Seen()
 
     @property
@@ -74,7 +75,8 @@ class Function:
             "model": self.model.number if self.model else None, "calls": self.calls, "traces": self.traces,
             "state_in_inputs": self.state_in_inputs, "state_in_outputs": self.state_in_outputs,
             "random_used": self.random_used, "random_captured": self.random_captured,
-            "training_at_trace": self.training_at_trace, **self.seen.row(), "place": self.place,
+            "training_at_trace": self.training_at_trace, "updates_behind": self.updates_behind,
+            **self.seen.row(), "place": self.place,
         }  # fmt: skip
 
 
@@ -173,6 +175,7 @@ def _called(compiled: Callable[..., Any], function: Function, given: Given) -> C
             function.calls += 1
             if not trace.facts.setdefault("seen", False):
                 _first(function, trace)
+            _behind(function, trace)
             if before is not None:
                 before.after(trace, result)
                 if function.purpose == "forward":
@@ -194,6 +197,28 @@ def _first(function: Function, trace: Trace) -> None:
     function.model = function.model or trace.facts.get("model")
     if function.training_at_trace is None:
         function.training_at_trace = trace.facts.get("training")
+    trace.facts["updates"] = _built_in(function, trace)
+
+
+def _built_in(function: Function, trace: Trace) -> int | None:
+    """How often the model was updated when a forward was traced that has weights built in as constants.
+
+    While it is traced, mlx puts others in the place of arrays that are inputs: a parameter that is the same
+    object within the trace and after it is none. None: all it reads are inputs, or that is not known.
+    """
+    reference, read = trace.facts.pop("read", (None, {}))
+    module = reference() if reference is not None else None
+    if function.purpose != "forward" or function.model is None or module is None:
+        return None
+    live = trees.trainable(module)
+    return function.model.updates if any(id(live.get(name)) == was for name, was in read.items()) else None
+
+
+def _behind(function: Function, trace: Trace) -> None:
+    """Note the updates that this call's answer does not know of."""
+    updates = trace.facts.get("updates")
+    if updates is not None and function.model is not None:
+        function.updates_behind = max(function.updates_behind or 0, function.model.updates - updates)
 
 
 def _compared(function: Function, given: Given) -> None:

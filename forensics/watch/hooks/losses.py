@@ -112,6 +112,9 @@ class _Call:
         """What the program gets: the same output, looked at where it is computed."""
         about = steps.local.traces[-1].facts if steps.local.traces else {}
         about.setdefault("forward", self.record)
+        if steps.local.traces and self.frame is None and "read" not in about:
+            read = {name: id(array) for name, array in trees.trainable(self.module).items()}
+            about["read"] = (weakref.ref(self.module), read)
         if self.frame is not None:
             return _through(output, self._tapped)
         if self.width is None:
