@@ -11,107 +11,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from forensics.prove.program import Program, name
+from forensics.prove import loss_edits
+from forensics.prove.program import Program, name, pairs
 
 MLX_LM = {"rank": 8, "scale": 20.0, "dropout": 0.0}
 """mlx-lm's own settings of an adapter, where the run declared none."""
-
-
-def _unpadded(program: Program) -> str | None:
-    """`cross_entropy(z, t).mean()` becomes the mean over targets that are no padding.
-
-    Padding is known by its id.
-    """
-    pads, ends = program.facts.get("pads") or [], program.facts.get("ends") or []
-    found = _of_cross_entropy(program, "mean")
-    if len(found) != 1 or len(pads) != 1 or pads[0] in ends or found[0].args or found[0].keywords:
-        return None
-    losses = found[0].func.value  # type: ignore[attr-defined]
-    if len(losses.args) < 2:
-        return None
-    real = f"({program.source(losses.args[1])} != {pads[0]})"
-    return program.replaced(found[0], f"({program.source(losses)} * {real}).sum() / {real}.sum()")
-
-
-def _of_cross_entropy(program: Program, wanted: str) -> list[ast.Call]:
-    """Calls of this method of what a cross-entropy gives."""
-    return [
-        call
-        for call in program.calls(wanted)
-        if isinstance(call.func, ast.Attribute)
-        and isinstance(call.func.value, ast.Call)
-        and name(call.func.value.func) == "cross_entropy"
-    ]
-
-
-def _turned(program: Program) -> str | None:
-    """The one minus before a cross-entropy, or before a call of the function that holds it, goes.
-
-    A loss made of log-probabilities that has none gets it.
-    """
-    functions = [node for node in ast.walk(program.tree) if isinstance(node, ast.FunctionDef)]
-    holding = {each.name for each in functions if _calls_in(each, {"cross_entropy"})} | {"cross_entropy"}
-    negated = [
-        node
-        for node in ast.walk(program.tree)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and _calls_in(node, holding)
-    ]
-    if len(negated) == 1:
-        return program.replaced(negated[0], program.source(negated[0].operand))
-    of_logs = [each for each in functions if _calls_in(each, {"log_softmax"})]
-    if negated or len(of_logs) != 1 or _has_minus(of_logs[0]):
-        return None
-    returned = [node.value for node in ast.walk(of_logs[0]) if isinstance(node, ast.Return) and node.value]
-    return program.replaced(returned[0], f"-({program.source(returned[0])})") if len(returned) == 1 else None
-
-
-def _has_minus(function: ast.FunctionDef) -> bool:
-    """Does it take anything but the number of an axis or a slice negative?"""
-    return any(
-        isinstance(node, ast.UnaryOp)
-        and isinstance(node.op, ast.USub)
-        and not isinstance(node.operand, ast.Constant)
-        for node in ast.walk(function)
-    )
-
-
-def _calls_in(tree: ast.AST, names: set[str]) -> bool:
-    return any(isinstance(node, ast.Call) and name(node.func) in names for node in ast.walk(tree))
-
-
-def _of_logits(program: Program) -> str | None:
-    """`cross_entropy(softmax(z), t)` becomes `cross_entropy(z, t)`; a line `z = softmax(z)` goes."""
-    call = program.one("cross_entropy")
-    inner = call.args[0] if call and call.args else None
-    if isinstance(inner, ast.Name):
-        made = [
-            each.value
-            for each in ast.walk(program.tree)
-            if isinstance(each, ast.Assign)
-            and isinstance(each.value, ast.Call)
-            and name(each.value.func) == "softmax"
-            and [program.source(target) for target in each.targets] == [inner.id]
-            and each.value.args
-            and program.source(each.value.args[0]) == inner.id
-        ]
-        return program.without(made[0]) if len(made) == 1 else None
-    if not isinstance(inner, ast.Call) or name(inner.func) != "softmax" or not inner.args:
-        return None
-    return program.replaced(inner, program.source(inner.args[0]))
-
-
-def _shifted(program: Program) -> str | None:
-    """`cross_entropy(model(x), x)` becomes that of each position's next token."""
-    call = program.one("cross_entropy")
-    if call is None or len(call.args) < 2 or not isinstance(call.args[0], ast.Call) or not call.args[0].args:
-        return None
-    outputs, target = call.args[0], program.source(call.args[1])
-    if program.source(outputs.args[0]) != target:
-        return None
-    rest = "".join(f", {program.source(argument)}" for argument in [*call.args[2:], *call.keywords])
-    return program.replaced(
-        call, f"{program.source(call.func)}({program.source(outputs)}[:, :-1], {target}[:, 1:]{rest})"
-    )
 
 
 def _adapted(program: Program) -> str | None:
@@ -154,27 +58,44 @@ def _still(program: Program) -> str | None:
     return program.inserted(call, [f"{program.source(call.args[0])}.eval()"])
 
 
+OPTIMIZERS = (
+    "SGD", "Adam", "AdamW", "Adafactor", "Lion", "RMSprop", "Muon", "AdaDelta", "Adagrad", "Adamax",
+)  # fmt: skip
+
+
 def _driven(program: Program) -> str | None:
-    """A learning rate of 0 that is written down becomes the declared one."""
-    rate = program.facts.get("rate")
-    zeros = [
-        node.value
-        for node in ast.walk(program.tree)
-        if isinstance(node, ast.keyword)
-        and node.arg == "learning_rate"
-        and isinstance(node.value, ast.Constant)
-        and node.value.value == 0
+    """A rate of 0 that is written down becomes the declared one; one made by `//` is divided by `/`."""
+    rates = [
+        next((word.value for word in call.keywords if word.arg == "learning_rate"), None)
+        or (call.args[0] if call.args else None)
+        for kind in OPTIMIZERS
+        for call in program.calls(kind)
     ]
-    return program.replaced(zeros[0], repr(rate)) if rate and len(zeros) == 1 else None
-
-
-def _averaged(program: Program) -> str | None:
-    """`cross_entropy(z, t).sum()` becomes its mean."""
-    found = [call for call in _of_cross_entropy(program, "sum") if not call.args]
-    if len(found) != 1:
+    zeros = [node for node in rates if node is not None and program.constant(node) == 0]
+    written, rate = program.written(zeros[0]) if len(zeros) == 1 else None, program.facts.get("rate")
+    if written is not None and rate:
+        return program.replaced(written, repr(rate))
+    floors = [
+        node
+        for each in rates
+        if each is not None and (node := program.written(each)) is not None and _floored(node)
+    ]
+    if len(floors) != 1 or not isinstance(floors[0], ast.BinOp):
         return None
-    losses = found[0].func.value  # type: ignore[attr-defined]
-    return program.replaced(found[0], f"{program.source(losses)}.mean()")
+    left, right = (program.source(part) for part in (floors[0].left, floors[0].right))
+    return program.replaced(floors[0], f"{left} / {right}")
+
+
+def _floored(node: ast.expr) -> bool:
+    """A division of whole numbers that leaves nothing."""
+    return (
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.FloorDiv)
+        and all(
+            isinstance(part, ast.Constant) and isinstance(part.value, int) for part in (node.left, node.right)
+        )
+        and 0 < node.left.value < node.right.value  # type: ignore[attr-defined]
+    )
 
 
 def _plain(program: Program) -> str | None:
@@ -231,10 +152,9 @@ def _stepped(program: Program) -> str | None:
         node for node in ast.walk(program.tree) if isinstance(node, ast.Assign) and len(node.targets) == 1
     ]
     function = next((each.targets[0] for each in named if each.value is made), None)
-    pairs = [pair for each in named for pair in _assigned(each.targets[0], each.value)]
-    kinds = ("SGD", "Adam", "AdamW", "Adafactor", "Lion", "RMSprop", "Muon", "AdaDelta", "Adagrad", "Adamax")
+    parts = [pair for each in named for pair in pairs(each.targets[0], each.value)]
     optimizers = [
-        target for target, value in pairs if isinstance(value, ast.Call) and name(value.func) in kinds
+        target for target, value in parts if isinstance(value, ast.Call) and name(value.func) in OPTIMIZERS
     ]
     if made is None or function is None or not made.args or len(optimizers) != 1 or program.calls("update"):
         return None
@@ -251,13 +171,6 @@ def _stepped(program: Program) -> str | None:
     gradients = program.source(steps[0].targets[0].elts[1])  # type: ignore[attr-defined]
     optimizer = program.source(optimizers[0])
     return program.after(steps[0], [f"{optimizer}.update({program.source(made.args[0])}, {gradients})"])
-
-
-def _assigned(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
-    """(target, value), part by part where both are tuples."""
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        return list(zip(target.elts, value.elts, strict=False))
-    return [(target, value)]
 
 
 def _framed(program: Program) -> str | None:
@@ -301,16 +214,104 @@ def _pairs(node: ast.keyword | ast.Dict) -> list[tuple[Any, ast.expr]]:
     return list(zip(keys, node.values, strict=True))
 
 
+def _masked(program: Program) -> str | None:
+    """An attention that is given no mask gets the causal one."""
+    call = program.one("scaled_dot_product_attention")
+    if call is None:
+        return None
+    mask = next((word for word in call.keywords if word.arg == "mask"), None)
+    if mask is None:
+        last = [*call.args, *(word.value for word in call.keywords)][-1]
+        source = program.source(last)
+        return program.replaced(last, f'{source}, mask="causal"')
+    none = isinstance(mask.value, ast.Constant) and mask.value.value is None
+    return program.replaced(mask.value, '"causal"') if none else None
+
+
+def _differentiated(program: Program) -> str | None:
+    """A function with a backward pass of its own loses that, so that mlx differentiates it."""
+    functions = [node for node in ast.walk(program.tree) if isinstance(node, ast.FunctionDef)]
+    own = [each for each in functions if any(name(mark) == "custom_function" for mark in each.decorator_list)]
+    passes = [each for each in functions if any(name(mark) == "vjp" for mark in each.decorator_list)]
+    if len(own) != 1 or len(passes) != 1 or len(own[0].decorator_list) != 1:
+        return None
+    mark, backward = own[0].decorator_list[0], passes[0]
+    lines = program.text.splitlines(keepends=True)
+    first, last = backward.decorator_list[0].lineno - 1, backward.end_lineno or backward.lineno
+    if first <= mark.lineno - 1:
+        return None
+    while last < len(lines) and not lines[last].strip():
+        last += 1
+    del lines[first:last]
+    del lines[mark.lineno - 1]
+    return "".join(lines)
+
+
+def _zeroed(program: Program) -> str | None:
+    """A `lora_b` that begins with random numbers begins with zeros."""
+    found: list[tuple[ast.expr, ast.Call]] = []
+    for node in ast.walk(program.tree):
+        if isinstance(node, ast.Assign) and any(name(target) == "lora_b" for target in node.targets):
+            drawn = [
+                call
+                for call in ast.walk(node.value)
+                if isinstance(call, ast.Call) and name(call.func) in ("normal", "uniform")
+            ]
+            found.extend((node.value, call) for call in drawn)
+    if len(found) != 1:
+        return None
+    value, call = found[0]
+    shape = next((word.value for word in call.keywords if word.arg == "shape"), None)
+    shape = call.args[0] if shape is None and name(call.func) == "normal" and call.args else shape
+    library = program.source(call.func).partition(".random.")[0]
+    if shape is None or library == program.source(call.func):
+        return None
+    return program.replaced(value, f"{library}.zeros({program.source(shape)})")
+
+
+def _undecayed(program: Program) -> str | None:
+    """A line that only makes every parameter smaller is left out."""
+    found = []
+    for call in program.calls("update"):
+        inner = call.args[0] if len(call.args) == 1 and not call.keywords else None
+        if not isinstance(inner, ast.Call) or name(inner.func) != "tree_map" or len(inner.args) != 2:
+            continue
+        function, tree = inner.args
+        model = program.source(call.func).removesuffix(".update")
+        shrinks = (
+            isinstance(function, ast.Lambda)
+            and isinstance(function.body, ast.BinOp)
+            and isinstance(function.body.op, ast.Mult)
+        )
+        if shrinks and program.source(tree) == f"{model}.parameters()":
+            found.append(call)
+    return program.without(found[0]) if len(found) == 1 else None
+
+
+def _single_bos(program: Program) -> str | None:
+    """What the chat template wrote is encoded without another beginning."""
+    call = program.one("encode")
+    if call is None or len(call.args) != 1 or call.keywords:
+        return None
+    text = program.made(call.args[0])
+    if not isinstance(text, ast.Call) or name(text.func) != "apply_chat_template":
+        return None
+    words = [word for word in text.keywords if word.arg == "tokenize"]
+    plain = words and isinstance(words[0].value, ast.Constant) and words[0].value.value is False
+    source = program.source(call.args[0])
+    return program.replaced(call.args[0], f"{source}, add_special_tokens=False") if plain else None
+
+
 EDITS: Mapping[str, Callable[[Program], str | None]] = {
-    "padding-in-loss": _unpadded,
-    "loss-sign-flipped": _turned,
-    "probabilities-as-logits": _of_logits,
-    "labels-not-shifted": _shifted,
+    "padding-in-loss": loss_edits.unpadded,
+    "loss-sign-flipped": loss_edits.turned,
+    "probabilities-as-logits": loss_edits.of_logits,
+    "labels-not-shifted": loss_edits.shifted,
     "lora-missing": _adapted,
     "base-not-frozen": _frozen,
     "dropout-in-generation": _still,
     "learning-rate-zero": _driven,
-    "update-too-large": _averaged,
+    "update-too-large": loss_edits.averaged,
     "stale-compiled-function": _plain,
     "compile-state-not-captured": _plain,
     "compile-random-frozen": _plain,
@@ -320,5 +321,11 @@ EDITS: Mapping[str, Callable[[Program], str | None]] = {
     "template-mismatch": _framed,
     "lora-scale-mismatch": _scaled,
     "lora-inert": _scaled,
+    "ignore-index-as-token": loss_edits.unignored,
+    "attention-not-causal": _masked,
+    "gradient-wrong": _differentiated,
+    "lora-starts-nonzero": _zeroed,
+    "uniform-decay": _undecayed,
+    "double-bos": _single_bos,
 }
 """Cures that have an edit; each gives the new text of a program, None where it would have to guess."""

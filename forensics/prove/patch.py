@@ -9,6 +9,7 @@ import ast
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from forensics.prove import keys
@@ -19,8 +20,17 @@ _LARGEST = 1 << 20  # bytes of a program
 _CONFIGURATIONS = (".yaml", ".yml", ".json")
 
 
-def patch(cwd: Path, files: Sequence[str], cures: Sequence[str], facts: Mapping[str, Any]) -> str:
+def patch(
+    cwd: Path,
+    files: Sequence[str],
+    cures: Sequence[str],
+    facts: Mapping[str, Any],
+    places: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """A unified diff of these files of the program, relative to `cwd`, for these cures.
+
+    Args:
+        places: file:line of the findings.
 
     Empty where none has an edit that is sure.
     """
@@ -35,7 +45,7 @@ def patch(cwd: Path, files: Sequence[str], cures: Sequence[str], facts: Mapping[
             continue
         after = before
         for cure in cures:
-            after = _edited(after, cure, facts, path.suffix)
+            after = _edited(after, cure, facts, path.suffix, _line(places.get(cure), name, before == after))
         diff = difflib.unified_diff(
             before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}", n=2
         )
@@ -43,13 +53,19 @@ def patch(cwd: Path, files: Sequence[str], cures: Sequence[str], facts: Mapping[
     return "".join(found)
 
 
-def _edited(text: str, cure: str, facts: Mapping[str, Any], suffix: str) -> str:
+def _line(place: str | None, name: str, unedited: bool) -> int | None:
+    """The line of a place in this file; none once an edit has moved the lines."""
+    file, _, line = (place or "").rpartition(":")
+    return int(line) if unedited and line.isdigit() and Path(file) == Path(name) else None
+
+
+def _edited(text: str, cure: str, facts: Mapping[str, Any], suffix: str, line: int | None) -> str:
     """The text with the edit of one cure, where it has one there and what comes of it can be read."""
     if suffix in _CONFIGURATIONS:
         return keys.edited(text, cure, facts, braces=suffix == ".json") or text
     edit = EDITS.get(cure)
     try:
-        new = edit(Program(text, ast.parse(text), facts)) if edit else None
+        new = edit(Program(text, ast.parse(text), facts, line)) if edit else None
         if new is not None:
             ast.parse(new)
     except (SyntaxError, ValueError):

@@ -8,16 +8,24 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+_Node = TypeVar("_Node", bound=ast.AST)
 
 
 @dataclass(frozen=True)
 class Program:
-    """A file of the program: its text and tree, and what the run told the cures (see `repeat.told`)."""
+    """A file of the program: its text and tree, and what the run told the cures (see `repeat.cure_facts`).
+
+    Args:
+        line: that of the finding in this file, where it is known: of several places the one in the function
+        around it is meant.
+    """
 
     text: str
     tree: ast.Module
     facts: Mapping[str, Any]
+    line: int | None = None
 
     def source(self, node: ast.AST) -> str:
         return ast.get_source_segment(self.text, node) or ""
@@ -29,9 +37,45 @@ class Program:
         ]
 
     def one(self, wanted: str) -> ast.Call | None:
-        """The call of that name, where there is exactly one."""
-        found = self.calls(wanted)
+        """The call of that name, where `only` finds one."""
+        return self.only(self.calls(wanted))
+
+    def only(self, found: Sequence[_Node]) -> _Node | None:
+        """The one of these, where there is exactly one, in the file or in the function of the finding."""
+        if len(found) > 1 and self.line is not None:
+            around = self._function(self.line)
+            found = [node for node in found if around is not None and _stands_in(node, around)]
         return found[0] if len(found) == 1 else None
+
+    def _function(self, line: int) -> ast.AST | None:
+        """The innermost function that holds a line; None where it stands in none."""
+        found = [
+            node
+            for node in ast.walk(self.tree)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            and node.lineno <= line <= (node.end_lineno or node.lineno)
+        ]
+        return max(found, key=lambda node: node.lineno, default=None)
+
+    def made(self, node: ast.expr) -> ast.expr:
+        """What a name stands for, where its function gives it one value, once; else the expression itself."""
+        if not isinstance(node, ast.Name):
+            return node
+        around = self._function(node.lineno) or self.tree
+        bound = [
+            each
+            for each in ast.walk(around)
+            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store) and each.id == node.id
+        ]
+        given = [
+            value
+            for each in ast.walk(around)
+            if isinstance(each, ast.Assign)
+            for target in each.targets
+            for part, value in pairs(target, each.value)
+            if isinstance(part, ast.Name) and part.id == node.id
+        ]
+        return given[0] if len(bound) == len(given) == 1 and given[0].lineno <= node.lineno else node
 
     def replaced(self, node: ast.expr, new: str) -> str:
         """The text with an expression replaced."""
@@ -75,18 +119,27 @@ class Program:
         del lines[statement.lineno - 1 : statement.end_lineno]
         return "".join(lines)
 
+    def plain(self, node: ast.expr) -> bool:
+        """Can it be written twice: does it call nothing?"""
+        return not any(isinstance(inner, ast.Call) for inner in ast.walk(node))
+
     def constant(self, node: ast.expr) -> object:
         """What is written down for an expression: a constant, a name, an attribute or key that is given one.
 
         None where it is not told, or told twice.
         """
-        if isinstance(node, ast.Constant):
-            return node.value
+        found = self.written(node)
+        return found.value if isinstance(found, ast.Constant) else None
+
+    def written(self, node: ast.expr) -> ast.expr | None:
+        """The expression that a name, an attribute or a key is given, once; any other expression itself."""
         wanted: object = name(node) if isinstance(node, (ast.Name, ast.Attribute)) else None
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
             wanted = node.slice.value
+        if not wanted:
+            return node
         found = [value for key, value in self._given() if key is not None and key == wanted]
-        return found[0].value if len(found) == 1 and isinstance(found[0], ast.Constant) else None
+        return found[0] if len(found) == 1 else None
 
     def _given(self) -> Iterator[tuple[object, ast.expr | None]]:
         """(name or key, value) of assignments, keywords and dictionaries."""
@@ -117,6 +170,13 @@ class Program:
     def _holding(self, node: ast.AST) -> ast.stmt | None:
         """The simple statement in which `node` stands."""
         return next((statement for statement in _statements(self.tree) if _stands_in(node, statement)), None)
+
+
+def pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    """(target, value), part by part where both are tuples."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        return list(zip(target.elts, value.elts, strict=False))
+    return [(target, value)]
 
 
 def _stands_in(node: ast.AST, tree: ast.AST) -> bool:

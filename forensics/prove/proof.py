@@ -178,7 +178,8 @@ class Proving:
         units = {name: unit for item in (record, *rows) for name, unit in item.units.items()}
         agrees, how = agreement(record, rows[0], self._steps)
         sure = [item.ids[0] for item in found if item.outcome == "proved" and len(item.ids) == 1]
-        edit = patch(self.launch.cwd, self.source.files(), sure, self._facts)
+        places = {item.id: item.where for item in self.diagnosis.findings if item.where}
+        edit = patch(self.launch.cwd, self.source.files(), sure, self._facts, places)
         harms = tuple(row.harm for row in rows)
         steps = self._steps or len(record.losses) or None
         return Proof(

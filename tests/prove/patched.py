@@ -79,7 +79,8 @@ def patched(place: Path, wanted: str) -> Mapping[str, Any]:
         facts = proving._repeat((), 0).facts
     except ForensicsError as error:
         return {"outcome": "error", "why": error.message}
-    diff = patch(proving.launch.cwd, proving.source.files(), [wanted], facts)
+    places = {item.id: item.where for item in proving.diagnosis.findings if item.where}
+    diff = patch(proving.launch.cwd, proving.source.files(), [wanted], facts, places)
     if not diff:
         return {"outcome": "none"}
     copy = place.with_name(f"{place.name}-patched")
