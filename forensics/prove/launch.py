@@ -95,6 +95,13 @@ def _startable(run: Run, launch: Launch) -> None:
             where=str(launch.cwd),
             hint="Put it back, or capture the run again where the program is now.",
         )
+    script = launch.argv[1] if len(launch.argv) > 1 else "-"
+    if not script.startswith("-") and not (launch.cwd / script).exists():
+        raise NotRepeatable(
+            f"The program {script} is gone.",
+            where=str(launch.cwd / script),
+            hint="Put it back, or capture the run again where the program is now.",
+        )
     alone = next(
         (word for word in launch.argv[1:2] if word.startswith("-") and set(word[1:]) & set(_LONE)), None
     )

@@ -302,7 +302,8 @@ SELECT DISTINCT id FROM (
 WHERE role = 'pad' AND id IS NOT NULL ORDER BY id
 """
 _DECLARED = """
-SELECT kind, rank, coalesce(scale, alpha / nullif(rank, 0)) AS scale, dropout, num_layers, keys FROM adapters
+SELECT kind, rank, coalesce(scale, alpha / nullif(rank, 0)) AS scale, dropout, num_layers, keys, layers
+FROM adapters
 WHERE run = run_of($1) AND origin = 'declared' AND kind IN ('lora', 'dora')
 ORDER BY strength = 'strong' DESC, rank IS NULL, via = 'call' DESC LIMIT 1
 """
@@ -344,8 +345,9 @@ def cure_facts(evidence: Opened, tokenizer: Facts) -> dict[str, Any]:
     session, b = evidence.session, evidence.b
     marks = tokenizer.markers
     declared: dict[str, Any] = dict(next(iter(session.rows(_DECLARED, [b])), {}))
-    if declared.get("keys"):
-        declared["keys"] = json.loads(str(declared["keys"]))
+    for name in ("keys", "layers"):
+        if declared.get(name):
+            declared[name] = json.loads(str(declared[name]))
     opener = marks[0][0] if marks and marks[0] and marks[0][0] in tokenizer.special else None
     return {
         "pads": [row["id"] for row in session.rows(_PADS, [b])],

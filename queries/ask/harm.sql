@@ -209,6 +209,25 @@ with
         join placements s on s.capture = k.begun and s.role <> 'optimizer' and not adapter_role(s.role)
         join placements e on e.capture = k.trained and e.canonical = s.canonical
         where not s.trainable or has_adapter(b)
+        union all
+        select
+            13,
+            'tensors of adapter layers that were frozen whole, and never moved',
+            'tensors',
+            count(*) filter (not own.trained and s.digest = e.digest),
+            count(*)
+        from k
+        join placements s on s.capture = k.begun and adapter_role(s.role)
+        join placements e on e.capture = k.trained and e.canonical = s.canonical
+        join
+            (
+                select regexp_replace(p.canonical, '[^.]*$', '') as pair, bool_or(p.trainable) as trained
+                from placements p
+                join k on p.capture = k.begun
+                where adapter_role(p.role)
+                group by pair
+            ) own
+            on own.pair = regexp_replace(s.canonical, '[^.]*$', '')
     )
 select what, unit, coalesce(amount, 0)::bigint as amount, coalesce(among, 0)::bigint as among
 from harms

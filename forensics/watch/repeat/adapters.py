@@ -49,13 +49,15 @@ def complete(module: Any) -> str | None:
     Returns what was done.
     """
     wanted, config, layers = declared(), settings(), list(getattr(module, "layers", ()))
-    keys = wanted.get("keys")
-    if not keys or not layers or not trees.adapters(module)[0]:
+    if not layers or not trees.adapters(module)[0]:
         return None
+    keys = wanted.get("keys") or sorted(
+        {path for layer in layers for path, each in trees.modules(layer) if "lora_a" in each}
+    )
     lora = importlib.import_module("mlx_lm.tuner.lora")
     base = sys.modules["mlx.nn"]
-    number, count = min(wanted.get("num_layers") or len(layers), len(layers)), 0
-    for layer in layers[len(layers) - number :] if number > 0 else layers:
+    count = 0
+    for layer in _meant(layers, wanted):
         for path, each in list(trees.modules(layer)):
             fits = any(path == key or path.endswith(f".{key}") or key.endswith(f".{path}") for key in keys)
             if path and fits and isinstance(each, (base.Linear, base.QuantizedLinear)):
@@ -65,6 +67,15 @@ def complete(module: Any) -> str | None:
                 layer.update_modules(trees.unflatten([(path, adapter)]))
                 count += 1
     return f"{count} adapter layers added" if count else None
+
+
+def _meant(layers: list[Any], wanted: dict[str, Any]) -> list[Any]:
+    """The blocks that the declaration names, else the last so many, else all."""
+    named = [index for index in wanted.get("layers") or () if isinstance(index, int) and index < len(layers)]
+    if named:
+        return [layers[index] for index in named]
+    number = min(wanted.get("num_layers") or len(layers), len(layers))
+    return layers[len(layers) - number :] if number > 0 else layers
 
 
 def free(module: Any) -> str | None:
