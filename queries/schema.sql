@@ -248,6 +248,8 @@ CREATE TABLE steps (
                             -- and each position sums to 1
     drawn_rows INTEGER,     -- rows under this step's gradients that the program drew itself: generated, or
                             -- read token by token just before
+    coefficient DOUBLE,     -- of a kept step on such rows: the largest magnitude of the small float arrays
+                            -- that its loss was handed and that have both signs, or are all zero
     residual_shaped DOUBLE, -- of a loss on hidden states: what the reading by the model's head leaves
                             -- unexplained; NULL: another loss, nothing else could be taken for that head, or
                             -- the step was not kept

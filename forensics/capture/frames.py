@@ -26,6 +26,12 @@ class Facts:
     tail: tuple[int, ...] = ()
     framed: bool = False  # there is a chat template
     names: Mapping[int, str] | None = None
+    text: frozenset[int] = frozenset()  # where nothing names a pad: ids that stand within rows
+
+    @property
+    def unnamed(self) -> bool:
+        """Does nothing say which id is padding, or that any token is special?"""
+        return self.pad is None and not (self.special or self.ends)
 
     @classmethod
     def read(cls, tokenizer: Mapping[str, Any] | None) -> Facts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forensics.capture import order, ranks, roles
@@ -49,6 +49,7 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
 
     Generations are compared with the training rows.
     """
+    facts = _with_text(spool, facts)
     tokens: list[dict[str, Any]] = []
     lessons: list[Lesson] = []
     usual: Counter[tuple[int, str, str]] = Counter()
@@ -94,6 +95,17 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
         "datasets": ranks.datasets(spool, brief.drawn),
     }
     return tables, seen
+
+
+def _with_text(spool: Spool, facts: Mapping[str, Facts]) -> Mapping[str, Facts]:
+    """The same, and of models without a tokenizer the ids that are no padding."""
+    rows: dict[str, list[roles.Edges | None]] = defaultdict(list)
+    for forward in spool.rows("forwards"):
+        model = _key(forward)[1]
+        if facts.get(model, Facts()).unnamed:
+            rows[model] += [roles.edges(line.inputs) for line in roles.lines(forward)]
+    found = {model: replace(facts.get(model, Facts()), text=roles.text(of)) for model, of in rows.items()}
+    return {**facts, **found}
 
 
 def _next_token(relations: Mapping[tuple[int, str, str], int]) -> set[tuple[int, str]]:

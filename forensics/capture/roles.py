@@ -201,7 +201,7 @@ def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
     several = {token for token, count in tails.items() if count > 1}
     sure |= {token for token in often if max(e.inside(token) for e in rows) < 2}
     sure |= {token for token in several - often if not any(e.inside(token) for e in rows)}
-    pads = frozenset(sure)
+    pads = frozenset(sure - facts.text)
     if any(bounds(e, facts, pads)[1] < e.length for e in rows):
         return pads
     heads = {
@@ -211,8 +211,22 @@ def padding(batch: Iterable[Edges | None], facts: Facts) -> frozenset[int]:
     return pads | {
         token
         for token, counts in heads.items()
-        if len(counts - {0, 1}) > 1 or (len(counts) > 1 and max(counts) >= 2 * _SURE)
+        if token not in facts.text
+        and (len(counts - {0, 1}) > 1 or (len(counts) > 1 and max(counts) >= 2 * _SURE))
     }
+
+
+def text(rows: Iterable[Edges | None]) -> frozenset[int]:
+    """Ids that stand within at least as many rows as they are repeated at the edges of: symbols of the text.
+
+    Where there is no tokenizer nothing names the padding, and a symbol may end a row twice by chance.
+    """
+    edge, within = Counter[int](), Counter[int]()
+    for e in rows:
+        if e:
+            edge.update({token for token, run in ((e.first, e.head), (e.last, e.tail)) if run > 1})
+            within.update(set(e.tokens[e.head : len(e.tokens) - e.tail]))
+    return frozenset(token for token, count in edge.items() if within[token] >= count)
 
 
 def bounds(e: Edges | None, facts: Facts, pads: frozenset[int]) -> tuple[int, int]:

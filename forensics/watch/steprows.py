@@ -42,6 +42,7 @@ class Step(TypedDict):
     mask_left: NotRequired[int]
     outside_forwards: NotRequired[int]
     drawn_rows: NotRequired[int]
+    coefficient: NotRequired[float]  # of a kept step on drawn answers
     weight_spread: NotRequired[float]  # this and the next two of kept steps alone
     softmax_spread: NotRequired[float]
     probabilities: NotRequired[bool]

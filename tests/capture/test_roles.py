@@ -295,3 +295,15 @@ def test_targets_of_another_row_are_told_from_noise() -> None:
     order.mark([*swapped, *noisy], rows)
     assert [each["elsewhere"] for each in swapped] == [True] * 4
     assert [each["elsewhere"] for each in noisy] == [None, None, False, None]
+
+
+def test_a_symbol_that_ends_a_row_twice_is_text_where_it_stands_within_others() -> None:
+    """Without a tokenizer; an id that stands at edges alone is padding all the same."""
+    drawn = [roles.edges(row) for row in ([1, 5, 5], [5, 1, 2], [2, 5, 1], [3, 5, 2])]
+    assert roles.text(drawn) == {5}
+    assert not roles.padding(
+        [roles.edges([1, 2, 5, 5]), roles.edges([3, 2, 5, 5])], Facts(text=roles.text(drawn))
+    )
+    padded = [roles.edges(row) for row in ([1, 2, 0, 0], [3, 0, 0, 0], [2, 1, 3, 2])]
+    assert roles.text(padded) == set()
+    assert roles.padding(padded, Facts(text=roles.text(padded))) == {0}

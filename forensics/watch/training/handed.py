@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import trees
+from ..capture.tensors import computed
 from ..originals import math
 from ..trees import mx
 
 _MOST = 8  # numbers of one loss that are kept
+_FEW = 1 << 12  # elements of an array of coefficients that is looked at
 
 
 def beside(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any] = ()) -> list[Any]:
@@ -38,6 +40,23 @@ def numbers(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]
                 if leaf.size == 1 and core.issubdtype(leaf.dtype, core.floating)
             ]
     return found if len(found) <= _MOST else []
+
+
+def coefficient(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]) -> float | None:
+    """The largest magnitude among small float arrays that a loss is handed: of those with both signs, or 0.0.
+
+    Advantages have both signs, or are all zero. None where there is neither, or nothing is computed yet.
+    """
+    core = mx()
+    found: list[float] = []
+    for leaf in trees.leaves(beside(args, kwargs, subjects)):
+        if leaf.ndim in (1, 2) and 1 < leaf.size <= _FEW and core.issubdtype(leaf.dtype, core.floating):
+            if not computed(leaf):
+                continue
+            low, high = float(leaf.min().item()), float(leaf.max().item())
+            if low < 0 < high or low == high == 0:
+                found.append(max(-low, high))
+    return max(found, default=None)
 
 
 def means(several: Sequence[Sequence[Any]]) -> list[float] | None:

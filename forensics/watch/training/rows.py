@@ -50,6 +50,7 @@ class _Seen:
     shaped: list[list[float]] = field(default_factory=list)
     taught: list[float] = field(default_factory=list)
     handed: list[list[Any]] = field(default_factory=list)
+    coefficients: list[float] = field(default_factory=list)
     divergences: list[list[float]] = field(default_factory=list)
     other: str | None = None  # what the loss may have taken for the model's head: bare, table
 
@@ -64,6 +65,8 @@ def write(step: Step, partly: bool) -> None:
             if not math.isfinite(value):
                 seen.masks.append(event.facts.get("mask_left"))
         seen.handed.append(event.facts.get("handed", []))
+        if (largest := event.facts.get("coefficient")) is not None:
+            seen.coefficients.append(largest)
         if len(step.small) < _HELD:
             step.small.append(event.arrays["small"])
         equal, outside = _equal(event)
@@ -80,7 +83,7 @@ def write(step: Step, partly: bool) -> None:
 def totals(step: Step) -> dict[str, Any]:
     """Columns of `steps`: over all positions of the step's forwards."""
     seen = step.seen or _Seen()
-    counts = {
+    counts: dict[str, Any] = {
         "forwards": step.forwards,
         "equal_forwards": seen.equal,
         "equal_outside": seen.equal_outside,
@@ -90,6 +93,8 @@ def totals(step: Step) -> dict[str, Any]:
     }
     if not step.forwards:
         return counts
+    if seen.coefficients and seen.drawn:
+        counts["coefficient"] = max(seen.coefficients)
     residual = seen.unexplained / seen.mass if seen.mass else None
     columns = {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, "read": seen.read}
     counted = [count for count in seen.masks if count is not None]
