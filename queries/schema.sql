@@ -503,7 +503,8 @@ CREATE TABLE selftests (
 -- measured.
 CREATE TABLE datasets (
     run VARCHAR, process INTEGER,
-    source VARCHAR,         -- file | trainer | forward: distinct rows that were evaluated
+    source VARCHAR,         -- file | trainer | forward: distinct rows that were evaluated | list: where the
+                            -- first steps see the same rows, the longest list in memory that holds one
     path VARCHAR,           -- private
     file VARCHAR,
     records BIGINT,         -- lines or items

@@ -20,7 +20,7 @@ from ..models import Model
 from ..moments import Moments
 from ..repeat import logits as repeated
 from ..run import watch
-from ..training import divergences, firstbatch, hidden, ranges, steps
+from ..training import datasource, divergences, firstbatch, hidden, ranges, steps
 from ..training import head as heads
 from ..training import rows as weights
 from ..training.event import Event
@@ -288,4 +288,5 @@ def install(run: Moments) -> None:
     run.on_boundary(steps.flush)
     run.on_exit(steps.finish)
     run.on_dropped(steps.dropped)
+    run.on_step(datasource.look)
     run.on_step(weights.write)
