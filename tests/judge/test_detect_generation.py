@@ -165,6 +165,38 @@ def test_another_type_is_what_it_lies_nearer_to(before: float, after: float, dty
     assert bool(faulty("stale-model-in-generation", *made)) == fault
 
 
+@pytest.mark.parametrize(
+    ("measured", "severity"), [((30, 31), "info"), ((30, 60), "error"), ((60, 61), "error")]
+)
+def test_an_older_file_is_the_best_only_where_that_was_measured_before_it_was_loaded(
+    measured: tuple[int, int], severity: str
+) -> None:
+    files = [
+        each
+        for save, (digest, updates) in enumerate((("d5", 4), ("d1", 8)))
+        for each in (
+            row(
+                "saved_tensors",
+                run="r",
+                process=0,
+                model="m0",
+                save=save,
+                file=f"step-{updates}",
+                updates=updates,
+                name="w",
+                canonical="w",
+                digest=digest,
+                digest_on_disk=digest,
+            ),
+            event("save", 20 + save, detail={"save": save}),
+        )
+    ]
+    load = event("load", 50, model="m1", detail={"what": "adapter", "via": "load_weights"})
+    measures = [event("evaluate", sequence) for sequence in measured]
+    found = faulty("stale-model-in-generation", *files, load, *measures, *other("between"))
+    assert [each["severity"] for each in found] == [severity]
+
+
 def test_a_running_average_that_is_saved_is_not_stale() -> None:
     file = row(
         "saved_tensors",

@@ -37,14 +37,35 @@ with
         group by q.generation
         having max(f.later) > max(f.updates)
     ),
-    measured as (
+    measured as (  -- what was measured before the state was chosen: before a file of it was loaded
         select
-            (select count(*) from events where run = run_of(b) and kind in ('evaluate', 'measure')) + (
+            g.generation,
+            (
+                select count(*)
+                from events m
+                where
+                    m.run = run_of(b)
+                    and m.kind in ('evaluate', 'measure')
+                    and m.sequence < coalesce(
+                        (
+                            select max(l.sequence)
+                            from events l
+                            where
+                                l.run = m.run
+                                and l.kind = 'load'
+                                and l.model = g.model
+                                and l.sequence < g.asked
+                                and l.detail ->> 'via' is distinct from 'reload'
+                        ),
+                        g.asked
+                    )
+            ) + (
                 select count(*) filter (outside_forwards > 0)
                 from steps
                 where run = run_of(b) and model = model_of(b)
             )
             > 1 as best
+        from asked_after g
     ),
     asked as (
         -- heads, a projector or a prefix are no part of the model that generates: it is of another class, and
@@ -143,7 +164,7 @@ select
     end as fix_,
     if(g.of_ is not null and measured.best, 'info', 'error') as severity
 from asked g
-cross join measured
+left join measured on measured.generation = g.generation
 cross join sums
 cross join kept
 left join loaded l on l.model = g.model
