@@ -87,7 +87,7 @@ def main(given: list[str] | None = None) -> int:
         if result.missed:
             missed.append(result)
             print(one_line(result), flush=True)
-    seconds = time.monotonic() - began
+    seconds, count = time.monotonic() - began, len(records)
     for result in missed[: arguments.shrink]:
         small = shrink(result)
         print(
@@ -99,7 +99,7 @@ def main(given: list[str] | None = None) -> int:
     numbers = {**table.summary(records), "seed": seed, "seconds": round(seconds, 1)}
     print(table.shown(numbers))
     print(
-        f"{len(records)} programs in {seconds:.0f} s: {60 * len(records) / max(seconds, 1):.1f} a minute,"
+        f"{count} programs in {seconds:.0f} s: {60 * count / max(seconds, 1):.1f} a minute,"
         f" {arguments.jobs} at once"
     )
     if arguments.json:

@@ -5,6 +5,7 @@ Nothing breaks, no faulty one is called healthy beyond the bar, names do not mat
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -185,7 +186,7 @@ def test_what_a_sample_fails_by(change: dict[str, int], reason: list[str]) -> No
 
 
 def test_a_miss_is_made_small_and_printed_with_its_seed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     each = next(one for one in (draw.one(3, number) for number in range(60)) if _can_shrink(one))
 
@@ -195,8 +196,13 @@ def test_a_miss_is_made_small_and_printed_with_its_seed(
     monkeypatch.setattr(run, "prepare", lambda: None)
     monkeypatch.setattr(run, "sample", lambda *_: iter([missed(each)]))
     monkeypatch.setattr(shrink, "examine", missed)
-    assert main(["--seed", "3", "--draw", "1"]) == 0
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps({"programs": [record(missed(each))] * 2}))
+    assert main(["--seed", "3", "--draw", "1", "--with", str(earlier)]) == 0
     printed = capsys.readouterr().out
+    assert (
+        "0 of 3 (" in printed and "\n1 programs in" in printed
+    )  # earlier ones count, and took no time of ours
     assert f"MISSED  {each.seed}" in printed
     assert f"smallest of {each.seed}" in printed
     smallest = shrink.shrink(missed(each)).draw

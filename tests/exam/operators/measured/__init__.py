@@ -7,6 +7,7 @@ READ: frozenset[str] = frozenset(
         "mask-off-by-one/built-for-targets-and-cut-again",
         "rows-not-independent/scores-centred-over-the-batch",
         "setting-not-in-force/clipped-and-dropped",
+        "setting-not-in-force/parameters-of-the-adapter-not-indented",
         "setting-not-in-force/rate-under-another-name",
         "stale-prompt-cache/warmed-with-the-question",
         "wrong-model-updated/applied-and-not-put-back",
