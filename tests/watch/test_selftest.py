@@ -17,7 +17,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import _get_classes
 
 from forensics.watch.models import Model
-from forensics.watch.training import backward, gradcheck, selftest
+from forensics.watch.training import backward, firstbatch, gradcheck, selftest
 from forensics.watch.training.firstbatch import Call
 
 ROWS = [
@@ -308,3 +308,41 @@ def test_a_backward_pass_of_the_models_own_is_held_against_its_forward(name: str
         assert off is wrong
     assert mx.random.state[0].tolist() == state and model.training
     assert all(array is held[path] for path, array in tree_flatten(model.parameters()))
+
+
+class Packed(Small):
+    """Texts that share rows: beside the ids it is handed the text that each entry is of; `cast` the mask."""
+
+    def __init__(self, cast: Any) -> None:
+        super().__init__()
+        self._cast = cast
+
+    def __call__(self, kinds: Any, ids: Any = None) -> Any:
+        seen = (kinds[:, :, None] == kinds[:, None, :]) & mx.tri(kinds.shape[1], dtype=mx.bool_)
+        self._mask = seen[:, None].astype(self._cast)
+        return super().__call__(ids)
+
+
+@pytest.mark.parametrize("cast", [mx.bool_, mx.float32])
+def test_of_several_arrays_those_are_the_ids_whose_next_entries_are_taught(cast: Any) -> None:
+    """A mask of ones and zeros that is added hides nothing; the same mask as booleans does."""
+    model, ids = Packed(cast), mx.array(ROWS)
+    kinds = mx.array([[1] * 6 + [2] * 6] * len(ROWS))
+    target = mx.concatenate([ids[:, 1:], ids[:, -1:]], 1)
+    told = {"target": target, "weight": (target != 0).astype(mx.float32)}
+    call = Call(Model("m0", model), weakref.ref(model), ((kinds, ids), {}), 0, kinds)
+    firstbatch.choose(call, told)
+    assert (call.place, call.why) == (1, "")
+    part = selftest.cut(
+        ROWS, target.tolist(), told["weight"].tolist(), mx.zeros(ids.shape).tolist(), call.bare
+    )
+    whole = selftest.Check(call, part, 60.0)
+    assert (min(selftest.causality(whole)) > whole.rounding) == (cast == mx.float32)
+    assert max(selftest.independence(whole)) <= whole.rounding
+
+
+def test_several_arrays_that_the_targets_do_not_tell_apart() -> None:
+    model, ids = Packed(mx.bool_), mx.array(ROWS)
+    call = Call(Model("m0", model), weakref.ref(model), ((ids, ids), {}), 0, ids)
+    firstbatch.choose(call, {"target": ids * 0, "weight": mx.ones(ids.shape)})
+    assert "several arrays" in call.why

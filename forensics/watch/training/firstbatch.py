@@ -62,8 +62,6 @@ def remember(model: Model, module: Any, given: tuple[Any, Any], ids: Any, z: Any
     why = ""
     if (strange := _strange(given)) is not None:
         why = f"the model is called with a {strange}"
-    elif sum(array.shape == ids.shape and array.dtype == ids.dtype for array in arrays) > 1:
-        why = "the model is called with several arrays that may be its token ids"
     elif traced and len(arrays) > 1:
         why = "a compiled function calls the model with more arrays than its token ids"
     elif beside > _HELD:
@@ -98,8 +96,44 @@ def taught(call: Call) -> tuple[Any, dict[str, Any]] | None:
                 continue
             same = wanted is None or tap["ids"].tolist() == wanted
             if same and tap["full"]["weight"].shape == tap["ids"].shape:
-                return tap["ids"], hidden.chosen(tap, "full")
+                told = hidden.chosen(tap, "full")
+                choose(call, told)
+                return (tap["ids"] if call.ids is None else call.ids), told
     return None
+
+
+def choose(call: Call, told: dict[str, Any]) -> None:
+    """Of several arrays that may be the token ids, take the one whose next entries the loss teaches.
+
+    Beside token ids a model may be given numbers of places, of packed texts or of kinds, in any order. The
+    call says why not, where this tells none or several of them.
+    """
+    arrays = trees.leaves(call.given)
+    alike = [i for i, array in enumerate(arrays) if call.ids is not None and _alike(array, call.ids)]
+    if len(alike) < 2:
+        return
+    target, weight = (told[name].tolist() for name in ("target", "weight"))
+    fitting = [i for i in alike if _follows(arrays[i].tolist(), target, weight)]
+    if len(fitting) == 1:
+        (call.place,) = fitting
+        call.ids = arrays[call.place]
+    else:
+        call.why = "the model is called with several arrays that may be its token ids"
+
+
+def _alike(array: Any, ids: Any) -> bool:
+    return bool(array.shape == ids.shape and mx().issubdtype(array.dtype, mx().integer))
+
+
+def _follows(rows: list[list[int]], target: list[list[int]], weight: list[list[float]]) -> bool:
+    """Are most of the targets that have a weight the entry after their own?"""
+    found = [
+        entry == aim
+        for row, aims, weights in zip(rows, target, weight, strict=True)
+        for entry, aim, share in zip(row[1:], aims[:-1], weights[:-1], strict=True)
+        if share
+    ]
+    return 2 * sum(found) > len(found)
 
 
 def dropped(model: Model) -> None:
