@@ -51,14 +51,17 @@ with
         where
             c.run = run_of(b) and c.model = model_of(b) and c.source = 'live' and c.sequence < first.sequence
     ),
-    filled as (  -- weights that came from a file are no fresh adapter
+    filled as (  -- weights that came from a file are no fresh adapter; those of the base fill none
         select count(*) as n
         from events
         where
             run = run_of(b)
             and kind = 'load'
             and (model = model_of(b) or (model is null and detail ->> 'what' = 'arrays'))
-            and (detail ->> 'what' in ('adapter', 'weights') or (detail ->> 'from_adapter')::boolean)
+            and (
+                detail ->> 'what' = 'adapter'
+                or coalesce((detail ->> 'from_adapter')::boolean, detail ->> 'what' = 'weights')
+            )
             and coalesce(detail ->> 'via', '') <> 'reload'
     ),
     answers as (
