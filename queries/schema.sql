@@ -471,10 +471,12 @@ CREATE TABLE schedules (
 -- parameters that lie a little before and behind, along its gradient; repeat, rounding and scale are then of
 -- the loss. backward,
 -- where the model's forward calls an mx.custom_function: the same of the cross-entropy of its own outputs, for
--- the kind of parameters that is furthest off; the program's loss is not called.
+-- the kind of parameters that is furthest off; the program's loss is not called. cache, where the program reads
+-- a prompt into its own empty lists and dicts: the last tokens read one by one with copies of them, against the
+-- prompt read whole without; rounding is then of the tokens before, read whole and by themselves.
 CREATE TABLE selftests (
     run VARCHAR, process INTEGER, model VARCHAR,
-    test VARCHAR,           -- causality | rows | head | gradient | backward
+    test VARCHAR,           -- causality | rows | head | gradient | backward | cache
     kind VARCHAR,           -- why it was not made: unseen | absent | not-applicable; NULL: it was made
     why VARCHAR,            -- the same in words
     samples BIGINT,         -- causality: positions whose target is the token that was changed; rows: rows

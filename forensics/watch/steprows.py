@@ -119,7 +119,7 @@ class SelfTest(TypedDict):
     """
 
     model: str
-    test: str  # causality | rows | head | gradient | backward
+    test: str  # causality | rows | head | gradient | backward | cache
     place: str | None
     kind: NotRequired[str]
     why: NotRequired[str]

@@ -137,6 +137,12 @@ SELECT CASE WHEN NOT watched(b)
             THEN gap('absent', 'the program generated nothing',
                 how := 'Let the program generate an answer, or ask with --prompts FILE.') END AS gap;
 
+-- A generation, or a model that was asked with and without the program's own cache.
+CREATE OR REPLACE MACRO need_cache(a, b) AS TABLE
+SELECT CASE WHEN EXISTS (SELECT 1 FROM selftests WHERE run = run_of(b) AND test = 'cache')
+            THEN NULL ELSE gap END AS gap
+FROM need_generations(a, b);
+
 -- A file with tensors that the program wrote.
 CREATE OR REPLACE MACRO need_saved(a, b) AS TABLE
 SELECT CASE WHEN NOT watched(b)

@@ -18,6 +18,7 @@ from ..run import watch
 from ..trees import is_array, is_module, mx, output_array
 from ..wrapping import weakly, wrap
 from . import cache as caches
+from . import plaincache
 from .record import Recording, free
 
 _ROWS = 4  # rows of a batch that are followed
@@ -178,6 +179,7 @@ def _before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Loop
         loop = _Loop(module, inputs, cache)
         if cache is not None and inputs.shape[0] == 1:
             loop.cache_row = caches.look(model, cache, inputs[0].tolist(), True)
+            plaincache.look(model, module, inputs, cache, len(args) == 2 and not kwargs)
     if cache is not None and inputs.shape[0] == 1:
         caches.filled(model, cache, inputs[0].tolist())
     _local.loop = loop

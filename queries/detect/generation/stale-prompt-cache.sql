@@ -1,4 +1,4 @@
--- A prompt cache holds the keys and values of other weights, or of what the prompt begins with itself.
+-- A prompt cache does not stand for its text: of other weights, read twice, or read at other places.
 --
 -- severity:   error
 -- role:       cause
@@ -7,11 +7,13 @@
 -- claim:      {said}.
 -- clean:      the prompt cache ({observed})
 -- rules out:  stale-model-in-generation, dropout-in-generation
--- needs:      generations
--- nothing:    a generation whose cache was looked at
+-- needs:      cache
+-- nothing:    a generation or a model whose cache was looked at
 -- params:     a, b, floor = logit_noise(), times = 10
 -- numbers:    floor - of the largest logit, see logit_noise(); times - what two equal forwards differ by
 -- fix:        {fix_}
+-- long:       two ways to look at a cache, that of a generation and that of the model itself, are one
+-- question
 -- fires on:   zoo/cache-system, zoo/cache-first-turn
 -- silent on:  zoo/healthy-prompt-cache
 with
@@ -72,4 +74,24 @@ select
     if(twice and not stale, 'warning', 'error') as severity,
     if(cache_updates_behind > 0 or twice, 'strong', 'probable') as confidence
 from each
-order by fault desc, generation
+union all
+select
+    'the model with the program''s own cache',
+    printf('%.3g (logits reach %.3g)', most, scale),
+    'no difference',
+    printf(
+        'Tokens read one by one with the program''s own cache give other outputs than the same text read whole: '
+        || 'they differ by %.3g to %.3g (logits reach %.3g)',
+        least,
+        most,
+        scale
+    ),
+    least > floor * scale and least > times * rounding and rounding <= floor * scale,
+    place,
+    'give what is read with a cache the place that it has in the text: the position of queries and keys alike '
+    || '(rope(q, offset=past)), and all earlier keys and values',
+    'error',
+    'certain'
+from selftests
+where run = run_of(b) and test = 'cache' and kind is null and scale > 0
+order by fault desc, subject
