@@ -334,7 +334,8 @@ CREATE TABLE saved_tensors (
     canonical VARCHAR,
     digest VARCHAR,         -- of what was handed over
     digest_on_disk VARCHAR, -- of what lies there after the run; NULL: gone or unreadable
-    place VARCHAR
+    place VARCHAR,
+    overwritten BOOLEAN     -- a later save wrote the same file, so that what lies there is not this save's
 );
 
 -- Compiled functions of the program.

@@ -129,7 +129,10 @@ class Rows:
         digest = self._keyed.digest(frames.fold(prompt, facts)) if prompt else None
         begins = frames.frame(prompt, facts) if prompt else None
         ends, stop = facts.ends | self._ends, set(ids(row.get("stop_set")))
-        at = next((i for i, token in enumerate(output[:-1]) if token in ends), None)
+        # nothing follows the last token; in a loop by hand the last is what the model would have said next,
+        # and the one before may have been read to close the turn
+        followed = output[: -2 if row.get("via") == "loop" else -1]
+        at = next((i for i, token in enumerate(followed) if token in ends), None)
         emitted = {output[at]} if at is not None else ends
         return {
             **runtables.columns("generations", row),

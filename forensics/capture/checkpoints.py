@@ -97,6 +97,7 @@ def saved_tensors(
     rows: Sequence[Mapping[str, Any]], disk: Disk, canonical: Mapping[str, str], cwd: str | None
 ) -> Iterator[Row]:
     """Rows of `saved_tensors`; `canonical` gives the names that the models have."""
+    last = {row.get("path"): (row.get("process"), row.get("save")) for row in rows}
     for row in rows:
         name, path = row.get("name"), row.get("path")
         on_disk = disk.digests(str(path)) if path else {}
@@ -105,6 +106,7 @@ def saved_tensors(
             "canonical": canonical.get(str(name), names.plain(str(name))) if name is not None else None,
             "digest_on_disk": on_disk.get(str(name)) if name is not None else None,
             "place": columns.place(row.get("place"), cwd),
+            "overwritten": (row.get("process"), row.get("save")) != last[path],
         }
 
 

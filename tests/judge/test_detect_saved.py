@@ -350,3 +350,14 @@ def test_an_adapter_that_lies_on_its_own_fused_weight_counts_twice() -> None:
         2.0
     ]
     assert list(fusions("x", "plain", captures, modules, value)) == []
+
+
+@pytest.mark.parametrize(("overwritten", "fault"), [(False, True), (None, True), (True, False)])
+def test_a_file_that_was_written_again_does_not_say_that_its_first_save_failed(
+    overwritten: bool | None, fault: bool
+) -> None:
+    rows = saved(TRAINED)
+    first, second = (columns for table, columns in rows if table == "saved_tensors")
+    first["digest_on_disk"] = None
+    first["overwritten"] = second["overwritten"] = overwritten
+    assert (named(rows) == ["save-failed"]) is fault

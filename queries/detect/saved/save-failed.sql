@@ -34,6 +34,7 @@ with
         select process, save, count(name) as names, count(digest_on_disk) as there, any_value(file) as file
         from saved_tensors
         join k using (run)
+        where overwritten is distinct from true  -- what lies there now is another save's
         group by process, save
     ),
     raised as (
