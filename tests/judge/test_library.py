@@ -88,7 +88,7 @@ def test_needs_are_met_by_rows() -> None:
 def test_every_fact_has_its_macro() -> None:
     session = evidence(run(), capture("end"))
     facts = library.load().facts
-    assert len(facts) == 25
+    assert len(facts) == 26
     for fact in facts:
         missing(session, fact, "r@end", "r@end")
 

@@ -99,7 +99,7 @@ def test_the_record_is_read_before_threads_begin(tmp_path: Path, monkeypatch: py
     for name, value in {
         "source": Source(), "launch": SimpleNamespace(argv=(), began=0.0, cwd=tmp_path),
         "store": SimpleNamespace(root=tmp_path), "named": SimpleNamespace(name="run"), "_again": True,
-        "record": SimpleNamespace(seconds=1.0), "_steps": None, "_facts": {},
+        "record": SimpleNamespace(seconds=1.0, harm={}), "_steps": None, "_facts": {},
     }.items():  # fmt: skip
         setattr(proving, name, value)
     monkeypatch.setattr(proof, "run", lambda *asked: Repeat(0, 0.0))
