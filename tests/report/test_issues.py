@@ -42,6 +42,7 @@ def judged(*findings: Finding, **more: Any) -> Diagnosis:
     return Diagnosis("r@loaded", "r@end", "faulty", findings, headline=EVIL, **more)
 
 
+@pytest.mark.long
 def test_markdown_of_a_run_says_what_the_terminal_says(tmp_path: Path) -> None:
     done = forensics(ROOT, "diagnose", BROKEN, "--markdown", "--store", str(tmp_path))
     assert done.status == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support import reports
 from tests.support.command import forensics
 
@@ -12,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 RUNS = ("snapshots/broken-stub", "snapshots/padded-lora", "snapshots/fixed")
 
 
+@pytest.mark.long
 def test_their_curves_are_told_apart_and_each_is_there_in_full() -> None:
     html = reports.of(*RUNS)
     loss = next(f for f in re.findall(r"<figure>.*?</figure>", html, re.DOTALL) if "<strong>Loss" in f)

@@ -146,7 +146,7 @@ def targets(row: dict[str, Any], by: int) -> list[tuple[Any, Any]]:
     [
         "naive",
         "masked",
-        "shares",
+        pytest.param("shares", marks=pytest.mark.long),
         "head-by-hand",
         "keyword",
         "embedded",
