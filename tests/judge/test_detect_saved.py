@@ -361,3 +361,28 @@ def test_a_file_that_was_written_again_does_not_say_that_its_first_save_failed(
     first["digest_on_disk"] = None
     first["overwritten"] = second["overwritten"] = overwritten
     assert (named(rows) == ["save-failed"]) is fault
+
+
+@pytest.mark.parametrize(
+    ("key", "loaded", "fault"),
+    [("fine_tune_type", False, True), ("peft_type", False, False), ("fine_tune_type", True, False)],
+)
+def test_names_of_another_library_beside_a_configuration_of_this_one(
+    key: str, loaded: bool, fault: bool
+) -> None:
+    file = capture("saved", source="file")
+    tensors = {"q.lora_A.weight": "ta", "q.lora_B.weight": "tb"}
+    placed = [
+        each
+        for name, digest in tensors.items()
+        for each in parameter(file[1]["capture"], name, digest, role="lora_a" if "A" in name else "lora_b")
+    ]
+    told = row("configs", capture=file[1]["capture"], kind="adapter", key=key, value='"lora"')
+    load = event(
+        "load",
+        60,
+        detail={"what": "adapter", "via": "load_adapters", "names": 2, "matched": 2, "unexpected": 0},
+    )
+    made = [file, *placed, told, *saved(tensors, model=None), *([load] if loaded else [])]
+    rows = ask(session(*made), "adapter-not-loaded", "r@loaded", "r@end")
+    assert any(each["fault"] for each in rows) is fault

@@ -3,6 +3,9 @@
 READ: frozenset[str] = frozenset(
     {
         "accumulation-mismatch/only-the-last-part",
+        "adapter-incomplete/resumed-from-one-layer",
+        "adapter-not-loaded/as-torch-spells-them",
+        "answers-partly-masked/header-counted-twice",
         "error-swallowed/clipping-called-without-its-bound",
         "mask-off-by-one/built-for-targets-and-cut-again",
         "rows-not-independent/scores-centred-over-the-batch",
