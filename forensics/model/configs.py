@@ -17,6 +17,7 @@ from typing import Any
 from forensics.errors import UnreadableModel
 from forensics.model.regular import regular
 from forensics.model.remote import Remote
+from forensics.watch.captured import vocabulary_digest
 
 MAX_PAGE = 64 << 20
 """Bytes of a JSON file: tokenizer.json of a large vocabulary has 33 MB, an index of 200,000 tensors 20."""
@@ -277,6 +278,7 @@ def tokenizer_facts(directory: Path) -> dict[str, Any]:
     names = {index: token for token, index in ids.items() if index in {*special, *added.values(), *stop}}
     return {
         "vocab_size": len(ids) or None,
+        "vocabulary_digest": _digest(ids),
         **{f"{name}_id": ids.get(named[name] or "") for name in ("bos", "eos", "pad", "unk")},
         "eos_ids": sorted(stop),
         "special_ids": list(dict.fromkeys(special)),
@@ -288,6 +290,11 @@ def tokenizer_facts(directory: Path) -> dict[str, Any]:
         "digest": hashlib.sha256(small(path, MAX_PAGE)).hexdigest() if path.is_file() else None,
         "names": {str(index): names[index] for index in sorted(names)},
     }
+
+
+def _digest(ids: Mapping[str, int]) -> str | None:
+    texts = {index: token for token, index in ids.items()}
+    return vocabulary_digest(len(texts), lambda drawn: [texts.get(index) for index in drawn])
 
 
 def _vocabulary(document: Mapping[str, Any]) -> dict[str, int]:
@@ -368,6 +375,7 @@ def gguf_facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
     added = {str(tokens[i]): i for i, kind in enumerate(kinds) if kind in (_CONTROL, _USER_DEFINED)}
     return {
         "vocab_size": len(tokens),
+        "vocabulary_digest": None,  # its tokens are not all spelled as tokenizer.json has them
         **ids,
         "eos_ids": stop,
         "special_ids": special,

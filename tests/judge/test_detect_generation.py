@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -333,6 +334,18 @@ def test_two_tokenizers_of_one_size_are_told_apart_by_their_tokens() -> None:
         "384 tokens, 1 of them added (others)",
         "384 tokens, 1 of them added",
     )
+
+
+@pytest.mark.parametrize(("digest", "fault"), [("d1", True), ("d0", False), (None, False)])
+def test_two_tokenizers_with_other_ids_for_the_same_tokens(digest: str | None, fault: bool) -> None:
+    def spelled(point: str, digest: str | None) -> list[Made]:
+        value = json.dumps(digest)
+        of_all = row("configs", capture=f"r@{point}", kind="tokenizer", key="vocabulary_digest", value=value)
+        return [*words(point, 384), of_all]
+
+    assert bool(faulty("tokenizer-mismatch", spelled("start", "d0"), spelled("end", digest))) is fault
+    settings = {"vocabulary": 384, "vocabulary_digest": digest}
+    assert bool(faulty("tokenizer-mismatch", spelled("start", "d0"), asked(settings=settings))) is fault
 
 
 SAMPLED = {"sampler": "sampled", "settings": {"temperature": 1.2}}

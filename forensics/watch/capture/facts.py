@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ _PACKAGES = (
     "torch",
 )
 _CONFIGS = {"adapter_config.json": "adapter", "generation_config.json": "generation", "config.json": "model"}
+_DIGESTS: weakref.WeakKeyDictionary[Any, tuple[int, str | None]] = weakref.WeakKeyDictionary()
 _MARK = "\u2042"  # a character that templates do not write
 
 
@@ -237,6 +239,7 @@ def _tokenizer(wrapper: Any, model: Model) -> dict[str, Any]:
         ends |= {index for index in frame["tail"][:1] if index in special or index in added.values()}
     return {
         "vocab_size": len(hf),
+        "vocabulary_digest": vocabulary_digest(hf),
         "class": type(hf).__name__,
         **ids,
         "eos_ids": stop,
@@ -251,6 +254,19 @@ def _tokenizer(wrapper: Any, model: Model) -> dict[str, Any]:
             for index in sorted({*special, *added.values(), *ends})
         },
     }
+
+
+def vocabulary_digest(hf: Any) -> str | None:
+    """Of the tokens of a tokenizer of transformers, read once an object; None where it does not tell them."""
+    with contextlib.suppress(Exception):  # a tokenizer of one's own
+        size = len(hf)
+        if _DIGESTS.get(hf, (None,))[0] != size:
+            _DIGESTS[hf] = (
+                size,
+                captured.vocabulary_digest(size, lambda ids: hf.convert_ids_to_tokens(list(ids))),
+            )
+        return _DIGESTS[hf][1]
+    return None
 
 
 def stop_ids(tokenizer: Any) -> set[int]:

@@ -69,6 +69,7 @@ def _opened(
             recording.stop = facts.stop_ids(tokenizer)
             with contextlib.suppress(TypeError):  # a tokenizer of one's own need not have a length
                 recording.settings["vocabulary"] = len(facts.inner(tokenizer))
+                recording.settings["vocabulary_digest"] = facts.vocabulary_digest(facts.inner(tokenizer))
         return recording
     return None
 

@@ -13,6 +13,7 @@ READ: frozenset[str] = frozenset(
         "setting-not-in-force/parameters-of-the-adapter-not-indented",
         "setting-not-in-force/rate-under-another-name",
         "stale-prompt-cache/warmed-with-the-question",
+        "tokenizer-mismatch/two-words-change-ids",
         "wrong-model-updated/applied-and-not-put-back",
     }
 )
