@@ -214,6 +214,8 @@ def answers(relative: float) -> Made:
         ([state("reloaded", trained=True), answers(0.3)], ["reload-mismatch"]),
         ([state("reloaded", trained=True, base="other"), answers(0.3)], ["wrong-base"]),
         ([state("reloaded", trained=False), answers(0.3)], ["reload-mismatch"]),
+        ([state("reloaded", trained=True, base="fused", names=("w",)), answers(0.3)], ["reload-mismatch"]),
+        ([state("reloaded", trained=True, base="fused", names=("w",)), answers(0.00001)], []),
         ([state("reloaded", trained=False), answers(0.001)], []),  # another type, the same answers
         ([state("loaded", "m1", trained=True, base="other")], ["wrong-base"]),
         ([state("loaded", "m1", trained=False, base="other")], []),  # another model altogether

@@ -115,15 +115,16 @@ def number(value: Any) -> Any:
     return value if isinstance(value, (int, float)) else None
 
 
-def square_norms(arrays: list[Any]) -> list[float]:
-    """The sums of squares of those that hold real numbers, by one evaluation."""
+def square_norm(array: Any) -> float:
+    """The sum of squares of an array of real numbers; 0 of any other.
+
+    Of one array alone: while a function is traced, a sum over several keeps them all half computed, and mlx
+    ends the process where the program computes them.
+    """
     core = mx()
-    real = [array for array in arrays if core.issubdtype(array.dtype, core.floating)]
-    if not real:
-        return []
-    sums = [core.square(array.astype(core.float32)).sum() for array in real]
-    found: list[float] = core.stack(sums).tolist()
-    return found
+    if not core.issubdtype(array.dtype, core.floating):
+        return 0.0
+    return float(core.square(array.astype(core.float32)).sum().item())
 
 
 def _plain(value: Any) -> bool:

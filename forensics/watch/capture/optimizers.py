@@ -60,6 +60,7 @@ def rows(number: str, optimizer: Any, arrays: dict[str, Any]) -> tuple[dict[str,
     measured = watch.options.get("moments", True)
     moments = {name: array for name, array in state.items() if measured and array.ndim > 0}
     placements = []
+    total = 0.0
     for name, array in moments.items():
         row = {
             "name": f"optimizer.{name}" if number == "o0" else f"optimizer.{number}.{name}",
@@ -71,11 +72,12 @@ def rows(number: str, optimizer: Any, arrays: dict[str, Any]) -> tuple[dict[str,
             "role": "optimizer",
         }
         placements.append(row | digests.read(array, arrays))
+        total += facts.square_norm(array)
     told = {
         "optimizer": number,
         **facts.optimizer(optimizer),
         "state_tensors": len(moments),
-        "state_l2": sum(facts.square_norms(list(moments.values()))) ** 0.5,
+        "state_l2": total**0.5,
         "state_evaluated": all(value is not False for value in computed.values()),
     }
     return told, placements
