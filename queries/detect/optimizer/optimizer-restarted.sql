@@ -44,7 +44,10 @@ with
         where run = run_of(b)
     ),
     updated as (  -- do all optimizers of a model update the same parameters, as far as was kept?
-        select model, count(distinct names) = 1 and count(distinct optimizer) > 1 as alike
+        select
+            model,
+            count(distinct names) = 1 and count(distinct optimizer) > 1 as alike,
+            count(distinct names) > 1 and count(distinct optimizer) > 1 as others
         from
             (
                 select s.model, s.step, s.optimizer, list(g.name order by g.name) as names
@@ -71,6 +74,8 @@ select
         then 'info'
         when exists (from meant_free m where m.why = 'merged')
         then 'info'  -- merged, and the adapter began anew with it
+        when updated.others
+        then 'info'  -- parameters by turns, with an optimizer for each
         when same and (kind = 'resume' or not new_weights)
         then 'error'
         when times >= often and coalesce(updated.alike, false) and not new_weights
