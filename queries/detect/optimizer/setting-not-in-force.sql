@@ -110,153 +110,177 @@ with
             ),
             f
         where most > 0 and f.models = 1
+    ),
+    every as (
+        select
+            'the learning rate' as subject,
+            case
+                when relative
+                then class || ' ignores the rate that it is given: relative_step is on'
+                when rate_least = rate_most
+                then 'it was ' || brief(rate_most) || ' at each of ' || counted(rates, 'update')
+                else 'it was between ' || brief(rate_least) || ' and ' || brief(rate_most)
+            end as observed,
+            brief(n) as expected,
+            relative
+            or (
+                rates >= few
+                and schedules = 0
+                and rate_least = rate_most
+                and abs(rate_most - n) > off * n
+                and not scaled
+            )
+            or (
+                rates >= few and rate_most > n * (1 + off) and rate_least > n * (1 + off) and not scaled
+            ) as fault,
+            place,
+            case
+                when relative
+                then 'make it with relative_step=False, and scale_parameter=False for the rate as it stands'
+                else
+                    'give the optimizer the declared rate, or take it out of the settings; where it is a part of it on '
+                    || 'purpose, allow this finding'
+            end as fix_,
+            -- a rate that the program makes of the declared one by a number of its code is meant
+            if(relative, 'error', 'warning') as severity
+        from rate
+        union all
+        select
+            'the gradient''s norm',
+            if(
+                untouched_,
+                'the optimizer received one of up to ' || brief(norm_most) || ', as it was evaluated',
+                'the largest that came as it was evaluated is ' || coalesce(brief(norm_most), 'none')
+            ),
+            'at most ' || brief(most),
+            untouched_,
+            coalesce(asked_place, place),
+            'hand the optimizer what clip_grad_norm returns: gradients, norm = clip_grad_norm(gradients, '
+            || brief(most)
+            || ')',
+            said
+        from clipped
+        union all
+        select
+            'the warm-up',
+            if(
+                rate_first < rate_most,
+                'the rate began at ' || brief(rate_first) || ' and reached ' || brief(rate_most),
+                'the rate was ' || brief(rate_most) || ' from the first update on'
+            ),
+            counted(d.n::bigint, 'update'),
+            rates >= few and rate_first = rate_most,
+            place,
+            'give the optimizer a schedule that begins below the rate: join_schedules([linear_schedule(0, rate, '
+            || d.n::bigint
+            || '), ...])',
+            'error'
+        from f
+        join d on d.setting = 'warmup_steps' and d.n >= least_length
+        where rates > 0 and not relative and rate_most > 0
+        union all
+        select
+            'the warm-up',
+            if(
+                rate_first < rate_most,
+                'the rate began at ' || brief(rate_first) || ' and reached ' || brief(rate_most),
+                'the rate was ' || brief(rate_most) || ' from the first update on'
+            ),
+            brief(d.n) || ' of all updates (' || counted(updates, 'update') || ' were done)',
+            rates >= few and rate_first = rate_most,
+            place,
+            'count its updates as int('
+            || brief(d.n)
+            || ' * updates), and let the schedule begin below the rate',
+            'error'
+        from f
+        join d on d.setting = 'warmup_ratio' and d.n > 0 and d.n < 1
+        where
+            rates > 0
+            and not relative
+            and rate_most > 0
+            and floor(d.n * updates) >= least_length
+            -- a count of updates takes its place
+            and not exists (from d where setting = 'warmup_steps' and n > 0)
+        union all
+        select
+            'weight decay',
+            case
+                when decay is null then class || ' has none' else class || ' was made with ' || brief(decay)
+            end,
+            brief(d.n),
+            decay is distinct from d.n and not coalesce(close_to(decay, d.n), false),
+            place,
+            case
+                when decay is null
+                then 'use AdamW(..., weight_decay=' || brief(d.n) || ')'
+                else 'pass weight_decay=' || brief(d.n) || ' to ' || class
+            end,
+            if(decay is null, 'warning', 'error')  -- it may be a term of the loss
+        from f
+        join d on d.setting = 'weight_decay' and d.n > 0
+        where class is not null and lower(class) in ('adam', 'adamw', 'sgd', 'adafactor', 'lion', 'muon')
+        union all
+        select
+            'the optimizer',
+            'the updates are those of ' || class,
+            d.text,
+            lower(class) <> d.text,
+            place,
+            'make the optimizer that the settings name, by its name',
+            'error'
+        from f
+        join d on d.setting = 'optimizer'
+        where
+            lower(class) in (
+                'adam',
+                'adamw',
+                'sgd',
+                'adafactor',
+                'lion',
+                'muon',
+                'rmsprop',
+                'adagrad',
+                'adadelta',
+                'adamax'
+            )
+        union all
+        select
+            'the length of rows',
+            'a row of ' || coalesce(tokens, width) || ' tokens was trained',
+            'at most ' || d.n::bigint,
+            coalesce(tokens, width) > d.n + 1,
+            place,
+            'cut rows at '
+            || d.n::bigint
+            || ' tokens where they are encoded, or say the length that is meant',
+            'error'
+        from f
+        join d on d.setting = 'max_seq_length' and d.n > 0
+        where coalesce(tokens, width) is not null
+        union all
+        select
+            section || '.' || option,
+            'the optimizer is ' || chosen || ', which takes what is under ' || taken,
+            value,
+            true,
+            null,
+            'write the options under ' || taken || ', or choose the optimizer that they are for',
+            'error'
+        from unread
+        union all
+        select
+            key,
+            'the command has no such option: it takes '
+            || option
+            || coalesce(', which was ' || trim(taken, '"'), ''),
+            value,
+            taken is distinct from value,
+            null,
+            'write it as ' || option,
+            'error'
+        from unknown_
     )
-select
-    'the learning rate' as subject,
-    case
-        when relative
-        then class || ' ignores the rate that it is given: relative_step is on'
-        when rate_least = rate_most
-        then 'it was ' || brief(rate_most) || ' at each of ' || counted(rates, 'update')
-        else 'it was between ' || brief(rate_least) || ' and ' || brief(rate_most)
-    end as observed,
-    brief(n) as expected,
-    relative
-    or (
-        rates >= few
-        and schedules = 0
-        and rate_least = rate_most
-        and abs(rate_most - n) > off * n
-        and not scaled
-    )
-    or (rates >= few and rate_most > n * (1 + off) and rate_least > n * (1 + off) and not scaled) as fault,
-    place,
-    case
-        when relative
-        then 'make it with relative_step=False, and scale_parameter=False for the rate as it stands'
-        else
-            'give the optimizer the declared rate, or take it out of the settings; where it is a part of it on '
-            || 'purpose, allow this finding'
-    end as fix_,
-    -- a rate that the program makes of the declared one by a number of its code is meant
-    if(relative, 'error', 'warning') as severity
-from rate
-union all
-select
-    'the gradient''s norm',
-    if(
-        untouched_,
-        'the optimizer received one of up to ' || brief(norm_most) || ', as it was evaluated',
-        'the largest that came as it was evaluated is ' || coalesce(brief(norm_most), 'none')
-    ),
-    'at most ' || brief(most),
-    untouched_,
-    coalesce(asked_place, place),
-    'hand the optimizer what clip_grad_norm returns: gradients, norm = clip_grad_norm(gradients, '
-    || brief(most)
-    || ')',
-    said
-from clipped
-union all
-select
-    'the warm-up',
-    if(
-        rate_first < rate_most,
-        'the rate began at ' || brief(rate_first) || ' and reached ' || brief(rate_most),
-        'the rate was ' || brief(rate_most) || ' from the first update on'
-    ),
-    counted(d.n::bigint, 'update'),
-    rates >= few and rate_first = rate_most,
-    place,
-    'give the optimizer a schedule that begins below the rate: join_schedules([linear_schedule(0, rate, '
-    || d.n::bigint
-    || '), ...])',
-    'error'
-from f
-join d on d.setting = 'warmup_steps' and d.n >= least_length
-where rates > 0 and not relative and rate_most > 0
-union all
-select
-    'the warm-up',
-    if(
-        rate_first < rate_most,
-        'the rate began at ' || brief(rate_first) || ' and reached ' || brief(rate_most),
-        'the rate was ' || brief(rate_most) || ' from the first update on'
-    ),
-    brief(d.n) || ' of all updates (' || counted(updates, 'update') || ' were done)',
-    rates >= few and rate_first = rate_most,
-    place,
-    'count its updates as int(' || brief(d.n) || ' * updates), and let the schedule begin below the rate',
-    'error'
-from f
-join d on d.setting = 'warmup_ratio' and d.n > 0 and d.n < 1
-where
-    rates > 0
-    and not relative
-    and rate_most > 0
-    and floor(d.n * updates) >= least_length
-    -- a count of updates takes its place
-    and not exists (from d where setting = 'warmup_steps' and n > 0)
-union all
-select
-    'weight decay',
-    case when decay is null then class || ' has none' else class || ' was made with ' || brief(decay) end,
-    brief(d.n),
-    decay is distinct from d.n and not coalesce(close_to(decay, d.n), false),
-    place,
-    case
-        when decay is null
-        then 'use AdamW(..., weight_decay=' || brief(d.n) || ')'
-        else 'pass weight_decay=' || brief(d.n) || ' to ' || class
-    end,
-    if(decay is null, 'warning', 'error')  -- it may be a term of the loss
-from f
-join d on d.setting = 'weight_decay' and d.n > 0
-where class is not null and lower(class) in ('adam', 'adamw', 'sgd', 'adafactor', 'lion', 'muon')
-union all
-select
-    'the optimizer',
-    'the updates are those of ' || class,
-    d.text,
-    lower(class) <> d.text,
-    place,
-    'make the optimizer that the settings name, by its name',
-    'error'
-from f
-join d on d.setting = 'optimizer'
-where
-    lower(class)
-    in ('adam', 'adamw', 'sgd', 'adafactor', 'lion', 'muon', 'rmsprop', 'adagrad', 'adadelta', 'adamax')
-union all
-select
-    'the length of rows',
-    'a row of ' || coalesce(tokens, width) || ' tokens was trained',
-    'at most ' || d.n::bigint,
-    coalesce(tokens, width) > d.n + 1,
-    place,
-    'cut rows at ' || d.n::bigint || ' tokens where they are encoded, or say the length that is meant',
-    'error'
-from f
-join d on d.setting = 'max_seq_length' and d.n > 0
-where coalesce(tokens, width) is not null
-union all
-select
-    section || '.' || option,
-    'the optimizer is ' || chosen || ', which takes what is under ' || taken,
-    value,
-    true,
-    null,
-    'write the options under ' || taken || ', or choose the optimizer that they are for',
-    'error'
-from unread
-union all
-select
-    key,
-    'the command has no such option: it takes ' || option || coalesce(', which was ' || trim(taken, '"'), ''),
-    value,
-    taken is distinct from value,
-    null,
-    'write it as ' || option,
-    'error'
-from unknown_
+select *, if(severity = 'warning', 'possible', 'strong') as confidence  -- a warning asks: it may be meant
+from every
 order by fault desc, subject
