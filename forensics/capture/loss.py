@@ -99,6 +99,9 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
 
 def _with_text(spool: Spool, facts: Mapping[str, Facts]) -> Mapping[str, Facts]:
     """The same, and of models without a tokenizer the ids that are no padding."""
+    models = [str(row["model"]) for row in spool.latest("models", "model")]
+    if models and not any(facts.get(model, Facts()).unnamed for model in models):
+        return facts  # the rows are many, and are read once
     rows: dict[str, list[roles.Edges | None]] = defaultdict(list)
     for forward in spool.rows("forwards"):
         model = _key(forward)[1]

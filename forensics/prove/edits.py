@@ -230,7 +230,7 @@ def _masked(program: Program) -> str | None:
 
 def _differentiated(program: Program) -> str | None:
     """A function with a backward pass of its own loses that, so that mlx differentiates it."""
-    functions = [node for node in ast.walk(program.tree) if isinstance(node, ast.FunctionDef)]
+    functions = program.functions()
     own = [each for each in functions if any(name(mark) == "custom_function" for mark in each.decorator_list)]
     passes = [each for each in functions if any(name(mark) == "vjp" for mark in each.decorator_list)]
     if len(own) != 1 or len(passes) != 1 or len(own[0].decorator_list) != 1:

@@ -82,7 +82,7 @@ def turned(program: Program) -> str | None:
 
     A loss made of log-probabilities that has none gets it.
     """
-    functions = [node for node in ast.walk(program.tree) if isinstance(node, ast.FunctionDef)]
+    functions = program.functions()
     holding = {each.name for each in functions if _calls_in(each, {"cross_entropy"})} | {"cross_entropy"}
     negated = [
         node

@@ -36,6 +36,10 @@ class Program:
             node for node in ast.walk(self.tree) if isinstance(node, ast.Call) and name(node.func) == wanted
         ]
 
+    def functions(self) -> list[ast.FunctionDef]:
+        """All functions and methods, whatever they stand in."""
+        return [node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef)]
+
     def one(self, wanted: str) -> ast.Call | None:
         """The call of that name, where `only` finds one."""
         return self.only(self.calls(wanted))

@@ -89,6 +89,14 @@ def returns(function: Any) -> str | None:
     return _place(code.co_filename, max(lines, default=code.co_firstlineno))
 
 
+def forward(module: Any) -> str | None:
+    """file:line at which the forward of a model of the program's own begins; None for a library's."""
+    code = getattr(inspect.unwrap(type(module).__call__), "__code__", None) if module is not None else None
+    if code is None or not is_users(code.co_filename):
+        return None
+    return _place(code.co_filename, code.co_firstlineno)
+
+
 def raised_at(trace: TracebackType | None) -> str | None:
     """file:line of the innermost frame of a traceback that belongs to the user's program."""
     place = None

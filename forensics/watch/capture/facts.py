@@ -221,11 +221,15 @@ def _state(tokenizer: Any) -> tuple[Any, ...]:
 
 def embedding_rows(module: Any) -> int | None:
     """Rows of the first embedding: how many token ids the model knows."""
+    return next(embeddings(module), None)
+
+
+def embeddings(module: Any) -> Iterator[int]:
+    """Rows of each embedding."""
     for _, each in modules(module) if module is not None else ():  # the program may have dropped its model
         named = any("Embedding" in kind.__name__ for kind in type(each).__mro__)  # or a class made of one
         if named and is_array(each.get("weight")):
-            return int(each["weight"].shape[0])
-    return None
+            yield int(each["weight"].shape[0])
 
 
 def _tokenizer(wrapper: Any, model: Model) -> dict[str, Any]:
@@ -260,13 +264,11 @@ def _tokenizer(wrapper: Any, model: Model) -> dict[str, Any]:
 def vocabulary_digest(hf: Any) -> str | None:
     """Of the tokens of a tokenizer of transformers, read once an object; None where it does not tell them."""
     with contextlib.suppress(Exception):  # a tokenizer of one's own
-        size = len(hf)
-        if _DIGESTS.get(hf, (None,))[0] != size:
-            _DIGESTS[hf] = (
-                size,
-                captured.vocabulary_digest(size, lambda ids: hf.convert_ids_to_tokens(list(ids))),
-            )
-        return _DIGESTS[hf][1]
+        size, known = len(hf), _DIGESTS.get(hf)
+        if known is None or known[0] != size:
+            digest = captured.vocabulary_digest(size, lambda ids: hf.convert_ids_to_tokens(list(ids)))
+            known = _DIGESTS[hf] = size, digest
+        return known[1]
     return None
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from ..capture.isolation import still
 from ..models import Model
-from ..originals import inspect
-from ..places import is_users
+from ..places import forward
 from ..run import watch
 from ..trees import flatten, is_array, mx, output_array
 from .promptcheck import distance
@@ -35,7 +34,7 @@ def look(model: Model, module: Any, inputs: Any, cache: Any, plain: bool) -> Non
     except Exception:  # noqa: BLE001   the model is the program's own, and may refuse what we ask
         return
     if found is not None:
-        row: dict[str, Any] = {"model": model.number, "place": _place(module), "samples": _SINGLE, **found}
+        row: dict[str, Any] = {"model": model.number, "place": forward(module), "samples": _SINGLE, **found}
         watch.row("selftests", **row, test="cache")
 
 
@@ -80,10 +79,3 @@ def _copied(cache: Any) -> Any:
     if isinstance(cache, dict):
         return {key: _copied(value) for key, value in cache.items()}
     return [_copied(value) for value in cache] if isinstance(cache, list) else cache
-
-
-def _place(module: Any) -> str | None:
-    code = getattr(inspect.unwrap(type(module).__call__), "__code__", None)
-    if code is None or not is_users(code.co_filename):
-        return None
-    return f"{code.co_filename}:{code.co_firstlineno}"

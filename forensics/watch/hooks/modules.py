@@ -99,7 +99,7 @@ def _writer(via: str) -> Callable[..., Any]:
                     via,
                     [name for name, _ in trees.flatten(given)] if via == "Module.update" else list(after),
                     same=bool(before) and casts.ids(before) == casts.ids(after),
-                    cast=casts.happened(before, after, trees.trainable(self)),
+                    cast=casts.happened(self, before, after),
                 )
             return result
 

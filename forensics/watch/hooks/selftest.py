@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import distributed
+from .. import distributed, places
 from ..capture import registry
 from ..capture.budget import probe_seconds
 from ..lock import is_mine
 from ..moments import Moments
-from ..originals import inspect, time
-from ..places import is_users
+from ..originals import time
 from ..run import watch
 from ..training import backward, firstbatch, selftest
 from ..training.firstbatch import Call
@@ -43,7 +42,7 @@ def _due(*_: Any) -> None:
 
 def _tested(call: Call, taught: Any) -> None:
     """Write the rows of the tests of one model."""
-    common: dict[str, Any] = {"model": call.model.number, "place": _place(call)}
+    common: dict[str, Any] = {"model": call.model.number, "place": places.forward(call.callee())}
     try:
         asked = _check_call(call, taught)
     except Exception as error:  # noqa: BLE001   the model is the program's own, and may refuse what we ask
@@ -94,17 +93,6 @@ def _not_made(error: Exception) -> dict[str, Any]:
     if isinstance(error, NotRunError):
         return {"kind": error.kind, "why": error.why}
     return {"kind": "unseen", "why": f"{type(error).__name__}: {error}"[:300]}
-
-
-def _place(call: Call) -> str | None:
-    """The line at which the program's own model begins its forward; None for a library's."""
-    module = call.callee()
-    code = getattr(inspect.unwrap(type(module).__call__), "__code__", None) if module is not None else None
-    return (
-        f"{code.co_filename}:{code.co_firstlineno}"
-        if code is not None and is_users(code.co_filename)
-        else None
-    )
 
 
 def install(run: Moments) -> None:

@@ -24,8 +24,8 @@ def would(before: Mapping[str, Any], given: Any) -> bool:
     return False
 
 
-def happened(before: Mapping[str, Any], after: Mapping[str, Any], trainable: Mapping[str, Any]) -> bool:
-    """Is what was put in place what stood there, in another type?
+def happened(module: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Is what was put in place in a module what stood there, in another type?
 
     All are of another type. That they are equal is looked at where it costs little: the smallest tensors,
     trainable ones first, since an average of weights differs in these.
@@ -33,7 +33,7 @@ def happened(before: Mapping[str, Any], after: Mapping[str, Any], trainable: Map
     new = {name: array for name, array in after.items() if before.get(name) is not array}
     if not new or not all(_other_type(before.get(name), array) for name, array in new.items()):
         return False
-    core, room = trees.mx(), _READ
+    core, room, trainable = trees.mx(), _READ, trees.trainable(module)
     for name, array in sorted(new.items(), key=lambda pair: (pair[0] not in trainable, pair[1].nbytes)):
         room -= array.nbytes
         if room < 0:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import trees
+from ..capture import facts
 from ..models import Model
 from ..run import watch
 from ..trees import mx
@@ -22,7 +22,8 @@ def look(model: Model, ids: Any) -> None:
     """The token ids of a kept step's forward, which is not computed yet."""
     if model.number in _said or ids.ndim != 2 or not 0 < ids.size <= _LARGEST:
         return
-    rows = _rows(model.module)
+    # of several, nothing says which one reads these ids
+    rows = max(facts.embeddings(model.module), default=None)
     if not rows:
         return
     outside = [row for row in mx().stop_gradient(ids).tolist() if min(row) < 0 or max(row) >= rows]
@@ -31,14 +32,3 @@ def look(model: Model, ids: Any) -> None:
         encoded.seen(model, outside[0])
         count = sum(not 0 <= each < rows for row in outside for each in row)
         watch.event("range", model, None, ids=count, rows=len(outside), embedding=rows)
-
-
-def _rows(module: Any) -> int | None:
-    """Rows of the largest embedding: of several, nothing says which one reads these ids."""
-    sizes = [
-        int(each["weight"].shape[0])
-        for _, each in trees.modules(module)
-        if any("Embedding" in kind.__name__ for kind in type(each).__mro__)
-        and trees.is_array(each.get("weight"))
-    ]
-    return max(sizes, default=None)

@@ -24,7 +24,7 @@ with
             any_value(c.sequence) as sequence,
             any_value(c.place) as place,
             max(try_cast(f.value as bigint)) filter (f.key = 'vocab_size') as tokens,
-            max(f.value) filter (f.key = 'vocabulary_digest') as vocabulary,
+            max(trim(f.value, '"')) filter (f.key = 'vocabulary_digest') as vocabulary,
             count(*) filter (f.key like 'added_tokens.%') as added,
             string_agg(f.key || '=' || f.value, ',' order by f.key) filter (
                 f.key like 'added_tokens.%'
@@ -79,13 +79,13 @@ select
     || case
         when
             (g.settings ->> 'vocabulary')::bigint = r.tokens
-            and '"' || (g.settings ->> 'vocabulary_digest') || '"' <> r.vocabulary
+            and (g.settings ->> 'vocabulary_digest') <> r.vocabulary
         then ', and another id for some of them'
         else ''
     end,
     r.tokens || ' tokens',
     (g.settings ->> 'vocabulary')::bigint <> r.tokens
-    or coalesce('"' || (g.settings ->> 'vocabulary_digest') || '"' <> r.vocabulary, false),
+    or coalesce((g.settings ->> 'vocabulary_digest') <> r.vocabulary, false),
     g.place
 from generations g
 join k on g.run = k.run, reference r
