@@ -11,6 +11,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..capture.tensors import computed
 from ..run import watch
 from ..trees import is_array
 from .encoded import run
@@ -71,7 +72,8 @@ def _ids(item: Any) -> list[int] | None:
         for part in item.values() if type(item) is dict else item:
             if type(part) is list and len(part) >= _LEAST and type(part[0]) is int:
                 return part if len(part) <= _LONGEST else None
-            if is_array(part) and part.ndim == 1 and _LEAST <= part.size <= _LONGEST:
+            # of arrays only what the program has computed: nothing is computed that it leaves alone
+            if is_array(part) and part.ndim == 1 and _LEAST <= part.size <= _LONGEST and computed(part):
                 values = part.tolist()
                 return values if type(values[0]) is int else None
     return None
