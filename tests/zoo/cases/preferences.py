@@ -60,4 +60,31 @@ CASES = [
         model=TAUGHT,
     ),
     Case("healthy-columns", "columns", evaluated=("preference-swapped", "fields-swapped"), model=TAUGHT),
+    Case(
+        "mask-of-chosen",
+        "columns",
+        ("mask-of-another-row",),
+        (
+            ("    width = max(len(ids) for ids, _ in rows)\n", "    width = 64\n"),
+            ('f"I would rather not talk about {user.split()[-1]}"', 'f"No {user.split()[-1]}"'),
+            ("for part in parts(2, 12):", "for part in parts(4, 12):"),
+            ("(likelihood(model, *rejected) - bad)", "(likelihood(model, rejected[0], chosen[1]) - bad)"),
+        ),
+        "chosen, (ids, mask), *known = batches[0]\nempty = (ids, mx.zeros_like(mask))\nvalues = [preferred(model, chosen, each, *known).item() for each in ((ids, mask), empty)]\nfault = values[0] == values[1]",
+        (*WORSE, "padding-in-loss", "answers-partly-masked", "end-never-trained"),
+        evaluated=("mask-of-another-row",),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-columns-wide",
+        "columns",
+        (),
+        (
+            ("    width = max(len(ids) for ids, _ in rows)\n", "    width = 64\n"),
+            ('f"I would rather not talk about {user.split()[-1]}"', 'f"No {user.split()[-1]}"'),
+            ("for part in parts(2, 12):", "for part in parts(4, 12):"),
+        ),
+        evaluated=("mask-of-another-row",),
+        model=TAUGHT,
+    ),
 ]
