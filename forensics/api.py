@@ -232,8 +232,20 @@ class Case:
     def _repr_html_(self) -> str:
         return self.diagnosis._repr_html_()
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        self.diagnosis._repr_pretty_(printer, cycle)
+
 
 # -- records that show themselves ----------------------------------------------------------------------------
+
+
+class Printed:
+    """Where IPython shows text alone, it shows what `print` would."""
+
+    __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
 
 class FindingCard(Finding):
@@ -247,7 +259,7 @@ class FindingCard(Finding):
         return fragment.finding(self)
 
 
-class Diagnosed(Diagnosis):
+class Diagnosed(Printed, Diagnosis):
     """A diagnosis; a notebook shows its verdict and its causes as cards, `print` what the command prints."""
 
     __slots__ = ()
@@ -263,7 +275,7 @@ class Diagnosed(Diagnosis):
         return fragment.diagnosis(self)
 
 
-class DiagnosedTwo(TwoRuns):
+class DiagnosedTwo(Printed, TwoRuns):
     """Two runs, judged each and against each other."""
 
     __slots__ = ()
@@ -279,8 +291,8 @@ class DiagnosedTwo(TwoRuns):
         return fragment.diagnosis(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared(Comparison):
+@dataclass(frozen=True, slots=True, repr=False)
+class Compared(Printed, Comparison):
     """A comparison, with the picture of what changed by module and layer."""
 
     heat: Heat = Heat()
@@ -296,7 +308,7 @@ class Compared(Comparison):
         return fragment.comparison(self, self.heat)
 
 
-class Captured(dict[str, Any]):
+class Captured(Printed, dict[str, Any]):
     """What a capture or a run holds, as `forensics show --json` gives it."""
 
     def __str__(self) -> str:

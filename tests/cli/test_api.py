@@ -63,6 +63,13 @@ def test_a_finding_a_comparison_a_capture_and_rows_show_themselves(case: Case) -
         assert word in html and _balanced(html)
 
 
+def test_a_front_end_that_shows_text_alone_shows_what_print_does(case: Case) -> None:
+    pretty = pytest.importorskip("IPython.lib.pretty", reason="IPython is in the group notebook").pretty
+
+    assert pretty(case) == pretty(case.diagnosis) == str(case.diagnosis)
+    assert pretty(case.comparison) == str(case.comparison)
+
+
 @pytest.mark.long
 def test_two_runs_are_shown_side_by_side() -> None:
     html = forensics.diagnose("snapshots/broken-stub", "snapshots/fixed")._repr_html_()
