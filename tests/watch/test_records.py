@@ -66,3 +66,11 @@ def test_records_in_one_row_each_or_in_rows_alone_were_gone_through() -> None:
     assert not redrawn(TOLD, rows((0, 1), (2, 3), (4, 5)))
     padded = "\n".join("<pad>" * i + rows((i % 6,)) for i in range(12))
     assert not redrawn(TOLD, padded)
+
+
+def test_rows_that_a_cut_made_equal_are_not_what_was_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    mx = pytest.importorskip("mlx.core")
+    monkeypatch.setattr(records, "_evaluated", {})
+    batch = mx.array([[5, 6, 7, 8, 9, 4], [5, 6, 7, 4, 0, 0]])
+    records.measuring(lambda model, batch: None, 6)(None, batch)
+    assert list(records._evaluated) == [(5, 6, 7, 4)]

@@ -141,7 +141,10 @@ def _measured(
     """The arguments of a call of evaluate, with a loss that remembers the rows that it is given."""
     call = inspect.signature(original).bind(*args, **kwargs)
     call.apply_defaults()
-    call.arguments["loss"] = records.measuring(call.arguments["loss"])
+    longest = call.arguments.get("max_seq_length")
+    call.arguments["loss"] = records.measuring(
+        call.arguments["loss"], longest if type(longest) is int else None
+    )
     return call.args, call.kwargs
 
 

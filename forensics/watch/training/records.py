@@ -31,8 +31,12 @@ _EFFORT = 4 << 30
 _evaluated: dict[tuple[int, ...], str | None] = {}  # row without its padding -> where evaluation was called
 
 
-def measuring(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """The same loss; the rows that it is called with are remembered."""
+def measuring(loss: Callable[..., Any], longest: int | None = None) -> Callable[..., Any]:
+    """The same loss; the rows that it is called with are remembered.
+
+    `longest`: the tokens that rows are cut to. What a cut made equal may be two records: such rows are left
+    out.
+    """
     place = where()
 
     @functools.wraps(loss)
@@ -40,7 +44,8 @@ def measuring(loss: Callable[..., Any]) -> Callable[..., Any]:
         with watch.looking("evaluated rows"):
             rows = args[1].tolist() if len(args) > 1 and is_array(args[1]) and args[1].ndim == 2 else []
             if len(_evaluated) < _RECORDS:
-                _evaluated.update(dict.fromkeys((_body(row) for row in rows), place))
+                whole = (body for body in map(_body, rows) if longest is None or len(body) + 1 < longest)
+                _evaluated.update(dict.fromkeys(whole, place))
         return loss(*args, **kwargs)
 
     return measured
