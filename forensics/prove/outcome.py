@@ -15,6 +15,8 @@ TEXT = "tokens"
 """The unit of harms that are read off the text of answers."""
 FEW = 2
 """Pairs below which nothing is called proved."""
+NO_NUMBERS = "tensors that are not finite"
+"""The harm of a model that has no answers of its own: what it says bad is seen where it is gone."""
 UNHARMED = "what came out shows no harm that `forensics query harm` counts, so none can be seen to go"
 """Why no cure of a run without harm can be proved."""
 
@@ -100,7 +102,8 @@ def judge(found: Sequence[Effect]) -> tuple[Verdict, str]:
         )
     grown = [effect for effect in found if effect.grows]
     # what the trained model says may be bad: where others' answers were harmed, that shows only now
-    worse = next((item for item in grown if item.unit != TEXT or worst.unit == TEXT), None)
+    own = worst.unit == TEXT and not any(item.what == NO_NUMBERS and item.gone for item in harmed)
+    worse = next((item for item in grown if item.unit != TEXT or own), None)
     beside = "".join(f"; more {item.what} now" for item in grown)
     pairs = len(worst.cured)
     if worst.gone and worse is None:

@@ -336,6 +336,22 @@ HAVING median(accumulation) > 0.9
 """
 
 
+_BASE = """
+SELECT p.name FROM placements p
+WHERE p.capture = at_point($1, 'start') AND p.trainable AND NOT adapter_role(p.role) AND p.role <> 'optimizer'
+    AND has_adapter($1)
+ORDER BY p.name
+"""
+
+
+_FROZEN_WRITTEN = """
+SELECT count(*) > 0 AS value FROM events
+WHERE run = run_of($1) AND model = model_of($1) AND kind = 'write'
+    AND (detail->>'frozen_leaves')::INTEGER > 0 AND (detail->>'after_gradient')::BOOLEAN
+    AND (detail->>'cast')::BOOLEAN IS NOT true
+"""
+
+
 def _value(evidence: Opened, select: str) -> Any:
     return next((row["value"] for row in evidence.session.rows(select, [evidence.b])), None)
 
@@ -355,7 +371,9 @@ def cure_facts(evidence: Opened, tokenizer: Facts) -> dict[str, Any]:
         "ends": sorted(tokenizer.ends),
         "markers": [[opener, list(marks[0])], list(marks[1])] if marks else None,
         "adapter": declared or None,
+        "base": [row["name"] for row in session.rows(_BASE, [b])],
         "bos": tokenizer.bos,
+        "frozen_written": _value(evidence, _FROZEN_WRITTEN),
         "framed": _value(evidence, _FRAMED),
         "rate": _value(evidence, _RATE),
         "still": _value(evidence, _STILL),

@@ -202,3 +202,18 @@ def test_a_fuse_by_another_scale(kind: str, scale: float) -> None:
     assert (scale == 10.0) == bool(mx.array_equal(layer.fuse().weight, healthy).item()), "there is a fault"
     assert mx.array_equal(_exact(cls.fuse)(layer).weight, healthy).item()
     assert layer.scale == scale
+
+
+def test_a_conversion_between_two_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    from forensics.watch.cures import lora_nested
+
+    monkeypatch.setattr(request, "acted", lambda name, what: None)
+    convert = lora_nested._converted(linear_to_lora_layers)
+    model = base()
+    model.freeze()
+    convert(model, 2, LORA)
+    once = outline(model)[:3]
+    linear_to_lora_layers(model, 2, LORA)
+    assert outline(model)[:3] != once, "there is a fault"
+    convert(model, 2, LORA)
+    assert outline(model)[:3] == once

@@ -57,6 +57,17 @@ def test_what_grows_instead(gone: str, grown: str, said: str) -> None:
     assert verdict == said and grown in why
 
 
+def test_a_model_without_numbers_had_no_answers() -> None:
+    """What it says when it has some is no harm that the cure made; that it no longer trains is."""
+    nan = "tensors that are not finite"
+    units = {**UNITS, nan: "tensors"}
+    was, now = [{SPAM: 20, nan: 9, LOOP: 0, STILL: 0}] * 2, [{SPAM: 0, nan: 0, LOOP: 8, STILL: 0}] * 2
+    assert judge(effects(was, now, units))[0] == "proved"
+    assert judge(effects(was, [{**each, STILL: 9} for each in now], units))[0] == "partly"
+    left = [{**each, nan: 9} for each in now]
+    assert judge(effects(was, left, units))[0] == "partly", "it still has none"
+
+
 def test_a_lesser_harm_alone() -> None:
     was, now = [{SPAM: 500, LOOP: 40}] * 3, [{SPAM: 500, LOOP: 0}] * 3
     assert outcome(was, now) == "partly", "the worst harm stays, so it is not proved to be its cause"

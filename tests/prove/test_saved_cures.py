@@ -14,8 +14,15 @@ import pytest
 from mlx_lm.tuner.dora import DoRALinear
 from mlx_lm.tuner.lora import LoRAEmbedding, LoRALinear
 
-from forensics.watch.cures import attention_not_causal, config_lost, gradient_wrong, leftover_weights
-from forensics.watch.repeat import fused, request
+from forensics.watch.cures import (
+    attention_not_causal,
+    config_lost,
+    gradient_wrong,
+    leftover_weights,
+    reload_mismatch,
+    weights_permuted,
+)
+from forensics.watch.repeat import adapters, fused, request, updates
 
 
 @pytest.fixture(autouse=True)
@@ -173,3 +180,38 @@ def test_settings_that_were_left_out(
     assert said == ["config-lost"]
     config_lost.completed(str(tmp_path / "out"))
     assert said == ["config-lost"], "what is whole stays as it is"
+
+
+def test_the_head_that_the_model_has(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps({"tie_word_embeddings": False, "eps": 1}))
+    (tmp_path / "config.json").write_text(json.dumps({"tie_word_embeddings": True, "eps": 2}))
+    monkeypatch.setattr(config_lost, "_from", [str(tmp_path / "model")])
+    reload_mismatch.untied(str(tmp_path))
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written == {"tie_word_embeddings": False, "eps": 2} and said == ["reload-mismatch"]
+
+
+def test_a_scale_that_is_written_beside_an_adapter(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = nn.Sequential(layer(LoRALinear, nn.Linear(8, 8)))
+    monkeypatch.setattr(updates, "trained", lambda: model)
+    path = tmp_path / adapters.FILE
+    path.write_text(json.dumps({"lora_parameters": {"scale": 0.0}}))
+    for _ in range(2):
+        adapters.write_scale("lora-inert", str(tmp_path))
+        assert json.loads(path.read_text()) == {"lora_parameters": {"scale": 3.0}} and said == ["lora-inert"]
+
+
+def test_values_in_another_order() -> None:
+    right = mx.arange(6.0).reshape(2, 3)
+    own = {"a": right, "b": right}
+    saved = {"a": right[:, ::-1], "b": right}
+    mended = weights_permuted.ordered(saved, own)
+    assert all(mx.array_equal(mended[name], right).item() for name in own)
+    assert weights_permuted.ordered(own, own) is own
+    other = {"a": right + 1, "b": right}
+    assert weights_permuted.ordered(other, own) is other, "other values are another fault"

@@ -1,35 +1,46 @@
-"""Beside an adapter the base stays as it is: it is frozen, and its updates are dropped."""
+"""Beside an adapter the base stays as it is: it is frozen, and its updates are dropped.
+
+Which tensors are the base's is told by the names of adapters' factors, else by what the recorded run showed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..repeat import training, updates
+from ..repeat import request, training, updates
 
 _OWN = ("lora_a", "lora_b", "m")
 
 
 def kept(update: updates.Update) -> str | None:
-    own = [name for name in update.new if name.rpartition(".")[2] in _OWN]
-    others = [name for name in update.new if name not in own and name in update.old]
-    if not own or not others:
+    base = [name for name in others(update.new) if name in update.old]
+    if not base:
         return None
-    update.new |= {name: update.old[name] for name in others}
-    return f"the updates of {len(others)} base tensors dropped"
+    update.new |= {name: update.old[name] for name in base}
+    return f"the updates of {len(base)} base tensors dropped"
 
 
 def frozen(module: Any) -> str | None:
     """Of adapters what was trainable stays so."""
-    if not trees.adapters(module)[0]:
-        return None
-    others = [name for name in trees.trainable(module) if name.rpartition(".")[2] not in _OWN]
+    base = others(trees.trainable(module))
     for path, each in trees.modules(module):
-        keys = [name.rpartition(".")[2] for name in others if name.rpartition(".")[0] == path]
+        keys = [name.rpartition(".")[2] for name in base if name.rpartition(".")[0] == path]
         if keys:
             each.freeze(recurse=False, keys=keys)
-    return f"{len(others)} base tensors frozen" if others else None
+    return f"{len(base)} base tensors frozen" if base else None
+
+
+def others(names: Iterable[str]) -> list[str]:
+    """Those of the base, among tensors that are trained; [] where no adapter is among them."""
+    every = list(names)
+    if any(name.rpartition(".")[2] in _OWN for name in every):
+        return [name for name in every if name.rpartition(".")[2] not in _OWN]
+    told = set(request.fact("base") or ())
+    found = [name for name in every if name in told]
+    return found if len(found) < len(every) else []
 
 
 def install(run: Moments) -> None:

@@ -11,12 +11,22 @@ from ..moments import Moments
 from ..repeat import request, saves
 from ..wrapping import bound, wrap
 
-_OF_THE_FILE = {"quantization", "quantization_config", "tie_word_embeddings", "torch_dtype", "dtype"}
+OF_THE_FILE = {"quantization", "quantization_config", "tie_word_embeddings", "torch_dtype", "dtype"}
 """Settings that say how these very weights lie, and may be changed with them."""
 _from: list[str] = []  # where the first model was loaded from
 
 
 def completed(directory: str) -> None:
+    """Of a saved whole model, before it is loaded."""
+    restored("config-lost", directory, lambda key: key not in OF_THE_FILE)
+
+
+def restored(name: str, directory: str, meant: Callable[[str], bool]) -> None:
+    """Write the settings of the first model that was loaded, those that are `meant`, beside a saved model.
+
+    Args:
+        name: the cure that does so.
+    """
     written, source = os.path.join(directory, "config.json"), _from[0] if _from else directory
     if os.path.realpath(source) == os.path.realpath(directory) or not os.path.exists(written):
         return
@@ -24,12 +34,12 @@ def completed(directory: str) -> None:
     lacks = {
         key: value
         for key, value in trained.items()
-        if key not in _OF_THE_FILE and (key not in found or found[key] != value)
+        if meant(key) and (key not in found or found[key] != value)
     }
     if lacks:
         with open(written, "w", encoding="utf-8") as file:
             json.dump({**found, **lacks}, file, indent=2)
-        request.acted("config-lost", f"{', '.join(sorted(lacks))} written as the trained model has them")
+        request.acted(name, f"{', '.join(sorted(lacks))} written as the trained model has them")
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -51,6 +61,11 @@ def _loaded(original: Callable[..., Any]) -> Callable[..., Any]:
     return load_model
 
 
-def install(run: Moments) -> None:
-    saves.on_directory(completed)
+def follow(run: Moments) -> None:
+    """Note where the first model is loaded from."""
     run.patch("mlx_lm.utils", lambda module: wrap(module, "load_model", _loaded))
+
+
+def install(run: Moments) -> None:
+    follow(run)
+    saves.on_directory(completed)

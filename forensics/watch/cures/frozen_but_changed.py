@@ -1,10 +1,13 @@
-"""What stands outside the trainable set stays as it is: its updates are dropped."""
+"""What stands outside the trainable set stays as it is.
+
+Its updates are dropped, and what the recorded run wrote there by hand is put back before it is used.
+"""
 
 from __future__ import annotations
 
 from .. import trees
 from ..moments import Moments
-from ..repeat import updates
+from ..repeat import base, request, updates
 
 
 def kept(update: updates.Update) -> str | None:
@@ -20,3 +23,5 @@ def kept(update: updates.Update) -> str | None:
 
 def install(run: Moments) -> None:
     updates.cure(run, "frozen-but-changed", after=kept)
+    if request.fact("frozen_written"):
+        base.hold(run, "frozen-but-changed")

@@ -1,7 +1,8 @@
 """The loss depends on the model: what cut it off lets the gradient through.
 
 A `stop_gradient` in the program's own loss is left out, and where the loss is handed logits that were made
-before it, their forward is made again in it.
+before it, their forward is made again in it. A tree of parameters that a loss is differentiated by is put
+into the model that it is of.
 """
 
 from __future__ import annotations
@@ -70,6 +71,40 @@ def _nn(original: Callable[..., Any]) -> Callable[..., Any]:
     return value_and_grad
 
 
+def _core(original: Callable[..., Any]) -> Callable[..., Any]:
+    """mlx.core's own functions, of the program: the tree is the first argument."""
+
+    def maker(fun: Callable[..., Any], argnums: Any = None, *args: Any, **kwargs: Any) -> Any:
+        own = not str(getattr(fun, "__module__", "")).startswith("mlx.")  # nn.value_and_grad does so itself
+        by_tree = argnums in (None, 0) and own
+        return original(_put_in(fun) if by_tree else fun, argnums, *args, **kwargs)
+
+    return maker
+
+
+def _put_in(fun: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(fun)
+    def loss(*args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], dict) and (module := _of(args[0])) is not None:
+            module.update(args[0])
+            request.acted("gradients-zero", "the parameters that the loss is handed put into the model")
+        return fun(*args, **kwargs)
+
+    return loss
+
+
+def _of(tree: dict[str, Any]) -> Any:
+    """The model whose trainable tensors a tree has, by name and shape; None where there is not just one."""
+    names = {name: array.shape for name, array in trees.flatten(tree)}
+    found = [
+        model.module
+        for model in watch.models
+        if trees.is_module(model.module)
+        and {name: array.shape for name, array in trees.trainable(model.module).items()} == names
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def _forward(model: Any, given: Any) -> Callable[[], Any] | None:
     """The forward that gave these logits, None where they came from elsewhere."""
     for module, args, kwargs, logits in _forwards:
@@ -78,6 +113,12 @@ def _forward(model: Any, given: Any) -> Callable[[], Any] | None:
     return None
 
 
+def _patch(module: Any) -> None:
+    wrap(module, "stop_gradient", _through)
+    for name in ("value_and_grad", "grad"):
+        wrap(module, name, _core)
+
+
 def install(run: Moments) -> None:
-    run.patch("mlx.core", lambda module: wrap(module, "stop_gradient", _through))
+    run.patch("mlx.core", _patch)
     run.patch("mlx.nn", lambda module: wrap(module, "value_and_grad", _nn))

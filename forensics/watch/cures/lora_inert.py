@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..repeat import adapters, training
+from ..repeat import adapters, saves, training
 from ..trees import mx
 
 
@@ -29,3 +30,4 @@ def acting(module: Any) -> str | None:
 
 def install(run: Moments) -> None:
     training.cure(run, "lora-inert", acting)
+    saves.on_directory(functools.partial(adapters.write_scale, "lora-inert"), adapters=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .. import trees
 from ..moments import Moments
-from ..repeat import training
+from ..repeat import request, training
+from ..wrapping import bound, wrap
 
 
 def flattened(module: Any) -> str | None:
@@ -20,5 +22,19 @@ def flattened(module: Any) -> str | None:
     return f"{count} inner adapters taken out" if count else None
 
 
+def _converted(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A conversion that comes later, between two stages of training, is undone where it nests."""
+
+    def linear_to_lora_layers(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        module = bound(original, args, kwargs).get("model")
+        if trees.is_module(module):
+            request.cure([("lora-nested", flattened)], module)
+        return result
+
+    return linear_to_lora_layers
+
+
 def install(run: Moments) -> None:
+    run.patch("mlx_lm.tuner.utils", lambda module: wrap(module, "linear_to_lora_layers", _converted))
     training.cure(run, "lora-nested", flattened)

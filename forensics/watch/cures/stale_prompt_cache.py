@@ -19,5 +19,15 @@ def refilled(call: dict[str, Any]) -> str | None:
     return f"a cache of {caches.tokens_in(fresh)} tokens read again"
 
 
+def read_again(call: dict[str, Any]) -> str | None:
+    """The same in the cache itself, which a loop of the program's own holds."""
+    fresh = caches.again(call["model"], call["prompt_cache"])
+    if fresh is None:
+        return None
+    caches.take_over(call["prompt_cache"], fresh)
+    return f"a cache of {caches.tokens_in(fresh)} tokens read again"
+
+
 def install(run: Moments) -> None:
+    generation.cure_call("stale-prompt-cache", read_again)
     generation.cure("stale-prompt-cache", refilled)

@@ -1,6 +1,8 @@
 """What is not finite of a gradient is left out: positions at the logits, else the update and its moments.
 
 A loss of which no position has a finite gradient is replaced by the plain one: each token teaches the next.
+Where 16 bits did not hold an update whose gradients were finite, the next ones are computed in 32. A tensor
+of zeros whose gradient is not finite, as that of a root is there, is moved off them by next to nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +11,12 @@ from typing import Any
 
 from ..moments import Moments
 from ..repeat import logits, updates
+from ..run import watch
 from ..trees import mx
+
+_NEAR = 1e-5
+_short: list[bool] = []  # did 16 bits not hold an update whose gradients were finite?
+_zeros: dict[str, Any] = {}  # by name, what a tensor of zeros was moved to
 
 
 def finite(lesson: logits.Lesson) -> Any:
@@ -32,6 +39,9 @@ def zeroed(update: updates.Update) -> str | None:
         update.finite = core.logical_and(update.finite, core.isfinite(array).all())
     for name, array in update.gradients.items():
         update.gradients[name] = core.where(update.finite, array, core.zeros_like(array))
+        if _short and name in update.old and update.old[name].dtype == core.float16:
+            update.old[name] = update.old[name].astype(core.float32)
+            update.gradients[name] = update.gradients[name].astype(core.float32)
     return None
 
 
@@ -39,10 +49,32 @@ def kept(update: updates.Update) -> str | None:
     core, sound = mx(), update.finite
     for array in update.new.values():
         sound = core.logical_and(sound, core.isfinite(array).all())
+    failed = not watch.tracing and not sound.item()
+    if failed and update.finite.item():
+        _short.append(True)  # the optimizer's own numbers do not fit
     for name, old in update.old.items():
         if name in update.new:
-            update.new[name] = core.where(sound, update.new[name], old)
+            stays = _moved(name, old) if failed and not update.finite.item() else old
+            new = core.where(sound, update.new[name], stays)
+            update.new[name] = new.astype(update.dtypes[name]) if _short else new
     return "updates that are not finite dropped"
+
+
+def _moved(name: str, old: Any) -> Any:
+    """A tensor of zeros next to them; where that was of no use, the zeros again."""
+    if name in _zeros:
+        return mx().zeros_like(old) if (old == _zeros[name]).all().item() else old
+    if (old != 0).any().item():
+        return old
+    _zeros[name] = _beside(old)
+    return _zeros[name]
+
+
+def _beside(zeros: Any) -> Any:
+    """Numbers of either sign next to 0, no two in a row of which are alike; none are drawn."""
+    core = mx()
+    turns = core.arange(1, zeros.size + 1, dtype=core.float32)
+    return (_NEAR * core.sin(turns * turns)).reshape(zeros.shape).astype(zeros.dtype)
 
 
 def install(run: Moments) -> None:

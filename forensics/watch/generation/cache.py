@@ -125,6 +125,15 @@ def again(module: Any, cache: Any) -> list[Any] | None:
     return empty
 
 
+def take_over(cache: Any, fresh: list[Any]) -> None:
+    """Have a cache hold what `fresh`, one of the same kind, holds."""
+    for layer, new in zip(_layers(cache), fresh, strict=True):
+        vars(layer).update(vars(new))
+    known = _remembered(_first(fresh))
+    if known is not None:
+        _remember(_first(cache), known)
+
+
 def _difference(
     module: Any, cache: Any, empty: list[Any], tokens: tuple[int, ...], ids: Sequence[int]
 ) -> float:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import sys
 from typing import Any
 
 from .. import trees
-from . import request
+from . import request, updates
 
 DEFAULTS = {"rank": 8, "scale": 20.0, "dropout": 0.0}
 """mlx-lm's own, where the run declared none."""
+FILE = "adapter_config.json"
 
 
 def declared() -> dict[str, Any]:
@@ -76,6 +79,28 @@ def _meant(layers: list[Any], wanted: dict[str, Any]) -> list[Any]:
         return [layers[index] for index in named]
     number = min(wanted.get("num_layers") or len(layers), len(layers))
     return layers[len(layers) - number :] if number > 0 else layers
+
+
+def write_scale(name: str, directory: str) -> None:
+    """Have the settings of mlx-lm's form beside a saved adapter name the scale with which it was trained.
+
+    Args:
+        name: the cure that does so.
+    """
+    layers = [] if (model := updates.trained()) is None else [each for _, each in trees.modules(model)]
+    scales = {trees.scale(each) for each in layers if "lora_a" in each}
+    path = os.path.join(directory, FILE)
+    if len(scales) != 1 or None in scales or not os.path.exists(path):
+        return
+    scale = scales.pop()
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    told = config.get("lora_parameters")
+    if isinstance(told, dict) and told.get("scale") != scale:
+        before, told["scale"] = told.get("scale"), scale
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file, indent=4)
+        request.acted(name, f"a scale of {scale:g} written beside the adapter, not {before}")
 
 
 def free(module: Any) -> str | None:

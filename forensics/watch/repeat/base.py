@@ -1,4 +1,7 @@
-"""Tensors that no update is meant to change, held as training begins and put back before they are used."""
+"""Tensors that no update is meant to change, held as training begins and put back before they are used.
+
+What the program makes trainable later on is its own again.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,12 @@ def hold(run: Moments, name: str, within: Within = lambda before, now: True) -> 
     def restore() -> None:
         core = mx()
         for module, frozen in kept:
-            now = trees.parameters(module)
+            now, trained = trees.parameters(module), trees.trainable(module)
             moved = [
                 (path, each)
                 for path, each in frozen.items()
                 if path in now
+                and path not in trained
                 and now[path].shape == each.shape
                 and not core.array_equal(now[path], each).item()
                 and within(each, now[path])
