@@ -172,6 +172,13 @@ class Measure(TypedDict, total=False):
     updates: int | None  # of the model, when it was measured; null: not known
 
 
+class Seed(TypedDict, total=False):
+    """A generator of random numbers got a seed, each once."""
+
+    generator: str  # mlx | numpy | python
+    value: int
+
+
 class Error(TypedDict, total=False):
     """An exception left a watched call."""
 
@@ -206,6 +213,7 @@ EVENTS: dict[str, type] = {
     "generate": Generate,
     "evaluate": Evaluate,
     "measure": Measure,
+    "seed": Seed,
     "error": Error,
     "exit": Ended,
 }

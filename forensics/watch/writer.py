@@ -25,6 +25,7 @@ from .events import (
     Measure,
     Range,
     Save,
+    Seed,
     Train,
     Update,
     Write,
@@ -277,6 +278,15 @@ class Writer:
         place: str | None = None,
         /,
         **detail: Unpack[Measure],
+    ) -> None: ...
+    @overload
+    def event(
+        self,
+        kind: Literal["seed"],
+        model: Live | None = None,
+        place: str | None = None,
+        /,
+        **detail: Unpack[Seed],
     ) -> None: ...
     @overload
     def event(

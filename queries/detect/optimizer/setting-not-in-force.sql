@@ -22,7 +22,7 @@
 -- as a program may take a part of the declared one
 -- setting:    optimizer_config
 -- fires on:   zoo/forced-rate, zoo/forced-clip, zoo/forced-decay, zoo/forced-kind, zoo/forced-ratio,
--- zoo/forced-section
+-- zoo/forced-section, zoo/forced-seed
 -- silent on:  zoo/healthy-recipe
 with
     d as materialized(
@@ -57,6 +57,18 @@ with
             and taken.kind = 'program'
             and taken.key = said.value ->> 'option'
         where said.capture = run_of(b) and said.kind = 'program' and said.key = 'declared.unread'
+    ),
+    seeds as (  -- one number for mlx, and none of any generator that is the declared one
+        select
+            d.n::bigint as declared,
+            any_value(e.detail ->> 'value') filter (e.detail ->> 'generator' = 'mlx') as given,
+            count(*) filter (e.detail ->> 'generator' = 'mlx') as given_,
+            coalesce(bool_or((e.detail ->> 'value')::double = d.n), false) as in_force,
+            any_value(e.place) filter (e.detail ->> 'generator' = 'mlx') as place
+        from d
+        left join events e on e.run = run_of(b) and e.kind = 'seed'
+        where d.setting = 'seed' and d.n is not null
+        group by d.n
     ),
     unread as (
         select
@@ -260,6 +272,25 @@ with
         where coalesce(tokens, width) is not null
         union all
         select
+            'the seed',
+            case
+                when in_force
+                then 'a generator of random numbers got it'
+                when given_ = 1
+                then 'mx.random.seed was given ' || given
+                when given_ = 0
+                then 'mx.random.seed was not called'
+                else 'mx.random.seed was given ' || counted(given_, 'number')
+            end,
+            declared,
+            not in_force and given_ <= 1,
+            place,
+            'call mx.random.seed(' || declared || ') before the model is built',
+            -- unseeded, two runs differ; another may be drawn from it
+            if(given_ = 1, 'warning', 'info')
+        from seeds
+        union all
+        select
             section || '.' || option,
             'the optimizer is ' || chosen || ', which takes what is under ' || taken,
             value,
@@ -281,6 +312,6 @@ with
             'error'
         from unknown_
     )
-select *, if(severity = 'warning', 'possible', 'strong') as confidence  -- a warning asks: it may be meant
+select *, if(severity = 'error', 'strong', 'possible') as confidence  -- a warning asks: it may be meant
 from every
 order by fault desc, subject

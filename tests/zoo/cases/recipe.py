@@ -61,6 +61,14 @@ CASES = [
         model=MODEL,
     ),
     Case(
+        "forced-seed",
+        "recipe",
+        ("setting-not-in-force",),
+        (("mx.random.seed(recipe.seed)", "mx.random.seed(1234)"),),
+        "fault = 'seed(recipe.seed)' not in open('train.py').read()",
+        model=MODEL,
+    ),
+    Case(
         "forced-section",
         "lora_cli",
         ("setting-not-in-force",),

@@ -23,13 +23,14 @@ class Recipe:
     steps: int = 36
     batch: int = 5
     validate: int = 6
+    seed: int = 7
 
 
 LORA = {"rank": 8, "scale": 4.0, "dropout": 0.0}
 OUT = Path("best")
 recipe = Recipe()
 
-mx.random.seed(7)
+mx.random.seed(recipe.seed)
 model, tokenizer = load("model")
 model.freeze()
 linear_to_lora_layers(model, -1, LORA)
