@@ -14,6 +14,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -42,14 +43,7 @@ def main() -> None:
         marks.append((what, time.process_time(), time.perf_counter()))
 
     model, _ = load(asked.model)
-    if not asked.full:
-        model.freeze()
-        keys = sorted(
-            path
-            for path, each in model.model.layers[0].named_modules()
-            if path and isinstance(each, (nn.Linear, nn.QuantizedLinear))
-        )
-        linear_to_lora_layers(model, len(model.model.layers), PARAMETERS | {"keys": keys})
+    keys = [] if asked.full else adapted(model)
     model.train()
     mark("loaded")
     tensors = _train(model, asked, mark)
@@ -63,22 +57,42 @@ def main() -> None:
     Path(asked.told).write_text(json.dumps(told))
 
 
-def _train(model: nn.Module, asked: argparse.Namespace, mark: object) -> int:
-    mx.random.seed(1)
-    rows = mx.random.randint(4, model.args.vocab_size, (8, asked.batch, asked.length + 1))
+def adapted(model: nn.Module) -> list[str]:
+    """Put adapters on every linear layer.
+
+    Returns the names of the layers within a block.
+    """
+    model.freeze()
+    keys = sorted(
+        path
+        for path, each in model.model.layers[0].named_modules()
+        if path and isinstance(each, (nn.Linear, nn.QuantizedLinear))
+    )
+    linear_to_lora_layers(model, len(model.model.layers), PARAMETERS | {"keys": keys})
+    return keys
+
+
+def stepping(model: nn.Module) -> tuple[Any, list[Any]]:
+    """(a step over a batch of rows, the state that it reads and writes)."""
     optimizer = optim.Adam(RATE)
 
     def loss(batch: mx.array) -> mx.array:
         return nn.losses.cross_entropy(model(batch[:, :-1]), batch[:, 1:], reduction="mean")
 
     gradient = nn.value_and_grad(model, loss)
-    state = [model.state, optimizer.state, mx.random.state]
 
     def step(batch: mx.array) -> mx.array:
         value, gradients = gradient(batch)
         optimizer.update(model, gradients)
         return value
 
+    return step, [model.state, optimizer.state, mx.random.state]
+
+
+def _train(model: nn.Module, asked: argparse.Namespace, mark: object) -> int:
+    mx.random.seed(1)
+    rows = mx.random.randint(4, model.args.vocab_size, (8, asked.batch, asked.length + 1))
+    step, state = stepping(model)
     if asked.compiled:
         step = partial(mx.compile, inputs=state, outputs=state)(step)
     for number in range(asked.steps):
