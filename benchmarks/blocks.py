@@ -68,12 +68,14 @@ def _trained(asked: argparse.Namespace) -> None:
         # two functions: one is traced with the watch, the other without
         step, plain = (partial(mx.compile, inputs=state, outputs=state)(each) for each in (step, step))
     watch = sys.modules["_forensics_watch.run"].watch  # type: ignore[attr-defined]
-    seconds: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
+    blocks: list[list[tuple[float, float, float]]] = []  # of each block the steps that count
     watched, profile = 0, cProfile.Profile()
     for number in range(asked.steps):
         watch.on = number // BLOCK % 2 == 0
+        if number % BLOCK == 0:
+            blocks.append([])
         watched += watch.on
-        kept = watch.on and (watched <= 10 or watched & (watched - 1) == 0 or (watched - 2) & (watched - 3) == 0)
+        kept = watch.on and any(n <= 8 or n & (n - 1) == 0 for n in (watched, watched - 2))  # or written now
         if asked.profile and watch.on and watched > 20:
             profile.enable()
         began, clock, ours = time.process_time(), time.perf_counter(), watch.spent
@@ -81,24 +83,32 @@ def _trained(asked: argparse.Namespace) -> None:
         mx.eval(state, value)
         spent = time.process_time() - began, time.perf_counter() - clock, watch.spent - ours
         profile.disable()
-        if not kept and number % BLOCK and number > 4 * BLOCK:
-            seconds[watch.on].append(spent)
+        if not kept and number % BLOCK:
+            blocks[-1].append(spent)
     watch.on = True
     tensors = len(tree_flatten(model.trainable_parameters()))
-    _say(asked, tensors, seconds)
+    _say(asked, tensors, blocks[4:])
     if asked.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats("_forensics_watch|forensics/watch", 25)
 
 
-def _say(asked: argparse.Namespace, tensors: int, seconds: dict[bool, list[tuple[float, float, float]]]) -> None:
-    """One line: the medians, and the quartiles of what is more."""
-    told = {side: [statistics.median(column) for column in zip(*all_, strict=True)] for side, all_ in seconds.items()}
-    (processor, clock, _), (own, wall, ours) = told[False], told[True]
+def _say(asked: argparse.Namespace, tensors: int, blocks: list[list[tuple[float, float, float]]]) -> None:
+    """One line: a step left alone, and what is more in a watched one than in its neighbours on both sides."""
+    told = [[statistics.median(column) for column in zip(*block, strict=True)] for block in blocks if block]
+    before, watched, after = told[1:-1:2], told[2::2], told[3::2]
+    more = [
+        [middle[i] - (a[i] + b[i]) / 2 for a, middle, b in zip(before, watched, after, strict=False)]
+        for i in (0, 1)
+    ]
+    processor, clock, _ = (statistics.median(column) for column in zip(*before, strict=True))
+    low, own, high = statistics.quantiles(more[0], n=4)
+    ours = statistics.median(each[2] for each in watched)
     kind = f"{'compiled ' if asked.compiled else ''}{'full' if asked.full else 'LoRA'}"
     print(
-        f"| {kind} | {tensors} | {asked.length} | {1e3 * processor:.1f} | {1e3 * own:.1f} |"
-        f" {1e3 * (own - processor):+.1f} | {own / processor - 1:+.1%} | {1e3 * ours:.1f} |"
-        f" {1e3 * clock:.1f} | {wall / clock - 1:+.1%} |"
+        f"| {kind} | {tensors} | {asked.length} | {1e3 * processor:.1f} | {1e3 * own:+.1f}"
+        f" ({1e3 * low:+.1f} to {1e3 * high:+.1f}) | {own / processor:+.1%} | {1e3 * ours:.1f} |"
+        f" {1e3 * clock:.1f} | {statistics.median(more[1]) / clock:+.1%} |",
+        flush=True,
     )
 
 

@@ -138,7 +138,8 @@ class _Call:
         core, ids, number = mx(), _ids(self.given, z), len(self.frame.taps_of)
         head = None
         if self.width not in (None, z.shape[-1]):
-            head = heads.find(self.record.module, self.module, z.shape[-1])
+            again = self.frame.in_full is not False
+            head = heads.find(self.record.module, self.module, z.shape[-1], again)
             if head is None:
                 return z
         if self.outer and ids is not None and not self.taps and self.frame.open:

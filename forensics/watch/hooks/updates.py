@@ -154,7 +154,7 @@ def _observed(optimizer: Any, record: Model | None, given: _Given, result: Any, 
     about = {
         "optimizer": registry.used(optimizer), "class": type(optimizer).__name__, "names": how.names,
         "leaves": how.paths, "rate": rate if isinstance(rate, (int, float)) else None,
-        "compiled": watch.tracing,
+        "compiled": watch.tracing, "as_it_came": _as_it_came(record, small),
     }  # fmt: skip
     if steps.local.traces:
         about |= {"old": dict(zip(how.paths, given.old, strict=True)), "new": dict(trees.flatten(parameters))}
@@ -169,6 +169,13 @@ def _observed(optimizer: Any, record: Model | None, given: _Given, result: Any, 
     elif record is not None:
         steps.await_write(event)
     return parameters
+
+
+def _as_it_came(record: Model | None, small: dict[str, Any]) -> bool:
+    """Was the optimizer given the very arrays that the newest gradient of the model is made of?"""
+    newest = steps.newest_gradient(record) if record is not None else None
+    came = newest.arrays["small"] if newest is not None else {}
+    return bool(small) and all(came.get(name) is array for name, array in small.items())
 
 
 # -- rows ----------------------------------------------------------------------------------------------------
@@ -279,6 +286,10 @@ def _small(step: Step) -> _Small | None:
     if not names or not step.small or len(step.small) != step.count:  # none: the gradient was another model's
         return None
     core = mx()
+    if step.count == 1 and step.update.facts.get("as_it_came"):  # then its norms tell all three
+        norms = dict(zip(step.update.facts["names"], _numbers(step.update, "gradient"), strict=True))
+        square, arrays = sum(norms[name] for name in names), [given[name] for name in names]
+        return _Small(names, arrays, arrays, square, square, square)
     own = [sum(each[name].astype(core.float32) for each in step.small) for name in names]
     applied = [given[name].astype(core.float32) for name in names]
     return _Small(names, applied, own, *_dots((applied, applied), (applied, own), (own, own)))

@@ -6,6 +6,7 @@ Quantized rows stay packed.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,33 +129,89 @@ class Head:
         return rows
 
 
-def find(root: Any, trunk: Any, width: int) -> Head | None:
+def find(root: Any, trunk: Any, width: int, again: bool = True) -> Head | None:
     """The head under `root` that takes the hidden states, of `width`, which `trunk` gives.
 
     None where there is none, or more than one.
 
     A layer with as many rows as the trunk knows tokens; else the trunk's embedding itself (tied).
+
+    Args:
+        again: look for it in any case; else what was found last for this trunk stands while the layers that
+        it was made of are where they were. To look for it is a walk of the whole model.
     """
+    found = _places.get(id(trunk))
+    if again or found is None or not found.stands(root, trunk, width):
+        found = _places[id(trunk)] = _looked_for(root, trunk, width)
+    layer, table = found.modules
+    own = _of(layer, found.shape) if layer is not None else None
+    if own is None or table is None or own.shaped:
+        return own
+    return replace(own, table=_of(table, found.shape))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the head of a trunk was found: paths under the root, and what stood there.
+
+    `layer` is None where there is none; `table` is the embedding that could be taken for it. All modules are
+    held by weak references: the program may drop them.
+    """
+
+    root: Any
+    trunk: Any
+    width: int
+    layer: tuple[str, Any] | None
+    table: tuple[str, Any] | None
+    shape: tuple[float, float]  # scale and cap of the logits
+
+    @property
+    def modules(self) -> tuple[Any, Any]:
+        """The layer and the table; None for what there is not."""
+        return self.layer and self.layer[1](), self.table and self.table[1]()
+
+    def stands(self, root: Any, trunk: Any, width: int) -> bool:
+        """Is it of these, and does each layer stand where it stood?"""
+        same = self.root() is root and self.trunk() is trunk and self.width == width
+        held = [each for each in (self.layer, self.table) if each is not None]
+        return same and all(module() is not None and _at(root, path) is module() for path, module in held)
+
+
+_places: dict[int, _Place] = {}  # by the id of the trunk, which a weak reference within holds against it
+
+
+def _at(root: Any, path: str) -> Any:
+    here = root
+    for key in path.split("."):
+        try:
+            here = here[int(key)] if isinstance(here, (list, tuple)) else dict.get(here, key)
+        except (ValueError, IndexError, TypeError):
+            return None
+    return here
+
+
+def _looked_for(root: Any, trunk: Any, width: int) -> _Place:
+    nothing = _Place(weakref.ref(root), weakref.ref(trunk), width, None, None, (1.0, 0.0))
     tables = (each for _, each in trees.modules(trunk) if "Embedding" in type(each).__name__ and _size(each))
     table = next(tables, None)
     if table is None:
-        return None
+        return nothing
     below = [(path, each) for path, each in trees.modules(root) if path]
-    tokens = _size(table)
+    tokens, fits = _size(table), _width(table) == width
     within = {id(_plain(each)) for _, each in below if _plain(each) is not each}
     layers = [
-        each
-        for _, each in below
+        (path, weakref.ref(each))
+        for path, each in below
         if "Linear" in type(each).__name__
         and id(each) not in within
         and (_size(each), _width(each)) == (tokens, width)
     ]
-    if len(layers) > 1 or (not layers and _width(table) != width):
-        return None
-    own = _of(layers[0] if layers else table, root)
-    if own is None or not layers or own.shaped or _width(table) != width:
-        return own
-    return replace(own, table=_of(table, root))
+    if len(layers) > 1 or not (layers or fits):
+        return nothing
+    # the path of a trunk that is not below the root leads nowhere, and it is looked for each time
+    own = next((path for path, each in below if each is table), ""), weakref.ref(table)
+    beside = own if layers and fits else None
+    return replace(nothing, layer=layers[0] if layers else own, table=beside, shape=_configured(root))
 
 
 def _plain(module: Any) -> Any:
@@ -177,7 +234,7 @@ def _width(module: Any) -> int | None:
     return int(weight.shape[1]) * 32 // bits if bits else int(weight.shape[1])
 
 
-def _of(layer: Any, root: Any) -> Head | None:
+def _of(layer: Any, shape: tuple[float, float]) -> Head | None:
     plain = _plain(layer)
     arrays = {name: plain[name] for name in (*_ARRAYS, "bias") if trees.is_array(plain.get(name))}
     packing = None
@@ -195,8 +252,7 @@ def _of(layer: Any, root: Any) -> Head | None:
         else:
             arrays |= {"lora_a": layer["lora_a"], "lora_b": layer["lora_b"]}
         multiplier = trees.scale(layer) or 0.0
-    scale, cap = _configured(root)
-    return Head(arrays, packing, multiplier, scale, cap)
+    return Head(arrays, packing, multiplier, *shape)
 
 
 def _configured(root: Any) -> tuple[float, float]:

@@ -127,6 +127,16 @@ def follows_gradient(model: Model) -> bool:
     return model.number in _open and model.number not in local.pending_writes
 
 
+def newest_gradient(model: Model) -> Event | None:
+    """The gradient of this model that came last, in the function that is traced or in the step under way."""
+    if local.traces:
+        events = [event for event in local.traces[-1].events if event.kind == "gradient"]
+    else:
+        step = _open.get(model.number)
+        events = step.gradients if step is not None else []
+    return events[-1] if events and events[-1].model is model else None
+
+
 # -- steps ---------------------------------------------------------------------------------------------------
 
 
