@@ -263,6 +263,8 @@ CREATE TABLE steps (
                             -- each the mean over the step's gradients; NULL: none, or the step is compiled
     divergences VARCHAR,    -- JSON: of the logits that the loss was handed, or that another model made under the
                             -- gradient: KL(other, model) and KL(model, other), by weight; NULL: none
+    replaced VARCHAR,       -- what the update before this one left does not stand there any more, without an
+                            -- update: held (the program has it still), dropped; NULL: it stands there
     pending BIGINT,         -- updates before this one that nothing had computed when it came; 0: all were;
                             -- NULL: the step was not kept
     mask_left BIGINT,       -- of a step whose loss is not finite: positions that the mask leaves that the

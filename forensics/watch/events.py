@@ -96,6 +96,7 @@ class Write(TypedDict, total=False):
     frozen_leaves: int
     after_gradient: bool
     cast: bool  # what stood there, in another type
+    replaced: str  # held | dropped: told at the next update, of what the one before had left
 
 
 class Loss(TypedDict, total=False):

@@ -31,6 +31,7 @@ class Step(TypedDict):
     seconds: float | None
     place: str | None
     pending: int | None  # null where the step is not kept
+    replaced: str | None  # held | dropped: what the update before left, where others stand in its place
     tokens: NotRequired[int]
     weight_sum: NotRequired[float]
     residual: NotRequired[float | None]

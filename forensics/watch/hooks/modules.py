@@ -11,7 +11,7 @@ from ..capture import phases
 from ..moments import Moments
 from ..originals import getframe
 from ..run import watch
-from ..training import casts, steps
+from ..training import casts, replaced, steps
 from ..training.writes import root_of, wrote
 from ..wrapping import wrap
 from . import adapterspec
@@ -78,6 +78,7 @@ def _writer(via: str) -> Callable[..., Any]:
                 result = original(self, *args, **kwargs)
                 with watch.looking(via):
                     _applied(self, given)
+                    _replaced(self, {}, False)
                 return result
             if not watch.record_of(self):
                 return original(self, *args, **kwargs)
@@ -94,18 +95,26 @@ def _writer(via: str) -> Callable[..., Any]:
                 watch.local.mapped = None
             with watch.looking(via):
                 after = _arrays(self)
+                cast = casts.happened(self, before, after)
+                _replaced(self, before, cast)
                 wrote(
                     self,
                     via,
                     [name for name, _ in trees.flatten(given)] if via == "Module.update" else list(after),
                     same=bool(before) and casts.ids(before) == casts.ids(after),
-                    cast=casts.happened(self, before, after),
+                    cast=cast,
                 )
             return result
 
         return write
 
     return make
+
+
+def _replaced(module: Any, before: dict[str, Any], cast: bool) -> None:
+    record = watch.record_of(module)
+    if record is not None and not cast and not watch.tracing:
+        replaced.wrote(record, before, _arrays(module))
 
 
 def _before_cast(module: Any, before: dict[str, Any], given: Any) -> None:

@@ -13,7 +13,7 @@ from ..moments import Moments
 from ..originals import math, statistics, threading
 from ..places import where
 from ..run import watch
-from ..training import rows, steps
+from ..training import replaced, rows, steps
 from ..training.event import Event, Step
 from ..training.norms import Norms, Plan, held_back, norms, plan
 from ..training.subjects import model_of
@@ -47,6 +47,7 @@ def _update(original: Callable[..., Any]) -> Callable[..., Any]:
         with watch.looking("update"):
             record = model_of(module)
             if record is not None and not watch.tracing:
+                replaced.before_update(record)
                 phases.before_update(record.module, optimizer=self)
         _local.module, _local.event = (record, module), None
         try:
@@ -75,6 +76,7 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
             record = model_of(parameters, always=True) if alone else _local.module[0]
             given.read(parameters)
             if alone and record is not None and not watch.tracing:
+                replaced.before_update(record)
                 phases.before_update(record.module, optimizer=self)
         _local.depth += 1
         try:
@@ -233,7 +235,7 @@ def write(step: Step, partly: bool) -> None:
         nonfinite=len(gradient) - sum(map(math.isfinite, gradient)) if gradient else None,
         accumulation=accumulation, passed=passed, along=along, carried=_carried(step, small),
         **_of_several(step, small),
-        seconds=step.seconds, place=event.place, pending=step.pending,
+        seconds=step.seconds, place=event.place, pending=step.pending, replaced=step.replaced,
         **rows.totals(step),
     )  # fmt: skip
     for name, g, u, p in zip(names, gradient, update, parameter, strict=False):

@@ -52,6 +52,7 @@ class Step:
     losses: list[float] = field(default_factory=list)  # values of the gradients that are written
     small: list[dict[str, Any]] = field(default_factory=list)  # a few small gradients of each
     seen: Any = None  # what the loss tap sums up
+    replaced: str | None = None  # of what the update before left: held, dropped; None: it stood there still
     pending: int | None = None  # updates before this one that nothing had computed when it came
 
 

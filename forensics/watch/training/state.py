@@ -12,6 +12,7 @@ from typing import Any
 from .. import trees
 from ..capture import phases, points, registry
 from ..models import Model
+from . import replaced
 from .event import Event, Trace
 from .steps import by_hand
 
@@ -137,6 +138,8 @@ class Before:
             references = {name: self.given[i] for name, i in event.facts["come"].items()} or None
         if event.kind == "update":
             optimizer = event.facts["optimizer"].here
+            if references:
+                replaced.before_update(model, references)
             phases.before_update(
                 model.module, references=references, optimizer=optimizer, as_it_was=self._as_it_was(optimizer)
             )

@@ -25,6 +25,7 @@ from ..originals import threading, time
 from ..places import where
 from ..run import watch
 from ..trees import mx
+from . import replaced
 from .event import Event, Step, Trace, other_reading
 
 LAG = 2  # updates that may wait for their numbers: by then most programs have evaluated them
@@ -200,7 +201,7 @@ def _gradient(event: Event, model: Model) -> None:
 def _close(event: Event, model: Model) -> None:
     step = _step(model, time.perf_counter())
     del _open[model.number]
-    step.update = event
+    step.update, step.replaced = event, replaced.of_step(model)
     now = _ended[model.number] = time.perf_counter()
     step.seconds = now - step.began
     _steps[model.number] = step.number

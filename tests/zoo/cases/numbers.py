@@ -1,5 +1,7 @@
 """Numbers: not finite, too large, of the wrong sign, detached, restarted, in another unit, decayed, in another type, untied."""
 
+# ruff: noqa: E501  (swaps are texts as they stand)
+
 from tests.zoo.evaluated import ALL, ASKED, FULL, LOSS, WHOLE
 from tests.zoo.proofs import CLASSES, LOOP
 from tests.zoo.zoo import Case
@@ -392,4 +394,31 @@ CASES = [
         model=TIED,
     ),
     Case("healthy-average", "average", evaluated=(*WHOLE, *ASKED, "saved-untrained"), model=TAUGHT),
+    Case(
+        "average-swapped-in",
+        "average",
+        ("weights-not-restored",),
+        (
+            (
+                "    blend()\nprint",
+                "    blend()\n    if number % 10 == 9:\n        kept = model.trainable_parameters()\n        model.update(average.trainable_parameters())\n        ids = mx.array(rows[0])[None]\n        print(loss(model, ids, mx.array([ids.size])).item())\nprint",
+            ),
+        ),
+        "fault = any(not mx.array_equal(a, b) for (_, a), (_, b) in zip(tree_flatten(globals().get('kept', model.trainable_parameters())), tree_flatten(model.trainable_parameters())))",
+        ("loss-not-decreasing", "saved-before-last-update"),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-average-swapped",
+        "average",
+        (),
+        (
+            (
+                "    blend()\nprint",
+                "    blend()\n    if number % 10 == 9:\n        kept = model.trainable_parameters()\n        model.update(average.trainable_parameters())\n        ids = mx.array(rows[0])[None]\n        print(loss(model, ids, mx.array([ids.size])).item())\n        model.update(kept)\nprint",
+            ),
+        ),
+        evaluated=("weights-not-restored",),
+        model=TAUGHT,
+    ),
 ]
