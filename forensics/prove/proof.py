@@ -190,7 +190,7 @@ class Proving:
     def _unknown(ids: Sequence[str]) -> tuple[Cure, ...]:
         known = cured.curable_ids()
         return tuple(
-            Cure((finding_id,), "impossible", "no cure is known for it")
+            Cure((finding_id,), "impossible", cured.uncured(finding_id))
             for finding_id in ids
             if finding_id not in known
         )

@@ -21,6 +21,7 @@ class Subject:
 
     Args:
         faults: ids that name its cause, the first the one that is to be proved; others are as true.
+        causes: how many of these are faults of their own, each of which may be what makes the harm.
         twin: equal for subjects with the same healthy program.
         capture: captures the broken or the healthy program as `run` in a directory, which it makes.
         thrown: why it is no question, None where it is one; given a directory of its own.
@@ -31,6 +32,7 @@ class Subject:
     twin: str
     capture: Callable[[Path, bool], object]
     thrown: Callable[[Path], str | None] = lambda _: None
+    causes: int = 1
 
 
 def of_zoo(seed: int) -> Iterator[Subject]:
@@ -39,7 +41,7 @@ def of_zoo(seed: int) -> Iterator[Subject]:
     random.Random(seed).shuffle(found)
     for case in found:
         twin = repr((case.program, case.model, case.capture, case.also))
-        yield Subject(case.name, (*case.faults, *case.allowed), twin, _of_case(case))
+        yield Subject(case.name, (*case.faults, *case.allowed), twin, _of_case(case), causes=len(case.faults))
 
 
 def _of_case(case: zoo.Case) -> Callable[[Path, bool], object]:
