@@ -1,11 +1,12 @@
 """Walks the patch: each broken program is patched as `prove` would, and run again: is the finding gone?
 
-    python -m tests.prove.patched --out rows.jsonl [--seed N] [--cases N] [--zoo] [-k WORD]
+    python -m tests.prove.patched --out rows.jsonl [--seed N] [--cases N] [--zoo] [--once] [-k WORD]
 
 A program whose first cause has an edit is captured and repeated once (for the facts that an edit is told),
 its patch is applied by `git apply` to a copy, and the copy is captured. Outcomes: `none` (no edit that is
-sure), `mended`, `still` (the finding is there), `broken` (the patch does not apply, or the program fails with
-it where it did not before), `unfound` (the finding was not there).
+sure), `mended`, `unsound` (the finding is gone, another error is there), `still` (the finding is there),
+`broken` (the patch does not apply, or the program fails with it where it did not before), `unfound` (the
+finding was not there).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=16)
     parser.add_argument("--cases", type=int, default=20, help="programs whose cause has an edit")
     parser.add_argument("--zoo", action="store_true", help="programs of the zoo, not of the exam")
+    parser.add_argument("--once", action="store_true", help="no more of an id that had a patch")
     parser.add_argument("-k", metavar="WORD", action="append", default=[], help="only names that hold WORD")
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
@@ -47,6 +49,8 @@ def main() -> None:
             if len(done) >= options.cases:
                 break
             if case.faults[0] not in EDITS or case.name in done:
+                continue
+            if options.once and any(row["id"] == case.faults[0] and "patch" in row for row in rows):
                 continue
             if options.k and not any(word in case.name for word in options.k):
                 continue
@@ -94,10 +98,12 @@ def patched(place: Path, wanted: str) -> Mapping[str, Any]:
     words = ["python", *proving.launch.argv[1:]]
     done = command.forensics(copy, "capture", "--name", "run", "--quiet", "--", *words)
     after = opened(Store(copy / ".forensics"), ("run",))
-    found = [finding.id for finding in diagnose_opened(after).findings]  # type: ignore[union-attr]
+    findings = diagnose_opened(after).findings  # type: ignore[union-attr]
+    found = {finding.id: finding.severity for finding in findings}
     if done.status and not proving.record.status:
         return {"outcome": "broken", "why": done.err[-300:], "patch": diff}
-    return {"outcome": "still" if wanted in found else "mended", "found": found, "patch": diff}
+    outcome = "still" if wanted in found else "unsound" if "error" in found.values() else "mended"
+    return {"outcome": outcome, "found": found, "patch": diff}
 
 
 if __name__ == "__main__":
