@@ -60,6 +60,7 @@ class Frame:
         self.given: list[Any] = []  # what the loss was handed that has the form of logits
         self.taps: list[dict[str, Any]] = []  # what the backward pass said
         self.detached = False  # a part of its loss is held constant by the program itself
+        self.within: set[int] = set()  # taps within a model that has one of its own
         self.covered: set[int] = set()  # taps within a model whose own tap has spoken
 
     @property

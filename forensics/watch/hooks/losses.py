@@ -146,6 +146,7 @@ class _Call:
             firstbatch.remember(self.record, self.module, self.given, ids, z)
         within = set(range(self.taps, number))
         self.frame.taps_of.append(self.record.number)
+        self.frame.within |= within
         if self.frame.open and self.outer and ids is not None:
             mark, own = print_of(z), _own(ids)
             self.frame.prints.append({"mark": mark, "ids": own})
@@ -184,7 +185,7 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
     if frame is None or not steps.open_here() or number in frame.covered:
         return g
     frame.covered |= within
-    g = repeated.cured(z, ids, g, len(frame.taps_of), head)
+    g = repeated.cured(z, ids, g, len(frame.taps_of) - len(frame.within), head)
     arrays: dict[str, Any] = {} if ids is None else {"ids": ids}
     arrays |= _read(z, g, ids, frame.in_full, head)
     if frame.in_full and head is None and not steps.local.traces:
