@@ -92,6 +92,23 @@ def made(name: str) -> Any:
     return model
 
 
+def test_what_is_later_and_what_is_beside_are_asked_by_the_same_two_forwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One forward, the same again, the same with rounding; then two, each with every other row changed."""
+    forwards: list[Any] = []
+    original = selftest.Check.forward
+
+    def counted(self: Any, ids: Any, moved: bool = False) -> Any:
+        forwards.append(ids)
+        return original(self, ids, moved)
+
+    monkeypatch.setattr(selftest.Check, "forward", counted)
+    causal, rows, _ = asked(Small())
+    assert len(forwards) == 5 and len(causal) == len(rows) == len(forwards[0]) == 2
+    assert [len({*a} - {*b}) > 0 for a, b in zip(forwards[3], forwards[0], strict=True)] == [False, True]
+
+
 KINDS = (
     "qwen2",
     "llama-bfloat16",

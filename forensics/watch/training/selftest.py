@@ -7,6 +7,7 @@ every small parameter moved by one unit in its last place.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,14 +19,14 @@ from ..trees import mx
 from . import head as heads
 from .firstbatch import Call
 
-_ROWS = 3  # of the batch, where rows can be taken out of it
+_ROWS = 2  # of the batch, where rows can be taken out of it
 _POSITIONS = 128  # of a row, and more only where the loss begins later
 _LONGEST = 1024
 _WHOLE = 2048  # tokens of a batch that must be taken as it is
 _LOOKED = 12  # positions a row that are looked at
 _FIT = 0.05  # residual above which a position is no evidence of its target
 _SMALL = 1 << 16  # elements of a parameter that is moved for the rounding
-_FORWARDS = 7  # at most
+_FORWARDS = 6  # at most
 _SECONDS = 5.0  # that they may take in all, or as long as a set of probes
 
 
@@ -147,6 +148,11 @@ class Check:
         self.afford(count, allowed)
         return found
 
+    @functools.cached_property
+    def crossed(self) -> Crossed | None:
+        """What is asked once for both tests; None where they are asked apart."""
+        return _crossed(self)
+
     def afford(self, count: int, allowed: float) -> None:
         """Raises: NotRunError, where so many forwards take more seconds than are allowed."""
         if self.took * count > allowed:
@@ -186,11 +192,52 @@ class Check:
         return mx().int32 if self.call.ids is None else self.call.ids.dtype
 
 
+@dataclass
+class Crossed:
+    """What two forwards show of both questions.
+
+    In each, every other row is changed after one of its places: what it said there says whether it sees what
+    comes later, and what the rows between them say whether they see their neighbours.
+    """
+
+    later: list[float]  # one number a changed row
+    beside: list[float]  # one number a row between them
+
+
+def _crossed(asked: Check) -> Crossed | None:
+    """None where a row has no place behind the change of its neighbours."""
+    part, flat = asked.part, asked.part.flat
+    if not all(part.places) or len(part.places) < 2:
+        return None
+    at = [places[min(len(places) - 1, len(places) // 3 + row % 2)] for row, places in enumerate(part.places)]
+    first = [
+        min(at[1 - side :: 2]) + 1 for side in (0, 1)
+    ]  # where the neighbours of the rows of a side change
+    if any(places[-1] < first[row % 2] for row, places in enumerate(part.places)):
+        return None
+    found = Crossed([], [])
+    for side in (0, 1):
+        ids = [
+            tokens if row % 2 == side else _changed(tokens, at[row] + 1, part.body[row][1], asked.others)
+            for row, tokens in enumerate(part.ids)
+        ]
+        moved = dict(zip(flat, asked.changes(ids), strict=True))
+        for row, tokens in enumerate(part.ids):
+            begin = row * len(tokens)
+            if row % 2 != side:
+                found.later.append(moved[begin + at[row]])
+            else:
+                own = [moved[begin + place] for place in part.places[row] if place >= first[side]]
+                found.beside.append(sorted(own)[(len(own) - 1) // 2])
+    return found
+
+
 def causality(asked: Check) -> list[float]:
     """How far the output at a place moves where the tokens after it change, one number a place."""
-    found = []
-    rows = [places for places in asked.part.places if places]
-    passes = 1 if len(rows) >= _ROWS else 2 if len(rows) == 2 else _ROWS
+    if asked.crossed is not None:
+        return sorted(asked.crossed.later)
+    found, rows = [], [places for places in asked.part.places if places]
+    passes = 1 if len(rows) > _ROWS else _ROWS + 2 - len(rows)
     for number in range(passes):
         ids, at = [], []
         for row, (tokens, places) in enumerate(zip(asked.part.ids, asked.part.places, strict=True)):
@@ -210,6 +257,8 @@ def independence(asked: Check) -> list[float]:
     part, found = asked.part, []
     if sum(bool(places) for places in part.places) < 2:
         raise NotRunError("absent", "the first batch has one row")
+    if asked.crossed is not None:
+        return sorted(asked.crossed.beside)
     for side in (0, 1):
         ids = [
             tokens if row % 2 == side else _changed(tokens, *part.body[row], asked.others)
