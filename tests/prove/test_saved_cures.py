@@ -20,9 +20,10 @@ from forensics.watch.cures import (
     gradient_wrong,
     leftover_weights,
     reload_mismatch,
+    saved_untrained,
     weights_permuted,
 )
-from forensics.watch.repeat import adapters, fused, request, updates
+from forensics.watch.repeat import adapters, fused, request, saves, updates
 
 
 @pytest.fixture(autouse=True)
@@ -215,3 +216,17 @@ def test_values_in_another_order() -> None:
     assert weights_permuted.ordered(own, own) is own
     other = {"a": right + 1, "b": right}
     assert weights_permuted.ordered(other, own) is other, "other values are another fault"
+
+
+def test_each_save_that_is_wrong_has_one_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of before training, of before the last update, and of no state at all: three faults of one file."""
+    start, between, now = ({"w": mx.full((2,), float(n))} for n in range(3))
+    monkeypatch.setattr(saves, "_begun", start)
+    untrained, early, other = dict(start), dict(between), {"w": mx.full((2,), 7.0)}
+    monkeypatch.setattr(saves, "_held", {id(untrained): between, id(early): between, id(other): between})
+    cured = {
+        name: [function(each, now) is not each for each in (untrained, early, other)]
+        for name, function in (("untrained", saved_untrained.trained), ("mismatch", reload_mismatch.alike))
+    }
+    assert cured == {"untrained": [True, False, False], "mismatch": [False, False, True]}
+    assert reload_mismatch.alike(other, now) == now

@@ -17,7 +17,7 @@ or is the program's own business.
 def drifted(before: Any, now: Any) -> bool:
     core = mx()
     wide, whole = core.float32, core.linalg.norm(before.astype(core.float32).reshape(-1)).item()
-    if not whole or not core.issubdtype(before.dtype, core.floating):
+    if not whole or not core.issubdtype(before.dtype, core.floating) or base.shrunk(before, now):
         return False
     return bool(
         core.linalg.norm((now.astype(wide) - before.astype(wide)).reshape(-1)).item() <= _DRIFT * whole

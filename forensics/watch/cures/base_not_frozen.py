@@ -13,11 +13,13 @@ from ..moments import Moments
 from ..repeat import request, training, updates
 
 _OWN = ("lora_a", "lora_b", "m")
+_frozen: set[str] = set()  # by this cure
 
 
 def kept(update: updates.Update) -> str | None:
-    base = [name for name in others(update.new) if name in update.old]
-    if not base:
+    trained = trees.trainable(update.model) if trees.is_module(update.model) else update.old
+    base = [name for name in others(update.new) if name in update.old and name in {*trained, *_frozen}]
+    if not base:  # what stands outside of the trainable set is another fault
         return None
     update.new |= {name: update.old[name] for name in base}
     return f"the updates of {len(base)} base tensors dropped"
@@ -30,6 +32,7 @@ def frozen(module: Any) -> str | None:
         keys = [name.rpartition(".")[2] for name in base if name.rpartition(".")[0] == path]
         if keys:
             each.freeze(recurse=False, keys=keys)
+    _frozen.update(base)
     return f"{len(base)} base tensors frozen" if base else None
 
 

@@ -5,14 +5,9 @@ That is what an optimizer takes off, and of frozen tensors what the program take
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..moments import Moments
 from ..repeat import base, updates
 from ..trees import mx
-
-_TURNED = 1e-4
-"""1 - cosine of a tensor that was only scaled: what the rounding of 16 bits leaves."""
 
 
 def kept(update: updates.Update) -> str | None:
@@ -24,18 +19,6 @@ def kept(update: updates.Update) -> str | None:
     return "tensors without a gradient kept"
 
 
-def shrunk(before: Any, now: Any) -> bool:
-    """Is a tensor what it was times one factor below 1?"""
-    core = mx()
-    if not core.issubdtype(before.dtype, core.floating):
-        return False
-    was, then = (each.astype(core.float32).reshape(-1) for each in (before, now))
-    size, left = core.linalg.norm(was).item(), core.linalg.norm(then).item()
-    if not 0 < left < size:
-        return False
-    return bool((was * then).sum().item() > (1 - _TURNED) * size * left)
-
-
 def install(run: Moments) -> None:
     updates.cure(run, "uniform-decay", after=kept)
-    base.hold(run, "uniform-decay", shrunk)
+    base.hold(run, "uniform-decay", base.shrunk)

@@ -12,8 +12,9 @@ from typing import Any
 from .. import trees
 from ..moments import Moments
 from ..run import watch
+from ..trees import mx
 from ..wrapping import wrap
-from . import request, updates
+from . import request, training, updates
 
 Arrays = dict[str, Any]
 Function = Callable[[Arrays, Arrays], Arrays]
@@ -23,11 +24,42 @@ _cures: list[tuple[str, Function]] = []
 _looks: list[tuple[Callable[[str], None], bool]] = []
 _again: dict[str, tuple[Callable[[Arrays], Any], Arrays]] = {}
 """By path: how it was saved, and what was handed over."""
+_held: dict[int, Arrays] = {}
+"""By what was handed over: the trained model's tensors at that moment."""
+_begun: dict[str, Any] = {}  # tensors as training began, where a cure asks
 
 
 def cure(name: str, function: Function) -> None:
     """Have `function` say what each save holds."""
     _cures.append((name, function))
+
+
+def remember_the_start(run: Moments, name: str) -> None:
+    """Have `as_begun` know the tensors of before training."""
+
+    def begun(module: Any) -> str | None:
+        _begun.update(trees.parameters(module))
+        return None
+
+    training.cure(run, name, begun)
+
+
+def as_begun(arrays: Arrays) -> bool:
+    """Is what was handed over the model of before training?"""
+    return _same(arrays, _begun)
+
+
+def as_held(arrays: Arrays) -> bool:
+    """Is what was handed over the trained model as it was at that save?"""
+    return _same(arrays, _held.get(id(arrays), {}))
+
+
+def _same(arrays: Arrays, others: Arrays) -> bool:
+    pairs = [(each, others[name]) for name, each in arrays.items() if name in others]
+    return bool(pairs) and all(
+        one is other or (one.shape == other.shape and mx().array_equal(one, other).item())
+        for one, other in pairs
+    )
 
 
 def on_directory(function: Callable[[str], None], *, adapters: bool = False) -> None:
@@ -73,8 +105,12 @@ def whole(arrays: Arrays, own: Arrays) -> Arrays:
     return arrays if list(found) == list(arrays) else found
 
 
+def _own() -> Arrays:
+    return {} if (model := updates.trained()) is None else trees.parameters(model)
+
+
 def _cured(arrays: Arrays) -> Arrays:
-    own = {} if (model := updates.trained()) is None else trees.parameters(model)
+    own = _own()
     for name, function in _cures:
         given, arrays = arrays, function(arrays, own)
         if arrays is not given:
@@ -87,6 +123,7 @@ def _save(original: Callable[..., Any]) -> Callable[..., Any]:
         if watch.local.quiet or not isinstance(arrays, dict) or not isinstance(file, (str, os.PathLike)):
             return original(file, arrays, *args, **kwargs)
         _again[_path(file)] = (lambda given: original(file, given, *args, **kwargs), arrays)
+        _held[id(arrays)] = _own()
         return original(file, _cured(arrays), *args, **kwargs)
 
     return save_safetensors
