@@ -23,6 +23,7 @@ UNCURED = {
     "schedule-in-wrong-unit": "a schedule is a function of one number; what it should count is not in it",
     "setting-not-in-force": "which of the two was meant, the setting or what was done, nothing says",
     "term-detached": "a term that left the graph as a Python number cannot be brought back into it",
+    "weights-not-restored": "whether training was meant to go on from the others is what the warning asks",
 }
 """Causes without a cure, and why: docs/proof.md has them as a table."""
 
