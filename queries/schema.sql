@@ -196,7 +196,7 @@ CREATE TABLE events (
     process INTEGER,
     kind VARCHAR,           -- load | freeze | unfreeze | convert | train | grad | loss | encode | range |
                             -- optimizer | update | write | compile | save | fuse | generate |
-                            -- evaluate | measure | seed | error | exit
+                            -- evaluate | input | measure | seed | error | exit
     model VARCHAR,
     detail VARCHAR,         -- JSON; keys by kind in docs/spool.md
     place VARCHAR

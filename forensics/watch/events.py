@@ -163,6 +163,16 @@ class Evaluate(TypedDict, total=False):
     loss: float | None  # what the trainer returned; null: nothing, or the evaluation raised
 
 
+class Input(TypedDict, total=False):
+    """What a loss of the library was handed that takes probabilities in log space."""
+
+    function: str
+    argument: str
+    classes: int
+    most: float | None  # largest sum of exp(entries) of one distribution; null: beyond 1e30
+    probabilities: bool  # its entries are not negative, and sum to 1: not in log space
+
+
 class Measure(TypedDict, total=False):
     """A number that the program measured between updates, or the best of them, when it changed."""
 
@@ -213,6 +223,7 @@ EVENTS: dict[str, type] = {
     "fuse": Fuse,
     "generate": Generate,
     "evaluate": Evaluate,
+    "input": Input,
     "measure": Measure,
     "seed": Seed,
     "error": Error,

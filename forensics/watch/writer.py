@@ -19,6 +19,7 @@ from .events import (
     Fuse,
     Generate,
     Grad,
+    Input,
     Load,
     Loss,
     Made,
@@ -215,6 +216,15 @@ class Writer:
         place: str | None = None,
         /,
         **detail: Unpack[Update],
+    ) -> None: ...
+    @overload
+    def event(
+        self,
+        kind: Literal["input"],
+        model: Live | None = None,
+        place: str | None = None,
+        /,
+        **detail: Unpack[Input],
     ) -> None: ...
     @overload
     def event(

@@ -58,6 +58,7 @@ class Frame:
         self.taps_of: list[str] = []  # the model of each tap
         self.logits: list[tuple[str, Any]] = []  # of a kept step: the model, and what it made
         self.given: list[Any] = []  # what the loss was handed that has the form of logits
+        self.inputs: list[Any] = []  # what the library's losses in log space were handed
         self.taps: list[dict[str, Any]] = []  # what the backward pass said
         self.detached = False  # a part of its loss is held constant by the program itself
         self.within: set[int] = set()  # taps within a model that has one of its own
@@ -272,6 +273,7 @@ def _finished(spec: _Function, now: Frame, model: Model | None, result: Any, giv
         facts["mask_left"] = masks.left(masks.handed(args, kwargs, subjects))
         facts["handed"] = handed.numbers(args, kwargs, subjects)
         facts["coefficient"] = handed.coefficient(args, kwargs, subjects)
+        handed.log_space(model, now.inputs)
     if model is not None and isinstance(model.module, trees.Tree) and steps.local.traces:
         facts |= {"gradients": dict(trees.flatten(grads)), "old": dict(trees.flatten(model.module.tree))}
     steps.emit(Event("gradient", model, facts, arrays, where()))

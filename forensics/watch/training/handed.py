@@ -7,7 +7,9 @@ from typing import Any
 
 from .. import trees
 from ..capture.tensors import computed
+from ..models import Model
 from ..originals import math
+from ..run import watch
 from ..trees import mx
 
 _MOST = 8  # numbers of one loss that are kept
@@ -69,3 +71,23 @@ def means(several: Sequence[Sequence[Any]]) -> list[float] | None:
     rows = [[each if isinstance(each, float) else float(each.item()) for each in given] for given in several]
     mean = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
     return mean if all(map(math.isfinite, mean)) else None
+
+
+def log_space(model: Model | None, inputs: list[Any]) -> None:
+    """Write what was handed, now that the gradient is made.
+
+    `most`: the largest sum of what would be the probabilities of one distribution.
+    """
+    core = mx()
+    for name, argument, rows, place in inputs:
+        if rows is None or not rows.size:
+            continue
+        rows = rows.astype(core.float32)
+        most, low, total = (
+            float(each.item())
+            for each in (core.logsumexp(rows, -1).max(), rows.min(), core.abs(rows.sum(-1) - 1).max())
+        )
+        watch.event(
+            "input", model, place, function=name, argument=argument, classes=int(rows.shape[-1]),
+            most=math.exp(most) if most < math.log(1e30) else None, probabilities=low >= 0 and total < 0.01,
+        )  # fmt: skip

@@ -453,4 +453,32 @@ fault = yaml.safe_load(open("lora.yaml"))["max_seq_length"] < 16""",
         model=LLAMA,
     ),
     Case("healthy-command-masked", "lora_cli", evaluated=(*LOSS, "answers-truncated"), model=LLAMA),
+    Case(
+        "teacher-probabilities",
+        "anchored",
+        ("not-log-probabilities",),
+        (
+            (
+                "return (mx.exp(before) * (before - now)).sum(-1).mean()",
+                "return nn.losses.kl_div_loss(now, mx.exp(before), axis=-1).mean()",
+            ),
+        ),
+        "fault = distance(others).item() > 100  # far beyond the logarithm of the vocabulary",
+        (*WORSE,),
+        evaluated=(),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-teacher",
+        "anchored",
+        (),
+        (
+            (
+                "return (mx.exp(before) * (before - now)).sum(-1).mean()",
+                "return nn.losses.kl_div_loss(now, before, axis=-1).mean()",
+            ),
+        ),
+        evaluated=("not-log-probabilities",),
+        model=TAUGHT,
+    ),
 ]
