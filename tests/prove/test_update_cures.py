@@ -12,6 +12,7 @@ import mlx.optimizers as optim
 import pytest
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
+from forensics.watch.cures import base_not_frozen
 from forensics.watch.moments import Moments
 from forensics.watch.repeat import request, updates
 from tests.prove.lessons import Rows, mean
@@ -24,6 +25,7 @@ def surface(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request.watch, "options", {"repeat": {"facts": {}}})
     monkeypatch.setattr(updates, "_before", [])
     monkeypatch.setattr(updates, "_after", [])
+    monkeypatch.setattr(base_not_frozen, "_frozen", set())
     for name, make in (("update", updates._update), ("apply_gradients", updates._apply)):
         monkeypatch.setattr(optim.Optimizer, name, make(getattr(optim.Optimizer, name)))
 
