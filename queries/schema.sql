@@ -250,6 +250,10 @@ CREATE TABLE steps (
                             -- read token by token just before
     coefficient DOUBLE,     -- of a kept step on such rows: the largest magnitude of the small float arrays
                             -- that its loss was handed and that have both signs, or are all zero
+    group_rows INTEGER,     -- of a kept step whose loss is handed advantages, numbers of rows that sum to 0 in
+                            -- groups side by side: rows of a group; NULL: none, or no prompt has as many rows
+    groups INTEGER,         -- how many groups
+    mixed_groups INTEGER,   -- those of them that hold rows of several prompts
     residual_shaped DOUBLE, -- of a loss on hidden states: what the reading by the model's head leaves
                             -- unexplained; NULL: another loss, nothing else could be taken for that head, or
                             -- the step was not kept

@@ -44,6 +44,9 @@ class Step(TypedDict):
     outside_forwards: NotRequired[int]
     drawn_rows: NotRequired[int]
     coefficient: NotRequired[float]  # of a kept step on drawn answers
+    group_rows: NotRequired[int]  # this and the next two of kept steps alone
+    groups: NotRequired[int]
+    mixed_groups: NotRequired[int]
     weight_spread: NotRequired[float]  # this and the next two of kept steps alone
     softmax_spread: NotRequired[float]
     probabilities: NotRequired[bool]

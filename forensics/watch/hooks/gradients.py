@@ -272,7 +272,7 @@ def _finished(spec: _Function, now: Frame, model: Model | None, result: Any, giv
         subjects = spec.subjects(args, kwargs)
         facts["mask_left"] = masks.left(masks.handed(args, kwargs, subjects))
         facts["handed"] = handed.numbers(args, kwargs, subjects)
-        facts["coefficient"] = handed.coefficient(args, kwargs, subjects)
+        facts["small"] = handed.small(args, kwargs, subjects)
         handed.log_space(model, now.inputs)
     if model is not None and isinstance(model.module, trees.Tree) and steps.local.traces:
         facts |= {"gradients": dict(trees.flatten(grads)), "old": dict(trees.flatten(model.module.tree))}

@@ -13,6 +13,7 @@ from ..run import watch
 from ..trees import mx
 
 _MOST = 8  # numbers of one loss that are kept
+_SMALL = 1 << 16  # elements of an array that is held until its step is written
 _FEW = 1 << 12  # elements of an array of coefficients that is looked at
 
 
@@ -44,17 +45,24 @@ def numbers(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]
     return found if len(found) <= _MOST else []
 
 
-def coefficient(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]) -> float | None:
+def small(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]) -> list[Any]:
+    """Small arrays of one or two dimensions among the arguments of a loss, advantages and rows among them."""
+    return [
+        leaf
+        for leaf in trees.leaves(beside(args, kwargs, subjects))
+        if leaf.ndim in (1, 2) and 1 < leaf.size <= _SMALL
+    ]
+
+
+def coefficient(leaves: Sequence[Any]) -> float | None:
     """The largest magnitude among small float arrays that a loss is handed: of those with both signs, or 0.0.
 
     Advantages have both signs, or are all zero. None where there is neither, or nothing is computed yet.
     """
     core = mx()
     found: list[float] = []
-    for leaf in trees.leaves(beside(args, kwargs, subjects)):
-        if leaf.ndim in (1, 2) and 1 < leaf.size <= _FEW and core.issubdtype(leaf.dtype, core.floating):
-            if not computed(leaf):
-                continue
+    for leaf in leaves:
+        if leaf.size <= _FEW and core.issubdtype(leaf.dtype, core.floating) and computed(leaf):
             low, high = float(leaf.min().item()), float(leaf.max().item())
             if low < 0 < high or low == high == 0:
                 found.append(max(-low, high))

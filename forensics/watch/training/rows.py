@@ -17,7 +17,7 @@ from ..models import Model
 from ..originals import hashlib, math, statistics
 from ..run import watch
 from ..trees import mx
-from . import encoded, handed, hidden
+from . import encoded, groups, handed, hidden
 from .event import Event, Step, other_reading
 
 _FULL = 32  # forwards of a kept step whose positions are written in full
@@ -51,6 +51,7 @@ class _Seen:
     taught: list[float] = field(default_factory=list)
     handed: list[list[Any]] = field(default_factory=list)
     coefficients: list[float] = field(default_factory=list)
+    groups: list[list[int]] = field(default_factory=list)
     divergences: list[list[float]] = field(default_factory=list)
     other: str | None = None  # what the loss may have taken for the model's head: bare, table
 
@@ -65,8 +66,11 @@ def write(step: Step, partly: bool) -> None:
             if not math.isfinite(value):
                 seen.masks.append(event.facts.get("mask_left"))
         seen.handed.append(event.facts.get("handed", []))
-        if (largest := event.facts.get("coefficient")) is not None:
+        given = event.facts.get("small", [])
+        if (largest := handed.coefficient(given)) is not None:
             seen.coefficients.append(largest)
+        if (grouped := groups.mixed(given)) is not None:
+            seen.groups.append(grouped)
         if len(step.small) < _HELD:
             step.small.append(event.arrays["small"])
         equal, outside = _equal(event)
@@ -95,6 +99,8 @@ def totals(step: Step) -> dict[str, Any]:
         return counts
     if seen.coefficients and seen.drawn:
         counts["coefficient"] = max(seen.coefficients)
+    if seen.groups:
+        counts["group_rows"], counts["groups"], counts["mixed_groups"] = max(seen.groups, key=lambda g: g[2])
     residual = seen.unexplained / seen.mass if seen.mass else None
     columns = {"tokens": seen.tokens, "weight_sum": seen.total, "residual": residual, "read": seen.read}
     counted = [count for count in seen.masks if count is not None]

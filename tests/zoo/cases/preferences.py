@@ -26,6 +26,50 @@ CASES = [
     ),
     Case("healthy-rewards", "rewards", evaluated=("advantage-zero",), model=TAUGHT),
     Case(
+        "answers-tiled",
+        "rewards",
+        ("advantages-mixed",),
+        (
+            (
+                "    prompt = chat(QUESTIONS[step % len(QUESTIONS)])\n    texts = [generate(model, tokenizer, prompt=prompt, max_tokens=10, sampler=sampler) for _ in range(GROUP)]\n",
+                "    prompts = [chat(QUESTIONS[i % 2]) for i in range(2 * GROUP)]\n    texts = [generate(model, tokenizer, prompt=p, max_tokens=10, sampler=sampler) for p in prompts]\n",
+            ),
+            (
+                "    advantages = (rewards - rewards.mean()) / (mx.std(rewards) + 1e-4)\n    rows = [prompt + tokenizer.encode(text, add_special_tokens=False) for text in texts]\n",
+                "    grouped = rewards.reshape(2, GROUP)\n    advantages = (grouped - grouped.mean(1, keepdims=True)).flatten()\n    rows = [p + tokenizer.encode(text, add_special_tokens=False) for p, text in zip(prompts, texts)]\n",
+            ),
+            (
+                "    mask = mx.array([[float(len(prompt) <= i < len(row)) for i in range(1, width)] for row in rows])\n",
+                "    mask = mx.array(\n        [[float(len(p) <= i < len(row)) for i in range(1, width)] for p, row in zip(prompts, rows)]\n    )\n",
+            ),
+        ),
+        "fault = len(rewards) > GROUP and prompts[0] != prompts[1]",
+        (*STILL, "generation-collapse", "score-dropped"),
+        evaluated=(),
+        model=TAUGHT,
+    ),
+    Case(
+        "healthy-answers-grouped",
+        "rewards",
+        (),
+        (
+            (
+                "    prompt = chat(QUESTIONS[step % len(QUESTIONS)])\n    texts = [generate(model, tokenizer, prompt=prompt, max_tokens=10, sampler=sampler) for _ in range(GROUP)]\n",
+                "    prompts = [chat(QUESTIONS[i // GROUP]) for i in range(2 * GROUP)]\n    texts = [generate(model, tokenizer, prompt=p, max_tokens=10, sampler=sampler) for p in prompts]\n",
+            ),
+            (
+                "    advantages = (rewards - rewards.mean()) / (mx.std(rewards) + 1e-4)\n    rows = [prompt + tokenizer.encode(text, add_special_tokens=False) for text in texts]\n",
+                "    grouped = rewards.reshape(2, GROUP)\n    advantages = (grouped - grouped.mean(1, keepdims=True)).flatten()\n    rows = [p + tokenizer.encode(text, add_special_tokens=False) for p, text in zip(prompts, texts)]\n",
+            ),
+            (
+                "    mask = mx.array([[float(len(prompt) <= i < len(row)) for i in range(1, width)] for row in rows])\n",
+                "    mask = mx.array(\n        [[float(len(p) <= i < len(row)) for i in range(1, width)] for p, row in zip(prompts, rows)]\n    )\n",
+            ),
+        ),
+        evaluated=("advantages-mixed",),
+        model=TAUGHT,
+    ),
+    Case(
         "sides-changed",
         "columns",
         ("preference-swapped",),
