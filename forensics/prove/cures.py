@@ -9,10 +9,12 @@ from forensics.capture.command import WATCH
 FOLDER = WATCH / "cures"
 UNCURED = {
     "advantage-zero": "the rewards are the program's own, and none says what another should have been",
+    "advantages-mixed": "which rows belong to one prompt is laid out by the program's own code",
     "best-not-kept": "the best state was never kept, so nothing holds it",
     "evaluated-on-training-data": "a number that is printed is wrong; the model is not",
     "fields-swapped": "the rows themselves are built the other way round, before anything that is hooked",
     "mask-of-another-row": "which mask a row was meant to have is the program's own code",
+    "not-log-probabilities": "what the loss is handed is made by the program's own code",
     "preference-swapped": "which of two answers was meant to be preferred is said in the data alone",
     "ranks-diverged": "a repeat is one process of one machine",
     "records-dropped": "records that no row came of were never encoded",

@@ -52,7 +52,7 @@ def _size(values: list[float]) -> int | None:
 
 
 def _prompts(array: Any, size: int) -> Iterator[list[Any]]:
-    """What tells the prompts of rows apart, where each of them has `size` rows: a number, or how rows begin."""
+    """What tells the prompts of rows apart, each of which has `size` rows: a number, or how rows begin."""
     core = mx()
     if not core.issubdtype(array.dtype, core.integer) or array.ndim > 2:
         return
