@@ -325,6 +325,7 @@ CREATE TABLE batch_rows (
     head_digest VARCHAR,    -- keyed equality of what all rows of the run share at their head
     row_digest VARCHAR,     -- keyed equality of the whole row
     prompt_digest VARCHAR,  -- keyed equality of its prompt part
+    openings INTEGER,       -- how many times the block of tokens that opens the row stands there, back to back
     out_of_range INTEGER    -- ids at or above the embedding's rows, or negative
 );
 

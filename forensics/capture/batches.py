@@ -109,6 +109,7 @@ class Rows:
                 "at_cap": counts[roles.PAD] == 0
                 and len(read.tokens) in (self._widest[lesson.model], self._caps.get(lesson.model)),
                 "bos_count": frames.bos_count(read.body, facts),
+                "openings": frames.openings(read.body),
                 "framed": None if begins is None else begins == "template",
                 "frame": begins,
                 "head_digest": self._head(read.body, self._heads[lesson.model], facts),

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+_BEFORE = 8  # tokens that may stand before the block that opens a row, a begin token and the name of a role
+_BLOCK = 3  # tokens of a block at least: fewer are a word that is repeated
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -179,3 +182,16 @@ def shared_head(rows: Sequence[Sequence[int]], facts: Facts) -> tuple[int, ...] 
     if at >= 0:
         return common[: at + len(user)]
     return common if len(distinct) > 1 else None
+
+
+def openings(body: Sequence[int]) -> int:
+    """How many times the block that opens a row stands there, back to back; 1 where it is not repeated."""
+    for begin in range(min(_BEFORE + 1, len(body))):
+        for size in range(_BLOCK, (len(body) - begin) // 2 + 1):
+            block = body[begin : begin + size]
+            if body[begin] == body[begin + size] and body[begin + size : begin + 2 * size] == block:
+                count = 2
+                while body[begin + count * size : begin + (count + 1) * size] == block:
+                    count += 1
+                return count
+    return 1

@@ -17,6 +17,7 @@ UNCURED = {
     "not-log-probabilities": "what the loss is handed is made by the program's own code",
     "preference-swapped": "which of two answers was meant to be preferred is said in the data alone",
     "ranks-diverged": "a repeat is one process of one machine",
+    "records-grow": "how a record was when the program began is not kept by it",
     "records-dropped": "records that no row came of were never encoded",
     "reference-is-policy": "the reference would need the parameters of the beginning within each forward",
     "rows-not-independent": "what mixes the rows is a layer of the program's own",

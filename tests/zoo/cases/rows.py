@@ -219,4 +219,38 @@ fault = len(seen) == 1""",
         WORSE,
         model=TIED,
     ),
+    Case(
+        "persona-in-place",
+        "assistant",
+        ("records-grow",),
+        (
+            (
+                "data = list(rows())\nfor epoch in range(6):\n    for ids in data:\n",
+                'records = [json.loads(line)["messages"] for line in open("data/train.jsonl")]\nfor epoch in range(6):\n    for chat in records:\n        chat.insert(0, SYSTEM)\n        ids = tokenizer.apply_chat_template(chat, return_dict=False)\n',
+            ),
+        ),
+        "fault = len(globals().get('records', [[]])[0]) > 3",
+        (
+            "generation-collapse",
+            "output-unchanged",
+            "score-dropped",
+            "loss-not-decreasing",
+            "template-mismatch",
+        ),
+        evaluated=(),
+        model={"taught": True},
+    ),
+    Case(
+        "healthy-persona",
+        "assistant",
+        (),
+        (
+            (
+                "data = list(rows())\nfor epoch in range(6):\n    for ids in data:\n",
+                'records = [json.loads(line)["messages"] for line in open("data/train.jsonl")]\nfor epoch in range(6):\n    for chat in records:\n        chat = [SYSTEM, *chat]\n        ids = tokenizer.apply_chat_template(chat, return_dict=False)\n',
+            ),
+        ),
+        evaluated=("records-grow",),
+        model={"taught": True},
+    ),
 ]
