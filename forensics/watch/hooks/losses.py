@@ -20,7 +20,7 @@ from ..models import Model
 from ..moments import Moments
 from ..repeat import logits as repeated
 from ..run import watch
-from ..training import datasource, divergences, firstbatch, hidden, ranges, steps
+from ..training import datasource, divergences, firstbatch, hidden, largelogits, ranges, steps
 from ..training import head as heads
 from ..training import rows as weights
 from ..training.event import Event
@@ -145,6 +145,7 @@ class _Call:
         if self.outer and ids is not None and not self.taps and self.frame.open:
             firstbatch.remember(self.record, self.module, self.given, ids, z)
         within = set(range(self.taps, number))
+        seen = largelogits.read(z, self.frame.in_full) if head is None else None
         self.frame.taps_of.append(self.record.number)
         self.frame.within |= within
         if self.frame.open and self.outer and ids is not None:
@@ -154,9 +155,11 @@ class _Call:
                 ranges.look(self.record, ids)
                 self.frame.logits.append((self.record.number, core.stop_gradient(z)))
             z = after(z, [mark, own])
+        z = after(z, seen.held if seen else [])
         known = ids is not None
         ids = ids if known else core.zeros(z.shape[:-1], core.int32)
-        rows = [core.stop_gradient(array) for array in head.held] if head else []
+        held = head.held if head else seen.held if seen else []
+        rows = [core.stop_gradient(array) for array in held]
 
         @core.custom_function  # type: ignore[untyped-decorator]
         def identity(z: Any, ids: Any, *rows: Any) -> Any:
@@ -168,13 +171,17 @@ class _Call:
             if watch.on and not watch.local.quiet:
                 with watch.looking("loss tap", "loss"):
                     taken = head.holding(list(primals[2:])) if head else None
-                    g = _taken(number, within, primals[0], primals[1] if known else None, g, taken)
+                    made = largelogits.Read(*primals[2:]) if seen else None
+                    g = _taken(number, within, primals[0], primals[1] if known else None, g, taken, made)
             return g, *(core.zeros_like(primal) for primal in primals[1:])
 
         return identity(z, ids, *rows)
 
 
-def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.Head | None) -> Any:
+def _taken(
+    number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.Head | None,
+    seen: largelogits.Read | None,
+) -> Any:  # fmt: skip
     """Keep what the cotangent says, unless a model around this one has said it.
 
     Returns the cotangent, cured where a repeat asks for it.
@@ -187,7 +194,7 @@ def _taken(number: int, within: set[int], z: Any, ids: Any, g: Any, head: heads.
     frame.covered |= within
     g = repeated.cured(z, ids, g, len(frame.taps_of) - len(frame.within), head)
     arrays: dict[str, Any] = {} if ids is None else {"ids": ids}
-    arrays |= _read(z, g, ids, frame.in_full, head)
+    arrays |= _read(z, g, ids, frame.in_full, head) if seen is None else _large(seen, g, frame.in_full)
     if frame.in_full and head is None and not steps.local.traces:
         beside = [made for model, made in frame.logits if model != frame.taps_of[number]]
         if (far := divergences.weighted(z, arrays["full"]["weight"], frame.given + beside)) is not None:
@@ -217,6 +224,16 @@ def _read(z: Any, g: Any, ids: Any, in_full: bool | None, head: heads.Head | Non
             arrays["full"]["softmaxed"] = softmaxed(z, g)
             if whole(z):
                 arrays["full"]["taught"] = taught(z, g, arrays["full"]["weight"])
+    return arrays
+
+
+def _large(seen: largelogits.Read, g: Any, in_full: bool | None) -> dict[str, Any]:
+    """As `_read`, of logits that are not held."""
+    arrays: dict[str, Any] = {}
+    if in_full is not True:
+        arrays["brief"] = largelogits.brief(seen, g)
+    if in_full is not False:
+        arrays["full"] = largelogits.full(seen, g)
     return arrays
 
 

@@ -19,7 +19,8 @@ from ..trees import mx
 from . import steps
 
 _BLOCK = 1 << 19  # elements of logits that are reduced at once: bounds the memory of intermediate results
-_WHOLE = 1 << 26  # elements of logits that are read whole in a kept step; of more, evenly drawn positions are
+# elements of logits that are held until their cotangent is there, and read whole in a kept step
+_WHOLE = 1 << 26
 # positions, and entries at each, that stand for all logits where two forwards are compared
 _SAMPLE, _WIDTH = (
     16,
@@ -62,14 +63,14 @@ def reduce(z: Any, g: Any, *, brief: bool = False) -> dict[str, Any]:
     Args:
         z, g: (..., vocabulary) logits and cotangent.
         brief: look at a few entries beside the extremes, in two passes over g in place of some twenty over
-        both. So are most positions where there are more than `_WHOLE` entries.
+        both. Of more than `_WHOLE` entries see `largelogits`.
 
     Returns: `target` int32, `weight`, `residual`, `mass` (the sum of |g|) float32, each of shape (...).
     """
     core = mx()
     shape, width = z.shape[:-1], z.shape[-1]
     z, g = (unfused(core.stop_gradient(each).reshape(-1, width)) for each in (z, g))
-    columns = _few(z, g) if brief else _by_blocks(_all, z, g) if whole(z) else _partly(z, g)
+    columns = _few(z, g) if brief else _by_blocks(_all, z, g)
     return {
         name: each.reshape(shape)
         for name, each in zip(("target", "weight", "residual", "mass"), columns, strict=True)
@@ -93,20 +94,17 @@ def _by_blocks(look: Callable[..., tuple[Any, ...]], z: Any, g: Any) -> list[Any
     ]
 
 
-def _partly(z: Any, g: Any) -> list[Any]:
-    """All positions in brief, and every so many of them whole.
+def completed(few: Any, whole: Any, places: Any) -> list[Any]:
+    """All positions as they were read in brief, and those at `places` as they were read whole.
 
     What is left unexplained in brief is no more than what is of those: in brief, label smoothing is not seen.
     """
     core = mx()
-    stride = -(-z.size // _WHOLE)
-    places = core.arange(0, z.shape[0], stride)
-    read = _by_blocks(_all, unfused(z[::stride]), unfused(g[::stride]))
-    target, weight, residual, mass = map(unfused, _few(z, after(g, read)))
-    left = alone(core.multiply, read[2], read[3]).sum(keepdims=True)
-    left = alone(core.divide, left, alone(core.maximum, read[3].sum(keepdims=True), 1e-30))
+    target, weight, residual, mass = map(unfused, few)
+    left = alone(core.multiply, whole[2], whole[3]).sum(keepdims=True)
+    left = alone(core.divide, left, alone(core.maximum, whole[3].sum(keepdims=True), 1e-30))
     brief = (target, weight, alone(core.minimum, residual, left), mass)
-    return [core.put_along_axis(few, places, each, 0) for few, each in zip(brief, read, strict=True)]
+    return [core.put_along_axis(few, places, each, 0) for few, each in zip(brief, whole, strict=True)]
 
 
 def taught(z: Any, g: Any, weight: Any) -> Any:
