@@ -302,10 +302,13 @@ CREATE TABLE loss_tokens (
     role VARCHAR,           -- prompt | answer | end | pad: of the row's next token
     relation VARCHAR,       -- next | same | next-but-one | other: target against the row's input; NULL where
                             -- weight is 0
-    ignore_index BOOLEAN,   -- the target is the label -100, which wraps to the 100th last row of the
-                            -- embedding; NULL where weight is 0
-    elsewhere BOOLEAN       -- of a target whose relation is other: it and its neighbours are the next tokens
+    ignore_index BOOLEAN,   -- the target is the label -100 or -1, which wraps to the 100th last or the last
+                            -- row of the embedding; NULL where weight is 0
+    elsewhere BOOLEAN,      -- of a target whose relation is other: it and its neighbours are the next tokens
                             -- of another row; NULL of others
+    label INTEGER,          -- which label that is; NULL of others
+    renumbered BOOLEAN      -- of a target whose relation is other: in its forward each next token has one
+                            -- number of its own as target, and it is not its id; NULL of others
 );
 
 -- Training rows, as the model's forward saw them, for the steps of which loss_tokens are kept.
@@ -326,7 +329,9 @@ CREATE TABLE batch_rows (
     row_digest VARCHAR,     -- keyed equality of the whole row
     prompt_digest VARCHAR,  -- keyed equality of its prompt part
     openings INTEGER,       -- how many times the block of tokens that opens the row stands there, back to back
-    out_of_range INTEGER    -- ids at or above the embedding's rows, or negative
+    out_of_range INTEGER,   -- ids at or above the embedding's rows, or negative
+    opening_tokens INTEGER, -- first tokens of the answer that carry no weight; NULL: no answer carries any
+    opening_digest VARCHAR  -- keyed equality of these tokens; NULL: there are none
 );
 
 -- Files that the program wrote with tensors in them.

@@ -95,6 +95,7 @@ class Rows:
             read, facts, outline = lesson.read, lesson.facts, lesson.read.outline
             counts = Counter(outline.roles)
             width, begins = len(read.line.inputs), frames.frame(read.body, facts)
+            untaught = _untaught(read)
             yield {
                 **lesson.head,
                 "row": read.line.row,
@@ -118,6 +119,12 @@ class Rows:
                 "out_of_range": sum(
                     t < 0 or (facts.rows is not None and t >= facts.rows) for t in read.tokens
                 ),
+                "opening_tokens": untaught,
+                "opening_digest": self._keyed.digest(
+                    read.tokens[outline.answer : outline.answer + untaught]
+                )
+                if untaught and outline.answer is not None
+                else None,
             }
 
     def generation(self, row: Mapping[str, Any], facts: Facts) -> Row:
@@ -148,6 +155,15 @@ class Rows:
             "given_tokens": self._opened.get(digest) if digest else None,
             "ends_as_rows": output[-1] == self._closing if output and self._closing is not None else None,
         }
+
+
+def _untaught(read: Read) -> int | None:
+    """How many of the answer's first tokens carry no weight; None where no answer begins or none carries any."""
+    begins = read.outline.answer
+    if begins is None or begins < 1:
+        return None
+    weights = read.line.weights[begins - 1 :]
+    return next((n for n, weight in enumerate(weights) if weight), None)
 
 
 def _closing(lessons: Sequence[Lesson]) -> int | None:

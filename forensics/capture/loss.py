@@ -21,8 +21,8 @@ from forensics.typed import whole
 
 POSITIONS = 4096
 """Positions of one forward that `loss_tokens` holds, in whole rows; shares are taken over all positions."""
-IGNORE_INDEX = -100
-"""The label that other frameworks leave out of the loss."""
+IGNORE_INDICES = (-100, -1)
+"""The labels that other frameworks, and trainers written by hand, leave out of the loss."""
 _SHARES = (roles.PROMPT, roles.ANSWER, roles.END, roles.PAD)
 Key = tuple[int, str, int]  # process, model, step
 
@@ -71,7 +71,7 @@ def learned(spool: Spool, facts: Mapping[str, Facts], keyed: Keyed) -> tuple[dic
             lessons.append(Lesson(head, read, of))
             usual.update((key[0], key[1], relation) for relation in read.relations if relation)
             if left > 0:
-                taught = _loss_tokens(head, read, of.rows)
+                taught = _loss_tokens(head, read, of)
                 following = [*read.line.inputs[1:], None]
                 tokens.extend(
                     {
@@ -119,10 +119,18 @@ def _next_token(relations: Mapping[tuple[int, str, str], int]) -> set[tuple[int,
     return {key for key, (_, relation) in best.items() if relation == roles.NEXT}
 
 
-def _loss_tokens(head: Mapping[str, Any], read: roles.Read, rows: int | None) -> Iterator[Row]:
-    """Rows of `loss_tokens` of one training row; `rows` of the embedding."""
-    line, ignored = read.line, None if rows is None else rows + IGNORE_INDEX
+def _labels(of: Facts) -> dict[int, int]:
+    """The label by the row of the embedding that it wraps to; a row with a meaning of its own is no label."""
+    wrapped = {} if of.rows is None else {of.rows + label: label for label in IGNORE_INDICES}
+    meant = {of.pad, *of.special, *of.stop, *of.ends}
+    return {row: label for row, label in wrapped.items() if row not in meant or label != -1}
+
+
+def _loss_tokens(head: Mapping[str, Any], read: roles.Read, of: Facts) -> Iterator[Row]:
+    """Rows of `loss_tokens` of one training row."""
+    line, labels = read.line, _labels(of)
     for i, token in enumerate(line.inputs):
+        label = labels.get(line.targets[i]) if line.weights[i] else None
         yield {
             **head,
             "row": line.row,
@@ -134,8 +142,10 @@ def _loss_tokens(head: Mapping[str, Any], read: roles.Read, rows: int | None) ->
             "residual": line.residual[i],
             "role": read.role(i),
             "relation": read.relations[i],
-            "ignore_index": line.targets[i] == ignored if line.weights[i] and ignored is not None else None,
+            "ignore_index": label is not None if line.weights[i] and labels else None,
             "elsewhere": None,
+            "label": label,
+            "renumbered": None,
         }
 
 

@@ -1,4 +1,4 @@
-"""No weight where the target is the label -100, which mlx takes for a token near the vocabulary's end."""
+"""No weight where the target is the label -100 or -1, which mlx takes for tokens at the vocabulary's end."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from ..trees import mx
 
 def ignored(lesson: logits.Lesson) -> Any:
     core = mx()
-    label = lesson.vocabulary - 100
-    # the row's own token, which may be that one
-    inside = core.where(lesson.last, label - 1, lesson.following)
-    ignored = core.logical_and(lesson.target == label, inside != label)
-    return lesson.only(core.logical_not(ignored))
+    tokens = core.ones(lesson.target.shape, dtype=core.bool_)
+    for label in (lesson.vocabulary - 100, lesson.vocabulary - 1):
+        # the row's own token, which may be that one
+        inside = core.where(lesson.last, label - 1, lesson.following)
+        tokens = core.logical_and(tokens, core.logical_or(lesson.target != label, inside == label))
+    return lesson.only(tokens)
 
 
 def install(run: Moments) -> None:

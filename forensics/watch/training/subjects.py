@@ -107,6 +107,6 @@ def _holds(have: dict[str, Any], leaves: dict[str, Any], shapes: dict[str, Any])
 
 
 def _fits(have: dict[str, Any], leaves: dict[str, Any], shapes: dict[str, Any]) -> bool:
-    return len(leaves) > 1 and all(
-        name in have and have[name].shape == shape for name, shape in shapes.items()
-    )
+    """By names and shapes; of one array only where its name leads through a module (`lm_head.weight`)."""
+    told = len(leaves) > 1 or any("." in name for name in leaves)
+    return told and all(name in have and have[name].shape == shape for name, shape in shapes.items())

@@ -64,13 +64,20 @@ with
             )
             and coalesce(detail ->> 'via', '') <> 'reload'
     ),
-    answers as (
-        select max(d.logits_max_abs) as moved, max(d.logits_scale) as scale
-        from probe_deltas d, before, last
-        where
-            d.capture_a in (select coalesce(probes_of, capture) from captures where capture = before.capture)
-            and d.capture_b
-            in (select coalesce(probes_of, capture) from captures where capture = last.capture)
+    answers as (  -- against the model without it, else against the adapter as it was put in
+        select max(d.logits_max_abs) as moved, max(d.logits_scale) as scale, bool_or(d.without) as without
+        from
+            (
+                select
+                    d.*, x.capture = before.capture as without, dense_rank() over (order by x.sequence) as nth
+                from probe_deltas d, before, first, last, captures x, captures y
+                where
+                    x.capture in (before.capture, first.capture)
+                    and y.capture = last.capture
+                    and d.capture_a = coalesce(x.probes_of, x.capture)
+                    and d.capture_b = coalesce(y.probes_of, y.capture)
+            ) d
+        where d.nth = 1
     ),
     precision as (
         select
@@ -99,7 +106,7 @@ select
     case
         when dora and b_l2 = 0
         then coalesce(moved > noise * scale, false)
-        else b_l2 > 0 and coalesce(moved > noise * scale, true)
+        else b_l2 > 0 and coalesce(moved > noise * scale or not without, true)
     end as fault,
     convert_place(b) as place
 from factors, answers, precision, filled

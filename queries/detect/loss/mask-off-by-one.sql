@@ -32,7 +32,9 @@ with
                 then bool_or(ends_ >= 1)
                 else bool_or(ends_ >= 1 or past) or not bool_or(padded)
             end as late,
-            bool_and(begins = -1 and ends_ <= -1) as early,
+            -- of the last position of a row without padding nobody saw what it was to teach
+            bool_and(begins = -1 and (ends_ <= -1 or not padded and not to_edge)) as early,
+            bool_and(coalesce(last_ >= closed, false)) as whole,
             bool_or(ends_ >= 1) as beyond
         -- what the template writes after the end of an answer is past it, and no sure sign
         from rows_, handed
@@ -46,8 +48,9 @@ select
             || case when ends_ >= 1 or past then ', the token after the answer does' else '' end
         when begins = -1
         then
-            'the token before the answer carries weight'
-            || case when ends_ <= -1 then ', the last of the row does not' else '' end
+            'the token before the answer carries weight' || case
+                when ends_ <= -1 or not padded and not to_edge then ', the last of the row does not' else ''
+            end
         when begins = 0
         then 'weights begin with the answer'
         else
@@ -61,7 +64,11 @@ select
     all_.late or all_.early as fault,
     loss_place(b) as place,
     case when all_.late then 'late' when all_.early then 'early' else 'right' end as side,
-    case when all_.late and not all_.beyond then 'probable' else 'strong' end as confidence
+    case
+        when all_.early and all_.whole or all_.late and not all_.beyond then 'probable' else 'strong'
+    end as confidence,
+    -- from the line break of the header to the end that answers have may be meant
+    case when all_.early and all_.whole then 'warning' else 'error' end as severity
 from rows_ r, all_, alignment
 where alignment.aligned
 order by fault desc, (abs(ends_) >= 1) desc, r.step, r.line

@@ -29,13 +29,19 @@ with
     ),
     heads as (
         -- as many masked tokens in each row, though prompts differ in length: what all rows share, as a
-        -- system prompt
-        select count(distinct hidden) = 1 and count(distinct hidden + leaks) > 1 as constant
+        -- system prompt; `cut`: in the midst of the first turn
+        select
+            count(distinct hidden) = 1 and count(distinct hidden + leaks) > 1 as constant,
+            coalesce(bool_and(hidden_ends = 0 and leaked_ends > 0), false) as cut
         from every
         where hidden + leaks > 0
     ),
     rows_ as (
-        select e.*, said.said, said.said or (e.hidden > 1 and not heads.constant) as meant
+        select
+            e.*,
+            said.said,
+            heads.constant and not said.said as opening,
+            said.said or (e.hidden > 1 and (not heads.constant or heads.cut)) as meant
         from every e, said, heads
         where (e.answers > 0 or e.inverted and e.untold > 1) and e.leaks + e.hidden > 0
     )
@@ -64,12 +70,14 @@ select
         then 'the program asks for a prompt mask'
         when r.inverted
         then 'their answers are masked'
+        when r.opening
+        then 'its first tokens are masked, as many in each row and no whole turn'
         else 'the rest of the prompt is masked'
     end as declared,
-    case when r.inverted and not r.said then 'probable' else 'certain' end as confidence,
+    case when r.opening or r.inverted and not r.said then 'probable' else 'certain' end as confidence,
     r.said as early,
-    -- who trains a model of users means it
-    case when r.inverted and not r.said then 'warning' else 'error' end as severity
+    -- who trains a model of users means it, and so may who leaves out how each row opens
+    case when r.opening or r.inverted and not r.said then 'warning' else 'error' end as severity
 from rows_ r, alignment
 where alignment.aligned
 order by fault desc, r.step, r.line

@@ -7,13 +7,15 @@
 -- claim:      {observed}; {expected}.
 -- clean:      the schedule's length ({observed})
 -- needs:      steps, every_step
--- long:       two faults that show in the same four numbers, each with its sentences
+-- long:       a schedule that the optimizer asks, one that the program asks, and rates without a schedule:
+-- one question, each with its sentences
 -- nothing:    a schedule of the learning rate
--- params:     a, b, idle_rate = 1e-3, gathered = 1.5, longer = 1.2, about = 0.1, few = 4
+-- params:     a, b, idle_rate = 1e-3, gathered = 1.5, longer = 1.2, about = 0.1, few = 4, alike = 1e-4
 -- numbers:    idle_rate - of the largest rate, less trains nothing; gathered - gradients for one update,
 -- between one, as declared without accumulation, and two; longer - than the updates that there
 -- are, a warm-up or a last part adds less; about - how closely the schedule's length must be
--- that of the gradients; few - updates in which an idle half means something
+-- that of the gradients; few - updates in which an idle half means something; alike - of
+-- the largest rate, so near is a rate to that of a step of the schedule
 -- setting:    lr_schedule
 -- fix:        {fix_}
 -- fires on:   zoo/unit-accumulate, zoo/unit-compiled
@@ -48,7 +50,61 @@ with
         from schedules
         where run = run_of(b) and steps is not null
         having count(*) > 0
+    ),
+    asked as (  -- of which step of the one decay that there is the first and the last rate are
+        select x.step, x.updates, one.kind, one.steps, one.place, j.nth as reached
+        from
+            (
+                select
+                    any_value(kind) as kind,
+                    any_value(steps) as steps,
+                    any_value(place) as place,
+                    any_value((arguments ->> 'init')::double) as init,
+                    any_value((arguments ->> 'end')::double) as final
+                from schedules
+                where run = run_of(b)
+                having count(*) = 1 and any_value(kind) in ('cosine_decay', 'linear_schedule')
+            ) one
+        join
+            (
+                select *, count(*) over () as updates
+                from steps
+                where run = run_of(b)
+                qualify step in (min(step) over (), max(step) over ())
+            ) x
+            on true
+        left join
+            range(100000) j(nth)
+            on j.nth <= one.steps
+            and abs(
+                x.learning_rate
+                - one.final
+                - (one.init - one.final)
+                * if(
+                    one.kind = 'cosine_decay',
+                    0.5 * (1 + cos(pi() * j.nth / one.steps)),
+                    1 - j.nth / one.steps
+                )
+            )
+            < alike * one.init / one.steps
+        where one.init > one.final
+    ),
+    slow as (  -- the program asks it seldom, with another count, and so gets through little of it
+        select
+            any_value(kind) as kind,
+            any_value(steps) as steps,
+            any_value(place) as place,
+            max(reached) as reached_,
+            any_value(updates) as updates
+        from asked
+        having
+            count(distinct step) = count(reached)
+            and count(distinct reached) > 1
+            and 2 * max(reached) < any_value(updates) - 1
+            and 2 * max(reached) < any_value(steps)
+            and any_value(steps) <= 2 * any_value(updates)
     )
+
 select
     d.kind as subject,
     case
@@ -88,7 +144,35 @@ select
             'give the schedule the number of updates: iterations // gradient_accumulation_steps, for '
             || 'optimizers count updates and not batches'
         else 'give the schedule the number of optimizer updates of the whole run, not of epochs or parts'
-    end as fix_
+    end as fix_,
+    'error' as severity,
+    'strong' as confidence
 from s, d
 where s.updates > 0
+union all
+select
+    kind,
+    'At update ' || updates || ' the rate is that of step ' || reached_ || ' of the schedule',
+    kind || ' runs over ' || steps || ' steps',
+    true,
+    place,
+    'ask the schedule with the number of updates, as an optimizer does that is given it for its rate: '
+    || 'optim.Adam(learning_rate=schedule)',
+    'warning',
+    'probable'
+from slow
+union all
+select
+    'learning rate',
+    'The rate had fallen to ' || brief(s.last) || ' at update ' || s.stopped || ' of ' || s.updates,
+    'the updates after it train nothing',
+    s.idle >= few
+    and s.idle = s.updates - s.stopped + 1
+    and (s.each >= gathered or mostly(s.idle, s.updates)),
+    (select max_by(place, sequence) from events where run = run_of(b) and kind = 'update'),
+    'let the rate fall over the number of optimizer updates of the whole run, not of batches or epochs',
+    'warning',
+    'probable'
+from s
+where s.peak > 0 and s.stopped is not null and not exists (from d)
 order by subject

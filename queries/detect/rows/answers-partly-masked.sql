@@ -16,7 +16,8 @@
 -- of so few tokens have no parts
 -- fix:        let the mask run from the first to the last token of the answer; where the rest is left out on
 -- purpose, allow this finding
--- harmless:   a first part that is masked, as reasoning before an answer; single tokens here and there; rows
+-- harmless:   a first part that is masked, as reasoning before an answer or what all answers open with;
+-- single tokens here and there; rows
 -- without any weight; of several turns only the last; the next text of a packed row, after an end
 -- fires on:   zoo/part-collator
 -- silent on:  zoo/healthy-short-answers, zoo/healthy-command-masked
@@ -66,13 +67,25 @@ with
         join turns using (process, step, forward, line)
         where again = 0 and taught_ > 1 and n > short
     ),
-    all_ as (select count(*) filter (part) >= often * count(*) as many from judged)
+    all_ as (select count(*) filter (part) >= often * count(*) as many from judged),
+    opening as (
+        -- as many first tokens in each row, of other texts and before answers of other lengths: no part of
+        -- the
+        -- text, as reasoning is, and not what each answer opens with
+        select
+            count(distinct opening_tokens) = 1
+            and any_value(opening_tokens) > 1
+            and count(distinct opening_digest) > 1
+            and count(distinct answer_tokens) > 1 as cut
+        from batch_rows
+        where run = run_of(b) and model = model_of(b) and opening_tokens is not null
+    )
 select
     'step ' || j.step || ' row ' || j.line as subject,
     j.taught_ || ' of ' || j.n || ' answer tokens carry weight' as observed,
     'all of them' as expected,
-    j.part and all_.many as fault,
+    j.part and all_.many or opening.cut and j.taught_ < j.n as fault,
     loss_place(b) as place
-from judged j, all_, alignment
+from judged j, all_, opening, alignment
 where alignment.aligned
 order by fault desc, j.step, j.line
