@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -287,14 +287,38 @@ def test_targets_of_another_row_are_told_from_noise() -> None:
         }
         relations = ["next" if y == rows[line][i + 1] else "other" for i, y in enumerate(targets)]
         return [
-            {**base, "position": i, "target_id": y, "relation": relations[i], "elsewhere": None}
-            for i, y in enumerate(targets)
+            {**base, "position": i, "input_id": x, "target_id": y, "relation": relations[i], "elsewhere": None}
+            for i, (x, y) in enumerate(zip(rows[line], targets, strict=False))
         ]
 
     swapped, noisy = taught([9, 10, 11, 12], 0), taught([9, 10, 3, 12], 1)
     order.mark([*swapped, *noisy], rows)
     assert [each["elsewhere"] for each in swapped] == [True] * 4
     assert [each["elsewhere"] for each in noisy] == [None, None, False, None]
+    assert {each.get("renumbered") for each in [*swapped, *noisy]} == {False, None}
+
+
+def test_next_tokens_under_other_numbers_are_told_from_noise() -> None:
+    rows = [[1, 5, 6, 7, 8, 5, 6], [1, 5, 6, 9, 8, 7, 7]]
+
+    def taught(number: Callable[[int], int]) -> list[dict[str, Any]]:
+        return [
+            {
+                "process": 0, "model": "m0", "step": 1, "forward": 0, "row": line, "weight": 1.0, "residual": 0.0,
+                "position": i, "input_id": x, "target_id": number(y), "relation": "other", "elsewhere": None,
+            }
+            for line, row in enumerate(rows)
+            for i, (x, y) in enumerate(zip(row, row[1:], strict=False))
+        ]  # fmt: skip
+
+    def said(number: Callable[[int], int]) -> set[bool]:
+        order.mark(tokens := taught(number), rows)
+        return {each["renumbered"] for each in tokens}
+
+    noise = iter(range(20, 40))
+    assert said(lambda token: token + 20) == {True}
+    assert said(lambda token: next(noise)) == {False}
+    assert said(lambda token: 20) == {False}  # one label for all
 
 
 def test_a_symbol_that_ends_a_row_twice_is_text_where_it_stands_within_others() -> None:

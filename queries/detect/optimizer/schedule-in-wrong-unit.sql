@@ -10,12 +10,12 @@
 -- long:       a schedule that the optimizer asks, one that the program asks, and rates without a schedule:
 -- one question, each with its sentences
 -- nothing:    a schedule of the learning rate
--- params:     a, b, idle_rate = 1e-3, gathered = 1.5, longer = 1.2, about = 0.1, few = 4, alike = 1e-4
+-- params:     a, b, idle_rate = 1e-3, gathered = 1.5, longer = 1.2, about = 0.1, few = 4
 -- numbers:    idle_rate - of the largest rate, less trains nothing; gathered - gradients for one update,
 -- between one, as declared without accumulation, and two; longer - than the updates that there
 -- are, a warm-up or a last part adds less; about - how closely the schedule's length must be
--- that of the gradients; few - updates in which an idle half means something; alike - of
--- the largest rate, so near is a rate to that of a step of the schedule
+-- that of the gradients, and a rate that of a step of the schedule; few - updates in which an idle half
+-- means something
 -- setting:    lr_schedule
 -- fix:        {fix_}
 -- fires on:   zoo/unit-accumulate, zoo/unit-compiled
@@ -51,60 +51,44 @@ with
         where run = run_of(b) and steps is not null
         having count(*) > 0
     ),
-    asked as (  -- of which step of the one decay that there is the first and the last rate are
-        select x.step, x.updates, one.kind, one.steps, one.place, j.nth as reached
+    asked as (  -- the one decay that there is, and of which step of it the last rate is
+        select
+            *,
+            steps
+            * if(kind = 'cosine_decay', acos(least(share - (1 - share), 1)) / pi(), 1 - share) as reached
         from
             (
                 select
-                    any_value(kind) as kind,
-                    any_value(steps) as steps,
-                    any_value(place) as place,
-                    any_value((arguments ->> 'init')::double) as init,
-                    any_value((arguments ->> 'end')::double) as final
-                from schedules
-                where run = run_of(b)
-                having count(*) = 1 and any_value(kind) in ('cosine_decay', 'linear_schedule')
-            ) one
-        join
-            (
-                select *, count(*) over () as updates
-                from steps
-                where run = run_of(b)
-                qualify step in (min(step) over (), max(step) over ())
-            ) x
-            on true
-        left join
-            range(100000) j(nth)
-            on j.nth <= one.steps
-            and abs(
-                x.learning_rate
-                - one.final
-                - (one.init - one.final)
-                * if(
-                    one.kind = 'cosine_decay',
-                    0.5 * (1 + cos(pi() * j.nth / one.steps)),
-                    1 - j.nth / one.steps
-                )
+                    one.*,
+                    s.updates,
+                    s.last < s.peak as falls,
+                    greatest((s.last - one.final) / nullif(one.init - one.final, 0), 0) as share
+                from
+                    s,
+                    (
+                        select
+                            any_value(kind) as kind,
+                            any_value(steps) as steps,
+                            any_value(place) as place,
+                            any_value((arguments ->> 'init')::double) as init,
+                            any_value((arguments ->> 'end')::double) as final
+                        from schedules
+                        where run = run_of(b)
+                        having count(*) = 1 and any_value(kind) in ('cosine_decay', 'linear_schedule')
+                    ) one
             )
-            < alike * one.init / one.steps
-        where one.init > one.final
+        where share <= 1 and falls
     ),
     slow as (  -- the program asks it seldom, with another count, and so gets through little of it
-        select
-            any_value(kind) as kind,
-            any_value(steps) as steps,
-            any_value(place) as place,
-            max(reached) as reached_,
-            any_value(updates) as updates
+        select *
         from asked
-        having
-            count(distinct step) = count(reached)
-            and count(distinct reached) > 1
-            and 2 * max(reached) < any_value(updates) - 1
-            and 2 * max(reached) < any_value(steps)
-            and any_value(steps) <= 2 * any_value(updates)
+        where
+            round(reached) >= 1
+            and abs(reached - round(reached)) < about
+            and mostly(updates - 1 - reached, updates - 1)
+            and mostly(steps - reached, steps)
+            and not mostly(steps - updates, steps)
     )
-
 select
     d.kind as subject,
     case
@@ -152,7 +136,7 @@ where s.updates > 0
 union all
 select
     kind,
-    'At update ' || updates || ' the rate is that of step ' || reached_ || ' of the schedule',
+    'At update ' || updates || ' the rate is that of step ' || round(reached)::bigint || ' of the schedule',
     kind || ' runs over ' || steps || ' steps',
     true,
     place,

@@ -9,7 +9,6 @@
 -- clean:      the order of rows and labels ({observed})
 -- rules out:  labels-not-shifted, labels-shifted-twice, ignore-index-as-token
 -- needs:      loss_tokens
--- long:       two ways in which targets are not those of their rows, each with its sentences
 -- nothing:    targets in two rows of a batch
 -- params:     a, b, share = 0.2, most = 0.8
 -- numbers:    share - of all targets, equal texts in two rows give fewer; most - of the targets that are
