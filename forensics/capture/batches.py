@@ -120,9 +120,7 @@ class Rows:
                     t < 0 or (facts.rows is not None and t >= facts.rows) for t in read.tokens
                 ),
                 "opening_tokens": untaught,
-                "opening_digest": self._keyed.digest(
-                    read.tokens[outline.answer : outline.answer + untaught]
-                )
+                "opening_digest": self._keyed.digest(read.tokens[outline.answer : outline.answer + untaught])
                 if untaught and outline.answer is not None
                 else None,
             }
@@ -158,7 +156,10 @@ class Rows:
 
 
 def _untaught(read: Read) -> int | None:
-    """How many of the answer's first tokens carry no weight; None where no answer begins or none carries any."""
+    """How many of the answer's first tokens carry no weight.
+
+    None where no answer begins, or none of its tokens carries any.
+    """
     begins = read.outline.answer
     if begins is None or begins < 1:
         return None

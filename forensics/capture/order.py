@@ -1,4 +1,4 @@
-"""Targets that are next tokens, and not of their row: those of another row, or their own under other numbers."""
+"""Targets that are next tokens, but of another row, or under other numbers than the row has."""
 
 from __future__ import annotations
 

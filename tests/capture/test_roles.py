@@ -287,14 +287,14 @@ def test_targets_of_another_row_are_told_from_noise() -> None:
         }
         relations = ["next" if y == rows[line][i + 1] else "other" for i, y in enumerate(targets)]
         return [
-            {**base, "position": i, "input_id": x, "target_id": y, "relation": relations[i], "elsewhere": None}
+            {**base, "position": i, "input_id": x, "target_id": y, "relation": relations[i]}
             for i, (x, y) in enumerate(zip(rows[line], targets, strict=False))
         ]
 
     swapped, noisy = taught([9, 10, 11, 12], 0), taught([9, 10, 3, 12], 1)
     order.mark([*swapped, *noisy], rows)
     assert [each["elsewhere"] for each in swapped] == [True] * 4
-    assert [each["elsewhere"] for each in noisy] == [None, None, False, None]
+    assert [each.get("elsewhere") for each in noisy] == [None, None, False, None]
     assert {each.get("renumbered") for each in [*swapped, *noisy]} == {False, None}
 
 
@@ -304,8 +304,8 @@ def test_next_tokens_under_other_numbers_are_told_from_noise() -> None:
     def taught(number: Callable[[int], int]) -> list[dict[str, Any]]:
         return [
             {
-                "process": 0, "model": "m0", "step": 1, "forward": 0, "row": line, "weight": 1.0, "residual": 0.0,
-                "position": i, "input_id": x, "target_id": number(y), "relation": "other", "elsewhere": None,
+                "process": 0, "model": "m0", "step": 1, "forward": 0, "row": line, "weight": 1.0,
+                "position": i, "input_id": x, "target_id": number(y), "relation": "other", "residual": 0.0,
             }
             for line, row in enumerate(rows)
             for i, (x, y) in enumerate(zip(row, row[1:], strict=False))

@@ -127,6 +127,19 @@ TABLE: list[tuple[str, Edit, Proof, dict[str, Any]]] = [
 ]
 """(name, edit, proof, more) of the faults that are one change in each style."""
 
+OF_BOTH = "for i in range(x_width)] for x_ids, x_start in x_both]"
+
+
+def pads_weighed(facts):
+    """Is anything learned where a pad follows a pad?"""
+    return any(
+        high > 1e-6 and one == after == proofs.PAD
+        for forward in proofs.forwards(facts)
+        for row, highest in zip(forward["inputs"], forward["highest"], strict=True)
+        for one, after, high in zip(row, row[1:], highest, strict=False)
+    )
+
+
 OPERATORS = [
     *(Operator(name, edit, proof, needs=("weights",), **more) for name, edit, proof, more in TABLE),
     Operator(
@@ -267,5 +280,19 @@ OPERATORS = [
         ),
         lambda faulty, twin: min(proofs.losses(faulty)) > 4.5,
         needs=("logits",),
+    ),
+    *(
+        Operator(
+            f"mask-of-another-row/{name}",
+            edit,
+            lambda faulty, twin: pads_weighed(faulty) and not pads_weighed(twin),
+            needs=("pairs",),
+            also=("padding-in-loss",),
+        )
+        for name, edit in (
+            ("made-of-the-chosen", edits("batching", OF_BOTH, OF_BOTH.replace("x_both", "2 * [x_good for x_good, _ in x_part]"))),
+            ("halves-crossed", edits("batching", OF_BOTH, OF_BOTH.replace("x_both", "x_both[len(x_part) :] + x_both[: len(x_part)]"))),
+            ("first-half-tiled", edits("loss", "(x_picked * x_mask[:, 1:])", "(x_picked * mx.tile(x_mask[: x_mask.shape[0] // 2, 1:], (2, 1)))")),
+        )
     ),
 ]
