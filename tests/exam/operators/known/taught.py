@@ -290,9 +290,26 @@ OPERATORS = [
             also=("padding-in-loss",),
         )
         for name, edit in (
-            ("made-of-the-chosen", edits("batching", OF_BOTH, OF_BOTH.replace("x_both", "2 * [x_good for x_good, _ in x_part]"))),
-            ("halves-crossed", edits("batching", OF_BOTH, OF_BOTH.replace("x_both", "x_both[len(x_part) :] + x_both[: len(x_part)]"))),
-            ("first-half-tiled", edits("loss", "(x_picked * x_mask[:, 1:])", "(x_picked * mx.tile(x_mask[: x_mask.shape[0] // 2, 1:], (2, 1)))")),
+            (
+                "made-of-the-chosen",
+                edits("batching", OF_BOTH, OF_BOTH.replace("x_both", "2 * [x_good for x_good, _ in x_part]")),
+            ),
+            (
+                "halves-crossed",
+                edits(
+                    "batching",
+                    OF_BOTH,
+                    OF_BOTH.replace("x_both", "x_both[len(x_part) :] + x_both[: len(x_part)]"),
+                ),
+            ),
+            (
+                "first-half-tiled",
+                edits(
+                    "loss",
+                    "(x_picked * x_mask[:, 1:])",
+                    "(x_picked * mx.tile(x_mask[: x_mask.shape[0] // 2, 1:], (2, 1)))",
+                ),
+            ),
         )
     ),
 ]
