@@ -119,7 +119,7 @@ def _next_token(relations: Mapping[tuple[int, str, str], int]) -> set[tuple[int,
     return {key for key, (_, relation) in best.items() if relation == roles.NEXT}
 
 
-def _labels(of: Facts) -> dict[int, int]:
+def _labels(of: Facts) -> dict[int | None, int]:
     """The label by the row of the embedding that it wraps to; a row with a meaning of its own is no label."""
     wrapped = {} if of.rows is None else {of.rows + label: label for label in IGNORE_INDICES}
     meant = {of.pad, *of.special, *of.stop, *of.ends}
