@@ -486,10 +486,12 @@ CREATE TABLE schedules (
 -- where the model's forward calls an mx.custom_function: the same of the cross-entropy of its own outputs, for
 -- the kind of parameters that is furthest off; the program's loss is not called. cache, where the program reads
 -- a prompt into its own empty lists and dicts: the last tokens read one by one with copies of them, against the
--- prompt read whole without; rounding is then of the tokens before, read whole and by themselves.
+-- prompt read whole without; rounding is then of the tokens before, read whole and by themselves. padding, of
+-- a model that says one thing of each row and is called with rows of several widths: a row alone with its
+-- padding against the same without; scale is then how far two rows of the batch are apart, in the mean.
 CREATE TABLE selftests (
     run VARCHAR, process INTEGER, model VARCHAR,
-    test VARCHAR,           -- causality | rows | head | gradient | backward | cache
+    test VARCHAR,           -- causality | rows | head | gradient | backward | cache | padding
     kind VARCHAR,           -- why it was not made: unseen | absent | not-applicable; NULL: it was made
     why VARCHAR,            -- the same in words
     samples BIGINT,         -- causality: positions whose target is the token that was changed; rows: rows

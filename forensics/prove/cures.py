@@ -15,6 +15,7 @@ UNCURED = {
     "fields-swapped": "the rows themselves are built the other way round, before anything that is hooked",
     "mask-of-another-row": "which mask a row was meant to have is the program's own code",
     "not-log-probabilities": "what the loss is handed is made by the program's own code",
+    "padding-read": "what a head reads of a row is the program's own code",
     "preference-swapped": "which of two answers was meant to be preferred is said in the data alone",
     "ranks-diverged": "a repeat is one process of one machine",
     "records-grow": "how a record was when the program began is not kept by it",

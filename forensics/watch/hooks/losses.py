@@ -20,7 +20,7 @@ from ..models import Model
 from ..moments import Moments
 from ..repeat import logits as repeated
 from ..run import watch
-from ..training import datasource, divergences, firstbatch, hidden, largelogits, ranges, steps
+from ..training import datasource, divergences, firstbatch, hidden, largelogits, padding, ranges, steps
 from ..training import head as heads
 from ..training import rows as weights
 from ..training.event import Event
@@ -116,6 +116,8 @@ class _Call:
             read = {name: id(array) for name, array in trees.trainable(self.module).items()}
             about["read"] = (weakref.ref(self.module), read)
         if self.frame is not None:
+            if self.outer and self.frame.open:
+                padding.remember(self.record, self.module, self.given, output)
             return _through(output, self._tapped)
         if self.width is None:
             about.setdefault("call", self.given)
@@ -246,6 +248,8 @@ def _looked_at(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _C
     if not steps.open_here() or gradients.calls(module):
         return None
     (record, width), frame = _model_of(module), gradients.frame()
+    if record is not None and record.module is module:
+        padding.called(record, (args, kwargs))
     if record is None or (frame is None and not steps.local.traces and not _compared((args, kwargs))):
         return None
     return _Call(

@@ -60,7 +60,7 @@ def remember(model: Model, module: Any, given: tuple[Any, Any], ids: Any, z: Any
     place = next(i for i, array in enumerate(arrays) if array is ids)
     beside = sum(array.nbytes for array in arrays) - ids.nbytes
     why = ""
-    if (strange := _strange(given)) is not None:
+    if (strange := unknown_argument(given)) is not None:
         why = f"the model is called with a {strange}"
     elif traced and len(arrays) > 1:
         why = "a compiled function calls the model with more arrays than its token ids"
@@ -73,14 +73,14 @@ def remember(model: Model, module: Any, given: tuple[Any, Any], ids: Any, z: Any
     calls[model.number] = Call(model, weakref.ref(module), held, place, own, why)
 
 
-def _strange(given: Any) -> str | None:
+def unknown_argument(given: Any) -> str | None:
     """The class of something in the arguments that may keep what it saw, a cache say; None: there is none."""
     if given is None or trees.is_array(given) or isinstance(given, (bool, int, float, str)):
         return None
     if isinstance(given, dict) and not trees.is_module(given):
         given = list(given.values())
     if isinstance(given, (list, tuple)):
-        return next((found for argument in given if (found := _strange(argument)) is not None), None)
+        return next((found for argument in given if (found := unknown_argument(argument)) is not None), None)
     return type(given).__name__
 
 

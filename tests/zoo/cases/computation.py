@@ -202,4 +202,15 @@ CASES = [
         ("generation-collapse", "loss-not-decreasing", "output-unchanged"),
         model=TAUGHT,
     ),
+    Case(
+        "scorer-last-position",
+        "critic",
+        ("padding-read",),
+        (("        end = lengths - 1\n", "        end = mx.full((ids.shape[0],), ids.shape[1] - 1)\n"),),
+        "row = right[0]\nscores = [critic(*batch([row], width)).item() for width in (len(row), WIDTH)]\n"
+        "fault = abs(scores[0] - scores[1]) > 1e-3",
+        ("full-weights-trained", "loss-not-decreasing"),
+        model={"taught": True},
+    ),
+    Case("healthy-scorer", "critic", evaluated=("padding-read",), model={"taught": True}),
 ]
