@@ -17,6 +17,31 @@ with
         join modules x on x.capture = p.capture and x.module = p.module
         where p.role = 'lora_b' and p.zeros = p.size
     ),
+    fused_over as (  -- adapters are fused, and new ones trained: what changed did so while nothing was updated
+        select model, canonical
+        from
+            (
+                select
+                    c.model,
+                    p.canonical,
+                    p.digest is distinct from lag(p.digest, 1, p.digest) over following as moved,
+                    c.updates = lag(c.updates) over following as still
+                from placements p
+                join captures c on c.capture = p.capture
+                where
+                    c.run = run_of(b)
+                    and c.source = 'live'
+                    and p.role <> 'optimizer'
+                    and exists (
+                        from events f
+                        join events u on u.run = f.run and u.model = f.model and u.sequence > f.sequence
+                        where f.run = c.run and f.model = c.model and f.kind = 'fuse' and u.kind = 'update'
+                    )
+                window following as (partition by c.model, p.canonical order by c.sequence)
+            )
+        group by model, canonical
+        having bool_or(moved) and bool_and(still or not moved)
+    ),
     statistics as (
         -- one number a channel, never in the trainable set: its module keeps it out while others of its own
         -- are in it, or has nothing else to train. It is written in the forward.
@@ -51,6 +76,11 @@ where m.changed
 union all
 select d.model, d.canonical, 'rounding'
 from drifted d
+union all
+select m.model, m.canonical, 'fused on the way'
+from moves m
+join fused_over f on f.model is not distinct from m.model and f.canonical = m.canonical
+where m.changed and not m.trainable
 union all
 select m.model, m.canonical, 'put back'
 from moves m

@@ -152,17 +152,7 @@ def _report() -> None:
     """At the end: what was evaluated, and how much of it had been trained on."""
     counts = records.evaluated()
     if counts is not None:
-        rows, trained, place = counts
-        watch.row(
-            "datasets",
-            source="forward",
-            path=None,
-            file=None,
-            records=rows,
-            used=trained,
-            purpose="valid",
-            place=place,
-        )
+        watch.row("datasets", source="forward", path=None, file=None, purpose="valid", **counts)
 
 
 def fields(settings: Any) -> dict[str, Any]:

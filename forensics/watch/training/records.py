@@ -51,13 +51,15 @@ def measuring(loss: Callable[..., Any], longest: int | None = None) -> Callable[
     return measured
 
 
-def evaluated() -> tuple[int, int, str | None] | None:
-    """(distinct rows that were evaluated, how many of them were trained on, where); None where none was."""
+def evaluated() -> dict[str, Any] | None:
+    """Columns of `datasets` for the distinct rows that were evaluated; None where none was."""
     if not _evaluated:
         return None
-    trained = {_body(row)[:-cut] if cut else _body(row) for row in _ids("rows", "ids") for cut in (0, 1, 2)}
+    rows = {_body(row) for row in _ids("rows", "ids")}
+    trained = {body[: len(body) - cut] for body in rows for cut in (0, 1, 2)}
     seen = sum(any(body[: len(body) - cut] in trained for cut in (0, 1, 2)) for body in _evaluated)
-    return len(_evaluated), seen, next(iter(_evaluated.values()))
+    place = next(iter(_evaluated.values()))
+    return {"records": len(_evaluated), "used": seen, "rows_seen": len(rows), "place": place}
 
 
 def used(path: Path) -> dict[str, Any]:

@@ -26,6 +26,8 @@ with
             count(*) filter (closes) as ends_,
             count(*) filter (closes and weight <> 0) as trained,
             count(*) filter (role = 'answer' and weight <> 0) as answers,
+            count(*) filter (weight <> 0 and relation = 'other') as labels_,
+            count(*) filter (weight <> 0) as taught_,
             count(*) filter (role = 'pad' and not beyond and weight <> 0) as marks,
             bool_or(framed) as framed,
             any_value(at_cap) as at_cap,
@@ -42,6 +44,7 @@ with
             count(*) filter (ends_ = 0 and not at_cap and not ended) as open,
             count(*) filter (ended or ends_ > 0) as closed,
             coalesce(bool_or(framed), false) as chat,
+            coalesce(mostly(sum(labels_), sum(taught_)), false) as labelled,  -- what was read, which ends nothing
             count(*) filter (marks > 0) as marked
         from rows_
         where answers > 0 and ended is not null
@@ -72,5 +75,5 @@ select
             'end each training row with tokenizer.eos_token_id (apply_chat_template writes the end of a turn)'
     end as fix_
 from sums, stops
-where n > 0 and (ends_ > 0 or open > 0)
+where n > 0 and (ends_ > 0 or open > 0) and not labelled
 order by subject

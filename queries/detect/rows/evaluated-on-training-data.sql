@@ -16,7 +16,8 @@
 -- setting:    data
 -- fix:        hold rows back before training (train, held = rows[:-n], rows[-n:]), and measure on these
 -- alone
--- harmless:   a few trained questions asked as a demonstration (told as info)
+-- harmless:   a few trained questions asked as a demonstration; all training rows and no others, given to
+-- mlx-lm's evaluation by the program itself (both told as info)
 -- fires on:   zoo/seen-roundtrip, zoo/seen-tuner
 -- silent on:  zoo/healthy-roundtrip, zoo/healthy-held-out
 with
@@ -29,7 +30,17 @@ with
         where trained_on is not null
     ),
     measured as (
-        select sum(records) as n, sum(used) as seen, any_value(place) as place
+        select
+            sum(records) as n,
+            sum(used) as seen,
+            any_value(place) as place,
+            -- every training row, and no other, by a call of the program's own: what was learned is looked at
+            bool_and(used = records and records >= rows_seen)
+            and not coalesce(
+                any_value(place)
+                in (select place from events where run = run_of(b) and kind = 'train' and place is not null),
+                false
+            ) as meant
         from datasets
         where run = run_of(b) and source = 'forward' and used is not null
     )
@@ -49,7 +60,7 @@ select
     'rows that were held back',
     seen = n,
     place,
-    'warning'
+    if(meant, 'info', 'warning')
 from measured
 where n > 1
 order by fault desc, subject
