@@ -102,3 +102,21 @@ def test_the_base_of_an_adapter_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> 
     assert [name for name, _ in tree_flatten(model.trainable_parameters())] == ["model.norm.side"]
     assert base_not_frozen.frozen(model) is None
     assert base_not_frozen.others(["model.norm.weight"]) == [], "without an adapter all of it was meant"
+
+
+def test_what_merging_left_stands_under_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A little off, it is rounding there alone; elsewhere nothing explains it. Each has its own cure."""
+
+    def nudged(each: Any) -> Any:
+        return each + 1e-4 * (mx.arange(each.size).reshape(each.shape) % 3 - 1)
+
+    def left(name: str) -> set[bool]:
+        start, now = written(name, monkeypatch, nudged)
+        frozen = [path for path in start if "lora_" not in path]
+        return {
+            path.endswith(".linear.weight")
+            for path in frozen
+            if not mx.array_equal(start[path], now[path]).item()
+        }
+
+    assert left("base-drifted") == {False} and left("unexplained-change") == {True}

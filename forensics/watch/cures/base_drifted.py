@@ -14,7 +14,9 @@ or is the program's own business.
 """
 
 
-def drifted(before: Any, now: Any) -> bool:
+def drifted(before: Any, now: Any, under: bool) -> bool:
+    if not under:
+        return False
     core = mx()
     wide, whole = core.float32, core.linalg.norm(before.astype(core.float32).reshape(-1)).item()
     if not whole or not core.issubdtype(before.dtype, core.floating) or base.shrunk(before, now):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..moments import Moments
 from ..repeat import base, request, updates
+from .base_drifted import drifted
 
 _updated: set[str] = set()  # by an optimizer, frozen or not
 
@@ -16,4 +17,4 @@ def note(update: updates.Update) -> str | None:
 def install(run: Moments) -> None:
     if not request.fact("frozen_written"):  # a write by hand is another fault
         updates.cure(run, "unexplained-change", after=note)
-        base.hold(run, "unexplained-change", skipped=_updated)
+        base.hold(run, "unexplained-change", lambda *each: not drifted(*each), _updated)

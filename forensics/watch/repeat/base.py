@@ -13,30 +13,38 @@ from ..moments import Moments
 from ..trees import mx
 from . import request, training
 
-Within = Callable[[Any, Any], bool]
-"""(as training began, as it is now) -> is it to be put back?"""
+Within = Callable[[Any, Any, bool], bool]
+"""(as training began, as it is now, does it stand under an adapter) -> is it to be put back?"""
 
 
-_TURNED = 1e-4
-"""1 - cosine of a tensor that was only scaled: what the rounding of 16 bits leaves."""
+_BESIDE, _TURNED = 0.5, 0.01
+"""Of a tensor that shrank: the share of the change, and of its norm, that may be something else; rounding is."""
 
 
-def shrunk(before: Any, now: Any) -> bool:
-    """Is a tensor what it was times one factor that is below 1 by more than rounding?"""
+def _under_adapters(module: Any) -> set[str]:
+    """Names of the weights that adapters add to."""
+    held = [path for path, each in trees.modules(module) if "lora_a" in each]
+    return {f"{path}.{inner}.weight" for path in held for inner in ("linear", "embedding")}
+
+
+def shrunk(before: Any, now: Any, under: bool = False) -> bool:
+    """Is most of what changed of a tensor one factor below 1?"""
     core = mx()
     if not core.issubdtype(before.dtype, core.floating):
         return False
     was, then = (each.astype(core.float32).reshape(-1) for each in (before, now))
-    size, left = core.linalg.norm(was).item(), core.linalg.norm(then).item()
-    if not 0 < left < size * (1 - trees.unit(before.dtype) / 4):
+    size = core.linalg.norm(was).item()
+    left = (was * then).sum().item() / size**2 if size else 1.0
+    if not 0 < left < 1:
         return False
-    return bool((was * then).sum().item() > (1 - _TURNED) * size * left)
+    beside = core.linalg.norm(then - left * was).item()
+    return bool(beside <= min(_BESIDE * (1 - left), _TURNED * left) * size)
 
 
 def hold(
     run: Moments,
     name: str,
-    within: Within = lambda before, now: True,
+    within: Within = lambda before, now, under: True,
     skipped: Collection[str] = (),
 ) -> None:
     """Put frozen tensors back at each answer, save and end, where they differ by what `within` takes.
@@ -60,6 +68,7 @@ def hold(
         core = mx()
         for module, frozen in kept:
             now, trained = trees.parameters(module), trees.trainable(module)
+            under = _under_adapters(module)
             moved = [
                 (path, each)
                 for path, each in frozen.items()
@@ -68,7 +77,7 @@ def hold(
                 and path not in skipped
                 and now[path].shape == each.shape
                 and not core.array_equal(now[path], each).item()
-                and within(each, now[path])
+                and within(each, now[path], path in under)
             ]
             if moved:
                 module.update(trees.unflatten(moved))

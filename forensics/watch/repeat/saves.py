@@ -45,8 +45,8 @@ def remember_the_start(run: Moments, name: str) -> None:
 
 
 def as_begun(arrays: Arrays) -> bool:
-    """Is what was handed over the model of before training?"""
-    return _same(arrays, _begun)
+    """Is what was handed over the model of before training, or was it before any update?"""
+    return _held.get(id(arrays)) == {} or _same(arrays, _begun)
 
 
 def as_held(arrays: Arrays) -> bool:
