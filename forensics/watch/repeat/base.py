@@ -18,7 +18,7 @@ Within = Callable[[Any, Any, bool], bool]
 
 
 _BESIDE, _TURNED = 0.5, 0.01
-"""Of a tensor that shrank: the share of the change, and of its norm, that may be something else; rounding is."""
+"""Of a tensor that shrank: the share of the change, and of its norm, that may be else; rounding is."""
 
 
 def _under_adapters(module: Any) -> set[str]:
