@@ -39,8 +39,8 @@ def curable_ids() -> list[str]:
 
 def uncured(name: str) -> str:
     """Why a finding has no cure, in a line."""
-    why = UNCURED.get(name, "it is no cause; what it follows from may have one")
-    return f"no cure is known for it: {why}"
+    why = UNCURED.get(name)
+    return f"no cure is known for it: {why}" if why else "no cure is known for it"
 
 
 def about(name: str) -> str:

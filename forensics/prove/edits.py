@@ -29,6 +29,8 @@ def _adapted(program: Program) -> str | None:
         key: told[key] if told.get(key) is not None else value for key, value in MLX_LM.items()
     }
     if told.get("keys"):
+        if not all("." in key for key in told["keys"]):
+            return None  # mlx-lm takes whole names within a block
         config["keys"] = told["keys"]
     number = told.get("num_layers") or f"len({model}.layers)"
     made = f"linear_to_lora_layers({model}, {number}, {json.dumps(config)})"

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from .. import trees
@@ -36,14 +37,28 @@ def put_in(module: Any, keys: list[str] | None) -> str | None:
     if trees.adapters(module)[0]:
         return None
     wanted, config = declared(), settings()
-    if keys:
-        config["keys"] = keys
     layers = getattr(module, "layers", None)
+    if meant := _linear(layers or (), keys or ()):
+        config["keys"] = meant
     number = wanted.get("num_layers") or (len(layers) if layers is not None else 0)
     tuner = importlib.import_module("mlx_lm.tuner.utils")
     module.freeze()
     tuner.linear_to_lora_layers(module, number, config, use_dora=wanted.get("kind") == "dora")
     return f"{trees.adapters(module)[0]} adapter layers of rank {config['rank']} put in"
+
+
+def _linear(layers: Iterable[Any], keys: Collection[str]) -> list[str]:
+    """The linear layers in blocks that are meant by keys, which may be the last part of a name alone."""
+    base = sys.modules["mlx.nn"]
+    return sorted(
+        {
+            path
+            for layer in layers
+            for path, each in trees.modules(layer)
+            if isinstance(each, (base.Linear, base.QuantizedLinear))
+            and any(path == key or path.endswith(f".{key}") for key in keys if key)
+        }
+    )
 
 
 def complete(module: Any) -> str | None:
