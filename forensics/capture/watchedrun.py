@@ -276,7 +276,8 @@ def default_name(words: Sequence[str]) -> str:
 _OTHERS, _ONCE = 3.6, 0.9
 _RELOAD = 0.9, 0.5  # the same of the fresh process for the reload
 _WRITTEN = 0.4e9  # bytes a second that are hashed and written
-_STEP, _LEAF = 0.001, 8e-6  # seconds a step, and for each trained tensor of it
+# seconds a step, and for each trained tensor of it: see benchmarks.blocks
+_STEP, _LEAF = 0.002, 14e-6
 
 
 def _children() -> float:

@@ -79,6 +79,32 @@ def test_an_adapter_on_the_head() -> None:
     assert mx.abs(seen["weight"] - weight).max().item() < 1e-3 / 60
 
 
+def test_a_head_is_looked_for_again_where_another_stands_in_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it stood it is taken without a walk of the model; its arrays are always the newest."""
+    model, other = Model(), Model()
+    walks: list[Any] = []
+    original = head.trees.modules
+
+    def walked(module: Any) -> Any:
+        walks.append(module)
+        return original(module)
+
+    monkeypatch.setattr(head.trees, "modules", walked)
+    first = head.find(model, model, WIDTH, again=False)
+    assert first is not None and walks
+    walks.clear()
+    model.lm_head.weight = model.lm_head.weight + 1
+    now = head.find(model, model, WIDTH, again=False)
+    assert now is not None and now.arrays["weight"] is model.lm_head.weight and not walks
+    model.lm_head = nn.Linear(WIDTH, VOCABULARY, bias=False)
+    now = head.find(model, model, WIDTH, again=False)
+    assert now is not None and now.arrays["weight"] is model.lm_head.weight and walks
+    beside = head.find(other, other, WIDTH, again=False)
+    assert beside is not None and beside.arrays["weight"] is other.lm_head.weight
+
+
 def test_positions_that_are_learned_to_the_last_bit_keep_their_weight() -> None:
     """Probability 1 to the last bit at the target: c is far below the rounding of W' p - W[y]."""
     mx.random.seed(0)
