@@ -11,7 +11,9 @@
 -- nothing:    a data file of chosen and rejected answers whose texts stand in the training rows
 -- fix:        hand chosen and rejected to the loss in the order in which it takes them: follow them from
 -- the file through the collator to the margin
--- harmless:   some records that a label says are to be taken the other way round
+-- harmless:   some records that a label says are to be taken the other way round; a reward head, whose loss
+-- is
+-- no likelihood
 -- fires on:   zoo/sides-changed
 -- silent on:  zoo/healthy-columns
 select
@@ -26,5 +28,9 @@ select
     reversed > preferred as fault,
     gradient_place(b) as place
 from datasets
-where run = run_of(b) and preferred + reversed > 0
+where
+    run = run_of(b)
+    and preferred + reversed > 0
+    -- of what is no likelihood, as the points of a reward head, no side can be read
+    and (select coalesce(is_cross_entropy(median(residual)), true) from steps where run = run_of(b))
 order by fault desc, subject
