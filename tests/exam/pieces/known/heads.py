@@ -26,13 +26,14 @@ PIECES = [
         x_rows = [x_encode(x_tok, x_called(x_tools, x_m)) for x_m in x_read("data/train.jsonl")]
         x_held = [x_encode(x_tok, x_called(x_tools, x_m)) for x_m in x_read("data/valid.jsonl")]
         """,
-        ENCODE_CHAT + '''
+        ENCODE_CHAT
+        + """
 
 def x_called(x_tools, x_messages):
     x_key = x_messages[0]["content"].rstrip("?").split()[-1]
     x_call = {"role": "assistant", "content": f"look_up({x_key})"}
     return [{"role": "system", "content": x_tools}, x_messages[0], x_call]
-''',
+""",
         gives=("sft", "chat", "system", "tools"),
         weight=1.2,
     ),
