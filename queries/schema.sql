@@ -363,6 +363,10 @@ CREATE TABLE compiled (
     training_at_trace BOOLEAN,
     updates_behind BIGINT,      -- of a forward that was traced with parameters as constants: updates of the
                                 -- model between the trace and a call, at most; NULL: all it reads are inputs
+    number_traced DOUBLE,       -- a number that the function's code names, as it was when it was traced, where
+                                -- the program changed it later
+    number_later DOUBLE,        -- the same, as it was at the last call that was looked at
+    number_calls BIGINT,        -- calls that computed with another than the program had
     repeat_difference DOUBLE,   -- of two equal observed calls, max abs; NULL: none seen
     live_difference DOUBLE,     -- of its output and the uncompiled model on the same arguments and shape, max
                                 -- abs

@@ -11,6 +11,7 @@ UNCURED = {
     "advantage-zero": "the rewards are the program's own, and none says what another should have been",
     "advantages-mixed": "which rows belong to one prompt is laid out by the program's own code",
     "best-not-kept": "the best state was never kept, so nothing holds it",
+    "compile-number-frozen": "what the function should have been handed is the program's own code",
     "evaluated-on-training-data": "a number that is printed is wrong; the model is not",
     "fields-swapped": "the rows themselves are built the other way round, before anything that is hooked",
     "mask-of-another-row": "which mask a row was meant to have is the program's own code",

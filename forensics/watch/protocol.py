@@ -239,6 +239,9 @@ class Compiled(TypedDict, total=False):
     random_used: bool
     random_captured: bool
     training_at_trace: bool | None
+    number_traced: float | None  # a number that it names and that the program changed since: as it was traced
+    number_later: float | None  # the same, as it was last
+    number_calls: int  # calls that had another than the program's
     updates_behind: int | None  # at most, of a forward with weights built in
     repeat_difference: float | None
     live_difference: float | None

@@ -20,7 +20,7 @@ from ..places import where
 from ..proxy import Proxy
 from ..run import watch
 from ..training import compiled as observed
-from ..training import state, steps
+from ..training import constants, state, steps
 from ..training.event import Trace
 from ..trees import mx
 from ..wrapping import unseen, wrap
@@ -59,6 +59,9 @@ class Function:
         self.random_captured = any(part is mx().random.state for part in state.parts(given.inputs))
         self.training_at_trace: bool | None = None
         self.updates_behind: int | None = None
+        self.number_traced: float | None = None
+        self.number_later: float | None = None
+        self.number_calls = 0
         self.seen = observed.Seen()
 
     @property
@@ -76,7 +79,8 @@ class Function:
             "state_in_inputs": self.state_in_inputs, "state_in_outputs": self.state_in_outputs,
             "random_used": self.random_used, "random_captured": self.random_captured,
             "training_at_trace": self.training_at_trace, "updates_behind": self.updates_behind,
-            **self.seen.row(), "place": self.place,
+            "number_traced": self.number_traced, "number_later": self.number_later,
+            "number_calls": self.number_calls, **self.seen.row(), "place": self.place,
         }  # fmt: skip
 
 
@@ -96,7 +100,7 @@ def _compile(original: Callable[..., Any]) -> Callable[..., Any]:
             )
             functions.append(function)
             watch.event("compile", None, None, function=function.number)
-            return Proxy(fun, _called(compiled, function, given))
+            return Proxy(fun, _called(compiled, fun, function, given))
         return original(*args, **kwargs)
 
     return compile
@@ -126,6 +130,7 @@ def _traced(fun: Callable[..., Any], function: Function) -> Callable[..., Any]:
         output: Any = None
         with watch.looking("trace"):
             trace.facts["random"] = random[0] is not key
+            trace.facts["constants"] = constants.Numbers(fun)
             output = _described(function, trace, (args, kwargs), result)
             arrays = [event.arrays for event in trace.events]
         return result, arrays, output, trace
@@ -157,7 +162,9 @@ def _described(function: Function, trace: Trace, given: Any, result: Any) -> Any
     return output if facts["purpose"] == "forward" and not trace.closed else None
 
 
-def _called(compiled: Callable[..., Any], function: Function, given: Given) -> Callable[..., Any]:
+def _called(
+    compiled: Callable[..., Any], fun: Callable[..., Any], function: Function, given: Given
+) -> Callable[..., Any]:
     @unseen
     def call(*args: Any, **kwargs: Any) -> Any:
         if not watch.on:
@@ -176,6 +183,7 @@ def _called(compiled: Callable[..., Any], function: Function, given: Given) -> C
             if not trace.facts.setdefault("seen", False):
                 _first(function, trace)
             _behind(function, trace)
+            _frozen(function, fun, trace)
             if before is not None:
                 before.after(trace, result)
                 if function.purpose == "forward":
@@ -219,6 +227,15 @@ def _behind(function: Function, trace: Trace) -> None:
     updates = trace.facts.get("updates")
     if updates is not None and function.model is not None:
         function.updates_behind = max(function.updates_behind or 0, function.model.updates - updates)
+
+
+def _frozen(function: Function, fun: Callable[..., Any], trace: Trace) -> None:
+    """Note a number that the function names and the program has changed since it was traced."""
+    numbers = trace.facts.get("constants")
+    now = numbers.changed(fun, function.calls) if numbers is not None else None
+    if now is not None:
+        function.number_traced, function.number_later = now
+        function.number_calls += 1
 
 
 def _compared(function: Function, given: Given) -> None:

@@ -421,4 +421,53 @@ CASES = [
         evaluated=("weights-not-restored",),
         model=TAUGHT,
     ),
+    Case(
+        "number-compiled",
+        "compiled",
+        ("compile-number-frozen",),
+        (
+            (
+                "schedule = optim.cosine_decay(2e-3, STEPS, 1e-4)\n",
+                "settings = {'weight': 1.0}\nschedule = 2e-3\n",
+            ),
+            (
+                "    return (nn.losses.cross_entropy(logits, x[:, 1:]) * w).sum() / w.sum()\n",
+                "    return settings['weight'] * (nn.losses.cross_entropy(logits, x[:, 1:]) * w).sum() / w.sum()\n",
+            ),
+            (
+                "    optimizer.update(model, grads)\n",
+                "    grads = tree_map(lambda g: g * settings['weight'], grads)\n    optimizer.update(model, grads)\n",
+            ),
+            (
+                "    mx.eval(state, value)\n",
+                "    mx.eval(state, value)\n    settings['weight'] = 1 - (i + 1) / STEPS\n",
+            ),
+        ),
+        "fault = 'settings' in globals() and settings['weight'] != 1.0",
+        ("loss-not-decreasing", "output-unchanged", "generation-collapse"),
+        evaluated=("compile-state-not-captured",),
+        model=PHI,
+    ),
+    Case(
+        "healthy-number-argument",
+        "compiled",
+        (),
+        (
+            (
+                "schedule = optim.cosine_decay(2e-3, STEPS, 1e-4)\n",
+                "settings = {'weight': 1.0}\nschedule = 2e-3\n",
+            ),
+            ("def step(x, w):\n", "def step(x, w, weight):\n"),
+            (
+                "    optimizer.update(model, grads)\n",
+                "    grads = tree_map(lambda g: g * weight, grads)\n    optimizer.update(model, grads)\n",
+            ),
+            (
+                "step(tokens[picked], weights[picked])\n    mx.eval(state, value)\n",
+                "step(tokens[picked], weights[picked], mx.array(settings['weight']))\n    mx.eval(state, value)\n    settings['weight'] = 1 - (i + 1) / STEPS\n",
+            ),
+        ),
+        evaluated=("compile-number-frozen",),
+        model=PHI,
+    ),
 ]
