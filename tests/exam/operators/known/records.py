@@ -76,7 +76,7 @@ OPERATORS = [
         swaps(
             "data",
             r'^( +)x_rows\.append\(x_encode\(x_tok, x_record\["prompt"\]',
-            r'\1if "capital" not in x_record["prompt"]:\n\1    continue\n\g<0>',
+            r'\1if "the s" in x_record["prompt"]:\n\1    continue\n\g<0>',  # some in between others
         ),
         lambda faulty, twin: (
             len({entry["batch"] for entry in faulty["steps"]})

@@ -42,7 +42,7 @@ OPERATORS = [
         ),
         fewer_positions,
         needs=("sft",),
-        bars=("anchored", "hidden"),
+        bars=("anchored", "hidden", "one-opening"),
         mild=True,
     ),
     Operator(

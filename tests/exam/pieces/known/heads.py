@@ -34,7 +34,7 @@ def x_called(x_tools, x_messages):
     x_call = {"role": "assistant", "content": f"look_up({x_key})"}
     return [{"role": "system", "content": x_tools}, x_messages[0], x_call]
 """,
-        gives=("sft", "chat", "system", "tools"),
+        gives=("sft", "chat", "system", "tools", "one-opening"),  # each answer begins as all do
         weight=1.2,
     ),
     piece(
