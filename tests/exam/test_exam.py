@@ -43,6 +43,17 @@ FEW_MECHANISMS = {
     "loss-constant": "a symptom of causes that are drawn",
     "generation-collapse": "a symptom of causes that are drawn",
     "output-unchanged": "a symptom of causes that are drawn",
+    **dict.fromkeys(
+        (
+            "records-grow",
+            "padding-read",
+            "weights-not-restored",
+            "advantages-mixed",
+            "not-log-probabilities",
+            "compile-number-frozen",
+        ),
+        "new: met in programs from outside, and in the zoo; the exam draws none yet",
+    ),
 }
 """Ids with fewer mechanisms than the rest, and why."""
 

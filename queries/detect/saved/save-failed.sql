@@ -25,6 +25,7 @@ with
             (e.detail ->> 'names')::integer as names,
             e.detail ->> 'via' as via,
             (e.detail ->> 'save')::integer as save,
+            e.detail ->> 'path' as path,
             e.process
         from events e
         join k using (run)
@@ -61,6 +62,17 @@ with
                 having count(t.model) > 0 or count(n.canonical) > 0
             ) of_model using (process, save)
         where s.ok and s.names > 0
+    ),
+    files as (  -- `refilled`: tensors were written to the same file later
+        select
+            *,
+            coalesce(
+                bool_or(ok and names > 0) over (
+                    partition by path order by sequence rows between 1 following and unbounded following
+                ),
+                false
+            ) as refilled
+        from saves
     )
 select
     'save at ' || coalesce(s.place, 'unknown place') as subject,
@@ -75,7 +87,8 @@ select
     end as observed,
     'a file with the trained tensors' as expected,
     ((not s.ok or s.names = 0) and coalesce(good.last, -1) < s.sequence)
-    or coalesce(d.there < d.names and d.there > 0, false) as fault,
+    or coalesce(d.there < d.names and d.there > 0, false)
+    or (s.names = 0 and not refilled) as fault,
     s.place,
     case
         when s.names = 0
@@ -86,8 +99,10 @@ select
             'let the exception out, hand a flat dict of arrays to '
             || s.via
             || ', and check the file after writing'
-    end as fix_
-from saves s
+    end as fix_,
+    -- the weights are in another file that was written later
+    if(s.names = 0 and coalesce(good.last, -1) > s.sequence, 'warning', 'error') as severity
+from files s
 left join disk d on d.process = s.process and d.save = s.save, good
 union all
 select
@@ -96,7 +111,8 @@ select
     'a file with the trained tensors',
     coalesce(good.last, -1) < r.sequence,
     r.place,
-    'let the exception out, and hand a flat dict of arrays: dict(tree_flatten(model.trainable_parameters()))'
+    'let the exception out, and hand a flat dict of arrays: dict(tree_flatten(model.trainable_parameters()))',
+    'error'
 from raised r, good
 where not exists (select 1 from saves s where s.place = r.place)
 order by fault desc, subject
