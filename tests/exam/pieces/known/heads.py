@@ -17,7 +17,6 @@ PIECES = [
         """,
         ENCODE_CHAT,
         gives=("sft", "chat", "tools"),
-        weight=1.2,
     ),
     piece(
         "data/tools-in-the-system-prompt",
@@ -35,7 +34,6 @@ def x_called(x_tools, x_messages):
     return [{"role": "system", "content": x_tools}, x_messages[0], x_call]
 """,
         gives=("sft", "chat", "system", "tools", "one-opening"),  # each answer begins as all do
-        weight=1.2,
     ),
     piece(
         "trained/learned-prefix",
