@@ -374,6 +374,25 @@ def test_apply_gradients_on_a_module_counts_each_update_once(tmp_path: Path) -> 
     assert ran.rows("models")[-1]["unwritten"] == 0
 
 
+def test_master_weights_of_a_wider_type_count_each_update_once(tmp_path: Path) -> None:
+    program = """
+    import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
+    from mlx.utils import tree_map
+    model, optimizer = nn.Linear(4, 4), optim.AdamW(1e-2)
+    masters = model.parameters()
+    model.set_dtype(mx.bfloat16)
+    function = nn.value_and_grad(model, lambda model, x: model(x).square().mean())
+    for step in range(5):
+        value, gradients = function(model, mx.ones((2, 4)) * (step + 1))
+        masters = optimizer.apply_gradients(tree_map(lambda g: g.astype(mx.float32), gradients), masters)
+        model.update(tree_map(lambda p: p.astype(mx.bfloat16), masters))
+        mx.eval(masters, model.parameters(), optimizer.state)
+    """
+    ran = watched.run(tmp_path, program)
+    assert [(row["step"], row["optimizer"]) for row in ran.rows("steps")] == [(n, "o0") for n in range(1, 6)]
+    assert (ran.rows("models")[-1]["updates"], ran.rows("models")[-1]["unwritten"]) == (5, 0)
+
+
 def test_what_becomes_of_several_gradients_and_of_results_that_nobody_takes(tmp_path: Path) -> None:
     """Two updates take the mean of two gradients, two half of the last alone; one is never put in."""
     program = """

@@ -172,6 +172,15 @@ def is_applied(tree: Any) -> bool:
     return any((array := record()) is not None and id(array) in given for record in _applied)
 
 
+def is_cast(tree: Any) -> bool:
+    """Are these arrays, one by one, what the newest `apply_gradients` returned, in another type?"""
+    leaves, made = trees.leaves(tree), [record() for record in _applied]
+    return len(made) == len(leaves) > 0 and all(
+        array is not None and array.shape == leaf.shape and array.dtype != leaf.dtype
+        for array, leaf in zip(made, leaves, strict=True)
+    )
+
+
 def _converted_by_hand(track: Track) -> None:
     """Adapters that came without a conversion function: seen by structure before the first update."""
     before, track.adapters = track.adapters, trees.adapters(track.model.module)

@@ -74,7 +74,7 @@ def _writer(via: str) -> Callable[..., Any]:
                 or _from_mlx(getframe(1))
             ):
                 return original(self, *args, **kwargs)
-            if watch.tracing or via == "Module.update" and phases.is_applied(given):
+            if watch.tracing or via == "Module.update" and _is_result(given):
                 result = original(self, *args, **kwargs)
                 with watch.looking(via):
                     _applied(self, given)
@@ -129,12 +129,17 @@ def _arrays(module: Any) -> dict[str, Any]:
     return {}
 
 
+def _is_result(given: Any) -> bool:
+    """Is it what apply_gradients returned, or the copy of master weights that stand in a wider type?"""
+    return phases.is_applied(given) or bool(steps.local.unwritten) and phases.is_cast(given)
+
+
 def _applied(module: Any, given: Any) -> None:
     """What apply_gradients returned is in place.
 
     Or a function that is compiled updates parameters by hand.
     """
-    if phases.is_applied(given):
+    if _is_result(given):
         steps.put_in()
     elif (record := watch.record_of(module)) is not None and steps.follows_gradient(record):
         steps.emit(steps.by_hand(record, [name for name, _ in trees.flatten(given)]))

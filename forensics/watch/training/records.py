@@ -55,11 +55,11 @@ def evaluated() -> dict[str, Any] | None:
     """Columns of `datasets` for the distinct rows that were evaluated; None where none was."""
     if not _evaluated:
         return None
-    rows = {_body(row) for row in _ids("rows", "ids")}
-    trained = {body[: len(body) - cut] for body in rows for cut in (0, 1, 2)}
+    bodies = map(_body, _ids("rows", "ids"))
+    trained = {body[: len(body) - cut] for body in bodies for cut in (0, 1, 2)}
     seen = sum(any(body[: len(body) - cut] in trained for cut in (0, 1, 2)) for body in _evaluated)
     place = next(iter(_evaluated.values()))
-    return {"records": len(_evaluated), "used": seen, "rows_seen": len(rows), "place": place}
+    return {"records": len(_evaluated), "used": seen, "place": place}
 
 
 def used(path: Path) -> dict[str, Any]:

@@ -35,7 +35,9 @@ with
             sum(used) as seen,
             any_value(place) as place,
             -- every training row, and no other, by a call of the program's own: what was learned is looked at
-            bool_and(used = records and records >= rows_seen)
+            bool_and(
+                used = records and records >= (select max(rows_seen) from datasets where run = run_of(b))
+            )
             and not coalesce(
                 any_value(place)
                 in (select place from events where run = run_of(b) and kind = 'train' and place is not null),
