@@ -64,7 +64,7 @@ def test_an_explained_finding_shows_how_it_looks_in_a_recorded_run() -> None:
         and "Padding carries" in done.stdout.partition("In a run")[2]
     )
     mistyped = RUN.invoke(main, ["explain", "padding-in-los"])
-    assert mistyped.exit_code == 2 and "Did you mean padding-in-loss?" in mistyped.stderr
+    assert mistyped.exit_code == 2 and "Did you mean padding-in-loss or padding-read?" in mistyped.stderr
 
 
 def test_the_doctor_sees_whether_a_program_would_be_watched(tmp_path: Path) -> None:

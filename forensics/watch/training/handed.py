@@ -46,9 +46,12 @@ def numbers(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]
 
 
 def small(args: Sequence[Any], kwargs: dict[str, Any], subjects: Sequence[Any]) -> list[Any]:
-    """Small arrays of one or two dimensions among the arguments of a loss, advantages and rows among them."""
+    """Small arrays of one or two dimensions among the arguments of a loss, advantages and rows among them.
+
+    Each under a name of its own: the program's object is gone when the program drops it.
+    """
     return [
-        leaf
+        leaf.astype(leaf.dtype)  # no operation, the same numbers
         for leaf in trees.leaves(beside(args, kwargs, subjects))
         if leaf.ndim in (1, 2) and 1 < leaf.size <= _SMALL
     ]
