@@ -46,7 +46,7 @@ with
     g as (select max(gradient_norm) as norm from gradients join k using (run, model)),
     u as (select count(distinct model) as models from events where run = run_of(b) and kind = 'update')
 select
-    s.*,
+    s.* replace(if(o.class = 'MultiOptimizer', 0, s.rates) as rates),  -- each of its optimizers has a rate
     o.class,
     o.decay,
     o.relative,

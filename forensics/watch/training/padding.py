@@ -106,8 +106,7 @@ def _tested(batch: _Batch) -> dict[str, Any]:
     if root is None or module is None:
         raise NotRunError("unseen", "the program has dropped the model")
     lines: list[list[int]] = batch.ids.tolist()
-    tails = sorted(((encoded.run(line[::-1]), row) for row, line in enumerate(lines)), reverse=True)
-    tails = [(tail, row) for tail, row in tails if 1 < tail < len(lines[row]) - 1][:_ROWS]
+    tails = padded_rows(lines)[:_ROWS]
     if not tails:
         raise NotRunError("absent", "no row of the first batch has padding behind it")
     core, found, rounding = mx(), [], 0.0
@@ -122,6 +121,17 @@ def _tested(batch: _Batch) -> dict[str, Any]:
         rounding = _far(_row(batch, module, tails[0][1], 0), padded[0])
     told = {"samples": len(found), "least": min(found), "most": max(found), "scale": spread}
     return told | {"repeat": again, "rounding": max(rounding, again), "tokens": batch.ids.size}
+
+
+def padded_rows(lines: list[list[int]]) -> list[tuple[int, int]]:
+    """(tokens of padding behind it, row) of rows with some, most first.
+
+    An id that ends a row several times pads it where no other id follows it in any row.
+    """
+    tails = [(encoded.run(line[::-1]), row) for row, line in enumerate(lines)]
+    inside = {number for tail, row in tails for number in lines[row][: len(lines[row]) - tail]}
+    found = [(tail, row) for tail, row in tails if 1 < tail < len(lines[row]) - 1]
+    return sorted(((tail, row) for tail, row in found if lines[row][-1] not in inside), reverse=True)
 
 
 def _row(batch: _Batch, module: Any, row: int, cut: int) -> Any:
