@@ -5,11 +5,12 @@ What each is for, what it reads and writes, and whether it still says what its m
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import training
+from tests.support import training, watched
 from tests.support.watched import Ran
 
 
@@ -103,3 +104,29 @@ def test_a_gradient_of_a_compiled_loss_is_tapped() -> None:
     assert len(steps) == 18 and all(row["forwards"] == 1 and row["residual"] < 1e-4 for row in steps)
     plain = training.run_text("inlined", text, watch=False)
     assert run.stdout == plain.stdout
+
+
+@pytest.mark.parametrize("inputs, behind", [("None", 3), ("model.state", None)])
+@pytest.mark.parametrize("within", [False, True])
+def test_a_forward_that_was_traced_before_its_model_was_trained(
+    tmp_path: Path, inputs: str, behind: int | None, within: bool
+) -> None:
+    program = f"""
+import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
+def main(model):
+    predict = mx.compile(lambda x: mx.argmax(model(x), -1), inputs={inputs})
+    predict(mx.ones((2, 4)))
+    function, optimizer = nn.value_and_grad(model, lambda model, x: model(x).square().mean()), optim.SGD(0.1)
+    for step in range(3):
+        value, gradients = function(model, mx.ones((2, 4)))
+        optimizer.update(model, gradients)
+        mx.eval(model.state, value)
+    predict(mx.ones((2, 4)))
+"""
+    calls = "main(nn.Linear(4, 4))"
+    if not within:  # the model is a name of the module
+        program = program.replace("def main(model):", "model = nn.Linear(4, 4)\ndef main(_):")
+        calls = "main(None)"
+    ran = watched.run(tmp_path, program + calls)
+    assert ran.rows("compiled")[-1]["updates_behind"] == behind
+    assert ran.rows("missing") == []

@@ -131,6 +131,7 @@ def _traced(fun: Callable[..., Any], function: Function) -> Callable[..., Any]:
         with watch.looking("trace"):
             trace.facts["random"] = random[0] is not key
             trace.facts["constants"] = constants.Numbers(fun)
+            trace.facts["unknown"] = _unknown(fun)
             output = _described(function, trace, (args, kwargs), result)
             arrays = [event.arrays for event in trace.events]
         return result, arrays, output, trace
@@ -206,6 +207,24 @@ def _first(function: Function, trace: Trace) -> None:
     if function.training_at_trace is None:
         function.training_at_trace = trace.facts.get("training")
     trace.facts["updates"] = _built_in(function, trace)
+    reference, read = trace.facts.pop("unknown", (None, {}))
+    module = reference() if reference is not None and function.model is None else None
+    if module is not None and _constant(module, read):
+        trace.facts["untrained"] = reference
+
+
+def _unknown(fun: Callable[..., Any]) -> tuple[Any, dict[str, int]]:
+    """The module that a function calls by name before any gradient made it a model, and what it reads."""
+    for module in constants.called(fun):
+        if trees.is_module(module) and watch.record_of(module) is None:
+            return weakref.ref(module), {name: id(array) for name, array in trees.trainable(module).items()}
+    return None, {}
+
+
+def _constant(module: Any, read: dict[str, int]) -> bool:
+    """Is a parameter the same object after the trace, so that it is built in and no input?"""
+    live = trees.trainable(module)
+    return any(id(live.get(name)) == was for name, was in read.items())
 
 
 def _built_in(function: Function, trace: Trace) -> int | None:
@@ -218,12 +237,17 @@ def _built_in(function: Function, trace: Trace) -> int | None:
     module = reference() if reference is not None else None
     if function.purpose != "forward" or function.model is None or module is None:
         return None
-    live = trees.trainable(module)
-    return function.model.updates if any(id(live.get(name)) == was for name, was in read.items()) else None
+    return function.model.updates if _constant(module, read) else None
 
 
 def _behind(function: Function, trace: Trace) -> None:
-    """Note the updates that this call's answer does not know of."""
+    """Note the updates that this call's answer does not know of.
+
+    All of them, of a model that was traced before its first gradient made it known.
+    """
+    untrained = trace.facts.get("untrained")
+    if untrained is not None and (known := watch.record_of(untrained())) is not None:
+        function.model, trace.facts["updates"], trace.facts["untrained"] = known, 0, None
     updates = trace.facts.get("updates")
     if updates is not None and function.model is not None:
         function.updates_behind = max(function.updates_behind or 0, function.model.updates - updates)

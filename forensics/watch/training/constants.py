@@ -1,4 +1,4 @@
-"""Numbers of the program that a compiled function reads: each call has them as its trace found them."""
+"""What a compiled function takes of its module and closure: each call has it as its trace found it."""
 
 from __future__ import annotations
 
@@ -46,12 +46,32 @@ class Numbers:
     def _held(self, fun: Any) -> Iterator[tuple[str, Any]]:
         space = getattr(fun, "__globals__", {})
         yield from ((name, space[name]) for name in self._globals if name in space)
-        cells = getattr(fun, "__closure__", None) or ()
-        for name, cell in zip(fun.__code__.co_freevars if cells else (), cells, strict=False):
-            try:
-                yield name, cell.cell_contents
-            except ValueError:  # not set yet
-                continue
+        yield from _closed_over(fun)
+
+
+def called(fun: Callable[..., Any]) -> Iterator[Any]:
+    """What the function itself calls by a name of its module or closure."""
+    code = getattr(fun, "__code__", None)
+    if not isinstance(code, CodeType):
+        return
+    space, closed = getattr(fun, "__globals__", {}), dict(_closed_over(fun))
+    steps = list(dis.get_instructions(code))
+    for before, step, after in zip([None, *steps], steps, [*steps[1:], None], strict=False):
+        # a call is made ready by NULL beside what is called: in the same step, before it, or after it
+        if step.opname == "LOAD_GLOBAL" and step.arg is not None and step.arg & 1 and step.argval in space:
+            yield space[step.argval]
+        beside = {each.opname for each in (before, after) if each is not None}
+        if step.opname == "LOAD_DEREF" and "PUSH_NULL" in beside and step.argval in closed:
+            yield closed[step.argval]
+
+
+def _closed_over(fun: Any) -> Iterator[tuple[str, Any]]:
+    cells = getattr(fun, "__closure__", None) or ()
+    for name, cell in zip(fun.__code__.co_freevars if cells else (), cells, strict=False):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not set yet
+            continue
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -28,8 +28,10 @@ with
         from compiled
         where
             run = run_of(b)
-            and purpose = 'forward'
-            and ((live_difference is not null and live_scale > 0) or updates_behind is not null)
+            and (
+                (purpose = 'forward' and live_difference is not null and live_scale > 0)
+                or updates_behind is not null
+            )
     )
 select
     coalesce(c.place, 'function ' || c.function) as subject,
