@@ -111,13 +111,18 @@ def _is_best(path: str | None) -> bool:
 
 
 def _owner(arrays: dict[str, Any]) -> Model | None:
-    """The model whose own array objects these are; else the one that holds arrays of the same bytes."""
-    given = {id(array) for array in arrays.values()}
-    best: tuple[int, Model | None] = (0, None)
+    """The model whose own array objects these are; else the one that holds arrays of the same bytes.
+
+    Of models within one another, the one that has them under the same names.
+    """
+    given = {id(array): name for name, array in arrays.items()}
+    best: tuple[tuple[int, int], Model | None] = ((0, 0), None)
     for record in watch.models:
         if record.module is not None:
-            shared = sum(id(array) in given for array in trees.parameters(record.module).values())
-            best = max(best, (shared, record), key=lambda pair: pair[0])
+            own = [
+                (name, given[id(a)]) for name, a in trees.parameters(record.module).items() if id(a) in given
+            ]
+            best = max(best, ((len(own), sum(a == b for a, b in own)), record), key=lambda pair: pair[0])
     return best[1] or _by_bytes(arrays)
 
 

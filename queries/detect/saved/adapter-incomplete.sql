@@ -3,13 +3,14 @@
 -- severity:   error
 -- role:       cause
 -- confidence: certain
--- explains:   stale-model-in-generation, reload-mismatch, output-unchanged, score-dropped,
+-- explains:   stale-model-in-generation, reload-mismatch, output-unchanged, score-dropped, wrong-base,
 -- saved-before-last-update
 -- claim:      {observed}.
 -- clean:      the completeness of adapter files ({looked} looked at)
 -- rules out:  adapter-not-loaded, saved-untrained
 -- needs:      adapter_on_base
--- reads:      adapter_loads, meant_free, moves
+-- reads:      adapter_loads, made, meant_free, moves
+-- long:       files that were saved, files that were loaded, and what was trained beside: a question each
 -- nothing:    an adapter's file that was saved or loaded
 -- fix:        save all of dict(tree_flatten(model.trainable_parameters())): half an adapter loads without
 -- a word, and what is missing stays as it was made
@@ -74,10 +75,24 @@ select
     not beside.kept,
     (select max_by(place, save) from saves where present > 0)
 from moves m
-join meant_free f on f.model is not distinct from m.model and f.canonical = m.canonical and f.why = 'unfrozen'
 cross join
     lateral(
         select exists (from saved_tensors s where s.run = run_of(b) and s.canonical = m.canonical) as kept
     ) beside
-where exists (from saves where present > 0)
+where
+    exists (from saves where present > 0)
+    and (
+        exists (
+            from meant_free f
+            where f.model is not distinct from m.model and f.canonical = m.canonical and f.why = 'unfrozen'
+        )
+        or (
+            m.changed
+            and m.trainable
+            and not adapter_role(m.role)
+            and exists (
+                from made where made.model is not distinct from m.model and made.canonical = m.canonical
+            )
+        )
+    )
 order by fault desc, subject not like 'save %', subject  -- what a file lacks is mended where it is written
