@@ -74,6 +74,7 @@ class Grad(TypedDict, total=False):
     wrt: str  # trainable | all | arrays
     leaves: int
     frozen_leaves: int
+    adapters: int  # adapted modules of the model, when its first gradient was taken
     calls: int  # 0
     max_norm: float | None  # of clip_grad_norm: the norm that it was given
 

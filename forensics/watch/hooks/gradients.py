@@ -136,7 +136,12 @@ class _Function:
             phases.gradient_made(model.module)
             if wrt == "arrays" and not isinstance(model.module, trees.Tree):
                 phases.before_write(model.module)  # p -= ... changes its own arrays, untold
-        watch.event("grad", model, None, via=self.via, wrt=wrt, leaves=len(given), frozen_leaves=frozen)
+        module = model.module if model is not None else None
+        adapters = trees.adapters(module)[0] if trees.is_module(module) else 0
+        watch.event(
+            "grad", model, None, via=self.via, wrt=wrt, leaves=len(given), frozen_leaves=frozen,
+            adapters=adapters,
+        )  # fmt: skip
         if self.loss is not None:
             watch.event("loss", model, self.loss)
 

@@ -30,7 +30,18 @@ with
         from placements
         where capture = coalesce(at_point(b, 'start'), capture_of(b)) and role <> 'optimizer'
     ),
-    later as (select has_adapter(b) as there),
+    later as (  -- one put in by hand is seen at the first gradient, where training never began
+        select
+            has_adapter(b)
+            or exists (
+                from events
+                where
+                    run = run_of(b)
+                    and model = model_of(b)
+                    and kind = 'grad'
+                    and (detail ->> 'adapters')::integer > 0
+            ) as there
+    ),
     left_ as (  -- where training never began, what `freeze` left is known better than by a capture before it
         select any_value(trainables) as trainables from stillness
     ),
