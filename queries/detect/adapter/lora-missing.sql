@@ -10,6 +10,7 @@
 -- rules out:  lora-target-unmatched, error-swallowed, adapter-not-loaded
 -- needs:      run, every_event
 -- reads:      declared, meant, stillness
+-- long:       what was meant, what is there, and where each of them can be seen
 -- nothing:    nothing says that an adapter was meant
 -- setting:    fine_tune_type
 -- fix:        call linear_to_lora_layers(model, num_layers, {{"rank": ..., "scale": ..., "dropout":
