@@ -106,8 +106,14 @@ def test_a_gradient_of_a_compiled_loss_is_tapped() -> None:
     assert run.stdout == plain.stdout
 
 
-@pytest.mark.parametrize("inputs, behind", [("None", 3), ("model.state", None)])
-@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize(
+    ("inputs", "behind", "within"),
+    [
+        ("None", 3, False),
+        pytest.param("None", 3, True, marks=pytest.mark.long),
+        pytest.param("model.state", None, True, marks=pytest.mark.long),
+    ],
+)
 def test_a_forward_that_was_traced_before_its_model_was_trained(
     tmp_path: Path, inputs: str, behind: int | None, within: bool
 ) -> None:

@@ -83,6 +83,7 @@ def test_gradients_and_updates_are_told_once() -> None:
         "wrt": "trainable",
         "leaves": 28,
         "frozen_leaves": 0,
+        "adapters": 14,
     }
     assert update["detail"] == {
         "optimizer": "AdamW",
