@@ -50,7 +50,7 @@ def twins() -> list[zoo.Case]:
 def sampled(cases: list[zoo.Case]) -> list[object]:
     """One in a hundred runs by default (each is a capture and a diagnosis), the rest with the whole zoo."""
     return [
-        pytest.param(case, id=case.name, marks=[] if number % 100 == 0 else [pytest.mark.zoo])
+        pytest.param(case, id=case.name, marks=[] if number % 150 == 0 else [pytest.mark.zoo])
         for number, case in enumerate(cases)
     ]
 
