@@ -67,6 +67,7 @@ print(watching.diagnosis.verdict, file=sys.stderr)
 )
 
 
+@pytest.mark.long
 def test_a_capture_that_begins_late_sees_what_the_command_sees_and_leaves_nothing_behind(
     tmp_path: Path,
 ) -> None:

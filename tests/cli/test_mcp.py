@@ -53,6 +53,7 @@ def tree(store: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.long
 def test_an_assistant_reads_everything_and_changes_nothing(store: Path) -> None:
     before = tree(store)
     tools, answers = served(

@@ -258,6 +258,7 @@ for name, factor in (("fused", 1.0), ("weaker", 0.5)):
 """
 
 
+@pytest.mark.long
 def test_diff_says_whether_a_fused_model_is_base_plus_adapter(tmp_path: Path) -> None:
     tiny.build(tmp_path / "base")
     subprocess.run(

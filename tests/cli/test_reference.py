@@ -77,6 +77,7 @@ def test_the_doctor_sees_whether_a_program_would_be_watched(tmp_path: Path) -> N
     assert absent.returncode == 1 and "name its interpreter with --python" in absent.stdout
 
 
+@pytest.mark.long
 def test_check_answers_for_one_finding(tmp_path: Path) -> None:
     """Absent is 0, what could not be evaluated `git bisect` skips, and no wrong id runs the command."""
     (tmp_path / "train.py").write_text(TRAINS)

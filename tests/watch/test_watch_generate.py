@@ -273,6 +273,7 @@ def test_a_cache_knows_how_many_updates_it_is_behind(tmp_path: Path) -> None:
     assert again["cache_updates_behind"] == 0 and again["cache_difference"] <= 1e-5 * again["logit_scale"]
 
 
+@pytest.mark.long
 def test_each_state_of_the_parameters_has_its_capture(tmp_path: Path) -> None:
     body = (
         "say(sky)\ntrain(1)\nsay(sky)\nsay(sky)\ntrain(1)\nsay(sky)\ntrain(1)\nsay(sky)\n"

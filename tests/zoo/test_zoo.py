@@ -48,7 +48,7 @@ def twins() -> list[zoo.Case]:
 
 
 def sampled(cases: list[zoo.Case]) -> list[object]:
-    """One in a hundred runs by default (each is a capture and a diagnosis), the rest with the whole zoo."""
+    """One in a hundred and fifty runs by default, the rest with the whole zoo."""
     return [
         pytest.param(case, id=case.name, marks=[] if number % 150 == 0 else [pytest.mark.zoo])
         for number, case in enumerate(cases)
