@@ -29,6 +29,9 @@ from . import stop
 _SKIPPED = ("mlx.", "mlx_lm.")  # their own small kernels and samplers; the trainer's step is looked at
 _LOOKED = ("mlx_lm.tuner.",)
 
+Read = tuple["weakref.ref[Any]", dict[str, int]]
+"""A module, and the ids of its parameters by name as a trace found them."""
+
 functions: list[Function] = []
 _rows: dict[int, dict[str, Any]] = {}
 
@@ -206,38 +209,32 @@ def _first(function: Function, trace: Trace) -> None:
     function.model = function.model or trace.facts.get("model")
     if function.training_at_trace is None:
         function.training_at_trace = trace.facts.get("training")
-    trace.facts["updates"] = _built_in(function, trace)
-    reference, read = trace.facts.pop("unknown", (None, {}))
-    module = reference() if reference is not None and function.model is None else None
-    if module is not None and _constant(module, read):
-        trace.facts["untrained"] = reference
+    read, unknown = (trace.facts.pop(name, None) for name in ("read", "unknown"))
+    if function.model is None:
+        trace.facts["untrained"] = unknown[0] if _built_in(unknown) else None
+    elif function.purpose == "forward" and _built_in(read):
+        trace.facts["updates"] = function.model.updates  # by then, which is all that its answer knows of
 
 
-def _unknown(fun: Callable[..., Any]) -> tuple[Any, dict[str, int]]:
+def _unknown(fun: Callable[..., Any]) -> Read | None:
     """The module that a function calls by name before any gradient made it a model, and what it reads."""
     for module in constants.called(fun):
         if trees.is_module(module) and watch.record_of(module) is None:
             return weakref.ref(module), {name: id(array) for name, array in trees.trainable(module).items()}
-    return None, {}
+    return None
 
 
-def _constant(module: Any, read: dict[str, int]) -> bool:
-    """Is a parameter the same object after the trace, so that it is built in and no input?"""
-    live = trees.trainable(module)
-    return any(id(live.get(name)) == was for name, was in read.items())
-
-
-def _built_in(function: Function, trace: Trace) -> int | None:
-    """How often the model was updated when a forward was traced that has weights built in as constants.
+def _built_in(read: Read | None) -> bool:
+    """Has a trace the weights of this module built in as constants?
 
     While it is traced, mlx puts others in the place of arrays that are inputs: a parameter that is the same
-    object within the trace and after it is none. None: all it reads are inputs, or that is not known.
+    object within the trace and after it is none. False: all it reads are inputs, or that is not known.
     """
-    reference, read = trace.facts.pop("read", (None, {}))
-    module = reference() if reference is not None else None
-    if function.purpose != "forward" or function.model is None or module is None:
-        return None
-    return function.model.updates if _constant(module, read) else None
+    module = read[0]() if read is not None else None
+    if read is None or module is None:
+        return False
+    live = trees.trainable(module)
+    return any(id(live.get(name)) == was for name, was in read[1].items())
 
 
 def _behind(function: Function, trace: Trace) -> None:

@@ -74,11 +74,11 @@ def _writer(via: str) -> Callable[..., Any]:
                 or _from_mlx(getframe(1))
             ):
                 return original(self, *args, **kwargs)
-            if watch.tracing or via == "Module.update" and _is_result(given):
+            put_in = via == "Module.update" and _is_result(given)
+            if watch.tracing or put_in:
                 result = original(self, *args, **kwargs)
                 with watch.looking(via):
-                    _applied(self, given)
-                    _replaced(self, {}, False)
+                    _applied(self, given, put_in)
                 return result
             if not watch.record_of(self):
                 return original(self, *args, **kwargs)
@@ -96,7 +96,8 @@ def _writer(via: str) -> Callable[..., Any]:
             with watch.looking(via):
                 after = _arrays(self)
                 cast = casts.happened(self, before, after)
-                _replaced(self, before, cast)
+                if not cast and (record := watch.record_of(self)) is not None:
+                    replaced.wrote(record, before, after)
                 wrote(
                     self,
                     via,
@@ -109,12 +110,6 @@ def _writer(via: str) -> Callable[..., Any]:
         return write
 
     return make
-
-
-def _replaced(module: Any, before: dict[str, Any], cast: bool) -> None:
-    record = watch.record_of(module)
-    if record is not None and not cast and not watch.tracing:
-        replaced.wrote(record, before, _arrays(module))
 
 
 def _before_cast(module: Any, before: dict[str, Any], given: Any) -> None:
@@ -134,15 +129,18 @@ def _is_result(given: Any) -> bool:
     return phases.is_applied(given) or bool(steps.local.unwritten) and phases.is_cast(given)
 
 
-def _applied(module: Any, given: Any) -> None:
-    """What apply_gradients returned is in place.
+def _applied(module: Any, given: Any, put_in: bool) -> None:
+    """What apply_gradients returned is in place, where that is what was `put_in`.
 
     Or a function that is compiled updates parameters by hand.
     """
-    if _is_result(given):
+    record = watch.record_of(module)
+    if put_in:
         steps.put_in()
-    elif (record := watch.record_of(module)) is not None and steps.follows_gradient(record):
+    elif record is not None and steps.follows_gradient(record):
         steps.emit(steps.by_hand(record, [name for name, _ in trees.flatten(given)]))
+    if record is not None and not watch.tracing:
+        replaced.put_in(record)
 
 
 def _from_mlx(frame: Any) -> bool:

@@ -30,15 +30,25 @@ def wrote(model: Model, before: dict[str, Any], after: dict[str, Any]) -> None:
     if not model.updates:
         return
     if model.number in _left:
-        then = {name: reference() for name, reference in _left[model.number][0].items()}
-        if all(array is not None and after.get(name) is array for name, array in then.items()):
-            del _left[model.number]
+        _put_back(model, after)
         return
     gone = {name: array for name, array in before.items() if after.get(name) is not array}
     trained = trees.trainable(model.module)
     gone = {name: weakref.ref(array) for name, array in gone.items() if name in trained}
     if gone:
         _left[model.number] = (gone, where())
+
+
+def put_in(model: Model) -> None:
+    """What an optimizer returned stands in its place now."""
+    if model.number in _left:
+        _put_back(model, trees.parameters(model.module))
+
+
+def _put_back(model: Model, now: dict[str, Any]) -> None:
+    then = {name: reference() for name, reference in _left[model.number][0].items()}
+    if all(array is not None and now.get(name) is array for name, array in then.items()):
+        del _left[model.number]
 
 
 def before_update(model: Model, references: dict[str, Any] | None = None) -> None:

@@ -10,8 +10,7 @@
 -- nothing:    a model that says one thing of each row, and is called with rows of several widths
 -- params:     a, b, far = 10, whole = 1
 -- numbers:    far - times the rounding; whole - how far rows are apart: what moves a row as far as another
--- text
--- does is an error, less a warning
+-- text does is an error, less a warning
 -- fix:        read each row at its last token (lengths - 1, or the position before the padding), and leave
 -- padding out of means by the mask
 -- fires on:   zoo/scorer-last-position

@@ -11,8 +11,7 @@
 -- params:     a, b, least = 2
 -- numbers:    least - steps that show it: in one, rows may stand so by chance
 -- fix:        lay the rows of one prompt side by side (repeat each prompt, mx.repeat or np.repeat, in place
--- of
--- tiling the list of prompts), or group the rewards by prompt before their mean is taken away
+-- of tiling the list of prompts), or group the rewards by prompt before their mean is taken away
 -- harmless:   a mean over the whole batch
 -- fires on:   zoo/answers-tiled
 -- silent on:  zoo/healthy-answers-grouped

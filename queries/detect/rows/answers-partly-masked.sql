@@ -70,8 +70,7 @@ with
     all_ as (select count(*) filter (part) >= often * count(*) as many from judged),
     opening as (
         -- as many first tokens in each row, of other texts and before answers of other lengths: no part of
-        -- the
-        -- text, as reasoning is, and not what each answer opens with
+        -- the text, as reasoning is, and not what each answer opens with
         select
             count(distinct opening_tokens) = 1
             and any_value(opening_tokens) > 1

@@ -15,8 +15,7 @@
 -- numbers:    once - what a block that is no longer alone stands more often than; often - times in a row, a
 -- block that is doubled may be one text twice
 -- fix:        build each row from a copy of its record: insert, append or += on a list that the data set
--- keeps
--- changes the record itself, and the next epoch adds to that
+-- keeps changes the record itself, and the next epoch adds to that
 -- harmless:   rows whose opening is repeated from the first step on
 -- fires on:   zoo/persona-in-place
 -- silent on:  zoo/healthy-persona
